@@ -1,0 +1,158 @@
+"""The only importer of clickhouse_connect: one `Store` per process over a server or the embedded engine.
+
+Opened lazily: the embedded engine locks its folder to one process, and a child forked after its start hangs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+from django.conf import settings
+
+from tracestore.clickhouse.errors import BadInsert, QueryTooExpensive, StoreError, StoreUnavailable
+
+if TYPE_CHECKING:
+    import pyarrow
+    from clickhouse_connect.driver.client import Client
+
+Row = TypeVar("Row")
+
+# ClickHouse error codes, from src/Common/ErrorCodes.cpp of ClickHouse.
+_TOO_EXPENSIVE = {158, 159, 160, 241, 307, 396}  # rows, time, estimated time, memory, bytes, result rows or bytes
+# Network, memory, disk, threads and coordination: the same insert may pass later.
+_TRANSIENT = {74, 75, 76, 159, 160, 164, 173, 198, 202, 203, 209, 210, 225, 236, 241, 242, 243, 252, 319, 373, 394, 439, 499, 999}
+
+
+def _translate(error: Exception, *, inserting: bool) -> StoreError:
+    code = getattr(error, "code", None)
+    message = str(error).split("\n")[0][:500]
+    if inserting:
+        if code is not None and int(code) not in _TRANSIENT and not isinstance(error, OperationalError):
+            return BadInsert(message)
+        return StoreUnavailable(message)
+    if code in _TOO_EXPENSIVE:
+        return QueryTooExpensive(
+            "This query needs more time or memory than one query may use. Choose a shorter time range or add a filter."
+        )
+    if code is None or isinstance(error, OperationalError):
+        return StoreUnavailable(message)
+    return StoreError(message)
+
+
+class Store:
+    """A pool of ClickHouse clients (one per concurrent caller) with ceilings on time and memory."""
+
+    def __init__(self, url: str = "", path: str = "", *, timeout_s: int = 15, memory_bytes: int = 2**31) -> None:
+        """`url` names a server, `path` a folder for the embedded engine; exactly one is given."""
+        self._url, self._path = url, path
+        self._read_settings = {"max_execution_time": timeout_s, "max_memory_usage": memory_bytes, "max_threads": 4}
+        self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
+        self._opening = threading.Lock()
+        self._places = threading.BoundedSemaphore(16)  # more callers than this wait: they would only share two cores
+
+    def _open(self) -> Client:
+        if not self._url:
+            with self._opening:
+                # UTC: the engine takes the host's time zone for DateTime columns without one.
+                return cast("Client", clickhouse_connect.get_client(interface="chdb", path=self._path, tz_mode="aware"))
+        parts = urlsplit(self._url)
+        return clickhouse_connect.get_client(
+            interface=parts.scheme,
+            host=parts.hostname or "localhost",
+            port=parts.port or (8443 if parts.scheme == "https" else 8123),
+            username=unquote(parts.username or "default"),
+            password=unquote(parts.password or ""),
+            database=parts.path.strip("/") or "default",
+            autogenerate_session_id=False,
+            connect_timeout=5,
+            send_receive_timeout=120,
+            tz_mode="aware",
+        )
+
+    @contextlib.contextmanager
+    def _client(self, *, inserting: bool = False) -> Iterator[Client]:
+        with self._places:
+            try:
+                try:
+                    client = self._idle.get_nowait()
+                except queue.Empty:
+                    client = self._open()
+                yield client
+            except (ClickHouseError, DatabaseError, OSError) as error:
+                raise _translate(error, inserting=inserting) from error
+            else:
+                self._idle.put(client)
+
+    def query(self, sql: str, row_type: type[Row], **params: Any) -> list[Row]:
+        """Return one `row_type` (a dataclass) per row; columns match its fields by name, extra columns are an error.
+
+        Parameters bind on the server as {name:Type}. Raises QueryTooExpensive, StoreUnavailable or StoreError.
+        """
+        names = {field.name for field in fields(cast(Any, row_type))}
+        with self._client() as client:
+            result = client.query(sql, parameters=params, settings=self._read_settings)
+        unknown = set(result.column_names) - names
+        if unknown:
+            raise StoreError(f"{row_type.__name__} has no field for {sorted(unknown)}")
+        return [row_type(**dict(zip(result.column_names, row, strict=True))) for row in result.result_rows]
+
+    def query_rows(self, sql: str, **params: Any) -> list[tuple[Any, ...]]:
+        """Return plain tuples: for queries of one or two columns that need no name."""
+        with self._client() as client:
+            return cast("list[tuple[Any, ...]]", client.query(sql, parameters=params, settings=self._read_settings).result_rows)
+
+    def query_arrow(self, sql: str, **params: Any) -> pyarrow.Table:
+        """Return columns, LowCardinality ones as dictionaries, FixedString ones as fixed-size binary: for batch computation."""
+        with self._client() as client:
+            return client.query_arrow(
+                sql,
+                parameters=params,
+                settings=self._read_settings | {
+                    "output_format_arrow_low_cardinality_as_dictionary": 1,
+                    "output_format_arrow_string_as_string": 0,
+                    "output_format_arrow_fixed_string_as_fixed_byte_array": 1,
+                },
+            )
+
+    def command(self, sql: str, **params: Any) -> Any:
+        """Run one statement that returns nothing or one value (DDL, INSERT ... SELECT)."""
+        with self._client(inserting=sql.lstrip()[:6].upper() == "INSERT") as client:
+            return client.command(sql, parameters=params)
+
+    def insert_columns(self, table: str, columns: dict[str, Sequence[Any]]) -> None:
+        """Insert column-wise. Raises BadInsert when the values do not fit, StoreUnavailable when a retry may pass."""
+        with self._client(inserting=True) as client:
+            client.insert(table, list(columns.values()), column_names=list(columns), column_oriented=True)
+
+    def insert_raw(self, table: str, body: bytes, fmt: str, settings: dict[str, Any]) -> None:
+        """Insert bytes in a ClickHouse input format. Raises BadInsert or StoreUnavailable."""
+        with self._client(inserting=True) as client:
+            client.raw_insert(table, insert_block=body, fmt=fmt, settings=settings)
+
+    def close(self) -> None:
+        """Close idle clients; the embedded engine releases its folder when the last one goes."""
+        while True:
+            try:
+                self._idle.get_nowait().close()
+            except queue.Empty:
+                return
+
+
+@cache
+def get_store() -> Store:
+    """Return this process's store. Nothing is opened until the first call that needs it."""
+    limits = {"timeout_s": settings.QUERY_TIMEOUT_S, "memory_bytes": settings.QUERY_MEMORY_BYTES}
+    if settings.CLICKHOUSE_URL:
+        return Store(url=settings.CLICKHOUSE_URL, **limits)
+    path = settings.DATA / "clickhouse"
+    path.mkdir(parents=True, exist_ok=True)
+    return Store(path=str(path), **limits)

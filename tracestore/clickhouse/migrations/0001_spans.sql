@@ -1,0 +1,82 @@
+-- One row per accepted span. Sorted by project and minute so that a time range prunes, then by trace so that one trace's
+-- spans lie together and its repeated values compress. ReplacingMergeTree drops a span that an exporter sent twice;
+-- until a merge has done so, readers use LIMIT 1 BY trace_id, span_id.
+-- The deduplication window lets a replayed batch (same insert_deduplication_token) add nothing.
+CREATE TABLE spans
+(
+    project_id UInt32,
+    trace_id FixedString(16),
+    span_id FixedString(8),
+    parent_span_id FixedString(8),
+    start_time DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    duration_ns UInt64 CODEC(T64, ZSTD(1)),
+    name LowCardinality(String),
+    span_kind LowCardinality(String),
+    status LowCardinality(String),
+    status_message String CODEC(ZSTD(3)),
+    trace_state String CODEC(ZSTD(1)),
+    flags UInt32 CODEC(ZSTD(1)),
+    service LowCardinality(String),
+    environment LowCardinality(String),
+    scope_name LowCardinality(String),
+    scope_version LowCardinality(String),
+
+    kind LowCardinality(String),
+    workflow LowCardinality(String),
+    agent LowCardinality(String),
+    version LowCardinality(String),
+    request_model LowCardinality(String),
+    response_model LowCardinality(String),
+    provider LowCardinality(String),
+    response_id String CODEC(ZSTD(1)),
+    finish_reason LowCardinality(String),
+    tool LowCardinality(String),
+    tool_call_id String CODEC(ZSTD(1)),
+    prompt_name LowCardinality(String),
+    prompt_version LowCardinality(String),
+    session_id String CODEC(ZSTD(1)),
+    user_id String CODEC(ZSTD(1)),
+    is_error Bool,
+    error_type LowCardinality(String),
+    error_message String CODEC(ZSTD(3)),
+    signal LowCardinality(String),
+    input_tokens UInt64 CODEC(T64, ZSTD(1)),
+    output_tokens UInt64 CODEC(T64, ZSTD(1)),
+    cache_read_tokens UInt64 CODEC(T64, ZSTD(1)),
+    cache_write_tokens UInt64 CODEC(T64, ZSTD(1)),
+    reasoning_tokens UInt64 CODEC(T64, ZSTD(1)),
+    supplied_cost_usd Nullable(Float64) CODEC(ZSTD(1)),
+
+    attributes Map(LowCardinality(String), String) CODEC(ZSTD(3)),
+    attribute_types String CODEC(ZSTD(1)),
+    resource_attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    resource_attribute_types String CODEC(ZSTD(1)),
+    scope_attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    scope_attribute_types String CODEC(ZSTD(1)),
+    event_times_ns Array(UInt64) CODEC(ZSTD(1)),
+    event_names Array(LowCardinality(String)) CODEC(ZSTD(1)),
+    event_attributes Array(Map(LowCardinality(String), String)) CODEC(ZSTD(3)),
+    event_attribute_types Array(String) CODEC(ZSTD(1)),
+    event_dropped_attributes_counts Array(UInt32) CODEC(ZSTD(1)),
+    link_trace_ids Array(String) CODEC(ZSTD(1)),
+    link_span_ids Array(String) CODEC(ZSTD(1)),
+    link_trace_states Array(String) CODEC(ZSTD(1)),
+    link_attributes Array(Map(LowCardinality(String), String)) CODEC(ZSTD(3)),
+    link_attribute_types Array(String) CODEC(ZSTD(1)),
+    resource_schema_url LowCardinality(String),
+    scope_schema_url LowCardinality(String),
+    dropped_attributes_count UInt32 CODEC(ZSTD(1)),
+    dropped_events_count UInt32 CODEC(ZSTD(1)),
+    dropped_links_count UInt32 CODEC(ZSTD(1)),
+    reported_start_ns UInt64 CODEC(Delta, ZSTD(1)),
+    reported_end_ns UInt64 CODEC(Delta, ZSTD(1)),
+    received_at DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    writer LowCardinality(String),
+    batch_seq UInt64 CODEC(Delta, ZSTD(1)),
+
+    INDEX trace_id_bloom trace_id TYPE bloom_filter(0.01) GRANULARITY 1
+)
+ENGINE = ReplacingMergeTree(received_at)
+PARTITION BY toYYYYMM(start_time)
+ORDER BY (project_id, toStartOfMinute(start_time), trace_id, span_id)
+SETTINGS non_replicated_deduplication_window = 10000

@@ -1,0 +1,205 @@
+"""What crosses package borders: traces, spans and series as frozen dataclasses. Ids are lowercase hex, times `_ns`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Outcome(StrEnum):
+    """How a trace ended, for the person who asked: not whether some span of it has an error."""
+
+    OK = "ok"
+    ERROR = "error"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True)
+class ToolUsage:
+    """Calls of one tool in one trace; `errors` of them raised."""
+
+    name: str
+    calls: int
+    errors: int
+
+
+@dataclass(frozen=True)
+class ModelUsage:
+    """Calls of one model in one trace. `input_tokens` includes `cached_input_tokens`; cost is None when unpriced."""
+
+    model: str
+    provider: str
+    calls: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+    cost_usd: float | None
+
+
+@dataclass(frozen=True)
+class TraceSummary:
+    """One row of the trace list. `input_tokens` includes cached and cache-creation ones, `output_tokens` reasoning.
+
+    `outcome_rule` names the rule that decided `outcome` (tracestore/summary.py, docs/outcome.md). `cost_usd` is the sum over
+    the calls that have a price, None when tokens were used and no call has one; `unpriced_models` lists the others.
+    """
+
+    trace_id: str
+    name: str
+    service: str
+    services: list[str]
+    outcome: str
+    outcome_rule: str
+    has_errors: bool
+    escalated: bool
+    start_ns: int
+    duration_ns: int
+    span_count: int
+    error_count: int
+    orphan_count: int
+    root_span_id: str
+    failing_span_id: str
+    error_types: list[str]
+    error_message: str
+    workflows: list[str]
+    agents: list[str]
+    versions: list[str]
+    environment: str
+    prompts: list[str]
+    session_id: str
+    user_id: str
+    llm_calls: int
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+    cache_creation_input_tokens: int
+    reasoning_tokens: int
+    cost_usd: float | None
+    supplied_cost_usd: float | None
+    unpriced_models: list[str]
+    tools: list[ToolUsage]
+    models: list[ModelUsage]
+
+
+@dataclass(frozen=True)
+class SpanSummary:
+    """One step of a trace without its payload. `parent_span_id` is "" for a root; the parent may be absent (an orphan)."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str
+    name: str
+    kind: str
+    span_kind: str
+    start_ns: int
+    duration_ns: int
+    status: str
+    status_message: str
+    is_error: bool
+    error_type: str
+    error_message: str
+    service: str
+    environment: str
+    scope_name: str
+    agent: str
+    version: str
+    workflow: str
+    tool: str
+    tool_call_id: str
+    request_model: str
+    response_model: str
+    provider: str
+    finish_reason: str
+    prompt_name: str
+    prompt_version: str
+    session_id: str
+    user_id: str
+    signal: str
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+    cache_creation_input_tokens: int
+    reasoning_tokens: int
+    cost_usd: float | None
+    supplied_cost_usd: float | None
+
+
+@dataclass(frozen=True)
+class SpanEvent:
+    """A span event; attribute values are JSON-like (str, int, float, bool, list, dict, None)."""
+
+    time_ns: int
+    name: str
+    attributes: dict[str, Any]
+    dropped_attributes_count: int
+
+
+@dataclass(frozen=True)
+class SpanLink:
+    """A link to a span, usually of another trace."""
+
+    trace_id: str
+    span_id: str
+    trace_state: str
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Everything of one span. `reported_*_ns` are the times as sent, which may be absurd; the summary's are clamped."""
+
+    summary: SpanSummary
+    attributes: dict[str, Any]
+    resource_attributes: dict[str, Any]
+    scope_version: str
+    scope_attributes: dict[str, Any]
+    events: list[SpanEvent]
+    links: list[SpanLink]
+    trace_state: str
+    flags: int
+    resource_schema_url: str
+    scope_schema_url: str
+    dropped_attributes_count: int
+    dropped_events_count: int
+    dropped_links_count: int
+    reported_start_ns: int
+    reported_end_ns: int
+    received_ns: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One trace with its steps in start order. `truncated` is True when the trace has more spans than were loaded."""
+
+    summary: TraceSummary
+    spans: list[SpanSummary]
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
+class Page(Generic[Item]):
+    """Part of a list. `next_cursor` is "" on the last page, else opaque text that continues after the last item."""
+
+    items: list[Item]
+    next_cursor: str = ""
+
+
+@dataclass(frozen=True)
+class FacetValue:
+    """How many traces of a range have this value; `failed` of them failed."""
+
+    value: str
+    count: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart: (bucket start in ns, value) with None where the metric has no meaning (0 of 0)."""
+
+    group: str
+    points: list[tuple[int, float | None]] = field(default_factory=list)

@@ -1,0 +1,274 @@
+"""Django settings, and the only place where the environment is read.
+
+Every setting is declared once in ``SETTINGS`` with its type, unit, default and help; README.md shows the same table and a
+test compares the two. A bad value raises ``ImproperlyConfigured`` with a sentence, which stops the start.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One environment variable. ``parse`` turns its text into a value or raises ValueError with the expectation."""
+
+    name: str
+    parse: Callable[[str], Any]
+    unit: str
+    default: str
+    help: str
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _whole_number(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not value.isascii() or not value.strip().isdigit() or not low <= int(value) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(value)
+
+    return parse
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value and urlsplit(value).scheme not in schemes:
+            raise ValueError("empty or a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes))
+        return value
+
+    return parse
+
+
+def _log_level(value: str) -> str:
+    levels = ("debug", "info", "warning", "error")
+    if value.lower() not in levels:
+        raise ValueError("one of " + ", ".join(levels))
+    return value.upper()
+
+
+_PORT = _whole_number(0, 65535)
+_SECONDS = _whole_number(1, 86_400)
+_BYTES = _whole_number(1, 2**50)
+
+SETTINGS = (
+    Setting("TRACESTORE_DATA", _text, "folder", "./data", "Where the embedded databases, the spool and the secret key live."),
+    Setting("TRACESTORE_HOST", _text, "address", "127.0.0.1", "Address to bind. Anything but loopback needs a password or a key (below)."),
+    Setting("TRACESTORE_PORT", _PORT, "port", "8000", "UI, REST API and OTLP/HTTP."),
+    Setting("TRACESTORE_OTLP_HTTP_PORT", _PORT, "port", "4318", "OTLP/HTTP on the port that exporters expect."),
+    Setting("TRACESTORE_BASE_URL", _url("http", "https"), "URL", "", "Address under which people reach the UI, used in alert messages. Default: from host and port."),
+    Setting("TRACESTORE_ADMIN_PASSWORD", _text, "text", "", "Password of the user `admin`. When set, the UI asks for it."),
+    Setting("TRACESTORE_API_KEY", _text, "text", "", "Key for OTLP and the REST API (Bearer, x-api-key or Basic). When set, both demand it."),
+    Setting("TRACESTORE_SECRET_KEY", _text, "text", "", "Signs sessions. Default: made once, kept in the data folder."),
+    Setting("CLICKHOUSE_URL", _url("http", "https"), "URL", "", "`http(s)://user:password@host:port/database`. Default: embedded, under the data folder."),
+    Setting("DATABASE_URL", _url("sqlite", "postgres", "postgresql"), "URL", "", "Users, alert rules, transitions. Default: SQLite under the data folder; Postgres for many processes."),
+    Setting("CELERY_BROKER_URL", _url("memory", "redis", "rediss", "amqp", "amqps"), "URL", "memory://", "Job queue. Default: in the process; Redis or RabbitMQ for many processes."),
+    Setting("TRACESTORE_MAX_BODY_BYTES", _BYTES, "bytes", "67108864", "Largest OTLP request, on the wire and inflated; a larger one is answered 413."),
+    Setting("TRACESTORE_SPOOL_MAX_BYTES", _BYTES, "bytes", "4294967296", "Spool size at which OTLP requests are answered 503 until ClickHouse catches up."),
+    Setting("TRACESTORE_QUERY_TIMEOUT_S", _SECONDS, "seconds", "15", "A query that takes longer is stopped."),
+    Setting("TRACESTORE_QUERY_MEMORY_BYTES", _BYTES, "bytes", "2147483648", "A query that needs more memory is stopped."),
+    Setting("TRACESTORE_RUNNING_TIMEOUT_S", _SECONDS, "seconds", "600", "A trace without its root span counts as running until its last span is this old."),
+    Setting("TRACESTORE_ALERT_INTERVAL_S", _SECONDS, "seconds", "15", "How often alert rules are evaluated."),
+    Setting("TRACESTORE_SMTP_URL", _url("smtp", "smtps"), "URL", "", "Mail server for e-mail alerts, `smtp(s)://user:password@host:port?from=address`."),
+    Setting("TRACESTORE_LOG_LEVEL", _log_level, "level", "info", "debug, info, warning or error."),
+)
+
+
+def read_environment(environment: dict[str, str]) -> dict[str, Any]:
+    """Return every setting's value by name. Raises ImproperlyConfigured naming the setting, its value and what is expected."""
+    values = {}
+    for setting in SETTINGS:
+        text = environment.get(setting.name, "").strip() or setting.default
+        try:
+            values[setting.name] = setting.parse(text)
+        except ValueError as error:
+            shown = "" if "PASSWORD" in setting.name or "KEY" in setting.name or "URL" in setting.name else f" is {text!r} but"
+            raise ImproperlyConfigured(f"{setting.name}{shown} must be {error}.") from None
+    return values
+
+
+def is_loopback(host: str) -> bool:
+    """True when a server bound to this address can only be reached from the same machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _read_secret_key(given: str, data: Path) -> str:
+    if given:
+        return given
+    path = data / "secret_key"
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(48))
+        return path.read_text()
+    except FileExistsError:  # another process made it at the same moment
+        return path.read_text()
+    except OSError as error:
+        raise ImproperlyConfigured(f"TRACESTORE_DATA: cannot write to the folder {data}: {error.strerror}.") from None
+
+
+_values = read_environment(dict(os.environ))
+
+DATA = Path(_values["TRACESTORE_DATA"]).expanduser().resolve()
+HOST: str = _values["TRACESTORE_HOST"]
+PORT: int = _values["TRACESTORE_PORT"]
+OTLP_HTTP_PORT: int = _values["TRACESTORE_OTLP_HTTP_PORT"]
+ADMIN_PASSWORD: str = _values["TRACESTORE_ADMIN_PASSWORD"]
+API_KEY: str = _values["TRACESTORE_API_KEY"]
+CLICKHOUSE_URL: str = _values["CLICKHOUSE_URL"]
+MAX_BODY_BYTES: int = _values["TRACESTORE_MAX_BODY_BYTES"]
+SPOOL_MAX_BYTES: int = _values["TRACESTORE_SPOOL_MAX_BYTES"]
+QUERY_TIMEOUT_S: int = _values["TRACESTORE_QUERY_TIMEOUT_S"]
+QUERY_MEMORY_BYTES: int = _values["TRACESTORE_QUERY_MEMORY_BYTES"]
+RUNNING_TIMEOUT_S: int = _values["TRACESTORE_RUNNING_TIMEOUT_S"]
+ALERT_INTERVAL_S: int = _values["TRACESTORE_ALERT_INTERVAL_S"]
+SMTP_URL: str = _values["TRACESTORE_SMTP_URL"]
+LOG_LEVEL: str = _values["TRACESTORE_LOG_LEVEL"]
+BASE_URL: str = _values["TRACESTORE_BASE_URL"].rstrip("/") or (
+    f"http://{'localhost' if is_loopback(HOST) else HOST}:{PORT}"
+)
+
+LOGIN_REQUIRED = bool(ADMIN_PASSWORD) or not is_loopback(HOST)
+KEY_REQUIRED = bool(API_KEY) or not is_loopback(HOST)
+if not is_loopback(HOST) and not (ADMIN_PASSWORD or API_KEY):
+    raise ImproperlyConfigured(
+        f"TRACESTORE_HOST is {HOST}, which other machines can reach: set TRACESTORE_ADMIN_PASSWORD or TRACESTORE_API_KEY first, "
+        "or bind to 127.0.0.1."
+    )
+
+SECRET_KEY = _read_secret_key(_values["TRACESTORE_SECRET_KEY"], DATA)
+DEBUG = False
+# On loopback only local names are served, which stops a web page from reaching the UI by rebinding its own DNS name.
+# Elsewhere a login or key stands in front, and the name under which the machine is reached is not ours to know.
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", urlsplit(BASE_URL).hostname or "localhost"] if is_loopback(HOST) else ["*"]
+CSRF_TRUSTED_ORIGINS = [BASE_URL] if BASE_URL.startswith("https://") else []
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django_htmx",
+    "rest_framework",
+    "drf_spectacular",
+    "tracestore",
+    "ingest",
+    "dashboards",
+    "alerts",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "tracestore.middleware.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "tracestore.middleware.AccessMiddleware",
+]
+ROOT_URLCONF = "tracestore.urls"
+ASGI_APPLICATION = "tracestore.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "tracestore.context.instance",
+            ],
+        },
+    }
+]
+
+DATABASES: dict[str, Any] = {
+    "default": dj_database_url.parse(_values["DATABASE_URL"] or f"sqlite:///{DATA / 'tracestore.sqlite3'}")
+}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # WAL lets readers go on while a job writes; IMMEDIATE takes the write lock at BEGIN, where waiting is still possible.
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = []
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "trace-list"
+LOGOUT_REDIRECT_URL = "login"
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+
+STATIC_URL = "static/"
+STATIC_ROOT = DATA / "static"
+STATICFILES_DIRS: list[Path] = []
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BASE_URL.startswith("https://")
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["dashboards.authentication.SessionOrKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "dashboards.api_errors.handle_exception",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Tracestore API",
+    "DESCRIPTION": "Traces, spans, metrics and alerts of AI agents.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+CELERY_BROKER_URL = _values["CELERY_BROKER_URL"]
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "celery": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},
+        "django.request": {"level": "ERROR"},
+        "apprise": {"level": "CRITICAL"},  # a failed delivery is logged once, by the alert that made it
+    },
+}

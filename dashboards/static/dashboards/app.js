@@ -1,0 +1,118 @@
+// What every page needs: theme, menu, help, copy buttons, keyboard. Pages add their own shortcuts with `tracestore.onKey`.
+(function () {
+  "use strict";
+
+  const keys = new Map(); // "j" or "g t" -> function(event)
+  let prefix = "";
+  let prefixAt = 0;
+
+  function isTyping(target) {
+    return target instanceof Element && target.closest("input, textarea, select, [contenteditable=true]") !== null;
+  }
+
+  /** Run `action` on a key ("j") or two in a row ("g t") outside text fields; the first character may be any printable one. */
+  function onKey(combination, action) {
+    keys.set(combination, action);
+  }
+
+  function show(text, kind) {
+    const toast = document.createElement("div");
+    toast.className = "callout" + (kind ? " callout--" + kind : "");
+    toast.textContent = text;
+    document.getElementById("toasts").append(toast);
+    setTimeout(() => toast.remove(), 5000);
+  }
+
+  function currentTheme() {
+    const chosen = document.documentElement.dataset.theme;
+    return chosen || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  }
+
+  const actions = {
+    theme() {
+      const next = currentTheme() === "dark" ? "light" : "dark";
+      document.documentElement.dataset.theme = next;
+      // A cookie, so that the server sends the page in the right theme and nothing flashes.
+      document.cookie = "theme=" + next + "; path=/; max-age=31536000; samesite=lax";
+      document.dispatchEvent(new CustomEvent("themechange", { detail: next }));
+    },
+    menu(button) {
+      const open = document.getElementById("topbar-nav").classList.toggle("topbar__nav--open");
+      button.setAttribute("aria-expanded", String(open));
+    },
+    help() {
+      const dialog = document.getElementById("shortcuts");
+      if (!dialog.open) dialog.showModal();
+    },
+    "close-dialog"(button) {
+      button.closest("dialog").close();
+    },
+    async copy(button) {
+      const source = button.dataset.copyFrom ? document.querySelector(button.dataset.copyFrom) : null;
+      const text = source ? source.textContent : button.dataset.copy;
+      try {
+        await navigator.clipboard.writeText(text);
+        show("Copied", "ok");
+      } catch {
+        // No clipboard over plain HTTP on another machine: select the text, so that Ctrl-C copies it.
+        if (source) getSelection().selectAllChildren(source);
+        show("Press Ctrl-C to copy", "");
+      }
+    },
+  };
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-action]");
+    if (button && actions[button.dataset.action]) {
+      event.preventDefault();
+      actions[button.dataset.action](button);
+    }
+    if (event.target instanceof HTMLDialogElement) event.target.close(); // its backdrop
+    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+      if (!menu.contains(event.target)) menu.open = false;
+    });
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      document.querySelectorAll("details.menu[open]").forEach((menu) => {
+        menu.open = false;
+        menu.querySelector("summary").focus();
+      });
+      if (isTyping(event.target)) event.target.blur();
+      else if (keys.has("Escape")) keys.get("Escape")(event);
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+    if (document.querySelector("dialog[open]")) return;
+    const combined = prefix && event.timeStamp - prefixAt < 1500 ? prefix + " " + event.key : event.key;
+    const action = keys.get(combined) || keys.get(event.key);
+    prefix = event.key.length === 1 && !action ? event.key : "";
+    prefixAt = event.timeStamp;
+    if (action) {
+      if (action(event) !== false) event.preventDefault();
+    }
+  });
+
+  document.querySelectorAll("[data-key]").forEach((link) => onKey(link.dataset.key, () => link.click()));
+  onKey("?", actions.help);
+  onKey("/", () => {
+    const field = document.querySelector("[data-search]");
+    if (!field) return false;
+    field.focus();
+    field.setSelectionRange(field.value.length, field.value.length);
+    return true;
+  });
+
+  document.addEventListener("htmx:responseError", (event) => {
+    if (event.detail.xhr.status !== 422) show("The server answered " + event.detail.xhr.status + ". Reload the page to try again.", "error");
+  });
+  let offline = false; // fragments poll: say it once, not every few seconds
+  document.addEventListener("htmx:sendError", () => {
+    if (!offline) show("The server cannot be reached.", "error");
+    offline = true;
+  });
+  document.addEventListener("htmx:afterOnLoad", () => { offline = false; });
+
+  window.tracestore = { onKey, show, isTyping, currentTheme, actions };
+})();

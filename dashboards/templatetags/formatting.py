@@ -1,0 +1,176 @@
+"""Numbers and times as people read them: every page formats here and nowhere else."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from django import template
+
+from tracestore.timerange import NS_PER_S, format_time_ns
+
+register = template.Library()
+NONE = "–"
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+# Control characters, and the Unicode marks that reorder or hide text around them (UAX 9, UTR 36 section 2.5).
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+
+
+def _trim(number: float, decimals: int) -> str:
+    text = f"{number:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@register.filter
+def duration_ns(value: float | None) -> str:
+    """850 ns, 3.2 µs, 45 ms, 1.24 s, 2 m 05 s, 3 h 12 m, 2 d 4 h."""
+    if value is None:
+        return NONE
+    if value < 1_000:
+        return f"{value:.0f} ns"
+    if value < 1_000_000:
+        return f"{_trim(value / 1e3, 1)} µs"
+    if value < 1_000_000_000:
+        milliseconds = value / 1e6
+        return f"{_trim(milliseconds, 1 if milliseconds < 10 else 0)} ms"
+    seconds = value / NS_PER_S
+    if seconds < 59.95:
+        return f"{_trim(seconds, 2 if seconds < 10 else 1)} s"
+    whole = round(seconds)
+    if whole < _HOUR_S:
+        return f"{whole // _MINUTE_S} m {whole % _MINUTE_S:02d} s"
+    if whole < _DAY_S:
+        return f"{whole // _HOUR_S} h {whole % _HOUR_S // _MINUTE_S:02d} m"
+    return f"{whole // _DAY_S} d {whole % _DAY_S // _HOUR_S} h"
+
+
+@register.filter
+def duration_s(value: float | None) -> str:
+    """As `duration_ns`, from seconds."""
+    return duration_ns(None if value is None else value * NS_PER_S)
+
+
+@register.filter
+def cost_usd(value: float | None) -> str:
+    """$0.0042, $1.27, $12,340; "–" when nothing is priced. Sub-cent costs keep two significant digits."""
+    if value is None:
+        return NONE
+    if value == 0:
+        return "$0"
+    if value < 0.000_001:
+        return "<$0.000001"
+    if value < 0.01:
+        decimals = next(places for places in range(4, 8) if value * 10**places >= 9.5)
+        return f"${value:.{decimals}f}"
+    if value < 1:
+        return f"${value:.3f}"
+    return f"${value:,.2f}" if value < 1_000 else f"${value:,.0f}"
+
+
+@register.filter
+def tokens(value: float | None) -> str:
+    """950, 3.1k, 24k, 1.2M."""
+    if value is None:
+        return NONE
+    for limit, divisor, unit in ((999.5, 1, ""), (999_500, 1e3, "k"), (999_500_000, 1e6, "M"), (float("inf"), 1e9, "G")):
+        if value < limit:
+            number = value / divisor
+            return f"{_trim(number, 1 if unit and number < 9.95 else 0)}{unit}"
+    return NONE
+
+
+@register.filter
+def count(value: float | None) -> str:
+    """A whole number with thousands separators."""
+    return NONE if value is None else f"{value:,.0f}"
+
+
+@register.filter
+def ratio(value: float | None) -> str:
+    """A ratio from 0 to 1 as a percentage: 0.3%, 4.2%, 57%."""
+    if value is None:
+        return NONE
+    percent = value * 100
+    if 0 < percent < 0.1:
+        return "<0.1%"
+    if 99.5 < percent < 100:
+        return f"{int(percent * 10) / 10:.1f}%"  # never round a flaw away
+    return f"{_trim(percent, 1 if percent < 10 else 0)}%"
+
+
+@register.filter
+def size(value: float | None) -> str:
+    """Bytes in binary units: 512 B, 1.4 KiB, 64 MiB."""
+    if value is None:
+        return NONE
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{_trim(value, 1 if unit != 'B' and value < 10 else 0)} {unit}"
+        value /= 1024
+    return f"{_trim(value, 1)} TiB"
+
+
+@register.filter
+def ago(value_ns: int | None, now_ns: int | None = None) -> str:
+    """How long before now: "now", 12s ago, 5m ago, 3h ago, 2d ago; "in 5m" for a time to come."""
+    if value_ns is None:
+        return NONE
+    seconds = ((time.time_ns() if now_ns is None else now_ns) - value_ns) / NS_PER_S
+    distance = abs(seconds)
+    if distance < 1:
+        return "now"
+    if distance < _MINUTE_S:
+        text = f"{distance:.0f}s"
+    elif distance < _HOUR_S:
+        text = f"{distance // _MINUTE_S:.0f}m"
+    elif distance < 2 * _DAY_S:
+        text = f"{distance // _HOUR_S:.0f}h"
+    else:
+        text = f"{distance // _DAY_S:.0f}d"
+    return f"{text} ago" if seconds > 0 else f"in {text}"
+
+
+def _moment(value_ns: int) -> datetime:
+    return datetime.fromtimestamp(value_ns // NS_PER_S, UTC)
+
+
+@register.filter
+def time_ns(value_ns: int | None) -> str:
+    """A moment in UTC to the millisecond: 2026-11-20 08:30:00.123."""
+    if value_ns is None:
+        return NONE
+    return f"{_moment(value_ns):%Y-%m-%d %H:%M:%S}.{value_ns % NS_PER_S // 1_000_000:03d}"
+
+
+@register.filter
+def short_time_ns(value_ns: int | None) -> str:
+    """A moment in UTC to the second, without its year: Nov 20 08:30:00."""
+    return NONE if value_ns is None else f"{_moment(value_ns):%b %d %H:%M:%S}"
+
+
+@register.filter
+def rfc3339(value_ns: int) -> str:
+    """For the `datetime` attribute of <time> and for links."""
+    return format_time_ns(value_ns)
+
+
+@register.filter
+def short_id(value: str) -> str:
+    """The first eight characters of an id."""
+    return value[:8]
+
+
+@register.filter
+def visible(value: Any) -> str:
+    """Text with control characters and direction marks made visible, so that hostile text cannot disguise itself."""
+    return _INVISIBLE.sub(lambda match: chr(0x2400 + ord(match[0])) if ord(match[0]) < 0x20 else "\ufffd", str(value))
+
+
+@register.filter
+def excerpt(value: Any, limit: int) -> str:
+    """The first `limit` characters on one line, made visible, with an ellipsis when something was cut."""
+    text = str(value)
+    line = " ".join(visible(text[: limit + 1]).split())
+    return f"{line[:limit].rstrip()}…" if len(text) > limit else line

@@ -1,0 +1,22 @@
+"""Pages of the browser UI."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import path
+from django.views.generic import RedirectView
+
+from dashboards.views import setup, traces
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="trace-list", query_string=True), name="home"),
+    path("login", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout", LogoutView.as_view(), name="logout"),
+    path("setup", setup.setup, name="setup"),
+    path("setup/arrived", setup.setup_arrived, name="setup-arrived"),
+    path("traces", traces.trace_list, name="trace-list"),
+    path("traces/facets", traces.trace_facets, name="trace-facets"),
+    path("traces/volume", traces.trace_volume, name="trace-volume"),
+    path("traces/new", traces.trace_new, name="trace-new"),
+    path("traces/complete", traces.trace_complete, name="trace-complete"),
+]

@@ -1,0 +1,60 @@
+"""Two gates in front of every page: what a page may load (CSP), and who may see it (login, project)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import resolve_url
+from django.utils.functional import SimpleLazyObject
+
+from tracestore.models import Project
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+DEFAULT_PROJECT_ID = 1
+# The API has its own rule (session or key); probes and the login page have none.
+_OPEN_PREFIXES = ("/api/", "/healthz", "/readyz", "/login", "/static/")
+
+
+class ContentSecurityPolicyMiddleware:
+    """Send the policy with every response; a view that needs another one sets the header itself."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        return response
+
+
+class AccessMiddleware:
+    """Set `request.project` and, where a login is required, send anonymous page requests to it."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        # Lazy: static pages and probes need no database.
+        request.project = cast(Project, SimpleLazyObject(lambda: Project.objects.get(pk=DEFAULT_PROJECT_ID)))  # type: ignore[attr-defined]
+        if settings.LOGIN_REQUIRED and not request.path.startswith(_OPEN_PREFIXES) and not request.user.is_authenticated:
+            return _send_to_login(request)
+        return self.get_response(request)
+
+
+def _send_to_login(request: HttpRequest) -> HttpResponse:
+    """Redirect, and come back to the page afterwards; a fragment makes the whole page go, not the fragment."""
+    if request.headers.get("HX-Request") == "true":
+        page = urlsplit(request.headers.get("HX-Current-URL", "/"))
+        target = redirect_to_login(page.path + (f"?{page.query}" if page.query else ""), resolve_url(settings.LOGIN_URL)).url
+        return HttpResponse(status=204, headers={"HX-Redirect": target})
+    return redirect_to_login(request.get_full_path(), resolve_url(settings.LOGIN_URL))

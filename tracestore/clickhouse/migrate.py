@@ -1,0 +1,54 @@
+"""Apply the numbered SQL files of migrations/ in order, then (re)create the generated views; each step is recorded.
+
+Run at start and by `manage.py migrate_clickhouse`. Applied files are never edited: a changed checksum stops the start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import StoreError
+from tracestore.clickhouse.views import views
+
+FOLDER = Path(__file__).parent / "migrations"
+_CREATE_RECORD = """
+CREATE TABLE IF NOT EXISTS schema_steps
+(
+    name String,
+    checksum String,
+    applied_at DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplacingMergeTree(applied_at) ORDER BY name
+"""
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _record(store: Store, name: str, text: str) -> None:
+    store.insert_columns("schema_steps", {"name": [name], "checksum": [_checksum(text)]})
+
+
+def migrate(store: Store) -> list[str]:
+    """Bring the schema up to date and return the names of the steps that ran. Raises StoreError on an edited migration."""
+    store.command(_CREATE_RECORD)
+    applied = dict(store.query_rows("SELECT name, checksum FROM schema_steps FINAL"))
+    ran = []
+    for path in sorted(FOLDER.glob("[0-9]*.sql")):
+        text = path.read_text()
+        if path.stem not in applied:
+            store.command(text)
+            _record(store, path.stem, text)
+            ran.append(path.stem)
+        elif applied[path.stem] != _checksum(text):
+            raise StoreError(f"The migration {path.name} was edited after it had been applied. Restore it and add a new one.")
+    for name, (target, select) in views().items():
+        if applied.get(name) != _checksum(select):
+            store.command(f"DROP VIEW IF EXISTS {name} SYNC")
+            store.command(f"CREATE MATERIALIZED VIEW {name} TO {target} AS {select}")
+            _record(store, name, select)
+            ran.append(name)
+    return ran

@@ -1,0 +1,287 @@
+"""The generated views: raw OTLP -> `spans` (canonical columns from semconv.py) -> the summary job's work list and index.
+
+Every expression is total: no value that passed the Protobuf parser can make the insert fail.
+"""
+
+from __future__ import annotations
+
+from tracestore import semconv
+from tracestore.semconv import Source
+
+# Times outside these bounds are a broken clock; such a span is filed under its receive time. 2000-01-01 and 2100-01-01 in ns.
+MIN_TIME_NS = 946_684_800 * 10**9
+MAX_TIME_NS = 4_102_444_800 * 10**9
+# More tokens than any call can have; keeps sums of hostile numbers far from overflow.
+MAX_TOKENS = 10**12
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _literals(texts: object) -> str:
+    return ", ".join(_literal(text) for text in texts)  # type: ignore[attr-defined]  # any iterable of str
+
+
+def _value(source: Source) -> str:
+    key = _literal(source.key)
+    path = "".join(f", {_literal(step)}" for step in source.path)
+    match source.form:
+        case "resource":
+            return f"r[{key}]"
+        case "json":
+            return f"JSONExtractString(a[{key}]{path})"
+        case "json_number":
+            return f"JSONExtractRaw(a[{key}]{path})"
+        case "quoted":
+            return f"trim(BOTH '\"' FROM a[{key}])"
+        case _:
+            return f"a[{key}]"
+
+
+def _first(field: str) -> str:
+    values = ", ".join(_value(source) for source in semconv.FIELDS[field])
+    absent = _literals(semconv.ABSENT)
+    return (
+        f"arrayFirst(x -> x != '' AND x NOT IN ({absent}) AND NOT startsWith(x, {_literal(semconv.SCRUBBED_PREFIX)}), [{values}])"
+    )
+
+
+def _tokens(field: str) -> str:
+    values = ", ".join(_value(source) for source in semconv.FIELDS[field])
+    text = f"arrayFirst(x -> x != '', [{values}])"
+    # Integers first (exact), then what other languages write for numbers: "12.0", "1e3"; NaN and negatives count as none.
+    number = f"toFloat64OrZero({text})"
+    return f"least(greatest(toUInt64OrZero({text}), if({number} > 0 AND {number} < 1e18, toUInt64({number}), 0)), {MAX_TOKENS})"
+
+
+def _kind() -> str:
+    steps = []
+    for source, kinds in semconv.KINDS:
+        steps.append(
+            f"transform(lower({_value(source)}), [{_literals(kinds)}], [{_literals(kinds.values())}], '')"
+        )
+    shape = (
+        "multiIf(tool_attribute != '' AND a['gen_ai.operation.name'] = '', 'tool', "
+        "match(name, '^(execute_tool |tool[.: /]|Function: )|\\\\.tool$'), 'tool', "
+        "startsWith(name, 'invoke_agent '), 'agent', "
+        "(request_model != '' OR response_model != '') AND (tokens_in > 0 OR tokens_out > 0), 'llm', "
+        "'other')"
+    )
+    # Logfire's log records arrive as zero-length spans; a streamed call's usage is on one of them.
+    return f"arrayFirst(x -> x != '', [{', '.join(steps)}, {shape}])"
+
+
+def _map(attributes: str) -> str:
+    value = (
+        "coalesce(kv.value.string_value, toString(kv.value.int_value), toString(kv.value.double_value), "
+        "if(isNull(kv.value.bool_value), NULL, if(kv.value.bool_value, 'true', 'false')), "
+        "kv.value.array_value, kv.value.kvlist_value, kv.value.bytes_value, '')"
+    )
+    return f"CAST(arrayMap(kv -> (kv.key, {value}), {attributes}), 'Map(LowCardinality(String), String)')"
+
+
+def _types(attributes: str) -> str:
+    return (
+        "arrayStringConcat(arrayMap(kv -> multiIf(isNotNull(kv.value.string_value), 's', isNotNull(kv.value.int_value), 'i', "
+        "isNotNull(kv.value.double_value), 'd', isNotNull(kv.value.bool_value), 'b', isNotNull(kv.value.array_value), 'a', "
+        f"isNotNull(kv.value.kvlist_value), 'k', isNotNull(kv.value.bytes_value), 'y', 'n'), {attributes}))"
+    )
+
+
+def _failed_by_flag() -> str:
+    return " OR ".join(f"a[{_literal(key)}] IN ({_literals(values)})" for key, values in semconv.FAILURE_FLAGS)
+
+
+def otlp_to_spans() -> str:
+    """Return the SELECT of the view that turns a row of otlp_traces (one request) into rows of spans."""
+    return f"""
+WITH
+    {_literals_array(semconv.wanted_keys())} AS wanted_keys
+SELECT
+    project_id, trace_id, span_id, parent_span_id,
+    fromUnixTimestamp64Nano(toInt64(start_ns), 'UTC') AS start_time,
+    duration_ns,
+    if(name = '', 'unknown', name) AS name,
+    transform(span_kind_number, [1, 2, 3, 4, 5], ['internal', 'server', 'client', 'producer', 'consumer'], 'internal') AS span_kind,
+    transform(status_code, [1, 2], ['ok', 'error'], 'unset') AS status,
+    status_message, trace_state, flags,
+    if(service_name = '', 'unknown', service_name) AS service,
+    if(environment_name = '', 'default', environment_name) AS environment,
+    scope_name, scope_version,
+    kind,
+    workflow,
+    multiIf(
+        agent_attribute != '' AND agent_attribute NOT IN (request_model, response_model), agent_attribute,
+        kind != 'agent', '',
+        agent_of_agent_span != '' AND agent_of_agent_span NOT IN (request_model, response_model), agent_of_agent_span,
+        startsWith(name, 'invoke_agent '), if(substring(name, 14) IN (request_model, response_model), '', substring(name, 14)),
+        startsWith(scope_name, 'com.anthropic.claude_code'), 'claude_code',
+        replaceRegexpOne(name, '\\\\.(agent|run)$', '')) AS agent,
+    version,
+    request_model, response_model,
+    multiIf(
+        raw_provider IN ({_literals(semconv.FRAMEWORKS)}), '',
+        transform(lower(raw_provider), [{_literals(semconv.PROVIDERS)}], [{_literals(semconv.PROVIDERS.values())}], lower(raw_provider))) AS provider,
+    response_id,
+    finish_reason,
+    multiIf(
+        kind != 'tool', '',
+        tool_attribute != '', tool_attribute,
+        a['traceloop.entity.name'] != '', a['traceloop.entity.name'],
+        startsWith(name, 'execute_tool '), substring(name, 14),
+        match(name, '^tool[.: /]'), substring(name, 6),
+        name LIKE '%.tool', substring(name, 1, length(name) - 5),
+        a['name'] != '' AND startsWith(name, 'Function: '), a['name'],
+        name) AS tool,
+    tool_call_id, prompt_name, prompt_version, session_id, user_id,
+    is_error,
+    if(is_error, if(raw_error_type = '', 'unknown', raw_error_type), '') AS error_type,
+    if(is_error, if(status_message != '', status_message, exception_message), '') AS error_message,
+    multiIf(
+        match(name, '^Handoff: ') OR name LIKE 'handoff to %' OR a['gen_ai.operation.name'] IN ('handoff', 'agent_handoff')
+            OR a['traceloop.span.kind'] = 'handoff', 'agent_handoff',
+        a['span.type'] = 'tool.blocked_on_user', 'human_wait',
+        '') AS signal,
+    least(tokens_in + if(exclusive_input, cached + cache_written, 0), {MAX_TOKENS}) AS input_tokens,
+    tokens_out + if(additive_reasoning, reasoned, 0) AS output_tokens,
+    least(cached, input_tokens) AS cache_read_tokens,
+    least(cache_written, input_tokens - cache_read_tokens) AS cache_write_tokens,
+    least(reasoned, output_tokens) AS reasoning_tokens,
+    if(supplied > 0 AND supplied < 1e9, supplied, NULL) AS supplied_cost_usd,
+    attributes, attribute_types, resource_attributes, resource_attribute_types, scope_attributes, scope_attribute_types,
+    arrayMap(e -> e.time_unix_nano, events) AS event_times_ns,
+    arrayMap(e -> e.name, events) AS event_names,
+    event_attributes,
+    arrayMap(e -> {_types("e.attributes")}, events) AS event_attribute_types,
+    arrayMap(e -> e.dropped_attributes_count, events) AS event_dropped_attributes_counts,
+    arrayMap(l -> lower(hex(l.trace_id)), links) AS link_trace_ids,
+    arrayMap(l -> lower(hex(l.span_id)), links) AS link_span_ids,
+    arrayMap(l -> l.trace_state, links) AS link_trace_states,
+    arrayMap(l -> {_map("l.attributes")}, links) AS link_attributes,
+    arrayMap(l -> {_types("l.attributes")}, links) AS link_attribute_types,
+    resource_schema_url, scope_schema_url,
+    dropped_attributes_count, dropped_events_count, dropped_links_count,
+    reported_start_ns, reported_end_ns,
+    fromUnixTimestamp64Nano(toInt64(least(received_at_ns, {MAX_TIME_NS})), 'UTC') AS received_at,
+    writer, batch_seq
+FROM
+(
+    SELECT *,
+        {_first("agent_attribute")} AS agent_attribute,
+        {_first("agent_of_agent_span")} AS agent_of_agent_span,
+        {_first("version")} AS version,
+        {_first("prompt_name")} AS prompt_name,
+        {_first("prompt_version")} AS prompt_version,
+        {_first("workflow")} AS workflow,
+        {_first("session_id")} AS session_id,
+        {_first("user_id")} AS user_id,
+        {_first("environment")} AS environment_name,
+        {_first("service")} AS service_name,
+        {_first("request_model")} AS request_model,
+        {_first("response_model")} AS response_model,
+        splitByChar('.', {_first("provider")}) AS provider_parts,
+        -- "openai.chat", "anthropic.messages" and "google.generative-ai" are the Vercel AI SDK's names.
+        if(a['ai.model.provider'] != '' AND a['gen_ai.provider.name'] = '', provider_parts[1], arrayStringConcat(provider_parts, '.')) AS raw_provider,
+        {_first("response_id")} AS response_id,
+        extract({_first("finish_reason")}, '[A-Za-z_-]{{2,40}}') AS finish_reason,
+        {_first("tool_attribute")} AS tool_attribute,
+        {_first("tool_call_id")} AS tool_call_id,
+        {_tokens("input_tokens")} AS tokens_in,
+        {_tokens("output_tokens")} AS tokens_out,
+        {_tokens("total_tokens")} AS tokens_total,
+        {_tokens("cache_read_tokens")} AS cached,
+        {_tokens("cache_write_tokens")} AS cache_written,
+        {_tokens("reasoning_tokens")} AS reasoned,
+        toFloat64OrZero({_first("supplied_cost")}) AS supplied,
+        -- Does the input count leave out cached tokens? Claude Code's bare names do; else the arithmetic tells.
+        multiIf(
+            cached + cache_written = 0, false,
+            a['input_tokens'] != '' AND a['cache_read_tokens'] != '', true,
+            cached + cache_written > tokens_in, true,
+            tokens_total > 0 AND tokens_total = tokens_in + tokens_out, false,
+            tokens_total > 0 AND tokens_total = tokens_in + tokens_out + cached + cache_written, true,
+            false) AS exclusive_input,
+        -- Gemini's candidates leave out thoughts.
+        reasoned > tokens_out OR (reasoned > 0 AND tokens_total = tokens_in + tokens_out + reasoned) AS additive_reasoning,
+        arrayMap(e -> {_map("e.attributes")}, events) AS event_attributes,
+        arrayFirst(x -> x != '', arrayMap(m -> m['exception.type'], event_attributes)) AS exception_type,
+        arrayFirst(x -> x != '', arrayMap(m -> m['exception.message'], event_attributes)) AS exception_message,
+        {_first("error_attribute")} AS error_attribute,
+        if(error_attribute != '', error_attribute, exception_type) AS raw_error_type,
+        (status_code = 2 OR a['error.type'] != '' OR exception_type != '' OR {_failed_by_flag()})
+            AND raw_error_type NOT IN ({_literals(semconv.CONTROL_FLOW_ERRORS)})
+            AND NOT match(status_message, '^(GraphInterrupt|ParentCommand|Command)\\\\(') AS is_error,
+        {_kind()} AS kind
+    FROM
+    (
+        SELECT
+            project_id, received_at_ns, writer, batch_seq,
+            resource_attributes, resource_attribute_types, resource_schema_url,
+            scope_name, scope_version, scope_attributes, scope_attribute_types, scope_schema_url,
+            resource_attributes AS r,
+            toFixedString(substring(span.trace_id, 1, 16), 16) AS trace_id,
+            toFixedString(substring(span.span_id, 1, 8), 8) AS span_id,
+            toFixedString(if(span.parent_span_id = span.span_id, '', substring(span.parent_span_id, 1, 8)), 8) AS parent_span_id,
+            span.name AS name, span.kind AS span_kind_number,
+            span.status.code AS status_code, span.status.message AS status_message,
+            span.trace_state AS trace_state, span.flags AS flags,
+            span.events AS events, span.links AS links,
+            span.dropped_attributes_count AS dropped_attributes_count,
+            span.dropped_events_count AS dropped_events_count,
+            span.dropped_links_count AS dropped_links_count,
+            span.start_time_unix_nano AS reported_start_ns,
+            span.end_time_unix_nano AS reported_end_ns,
+            reported_start_ns >= {MIN_TIME_NS} AND reported_start_ns < {MAX_TIME_NS} AS start_is_sane,
+            if(start_is_sane, reported_start_ns, least(greatest(received_at_ns, {MIN_TIME_NS}), {MAX_TIME_NS})) AS start_ns,
+            if(start_is_sane AND reported_end_ns > reported_start_ns AND reported_end_ns < {MAX_TIME_NS}, reported_end_ns - reported_start_ns, 0) AS duration_ns,
+            {_map("span.attributes")} AS attributes,
+            {_types("span.attributes")} AS attribute_types,
+            mapFilter((k, v) -> has(wanted_keys, k), attributes) AS a
+        FROM
+        (
+            SELECT
+                project_id, received_at_ns, writer, batch_seq,
+                resource_attributes, resource_attribute_types, resource_schema_url,
+                scope_spans.scope.name AS scope_name, scope_spans.scope.version AS scope_version,
+                {_map("scope_spans.scope.attributes")} AS scope_attributes,
+                {_types("scope_spans.scope.attributes")} AS scope_attribute_types,
+                scope_spans.schema_url AS scope_schema_url,
+                arrayJoin(scope_spans.spans) AS span
+            FROM
+            (
+                SELECT
+                    project_id, received_at_ns, writer, batch_seq,
+                    {_map("resource_span.resource.attributes")} AS resource_attributes,
+                    {_types("resource_span.resource.attributes")} AS resource_attribute_types,
+                    resource_span.schema_url AS resource_schema_url,
+                    arrayJoin(resource_span.scope_spans) AS scope_spans
+                FROM (SELECT project_id, received_at_ns, writer, batch_seq, arrayJoin(resource_spans) AS resource_span FROM otlp_traces)
+            )
+        )
+    )
+    -- Logfire sends a span once when it starts (pending) and once when it ends; only the second counts.
+    WHERE a['logfire.span_type'] != 'pending_span'
+)
+"""
+
+
+def _literals_array(texts: list[str]) -> str:
+    return f"[{_literals(texts)}]"
+
+
+# name -> (target table, SELECT). Created after the migrations, and again whenever their text changes.
+def views() -> dict[str, tuple[str, str]]:
+    """Return every materialized view: name -> (target table, SELECT statement)."""
+    return {
+        "otlp_to_spans": ("spans", otlp_to_spans()),
+        "spans_to_trace_touches": (
+            "trace_touches",
+            "SELECT DISTINCT writer, batch_seq, project_id, trace_id FROM spans",
+        ),
+        "spans_to_trace_index": (
+            "trace_index",
+            "SELECT project_id, trace_id, min(start_time) AS min_start_time, max(start_time) AS max_start_time "
+            "FROM spans GROUP BY project_id, trace_id",
+        ),
+    }

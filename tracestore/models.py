@@ -1,0 +1,40 @@
+"""Small relational data of the store itself: projects, and how far jobs have come."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Project(models.Model):
+    """What one credential may see. Every ClickHouse row carries a project id; 1 is the default project."""
+
+    slug = models.SlugField(max_length=64, unique=True)
+    name = models.CharField(max_length=128)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class IngestKey(models.Model):
+    """A credential for OTLP and the API. Only its SHA-256 is kept: keys are 256 random bits, so no slow hash is needed."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="keys")
+    name = models.CharField(max_length=128)
+    sha256 = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class JobCursor(models.Model):
+    """How far a job has come with the rows of one source. `position` is the last one done; `lease_until` keeps two workers apart."""
+
+    job = models.CharField(max_length=64)
+    source = models.CharField(max_length=128)
+    position = models.BigIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "source"], name="one_cursor_per_job_and_source")]

@@ -1,0 +1,136 @@
+"""Query text -> query text with one filter more or less: what a click on a facet does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from tracestore.language.errors import QueryError
+from tracestore.language.fields import find_field
+from tracestore.language.parser import parse_query
+from tracestore.language.tree import And, Node, Not, Or, Pattern, Query, Term
+
+# Bare after a colon; everything else gets quotes.
+_PLAIN = re.compile(r"[\w$](?:[\w./@+#$%&=,;'-])*")
+_PLAIN_KEY = re.compile(r"[^\s\"()\\:*]+")
+
+
+def format_filter(field: str, value: str, negate: bool = False) -> str:
+    """Return `field:value`, quoted where the language needs it. `field` may be `attr.KEY` with any key."""
+    return ("-" if negate else "") + _format_field(field) + ":" + _quote(value)
+
+
+def has_filter(text: str, field: str, value: str, negate: bool = False) -> bool:
+    """Tell whether `text` demands `field:value` at its top level, alone or as one of several values. False for a bad text."""
+    query = _try_parse(text)
+    return query is not None and any(value in _values(node, field, negate) for node in query.conditions)
+
+
+def add_filter(text: str, field: str, value: str, negate: bool = False) -> str:
+    """Return `text` narrowed to `field:value`.
+
+    A second value of the same field widens the first to `field:(a OR b)`; with `negate` both are excluded. The opposite
+    filter is removed. A text that does not parse is returned with the filter at its end.
+    """
+    if has_filter(text, field, value, negate):
+        return text
+    text = remove_filter(text, field, value, not negate)
+    query = _try_parse(text)
+    addition = format_filter(field, value, negate)
+    if query is None or query.root is None:
+        return f"{text.strip()} {addition}".strip()
+    for node in query.conditions if not negate else ():
+        if values := _values(node, field, negate=False):
+            return text[: node.start] + _format_values(field, [*values, value]) + text[node.end :]
+    narrowed = _try_parse(f"{text.strip()} {addition}")
+    if narrowed is not None and narrowed.conditions[:-1] != query.conditions:  # an OR of the text took the filter in
+        return f"({text.strip()}) {addition}"
+    return f"{text.strip()} {addition}"
+
+
+def remove_filter(text: str, field: str, value: str, negate: bool = False) -> str:
+    """Return `text` without the top-level filter `field:value`. A text without it, or a bad one, comes back as it is."""
+    query = _try_parse(text)
+    for node in query.conditions if query else ():
+        values = _values(node, field, negate)
+        if value in values:
+            left = [other for other in values if other != value]
+            return _replace(text, node, _format_values(field, left, negate) if left else "")
+    return text
+
+
+def without_field(query: Query, field: str) -> Query:
+    """Return `query` without the top-level conditions that demand values of `field`; exclusions of values stay."""
+    found = find_field(field)
+    name = found.name if found else field
+    kept = tuple(node for node in query.conditions if not _demands(node, name))
+    root = None if not kept else kept[0] if len(kept) == 1 else And(kept, kept[0].start, kept[-1].end)
+    return Query(query.text, root)
+
+
+def _demands(node: Node, name: str) -> bool:
+    if isinstance(node, Term):
+        return node.field == name
+    return isinstance(node, Or) and all(isinstance(item, Term) and item.field == name for item in node.items)
+
+
+def _try_parse(text: str) -> Query | None:
+    try:
+        return parse_query(text)
+    except QueryError:
+        return None
+
+
+def _values(node: Node, field: str, negate: bool) -> list[str]:
+    """Return the exact values that a top-level condition demands (or, with `negate`, excludes) of `field`, else []."""
+    if isinstance(node, Not):
+        return _values(node.item, field, negate=False) if negate else []
+    if negate:
+        return []
+    terms = node.items if isinstance(node, Or) else (node,)
+    matches = _matcher(field)
+    values = [_value_text(term) for term in terms if isinstance(term, Term) and matches(term)]
+    return [value for value in values if value is not None] if len(values) == len(terms) and None not in values else []
+
+
+def _value_text(term: Term) -> str | None:
+    if isinstance(term.value, Pattern):
+        return term.value.text if term.value.is_exact else None
+    return str(getattr(term.value, "value", "")).lower() or None
+
+
+def _matcher(field: str) -> Callable[[Term], bool]:
+    prefix, _, key = field.partition(".")
+    found = find_field(prefix if key else field)
+    return lambda term: found is not None and term.field == found.name and term.key == key
+
+
+def _replace(text: str, node: Node, replacement: str) -> str:
+    """Put `replacement` in the place of a top-level condition, taking an AND beside it along with a removed one."""
+    before, after = text[: node.start], text[node.end :]
+    if not replacement:
+        before = re.sub(r"\s+(AND\s+)?$", " ", before)
+        after = after.lstrip()
+        if not before.strip():
+            after = re.sub(r"^AND\s+", "", after)
+    return (before + replacement + after).strip()
+
+
+def _format_field(field: str) -> str:
+    prefix, _, key = field.partition(".")
+    return f"{prefix}.{_quoted(key)}" if key and not _PLAIN_KEY.fullmatch(key) else field
+
+
+def _format_values(field: str, values: list[str], negate: bool = False) -> str:
+    if len(values) == 1:
+        return format_filter(field, values[0], negate)
+    return ("-" if negate else "") + f"{_format_field(field)}:({' OR '.join(_quote(value) for value in values)})"
+
+
+def _quote(value: str) -> str:
+    plain = _PLAIN.fullmatch(value) and ".." not in value and value not in ("AND", "OR", "NOT")
+    return value if plain else _quoted(value)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,99 @@
+"""The fields that a query may name: one table for the parser, for completion in the search bar and for the manual."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FieldType(StrEnum):
+    """What a field's values look like."""
+
+    TEXT = "text"  # exact, or with * for any characters
+    SEARCH = "search"  # found anywhere, in any case
+    CHOICE = "choice"
+    FLAG = "true/false"
+    ID = "id"
+    COUNT = "count"
+    DURATION = "duration"
+    COST = "USD"
+    ATTRIBUTE = "attribute"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field. `help` says what it asks of a trace, `span_help` what it asks of a span where that differs."""
+
+    name: str
+    type: FieldType
+    help: str
+    example: str
+    aliases: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    span_help: str = ""
+
+
+OUTCOMES = ("ok", "error", "running")
+KINDS = ("agent", "llm", "tool", "retriever", "embedding", "chain", "guardrail", "evaluator", "other")
+_SAME_TRACE = "belongs to such a trace"
+
+FIELDS: tuple[Field, ...] = (
+    Field("status", FieldType.CHOICE, "how the trace ended", "status:error", ("outcome",), OUTCOMES,
+          "`error`: the span is an error; `ok`: it is not; `running`: its trace still runs"),
+    Field("version", FieldType.TEXT, "version of an agent or service in it", "version:v3", ("release",)),
+    Field("tool", FieldType.TEXT, "a tool it called", "tool:refund"),
+    Field("tool_error", FieldType.TEXT, "a tool that failed in it", "tool_error:refund", ("failed_tool",),
+          span_help="a failed call of that tool"),
+    Field("error", FieldType.TEXT, "type of an error in it", "error:TimeoutError", ("error_type", "exception")),
+    Field("agent", FieldType.TEXT, "an agent that ran in it", "agent:triage"),
+    Field("model", FieldType.TEXT, "a model asked or answering in it", "model:gpt-5*"),
+    Field("provider", FieldType.TEXT, "a model provider it called", "provider:anthropic"),
+    Field("service", FieldType.TEXT, "a service that took part", "service:support-bot"),
+    Field("env", FieldType.TEXT, "deployment environment", "-env:dev", ("environment",)),
+    Field("user", FieldType.TEXT, "id of the end user", "user:u-1042", ("user_id",), span_help=_SAME_TRACE),
+    Field("session", FieldType.TEXT, "id of the session or conversation", "session:c-77", ("session_id", "conversation"),
+          span_help=_SAME_TRACE),
+    Field("name", FieldType.TEXT, "name of the trace", 'name:"invoke_agent triage"', span_help="name of the span"),
+    Field("trace", FieldType.ID, "id of the trace, or its beginning and `*`", "trace:4bf92f35*", ("trace_id",)),
+    Field("workflow", FieldType.TEXT, "a workflow it ran", "workflow:onboarding"),
+    Field("prompt", FieldType.TEXT, "a prompt template it used", "prompt:refund-policy*"),
+    Field("kind", FieldType.CHOICE, "it has a step of that kind", "kind:retriever", (), KINDS, "kind of the step"),
+    Field("span", FieldType.TEXT, "it has a span of that name", "span:execute_tool*", ("span_name",), span_help="name of the span"),
+    Field("duration", FieldType.DURATION, "from the first start to the last end", "duration:>2s", ("latency",),
+          span_help="from start to end of the span"),
+    Field("cost", FieldType.COST, "price of its model calls", "cost:>0.5", ("cost_usd",), span_help=_SAME_TRACE),
+    Field("tokens", FieldType.COUNT, "input and output tokens", "tokens:>10k", ("total_tokens",)),
+    Field("input_tokens", FieldType.COUNT, "input tokens, cached ones included", "input_tokens:1k..5k"),
+    Field("output_tokens", FieldType.COUNT, "output tokens, reasoning included", "output_tokens:>=500"),
+    Field("spans", FieldType.COUNT, "number of spans", "spans:>100", ("span_count",), span_help=_SAME_TRACE),
+    Field("errors", FieldType.COUNT, "number of spans that are errors", "errors:>=2", ("error_count",), span_help=_SAME_TRACE),
+    Field("has_errors", FieldType.FLAG, "a span of it is an error, whether or not it failed", "has_errors:true",
+          span_help=_SAME_TRACE),
+    Field("escalated", FieldType.FLAG, "it was handed to a person", "escalated:true", span_help=_SAME_TRACE),
+    Field("rule", FieldType.TEXT, "the rule that decided its status", "rule:*", ("outcome_rule",), span_help=_SAME_TRACE),
+    Field("text", FieldType.SEARCH, "text in names, inputs, outputs, attribute values, events or errors of one of its spans",
+          'text:"order 123"', span_help="text in its name, input, output, attribute values, events or error"),
+    Field("attr", FieldType.ATTRIBUTE, "one of its spans has that span, resource or scope attribute; numbers compare",
+          "attr.http.response.status_code:>=500", ("attribute", "attributes"),
+          span_help="it has that span, resource or scope attribute; numbers compare"),
+)
+
+_BY_NAME = {name: field for field in FIELDS for name in (field.name, *field.aliases)}
+
+
+def find_field(name: str) -> Field | None:
+    """Return the field of that name or alias, in any case."""
+    return _BY_NAME.get(name.lower())
+
+
+def suggest_field(name: str) -> str:
+    """Return the name most like `name`, "" when none is near."""
+    return suggest(name.lower().strip("!+@#."), _BY_NAME)
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return the one of `known` most like `word`, "" when none is near."""
+    near = difflib.get_close_matches(word[:50], list(known), n=1, cutoff=0.6)
+    return near[0] if near else ""

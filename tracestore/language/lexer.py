@@ -1,0 +1,145 @@
+"""Query text -> tokens. The only place that knows quotes, escapes and where a word ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from tracestore.language.errors import QueryError
+
+
+class TokenKind(Enum):
+    """What a token is."""
+
+    OPEN = auto()
+    CLOSE = auto()
+    MINUS = auto()
+    AND = auto()
+    OR = auto()
+    NOT = auto()
+    FIELD = auto()  # a name and its colon; `text` is the name
+    WORD = auto()
+    STRING = auto()
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token and where it stands. `text` has quotes and escapes resolved; `parts` is it cut at its wildcards."""
+
+    kind: TokenKind
+    start: int
+    end: int
+    text: str = ""
+    parts: tuple[str, ...] = ()
+    key: str = ""  # of a FIELD token that names an attribute
+
+
+_OPERATORS = {"AND": TokenKind.AND, "OR": TokenKind.OR, "NOT": TokenKind.NOT}
+_ATTRIBUTE_PREFIXES = ("attr.", "attribute.", "attributes.")
+
+
+class _Lexer:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.tokens: list[Token] = []
+        self.groups: list[bool] = []  # one entry per open parenthesis: does it hold the values of a field?
+
+    def run(self) -> list[Token]:
+        while self.at < len(self.text):
+            character = self.text[self.at]
+            if character.isspace():
+                self.at += 1
+            elif character == "(":
+                self.groups.append(self._after_field() or self._in_values())
+                self._add(TokenKind.OPEN, self.at + 1)
+            elif character == ")":
+                if self.groups:
+                    self.groups.pop()
+                self._add(TokenKind.CLOSE, self.at + 1)
+            elif character == "-" and not self._after_field() and self.text[self.at + 1 : self.at + 2].strip():
+                self._add(TokenKind.MINUS, self.at + 1)
+            elif character == '"':
+                text, end = self._read_string(self.at)
+                self._add(TokenKind.STRING, end, text, (text,))
+                self._expect_end_of_word()
+            else:
+                self._read_word()
+        return self.tokens
+
+    def _add(self, kind: TokenKind, end: int, text: str = "", parts: tuple[str, ...] = (), key: str = "") -> None:
+        self.tokens.append(Token(kind, self.at, end, text, parts, key))
+        self.at = end
+
+    def _after_field(self) -> bool:
+        return bool(self.tokens) and self.tokens[-1].kind is TokenKind.FIELD and self.tokens[-1].end == self.at
+
+    def _in_values(self) -> bool:
+        return bool(self.groups) and self.groups[-1]
+
+    def _read_string(self, start: int) -> tuple[str, int]:
+        """Return the text between the quotes that open at `start`, and the position after the closing one."""
+        characters: list[str] = []
+        at = start + 1
+        while at < len(self.text):
+            character = self.text[at]
+            if character == '"':
+                return "".join(characters), at + 1
+            if character == "\\" and self.text[at + 1 : at + 2] in ('"', "\\"):
+                at += 1
+                character = self.text[at]
+            characters.append(character)
+            at += 1
+        raise QueryError('This quote is never closed. End the text with ".', start, len(self.text) - start)
+
+    def _read_word(self) -> None:
+        """Read a word, or a field name when it meets a colon where one may stand."""
+        may_name_field = not self._after_field() and not self._in_values()
+        start = at = self.at
+        parts = [""]
+        while at < len(self.text) and not self.text[at].isspace() and self.text[at] not in '()"':
+            character = self.text[at]
+            if character == "\\":
+                if at + 1 >= len(self.text):
+                    raise QueryError("A backslash needs a character to escape. Write two for a backslash itself.", at, 1)
+                parts[-1] += self.text[at + 1]
+                at += 2
+                continue
+            if character == ":" and may_name_field:
+                self._add_field("*".join(parts), at + 1)
+                return
+            if character == "*":
+                parts.append("")
+            else:
+                parts[-1] += character
+            at += 1
+        if may_name_field and self.text[start:at].lower() in _ATTRIBUTE_PREFIXES and self.text[at : at + 1] == '"':
+            self._read_quoted_key(at)
+            return
+        operator = _OPERATORS.get(self.text[start:at]) if not self._after_field() else None
+        self._add(operator or TokenKind.WORD, at, "*".join(parts), tuple(parts))
+        if not operator:
+            self._expect_end_of_word()
+
+    def _read_quoted_key(self, at: int) -> None:
+        key, end = self._read_string(at)
+        if self.text[end : end + 1] != ":":
+            raise QueryError("An attribute's name is followed by a colon and a value.", self.at, end - self.at)
+        self._add(TokenKind.FIELD, end + 1, "attr", key=key)
+
+    def _add_field(self, name: str, end: int) -> None:
+        for prefix in _ATTRIBUTE_PREFIXES:
+            if name.lower().startswith(prefix):
+                self._add(TokenKind.FIELD, end, "attr", key=name[len(prefix) :])
+                return
+        self._add(TokenKind.FIELD, end, name)
+
+    def _expect_end_of_word(self) -> None:
+        if self.at < len(self.text) and not self.text[self.at].isspace() and self.text[self.at] != ")":
+            last = self.tokens[-1]
+            raise QueryError("Leave a space here, or put quotes around the whole text.", last.start, self.at + 1 - last.start)
+
+
+def tokenize(text: str) -> list[Token]:
+    """Cut `text` into tokens. Raises QueryError."""
+    return _Lexer(text).run()

@@ -1,0 +1,333 @@
+"""Numbers over time: one metric of the traces that match a query, by step and group.
+
+Read from `traces`, or from minute `rollups` when those hold the same answer (see `plan_source`). Percentiles come from a
+t-digest on both ways, so they are approximate: within about 1% of rank (https://arxiv.org/abs/1902.04023).
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from tracestore.clickhouse.client import Store
+from tracestore.language import Query
+from tracestore.model import Series
+from tracestore.queries.predicates import Params, trace_predicate
+from tracestore.queries.rollups import MINUTE_S
+from tracestore.queries.terms import required_terms, value_predicate
+from tracestore.timerange import NS_PER_S, TimeRange
+
+MAX_POINTS = 5000
+ROLLUPS_FROM_S = 6 * 3600  # below this the raw read is as fast, and sees a trace before its minute is rolled up
+
+
+class MetricError(ValueError):
+    """A request for a number that does not exist. `parameter` names the bad argument; `suggestion` may be ""."""
+
+    def __init__(self, parameter: str, message: str, suggestion: str = "") -> None:
+        super().__init__(message)
+        self.parameter, self.message, self.suggestion = parameter, message, suggestion
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number that can be asked for. `unit`: traces, ratio (0 to 1), s, USD, tokens, calls or spans.
+
+    `formula` is SQL over the names of `_RAW` and `_ROLLED` in braces; `additive` metrics are 0 where there are no traces,
+    the others have no value there.
+    """
+
+    name: str
+    label: str
+    unit: str
+    help: str
+    formula: str
+    additive: bool
+
+
+def _count(name: str, label: str, unit: str, help: str) -> Metric:
+    return Metric(name, label, unit, help, f"{{{name}}}", additive=True)
+
+
+def _ratio(name: str, label: str, unit: str, help: str, formula: str) -> Metric:
+    return Metric(name, label, unit, help, formula, additive=False)
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        _count("requests", "Requests", "traces", "Traces that started."),
+        _count("failures", "Failures", "traces", "Traces whose outcome is error."),
+        _ratio("failure_rate", "Failure rate", "ratio", "Failures per request.", "{failures} / {requests}"),
+        _count("errors", "Traces with errors", "traces", "Traces in which some step has an error, failed or not."),
+        _ratio("error_rate", "Rate of traces with errors", "ratio", "Traces with errors per request.", "{errors} / {requests}"),
+        _count("escalations", "Escalations", "traces", "Traces that handed over to a human."),
+        _ratio("escalation_rate", "Escalation rate", "ratio", "Escalations per request.", "{escalations} / {requests}"),
+        _ratio("duration_p50", "Duration p50", "s", "Half of the finished traces took no longer. Approximate.", "{p50}"),
+        _ratio("duration_p95", "Duration p95", "s", "95% of the finished traces took no longer. Approximate.", "{p95}"),
+        _ratio("duration_p99", "Duration p99", "s", "99% of the finished traces took no longer. Approximate.", "{p99}"),
+        _count("cost", "Cost", "USD", "Cost of all model calls that have a price; those without one add nothing."),
+        _ratio("cost_per_trace", "Cost per trace", "USD", "Cost per request.", "{cost} / {requests}"),
+        _count("input_tokens", "Input tokens", "tokens", "Tokens sent to models, cached ones included."),
+        _count("output_tokens", "Output tokens", "tokens", "Tokens written by models, reasoning included."),
+        _count("cached_input_tokens", "Cached input tokens", "tokens", "Input tokens that were read from a prompt cache."),
+        _count("reasoning_tokens", "Reasoning tokens", "tokens", "Output tokens spent on reasoning."),
+        _count("tool_calls", "Tool calls", "calls", "Tool calls; with tool:X in the query, calls of X alone."),
+        _count("tool_errors", "Tool errors", "calls", "Tool calls that raised; with tool:X in the query, those of X alone."),
+        _ratio("tool_success_rate", "Tool success rate", "ratio", "Tool calls that did not raise, per tool call.",
+               "1 - {tool_errors} / {tool_calls}"),
+        _count("llm_calls", "Model calls", "calls", "Calls of language models."),
+        _count("spans", "Spans", "spans", "Steps of all traces."),
+    )
+}  # fmt: skip
+
+# The values by which one trace counts. A trace with two tools counts in both groups; one without any tool, agent, model,
+# workflow or error type counts in no group of that kind, while a trace without a version counts in the group "".
+GROUPINGS: dict[str, str] = {
+    "version": "if(empty(versions), [''], arrayMap(x -> toString(x), versions))",
+    "tool": "arrayMap(x -> toString(x), tools.name)",
+    "error": "arrayMap(x -> toString(x), error_types)",
+    "agent": "arrayMap(x -> toString(x), agents)",
+    "model": "arrayMap(x -> toString(x), models.model)",
+    "service": "if(empty(services), [''], arrayMap(x -> toString(x), services))",
+    "environment": "[toString(environment)]",
+    "outcome": "[toString(outcome)]",
+    "workflow": "arrayMap(x -> toString(x), workflows)",
+}
+
+_RAW = {
+    "requests": "count()",
+    "failures": "countIf(outcome = 'error')",
+    "errors": "countIf(has_errors)",
+    "escalations": "countIf(escalated)",
+    "p50": "quantileTDigestIf(0.5)(duration_ns, outcome != 'running') / 1e9",
+    "p95": "quantileTDigestIf(0.95)(duration_ns, outcome != 'running') / 1e9",
+    "p99": "quantileTDigestIf(0.99)(duration_ns, outcome != 'running') / 1e9",
+    "cost": "sum(ifNull(cost_usd, 0))",
+    "input_tokens": "sum(input_tokens)",
+    "output_tokens": "sum(output_tokens)",
+    "cached_input_tokens": "sum(cached_input_tokens)",
+    "reasoning_tokens": "sum(reasoning_tokens)",
+    "llm_calls": "sum(llm_calls)",
+    "spans": "sum(span_count)",
+}
+# What one model used, for groups by model.
+_RAW_OF_MODEL = {
+    "cost": "sum(arraySum((name, usd) -> if(name = group_value, ifNull(usd, 0), 0), models.model, models.cost_usd))",
+    "llm_calls": "sum(arraySum((name, n) -> if(name = group_value, n, 0), models.model, models.calls))",
+} | {
+    tokens: f"sum(arraySum((name, n) -> if(name = group_value, n, 0), models.model, models.{tokens}))"
+    for tokens in ("input_tokens", "output_tokens", "cached_input_tokens")
+}
+_ROLLED = {
+    "requests": "sum(requests)",
+    "failures": "sum(failures)",
+    "errors": "sum(error_traces)",
+    "escalations": "sum(escalations)",
+    "p50": "arrayElement(quantilesTDigestMerge(0.5, 0.95, 0.99)(duration_ns), 1) / 1e9",
+    "p95": "arrayElement(quantilesTDigestMerge(0.5, 0.95, 0.99)(duration_ns), 2) / 1e9",
+    "p99": "arrayElement(quantilesTDigestMerge(0.5, 0.95, 0.99)(duration_ns), 3) / 1e9",
+    "cost": "sum(cost_usd)",
+    "input_tokens": "sum(input_tokens)",
+    "output_tokens": "sum(output_tokens)",
+    "cached_input_tokens": "sum(cached_input_tokens)",
+    "reasoning_tokens": "sum(reasoning_tokens)",
+    "llm_calls": "sum(calls)",
+    "tool_calls": "sum(calls)",
+    "tool_errors": "sum(call_errors)",
+    "spans": "sum(spans)",
+}
+_OF_MODEL = {"cost", "cost_per_trace", "llm_calls", "input_tokens", "output_tokens", "cached_input_tokens"}
+_OF_TOOL = {"tool_calls", "tool_errors", "tool_success_rate"}
+_KEYS = {"service": "service", "version": "version", "environment": "environment"}
+_DIMENSIONS = {"agent", "model", "tool", "error"}
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Rows to aggregate: `rows` is a subquery that yields group_value and what the `parts` of a formula read."""
+
+    rows: str
+    parts: dict[str, str]
+    time_ns: str
+
+
+def metric_series(
+    store: Store,
+    *,
+    project_id: int,
+    time_range: TimeRange,
+    query: Query,
+    metric: str,
+    group_by: str = "",
+    step_s: int,
+    max_groups: int = 10,
+) -> list[Series]:
+    """Return one series per group, those with most traces first, each with a point for every step of the range.
+
+    Steps are aligned to multiples of `step_s` since the Unix epoch, so the first may begin before the range. Without
+    `group_by` there is always exactly one series, with group "". Raises MetricError, QueryTooExpensive, StoreUnavailable.
+    """
+    definition = find_metric(metric)
+    _check_request(metric, group_by, time_range, step_s)
+    params = Params()
+    source = _build_source(project_id, time_range, query, metric, group_by, step_s, params)
+    step = params.bind(step_s * NS_PER_S, "Int64")
+    sql = f"""
+SELECT group_value, groupArray((bucket_ns, value)) AS points
+FROM
+(
+    SELECT group_value, intDiv({source.time_ns}, {step}) * {step} AS bucket_ns,
+        toFloat64({definition.formula.format(**source.parts)}) AS value, {source.parts["requests"]} AS weight
+    FROM ({source.rows})
+    GROUP BY group_value, bucket_ns
+)
+GROUP BY group_value
+HAVING sum(weight) > 0
+ORDER BY sum(weight) DESC, group_value
+LIMIT {params.bind(max_groups, "UInt32")}
+"""
+    rows = store.query_rows(sql, **params.values)
+    if not rows and not group_by:
+        rows = [("", [])]
+    empty = 0.0 if definition.additive else None
+    return [_fill(group, points, time_range, step_s, empty) for group, points in rows]
+
+
+def metric_value(store: Store, *, project_id: int, time_range: TimeRange, query: Query, metric: str) -> float | None:
+    """Return one number over the whole range: None when it has no meaning, such as a rate of no traces.
+
+    Raises MetricError, QueryTooExpensive, StoreUnavailable.
+    """
+    definition = find_metric(metric)
+    params = Params()
+    source = _build_source(project_id, time_range, query, metric, "", MINUTE_S, params)
+    sql = f"SELECT toFloat64({definition.formula.format(**source.parts)}) FROM ({source.rows})"
+    return _number(store.query_rows(sql, **params.values)[0][0])
+
+
+def find_metric(name: str) -> Metric:
+    """Return the metric of that name. Raises MetricError with a suggestion."""
+    if name in METRICS:
+        return METRICS[name]
+    near = difflib.get_close_matches(name, METRICS, 1, 0.5)
+    raise MetricError("metric", f"there is no metric {name!r}; there are {', '.join(METRICS)}", near[0] if near else "")
+
+
+def plan_source(time_range: TimeRange, query: Query, metric: str, group_by: str, step_s: int) -> Literal["traces", "rollups"]:
+    """Say which table answers: `rollups` only where it holds exactly the answer that `traces` would give.
+
+    That is: whole minutes, a long range, and a query that only requires services, versions and environments to equal
+    something, plus at most one agent, model, tool or error type.
+    """
+    minute_ns = MINUTE_S * NS_PER_S
+    whole_minutes = time_range.start_ns % minute_ns == 0 and time_range.end_ns % minute_ns == 0 and step_s % MINUTE_S == 0
+    if not whole_minutes or time_range.duration_s < ROLLUPS_FROM_S:
+        return "traces"
+    terms = required_terms(query)
+    if terms is None or any(term.field not in _KEYS.keys() | _DIMENSIONS or not term.is_equality for term in terms):
+        return "traces"
+    asked = [term.field for term in terms if term.field in _DIMENSIONS]
+    wanted = {*asked, *({group_by} & _DIMENSIONS), *({"tool"} if metric in _OF_TOOL else ())}
+    if len(asked) > 1 or len(wanted) > 1 or group_by not in {"", *_KEYS, *_DIMENSIONS}:
+        return "traces"
+    # Rows of a model hold what that model used, while a query for a model asks for all that its traces used.
+    of_traces = "model" not in wanted or group_by == "model" or metric not in _OF_MODEL | {"reasoning_tokens"}
+    counts_calls = metric != "llm_calls" or wanted <= {"model"}
+    return "rollups" if of_traces and counts_calls else "traces"
+
+
+def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: int) -> None:
+    if group_by and group_by not in GROUPINGS:
+        near = difflib.get_close_matches(group_by, GROUPINGS, 1, 0.5)
+        raise MetricError(
+            "group_by", f"cannot group by {group_by!r}; possible are {', '.join(GROUPINGS)}", near[0] if near else ""
+        )
+    if metric == "reasoning_tokens" and group_by == "model":
+        raise MetricError("group_by", "reasoning tokens are known per trace, not per model", "output_tokens")
+    if step_s < 1:
+        raise MetricError("step", "the step must be at least one second")
+    if time_range.duration_s / step_s > MAX_POINTS:
+        raise MetricError(
+            "step", f"a step of {step_s} s cuts this range into more than {MAX_POINTS} points", f"{time_range.step_s()}"
+        )
+
+
+def _build_source(
+    project_id: int, time_range: TimeRange, query: Query, metric: str, group_by: str, step_s: int, params: Params
+) -> _Source:
+    build = _rolled_source if plan_source(time_range, query, metric, group_by, step_s) == "rollups" else _raw_source
+    return build(project_id, time_range, query, metric, group_by, params)
+
+
+def _raw_source(
+    project_id: int, time_range: TimeRange, query: Query, metric: str, group_by: str, params: Params
+) -> _Source:
+    group_value = "''"
+    if group_by:
+        values = f"arrayDistinct({GROUPINGS[group_by]})"
+        asked = value_predicate(query, group_by, "x", params)
+        group_value = f"arrayJoin(arrayFilter(x -> {asked}, {values}))" if asked else f"arrayJoin({values})"
+    tool = "name = group_value" if group_by == "tool" else value_predicate(query, "tool", "name", params) or "true"
+    parts = _RAW | {
+        "tool_calls": f"sum(arraySum((name, n) -> if({tool}, n, 0), tools.name, tools.calls))",
+        "tool_errors": f"sum(arraySum((name, n) -> if({tool}, n, 0), tools.name, tools.errors))",
+    }
+    rows = f"""
+    SELECT start_time, outcome, has_errors, escalated, duration_ns, cost_usd, input_tokens, output_tokens, cached_input_tokens,
+        reasoning_tokens, llm_calls, span_count, tools.name, tools.calls, tools.errors, models.model, models.calls,
+        models.input_tokens, models.output_tokens, models.cached_input_tokens, models.cost_usd, {group_value} AS group_value
+    FROM traces FINAL
+    WHERE project_id = {params.bind(project_id, "UInt32")}
+      AND start_time >= fromUnixTimestamp64Nano({params.bind(time_range.start_ns, "Int64")})
+      AND start_time < fromUnixTimestamp64Nano({params.bind(time_range.end_ns, "Int64")})
+      AND ({trace_predicate(query, params)})
+    """
+    return _Source(rows, parts | (_RAW_OF_MODEL if group_by == "model" else {}), "toUnixTimestamp64Nano(start_time)")
+
+
+def _rolled_source(
+    project_id: int, time_range: TimeRange, query: Query, metric: str, group_by: str, params: Params
+) -> _Source:
+    terms = required_terms(query) or []
+    named = {*(term.field for term in terms), group_by, "tool" if metric in _OF_TOOL else ""} & _DIMENSIONS
+    conditions, group_value = [], "''"
+    for term in terms:
+        value = params.bind(term.value, "String")
+        if term.field in ("service", "version"):
+            conditions.append(f"has(splitByChar('\\x1f', {term.field}), {value})")
+        else:
+            conditions.append(f"{'environment' if term.field == 'environment' else 'value'} = {value}")
+    if group_by in _DIMENSIONS or group_by == "environment":
+        group_value = "toString(environment)" if group_by == "environment" else "toString(value)"
+    elif group_by:
+        asked = value_predicate(query, group_by, "x", params) or "true"
+        group_value = f"arrayJoin(arrayFilter(x -> {asked}, splitByChar('\\x1f', {group_by})))"
+    rows = f"""
+    SELECT bucket_start, requests, failures, escalations, error_traces, spans, input_tokens, output_tokens, cached_input_tokens,
+        reasoning_tokens, cost_usd, calls, call_errors, duration_ns, {group_value} AS group_value
+    FROM rollups FINAL
+    WHERE project_id = {params.bind(project_id, "UInt32")}
+      AND dimension = {params.bind(next(iter(named), ""), "String")}
+      AND bucket_start >= toDateTime({params.bind(time_range.start_ns // NS_PER_S, "Int64")}, 'UTC')
+      AND bucket_start < toDateTime({params.bind(time_range.end_ns // NS_PER_S, "Int64")}, 'UTC')
+      AND requests > 0
+      AND {" AND ".join(conditions) or "true"}
+    """
+    return _Source(rows, _ROLLED, f"toInt64(toUnixTimestamp(bucket_start)) * {NS_PER_S}")
+
+
+def _fill(
+    group: str, points: list[tuple[int, float | None]], time_range: TimeRange, step_s: int, empty: float | None
+) -> Series:
+    step_ns = step_s * NS_PER_S
+    found = {int(bucket_ns): _number(value) for bucket_ns, value in points}
+    first_ns = time_range.start_ns - time_range.start_ns % step_ns
+    return Series(group, [(at, found.get(at, empty)) for at in range(first_ns, time_range.end_ns, step_ns)])
+
+
+def _number(value: float | None) -> float | None:
+    """ClickHouse answers 0 / 0 and the percentile of nothing with NaN."""
+    return None if value is None or math.isnan(value) else value

@@ -1,0 +1,323 @@
+"""Query tree -> WHERE condition over `traces` or over `spans`. Users' text reaches the engine as bound values only.
+
+A condition refers to {project_id:UInt32}, {start_ns:Int64} and {end_ns:Int64}, which the statement binds anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tracestore.language.tree import And, Flag, Interval, Node, Not, Pattern, Query, Term
+
+IN_RANGE = (
+    "project_id = {project_id:UInt32} AND start_time >= fromUnixTimestamp64Nano({start_ns:Int64})"
+    " AND start_time < fromUnixTimestamp64Nano({end_ns:Int64})"
+)
+# The spans of a trace start with it or later. One that starts this much later is not found by a condition on spans.
+SPANS_AFTER_TRACE = "toIntervalHour(24)"
+_SPANS_OF_TRACES = (
+    "SELECT trace_id FROM spans WHERE project_id = {project_id:UInt32} AND start_time >= fromUnixTimestamp64Nano({start_ns:Int64})"
+    " AND start_time < fromUnixTimestamp64Nano({end_ns:Int64}) + " + SPANS_AFTER_TRACE
+)
+_TRACES_OF_SPANS = (
+    "SELECT trace_id FROM traces FINAL WHERE project_id = {project_id:UInt32}"
+    " AND start_time >= fromUnixTimestamp64Nano({start_ns:Int64}) - " + SPANS_AFTER_TRACE + ""
+    " AND start_time < fromUnixTimestamp64Nano({end_ns:Int64})"
+)
+
+Compile = Callable[[Term, "Params"], str]
+
+
+class Params:
+    """The values of one statement, each bound under a name of its own."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def bind(self, value: Any, type_name: str) -> str:
+        """Keep `value` and return the placeholder that stands for it, such as {p0:String}."""
+        name = f"p{len(self.values)}"
+        self.values[name] = value
+        return f"{{{name}:{type_name}}}"
+
+
+def trace_predicate(query: Query, params: Params) -> str:
+    """Return the condition over `traces` (read with FINAL) that `query` means. An empty query is `true`."""
+    return _compile(query.root, params, _trace_term)
+
+
+def span_predicate(query: Query, params: Params) -> str:
+    """Return the condition over `spans` that `query` means. An empty query is `true`."""
+    return _compile(query.root, params, _span_term)
+
+
+def reads_spans(query: Query) -> bool:
+    """Tell whether `trace_predicate` of this query looks into the spans themselves, which costs far more than `traces`."""
+    return any(term.field in _TRACE_FROM_SPANS for term in query.terms())
+
+
+def _compile(node: Node | None, params: Params, compile_term: Compile) -> str:
+    if node is None:
+        return "true"
+    if isinstance(node, Term):
+        return compile_term(node, params)
+    if isinstance(node, Not):
+        return f"NOT {_compile(node.item, params, compile_term)}"
+    word = " AND " if isinstance(node, And) else " OR "
+    return "(" + word.join(_compile(item, params, compile_term) for item in node.items) + ")"
+
+
+# Terms over columns
+
+
+def _text_column(column: str) -> Compile:
+    def compile_term(term: Term, params: Params) -> str:
+        return _matches(column, _pattern(term), params)
+
+    return compile_term
+
+
+def _array_column(column: str) -> Compile:
+    def compile_term(term: Term, params: Params) -> str:
+        pattern = _pattern(term)
+        if pattern.is_presence:
+            return f"notEmpty({column})"
+        if pattern.is_exact and not pattern.text:
+            return f"empty({column})"
+        if pattern.is_exact:
+            return f"has({column}, {params.bind(pattern.text, 'String')})"
+        return f"arrayExists(x -> {_matches('x', pattern, params)}, {column})"
+
+    return compile_term
+
+
+def _number_column(column: str, type_name: str) -> Compile:
+    def compile_term(term: Term, params: Params) -> str:
+        return _between(column, _interval(term), type_name, params)
+
+    return compile_term
+
+
+def _nullable_number_column(column: str, type_name: str) -> Compile:
+    def compile_term(term: Term, params: Params) -> str:
+        # NOT of NULL is NULL: without this neither `cost:>1` nor `-cost:>1` would match an unpriced trace.
+        return f"ifNull({_between(column, _interval(term), type_name, params)}, false)"
+
+    return compile_term
+
+
+def _flag_column(column: str) -> Compile:
+    def compile_term(term: Term, params: Params) -> str:
+        assert isinstance(term.value, Flag)
+        return f"({column} = {'true' if term.value.value else 'false'})"
+
+    return compile_term
+
+
+def _trace_id(term: Term, params: Params) -> str:
+    pattern = _pattern(term)
+    if pattern.is_exact:
+        return f"(trace_id = unhex({params.bind(pattern.text, 'String')}))"
+    return f"startsWith(lower(hex(trace_id)), {params.bind(pattern.parts[0], 'String')})"
+
+
+def _failed_tool_of_trace(term: Term, params: Params) -> str:
+    condition = "y > 0" if (pattern := _pattern(term)).is_presence else f"y > 0 AND {_matches('x', pattern, params)}"
+    return f"arrayExists((x, y) -> {condition}, `tools.name`, `tools.errors`)"
+
+
+def _failed_tool_of_span(term: Term, params: Params) -> str:
+    return f"(is_error AND {_matches('tool', _pattern(term), params)})"
+
+
+def _model_of_span(term: Term, params: Params) -> str:
+    pattern = _pattern(term)
+    return f"({_matches('request_model', pattern, params)} OR {_matches('response_model', pattern, params)})"
+
+
+def _model_of_trace(term: Term, params: Params) -> str:
+    """`models` of a trace names one model per call; the spans know both the one asked for and the one that answered."""
+    return f"({_array_column('`models.model`')(term, params)} OR {_through_spans(_model_of_span)(term, params)})"
+
+
+def _status_of_span(term: Term, params: Params) -> str:
+    status = _pattern(term).text
+    if status == "running":
+        return _through_trace(_text_column("outcome"))(term, params)
+    return "is_error" if status == "error" else "(NOT is_error)"
+
+
+# Terms over contents
+
+
+def _search(term: Term, params: Params) -> str:
+    pattern = _pattern(term)
+    found = _finder(pattern, params)
+    columns = ("name", "status_message", "error_type", "error_message")
+    value_arrays = (
+        "mapValues(attributes)",
+        "mapValues(resource_attributes)",
+        "mapValues(scope_attributes)",
+        "event_names",
+        "arrayFlatten(arrayMap(m -> mapValues(m), event_attributes))",
+    )
+    conditions = [found(column) for column in columns] + [f"arrayExists(x -> {found('x')}, {values})" for values in value_arrays]
+    return "(" + " OR ".join(conditions) + ")"
+
+
+def _finder(pattern: Pattern, params: Params) -> Callable[[str], str]:
+    """Return how to ask whether an expression holds the pattern anywhere, in any case."""
+    if pattern.is_exact and pattern.text.isascii():
+        needle = params.bind(pattern.text, "String")
+        return lambda expression: f"positionCaseInsensitive({expression}, {needle}) > 0"
+    like = params.bind("%" + "%".join(_escape_like(part) for part in pattern.parts) + "%", "String")
+    return lambda expression: f"({expression} ILIKE {like})"
+
+
+def _attribute(term: Term, params: Params) -> str:
+    """True when the span, its resource or its scope has the attribute with that value."""
+    key = params.bind(term.key, "String")
+    test = _attribute_test(term, params)
+    conditions = []
+    for column in ("attributes", "resource_attributes", "scope_attributes"):
+        # A Map returns '' for a missing key, so the value alone would match spans that lack the attribute.
+        present = f"mapContains({column}, {key})"
+        conditions.append(f"{present} AND {test(f'{column}[{key}]')}" if test else present)
+    return "(" + " OR ".join(conditions) + ")"
+
+
+def _attribute_test(term: Term, params: Params) -> Callable[[str], str] | None:
+    if isinstance(term.value, Interval):
+        interval = _between("toFloat64OrNull({})", term.value, "Float64", params)
+        return lambda value: f"ifNull({interval.replace('{}', value)}, false)"
+    pattern = _pattern(term)
+    if pattern.is_presence:
+        return None
+    placeholder = _matches("{}", pattern, params)
+    return lambda value: placeholder.replace("{}", value)
+
+
+# Terms that belong to the other table
+
+
+def _through_spans(compile_span: Compile) -> Compile:
+    def compile_term(term: Term, params: Params) -> str:
+        return f"(trace_id IN ({_SPANS_OF_TRACES} AND {compile_span(term, params)}))"
+
+    return compile_term
+
+
+def _through_trace(compile_trace: Compile) -> Compile:
+    def compile_term(term: Term, params: Params) -> str:
+        return f"(trace_id IN ({_TRACES_OF_SPANS} AND {compile_trace(term, params)}))"
+
+    return compile_term
+
+
+# Comparisons
+
+
+def _pattern(term: Term) -> Pattern:
+    assert isinstance(term.value, Pattern)
+    return term.value
+
+
+def _interval(term: Term) -> Interval:
+    assert isinstance(term.value, Interval)
+    return term.value
+
+
+def _matches(column: str, pattern: Pattern, params: Params) -> str:
+    if pattern.is_presence:
+        return f"({column} != '')"
+    if pattern.is_exact:
+        return f"({column} = {params.bind(pattern.text, 'String')})"
+    return f"({column} LIKE {params.bind('%'.join(_escape_like(part) for part in pattern.parts), 'String')})"
+
+
+def _between(column: str, interval: Interval, type_name: str, params: Params) -> str:
+    if interval.low is not None and interval.low == interval.high:
+        return f"({column} = {params.bind(interval.low, type_name)})"
+    conditions = []
+    if interval.low is not None:
+        conditions.append(f"{column} {'>=' if interval.includes_low else '>'} {params.bind(interval.low, type_name)}")
+    if interval.high is not None:
+        conditions.append(f"{column} {'<=' if interval.includes_high else '<'} {params.bind(interval.high, type_name)}")
+    return "(" + " AND ".join(conditions) + ")"
+
+
+def _escape_like(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+_TRACE_TERMS: dict[str, Compile] = {
+    "status": _text_column("outcome"),
+    "version": _array_column("versions"),
+    "tool": _array_column("`tools.name`"),
+    "tool_error": _failed_tool_of_trace,
+    "error": _array_column("error_types"),
+    "agent": _array_column("agents"),
+    "model": _model_of_trace,
+    "provider": _array_column("`models.provider`"),
+    "service": _array_column("services"),
+    "env": _text_column("environment"),
+    "user": _text_column("user_id"),
+    "session": _text_column("session_id"),
+    "name": _text_column("name"),
+    "trace": _trace_id,
+    "workflow": _array_column("workflows"),
+    "prompt": _array_column("prompts"),
+    "kind": _through_spans(_text_column("kind")),
+    "span": _through_spans(_text_column("name")),
+    "duration": _number_column("duration_ns", "UInt64"),
+    "cost": _nullable_number_column("cost_usd", "Float64"),
+    "tokens": _number_column("input_tokens + output_tokens", "UInt64"),
+    "input_tokens": _number_column("input_tokens", "UInt64"),
+    "output_tokens": _number_column("output_tokens", "UInt64"),
+    "spans": _number_column("span_count", "UInt64"),
+    "errors": _number_column("error_count", "UInt64"),
+    "has_errors": _flag_column("has_errors"),
+    "escalated": _flag_column("escalated"),
+    "rule": _text_column("outcome_rule"),
+    "text": _through_spans(_search),
+    "attr": _through_spans(_attribute),
+}
+_TRACE_FROM_SPANS = frozenset({"model", "kind", "span", "text", "attr"})
+
+_SPAN_TERMS: dict[str, Compile] = {
+    "status": _status_of_span,
+    "version": _text_column("version"),
+    "tool": _text_column("tool"),
+    "tool_error": _failed_tool_of_span,
+    "error": _text_column("error_type"),
+    "agent": _text_column("agent"),
+    "model": _model_of_span,
+    "provider": _text_column("provider"),
+    "service": _text_column("service"),
+    "env": _text_column("environment"),
+    "name": _text_column("name"),
+    "trace": _trace_id,
+    "workflow": _text_column("workflow"),
+    "prompt": _text_column("prompt_name"),
+    "kind": _text_column("kind"),
+    "span": _text_column("name"),
+    "duration": _number_column("duration_ns", "UInt64"),
+    "tokens": _number_column("input_tokens + output_tokens", "UInt64"),
+    "input_tokens": _number_column("input_tokens", "UInt64"),
+    "output_tokens": _number_column("output_tokens", "UInt64"),
+    "text": _search,
+    "attr": _attribute,
+} | {
+    # Facts of the whole trace: only its summary has them, or only some of its spans carry the attribute.
+    name: _through_trace(_TRACE_TERMS[name])
+    for name in ("user", "session", "cost", "spans", "errors", "has_errors", "escalated", "rule")
+}
+
+
+def _trace_term(term: Term, params: Params) -> str:
+    return _TRACE_TERMS[term.field](term, params)
+
+
+def _span_term(term: Term, params: Params) -> str:
+    return _SPAN_TERMS[term.field](term, params)

@@ -1,6 +1,6 @@
 """Numbers over time: one metric of the traces that match a query, by step and group.
 
-Read from `traces`, or from minute `rollups` when those hold the same answer (see `plan_source`). Percentiles come from a
+Read from `traces`, or from minute `rollups` when those hold the same answer (see `rollup_dimension`). Percentiles come from a
 t-digest on both ways, so they are approximate: within about 1% of rank (https://arxiv.org/abs/1902.04023).
 """
 
@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
 from tracestore.model import Series
-from tracestore.queries.predicates import Params, trace_predicate
+from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
 from tracestore.queries.rollups import MINUTE_S
-from tracestore.queries.terms import required_terms, value_predicate
+from tracestore.queries.terms import exact_demands, value_predicate
 from tracestore.timerange import NS_PER_S, TimeRange
 
 MAX_POINTS = 5000
@@ -139,9 +140,8 @@ _ROLLED = {
     "tool_errors": "sum(call_errors)",
     "spans": "sum(spans)",
 }
-_OF_MODEL = {"cost", "cost_per_trace", "llm_calls", "input_tokens", "output_tokens", "cached_input_tokens"}
 _OF_TOOL = {"tool_calls", "tool_errors", "tool_success_rate"}
-_KEYS = {"service": "service", "version": "version", "environment": "environment"}
+_KEYS = {"service": "service", "version": "version", "environment": "env"}  # grouping -> field of the language
 _DIMENSIONS = {"agent", "model", "tool", "error"}
 
 
@@ -173,7 +173,7 @@ def metric_series(
     definition = find_metric(metric)
     _check_request(metric, group_by, time_range, step_s)
     params = Params()
-    source = _build_source(project_id, time_range, query, metric, group_by, step_s, params)
+    source = _build_source(time_range, query, (metric,), group_by, step_s, params)
     step = params.bind(step_s * NS_PER_S, "Int64")
     sql = f"""
 SELECT group_value, groupArray((bucket_ns, value)) AS points
@@ -189,7 +189,7 @@ HAVING sum(weight) > 0
 ORDER BY sum(weight) DESC, group_value
 LIMIT {params.bind(max_groups, "UInt32")}
 """
-    rows = store.query_rows(sql, **params.values)
+    rows = _run(store, sql, project_id, time_range, params)
     if not rows and not group_by:
         rows = [("", [])]
     empty = 0.0 if definition.additive else None
@@ -201,11 +201,19 @@ def metric_value(store: Store, *, project_id: int, time_range: TimeRange, query:
 
     Raises MetricError, QueryTooExpensive, StoreUnavailable.
     """
-    definition = find_metric(metric)
+    return metric_values(store, project_id=project_id, time_range=time_range, query=query, metrics=(metric,))[metric]
+
+
+def metric_values(
+    store: Store, *, project_id: int, time_range: TimeRange, query: Query, metrics: Sequence[str]
+) -> dict[str, float | None]:
+    """Return several metrics over the whole range, read at once; see `metric_value`."""
+    definitions = [find_metric(name) for name in metrics]
     params = Params()
-    source = _build_source(project_id, time_range, query, metric, "", MINUTE_S, params)
-    sql = f"SELECT toFloat64({definition.formula.format(**source.parts)}) FROM ({source.rows})"
-    return _number(store.query_rows(sql, **params.values)[0][0])
+    source = _build_source(time_range, query, metrics, "", MINUTE_S, params)
+    values = ", ".join(f"toFloat64({definition.formula.format(**source.parts)})" for definition in definitions)
+    row = _run(store, f"SELECT {values} FROM ({source.rows})", project_id, time_range, params)[0]
+    return {name: _number(value) for name, value in zip(metrics, row, strict=True)}
 
 
 def find_metric(name: str) -> Metric:
@@ -216,27 +224,24 @@ def find_metric(name: str) -> Metric:
     raise MetricError("metric", f"there is no metric {name!r}; there are {', '.join(METRICS)}", near[0] if near else "")
 
 
-def plan_source(time_range: TimeRange, query: Query, metric: str, group_by: str, step_s: int) -> Literal["traces", "rollups"]:
-    """Say which table answers: `rollups` only where it holds exactly the answer that `traces` would give.
+def rollup_dimension(time_range: TimeRange, query: Query, metric: str, group_by: str, step_s: int) -> str | None:
+    """Say which dimension of `rollups` holds exactly the answer that `traces` would give; None when none does.
 
-    That is: whole minutes, a long range, and a query that only requires services, versions and environments to equal
-    something, plus at most one agent, model, tool or error type.
+    That takes whole minutes, a long range, and a query that only requires services, versions and environments to equal
+    something, plus at most one agent, tool or error type. (`model:X` also asks the spans, so rollups cannot answer it.)
     """
     minute_ns = MINUTE_S * NS_PER_S
     whole_minutes = time_range.start_ns % minute_ns == 0 and time_range.end_ns % minute_ns == 0 and step_s % MINUTE_S == 0
-    if not whole_minutes or time_range.duration_s < ROLLUPS_FROM_S:
-        return "traces"
-    terms = required_terms(query)
-    if terms is None or any(term.field not in _KEYS.keys() | _DIMENSIONS or not term.is_equality for term in terms):
-        return "traces"
-    asked = [term.field for term in terms if term.field in _DIMENSIONS]
-    wanted = {*asked, *({group_by} & _DIMENSIONS), *({"tool"} if metric in _OF_TOOL else ())}
-    if len(asked) > 1 or len(wanted) > 1 or group_by not in {"", *_KEYS, *_DIMENSIONS}:
-        return "traces"
-    # Rows of a model hold what that model used, while a query for a model asks for all that its traces used.
-    of_traces = "model" not in wanted or group_by == "model" or metric not in _OF_MODEL | {"reasoning_tokens"}
-    counts_calls = metric != "llm_calls" or wanted <= {"model"}
-    return "rollups" if of_traces and counts_calls else "traces"
+    if not whole_minutes or time_range.duration_s < ROLLUPS_FROM_S or group_by not in {"", *_KEYS, *_DIMENSIONS}:
+        return None
+    demands = exact_demands(query)
+    if demands is None or any(demand.field not in {*_KEYS.values(), *_DIMENSIONS} - {"model"} for demand in demands):
+        return None
+    demanded = [demand.field for demand in demands if demand.field in _DIMENSIONS]
+    needed = {*demanded, *({group_by} & _DIMENSIONS), *({"tool"} if metric in _OF_TOOL else ())}
+    if len(demanded) > 1 or len(needed) > 1 or (metric == "llm_calls" and needed - {"model"}):
+        return None  # rows of one dimension know nothing of another; `calls` are calls of a model only in two of them
+    return next(iter(needed), "")
 
 
 def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: int) -> None:
@@ -256,20 +261,22 @@ def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: in
 
 
 def _build_source(
-    project_id: int, time_range: TimeRange, query: Query, metric: str, group_by: str, step_s: int, params: Params
+    time_range: TimeRange, query: Query, metrics: Sequence[str], group_by: str, step_s: int, params: Params
 ) -> _Source:
-    build = _rolled_source if plan_source(time_range, query, metric, group_by, step_s) == "rollups" else _raw_source
-    return build(project_id, time_range, query, metric, group_by, params)
+    dimensions = {rollup_dimension(time_range, query, metric, group_by, step_s) for metric in metrics}
+    dimension = dimensions.pop()
+    if dimension is None or dimensions:
+        return _raw_source(query, group_by, params)
+    return _rolled_source(query, group_by, dimension, params)
 
 
-def _raw_source(
-    project_id: int, time_range: TimeRange, query: Query, metric: str, group_by: str, params: Params
-) -> _Source:
+def _raw_source(query: Query, group_by: str, params: Params) -> _Source:
     group_value = "''"
     if group_by:
         values = f"arrayDistinct({GROUPINGS[group_by]})"
-        asked = value_predicate(query, group_by, "x", params)
-        group_value = f"arrayJoin(arrayFilter(x -> {asked}, {values}))" if asked else f"arrayJoin({values})"
+        # `model:X` also finds traces that asked for X and were answered by another: their groups are not cut down to X.
+        demanded = "" if group_by == "model" else value_predicate(query, _KEYS.get(group_by, group_by), "x", params)
+        group_value = f"arrayJoin(arrayFilter(x -> {demanded}, {values}))" if demanded else f"arrayJoin({values})"
     tool = "name = group_value" if group_by == "tool" else value_predicate(query, "tool", "name", params) or "true"
     parts = _RAW | {
         "tool_calls": f"sum(arraySum((name, n) -> if({tool}, n, 0), tools.name, tools.calls))",
@@ -280,43 +287,39 @@ def _raw_source(
         reasoning_tokens, llm_calls, span_count, tools.name, tools.calls, tools.errors, models.model, models.calls,
         models.input_tokens, models.output_tokens, models.cached_input_tokens, models.cost_usd, {group_value} AS group_value
     FROM traces FINAL
-    WHERE project_id = {params.bind(project_id, "UInt32")}
-      AND start_time >= fromUnixTimestamp64Nano({params.bind(time_range.start_ns, "Int64")})
-      AND start_time < fromUnixTimestamp64Nano({params.bind(time_range.end_ns, "Int64")})
-      AND ({trace_predicate(query, params)})
+    WHERE {IN_RANGE} AND {trace_predicate(query, params)}
     """
     return _Source(rows, parts | (_RAW_OF_MODEL if group_by == "model" else {}), "toUnixTimestamp64Nano(start_time)")
 
 
-def _rolled_source(
-    project_id: int, time_range: TimeRange, query: Query, metric: str, group_by: str, params: Params
-) -> _Source:
-    terms = required_terms(query) or []
-    named = {*(term.field for term in terms), group_by, "tool" if metric in _OF_TOOL else ""} & _DIMENSIONS
-    conditions, group_value = [], "''"
-    for term in terms:
-        value = params.bind(term.value, "String")
-        if term.field in ("service", "version"):
-            conditions.append(f"has(splitByChar('\\x1f', {term.field}), {value})")
+def _rolled_source(query: Query, group_by: str, dimension: str, params: Params) -> _Source:
+    conditions = [f"dimension = {params.bind(dimension, 'String')}"]
+    for demand in exact_demands(query) or ():
+        value = params.bind(demand.value, "String")
+        if demand.field in ("service", "version"):
+            conditions.append(f"has(splitByChar('\\x1f', {demand.field}), {value})")
         else:
-            conditions.append(f"{'environment' if term.field == 'environment' else 'value'} = {value}")
-    if group_by in _DIMENSIONS or group_by == "environment":
-        group_value = "toString(environment)" if group_by == "environment" else "toString(value)"
-    elif group_by:
-        asked = value_predicate(query, group_by, "x", params) or "true"
-        group_value = f"arrayJoin(arrayFilter(x -> {asked}, splitByChar('\\x1f', {group_by})))"
+            conditions.append(f"{'environment' if demand.field == 'env' else 'value'} = {value}")
+    group_value = {"": "''", "environment": "toString(environment)"}.get(group_by, "toString(value)")
+    if group_by in ("service", "version"):
+        demanded = value_predicate(query, group_by, "x", params) or "true"
+        group_value = f"arrayJoin(arrayFilter(x -> {demanded}, splitByChar('\\x1f', {group_by})))"
     rows = f"""
     SELECT bucket_start, requests, failures, escalations, error_traces, spans, input_tokens, output_tokens, cached_input_tokens,
         reasoning_tokens, cost_usd, calls, call_errors, duration_ns, {group_value} AS group_value
     FROM rollups FINAL
-    WHERE project_id = {params.bind(project_id, "UInt32")}
-      AND dimension = {params.bind(next(iter(named), ""), "String")}
-      AND bucket_start >= toDateTime({params.bind(time_range.start_ns // NS_PER_S, "Int64")}, 'UTC')
-      AND bucket_start < toDateTime({params.bind(time_range.end_ns // NS_PER_S, "Int64")}, 'UTC')
-      AND requests > 0
-      AND {" AND ".join(conditions) or "true"}
+    WHERE project_id = {{project_id:UInt32}}
+      AND bucket_start >= toDateTime(intDiv({{start_ns:Int64}}, {NS_PER_S}), 'UTC')
+      AND bucket_start < toDateTime(intDiv({{end_ns:Int64}}, {NS_PER_S}), 'UTC')
+      AND requests > 0 AND {" AND ".join(conditions)}
     """
     return _Source(rows, _ROLLED, f"toInt64(toUnixTimestamp(bucket_start)) * {NS_PER_S}")
+
+
+def _run(store: Store, sql: str, project_id: int, time_range: TimeRange, params: Params) -> list[tuple[Any, ...]]:
+    return store.query_rows(
+        sql, project_id=project_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns, **params.values
+    )
 
 
 def _fill(

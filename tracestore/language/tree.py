@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 
@@ -54,8 +55,8 @@ class Term:
     field: str
     key: str
     value: Value
-    start: int = field(default=0, compare=False)
-    end: int = field(default=0, compare=False)
+    start: int = dataclasses.field(default=0, compare=False)
+    end: int = dataclasses.field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Not:
     """The opposite of `item`."""
 
     item: Node
-    start: int = field(default=0, compare=False)
-    end: int = field(default=0, compare=False)
+    start: int = dataclasses.field(default=0, compare=False)
+    end: int = dataclasses.field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class And:
     """All of `items`, of which there are at least two."""
 
     items: tuple[Node, ...]
-    start: int = field(default=0, compare=False)
-    end: int = field(default=0, compare=False)
+    start: int = dataclasses.field(default=0, compare=False)
+    end: int = dataclasses.field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ class Or:
     """Any of `items`, of which there are at least two."""
 
     items: tuple[Node, ...]
-    start: int = field(default=0, compare=False)
-    end: int = field(default=0, compare=False)
+    start: int = dataclasses.field(default=0, compare=False)
+    end: int = dataclasses.field(default=0, compare=False)
 
 
 Node: TypeAlias = Term | Not | And | Or
@@ -92,7 +93,7 @@ Node: TypeAlias = Term | Not | And | Or
 class Query:
     """A parsed query. `root` is None for the empty text, which everything matches."""
 
-    text: str = field(compare=False)
+    text: str = dataclasses.field(compare=False)
     root: Node | None
 
     @property

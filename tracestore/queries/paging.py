@@ -1,0 +1,55 @@
+"""Cursors of lists that are ordered by start, newest first, and the windows in which such a list is read."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tracestore.timerange import MAX_NS, NS_PER_S
+
+_FIRST_WINDOW_NS = 3600 * NS_PER_S
+_POSITION = re.compile(r"([0-9]{1,19}) ([0-9a-f]{0,48})")
+
+
+class CursorError(ValueError):
+    """A cursor that this list did not hand out."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """The last item of a page: what follows starts earlier, or at the same time with a smaller id (lowercase hex)."""
+
+    start_ns: int
+    item_id: str
+
+    def encode(self) -> str:
+        """Return opaque text that fits a URL."""
+        return base64.urlsafe_b64encode(f"{self.start_ns} {self.item_id}".encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, *, id_digits: int) -> Position | None:
+    """Return the position that a cursor names, None for the empty cursor. Raises CursorError."""
+    if not cursor:
+        return None
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
+    except ValueError:
+        raise CursorError("This cursor is not one that this list gave out.") from None
+    match = _POSITION.fullmatch(text)
+    if not match or len(match[2]) != id_digits or int(match[1]) > MAX_NS:
+        raise CursorError("This cursor is not one that this list gave out.")
+    return Position(int(match[1]), match[2])
+
+
+def windows(start_ns: int, end_ns: int) -> Iterator[tuple[int, int]]:
+    """Cut [start_ns, end_ns) into pieces, newest first, each twice as long as the one before.
+
+    The first page of a long range is then found after a short read, and a search without any hit reads all of it once.
+    """
+    length_ns = _FIRST_WINDOW_NS
+    while end_ns > start_ns:
+        window_start_ns = max(start_ns, end_ns - length_ns)
+        yield window_start_ns, end_ns
+        end_ns, length_ns = window_start_ns, length_ns * 2

@@ -1,0 +1,187 @@
+"""Reads of `spans`: the list, the steps of one trace, and everything of one span."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracestore.clickhouse.attributes import BINARY_TYPES, decode_attributes
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import TraceNotFound
+from tracestore.language import Query
+from tracestore.model import Page, Span, SpanEvent, SpanLink, SpanSummary
+from tracestore.queries.paging import Position, decode_cursor, windows
+from tracestore.queries.predicates import IN_RANGE, Params, span_predicate
+from tracestore.timerange import MAX_NS, TimeRange
+
+# Field of SpanSummary -> expression over `spans`, in the order in which rows are read. cost_usd is computed from them.
+_COLUMNS = {
+    "trace_id": "lower(hex(trace_id))",
+    "span_id": "lower(hex(span_id))",
+    "parent_span_id": "if(parent_span_id = toFixedString('', 8), '', lower(hex(parent_span_id)))",
+    "start_ns": "toUnixTimestamp64Nano(start_time)",
+    "cached_input_tokens": "cache_read_tokens",
+    "cache_creation_input_tokens": "cache_write_tokens",
+    **{
+        name: name
+        for name in (
+            "name", "kind", "span_kind", "duration_ns", "status", "status_message", "is_error", "error_type", "error_message",
+            "service", "environment", "scope_name", "agent", "version", "workflow", "tool", "tool_call_id", "request_model",
+            "response_model", "provider", "finish_reason", "prompt_name", "prompt_version", "session_id", "user_id", "signal",
+            "input_tokens", "output_tokens", "reasoning_tokens", "supplied_cost_usd",
+        )
+    },
+}  # fmt: skip
+_SUMMARY = ", ".join(_COLUMNS.values())
+
+
+def _values_of(column: str, types: str) -> str:
+    """Return the values of a map as text, those whose bytes need not be UTF-8 in base64."""
+    binary = ", ".join(f"'{letter}'" for letter in BINARY_TYPES)
+    return f"arrayMap((x, i) -> if(substring({types}, i, 1) IN ({binary}), base64Encode(x), x), mapValues({column}), arrayEnumerate(mapValues({column})))"
+
+
+def _values_of_each(column: str, types: str) -> str:
+    return f"arrayMap((m, t) -> {_values_of('m', 't')}, {column}, {types})"
+
+
+# A span that was sent twice has two rows until a merge: the one received last counts.
+_FIND_SPANS = f"""
+SELECT {_SUMMARY}
+FROM (
+    SELECT *
+    FROM spans
+    WHERE {IN_RANGE} AND %s
+    ORDER BY start_time DESC, trace_id DESC, span_id DESC, received_at DESC
+    LIMIT 1 BY start_time, trace_id, span_id
+    LIMIT {{limit:UInt32}}
+)
+"""
+_AFTER_POSITION = (
+    "(start_time, trace_id, span_id) < (fromUnixTimestamp64Nano({position_ns:Int64}),"
+    " toFixedString(unhex(substring({position_id:String}, 1, 32)), 16), toFixedString(unhex(substring({position_id:String}, 33)), 8))"
+)
+_SPANS_OF_TRACE = f"""
+SELECT {_SUMMARY}
+FROM (
+    SELECT *
+    FROM spans
+    WHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}})
+    ORDER BY received_at DESC
+    LIMIT 1 BY span_id
+)
+ORDER BY start_time, span_id
+LIMIT {{limit:UInt32}}
+"""
+_GET_SPAN = f"""
+SELECT {_SUMMARY},
+    mapKeys(attributes), {_values_of("attributes", "attribute_types")}, attribute_types,
+    mapKeys(resource_attributes), {_values_of("resource_attributes", "resource_attribute_types")}, resource_attribute_types,
+    mapKeys(scope_attributes), {_values_of("scope_attributes", "scope_attribute_types")}, scope_attribute_types,
+    event_times_ns, event_names, arrayMap(m -> mapKeys(m), event_attributes),
+    {_values_of_each("event_attributes", "event_attribute_types")}, event_attribute_types, event_dropped_attributes_counts,
+    link_trace_ids, link_span_ids, link_trace_states, arrayMap(m -> mapKeys(m), link_attributes),
+    {_values_of_each("link_attributes", "link_attribute_types")}, link_attribute_types,
+    scope_version, trace_state, flags, resource_schema_url, scope_schema_url, dropped_attributes_count, dropped_events_count,
+    dropped_links_count, reported_start_ns, reported_end_ns, toUnixTimestamp64Nano(received_at)
+FROM spans
+WHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}}) AND span_id = unhex({{span_id:String}})
+ORDER BY received_at DESC
+LIMIT 1
+"""
+
+
+# One row when the trace has any span; by id alone, since this is what tells the time range.
+_TRACE_TIMES = """
+SELECT toUnixTimestamp64Nano(min(min_start_time)), toUnixTimestamp64Nano(max(max_start_time))
+FROM trace_index
+WHERE project_id = {project_id:UInt32} AND trace_id = unhex({trace_id:String})
+GROUP BY trace_id
+"""
+
+
+def find_spans(
+    store: Store, *, project_id: int, time_range: TimeRange, query: Query, limit: int = 50, cursor: str = ""
+) -> Page[SpanSummary]:
+    """Return up to `limit` spans that started in the range and match, newest start first.
+
+    `cursor` is the `next_cursor` of the page before. Raises CursorError, QueryTooExpensive or StoreUnavailable.
+    """
+    position = decode_cursor(cursor, id_digits=48)
+    end_ns = min(time_range.end_ns, position.start_ns + 1) if position else time_range.end_ns
+    found: list[SpanSummary] = []
+    for start_ns, window_end_ns in windows(time_range.start_ns, end_ns):
+        params = Params()
+        conditions = [span_predicate(query, params)]
+        if position:
+            conditions.append(_AFTER_POSITION)
+            params.values |= {"position_ns": position.start_ns, "position_id": position.item_id}
+        rows = store.query_rows(
+            _FIND_SPANS % " AND ".join(conditions),
+            project_id=project_id, start_ns=start_ns, end_ns=window_end_ns, limit=limit + 1 - len(found), **params.values,
+        )  # fmt: skip
+        found += map(_read_span, rows)
+        if len(found) > limit:
+            last = found[limit - 1]
+            return Page(found[:limit], Position(last.start_ns, last.trace_id + last.span_id).encode())
+    return Page(found)
+
+
+def find_spans_of_trace(
+    store: Store, *, project_id: int, trace_id: str, time_range: TimeRange, limit: int
+) -> list[SpanSummary]:
+    """Return the spans of one trace that started in the range, in start order, at most `limit`."""
+    rows = store.query_rows(
+        _SPANS_OF_TRACE, project_id=project_id, trace_id=trace_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns,
+        limit=limit,
+    )  # fmt: skip
+    return [_read_span(row) for row in rows]
+
+
+def find_trace_times(store: Store, *, project_id: int, trace_id: str) -> TimeRange:
+    """Return the range in which all spans of a trace start. Raises TraceNotFound."""
+    rows = store.query_rows(_TRACE_TIMES, project_id=project_id, trace_id=trace_id) if _is_id(trace_id, 32) else []
+    if not rows:
+        raise TraceNotFound(f"There is no trace {trace_id}.")
+    return TimeRange(rows[0][0], rows[0][1] + 1)
+
+
+def get_span(store: Store, *, project_id: int, trace_id: str, span_id: str) -> Span:
+    """Return everything of one span, its attributes decoded. Raises TraceNotFound."""
+    time_range = find_trace_times(store, project_id=project_id, trace_id=trace_id)
+    rows = store.query_rows(
+        _GET_SPAN, project_id=project_id, trace_id=trace_id, span_id=span_id, start_ns=time_range.start_ns,
+        end_ns=time_range.end_ns,
+    ) if _is_id(span_id, 16) else []  # fmt: skip
+    if not rows:
+        raise TraceNotFound(f"There is no span {span_id} in trace {trace_id}.")
+    width = len(_COLUMNS)
+    return _read_details(_read_span(rows[0][:width]), rows[0][width:])
+
+
+def _is_id(text: str, digits: int) -> bool:
+    return len(text) == digits and all(digit in "0123456789abcdef" for digit in text)
+
+
+def _read_span(row: tuple[Any, ...]) -> SpanSummary:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    return SpanSummary(**values, cost_usd=None)
+
+
+def _read_details(summary: SpanSummary, row: tuple[Any, ...]) -> Span:
+    attributes, resource, scope, events, links, rest = row[0:3], row[3:6], row[6:9], row[9:15], row[15:21], row[21:]
+    return Span(
+        summary,
+        decode_attributes(*attributes),
+        decode_attributes(*resource),
+        rest[0],
+        decode_attributes(*scope),
+        [
+            SpanEvent(min(time_ns, MAX_NS), name, decode_attributes(keys, values, types), dropped)
+            for time_ns, name, keys, values, types, dropped in zip(*events, strict=True)
+        ],
+        [
+            SpanLink(trace_id, span_id, trace_state, decode_attributes(keys, values, types))
+            for trace_id, span_id, trace_state, keys, values, types in zip(*links, strict=True)
+        ],
+        *rest[1:],
+    )

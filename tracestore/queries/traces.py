@@ -1,0 +1,149 @@
+"""Reads of `traces`: the list, one trace with its spans, and whether there is any."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import TraceNotFound
+from tracestore.language import Query
+from tracestore.model import ModelUsage, Outcome, Page, SpanSummary, ToolUsage, Trace, TraceSummary
+from tracestore.queries.paging import Position, decode_cursor, windows
+from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.spans import find_spans_of_trace, find_trace_times
+from tracestore.timerange import TimeRange
+
+# Field of TraceSummary -> expression over `traces`, in the order in which rows are read.
+_COLUMNS = {
+    "trace_id": "lower(hex(trace_id))",
+    "start_ns": "toUnixTimestamp64Nano(start_time)",
+    "root_span_id": "if(root_span_id = toFixedString('', 8), '', lower(hex(root_span_id)))",
+    "failing_span_id": "if(failing_span_id = toFixedString('', 8), '', lower(hex(failing_span_id)))",
+    **{
+        name: name
+        for name in (
+            "duration_ns", "name", "service", "services", "outcome", "outcome_rule", "has_errors", "escalated", "span_count",
+            "error_count", "orphan_count", "error_types", "error_message", "workflows", "agents", "versions", "environment",
+            "prompts", "session_id", "user_id", "llm_calls", "input_tokens", "output_tokens", "cached_input_tokens",
+            "cache_creation_input_tokens", "reasoning_tokens", "cost_usd", "supplied_cost_usd", "unpriced_models",
+        )
+    },
+    "tools": "arrayZip(`tools.name`, `tools.calls`, `tools.errors`)",
+    "models": (
+        "arrayZip(`models.model`, `models.provider`, `models.calls`, `models.errors`, `models.input_tokens`,"
+        " `models.output_tokens`, `models.cached_input_tokens`, `models.cost_usd`)"
+    ),
+}  # fmt: skip
+# A trace and all versions of its row share a month, so months need not be merged with each other.
+FINAL_SETTINGS = "SETTINGS do_not_merge_across_partitions_select_final = 1"
+
+# The inner read takes only the columns of the condition; the wide ones are read for the rows of one page.
+_FIND_TRACES = f"""
+SELECT {', '.join(_COLUMNS.values())}
+FROM traces FINAL
+WHERE {IN_RANGE} AND (start_time, trace_id) IN (
+    SELECT start_time, trace_id
+    FROM traces FINAL
+    WHERE {IN_RANGE} AND %s
+    ORDER BY start_time DESC, trace_id DESC
+    LIMIT {{limit:UInt32}}
+)
+ORDER BY start_time DESC, trace_id DESC
+{FINAL_SETTINGS}
+"""
+_AFTER_POSITION = (
+    "(start_time, trace_id) < (fromUnixTimestamp64Nano({position_ns:Int64}), toFixedString(unhex({position_id:String}), 16))"
+)
+_GET_TRACE = f"""
+SELECT {', '.join(_COLUMNS.values())}
+FROM traces FINAL
+WHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}})
+ORDER BY start_time DESC LIMIT 1
+{FINAL_SETTINGS}
+"""
+# By project alone: the question is whether anything ever arrived.
+_HAS_ANY_TRACE = "SELECT 1 FROM trace_index WHERE project_id = {project_id:UInt32} LIMIT 1"
+
+
+def find_traces(
+    store: Store, *, project_id: int, time_range: TimeRange, query: Query, limit: int = 50, cursor: str = ""
+) -> Page[TraceSummary]:
+    """Return up to `limit` traces that started in the range and match, newest start first.
+
+    `cursor` is the `next_cursor` of the page before. Raises CursorError, QueryTooExpensive or StoreUnavailable.
+    """
+    position = decode_cursor(cursor, id_digits=32)
+    end_ns = min(time_range.end_ns, position.start_ns + 1) if position else time_range.end_ns
+    found: list[TraceSummary] = []
+    for start_ns, window_end_ns in windows(time_range.start_ns, end_ns):
+        found += _find_in_window(
+            store, project_id=project_id, start_ns=start_ns, end_ns=window_end_ns, query=query, position=position,
+            limit=limit + 1 - len(found),
+        )  # fmt: skip
+        if len(found) > limit:
+            last = found[limit - 1]
+            return Page(found[:limit], Position(last.start_ns, last.trace_id).encode())
+    return Page(found)
+
+
+def _find_in_window(
+    store: Store, *, project_id: int, start_ns: int, end_ns: int, query: Query, position: Position | None, limit: int
+) -> list[TraceSummary]:
+    params = Params()
+    conditions = [trace_predicate(query, params)]
+    if position:
+        conditions.append(_AFTER_POSITION)
+        params.values |= {"position_ns": position.start_ns, "position_id": position.item_id}
+    sql = _FIND_TRACES % " AND ".join(conditions)
+    values = {"project_id": project_id, "start_ns": start_ns, "end_ns": end_ns, "limit": limit, **params.values}
+    return [_read_trace(row) for row in store.query_rows(sql, **values)]
+
+
+def get_trace(store: Store, *, project_id: int, trace_id: str, span_limit: int = 20_000) -> Trace:
+    """Return one trace with its spans in start order, the first `span_limit` of them.
+
+    A trace whose summary is not computed yet is a running one that is described by its spans. Raises TraceNotFound.
+    """
+    time_range = find_trace_times(store, project_id=project_id, trace_id=trace_id)
+    spans = find_spans_of_trace(store, project_id=project_id, trace_id=trace_id, time_range=time_range, limit=span_limit + 1)
+    if not spans:
+        raise TraceNotFound(f"There is no trace {trace_id}.")
+    rows = store.query_rows(
+        _GET_TRACE, project_id=project_id, trace_id=trace_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns
+    )
+    summary = _read_trace(rows[0]) if rows else _summarize_running(trace_id, spans)
+    return Trace(summary, spans[:span_limit], truncated=len(spans) > span_limit)
+
+
+def has_any_trace(store: Store, *, project_id: int) -> bool:
+    """Tell whether the project ever received a span that is still kept."""
+    return bool(store.query_rows(_HAS_ANY_TRACE, project_id=project_id))
+
+
+def _read_trace(row: tuple[Any, ...]) -> TraceSummary:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["tools"] = [ToolUsage(*tool) for tool in values["tools"]]
+    values["models"] = [ModelUsage(*model) for model in values["models"]]
+    return TraceSummary(**values)
+
+
+def _summarize_running(trace_id: str, spans: list[SpanSummary]) -> TraceSummary:
+    """Describe a trace by what its spans say at a glance; the summary job weighs them properly a moment later."""
+    root = next((span for span in spans if not span.parent_span_id), spans[0])
+    start_ns = spans[0].start_ns
+    errors = [span for span in spans if span.is_error]
+
+    def values(field: str) -> list[str]:
+        return sorted({getattr(span, field) for span in spans} - {""})
+
+    return TraceSummary(
+        trace_id=trace_id, name=root.name, service=root.service, services=values("service"), outcome=Outcome.RUNNING,
+        outcome_rule="not_summarized", has_errors=bool(errors), escalated=False, start_ns=start_ns,
+        duration_ns=max(span.start_ns + span.duration_ns for span in spans) - start_ns, span_count=len(spans),
+        error_count=len(errors), orphan_count=0, root_span_id="" if root.parent_span_id else root.span_id, failing_span_id="",
+        error_types=values("error_type"), error_message=errors[0].error_message if errors else "", workflows=values("workflow"),
+        agents=values("agent"), versions=values("version"), environment=root.environment, prompts=values("prompt_name"),
+        session_id=next(iter(values("session_id")), ""), user_id=next(iter(values("user_id")), ""), llm_calls=0,
+        input_tokens=0, output_tokens=0, cached_input_tokens=0, cache_creation_input_tokens=0, reasoning_tokens=0,
+        cost_usd=None, supplied_cost_usd=None, unpriced_models=[], tools=[], models=[],
+    )  # fmt: skip

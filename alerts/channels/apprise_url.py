@@ -1,0 +1,36 @@
+"""Any service that apprise knows (Slack, Teams, PagerDuty, mailto, ...), by its URL: https://github.com/caronc/apprise/wiki."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from apprise import Apprise, NotifyBase
+
+from alerts.channels.base import ASSET, ChannelError, Notification
+
+# They run programs or write to this machine instead of sending a message.
+_REFUSED = {"syslog", "dbus", "kde", "qt", "glib", "gnome", "macosx", "windows", "rsyslog"}
+
+
+def _instantiate(target: str) -> NotifyBase | None:
+    return cast("NotifyBase | None", Apprise.instantiate(target, asset=ASSET))
+
+
+def check_target(target: str) -> None:
+    """Raises ValueError with a sentence for the person who typed it."""
+    if target.partition("://")[0].lower() in _REFUSED:
+        raise ValueError("This kind of Apprise URL acts on the server's own machine and is not offered.")
+    if _instantiate(target) is None:
+        raise ValueError("Apprise does not understand this URL; see the Apprise documentation for its form.")
+
+
+def describe_target(target: str) -> str:
+    plugin = _instantiate(target)
+    return str(plugin.url(privacy=True)).partition("?")[0] if plugin else target.partition("://")[0] + "://…"
+
+
+def build_plugin(target: str, notification: Notification) -> NotifyBase:
+    plugin = _instantiate(target)
+    if plugin is None:
+        raise ChannelError("Apprise does not understand this URL.", permanent=True)
+    return plugin

@@ -1,0 +1,73 @@
+"""Which traces stand behind a breach: the query text that narrows a rule's traces to the ones to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from alerts.evaluation import Comparison
+from tracestore.language import Query, format_filter, parse_query
+from tracestore.language.tree import Or, Pattern, Term
+from tracestore.timerange import TimeRange, format_time_ns
+
+
+@dataclass(frozen=True)
+class Focus:
+    """`query` is a clause of the query language, "" for all traces of the rule; `noun` names the traces it selects."""
+
+    query: str
+    noun: str
+
+
+ALL_TRACES = Focus("", "traces")
+_FAILED = Focus("status:error", "failing traces")
+_WITH_ERRORS = Focus("has_errors:true", "traces with errors")
+_ESCALATED = Focus("escalated:true", "escalated traces")
+_WHEN_ABOVE = {
+    "failures": _FAILED,
+    "failure_rate": _FAILED,
+    "errors": _WITH_ERRORS,
+    "error_rate": _WITH_ERRORS,
+    "escalations": _ESCALATED,
+    "escalation_rate": _ESCALATED,
+}
+
+
+def find_focus(metric: str, query: Query, *, comparison: str, threshold: float) -> Focus:
+    """Return what to look at when `metric` of `query` is on the bad side of `threshold` (in the metric's unit)."""
+    if metric == ("tool_errors" if comparison == Comparison.ABOVE else "tool_success_rate"):
+        return Focus(_failed_tool(query), "traces with a failed tool call")
+    if comparison == Comparison.BELOW:
+        return ALL_TRACES
+    if metric.startswith("duration_"):
+        # Durations are of finished traces only.
+        return Focus(f"duration:>{_decimal(threshold)}s -status:running", "slower traces") if threshold >= 0 else ALL_TRACES
+    if metric == "cost_per_trace":
+        return Focus(f"cost:>{_decimal(threshold)}", "dearer traces") if threshold >= 0 else ALL_TRACES
+    return _WHEN_ABOVE.get(metric, ALL_TRACES)
+
+
+def _failed_tool(query: Query) -> str:
+    """Calls of tool X alone count when the query asks for tool:X, so only failures of X are behind the number."""
+    for node in query.conditions:
+        if isinstance(node, Term) and node.field == "tool" and isinstance(node.value, Pattern) and node.value.is_exact:
+            return format_filter("tool_error", node.value.text)
+    return "tool_error:*"
+
+
+def _decimal(number: float) -> str:
+    return f"{number:.9f}".rstrip("0").rstrip(".")
+
+
+def join_queries(query: str, focus: str) -> str:
+    """Return both clauses as one query text: AND binds closer than OR, so a query with OR needs its own parentheses."""
+    query = query.strip()
+    if not query or not focus:
+        return query or focus
+    return f"({query}) {focus}" if isinstance(parse_query(query).root, Or) else f"{query} {focus}"
+
+
+def traces_path(query: str, time_range: TimeRange) -> str:
+    """Return the address of exactly these traces, with absolute times so that it shows the same ones tomorrow."""
+    times = {"start": format_time_ns(time_range.start_ns), "end": format_time_ns(time_range.end_ns)}
+    return "/traces?" + urlencode({"q": query} | times)

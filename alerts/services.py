@@ -1,0 +1,233 @@
+"""Evaluate rules and keep their history. Work is claimed by conditional UPDATEs, so any number of workers may race."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+
+from alerts.evaluation import AlertState, Comparison, is_breached, next_state
+from alerts.evidence import Evidence, collect_evidence, outline_evidence
+from alerts.models import Alert, AlertRule, AlertTransition, Delivery
+from tracestore.clickhouse.client import Store, get_store
+from tracestore.clickhouse.errors import StoreError
+from tracestore.language import QueryError, parse_query
+from tracestore.queries.metrics import METRICS, metric_value
+from tracestore.timerange import NS_PER_S, TimeRange
+
+logger = logging.getLogger(__name__)
+
+CONDITION_FIELDS = ("metric", "query", "window_s", "comparison", "threshold", "hold_s")
+DEFINITION_FIELDS = ("name", "severity", "enabled", *CONDITION_FIELDS)
+_MAX_MISSED = 4
+
+
+def find_due_rules(now: datetime) -> list[int]:
+    """Return the ids of the enabled rules whose next evaluation has come, longest waiting first."""
+    due = AlertRule.objects.filter(enabled=True, next_evaluation_at__lte=now).order_by("next_evaluation_at")
+    return list(due.values_list("pk", flat=True))
+
+
+def evaluate_alert_rule(rule_id: int, now: datetime, store: Store | None = None) -> AlertTransition | None:
+    """Evaluate one rule if its time has come and nobody else does; return the change of state, if there was one.
+
+    A failing query leaves the state as it is and is kept in the rule's `last_error`.
+    """
+    rule = AlertRule.objects.filter(pk=rule_id).first()
+    if rule is None or not _claim(rule, now):
+        return None
+    store = store or get_store()
+    time_range = window_before(now, rule.window_s)
+    try:
+        if rule.metric not in METRICS:
+            raise StoreError(f"there is no metric {rule.metric!r}")
+        value = metric_value(
+            store, project_id=rule.project_id, time_range=time_range, query=parse_query(rule.query), metric=rule.metric
+        )
+    except (StoreError, QueryError) as error:
+        logger.warning("alert rule %s (%s) could not be evaluated: %s", rule.pk, rule.name, error)
+        AlertRule.objects.filter(pk=rule.pk, evaluation_seq=rule.evaluation_seq).update(last_error=str(error)[:1000])
+        return None
+    state = _decide(rule, value, now)
+    evidence = outline_evidence(rule, time_range)
+    if state == AlertState.FIRING and rule.state != AlertState.FIRING:
+        try:
+            evidence = collect_evidence(store, rule, time_range)
+        except (StoreError, QueryError) as error:  # an alert without its reasons is better than none
+            logger.warning("no evidence for alert rule %s (%s): %s", rule.pk, rule.name, error)
+    return _record(rule, state, value, evidence, now)
+
+
+def window_before(now: datetime, window_s: int) -> TimeRange:
+    """Return the window_s seconds that end now."""
+    end_ns = int(now.timestamp()) * NS_PER_S + now.microsecond * 1000
+    return TimeRange(max(0, end_ns - window_s * NS_PER_S), end_ns)
+
+
+def _claim(rule: AlertRule, now: datetime) -> bool:
+    # A fifth less than the interval: a scheduler's tick that comes a little early must not skip a turn.
+    next_at = now + timedelta(seconds=0.8 * settings.ALERT_INTERVAL_S)
+    claimed = AlertRule.objects.filter(
+        pk=rule.pk, enabled=True, next_evaluation_at__lte=now, evaluation_seq=rule.evaluation_seq
+    ).update(next_evaluation_at=next_at, evaluation_seq=rule.evaluation_seq + 1)
+    rule.evaluation_seq += 1
+    return claimed == 1
+
+
+def _decide(rule: AlertRule, value: float | None, now: datetime) -> AlertState:
+    seen_since = rule.state_since if rule.state == AlertState.PENDING and not _lost_sight(rule, now) else now
+    return next_state(
+        rule.state,
+        breached=is_breached(value, comparison=rule.comparison, threshold=rule.threshold),
+        breached_for_s=(now - seen_since).total_seconds(),
+        hold_s=rule.hold_s,
+    )
+
+
+def _record(rule: AlertRule, state: AlertState, value: float | None, evidence: Evidence, now: datetime) -> AlertTransition | None:
+    """Write the evaluation's result in one transaction, unless a later evaluation or an edit has overtaken it."""
+    kept = AlertState.INACTIVE if state == AlertState.RESOLVED else state
+    changes: dict[str, object] = {"last_value": value, "last_evaluated_at": now, "last_error": "", "state": kept.value}
+    if kept != rule.state or (kept == AlertState.PENDING and _lost_sight(rule, now)):
+        changes["state_since"] = now
+    with transaction.atomic():
+        if AlertRule.objects.filter(pk=rule.pk, evaluation_seq=rule.evaluation_seq).update(**changes) != 1:
+            return None
+        if state == rule.state:
+            if state == AlertState.FIRING and value is not None:
+                _raise_peak(rule, value)
+            return None
+        transition = _add_transition(rule, state, now, value=value, evidence=evidence)
+    logger.info("alert rule %s (%s): %s -> %s at %s", rule.pk, rule.name, rule.state, state.value, value)
+    return transition
+
+
+def _lost_sight(rule: AlertRule, now: datetime) -> bool:
+    """A pending rule that was not evaluated for a while has not been seen to hold: its hold starts again."""
+    return rule.last_evaluated_at is None or now - rule.last_evaluated_at > timedelta(
+        seconds=_MAX_MISSED * settings.ALERT_INTERVAL_S
+    )
+
+
+def _raise_peak(rule: AlertRule, value: float) -> None:
+    farther = Q(peak_value__lt=value) if rule.comparison == Comparison.ABOVE else Q(peak_value__gt=value)
+    Alert.objects.filter(farther, rule=rule, resolved_at=None).update(peak_value=value)
+
+
+def _add_transition(
+    rule: AlertRule, state: AlertState, now: datetime, *, value: float | None, evidence: Evidence, reason: str = ""
+) -> AlertTransition:
+    """Add the transition with its alert and deliveries. Runs inside the caller's transaction."""
+    alert = None
+    if state == AlertState.FIRING and value is not None:
+        alert = _open_alert(rule, value, evidence, now)
+    elif state == AlertState.RESOLVED:
+        alert = Alert.objects.filter(rule=rule, resolved_at=None).first()
+        if alert:
+            Alert.objects.filter(pk=alert.pk).update(resolved_at=now, resolve_reason=reason)
+    transition = AlertTransition.objects.create(
+        rule=rule,
+        alert=alert,
+        from_state=rule.state,
+        to_state=state.value,
+        at=now,
+        value=value,
+        threshold=rule.threshold,
+        window_start_ns=evidence.start_ns,
+        window_end_ns=evidence.end_ns,
+        reason=reason,
+        evidence=evidence.to_json() if state == AlertState.FIRING else {},
+    )
+    if alert:
+        _add_deliveries(rule, alert, transition, now)
+    return transition
+
+
+def _open_alert(rule: AlertRule, value: float, evidence: Evidence, now: datetime) -> Alert:
+    alert = Alert.objects.create(
+        project_id=rule.project_id,
+        rule=rule,
+        rule_name=rule.name,
+        severity=rule.severity,
+        metric=rule.metric,
+        query=rule.query,
+        window_s=rule.window_s,
+        comparison=rule.comparison,
+        threshold=rule.threshold,
+        hold_s=rule.hold_s,
+        value=value,
+        peak_value=value,
+        started_at=now,
+        evidence=evidence.to_json(),
+    )
+    # The row that says since when the value was past the threshold belongs to the episode too.
+    pending = AlertTransition.objects.filter(rule=rule, alert=None).order_by("-at", "-id").first()
+    if pending and pending.to_state == AlertState.PENDING:
+        AlertTransition.objects.filter(pk=pending.pk).update(alert=alert)
+    return alert
+
+
+def _add_deliveries(rule: AlertRule, alert: Alert, transition: AlertTransition, now: datetime) -> None:
+    # A channel that failed for good still gets its rows: they wait, visibly, until someone repairs it.
+    channels = rule.channels.filter(Q(enabled=True) | ~Q(disabled_reason=""))
+    Delivery.objects.bulk_create(
+        Delivery(alert=alert, transition=transition, channel=channel, created_at=now, next_attempt_at=now) for channel in channels
+    )
+    # Robust: when the broker is away the state still stands, and the schedule delivers a few seconds later.
+    transaction.on_commit(lambda: current_app.send_task("alerts.tasks.deliver_notifications"), robust=True)
+
+
+def save_rule(rule: AlertRule, now: datetime) -> None:
+    """Save a rule's definition, never its state, which an evaluation may be changing at this moment.
+
+    A changed condition or a disabled rule ends what was pending or firing; the channels hear that it is resolved, and why.
+    """
+    if rule.pk is None:
+        rule.next_evaluation_at = rule.state_since = now
+        rule.save()
+        return
+    with transaction.atomic():
+        stored = AlertRule.objects.select_for_update().get(pk=rule.pk)
+        changed = [name for name in CONDITION_FIELDS if getattr(stored, name) != getattr(rule, name)]
+        reason = "the rule was switched off" if not rule.enabled else "the rule was edited" if changed else ""
+        if reason:
+            _end_state(stored, now, reason)
+        rule.save(update_fields=DEFINITION_FIELDS)
+        AlertRule.objects.filter(pk=rule.pk).update(evaluation_seq=F("evaluation_seq") + 1, next_evaluation_at=now)
+        if changed:
+            AlertRule.objects.filter(pk=rule.pk).update(last_value=None, last_evaluated_at=None, last_error="")
+    rule.refresh_from_db()
+
+
+def delete_rule(rule: AlertRule, now: datetime) -> None:
+    """Delete a rule; its past alerts stay, a firing one is resolved first."""
+    with transaction.atomic():
+        stored = AlertRule.objects.select_for_update().get(pk=rule.pk)
+        _end_state(stored, now, "the rule was deleted")
+        stored.delete()
+
+
+def _end_state(rule: AlertRule, now: datetime, reason: str) -> None:
+    if rule.state == AlertState.INACTIVE:
+        return
+    state = AlertState.RESOLVED if rule.state == AlertState.FIRING else AlertState.INACTIVE
+    outline = outline_evidence(rule, window_before(now, rule.window_s))
+    _add_transition(rule, state, now, value=None, evidence=outline, reason=reason)
+    AlertRule.objects.filter(pk=rule.pk).update(state=AlertState.INACTIVE.value, state_since=now)
+
+
+def count_firing(project_id: int) -> int:
+    return Alert.objects.filter(project_id=project_id, resolved_at=None).count()
+
+
+def find_alerts(project_id: int, *, firing: bool | None = None) -> Sequence[Alert]:
+    """Return alerts, firing ones first, then newest first; lazily, so that a page takes only its part."""
+    alerts = Alert.objects.filter(project_id=project_id)
+    if firing is not None:
+        alerts = alerts.filter(resolved_at__isnull=firing)
+    return alerts.order_by(F("resolved_at").desc(nulls_first=True), "-started_at", "-id")

@@ -1,0 +1,80 @@
+"""Values, conditions and durations as a message says them. Plain text, for e-mail and chat."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from alerts.evaluation import Comparison
+from tracestore.queries.metrics import METRICS
+from tracestore.timerange import NS_PER_S
+
+NO_DATA = "no data"
+
+
+def metric_label(metric: str) -> str:
+    return METRICS[metric].label if metric in METRICS else metric
+
+
+def metric_unit(metric: str) -> str:
+    return METRICS[metric].unit if metric in METRICS else ""
+
+
+def format_value(metric: str, value: float | None) -> str:
+    """Return a value with its unit: 17.6%, 2.41 s, $0.52, 37 traces. Thresholds and values read alike."""
+    if value is None:
+        return NO_DATA
+    unit = metric_unit(metric)
+    if unit == "ratio":
+        return f"{_trim(value * 100, 2)}%"
+    if unit == "s":
+        return f"{_trim(value, 3)} s"
+    if unit == "USD":
+        return f"${value:,.2f}" if value >= 1 or value == 0 else f"${_trim(value, 6)}"
+    return f"{_trim(value, 2)} {unit}".rstrip()
+
+
+def _trim(number: float, decimals: int) -> str:
+    text = f"{number:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def format_share(share: float) -> str:
+    """Return a share of 0 to 1 as a whole percentage that rounds nothing up to all or down to none."""
+    percent = round(share * 100)
+    if percent == 100 and share < 1:
+        return ">99%"
+    if percent == 0 and share > 0:
+        return "<1%"
+    return f"{percent}%"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return 45 s, 5 min, 1 h 30 min, 2 d 4 h: the two largest units that are not zero."""
+    rest = max(0, round(seconds))
+    if rest < 60:
+        return f"{rest} s"
+    parts = []
+    for size, name in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {name}")
+    return " ".join(parts[:2])
+
+
+def format_condition(metric: str, comparison: str, threshold: float) -> str:
+    """Return for example "Failure rate above 5%"."""
+    return f"{metric_label(metric)} {comparison} {format_value(metric, threshold)}"
+
+
+def format_moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def format_range(start_ns: int, end_ns: int) -> str:
+    """Return for example "2026-11-20 08:25:00 to 08:30:00 UTC"."""
+    start, end = (datetime.fromtimestamp(time_ns // NS_PER_S, UTC) for time_ns in (start_ns, end_ns))
+    return f"{start:%Y-%m-%d %H:%M:%S} to {end:{'%H:%M:%S' if start.date() == end.date() else '%Y-%m-%d %H:%M:%S'}} UTC"
+
+
+def sign_of(comparison: str) -> str:
+    return ">" if comparison == Comparison.ABOVE else "<"

@@ -35,7 +35,10 @@ _TYPES_THAT_ARE_ROLES = {"human", "ai", "system", "tool", "AIMessageChunk", "Hum
 
 @dataclass(frozen=True)
 class Part:
-    """One piece of a message. `kind` is text, reasoning, tool_call, tool_result, media or data; `name` and `call_id` belong to tools."""
+    """One piece of a message. `kind` is text, reasoning, tool_call, tool_result, media or data.
+
+    `name` and `call_id` belong to tools.
+    """
 
     kind: str
     text: str = ""
@@ -109,6 +112,7 @@ def _as_message(value: dict[str, Any]) -> Message | None:
     return None
 
 
+_CALL_ID_KEYS = ("call_id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "id")
 _MESSAGE_KEYS = ("content", "parts", "contents", "tool_calls", "function_call", "reasoning_content", "message", "refusal")
 # Items of the OpenAI Responses API that stand in a list of messages without being one.
 _LOOSE_ITEMS = {"function_call": "assistant", "function_call_output": "tool", "reasoning": "assistant"}
@@ -170,9 +174,11 @@ def _as_result(part: Part, name: str, call_id: str, is_error: bool) -> Part:
 def _decode_content(content: Any) -> Any:
     """Content is text even where that text is JSON (a structured answer), unless it is a list of parts."""
     decoded = decode_value(content)
-    if isinstance(decoded, list) and decoded and all(isinstance(item, dict) and _is_part(item) for item in decoded):
-        return decoded
-    return content
+    return decoded if _are_parts(decoded) else content
+
+
+def _are_parts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) and _is_part(item) for item in value)
 
 
 def _is_part(item: dict[str, Any]) -> bool:
@@ -214,7 +220,8 @@ def to_text_or_same(value: Any) -> str:
 
 
 def _reasoning_part(item: dict[str, Any]) -> Part:
-    return Part("reasoning", _reasoning_text(_first(item, "content", "text", "thinking", "reasoning", "summary", "reasoningText", "data")))
+    value = _first(item, "content", "text", "thinking", "reasoning", "summary", "reasoningText", "data")
+    return Part("reasoning", _reasoning_text(value))
 
 
 def _reasoning_text(value: Any) -> str:
@@ -230,24 +237,25 @@ def _tool_call(item: dict[str, Any]) -> Part:
     inner = function if isinstance(function, dict) else item
     name = _text_field(inner, "name", "toolName", "tool_name") or _text_field(item, "name", "toolName")
     arguments = _first(inner, "arguments", "args", "input", "parameters", "toolInput")
-    return Part("tool_call", to_text(arguments), name=name, call_id=_text_field(item, "id", "call_id", "toolCallId", "tool_use_id", "toolUseId"))
+    return Part("tool_call", to_text(arguments), name=name, call_id=_text_field(item, *_CALL_ID_KEYS))
 
 
 def _tool_result(item: dict[str, Any]) -> Part:
     value = decode_value(_first(item, "response", "result", "output", "content", "value"))
-    if isinstance(value, dict) and set(value) <= {"type", "value"} and "value" in value:  # Vercel AI: {"type": "json", "value": ...}
+    if isinstance(value, dict) and value.keys() == {"type", "value"}:  # Vercel AI: {"type": "json", "value": ...}
         value = value["value"]
-    texts = _parts_list(value) if isinstance(value, list) and all(isinstance(part, dict) and _is_part(part) for part in value) else []
-    text = to_text(value) if not texts else "\n".join(to_text(part.text) for part in texts)
+    text = "\n".join(to_text(part.text) for part in _parts_list(value)) if _are_parts(value) else to_text(value)
     failed = bool(item.get("is_error") or item.get("isError") or item.get("status") == "error")
-    call_id = _text_field(item, "id", "call_id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId")
+    call_id = _text_field(item, *_CALL_ID_KEYS)
     return Part("tool_result", text, name=_text_field(item, "name", "toolName"), call_id=call_id, is_error=failed)
 
 
 def _media_part(item: dict[str, Any]) -> Part:
     """Describe an image, sound or file; it is neither shown nor fetched."""
-    source = next((item[key] for key in ("source", "image_url", "input_audio", "file", "image") if isinstance(item.get(key), dict)), item)
-    mime = _text_field(source, "mime_type", "mediaType", "media_type", "mimeType", "format") or _text_field(item, "modality", "type")
+    holders = ("source", "image_url", "input_audio", "file", "image")
+    source = next((item[key] for key in holders if isinstance(item.get(key), dict)), item)
+    mime = _text_field(source, "mime_type", "mediaType", "media_type", "mimeType", "format")
+    mime = mime or _text_field(item, "modality", "type")
     body = to_text_or_same(_first(source, "uri", "url", "content", "data", "file_id", "id", "filename"))
     where = f"{len(body):,} characters" if body.startswith("data:") or len(body) > 500 else body
     return Part("media", f"{mime} {where}".strip())
@@ -259,19 +267,29 @@ def _first(item: dict[str, Any], *keys: str) -> Any:
 
 def _text_field(item: dict[str, Any], *keys: str) -> str:
     value = _first(item, *keys)
-    return value[:200] if isinstance(value, str) else ("" if value is None or isinstance(value, dict | list) else str(value)[:200])
+    return "" if value is None or isinstance(value, dict | list) else str(value)[:200]
 
 
 _PART_READERS: dict[str, Callable[[dict[str, Any]], Part]] = {
     **dict.fromkeys(("text", "input_text", "output_text", "refusal"), _text_part),
     **dict.fromkeys(("reasoning", "thinking", "redacted_thinking", "redacted-reasoning"), _reasoning_part),
-    **dict.fromkeys(("tool_call", "tool-call", "tool_use", "function_call", "function", "server_tool_call", "server_tool_use"), _tool_call),
     **dict.fromkeys(
-        ("tool_call_response", "tool-result", "tool_result", "function_call_output", "server_tool_call_response", "web_search_tool_result"),
+        ("tool_call", "tool-call", "tool_use", "function_call", "function", "server_tool_call", "server_tool_use"), _tool_call
+    ),
+    **dict.fromkeys(
+        (
+            "tool_call_response",
+            "tool-result",
+            "tool_result",
+            "function_call_output",
+            "server_tool_call_response",
+            "web_search_tool_result",
+        ),
         _tool_result,
     ),
     **dict.fromkeys(
-        ("image", "image_url", "input_image", "blob", "uri", "file", "input_file", "audio", "input_audio", "video", "document"), _media_part
+        ("image", "image_url", "input_image", "blob", "uri", "file", "input_file", "audio", "input_audio", "video", "document"),
+        _media_part,
     ),
 }
 _KEYED_PARTS: dict[str, Callable[[dict[str, Any]], Part]] = {
@@ -301,9 +319,8 @@ def _with_system(key: str) -> Callable[[dict[str, Any], int], list[Message] | No
 
     def read(value: dict[str, Any], depth: int) -> list[Message] | None:
         messages = _search(value.get(key), depth + 1)
-        config = value.get("config")
-        system = value.get("system") or value.get("instructions") or (config.get("system_instruction") if isinstance(config, dict) else None)
-        parts = _system_parts(system)
+        config = value["config"] if isinstance(value.get("config"), dict) else {}
+        parts = _system_parts(value.get("system") or value.get("instructions") or config.get("system_instruction"))
         return [Message("system", parts), *messages] if messages and parts else messages
 
     return read
@@ -325,12 +342,14 @@ def _read_choices(value: dict[str, Any], depth: int) -> list[Message] | None:
     for choice in choices:
         body = (choice.get("message") or choice.get("delta")) if isinstance(choice, dict) else None
         if isinstance(body, dict):
-            found.append(_build_message(str(body.get("role") or "assistant"), {**body, "finish_reason": choice.get("finish_reason")}))
+            body = {**body, "finish_reason": choice.get("finish_reason")}
+            found.append(_build_message(str(body.get("role") or "assistant"), body))
     return found or None
 
 
 def _is_answer(value: dict[str, Any]) -> bool:
-    return isinstance(value.get("text"), str) and any(key in value for key in ("toolCalls", "tool_calls", "files", "finishReason", "finish_reason"))
+    marks = ("toolCalls", "tool_calls", "files", "finishReason", "finish_reason")
+    return isinstance(value.get("text"), str) and any(key in value for key in marks)
 
 
 def _read_answer(value: dict[str, Any], depth: int) -> list[Message] | None:

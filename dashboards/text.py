@@ -16,9 +16,11 @@ PRETTY_CHARS = 2_000_000
 _LITERAL_CHARS = 100_000
 _LITERAL_DEPTH = 60
 
-# Control characters except tab and newline, what reorders or hides text (bidirectional controls, zero-width space, byte order mark),
-# and lone surrogates, which no encoding can carry. The zero-width joiners stay: emoji and several scripts need them.
-_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]")
+# Control characters except tab and newline, what reorders or hides text (bidirectional controls, zero-width space, byte
+# order mark), and lone surrogates, which no encoding can carry. The zero-width joiners stay: emoji and several scripts need them.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
 
 
 def _name_character(match: re.Match[str]) -> str:

@@ -1,0 +1,155 @@
+"""What the panel of one step shows, made ready for its template. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dashboards.content import Content, find_text, read_content
+from dashboards.text import make_visible, to_text
+from tracestore.language import format_filter
+from tracestore.model import Span, SpanEvent
+
+# A value longer than this is no filter anyone means, and no link a browser likes.
+_FILTER_CHARS = 300
+ATTRIBUTE_EXCERPT_CHARS = 2_000
+_EVENT_LIMIT = 200
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A row of the attribute table. `reference` finds the whole text again; `query` is "" where no filter can name the value."""
+
+    key: str
+    text: str
+    type: str
+    reference: str
+    query: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """A span event with its attributes as rows; `offset_ns` counts from the start of the span."""
+
+    name: str
+    offset_ns: int
+    attributes: list[Attribute]
+    dropped_attributes_count: int
+    is_exception: bool
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The error of a step; `stacktrace_reference` is "" when there is none."""
+
+    type: str
+    message: str
+    stacktrace: str
+    stacktrace_reference: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One step, ready to show. Texts may be long: the template cuts them and links to the rest by reference."""
+
+    span: Span
+    content: Content
+    failure: Failure | None
+    attributes: list[Attribute]
+    resource: list[Attribute]
+    scope: list[Attribute]
+    events: list[Event]
+    hidden_events: int
+    raw: str
+
+    @property
+    def uncached_input_tokens(self) -> int:
+        summary = self.span.summary
+        return max(0, summary.input_tokens - summary.cached_input_tokens - summary.cache_creation_input_tokens)
+
+    @property
+    def answer_tokens(self) -> int:
+        return max(0, self.span.summary.output_tokens - self.span.summary.reasoning_tokens)
+
+
+def build_panel(span: Span) -> Panel:
+    """Return everything the panel of this step shows."""
+    return Panel(
+        span=span,
+        content=read_content(span),
+        failure=_find_failure(span),
+        attributes=_rows("attribute", span.attributes, queryable=True),
+        resource=_rows("resource", span.resource_attributes, queryable=True),
+        scope=_rows("scope", span.scope_attributes, queryable=True),
+        events=[_event(span, index, event) for index, event in enumerate(span.events[:_EVENT_LIMIT])],
+        hidden_events=max(0, len(span.events) - _EVENT_LIMIT),
+        raw=format_raw(span),
+    )
+
+
+def find_referenced_text(span: Span, reference: str) -> str | None:
+    """Return the whole text behind a reference of this span's panel, None when there is none."""
+    kind, _, key = reference.partition(":")
+    if not key:
+        return find_text(read_content(span), reference)
+    if kind == "event":
+        index, _, key = key.partition(":")
+        known = index.isascii() and index.isdigit() and len(index) < 9 and int(index) < len(span.events)
+        holder: Mapping[str, Any] = span.events[int(index)].attributes if known else {}
+    else:
+        holders = {"attribute": span.attributes, "resource": span.resource_attributes, "scope": span.scope_attributes}
+        holder = holders.get(kind, {})
+    return to_text(holder[key]) if key in holder else None
+
+
+def format_raw(span: Span) -> str:
+    """Return the span as indented JSON, as stored."""
+    return json.dumps(asdict(span), indent=2, ensure_ascii=False, default=str)
+
+
+def _rows(kind: str, values: Mapping[str, Any], queryable: bool = False) -> list[Attribute]:
+    return list(_each_row(kind, values, queryable))
+
+
+def _each_row(kind: str, values: Mapping[str, Any], queryable: bool) -> Iterable[Attribute]:
+    for key in sorted(values):
+        value = values[key]
+        text = _attribute_text(value)
+        query = _filter_query(key, text) if queryable and not isinstance(value, list | dict) else ""
+        yield Attribute(key, text, type(value).__name__ if value is not None else "empty", f"{kind}:{key}", query)
+
+
+def _attribute_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else to_text(value)
+
+
+def _filter_query(key: str, text: str) -> str:
+    # The language has no way to write what cannot be seen, nor a filter for nothing.
+    if not key or not text or len(text) > _FILTER_CHARS or "\n" in text or make_visible(key + text) != key + text:
+        return ""
+    return format_filter(f"attr.{key}", text)
+
+
+def _event(span: Span, index: int, event: SpanEvent) -> Event:
+    offset_ns = event.time_ns - span.summary.start_ns
+    rows = _rows(f"event:{index}", event.attributes)
+    return Event(event.name, offset_ns, rows, event.dropped_attributes_count, "exception" in event.name.lower())
+
+
+def _find_failure(span: Span) -> Failure | None:
+    summary = span.summary
+    if not summary.is_error:
+        return None
+    for index, event in reversed(list(enumerate(span.events))):
+        stacktrace = event.attributes.get("exception.stacktrace")
+        if stacktrace:
+            reference = f"event:{index}:exception.stacktrace"
+            return Failure(summary.error_type, summary.error_message or summary.status_message, str(stacktrace), reference)
+    stacktrace = span.attributes.get("exception.stacktrace") or span.attributes.get("error.stack") or ""
+    key = "exception.stacktrace" if span.attributes.get("exception.stacktrace") else "error.stack"
+    message = summary.error_message or summary.status_message
+    return Failure(summary.error_type, message, str(stacktrace), f"attribute:{key}" if stacktrace else "")

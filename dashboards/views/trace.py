@@ -1,0 +1,131 @@
+"""The trace page, and the panel of one step that it loads: whole, as text, as JSON."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import urlencode
+
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+from django.views.decorators.vary import vary_on_headers
+
+from dashboards.panel import Panel, build_panel, find_referenced_text, format_raw
+from dashboards.requests import PageRequest
+from dashboards.waterfall import Row, Waterfall, build_waterfall, pack_rows
+from tracestore.clickhouse.client import get_store
+from tracestore.clickhouse.errors import StoreError, TraceNotFound
+from tracestore.model import Outcome, Span, TraceSummary
+from tracestore.queries.spans import get_span
+from tracestore.queries.traces import get_trace
+from tracestore.summary import OUTCOME_RULES
+from tracestore.timerange import DAY_NS, format_time_ns
+
+SPAN_LIMIT = 20_000
+
+
+@require_GET
+def trace_detail(request: PageRequest, trace_id: str) -> HttpResponse:
+    """The page. `?span=` selects a step; without it the failing one is, else the root."""
+    try:
+        trace = get_trace(get_store(), project_id=request.project.id, trace_id=trace_id.lower(), span_limit=SPAN_LIMIT)
+    except TraceNotFound:
+        return render(request, "dashboards/trace_not_found.html", {"trace_id": trace_id}, status=404)
+    except StoreError as error:
+        return render(request, "dashboards/trace_not_found.html", {"trace_id": trace_id, "store_error": str(error)}, status=503)
+    waterfall = build_waterfall(trace.spans)
+    requested = request.GET.get("span", "").lower()
+    selected_id = requested or choose_span(trace.summary, waterfall)
+    context = {
+        "trace": trace,
+        "summary": trace.summary,
+        "rule": OUTCOME_RULES.get(trace.summary.outcome_rule, ""),
+        "waterfall": waterfall,
+        "failing": waterfall.find_row(trace.summary.failing_span_id),
+        "failing_path": _name_path(waterfall, trace.summary.failing_span_id),
+        "failed": trace.summary.outcome == Outcome.ERROR,
+        "requested": requested,
+        "selected_id": selected_id,
+        "is_detached": bool(requested) and waterfall.find_row(requested) is None,
+        "rows": pack_rows(waterfall),
+        "list_range": list_range(trace.summary.start_ns, time.time_ns()),
+        **_panel_context(request, trace_id.lower(), selected_id),
+    }
+    return render(request, "dashboards/trace_detail.html", context)
+
+
+@require_GET
+@vary_on_headers("HX-Request")  # one URL, two answers: caches must not mix them
+def span_detail(request: PageRequest, trace_id: str, span_id: str) -> HttpResponse:
+    """The panel of one step; opened by itself it leads to its page."""
+    if not request.htmx:
+        return redirect(reverse("trace-detail", args=[trace_id]) + "?" + urlencode({"span": span_id}))
+    context = _panel_context(request, trace_id.lower(), span_id.lower())
+    return render(request, "dashboards/_span_panel.html", context, status=200 if context["panel"] else 404)
+
+
+@require_GET
+def span_text(request: PageRequest, trace_id: str, span_id: str) -> HttpResponse:
+    """One text of a step whole and as sent, by the reference (`?ref=`) that its panel gave."""
+    span = _find_span(request, trace_id.lower(), span_id.lower())
+    text = find_referenced_text(span, request.GET.get("ref", "")) if span else None
+    if text is None:
+        return HttpResponse("There is no such text.", content_type="text/plain; charset=utf-8", status=404)
+    return HttpResponse(text.encode("utf-8", "backslashreplace"), content_type="text/plain; charset=utf-8")
+
+
+@require_GET
+def span_json(request: PageRequest, trace_id: str, span_id: str) -> HttpResponse:
+    """The step as JSON, as a download."""
+    span = _find_span(request, trace_id.lower(), span_id.lower())
+    if span is None:
+        return HttpResponse("There is no such span.", content_type="text/plain; charset=utf-8", status=404)
+    body = format_raw(span).encode("utf-8", "backslashreplace")
+    disposition = f'attachment; filename="span-{span.summary.span_id}.json"'
+    return HttpResponse(body, content_type="application/json", headers={"Content-Disposition": disposition})
+
+
+def choose_span(summary: TraceSummary, waterfall: Waterfall) -> str:
+    """Return the step to open on arrival: what failed, else the root, else the first; "" for an empty trace."""
+    for span_id in (summary.failing_span_id, summary.root_span_id):
+        if span_id and waterfall.find_row(span_id):
+            return span_id
+    return next((row.span_id for row in waterfall.rows if row.span is not None), "")
+
+
+def list_range(start_ns: int, now_ns: int) -> str:
+    """Return `&start=...&end=...` around a trace, for links to lists that must contain it; "" when the last day does."""
+    if now_ns - start_ns < DAY_NS * 9 // 10:
+        return ""
+    return "&" + urlencode({"start": format_time_ns(start_ns - DAY_NS // 2), "end": format_time_ns(start_ns + DAY_NS // 2)})
+
+
+def _name_path(waterfall: Waterfall, span_id: str) -> list[Row]:
+    """Return the nearest steps above this one, outermost first."""
+    row = waterfall.find_row(span_id)
+    return [above for above in waterfall.find_ancestors(row) if above.span is not None][-3:] if row else []
+
+
+def _panel_context(request: PageRequest, trace_id: str, span_id: str) -> dict[str, object]:
+    span = _find_span(request, trace_id, span_id)
+    panel: Panel | None = build_panel(span) if span else None
+    urls = {}
+    if span is not None:
+        urls = {name: reverse(name, args=[trace_id, span_id]) for name in ("span-text", "span-json")}
+    start_ns = span.summary.start_ns if span else time.time_ns()
+    return {
+        "panel": panel,
+        "trace_id": trace_id,
+        "span_id": span_id,
+        "text_url": urls.get("span-text", ""),
+        "json_url": urls.get("span-json", ""),
+        "list_range": list_range(start_ns, time.time_ns()),
+    }
+
+
+def _find_span(request: PageRequest, trace_id: str, span_id: str) -> Span | None:
+    try:
+        return get_span(get_store(), project_id=request.project.id, trace_id=trace_id, span_id=span_id)
+    except TraceNotFound:
+        return None

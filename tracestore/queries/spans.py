@@ -37,7 +37,9 @@ _SUMMARY = ", ".join(_COLUMNS.values())
 def _values_of(column: str, types: str) -> str:
     """Return the values of a map as text, those whose bytes need not be UTF-8 in base64."""
     binary = ", ".join(f"'{letter}'" for letter in BINARY_TYPES)
-    return f"arrayMap((x, i) -> if(substring({types}, i, 1) IN ({binary}), base64Encode(x), x), mapValues({column}), arrayEnumerate(mapValues({column})))"
+    values = f"mapValues({column})"
+    text = f"if(substring({types}, i, 1) IN ({binary}), base64Encode(x), x)"
+    return f"arrayMap((x, i) -> {text}, {values}, arrayEnumerate({values}))"
 
 
 def _values_of_each(column: str, types: str) -> str:
@@ -47,18 +49,16 @@ def _values_of_each(column: str, types: str) -> str:
 # A span that was sent twice has two rows until a merge: the one received last counts.
 _FIND_SPANS = f"""
 SELECT {_SUMMARY}
-FROM (
-    SELECT *
-    FROM spans
-    WHERE {IN_RANGE} AND %s
-    ORDER BY start_time DESC, trace_id DESC, span_id DESC, received_at DESC
-    LIMIT 1 BY start_time, trace_id, span_id
-    LIMIT {{limit:UInt32}}
-)
+FROM spans
+WHERE {IN_RANGE} AND %s
+ORDER BY start_time DESC, trace_id DESC, span_id DESC, received_at DESC
+LIMIT 1 BY start_time, trace_id, span_id
+LIMIT {{limit:UInt32}}
 """
 _AFTER_POSITION = (
     "(start_time, trace_id, span_id) < (fromUnixTimestamp64Nano({position_ns:Int64}),"
-    " toFixedString(unhex(substring({position_id:String}, 1, 32)), 16), toFixedString(unhex(substring({position_id:String}, 33)), 8))"
+    " toFixedString(unhex(substring({position_id:String}, 1, 32)), 16),"
+    " toFixedString(unhex(substring({position_id:String}, 33)), 8))"
 )
 _SPANS_OF_TRACE = f"""
 SELECT {_SUMMARY}

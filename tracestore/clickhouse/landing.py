@@ -63,7 +63,9 @@ def insert_batch(store: Store, records: Sequence[Record], *, writer: str, batch_
             "insert_deduplication_token": f"{writer}:{batch_seq}:{part}",
             "insert_deduplicate": 1,
             "deduplicate_blocks_in_dependent_materialized_views": 1,
-            "date_time_input_format": "basic",
+            # The view has some 700 expressions: these passes over them cost three times more than running them on a small batch.
+            "optimize_and_compare_chain": 0,
+            "query_plan_enable_optimizations": 0,
             # Timestamps come from outside: a batch may hold spans of many months, each a partition of its own.
             "max_partitions_per_insert_block": 0,
             "max_memory_usage": 4 * 2**30,

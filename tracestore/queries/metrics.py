@@ -146,6 +146,14 @@ _DIMENSIONS = {"agent", "model", "tool", "error"}
 
 
 @dataclass(frozen=True)
+class UnpricedModel:
+    """A model without a price, and in how many traces its calls are missing from the cost."""
+
+    model: str
+    trace_count: int
+
+
+@dataclass(frozen=True)
 class _Source:
     """Rows to aggregate: `rows` is a subquery that yields group_value and what the `parts` of a formula read."""
 
@@ -214,6 +222,24 @@ def metric_values(
     values = ", ".join(f"toFloat64({definition.formula.format(**source.parts)})" for definition in definitions)
     row = _run(store, f"SELECT {values} FROM ({source.rows})", project_id, time_range, params)[0]
     return {name: _number(value) for name, value in zip(metrics, row, strict=True)}
+
+
+COUNT_UNPRICED = """
+SELECT arrayJoin(unpriced_models) AS model, count() AS trace_count
+FROM traces FINAL
+WHERE {in_range} AND {matching}
+GROUP BY model ORDER BY trace_count DESC, model LIMIT {{limit:UInt32}}
+"""
+
+
+def find_unpriced_models(
+    store: Store, *, project_id: int, time_range: TimeRange, query: Query, limit: int = 20
+) -> list[UnpricedModel]:
+    """Return the models that used tokens and have no known price, the most used first."""
+    params = Params()
+    sql = COUNT_UNPRICED.format(in_range=IN_RANGE, matching=trace_predicate(query, params))
+    rows = _run(store, sql, project_id, time_range, params, limit=limit)
+    return [UnpricedModel(model, trace_count) for model, trace_count in rows]
 
 
 def find_metric(name: str) -> Metric:
@@ -316,10 +342,11 @@ def _rolled_source(query: Query, group_by: str, dimension: str, params: Params) 
     return _Source(rows, _ROLLED, f"toInt64(toUnixTimestamp(bucket_start)) * {NS_PER_S}")
 
 
-def _run(store: Store, sql: str, project_id: int, time_range: TimeRange, params: Params) -> list[tuple[Any, ...]]:
-    return store.query_rows(
-        sql, project_id=project_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns, **params.values
-    )
+def _run(
+    store: Store, sql: str, project_id: int, time_range: TimeRange, params: Params, **more: int
+) -> list[tuple[Any, ...]]:
+    times = {"start_ns": time_range.start_ns, "end_ns": time_range.end_ns}
+    return store.query_rows(sql, project_id=project_id, **times, **more, **params.values)
 
 
 def _fill(

@@ -1,0 +1,50 @@
+"""Shared fixtures: one embedded ClickHouse for this process, and a live server for tests that need the whole product."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# The embedded engine takes one path per process, and settings read the environment once: both are fixed before Django loads.
+_DATA = Path(tempfile.mkdtemp(prefix="tracestore-test-"))
+atexit.register(shutil.rmtree, _DATA, ignore_errors=True)
+for _name in [name for name in os.environ if name.startswith(("TRACESTORE_", "CLICKHOUSE_", "CELERY_", "DATABASE_URL"))]:
+    del os.environ[_name]
+os.environ["TRACESTORE_DATA"] = str(_DATA)
+os.environ["DJANGO_SETTINGS_MODULE"] = "tracestore.settings"
+
+from tests.live import LiveServer, start_server  # noqa: E402  # after the environment is set
+from tracestore.clickhouse.client import Store, get_store  # noqa: E402
+from tracestore.clickhouse.migrate import migrate  # noqa: E402
+
+TABLES = ("spans", "trace_touches", "trace_index", "traces", "rollups")
+
+
+@pytest.fixture(scope="session")
+def _migrated_store() -> Iterator[Store]:
+    store = get_store()
+    migrate(store)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def store(_migrated_store: Store) -> Store:
+    """An empty, migrated store on the real embedded engine."""
+    for table in TABLES:
+        _migrated_store.command(f"TRUNCATE TABLE {table}")
+    return _migrated_store
+
+
+@pytest.fixture(scope="session")
+def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """One running instance for the whole session; tests that need an empty or private one call start_server themselves."""
+    server = start_server(tmp_path_factory.mktemp("live"))
+    yield server
+    server.stop()

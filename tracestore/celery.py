@@ -1,0 +1,45 @@
+"""The Celery application: which jobs run and when. In the default install broker, worker and beat live in the one process."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery, signals
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tracestore.settings")
+
+app = Celery("tracestore")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.update(
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    worker_prefetch_multiplier=1,
+    broker_connection_retry_on_startup=True,
+    # The in-process broker is polled; the default of one second would be most of the two seconds a span may take to appear.
+    broker_transport_options={"polling_interval": 0.1} if os.environ.get("CELERY_BROKER_URL", "memory").startswith("memory") else {},
+    task_default_queue="tracestore",
+    timezone="UTC",
+)
+app.autodiscover_tasks(["tracestore", "alerts"])
+
+
+@signals.setup_logging.connect
+def _keep_django_logging(**_: Any) -> None:
+    """Celery would replace the root logger's handlers; settings.LOGGING already says where lines go."""
+
+
+@app.on_after_configure.connect
+def _schedule(sender: Celery, **_: Any) -> None:
+    from django.conf import settings
+
+    for name, task, every_s in (
+        ("summarize", "tracestore.tasks.summarize_traces", 2.0),
+        ("settle", "tracestore.tasks.settle_running_traces", 15.0),
+        ("roll up", "tracestore.tasks.roll_up", 10.0),
+        ("evaluate alert rules", "alerts.tasks.evaluate_alert_rules", float(settings.ALERT_INTERVAL_S)),
+        ("deliver notifications", "alerts.tasks.deliver_notifications", 5.0),
+    ):
+        # A beat that nobody consumed is stale: the next one does the same work.
+        sender.conf.beat_schedule[name] = {"task": task, "schedule": every_s, "options": {"expires": max(every_s, 5.0)}}

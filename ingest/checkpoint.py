@@ -1,0 +1,71 @@
+"""How far the drain has come, as one small file that is replaced as a whole."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.spool import Position
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The requests from `start` to `end` of the spool, which ClickHouse gets (or got) under the number `batch_seq`.
+
+    Written before the insert, so that a replay after a crash sends the same rows under the same number and ClickHouse
+    drops what it has. An empty range means that nothing is open.
+    """
+
+    batch_seq: int
+    start: Position
+    end: Position
+
+
+class Checkpoint:
+    """The last batch of one spool, and the name under which its batches are numbered."""
+
+    def __init__(self, folder: Path, *, first: Position, end: Position) -> None:
+        """`first` and `end` bound the spool; draining starts at `first` when there is no checkpoint that fits."""
+        self._path = folder / "checkpoint.json"
+        # A lost checkpoint means a new name: batch numbers of the old one must never be used twice, because ClickHouse
+        # would take new spans for a replay and drop them.
+        self.writer = secrets.token_hex(6)
+        self.batch = Batch(0, first, first)
+        try:
+            content = json.loads(self._path.read_text())
+            batch = Batch(content["batch_seq"], Position(*content["start"]), Position(*content["end"]))
+            if batch.end > end:
+                raise ValueError("it lies behind the end of the spool")
+            self.writer, self.batch = str(content["writer"]), batch
+        except FileNotFoundError:
+            self.save(self.batch)
+        except (ValueError, KeyError, TypeError) as error:
+            log.error("spool: %s cannot be used (%s); starting over as %s", self._path, error, self.writer)
+            self.save(self.batch)
+
+    def save(self, batch: Batch) -> None:
+        """Make the batch durable; after a crash either the old or the new one is there, never a mixture."""
+        content = {
+            "writer": self.writer,
+            "batch_seq": batch.batch_seq,
+            "start": [batch.start.segment, batch.start.offset],
+            "end": [batch.end.segment, batch.end.offset],
+        }
+        fresh = self._path.with_suffix(".new")
+        with open(fresh, "w") as file:
+            json.dump(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        self.batch = batch

@@ -1,0 +1,82 @@
+"""Requests that ClickHouse refused: kept as files that an operator can list, examine and replay.
+
+Each is `<name>.pb` (the serialized ExportTraceServiceRequest) with `<name>.json` beside it (project, receive time, reason).
+A replay is asked for by an empty `<name>.replay`; the ingest process that owns the folder does it, because only that
+process has the spool open.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One refused request. Times in ns since the epoch; `replay` says that a replay was asked for."""
+
+    name: str
+    project_id: int
+    received_at_ns: int
+    refused_at_ns: int
+    reason: str
+    body_bytes: int
+    replay: bool
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    fresh = path.with_name(path.name + ".new")
+    with open(fresh, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
+
+
+class DeadLetters:
+    """The folder of refused requests."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def add(self, name: str, payload: bytes, *, project_id: int, received_at_ns: int, refused_at_ns: int, reason: str) -> None:
+        """Keep a refused request. The same name again replaces it: a replay after a crash adds no second copy."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        why = {"project_id": project_id, "received_at_ns": received_at_ns, "refused_at_ns": refused_at_ns, "reason": reason}
+        _write_durably(self._folder / f"{name}.pb", payload)
+        _write_durably(self._folder / f"{name}.json", json.dumps(why, indent=2).encode())
+
+    def find(self) -> list[DeadLetter]:
+        """Return all, oldest refusal first."""
+        letters = []
+        for path in self._folder.glob("*.json"):
+            try:
+                why = json.loads(path.read_text())
+                size = path.with_suffix(".pb").stat().st_size
+            except (FileNotFoundError, ValueError):
+                continue  # removed by a replay between two looks
+            letters.append(DeadLetter(path.stem, body_bytes=size, replay=path.with_suffix(".replay").exists(), **why))
+        return sorted(letters, key=lambda letter: (letter.refused_at_ns, letter.name))
+
+    def count(self) -> int:
+        return sum(1 for _ in self._folder.glob("*.json"))
+
+    def read_payload(self, name: str) -> bytes:
+        return (self._folder / f"{name}.pb").read_bytes()
+
+    def request_replay(self, name: str) -> None:
+        """Ask the ingest process to accept this request once more. Raises LookupError when there is none of that name."""
+        if not (self._folder / f"{name}.json").exists() or "/" in name:
+            raise LookupError(f"There is no dead letter {name!r}.")
+        (self._folder / f"{name}.replay").touch()
+
+    def find_requested(self) -> list[DeadLetter]:
+        if next(self._folder.glob("*.replay"), None) is None:
+            return []
+        return [letter for letter in self.find() if letter.replay]
+
+    def remove(self, name: str) -> None:
+        for suffix in (".replay", ".json", ".pb"):
+            (self._folder / f"{name}{suffix}").unlink(missing_ok=True)

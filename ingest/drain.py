@@ -1,0 +1,202 @@
+"""The thread that moves requests from the spool into ClickHouse, each exactly once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import wait
+from typing import Protocol
+
+from ingest.checkpoint import Batch, Checkpoint
+from ingest.dead_letters import DeadLetters
+from ingest.spool import Position, Spool, SpooledRequest
+from tracestore.clickhouse.errors import BadInsert, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+_LINGER_S = 0.05  # what arrives this soon after the first request of a batch joins it
+_PACE_S = 0.2  # small batches start at least this far apart: each insert makes a part that ClickHouse must merge
+_MAX_BATCH_BYTES = 16 * 2**20
+_MAX_BATCH_REQUESTS = 256
+_RETRY_S = (0.25, 0.5, 1.0, 2.0, 5.0)
+_IDLE_S = 1.0
+
+
+class Insert(Protocol):
+    """`tracestore.clickhouse.landing.insert_batch` bound to a store."""
+
+    def __call__(
+        self, records: Sequence[tuple[int, int, bytes]], *, writer: str, batch_seq: int, part: str = ""
+    ) -> None: ...
+
+
+class _Stopping(Exception):
+    """The drain was told to stop while the store was unavailable."""
+
+
+class Drain:
+    """Reads batches from the spool, inserts them, and keeps the checkpoint."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        checkpoint: Checkpoint,
+        dead_letters: DeadLetters,
+        insert: Insert,
+        on_inserted: Callable[[str, int], None],
+    ) -> None:
+        """`on_inserted(writer, batch_seq)` is called at least once for every batch, after its insert."""
+        self._spool, self._checkpoint, self._dead_letters = spool, checkpoint, dead_letters
+        self._insert_batch, self._on_inserted = insert, on_inserted
+        self.last_error = ""
+        self.oldest_received_at_ns = 0  # of the batch in work; 0 when nothing waits
+        self._finish = threading.Event()  # drain what is there, then end
+        self._abort = threading.Event()  # end now
+        self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Drain what is possible within the time, leave the rest for the next start. Returns whether the thread ended."""
+        self._finish.set()
+        self._thread.join(timeout_s)
+        self._abort.set()
+        self._thread.join(2)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._abort.is_set():
+            try:
+                self._drain()
+                return
+            except _Stopping:
+                return
+            except Exception as error:  # the thread must outlive a full disk or a bug: nothing else empties the spool
+                self.last_error = str(error)
+                log.exception("drain: failed; trying again")
+                self._abort.wait(_RETRY_S[-1])
+
+    def _drain(self) -> None:
+        position = self._replay_open_batch()
+        while not self._abort.is_set():
+            if not self._spool.wait_for_data(position, 0 if self._finish.is_set() else _IDLE_S):
+                self._note_idle(position)
+                if self._finish.is_set():
+                    return
+                self._accept_replays()
+                continue
+            started = time.monotonic()
+            self._linger(position, _LINGER_S)
+            position = self._drain_batch(position)
+            self._linger(position, _PACE_S - (time.monotonic() - started))
+
+    def _replay_open_batch(self) -> Position:
+        """Insert the batch that the checkpoint names once more, exactly as it was, and return where it ends."""
+        batch = self._checkpoint.batch
+        start = batch.start
+        while start < batch.end:
+            requests, start = self._spool.read(start, max_bytes=0, max_requests=0, end=batch.end)
+            self._insert(requests, batch.batch_seq)
+        if batch.start < batch.end:
+            self._tell(batch.batch_seq)
+        return batch.end
+
+    def _linger(self, position: Position, seconds: float) -> None:
+        """Wait for more, unless a full batch is there or it is time to stop."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and self._spool.bytes_after(position) < _MAX_BATCH_BYTES:
+            if self._finish.wait(min(left, 0.02)):
+                return
+
+    def _drain_batch(self, start: Position) -> Position:
+        requests, end = self._spool.read(start, max_bytes=_MAX_BATCH_BYTES, max_requests=_MAX_BATCH_REQUESTS)
+        batch = Batch(self._checkpoint.batch.batch_seq + 1, requests[0].position if requests else start, end)
+        self._checkpoint.save(batch)
+        self._spool.release(batch.start)
+        if requests:
+            self.oldest_received_at_ns = min(request.received_at_ns for request in requests)
+            self._insert(requests, batch.batch_seq)
+            self._tell(batch.batch_seq)
+        return end
+
+    def _note_idle(self, position: Position) -> None:
+        self.oldest_received_at_ns = 0
+        batch = self._checkpoint.batch
+        if batch.start < position:
+            self._checkpoint.save(Batch(batch.batch_seq, position, position))
+            self._spool.release(position)
+
+    def _insert(self, requests: Sequence[SpooledRequest], batch_seq: int, part: str = "") -> None:
+        """Insert all; cut the batch in halves until the request that ClickHouse refuses stands alone."""
+        try:
+            self._insert_patiently(requests, batch_seq, part)
+        except BadInsert as error:
+            if len(requests) > 1:
+                half = len(requests) // 2
+                self._insert(requests[:half], batch_seq, part + "0")
+                self._insert(requests[half:], batch_seq, part + "1")
+            else:
+                self._bury(requests[0], batch_seq, str(error))
+
+    def _insert_patiently(self, requests: Sequence[SpooledRequest], batch_seq: int, part: str) -> None:
+        """Insert, waiting for as long as the store is unavailable. Raises BadInsert, or _Stopping when told to end."""
+        records = [(request.project_id, request.received_at_ns, request.payload) for request in requests]
+        tries = 0
+        while True:
+            try:
+                self._insert_batch(records, writer=self._checkpoint.writer, batch_seq=batch_seq, part=part)
+                self.last_error = ""
+                return
+            except StoreUnavailable as error:
+                if not self.last_error:
+                    log.warning("drain: the store is unavailable, the spool keeps the data: %s", error)
+                self.last_error = str(error)
+            pause = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
+            tries += 1
+            if self._finish.is_set() or self._abort.wait(pause):
+                raise _Stopping
+
+    def _bury(self, request: SpooledRequest, batch_seq: int, reason: str) -> None:
+        """Move a refused request aside, once it is certain that the store would take another one."""
+        self._prove_store_accepts(batch_seq)
+        name = f"{self._checkpoint.writer}-{request.position.segment}-{request.position.offset}"
+        self._dead_letters.add(
+            name,
+            request.payload,
+            project_id=request.project_id,
+            received_at_ns=request.received_at_ns,
+            refused_at_ns=time.time_ns(),
+            reason=reason,
+        )
+        log.error("drain: ClickHouse refused a request of %d bytes, kept as dead letter %s: %s", len(request.payload), name, reason)
+
+    def _prove_store_accepts(self, batch_seq: int) -> None:
+        """Wait until an empty request passes: a missing table or a revoked grant refuses everything, and is not the sender's fault."""
+        empty = SpooledRequest(Position(0, 0), 1, time.time_ns(), b"")
+        while True:
+            try:
+                return self._insert_patiently([empty], batch_seq, "probe")
+            except BadInsert as error:
+                self.last_error = f"ClickHouse refuses every insert: {error}"
+                log.error("drain: %s", self.last_error)
+            if self._finish.is_set() or self._abort.wait(_RETRY_S[-1]):
+                raise _Stopping
+
+    def _tell(self, batch_seq: int) -> None:
+        try:
+            self._on_inserted(self._checkpoint.writer, batch_seq)
+        except Exception:  # the spans are stored; the summary job finds them on its next round as well
+            log.exception("drain: could not announce batch %d", batch_seq)
+
+    def _accept_replays(self) -> None:
+        """Take dead letters whose replay was asked for back into the spool."""
+        for letter in self._dead_letters.find_requested():
+            payload = self._dead_letters.read_payload(letter.name)
+            durable = self._spool.append(letter.project_id, letter.received_at_ns, payload)
+            wait([durable])
+            durable.result()
+            self._dead_letters.remove(letter.name)
+            log.info("drain: dead letter %s goes into the spool again", letter.name)

@@ -1,0 +1,85 @@
+"""Second chance for a binary request that upb refuses although its wire format is sound.
+
+upb fails the whole request for one string that is not UTF-8 or one value nested deeper than 100 messages. This walks the
+bytes along the schema, replaces only those, and copies everything else. It runs when parsing has failed, never before.
+"""
+
+from __future__ import annotations
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+_MAX_DEPTH = 95  # upb's limit is 100
+_TOO_DEEP = b"(nested too deep)"
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+class RepairError(ValueError):
+    """The bytes are not Protobuf wire format."""
+
+
+def repair_traces(body: bytes) -> bytes:
+    """Return an ExportTraceServiceRequest that parses, as close to `body` as can be. Raises RepairError."""
+    return _repair_message(body, ExportTraceServiceRequest.DESCRIPTOR, 1)
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if at >= len(data) or shift > 63:
+            raise RepairError("a number is cut short")
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _repair_message(data: bytes, descriptor: Descriptor, depth: int) -> bytes:
+    parts: list[bytes] = []
+    at = 0
+    while at < len(data):
+        start = at
+        key, at = _read_varint(data, at)
+        number, wire_type = key >> 3, key & 7
+        if number == 0 or wire_type not in (_VARINT, _FIXED64, _BYTES, _FIXED32):
+            raise RepairError("a field tag is invalid")
+        if wire_type == _BYTES:
+            size, at = _read_varint(data, at)
+            content = data[at : at + size]
+            at += size
+            if len(content) == size:
+                field = descriptor.fields_by_number.get(number)
+                parts.append(_repair_field(key, content, field, depth))
+        elif wire_type == _VARINT:
+            _, at = _read_varint(data, at)
+            parts.append(data[start:at])
+        else:
+            at += 8 if wire_type == _FIXED64 else 4
+            parts.append(data[start:at])
+        if at > len(data):
+            raise RepairError("a field is cut short")
+    return b"".join(parts)
+
+
+def _repair_field(key: int, content: bytes, field: FieldDescriptor | None, depth: int) -> bytes:
+    if field is not None and field.type == FieldDescriptor.TYPE_STRING:
+        content = content.decode("utf-8", "replace").encode()
+    elif field is not None and field.type == FieldDescriptor.TYPE_MESSAGE:
+        if depth < _MAX_DEPTH:
+            content = _repair_message(content, field.message_type, depth + 1)
+        elif field.message_type.name == "AnyValue":
+            content = b"\x0a" + _varint(len(_TOO_DEEP)) + _TOO_DEEP
+        else:
+            content = b""
+    return _varint(key) + _varint(len(content)) + content

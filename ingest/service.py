@@ -1,0 +1,130 @@
+"""The ingest role of a process: spool, drain and what is known about them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from django.conf import settings
+
+from ingest.checkpoint import Checkpoint
+from ingest.dead_letters import DeadLetters
+from ingest.drain import Drain
+from ingest.spool import Spool
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.landing import insert_batch
+
+log = logging.getLogger(__name__)
+
+_REFUSE_AFTER_FAILURE_S = 1.0
+
+
+@dataclass(frozen=True)
+class IngestStatus:
+    """What an operator asks about ingest. `refusal` is "" while requests are accepted, else why they are not.
+
+    `waiting_bytes` are acknowledged and not yet in ClickHouse, the oldest for `oldest_age_s` seconds; `drain_error` is what
+    ClickHouse answered to the last failed insert, "" once one has passed. Spans are counted since the start.
+    """
+
+    refusal: str
+    waiting_bytes: int
+    oldest_age_s: float
+    drain_error: str
+    dead_letters: int
+    accepted_spans: int
+    rejected_spans: int
+    last_rejection: str
+    writer: str
+
+
+class Ingest:
+    """Accepts checked requests durably and feeds them to the store until stopped. One per process and data folder."""
+
+    def __init__(self, store: Store, *, data: Path | None = None, spool_max_bytes: int | None = None) -> None:
+        self._store = store
+        self._data = data or settings.DATA
+        self._spool_max_bytes = spool_max_bytes or settings.SPOOL_MAX_BYTES
+        self._counting = threading.Lock()
+        self._accepting = False
+        self._accepted_spans = self._rejected_spans = 0
+        self._last_rejection = ""
+        self.dead_letters = DeadLetters(self._data / "dead-letters")
+
+    def start(self, on_inserted: Callable[[str, int], None]) -> None:
+        """Open the spool, finish what an earlier process left, and accept requests.
+
+        `on_inserted(writer, batch_seq)` is called in the drain's thread after each insert, at least once a batch.
+        Raises SpoolInUse when another process works in the same data folder.
+        """
+        global _running
+        self.spool = Spool(self._data / "spool", max_bytes=self._spool_max_bytes)
+        self._checkpoint = Checkpoint(self.spool.folder, first=self.spool.first, end=self.spool.end)
+        self.spool.release(self._checkpoint.batch.start)
+        insert = partial(insert_batch, self._store)
+        self._drain = Drain(self.spool, self._checkpoint, self.dead_letters, insert, on_inserted)
+        self._drain.start()
+        self._accepting = True
+        _running = self
+
+    def stop(self, timeout_s: float) -> None:
+        """Refuse new requests, drain for at most `timeout_s`, leave the rest in the spool for the next start."""
+        global _running
+        self._accepting = False
+        if _running is self:
+            _running = None
+        if not self._drain.stop(timeout_s):
+            log.warning("ingest: an insert is still under way; it is repeated, without effect, at the next start")
+            return  # the drain's thread still reads: the spool's files close with the process
+        waiting = self.spool.waiting_bytes
+        self.spool.close()
+        if waiting:
+            log.info("ingest: %d bytes stay in the spool until the next start", waiting)
+
+    def refusal(self) -> str:
+        """Return why requests are not accepted now, "" when they are. Cheap: asked before each request's body is read."""
+        if not self._accepting:
+            return "The server is stopping."
+        if self.spool.is_full:
+            return "The spool is full, because ClickHouse does not keep up or cannot be reached."
+        if self.spool.last_error and time.monotonic() - self.spool.failed_at_s < _REFUSE_AFTER_FAILURE_S:
+            return f"The server cannot store data now: {self.spool.last_error}."
+        return ""
+
+    def accept(self, project_id: int, payload: bytes) -> Future[None]:
+        """Store a serialized ExportTraceServiceRequest; the future resolves once it is durable or raises SpoolUnwritable."""
+        return self.spool.append(project_id, time.time_ns(), payload)
+
+    def count(self, *, accepted: int, rejected: int, message: str) -> None:
+        with self._counting:
+            self._accepted_spans += accepted
+            self._rejected_spans += rejected
+            self._last_rejection = message or self._last_rejection
+
+    def status(self) -> IngestStatus:
+        oldest_ns = self._drain.oldest_received_at_ns
+        return IngestStatus(
+            refusal=self.refusal(),
+            waiting_bytes=self.spool.waiting_bytes,
+            oldest_age_s=(time.time_ns() - oldest_ns) / 1e9 if oldest_ns else 0.0,
+            drain_error=self._drain.last_error,
+            dead_letters=self.dead_letters.count(),
+            accepted_spans=self._accepted_spans,
+            rejected_spans=self._rejected_spans,
+            last_rejection=self._last_rejection,
+            writer=self._checkpoint.writer,
+        )
+
+
+_running: Ingest | None = None
+
+
+def get_running_ingest() -> Ingest | None:
+    """Return the started Ingest of this process, None before the start and after the stop."""
+    return _running

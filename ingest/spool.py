@@ -1,0 +1,339 @@
+"""The disk queue between an acknowledgement and ClickHouse: numbered segment files of checksummed records.
+
+`append` returns a future that resolves once the record is on stable storage. One thread writes and syncs; whatever
+arrives during a sync shares the next one, so a thousand small requests cost a few syncs, not a thousand.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_MAGIC = b"TSR1"
+# magic, payload bytes, CRC-32 of the rest of the header and the payload, project id, receive time (ns since the epoch)
+_HEADER = struct.Struct("<4sIIIQ")
+_FIELDS = struct.Struct("<IIQ")
+_SUFFIX = ".segment"
+_RECORDS_A_WRITE = 500  # two buffers each; IOV_MAX is 1024 on Linux
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class SpoolInUse(Exception):
+    """Another process has this spool folder open."""
+
+
+class SpoolUnwritable(Exception):
+    """The record could not be made durable; nothing of it was kept. The message says why."""
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """A place in the spool: a segment's number and the byte offset in its file. Later is greater."""
+
+    segment: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class SpooledRequest:
+    """One accepted request: serialized ExportTraceServiceRequest bytes, and where they stand in the spool."""
+
+    position: Position
+    project_id: int
+    received_at_ns: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class _Pending:
+    project_id: int
+    received_at_ns: int
+    payload: bytes
+    durable: Future[None]
+
+
+def encode_record(project_id: int, received_at_ns: int, payload: bytes) -> tuple[bytes, bytes]:
+    """Return the header and the payload: kept apart, so that a large payload is not copied."""
+    checksum = zlib.crc32(payload, zlib.crc32(_FIELDS.pack(len(payload), project_id, received_at_ns)))
+    return _HEADER.pack(_MAGIC, len(payload), checksum, project_id, received_at_ns), payload
+
+
+def decode_records(data: bytes, segment: int, offset: int, *, verify: bool) -> Iterator[tuple[SpooledRequest, int]]:
+    """Yield whole records from `data`, which starts at `offset` of the segment, each with the offset after it.
+
+    Stops at the first record that is cut short or, with `verify`, damaged. It never searches for a later one: bytes inside
+    a damaged record come from a sender, who could have put a forged record there.
+    """
+    at = 0
+    while at + _HEADER.size <= len(data):
+        magic, size, checksum, project_id, received_at_ns = _HEADER.unpack_from(data, at)
+        start, end = at + _HEADER.size, at + _HEADER.size + size
+        if magic != _MAGIC or end > len(data):
+            return
+        payload = data[start:end]
+        if verify and zlib.crc32(payload, zlib.crc32(_FIELDS.pack(size, project_id, received_at_ns))) != checksum:
+            return
+        yield SpooledRequest(Position(segment, offset + at), project_id, received_at_ns, payload), offset + end
+        at = end
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, buffers: list[bytes]) -> None:
+    """`writev` until everything is written: the kernel may take a part only."""
+    written = os.writev(descriptor, buffers)
+    if written == sum(map(len, buffers)):
+        return
+    rest = memoryview(b"".join(buffers))[written:]
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+class Spool:
+    """An append-only queue of requests in one folder, which one process at a time may open."""
+
+    def __init__(self, folder: Path, *, max_bytes: int, segment_bytes: int = 64 * 2**20) -> None:
+        """Lock the folder and cut off a record that a crash left incomplete. Raises SpoolInUse or OSError."""
+        self.folder = folder
+        self.max_bytes = max_bytes
+        self.last_error = ""
+        self.failed_at_s = 0.0  # monotonic time of the last failed write
+        self._segment_bytes = segment_bytes
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock_file = self._lock()
+        numbers = sorted(int(path.stem) for path in folder.glob(f"*{_SUFFIX}"))
+        self._sizes = {number: self._path(number).stat().st_size for number in numbers}
+        # Records of earlier processes are verified when read: only what this process wrote is known to be whole.
+        self._first_own_segment = (numbers[-1] + 1) if numbers else 1
+        if numbers:
+            self._cut_torn_tail(numbers[-1])
+        self._start = Position(numbers[0], 0) if numbers else Position(1, 0)
+        self._end = Position(self._first_own_segment, 0)
+        self._descriptor = self._open_segment(self._first_own_segment)
+        self._reader: tuple[int, int] | None = None  # segment number, descriptor
+        self._pending: list[_Pending] = []
+        self._pending_bytes = 0
+        self._closing = False
+        self._must_rotate = False
+        self._arrived = threading.Condition()
+        self._durable = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
+        self._thread.start()
+
+    def _lock(self) -> int:
+        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise SpoolInUse(f"Another process is using the spool in {self.folder}.") from None
+        return descriptor
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:016d}{_SUFFIX}"
+
+    def _cut_torn_tail(self, number: int) -> None:
+        path = self._path(number)
+        good = 0
+        for _, good in decode_records(path.read_bytes(), number, 0, verify=True):
+            pass
+        torn = self._sizes[number] - good
+        if torn:
+            log.warning("spool: cut %d bytes of an incomplete record from %s", torn, path.name)
+            os.truncate(path, good)
+            self._sizes[number] = good
+
+    def _open_segment(self, number: int) -> int:
+        descriptor = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        _sync_folder(self.folder)
+        self._sizes[number] = 0
+        return descriptor
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes accepted and not yet released, including those not yet durable."""
+        with self._durable:
+            stored = sum(size for number, size in self._sizes.items() if number >= self._start.segment)
+            return stored - self._start.offset + self._pending_bytes
+
+    @property
+    def is_full(self) -> bool:
+        return self.waiting_bytes >= self.max_bytes
+
+    @property
+    def first(self) -> Position:
+        """Where the oldest segment starts."""
+        with self._durable:
+            return Position(min(self._sizes), 0)
+
+    @property
+    def end(self) -> Position:
+        """Everything before this is durable and may be read."""
+        with self._durable:
+            return self._end
+
+    def append(self, project_id: int, received_at_ns: int, payload: bytes) -> Future[None]:
+        """Queue a record; the future resolves when it is durable, or raises SpoolUnwritable."""
+        durable: Future[None] = Future()
+        with self._arrived:
+            if self._closing:
+                durable.set_exception(SpoolUnwritable("The server is stopping."))
+                return durable
+            self._pending.append(_Pending(project_id, received_at_ns, payload, durable))
+            self._pending_bytes += len(payload) + _HEADER.size
+            self._arrived.notify()
+        return durable
+
+    def _run(self) -> None:
+        while True:
+            with self._arrived:
+                while not self._pending and not self._closing:
+                    self._arrived.wait()
+                batch, self._pending = self._pending, []
+            if not batch:
+                return
+            self._commit(batch)
+
+    def _commit(self, batch: list[_Pending]) -> None:
+        """Write and sync the batch; on failure cut the file back to its last good byte and fail every waiter."""
+        error: SpoolUnwritable | None = None
+        size = sum(len(item.payload) + _HEADER.size for item in batch)
+        try:
+            if self._end.offset >= self._segment_bytes or self._must_rotate:
+                self._rotate()
+            for first in range(0, len(batch), _RECORDS_A_WRITE):
+                buffers: list[bytes] = []
+                for item in batch[first : first + _RECORDS_A_WRITE]:
+                    buffers += encode_record(item.project_id, item.received_at_ns, item.payload)
+                _write_all(self._descriptor, buffers)
+            os.fdatasync(self._descriptor)
+        except OSError as cause:
+            reason = "the disk is full" if cause.errno in _FULL else f"the disk refused the write: {cause.strerror}"
+            self.last_error, self.failed_at_s = reason, time.monotonic()
+            error = SpoolUnwritable(f"The server cannot store data now: {reason}.")
+            log.error("spool: %s; %d requests were answered 503", reason, len(batch))
+            self._abandon_segment()
+        with self._durable:
+            self._pending_bytes -= size
+            if error is None:
+                self.last_error = ""
+                self._end = Position(self._end.segment, self._end.offset + size)
+                self._sizes[self._end.segment] = self._end.offset
+                self._durable.notify_all()
+        for item in batch:
+            if error is None:
+                item.durable.set_result(None)
+            else:
+                item.durable.set_exception(error)
+
+    def _rotate(self) -> None:
+        number = self._end.segment + 1
+        descriptor = self._open_segment(number)
+        os.close(self._descriptor)
+        with self._durable:
+            self._descriptor, self._end = descriptor, Position(number, 0)
+        self._must_rotate = False
+
+    def _abandon_segment(self) -> None:
+        """Cut off what was not made durable and go on in a new file: after a failed sync the kernel may drop unwritten pages."""
+        self._must_rotate = True
+        try:
+            os.ftruncate(self._descriptor, self._end.offset)
+        except OSError as cause:
+            log.error("spool: cannot cut %s back: %s", self._path(self._end.segment).name, cause.strerror)
+
+    def wait_for_data(self, position: Position, timeout_s: float) -> bool:
+        """Return whether something durable lies after `position`, waiting at most `timeout_s` for it."""
+        with self._durable:
+            return self._durable.wait_for(lambda: self._bytes_after(position) > 0, timeout_s)
+
+    def bytes_after(self, position: Position) -> int:
+        with self._durable:
+            return self._bytes_after(position)
+
+    def _bytes_after(self, position: Position) -> int:
+        stored = sum(size for number, size in self._sizes.items() if number >= position.segment)
+        return stored - (position.offset if position.segment in self._sizes else 0)
+
+    def read(
+        self, start: Position, *, max_bytes: int, max_requests: int, end: Position | None = None
+    ) -> tuple[list[SpooledRequest], Position]:
+        """Return durable requests from `start` on and the position after them, at least one if there is one.
+
+        A batch stays within one segment. With `end`, returns exactly the requests before it.
+        """
+        start = self._skip_finished_segments(start)
+        with self._durable:
+            size = self._sizes.get(start.segment, 0)
+        limit = end.offset if end is not None and end.segment == start.segment else size
+        wanted = limit - start.offset if end is not None else min(limit - start.offset, max_bytes)
+        data = self._pread(start, wanted)
+        if end is None and len(data) >= _HEADER.size:
+            first_bytes = _HEADER.size + _HEADER.unpack_from(data)[1]
+            if len(data) < first_bytes <= limit - start.offset:
+                data = self._pread(start, first_bytes)
+        inherited = start.segment < self._first_own_segment
+        requests: list[SpooledRequest] = []
+        after = start.offset
+        for request, after in decode_records(data, start.segment, start.offset, verify=inherited):
+            requests.append(request)
+            if end is None and len(requests) == max_requests:
+                break
+        if not requests and wanted:
+            log.error("spool: %s is damaged from byte %d on; the rest of it is skipped", self._path(start.segment).name, after)
+            after = size
+        return requests, Position(start.segment, after)
+
+    def _skip_finished_segments(self, position: Position) -> Position:
+        with self._durable:
+            while position.segment < self._end.segment and position.offset >= self._sizes.get(position.segment, 0):
+                position = Position(min(number for number in self._sizes if number > position.segment), 0)
+        return position
+
+    def _pread(self, start: Position, size: int) -> bytes:
+        if self._reader is None or self._reader[0] != start.segment:
+            if self._reader is not None:
+                os.close(self._reader[1])
+            self._reader = (start.segment, os.open(self._path(start.segment), os.O_RDONLY))
+        return os.pread(self._reader[1], size, start.offset)
+
+    def release(self, position: Position) -> None:
+        """Forget everything before `position`: delete the segments that end before it."""
+        position = self._skip_finished_segments(position)
+        with self._durable:
+            self._start = max(self._start, position)
+            done = [number for number in self._sizes if number < self._start.segment]
+            for number in done:
+                del self._sizes[number]
+        for number in done:
+            self._path(number).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Make everything appended durable, then let the folder go. Appending afterwards fails."""
+        with self._arrived:
+            self._closing = True
+            self._arrived.notify()
+        self._thread.join()
+        os.close(self._descriptor)
+        if self._reader is not None:
+            os.close(self._reader[1])
+            self._reader = None
+        os.close(self._lock_file)

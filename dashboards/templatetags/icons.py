@@ -29,3 +29,15 @@ def kind_icon(kind: str) -> SafeString:
     """Draw the icon of a step's kind in the colour of that kind."""
     known = kind if kind in KINDS else "other"
     return icon(known, label=known, css=f"kind-{known}")
+
+
+_OUTCOMES = {"ok": "OK", "error": "Failed", "running": "Running"}
+
+
+@register.simple_tag
+def outcome_badge(outcome: str) -> SafeString:
+    """Say how a trace ended, as icon, word and colour."""
+    word = _OUTCOMES.get(outcome)
+    if word is None:
+        return format_html('<span class="badge">{}</span>', outcome or "unknown")
+    return format_html('<span class="badge badge--{}">{}{}</span>', outcome, icon(outcome), word)

@@ -49,3 +49,9 @@ def list_link(context: template.Context, query: str) -> str:
 def field_link(context: template.Context, field: str, value: str) -> str:
     """URL of the trace list with one filter."""
     return str(list_link(context, format_filter(field, value)))
+
+
+@register.simple_tag
+def text_reference(*steps: Any) -> str:
+    """Name of a text within a step's content: `input.2.0`."""
+    return ".".join(str(step) for step in steps)

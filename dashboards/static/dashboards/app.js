@@ -107,6 +107,11 @@
   document.addEventListener("htmx:responseError", (event) => {
     if (event.detail.xhr.status !== 422) show("The server answered " + event.detail.xhr.status + ". Reload the page to try again.", "error");
   });
+  // What polls rests while nobody looks.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const trigger = event.detail.elt.getAttribute("hx-trigger") || "";
+    if (document.hidden && trigger.startsWith("every ")) event.preventDefault();
+  });
   let offline = false; // fragments poll: say it once, not every few seconds
   document.addEventListener("htmx:sendError", () => {
     if (!offline) show("The server cannot be reached.", "error");

@@ -1,0 +1,122 @@
+"""The filters beside the trace list: which fields, and for each counted value the links that add, drop or exclude it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dashboards.forms import Search
+from tracestore.language import add_filter, has_filter, remove_filter
+from tracestore.model import FacetValue
+
+
+@dataclass(frozen=True)
+class Facet:
+    """One group of the sidebar. An open group is counted when the page loads, a closed one when it is opened."""
+
+    field: str
+    label: str
+    is_open: bool = False
+
+
+FACETS = (
+    Facet("status", "Status", is_open=True),
+    Facet("version", "Version", is_open=True),
+    Facet("tool", "Tool", is_open=True),
+    Facet("error", "Error type", is_open=True),
+    Facet("agent", "Agent"),
+    Facet("model", "Model"),
+    Facet("service", "Service"),
+    Facet("env", "Environment"),
+    Facet("workflow", "Workflow"),
+    Facet("escalated", "Escalated"),
+    Facet("user", "User"),
+    Facet("session", "Session"),
+)
+# (name, query, icon): questions asked often. A chip adds its condition, or drops it when it is there.
+PRESETS = (
+    ("Failed", "status:error", "error"),
+    ("Contains errors", "has_errors:true", "alert"),
+    ("Slow", "duration:>10s", "clock"),
+    ("Escalated", "escalated:true", "escalated"),
+    ("Costly", "cost:>0.1", "coin"),
+)
+
+
+@dataclass(frozen=True)
+class FacetRow:
+    """One value. `href` toggles it, `exclude_href` toggles its exclusion; `share` is its part of the largest count, in percent."""
+
+    value: str
+    count: int
+    failed: int
+    share: int
+    is_on: bool
+    is_excluded: bool
+    href: str
+    exclude_href: str
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A preset question, or a condition of the query, with the link that toggles it."""
+
+    label: str
+    condition: str
+    icon: str
+    is_on: bool
+    href: str
+
+
+def find_facet(field: str) -> Facet | None:
+    return next((facet for facet in FACETS if facet.field == field), None)
+
+
+def build_facet_rows(search: Search, field: str, values: list[FacetValue]) -> list[FacetRow]:
+    """Keep the order of `values` (most frequent first). A trace without a value (the value "") cannot be asked for yet."""
+    most = max((value.count for value in values), default=0) or 1
+    return [_build_row(search, field, value, most) for value in values if value.value]
+
+
+def _build_row(search: Search, field: str, value: FacetValue, most: int) -> FacetRow:
+    is_on = has_filter(search.text, field, value.value)
+    is_excluded = has_filter(search.text, field, value.value, negate=True)
+    toggled = remove_filter(search.text, field, value.value) if is_on else add_filter(search.text, field, value.value)
+    excluded = (
+        remove_filter(search.text, field, value.value, negate=True)
+        if is_excluded
+        else add_filter(search.text, field, value.value, negate=True)
+    )
+    return FacetRow(
+        value=value.value,
+        count=value.count,
+        failed=value.failed,
+        share=max(1, round(100 * value.count / most)),
+        is_on=is_on,
+        is_excluded=is_excluded,
+        href=search.querystring(q=toggled),
+        exclude_href=search.querystring(q=excluded),
+    )
+
+
+def _condition_texts(search: Search) -> list[str]:
+    return [search.text[node.start : node.end] for node in search.query.conditions]
+
+
+def build_preset_chips(search: Search) -> list[Chip]:
+    """One chip per preset; on when the query has exactly that condition."""
+    conditions = _condition_texts(search)
+    chips = []
+    for label, condition, icon in PRESETS:
+        is_on = condition in conditions
+        kept = [text for text in conditions if text != condition] if is_on else [*conditions, condition]
+        chips.append(Chip(label, condition, icon, is_on, search.querystring(q=" ".join(kept))))
+    return chips
+
+
+def build_condition_chips(search: Search) -> list[Chip]:
+    """One chip per condition of the query, whose link drops it: for the page that found nothing."""
+    conditions = _condition_texts(search)
+    return [
+        Chip(text, text, "close", True, search.querystring(q=" ".join(conditions[:index] + conditions[index + 1 :])))
+        for index, text in enumerate(conditions)
+    ]

@@ -1,0 +1,85 @@
+"""The setup guide: how to point an exporter at this instance, and noticing that one was."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from dashboards.requests import PageRequest
+from tracestore.clickhouse.client import Store, get_store
+from tracestore.clickhouse.errors import StoreError
+from tracestore.language import Query, parse_query
+from tracestore.model import TraceSummary
+from tracestore.queries.traces import find_traces, has_any_trace
+from tracestore.timerange import DAY_NS, TimeRange
+
+# "Ever", for a list that is read in windows: far enough back for any agent, and ahead for clocks that run fast.
+_PAST_NS, _FUTURE_NS = 5 * 365 * DAY_NS, 2 * DAY_NS
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the guide fills in: addresses as this browser reaches them, and whether exporters need a key."""
+
+    endpoint: str
+    otlp_endpoint: str
+    key_required: bool
+    key_header: str
+
+    @property
+    def traces_url(self) -> str:
+        return f"{self.endpoint}/v1/traces"
+
+
+def build_setup(request: PageRequest) -> Setup:
+    """Take the address from the request, which is known to work, not from the settings, which may name the bind address."""
+    endpoint = f"{request.scheme}://{request.get_host()}"
+    host = urlsplit(endpoint).hostname or "localhost"
+    bracketed = f"[{host}]" if ":" in host else host
+    return Setup(
+        endpoint=endpoint,
+        otlp_endpoint=f"http://{bracketed}:{settings.OTLP_HTTP_PORT}",
+        key_required=settings.KEY_REQUIRED,
+        key_header="x-api-key=YOUR_KEY",
+    )
+
+
+@require_GET
+def setup(request: PageRequest) -> HttpResponse:
+    """The guide as a page of its own: to add another agent later."""
+    try:
+        has_traces = has_any_trace(get_store(), project_id=request.project.id)
+    except StoreError:
+        has_traces = False
+    return render(request, "dashboards/setup.html", {"setup": build_setup(request), "has_traces": has_traces})
+
+
+@require_GET
+def setup_arrived(request: PageRequest) -> HttpResponse:
+    """Polled by the guide until the first trace is there, then sends the browser to the list, with a range that holds it."""
+    try:
+        newest = find_newest_trace(get_store(), project_id=request.project.id, query=parse_query(""))
+    except StoreError:
+        newest = None
+    if newest is None:
+        return HttpResponse(status=204)
+    now_ns = time.time_ns()
+    start = "" if now_ns - DAY_NS < newest.start_ns < now_ns else "&start=now-30d"
+    return HttpResponse(headers={"HX-Redirect": f"{reverse('trace-list')}?arrived=1{start}"})
+
+
+def find_newest_trace(store: Store, *, project_id: int, query: Query) -> TraceSummary | None:
+    """Return the newest trace of any time that matches, None when there is none. Raises StoreError."""
+    if not has_any_trace(store, project_id=project_id):
+        return None
+    now_ns = time.time_ns()
+    ever = TimeRange(now_ns - _PAST_NS, now_ns + _FUTURE_NS)
+    found = find_traces(store, project_id=project_id, time_range=ever, query=query, limit=1).items
+    return found[0] if found else None

@@ -1,0 +1,99 @@
+"""The least valid rows, with overrides: what tests put into the store."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tracestore.clickhouse.client import Store
+from tracestore.timerange import NS_PER_S
+
+_counter = 0
+
+
+def new_trace_id() -> str:
+    """Return 32 hex digits that no other call of this process returned."""
+    global _counter
+    _counter += 1
+    return f"{_counter:032x}"
+
+
+def insert_traces(store: Store, *overrides: dict[str, Any], **common: Any) -> list[str]:
+    """Insert one `traces` row per dict of `overrides` (one plain row when none is given) and return their ids.
+
+    Keys are columns of `traces`, with three conveniences: `trace_id` is hex, `start_ns` stands for start_time, and `tools` is a list of
+    (name, calls, errors). `common` applies to all rows. A trace is one minute old, ok, and took one second.
+    """
+    rows = [_trace_row({**common, **override}) for override in overrides or ({},)]
+    store.insert_columns("traces", {name: [row[name] for row in rows] for name in rows[0]})
+    store.insert_columns(
+        "trace_index",
+        {
+            "project_id": [row["project_id"] for row in rows],
+            "trace_id": [row["trace_id"] for row in rows],
+            "min_start_time": [row["start_time"] for row in rows],
+            "max_start_time": [row["start_time"] for row in rows],
+        },
+    )
+    return [row["trace_id"].hex() for row in rows]
+
+
+def _trace_row(overrides: dict[str, Any]) -> dict[str, Any]:
+    values = dict(overrides)
+    now_ns = time.time_ns()
+    trace_id = bytes.fromhex(values.pop("trace_id", None) or new_trace_id())
+    start_ns = values.pop("start_ns", now_ns - 60 * NS_PER_S)
+    tools = values.pop("tools", [])
+    row: dict[str, Any] = {
+        "project_id": 1,
+        "trace_id": trace_id,
+        "start_time": start_ns,
+        "duration_ns": NS_PER_S,
+        "name": "invoke_agent support",
+        "service": "support-bot",
+        "services": ["support-bot"],
+        "outcome": "ok",
+        "outcome_rule": "root_ok",
+        "has_errors": False,
+        "escalated": False,
+        "span_count": 3,
+        "error_count": 0,
+        "orphan_count": 0,
+        "root_span_id": b"\x01" * 8,
+        "failing_span_id": b"\x00" * 8,
+        "error_types": [],
+        "error_message": "",
+        "workflows": [],
+        "agents": [],
+        "versions": [],
+        "environment": "",
+        "prompts": [],
+        "session_id": "",
+        "user_id": "",
+        "llm_calls": 0,
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "cached_input_tokens": 0,
+        "cache_creation_input_tokens": 0,
+        "reasoning_tokens": 0,
+        "cost_usd": None,
+        "supplied_cost_usd": None,
+        "unpriced_models": [],
+        "tools.name": [name for name, _, _ in tools],
+        "tools.calls": [calls for _, calls, _ in tools],
+        "tools.errors": [errors for _, _, errors in tools],
+        "models.model": [],
+        "models.provider": [],
+        "models.calls": [],
+        "models.errors": [],
+        "models.input_tokens": [],
+        "models.output_tokens": [],
+        "models.cached_input_tokens": [],
+        "models.cost_usd": [],
+        "summarized_at": now_ns // 1000,
+        "is_deleted": 0,
+    }
+    unknown = set(values) - set(row)
+    if unknown:
+        raise ValueError(f"traces has no column {sorted(unknown)}")
+    return row | values

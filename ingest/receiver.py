@@ -75,7 +75,7 @@ def _find_signal(path: str) -> str:
     return ""
 
 
-def handles(path: str, method: str = "POST") -> bool:
+def handles(path: str, method: str = "GET") -> bool:
     """Whether a request belongs to OTLP: any path that ends in /v1/<signal>, except what the REST API under /api/ reads.
 
     A POST to / comes from an exporter whose signal endpoint was given without a path; it is told the right one.

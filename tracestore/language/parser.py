@@ -25,7 +25,8 @@ MAX_TERMS = 50
 def parse_query(text: str) -> Query:
     """Return the meaning of `text`. Raises QueryError, and nothing else, whatever the text."""
     if len(text) > MAX_LENGTH:
-        raise QueryError(f"A query has at most {MAX_LENGTH} characters; this one has {len(text)}.", MAX_LENGTH, len(text) - MAX_LENGTH)
+        message = f"A query has at most {MAX_LENGTH} characters; this one has {len(text)}."
+        raise QueryError(message, MAX_LENGTH, len(text) - MAX_LENGTH)
     for position, character in enumerate(text):
         if "\ud800" <= character <= "\udfff" or character == "\0":
             raise QueryError("This character is not text.", position, 1)
@@ -133,7 +134,8 @@ class _Parser:
                 message += " Put quotes around a text that holds a colon."
             raise QueryError(message, token.start, token.end - token.start - 1, suggestion)
         if field.type is FieldType.ATTRIBUTE and not token.key:
-            raise QueryError(f"Name the attribute after attr and a dot, such as {field.example}.", token.start, token.end - token.start)
+            message = f"Name the attribute after attr and a dot, such as {field.example}."
+            raise QueryError(message, token.start, token.end - token.start)
         return field
 
     def _term(self, field: tuple[Field, str], token: Token, start: int) -> Term:

@@ -21,6 +21,8 @@ _COST = re.compile(r"\$?([0-9]{1,20}(?:\.[0-9]{1,20})?)")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
 _COMPARISON = re.compile(r"(>=|<=|>|<)(.*)", re.DOTALL)
 _TRUTH = {"true": True, "yes": True, "false": False, "no": False}
+# What people call outcomes elsewhere.
+_OTHER_WORDS = {"failed": "error", "failure": "error", "failing": "error", "fail": "error", "success": "ok", "passed": "ok"}
 _HEX = re.compile(r"[0-9a-fA-F]{1,32}")
 
 Quantity = Callable[[str], int | float]
@@ -58,9 +60,7 @@ def _choice(field: Field, token: Token) -> Value:
     word = token.text.lower()
     if word not in field.choices:
         listed = ", ".join(field.choices[:-1]) + " or " + field.choices[-1]
-        # What people call these outcomes elsewhere.
-        other_words = {"failed": "error", "failure": "error", "failing": "error", "fail": "error", "success": "ok", "passed": "ok"}
-        likely = other_words.get(word, "")
+        likely = _OTHER_WORDS.get(word, "")
         suggestion = likely if likely in field.choices else suggest(word, field.choices)
         raise _refuse(token, f"{field.name} is {listed}, not {_shown(token)}.", suggestion)
     return Pattern((word,))

@@ -49,6 +49,5 @@ def count_facet(
     name = found.name if found else field
     params = Params()
     sql = _COUNT_FACET % (FACETS[name], trace_predicate(without_field(query, name), params))
-    return store.query(
-        sql, FacetValue, project_id=project_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns, limit=limit, **params.values
-    )
+    scope = {"project_id": project_id, "start_ns": time_range.start_ns, "end_ns": time_range.end_ns}
+    return store.query(sql, FacetValue, **scope, **params.values, limit=limit)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from tracestore.timerange import MAX_NS, NS_PER_S
 
-_FIRST_WINDOW_NS = 3600 * NS_PER_S
+_FIRST_WINDOW_NS = 2 * 3600 * NS_PER_S
+_GROWTH = 4
 _POSITION = re.compile(r"([0-9]{1,19}) ([0-9a-f]{0,48})")
 
 
@@ -44,7 +45,7 @@ def decode_cursor(cursor: str, *, id_digits: int) -> Position | None:
 
 
 def windows(start_ns: int, end_ns: int) -> Iterator[tuple[int, int]]:
-    """Cut [start_ns, end_ns) into pieces, newest first, each twice as long as the one before.
+    """Cut [start_ns, end_ns) into pieces, newest first, each longer than the one before.
 
     The first page of a long range is then found after a short read, and a search without any hit reads all of it once.
     """
@@ -52,4 +53,4 @@ def windows(start_ns: int, end_ns: int) -> Iterator[tuple[int, int]]:
     while end_ns > start_ns:
         window_start_ns = max(start_ns, end_ns - length_ns)
         yield window_start_ns, end_ns
-        end_ns, length_ns = window_start_ns, length_ns * 2
+        end_ns, length_ns = window_start_ns, length_ns * _GROWTH

@@ -10,20 +10,14 @@ from typing import Any
 
 from tracestore.language.tree import And, Flag, Interval, Node, Not, Pattern, Query, Term
 
-IN_RANGE = (
-    "project_id = {project_id:UInt32} AND start_time >= fromUnixTimestamp64Nano({start_ns:Int64})"
-    " AND start_time < fromUnixTimestamp64Nano({end_ns:Int64})"
-)
-# The spans of a trace start with it or later. One that starts this much later is not found by a condition on spans.
-SPANS_AFTER_TRACE = "toIntervalHour(24)"
-_SPANS_OF_TRACES = (
-    "SELECT trace_id FROM spans WHERE project_id = {project_id:UInt32} AND start_time >= fromUnixTimestamp64Nano({start_ns:Int64})"
-    " AND start_time < fromUnixTimestamp64Nano({end_ns:Int64}) + " + SPANS_AFTER_TRACE
-)
+_PROJECT = "project_id = {project_id:UInt32}"
+_START, _END = "fromUnixTimestamp64Nano({start_ns:Int64})", "fromUnixTimestamp64Nano({end_ns:Int64})"
+IN_RANGE = f"{_PROJECT} AND start_time >= {_START} AND start_time < {_END}"
+# The spans of a trace start with it or later; one that starts later than this and its trace do not find each other.
+_REACH = "toIntervalHour(24)"
+_SPANS_OF_TRACES = f"SELECT trace_id FROM spans WHERE {_PROJECT} AND start_time >= {_START} AND start_time < {_END} + {_REACH}"
 _TRACES_OF_SPANS = (
-    "SELECT trace_id FROM traces FINAL WHERE project_id = {project_id:UInt32}"
-    " AND start_time >= fromUnixTimestamp64Nano({start_ns:Int64}) - " + SPANS_AFTER_TRACE + ""
-    " AND start_time < fromUnixTimestamp64Nano({end_ns:Int64})"
+    f"SELECT trace_id FROM traces FINAL WHERE {_PROJECT} AND start_time >= {_START} - {_REACH} AND start_time < {_END}"
 )
 
 Compile = Callable[[Term, "Params"], str]

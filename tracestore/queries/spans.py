@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tracestore import pricing
 from tracestore.clickhouse.attributes import BINARY_TYPES, decode_attributes
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
@@ -164,7 +165,15 @@ def _is_id(text: str, digits: int) -> bool:
 
 def _read_span(row: tuple[Any, ...]) -> SpanSummary:
     values = dict(zip(_COLUMNS, row, strict=True))
-    return SpanSummary(**values, cost_usd=None)
+    return SpanSummary(**values, cost_usd=_cost_usd(values))
+
+
+def _cost_usd(values: dict[str, Any]) -> float | None:
+    model = values["response_model"] or values["request_model"]
+    return pricing.price_call(
+        values["provider"], model, values["input_tokens"], values["output_tokens"], values["cached_input_tokens"],
+        values["cache_creation_input_tokens"], values["start_ns"],
+    )  # fmt: skip
 
 
 def _read_details(summary: SpanSummary, row: tuple[Any, ...]) -> Span:

@@ -37,16 +37,22 @@ _COLUMNS = {
 # A trace and all versions of its row share a month, so months need not be merged with each other.
 FINAL_SETTINGS = "SETTINGS do_not_merge_across_partitions_select_final = 1"
 
-# The inner read takes only the columns of the condition; the wide ones are read for the rows of one page.
-_FIND_TRACES = f"""
+# Two steps: which traces (reads the columns of the condition alone), then all columns of one page.
+_FIND_KEYS = f"""
+SELECT toUnixTimestamp64Nano(start_time), lower(hex(trace_id))
+FROM traces FINAL
+WHERE {IN_RANGE} AND %s
+ORDER BY start_time DESC, trace_id DESC
+LIMIT {{limit:UInt32}}
+{FINAL_SETTINGS}
+"""
+# PREWHERE before FINAL is right because it looks at the sort key alone, which all versions of a row share.
+_GET_BY_KEYS = f"""
 SELECT {', '.join(_COLUMNS.values())}
 FROM traces FINAL
-WHERE {IN_RANGE} AND (start_time, trace_id) IN (
-    SELECT start_time, trace_id
-    FROM traces FINAL
-    WHERE {IN_RANGE} AND %s
-    ORDER BY start_time DESC, trace_id DESC
-    LIMIT {{limit:UInt32}}
+PREWHERE {IN_RANGE} AND (start_time, trace_id) IN (
+    SELECT fromUnixTimestamp64Nano(key.1), toFixedString(unhex(key.2), 16)
+    FROM (SELECT arrayJoin(arrayZip({{starts_ns:Array(Int64)}}, {{trace_ids:Array(String)}})) AS key)
 )
 ORDER BY start_time DESC, trace_id DESC
 {FINAL_SETTINGS}
@@ -57,8 +63,9 @@ _AFTER_POSITION = (
 _GET_TRACE = f"""
 SELECT {', '.join(_COLUMNS.values())}
 FROM traces FINAL
-WHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}})
-ORDER BY start_time DESC LIMIT 1
+PREWHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}})
+ORDER BY start_time DESC
+LIMIT 1
 {FINAL_SETTINGS}
 """
 # By project alone: the question is whether anything ever arrived.
@@ -74,29 +81,32 @@ def find_traces(
     """
     position = decode_cursor(cursor, id_digits=32)
     end_ns = min(time_range.end_ns, position.start_ns + 1) if position else time_range.end_ns
-    found: list[TraceSummary] = []
-    for start_ns, window_end_ns in windows(time_range.start_ns, end_ns):
-        found += _find_in_window(
-            store, project_id=project_id, start_ns=start_ns, end_ns=window_end_ns, query=query, position=position,
-            limit=limit + 1 - len(found),
-        )  # fmt: skip
-        if len(found) > limit:
-            last = found[limit - 1]
-            return Page(found[:limit], Position(last.start_ns, last.trace_id).encode())
-    return Page(found)
-
-
-def _find_in_window(
-    store: Store, *, project_id: int, start_ns: int, end_ns: int, query: Query, position: Position | None, limit: int
-) -> list[TraceSummary]:
     params = Params()
     conditions = [trace_predicate(query, params)]
     if position:
         conditions.append(_AFTER_POSITION)
         params.values |= {"position_ns": position.start_ns, "position_id": position.item_id}
-    sql = _FIND_TRACES % " AND ".join(conditions)
-    values = {"project_id": project_id, "start_ns": start_ns, "end_ns": end_ns, "limit": limit, **params.values}
-    return [_read_trace(row) for row in store.query_rows(sql, **values)]
+    sql = _FIND_KEYS % " AND ".join(conditions)
+    keys: list[tuple[int, str]] = []
+    for window_start_ns, window_end_ns in windows(time_range.start_ns, end_ns):
+        scope = {"project_id": project_id, "start_ns": window_start_ns, "end_ns": window_end_ns}
+        keys += store.query_rows(sql, **scope, **params.values, limit=limit + 1 - len(keys))
+        if len(keys) > limit:
+            break
+    traces = _get_by_keys(store, project_id=project_id, keys=keys[:limit])
+    return Page(traces, Position(*keys[limit - 1]).encode() if len(keys) > limit else "")
+
+
+def _get_by_keys(store: Store, *, project_id: int, keys: list[tuple[int, str]]) -> list[TraceSummary]:
+    """Return the traces of these (start_ns, trace id) keys, newest first; one that was rewritten meanwhile is as it is now."""
+    if not keys:
+        return []
+    starts_ns, trace_ids = [list(column) for column in zip(*keys, strict=True)]
+    rows = store.query_rows(
+        _GET_BY_KEYS, project_id=project_id, start_ns=min(starts_ns), end_ns=max(starts_ns) + 1, starts_ns=starts_ns,
+        trace_ids=trace_ids,
+    )  # fmt: skip
+    return [_read_trace(row) for row in rows]
 
 
 def get_trace(store: Store, *, project_id: int, trace_id: str, span_limit: int = 20_000) -> Trace:

@@ -48,16 +48,6 @@ class Episode:
     peak: float
 
 
-def fill_gaps(
-    points: Iterable[tuple[int, float | None]], *, start_ns: int, end_ns: int, step_s: int
-) -> list[tuple[int, float | None]]:
-    """Return one point per step of the range, None where the series has none; buckets start at multiples of the step."""
-    step_ns = step_s * NS_PER_S
-    values = dict(points)
-    first = start_ns - start_ns % step_ns
-    return [(bucket_ns, values.get(bucket_ns)) for bucket_ns in range(first, end_ns, step_ns)]
-
-
 def replay(
     points: Iterable[tuple[int, float | None]], *, step_s: int, comparison: str, threshold: float, hold_s: int
 ) -> list[Episode]:

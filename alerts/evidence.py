@@ -14,7 +14,6 @@ from tracestore.queries.traces import find_traces
 from tracestore.timerange import TimeRange
 
 _EXAMPLES = 3
-_DIMENSIONS = ("error_types", "versions", "tools", "failing_tools", "agents", "models")
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,9 @@ class Evidence:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Evidence:
         causes = dict(data["causes"])
-        for dimension in _DIMENSIONS:
-            causes[dimension] = [Cause(**cause) for cause in causes[dimension]]
+        for dimension, found in causes.items():
+            if isinstance(found, list):
+                causes[dimension] = [Cause(**cause) for cause in found]
         examples = [Example(**example) for example in data["examples"]]
         return cls(**data | {"causes": Causes(**causes), "examples": examples})
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from apprise import NotifyType
 
+from alerts.causes import DIMENSIONS
 from alerts.channels import Notification
 from alerts.evaluation import AlertState
 from alerts.evidence import Evidence, Example
@@ -26,15 +27,6 @@ from alerts.wording import (
 from tracestore.queries.causes import Cause, Causes
 from tracestore.timerange import format_time_ns
 
-# Heading and field of `Causes`, in the order in which a person asks.
-_CAUSES = (
-    ("Error types", "error_types"),
-    ("Versions", "versions"),
-    ("Tools", "tools"),
-    ("Failed tools", "failing_tools"),
-    ("Agents", "agents"),
-    ("Models", "models"),
-)
 _SHOWN = 3
 _KINDS = {Severity.INFO: NotifyType.INFO, Severity.WARNING: NotifyType.WARNING, Severity.CRITICAL: NotifyType.FAILURE}
 
@@ -131,7 +123,7 @@ def _resolved_lines(alert: Alert, transition: AlertTransition, evidence: Evidenc
 
 
 def _cause_lines(evidence: Evidence) -> Iterator[str]:
-    for heading, dimension in _CAUSES:
+    for heading, dimension, _ in DIMENSIONS:
         causes: list[Cause] = getattr(evidence.causes, dimension)
         if causes:
             yield f"- {heading}: " + ", ".join(_describe_cause(cause, evidence.causes) for cause in causes[:_SHOWN])
@@ -190,7 +182,7 @@ def _payload(delivery: Delivery, evidence: Evidence, base_url: str) -> dict[str,
             "count": evidence.causes.failing,
             "others": evidence.causes.others,
         },
-        "causes": {dimension: [asdict(cause) for cause in getattr(evidence.causes, dimension)] for _, dimension in _CAUSES},
+        "causes": {dimension: [asdict(cause) for cause in getattr(evidence.causes, dimension)] for _, dimension, _ in DIMENSIONS},
         "examples": [
             {
                 "trace_id": example.trace_id,

@@ -144,6 +144,11 @@ class Alert(models.Model):
     def state(self) -> str:
         return AlertState.RESOLVED.value if self.resolved_at else AlertState.FIRING.value
 
+    @property
+    def length_s(self) -> float:
+        """Seconds from start to end, or until now while it fires."""
+        return ((self.resolved_at or timezone.now()) - self.started_at).total_seconds()
+
 
 class AlertTransition(models.Model):
     """A change of state of a rule at one evaluation. `alert` is set from the one that starts firing on.

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from celery import current_app
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
@@ -14,10 +13,11 @@ from django.db.models import F, Q
 from alerts.evaluation import AlertState, Comparison, is_breached, next_state
 from alerts.evidence import Evidence, collect_evidence, outline_evidence
 from alerts.models import Alert, AlertRule, AlertTransition, Delivery
+from tracestore.celery import app
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
-from tracestore.queries.metrics import METRICS, metric_value
+from tracestore.queries.metrics import MetricError, metric_value
 from tracestore.timerange import NS_PER_S, TimeRange
 
 logger = logging.getLogger(__name__)
@@ -44,12 +44,10 @@ def evaluate_alert_rule(rule_id: int, now: datetime, store: Store | None = None)
     store = store or get_store()
     time_range = window_before(now, rule.window_s)
     try:
-        if rule.metric not in METRICS:
-            raise StoreError(f"there is no metric {rule.metric!r}")
         value = metric_value(
             store, project_id=rule.project_id, time_range=time_range, query=parse_query(rule.query), metric=rule.metric
         )
-    except (StoreError, QueryError) as error:
+    except (StoreError, QueryError, MetricError) as error:
         logger.warning("alert rule %s (%s) could not be evaluated: %s", rule.pk, rule.name, error)
         AlertRule.objects.filter(pk=rule.pk, evaluation_seq=rule.evaluation_seq).update(last_error=str(error)[:1000])
         return None
@@ -179,7 +177,7 @@ def _add_deliveries(rule: AlertRule, alert: Alert, transition: AlertTransition, 
         Delivery(alert=alert, transition=transition, channel=channel, created_at=now, next_attempt_at=now) for channel in channels
     )
     # Robust: when the broker is away the state still stands, and the schedule delivers a few seconds later.
-    transaction.on_commit(lambda: current_app.send_task("alerts.tasks.deliver_notifications"), robust=True)
+    transaction.on_commit(lambda: app.send_task("alerts.tasks.deliver_notifications"), robust=True)
 
 
 def save_rule(rule: AlertRule, now: datetime) -> None:

@@ -1,0 +1,127 @@
+"""REST API of alerting: CRUD of rules, and the alerts that fired."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+from django.http import Http404
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from alerts import services
+from alerts.models import AlertRule
+from alerts.serializers import AlertOutput, AlertRuleInput, AlertRuleOutput
+from tracestore.models import Project
+
+DEFAULT_LIMIT, MAX_LIMIT = 50, 500
+_PAGING = [
+    OpenApiParameter("limit", int, description=f"How many at most, 1 to {MAX_LIMIT}."),
+    OpenApiParameter("cursor", str, description="`next` of the page before."),
+]
+
+
+def _project(request: Request) -> Project:
+    project: Project = request._request.project  # type: ignore[attr-defined]
+    return project
+
+
+def _page_of(name: str, item: type[serializers.ModelSerializer[Any]]) -> Any:
+    return inline_serializer(name, {"results": item(many=True), "next": serializers.CharField(allow_null=True)})
+
+
+def _whole_number(request: Request, name: str, default: int, low: int, high: int) -> int:
+    text = request.query_params.get(name, "") or str(default)
+    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        raise serializers.ValidationError({name: [f"must be a whole number from {low} to {high}, not {text!r}."]})
+    return int(text)
+
+
+def _answer_page(request: Request, items: Sequence[Any], output: type[serializers.ModelSerializer[Any]]) -> Response:
+    """The cursor is the number of items before: rules and alerts are few, and an item that moves does no harm."""
+    limit = _whole_number(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+    first = _whole_number(request, "cursor", 0, 0, 10**9)
+    found = list(items[first : first + limit + 1])
+    following = str(first + limit) if len(found) > limit else None
+    return Response({"results": output(found[:limit], many=True).data, "next": following})
+
+
+class AlertRuleList(APIView):
+    """All rules, and the place to add one."""
+
+    @extend_schema(parameters=_PAGING, responses=_page_of("AlertRulePage", AlertRuleOutput))
+    def get(self, request: Request) -> Response:
+        rules = AlertRule.objects.filter(project=_project(request)).prefetch_related("channels").order_by("name", "pk")
+        return _answer_page(request, rules, AlertRuleOutput)
+
+    @extend_schema(request=AlertRuleInput, responses={201: AlertRuleOutput})
+    def post(self, request: Request) -> Response:
+        project = _project(request)
+        data = AlertRuleInput(data=request.data, project=project)
+        data.is_valid(raise_exception=True)
+        rule = _save(AlertRule(project=project), data.validated_data)
+        return Response(AlertRuleOutput(rule).data, status=status.HTTP_201_CREATED)
+
+
+class AlertRuleDetail(APIView):
+    """One rule."""
+
+    @extend_schema(responses=AlertRuleOutput)
+    def get(self, request: Request, rule_id: int) -> Response:
+        return Response(AlertRuleOutput(self._rule(request, rule_id)).data)
+
+    @extend_schema(request=AlertRuleInput, responses=AlertRuleOutput)
+    def put(self, request: Request, rule_id: int) -> Response:
+        return self._change(request, rule_id, partial=False)
+
+    @extend_schema(request=AlertRuleInput(partial=True, project=Project()), responses=AlertRuleOutput)
+    def patch(self, request: Request, rule_id: int) -> Response:
+        return self._change(request, rule_id, partial=True)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, rule_id: int) -> Response:
+        services.delete_rule(self._rule(request, rule_id), timezone.now())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _rule(self, request: Request, rule_id: int) -> AlertRule:
+        rule = AlertRule.objects.filter(project=_project(request), pk=rule_id).first()
+        if rule is None:
+            raise Http404(f"There is no alert rule {rule_id}.")
+        return rule
+
+    def _change(self, request: Request, rule_id: int, *, partial: bool) -> Response:
+        rule = self._rule(request, rule_id)
+        data = AlertRuleInput(rule, data=request.data, partial=partial, project=_project(request))
+        data.is_valid(raise_exception=True)
+        return Response(AlertRuleOutput(_save(rule, data.validated_data)).data)
+
+
+@transaction.atomic
+def _save(rule: AlertRule, values: dict[str, Any]) -> AlertRule:
+    for name, value in values.items():
+        if name != "channels":
+            setattr(rule, name, value)
+    services.save_rule(rule, timezone.now())
+    if "channels" in values:
+        rule.channels.set(values["channels"])
+    return rule
+
+
+class AlertList(APIView):
+    """Alerts, firing ones first, then newest first."""
+
+    @extend_schema(
+        parameters=[OpenApiParameter("state", str, enum=["firing", "resolved"]), *_PAGING],
+        responses=_page_of("AlertPage", AlertOutput),
+    )
+    def get(self, request: Request) -> Response:
+        wanted = request.query_params.get("state", "")
+        if wanted not in ("", "firing", "resolved"):
+            raise serializers.ValidationError({"state": [f"must be firing or resolved, not {wanted!r}."]})
+        alerts = services.find_alerts(_project(request).pk, firing=wanted == "firing" if wanted else None)
+        return _answer_page(request, alerts, AlertOutput)

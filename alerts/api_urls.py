@@ -1,0 +1,13 @@
+"""Paths under /api/v1/."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from alerts import api
+
+urlpatterns = [
+    path("alert-rules", api.AlertRuleList.as_view(), name="api-alert-rule-list"),
+    path("alert-rules/<int:rule_id>", api.AlertRuleDetail.as_view(), name="api-alert-rule-detail"),
+    path("alerts", api.AlertList.as_view(), name="api-alert-list"),
+]

@@ -1,0 +1,63 @@
+"""Causes in the order in which a person asks, with links to the traces behind each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alerts.evidence import Evidence
+from alerts.focus import join_queries, traces_path
+from tracestore.language import format_filter
+from tracestore.queries.causes import Cause
+
+# Heading, field of `Causes`, and field of the query language.
+DIMENSIONS = (
+    ("Error types", "error_types", "error"),
+    ("Versions", "versions", "version"),
+    ("Tools", "tools", "tool"),
+    ("Failed tools", "failing_tools", "tool_error"),
+    ("Agents", "agents", "agent"),
+    ("Models", "models", "model"),
+)
+
+
+@dataclass(frozen=True)
+class CauseRow:
+    """One value as the page draws it; widths are shares in percent of each side."""
+
+    value: str
+    failing: int
+    others: int
+    failing_share: float
+    failing_width: int
+    others_width: int
+    href: str
+
+
+@dataclass(frozen=True)
+class CauseGroup:
+    """The values of one dimension, best explanation first."""
+
+    heading: str
+    causes: list[CauseRow]
+
+
+def build_cause_groups(evidence: Evidence) -> list[CauseGroup]:
+    """Return the dimensions that have values."""
+    groups = [
+        CauseGroup(heading, [_row(cause, field, evidence) for cause in getattr(evidence.causes, dimension)])
+        for heading, dimension, field in DIMENSIONS
+    ]
+    return [group for group in groups if group.causes]
+
+
+def _row(cause: Cause, field: str, evidence: Evidence) -> CauseRow:
+    query = join_queries(evidence.query, format_filter(field, cause.value))
+    return CauseRow(
+        value=cause.value,
+        failing=cause.failing,
+        others=cause.others,
+        failing_share=cause.failing_share,
+        failing_width=round(cause.failing_share * 100),
+        others_width=round(cause.other_share * 100),
+        href=traces_path(query, evidence.time_range),
+    )

@@ -1,0 +1,98 @@
+"""A rule's metric, its threshold and its firing episodes as a Plotly figure. Pure: no store, no request.
+
+Colours are style sheet variables by name; the script that draws puts the theme's values in their place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alerts.evaluation import Comparison
+from alerts.focus import find_focus, join_queries
+from alerts.preview import Preview
+from alerts.wording import format_condition, metric_label, metric_unit
+from tracestore.language import parse_query
+
+_NS_PER_MS = 1_000_000
+# d3 formats of the value axis and of the hover text, by unit (https://github.com/d3/d3-format).
+_FORMATS = {
+    "ratio": {"tickformat": ".3~%", "hoverformat": ".3~%"},
+    "s": {"tickformat": ",.3~r", "ticksuffix": " s", "hoverformat": ",.4~r"},
+    "USD": {"tickformat": ",.3~r", "tickprefix": "$", "hoverformat": ",.4~r"},
+    "tokens": {"tickformat": ".3~s", "hoverformat": ",d"},
+}
+_COUNTS = {"tickformat": ",.3~r", "hoverformat": ",d"}
+_MARKED = 60  # with more windows than this, markers run into each other
+
+
+def build_rule_chart(preview: Preview) -> dict[str, Any]:
+    """Return what the chart script shows: {"figure": {data, layout}, "queries", "step_s"}; a point is one window, at its middle."""
+    condition = preview.condition
+    half_ns = condition.window_s * 500_000_000
+    focus = find_focus(
+        condition.metric, parse_query(condition.query), comparison=condition.comparison, threshold=condition.threshold
+    )
+    known = [value for _, value in preview.points if value is not None]
+    line = {
+        "type": "scatter",
+        "mode": "lines+markers" if len(preview.points) <= _MARKED else "lines",
+        "name": metric_label(condition.metric),
+        "x": [_ms(start_ns + half_ns) for start_ns, _ in preview.points],
+        "y": [value for _, value in preview.points],
+        "line": {"color": "var(--accent)", "width": 1.75},
+        "marker": {"color": "var(--accent)", "size": 4},
+        "connectgaps": False,
+    }
+    shapes = [_breach_band(condition.comparison, condition.threshold), _threshold_line(condition.threshold)]
+    shapes += [_firing_band(episode.start_ns, episode.end_ns or preview.time_range.end_ns) for episode in preview.episodes]
+    return {
+        "figure": {
+            "data": [line],
+            "layout": {
+                "showlegend": False,
+                "shapes": shapes,
+                "annotations": [_threshold_label(condition.metric, condition.comparison, condition.threshold)],
+                "xaxis": {"type": "date", "range": [_ms(preview.time_range.start_ns), _ms(preview.time_range.end_ns)]},
+                "yaxis": {
+                    "range": [0, (max([condition.threshold, *known]) or 1) * 1.15],
+                    **_FORMATS.get(metric_unit(condition.metric), _COUNTS),
+                },
+            },
+        },
+        "queries": [join_queries(condition.query, focus.query)],
+        "step_s": condition.window_s,
+    }
+
+
+def _ms(time_ns: int) -> float:
+    return time_ns / _NS_PER_MS
+
+
+def _threshold_line(threshold: float) -> dict[str, Any]:
+    line = {"color": "var(--error)", "width": 1.5, "dash": "dash"}
+    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": threshold, "y1": threshold, "line": line}
+
+
+def _breach_band(comparison: str, threshold: float) -> dict[str, Any]:
+    # Upwards it ends far beyond the axis, which cuts it off.
+    edges = {"y0": threshold, "y1": max(threshold, 1e-9) * 1e6} if comparison == Comparison.ABOVE else {"y0": 0, "y1": threshold}
+    band = {"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "fillcolor": "var(--error, 6%)", "line": {"width": 0}}
+    return band | edges | {"layer": "below"}
+
+
+def _firing_band(start_ns: int, end_ns: int) -> dict[str, Any]:
+    band = {"type": "rect", "yref": "paper", "y0": 0, "y1": 1, "fillcolor": "var(--error, 18%)", "line": {"width": 0}}
+    return band | {"x0": _ms(start_ns), "x1": _ms(end_ns), "layer": "below", "name": "firing"}
+
+
+def _threshold_label(metric: str, comparison: str, threshold: float) -> dict[str, Any]:
+    return {
+        "text": format_condition(metric, comparison, threshold),
+        "xref": "paper",
+        "x": 1,
+        "xanchor": "right",
+        "y": threshold,
+        "yanchor": "bottom",
+        "showarrow": False,
+        "font": {"color": "var(--error)", "size": 11},
+    }

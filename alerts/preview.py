@@ -1,0 +1,71 @@
+"""A rule over the past: its metric per window, and when it would have fired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alerts.evaluation import Episode, replay
+from tracestore.clickhouse.client import Store
+from tracestore.language import parse_query
+from tracestore.queries.metrics import MAX_POINTS, metric_series
+from tracestore.timerange import NS_PER_S, TimeRange
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a rule asks, without its name and state."""
+
+    metric: str
+    query: str
+    window_s: int
+    comparison: str
+    threshold: float
+    hold_s: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One point per window that has ended, oldest first; `time_range` may be shorter than asked for when windows are short."""
+
+    condition: Condition
+    time_range: TimeRange
+    points: list[tuple[int, float | None]]
+    episodes: list[Episode]
+
+    @property
+    def has_data(self) -> bool:
+        return any(value is not None for _, value in self.points)
+
+    @property
+    def fired_s(self) -> float:
+        """Seconds spent firing, counting up to the end of the range."""
+        return sum(((episode.end_ns or self.time_range.end_ns) - episode.start_ns) / NS_PER_S for episode in self.episodes)
+
+
+def preview_condition(store: Store, *, project_id: int, condition: Condition, time_range: TimeRange) -> Preview:
+    """Replay the condition, one evaluation per window. Raises StoreError, QueryError or MetricError.
+
+    Windows of the replay lie side by side and the live evaluation's slide, so a short breach across a border can differ.
+    """
+    window_ns = condition.window_s * NS_PER_S
+    # Whole windows only: one that is cut off shows a lower count than it had.
+    end_ns = time_range.end_ns - time_range.end_ns % window_ns
+    start_ns = max(time_range.start_ns - time_range.start_ns % window_ns, end_ns - (MAX_POINTS - 1) * window_ns, 0)
+    whole = TimeRange(start_ns, max(end_ns, start_ns + window_ns))
+    series = metric_series(
+        store,
+        project_id=project_id,
+        time_range=whole,
+        query=parse_query(condition.query),
+        metric=condition.metric,
+        step_s=condition.window_s,
+    )
+    points = series[0].points if series else []
+    episodes = replay(
+        points,
+        step_s=condition.window_s,
+        comparison=condition.comparison,
+        threshold=condition.threshold,
+        hold_s=condition.hold_s,
+    )
+    return Preview(condition, whole, points, episodes)

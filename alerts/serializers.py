@@ -1,0 +1,121 @@
+"""Input and output of the alert API, apart: what a client may set is not what it gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from alerts.evaluation import AlertState
+from alerts.evidence import Evidence
+from alerts.focus import traces_path
+from alerts.models import MAX_HOLD_S, MAX_WINDOW_S, MIN_WINDOW_S, Alert, AlertRule, NotificationChannel, Severity, Side
+from tracestore.language import QueryError, parse_query
+from tracestore.models import Project
+from tracestore.queries.metrics import METRICS
+
+
+class AlertRuleInput(serializers.Serializer[AlertRule]):
+    """A rule's definition. `threshold` is in the metric's unit (rates 0 to 1), `channels` are ids or names of channels."""
+
+    name = serializers.CharField(max_length=128)
+    metric = serializers.ChoiceField(choices=list(METRICS))
+    query = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
+    window_s = serializers.IntegerField(min_value=MIN_WINDOW_S, max_value=MAX_WINDOW_S, default=300)
+    comparison = serializers.ChoiceField(choices=Side.choices, default=Side.ABOVE)
+    threshold = serializers.FloatField()
+    hold_s = serializers.IntegerField(min_value=0, max_value=MAX_HOLD_S, default=0)
+    severity = serializers.ChoiceField(choices=Severity.choices, default=Severity.WARNING)
+    channels = serializers.ListField(child=serializers.CharField(), default=list)
+    enabled = serializers.BooleanField(default=True)
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.project = project
+
+    def validate_name(self, name: str) -> str:
+        taken = AlertRule.objects.filter(project=self.project, name=name)
+        if taken.exclude(pk=self.instance.pk if self.instance else None).exists():
+            raise serializers.ValidationError("Another rule has this name.")
+        return name
+
+    def validate_query(self, text: str) -> str:
+        try:
+            parse_query(text)
+        except QueryError as error:
+            raise serializers.ValidationError(str(error)) from None
+        return text
+
+    def validate_threshold(self, threshold: float) -> float:
+        if not 0 <= threshold < float("inf"):
+            raise serializers.ValidationError("A threshold is a number from 0 up.")
+        return threshold
+
+    def validate_channels(self, names: list[str]) -> list[NotificationChannel]:
+        known = NotificationChannel.objects.filter(project=self.project)
+        channels = {str(channel.pk): channel for channel in known} | {channel.name: channel for channel in known}
+        unknown = [name for name in names if name not in channels]
+        if unknown:
+            raise serializers.ValidationError(f"There is no channel {unknown[0]!r}.")
+        return [channels[name] for name in dict.fromkeys(names)]
+
+
+class ChannelOutput(serializers.ModelSerializer[NotificationChannel]):
+    """A channel without its target, which may hold a secret."""
+
+    class Meta:
+        model = NotificationChannel
+        fields = ["id", "name", "kind", "enabled"]
+
+
+class AlertRuleOutput(serializers.ModelSerializer[AlertRule]):
+    """A rule with its state. `last_value` is null for no data, `last_error` says why the last evaluation failed."""
+
+    channels = ChannelOutput(many=True)
+    state = serializers.ChoiceField(choices=[state.value for state in AlertState if state != AlertState.RESOLVED])
+
+    class Meta:
+        model = AlertRule
+        fields = [
+            "id", "name", "metric", "query", "window_s", "comparison", "threshold", "hold_s", "severity", "channels", "enabled",
+            "state", "state_since", "last_value", "last_evaluated_at", "last_error", "created_at",
+        ]  # fmt: skip
+
+
+class AlertOutput(serializers.ModelSerializer[Alert]):
+    """One firing episode with the rule as it was then. `causes` and `examples` are as of its start."""
+
+    state = serializers.ChoiceField(choices=[AlertState.FIRING.value, AlertState.RESOLVED.value])
+    url = serializers.SerializerMethodField()
+    traces_url = serializers.SerializerMethodField()
+    traces_query = serializers.SerializerMethodField()
+    causes = serializers.SerializerMethodField()
+    examples = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Alert
+        fields = [
+            "id", "state", "rule_id", "rule_name", "severity", "metric", "query", "window_s", "comparison", "threshold", "hold_s",
+            "value", "peak_value", "started_at", "resolved_at", "resolve_reason", "url", "traces_url", "traces_query", "causes",
+            "examples",
+        ]  # fmt: skip
+
+    def get_url(self, alert: Alert) -> str:
+        return f"{settings.BASE_URL}/alerts/{alert.pk}"
+
+    def get_traces_url(self, alert: Alert) -> str:
+        evidence = Evidence.from_json(alert.evidence)
+        return str(settings.BASE_URL) + traces_path(evidence.query, evidence.time_range)
+
+    def get_traces_query(self, alert: Alert) -> str:
+        return str(alert.evidence["query"])
+
+    @extend_schema_field(serializers.DictField())
+    def get_causes(self, alert: Alert) -> Any:
+        return alert.evidence["causes"]
+
+    @extend_schema_field(serializers.ListField(child=serializers.DictField()))
+    def get_examples(self, alert: Alert) -> Any:
+        return alert.evidence["examples"]

@@ -1,0 +1,57 @@
+"""Alert values as words, the same on pages as in messages."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+
+from alerts import wording
+from alerts.models import AlertRule
+
+register = template.Library()
+register.filter("seconds", wording.format_seconds)
+register.filter("share", wording.format_share)
+register.filter("metric_label", wording.metric_label)
+STATE_CLASSES = {"firing": "error", "pending": "warn", "resolved": "ok", "delivered": "ok", "failed": "error"}
+SEVERITY_ICONS = {"critical": "error", "warning": "alert", "info": "bell"}
+
+
+@register.filter
+def value_of(value: float | None, subject: Any) -> str:
+    """Format a value in the unit of `subject`'s metric (a rule, an alert or a condition)."""
+    return wording.format_value(subject.metric, value)
+
+
+@register.filter
+def condition(subject: Any) -> str:
+    """Return for example "Failure rate above 5%"."""
+    return wording.format_condition(subject.metric, subject.comparison, subject.threshold)
+
+
+@register.filter
+def state_class(state: str) -> str:
+    """Return the modifier of .badge for a state."""
+    return STATE_CLASSES.get(state, "")
+
+
+@register.filter
+def severity_icon(severity: str) -> str:
+    return SEVERITY_ICONS.get(severity, "bell")
+
+
+@register.filter
+def ns(moment: datetime | None) -> int | None:
+    """Return a datetime as nanoseconds since the epoch, for the filters of times."""
+    return None if moment is None else int(moment.timestamp() * 1_000_000) * 1000
+
+
+@register.filter
+def fullness(rule: AlertRule) -> int:
+    """Return how far the last value is on its way to the threshold, 0 to 100; 100 is at or past it."""
+    if rule.last_value is None:
+        return 0
+    if rule.comparison == "above":
+        return round(min(1.0, rule.last_value / rule.threshold) * 100) if rule.threshold else 100 * (rule.last_value > 0)
+    return round(min(1.0, rule.threshold / rule.last_value) * 100) if rule.last_value else 100

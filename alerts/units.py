@@ -1,0 +1,63 @@
+"""Thresholds and durations as people type them, to and from what the store computes with."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from tracestore.queries.metrics import METRICS
+
+_UNITS = {"ratio": "%", "s": "seconds", "USD": "USD"}
+_DURATION = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)\s*(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?)?", re.IGNORECASE)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def threshold_unit(metric: str) -> str:
+    """Return the unit in which a threshold of this metric is typed: rates in percent."""
+    unit = METRICS[metric].unit if metric in METRICS else ""
+    return _UNITS.get(unit, unit)
+
+
+def parse_threshold(text: str, metric: str) -> float:
+    """Read a threshold typed in `threshold_unit` (the unit may be repeated); return it in the metric's own unit.
+
+    Raises ValueError with a sentence.
+    """
+    plain = text.strip().replace(",", "").removeprefix("$")
+    for suffix in ("%", "seconds", "s", "USD"):
+        plain = plain.removesuffix(suffix).strip()
+    try:
+        number = float(plain)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number < 0:
+        raise ValueError(f"{text.strip()!r} is not a number: type the threshold in {threshold_unit(metric) or 'plain digits'}.")
+    if threshold_unit(metric) == "%":
+        if number > 100:
+            raise ValueError("A rate is at most 100%.")
+        return number / 100
+    return number
+
+
+def format_threshold(threshold: float, metric: str) -> str:
+    """Return what `parse_threshold` reads, without the unit."""
+    number = threshold * 100 if threshold_unit(metric) == "%" else threshold
+    return f"{number:.9f}".rstrip("0").rstrip(".")
+
+
+def parse_duration_s(text: str) -> int:
+    """Read 90, 90s, 5m, 1.5h, 2 days; a bare number is seconds. Raises ValueError with a sentence."""
+    match = _DURATION.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"{text.strip()!r} is not a duration: type for example 90s, 5m, 1h or 1d.")
+    return round(float(match[1]) * _SECONDS[(match[2] or "s")[0].lower()])
+
+
+def format_duration_s(seconds: int) -> str:
+    """Return the shortest text that `parse_duration_s` reads as the same number: 300 is 5m, 90 is 90s."""
+    if seconds == 0:
+        return "0s"
+    for unit in ("d", "h", "m"):
+        if seconds % _SECONDS[unit] == 0:
+            return f"{seconds // _SECONDS[unit]}{unit}"
+    return f"{seconds}s"

@@ -1,0 +1,98 @@
+"""Alerts: the list, the badge of the navigation, and the page of one alert."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+from django.views.decorators.vary import vary_on_headers
+
+from alerts import services
+from alerts.causes import build_cause_groups
+from alerts.chart import build_rule_chart
+from alerts.evidence import Evidence
+from alerts.focus import traces_path
+from alerts.message import describe_breach
+from alerts.models import Alert, AlertRule, NotificationChannel
+from alerts.preview import Condition, Preview, preview_condition
+from alerts.requests import AlertRequest
+from tracestore.clickhouse.client import get_store
+from tracestore.clickhouse.errors import StoreError
+from tracestore.language import QueryError, parse_query
+from tracestore.queries.metrics import MAX_POINTS, MetricError
+from tracestore.queries.traces import find_traces
+from tracestore.timerange import NS_PER_S, TimeRange
+
+PAGE_SIZE = 30
+_TRACES_SHOWN = 20
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def alert_list(request: AlertRequest) -> HttpResponse:
+    """One URL: the whole page, or to htmx its list, which it asks for every few seconds."""
+    page = Paginator(services.find_alerts(request.project.pk), PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {
+        "page": page,
+        "rule_count": AlertRule.objects.filter(project=request.project).count(),
+        "broken_channels": NotificationChannel.objects.filter(project=request.project).exclude(disabled_reason=""),
+    }
+    return render(request, "alerts/_alert_rows.html" if request.htmx else "alerts/alert_list.html", context)
+
+
+@require_GET
+def alert_badge(request: AlertRequest) -> HttpResponse:
+    return render(request, "alerts/_badge.html", {"firing_count": services.count_firing(request.project.pk)})
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def alert_detail(request: AlertRequest, alert_id: int) -> HttpResponse:
+    """The page of one alert; to htmx the part that changes while it fires."""
+    alert = get_object_or_404(Alert.objects.select_related("rule"), pk=alert_id, project=request.project)
+    evidence = Evidence.from_json(alert.evidence)
+    context: dict[str, Any] = {
+        "alert": alert,
+        "evidence": evidence,
+        "breach": describe_breach(alert, evidence),
+        "causes": build_cause_groups(evidence),
+        "transitions": alert.transitions.all(),
+        "deliveries": alert.deliveries.select_related("channel", "transition"),
+        "traces_href": traces_path(evidence.query, evidence.time_range),
+        "now_href": traces_path(evidence.query, services.window_before(timezone.now(), alert.window_s)),
+    }
+    if request.htmx:
+        return render(request, "alerts/_alert_status.html", context)
+    try:
+        page = find_traces(
+            get_store(),
+            project_id=alert.project_id,
+            time_range=evidence.time_range,
+            query=parse_query(evidence.query),
+            limit=_TRACES_SHOWN,
+        )
+        context |= {"traces": page.items, "has_more": bool(page.next_cursor), "figure": build_rule_chart(_around(alert))}
+    except (StoreError, QueryError, MetricError) as error:
+        context["store_error"] = str(error)
+    return render(request, "alerts/alert_detail.html", context)
+
+
+def _around(alert: Alert) -> Preview:
+    """Replay the alert's condition from some time before it started to some time after it ended."""
+    margin_s = max(20 * alert.window_s, 1800)
+    start_ns = int((alert.started_at - timedelta(seconds=alert.hold_s + margin_s)).timestamp()) * NS_PER_S
+    end_ns = time.time_ns()
+    if alert.resolved_at:
+        end_ns = min(end_ns, int((alert.resolved_at + timedelta(seconds=margin_s)).timestamp()) * NS_PER_S)
+    # Of an alert that lasts longer than a chart can hold, the beginning is what explains it.
+    end_ns = min(end_ns, start_ns + MAX_POINTS // 2 * alert.window_s * NS_PER_S)
+    condition = Condition(alert.metric, alert.query, alert.window_s, alert.comparison, alert.threshold, alert.hold_s)
+    return preview_condition(
+        get_store(), project_id=alert.project_id, condition=condition, time_range=TimeRange(start_ns, max(end_ns, start_ns + 1))
+    )

@@ -1,0 +1,66 @@
+"""Notification channels: list, editor, test message, switch and delete."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from alerts.channels import ChannelError, describe_target
+from alerts.delivery import send_test, set_channel_enabled
+from alerts.forms import ChannelForm
+from alerts.models import DeliveryStatus, NotificationChannel
+from alerts.requests import AlertRequest
+
+
+@require_GET
+def channel_list(request: AlertRequest) -> HttpResponse:
+    channels = NotificationChannel.objects.filter(project=request.project).prefetch_related("rules")
+    rows = [
+        {
+            "channel": channel,
+            "target": describe_target(channel.kind, channel.target),
+            "waiting": channel.deliveries.filter(status=DeliveryStatus.PENDING).count(),
+        }
+        for channel in channels
+    ]
+    return render(request, "alerts/channel_list.html", {"rows": rows})
+
+
+@require_http_methods(["GET", "POST"])
+def channel_edit(request: AlertRequest, channel_id: int | None = None) -> HttpResponse:
+    """A saved channel is on: someone has just looked at it."""
+    channel = get_object_or_404(NotificationChannel, pk=channel_id, project=request.project) if channel_id else None
+    form = ChannelForm(request.POST or None, instance=channel, project=request.project)
+    if request.method == "POST" and form.is_valid():
+        saved = form.save()
+        set_channel_enabled(saved, enabled=True)
+        return redirect("alert-channel-list")
+    context = {"form": form, "channel": channel, "has_mail_server": bool(settings.SMTP_URL)}
+    return render(request, "alerts/channel_edit.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+def channel_test(request: AlertRequest, channel_id: int) -> HttpResponse:
+    """A fragment that says whether the channel took a test message."""
+    channel = get_object_or_404(NotificationChannel, pk=channel_id, project=request.project)
+    try:
+        send_test(channel)
+    except ChannelError as error:
+        return render(request, "alerts/_channel_test.html", {"channel": channel, "error": str(error)})
+    return render(request, "alerts/_channel_test.html", {"channel": channel})
+
+
+@require_POST
+def channel_switch(request: AlertRequest, channel_id: int) -> HttpResponseRedirect:
+    """Switch a channel on or off (`enabled` is "1" or "0")."""
+    channel = get_object_or_404(NotificationChannel, pk=channel_id, project=request.project)
+    set_channel_enabled(channel, enabled=request.POST.get("enabled") == "1")
+    return redirect("alert-channel-list")
+
+
+@require_POST
+def channel_delete(request: AlertRequest, channel_id: int) -> HttpResponseRedirect:
+    get_object_or_404(NotificationChannel, pk=channel_id, project=request.project).delete()
+    return redirect("alert-channel-list")

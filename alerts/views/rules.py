@@ -1,0 +1,106 @@
+"""Alert rules: list, editor with its preview, switch and delete."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from alerts import services
+from alerts.chart import build_rule_chart
+from alerts.forms import DEFAULT_RANGE, RANGES, AlertRuleForm, PreviewForm
+from alerts.models import AlertRule, NotificationChannel
+from alerts.preview import Condition, preview_condition
+from alerts.requests import AlertRequest
+from alerts.services import window_before
+from alerts.units import threshold_unit
+from tracestore.clickhouse.client import get_store
+from tracestore.clickhouse.errors import StoreError
+from tracestore.queries.metrics import METRICS, MetricError
+
+_NEW_RULE = {
+    "metric": "failure_rate",
+    "threshold": "5",
+    "window_s": 300,
+    "hold_s": 60,
+    "comparison": "above",
+    "severity": "warning",
+}
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def rule_list(request: AlertRequest) -> HttpResponse:
+    """One URL: the whole page, or to htmx its list."""
+    rules = AlertRule.objects.filter(project=request.project).prefetch_related("channels")
+    context = {"rules": rules, "channel_count": NotificationChannel.objects.filter(project=request.project).count()}
+    return render(request, "alerts/_rule_rows.html" if request.htmx else "alerts/rule_list.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def rule_edit(request: AlertRequest, rule_id: int | None = None) -> HttpResponse:
+    """The editor of a rule, or of a new one, which may arrive filled in by the query string (`?q=...&metric=...`)."""
+    rule = get_object_or_404(AlertRule, pk=rule_id, project=request.project) if rule_id else None
+    initial = None if rule else _NEW_RULE | {name: value for name, value in request.GET.items() if value}
+    form = AlertRuleForm(request.POST or None, instance=rule, initial=initial, project=request.project)
+    if request.method == "POST" and form.is_valid():
+        services.save_rule(form.instance, timezone.now())
+        form.save_m2m()
+        return redirect("alert-rule-list")
+    context = {
+        "form": form,
+        "rule": rule,
+        "metrics": METRICS.values(),
+        "units": {name: threshold_unit(name) for name in METRICS},
+        "ranges": RANGES,
+        "default_range": DEFAULT_RANGE,
+    }
+    return render(request, "alerts/rule_edit.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+def rule_preview(request: AlertRequest) -> HttpResponse:
+    """The chart under the editor, for the fields as they are now. POST because a query can be long; it changes nothing."""
+    form = PreviewForm(request.POST, project=request.project)
+    if not form.is_valid():
+        return render(request, "alerts/_rule_preview.html", {"form": form})
+    rule = form.instance
+    key = form.cleaned_data["range"] or DEFAULT_RANGE
+    length_s, label = RANGES[key]
+    condition = Condition(rule.metric, rule.query, rule.window_s, rule.comparison, rule.threshold, rule.hold_s)
+    try:
+        preview = preview_condition(
+            get_store(),
+            project_id=request.project.pk,
+            condition=condition,
+            time_range=window_before(timezone.now(), length_s),
+        )
+    except (StoreError, MetricError) as error:
+        return render(request, "alerts/_rule_preview.html", {"form": form, "store_error": str(error)})
+    shortened = preview.time_range.duration_s < length_s - 2 * rule.window_s
+    context = {
+        "form": form,
+        "preview": preview,
+        "figure": build_rule_chart(preview),
+        "range_label": label,
+        "shortened": shortened,
+    }
+    return render(request, "alerts/_rule_preview.html", context)
+
+
+@require_POST
+def rule_switch(request: AlertRequest, rule_id: int) -> HttpResponseRedirect:
+    """Switch a rule on or off (`enabled` is "1" or "0")."""
+    rule = get_object_or_404(AlertRule, pk=rule_id, project=request.project)
+    rule.enabled = request.POST.get("enabled") == "1"
+    services.save_rule(rule, timezone.now())
+    return redirect("alert-rule-list")
+
+
+@require_POST
+def rule_delete(request: AlertRequest, rule_id: int) -> HttpResponseRedirect:
+    rule = get_object_or_404(AlertRule, pk=rule_id, project=request.project)
+    services.delete_rule(rule, timezone.now())
+    return redirect("alert-rule-list")

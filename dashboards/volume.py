@@ -8,7 +8,7 @@ from dashboards.forms import Search, time_range_querystring
 from tracestore.timerange import NS_PER_S
 
 HEIGHT = 48
-BUCKETS = 90
+BUCKETS = 120
 # A bar that stands for something is never thinner than this, or one failure among thousands would vanish.
 _LEAST = 2.0
 _GAP = 0.2

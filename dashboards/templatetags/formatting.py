@@ -25,7 +25,7 @@ def _trim(number: float, decimals: int) -> str:
 
 @register.filter
 def duration_ns(value: float | None) -> str:
-    """850 ns, 3.2 µs, 45 ms, 1.24 s, 2 m 05 s, 3 h 12 m, 2 d 4 h."""
+    """850 ns, 3.2 µs, 45 ms, 1.24 s, 2 m 05 s, 30 m, 3 h 12 m, 2 d 04 h."""
     if value is None:
         return NONE
     if value < 1_000:
@@ -40,10 +40,15 @@ def duration_ns(value: float | None) -> str:
         return f"{_trim(seconds, 2 if seconds < 10 else 1)} s"
     whole = round(seconds)
     if whole < _HOUR_S:
-        return f"{whole // _MINUTE_S} m {whole % _MINUTE_S:02d} s"
+        return _two_units(whole, _MINUTE_S, "m", 1, "s")
     if whole < _DAY_S:
-        return f"{whole // _HOUR_S} h {whole % _HOUR_S // _MINUTE_S:02d} m"
-    return f"{whole // _DAY_S} d {whole % _DAY_S // _HOUR_S} h"
+        return _two_units(whole, _HOUR_S, "h", _MINUTE_S, "m")
+    return _two_units(whole, _DAY_S, "d", _HOUR_S, "h")
+
+
+def _two_units(seconds: int, large_s: int, large: str, small_s: int, small: str) -> str:
+    rest = seconds % large_s // small_s
+    return f"{seconds // large_s} {large}" + (f" {rest:02d} {small}" if rest else "")
 
 
 @register.filter

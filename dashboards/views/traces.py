@@ -22,6 +22,7 @@ from dashboards.volume import BUCKETS, HEIGHT, build_volume
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import parse_query
+from tracestore.language.fields import FIELDS
 from tracestore.model import FacetValue, Page, TraceSummary
 from tracestore.queries.facets import FACETS as COUNTED_FIELDS
 from tracestore.queries.facets import count_facet
@@ -61,7 +62,7 @@ def trace_list(request: PageRequest) -> HttpResponse:
     try:
         search = parse_search(request.GET)
     except SearchRefused as refused:
-        return render(request, "dashboards/trace_list.html", {"search": refused.draft}, status=422)
+        return render(request, "dashboards/trace_list.html", {"search": refused.draft, "fields": FIELDS}, status=422)
     context = {"search": search, "facets": FACETS, "presets": build_preset_chips(search), "live_ns": search.time_range.end_ns}
     try:
         page = find_traces(

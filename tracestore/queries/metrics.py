@@ -247,7 +247,7 @@ def find_metric(name: str) -> Metric:
     if name in METRICS:
         return METRICS[name]
     near = difflib.get_close_matches(name, METRICS, 1, 0.5)
-    raise MetricError("metric", f"there is no metric {name!r}; there are {', '.join(METRICS)}", near[0] if near else "")
+    raise MetricError("metric", f"There is no metric {name!r}; there are {', '.join(METRICS)}.", near[0] if near else "")
 
 
 def rollup_dimension(time_range: TimeRange, query: Query, metric: str, group_by: str, step_s: int) -> str | None:
@@ -274,15 +274,15 @@ def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: in
     if group_by and group_by not in GROUPINGS:
         near = difflib.get_close_matches(group_by, GROUPINGS, 1, 0.5)
         raise MetricError(
-            "group_by", f"cannot group by {group_by!r}; possible are {', '.join(GROUPINGS)}", near[0] if near else ""
+            "group_by", f"Nothing is grouped by {group_by!r}; possible are {', '.join(GROUPINGS)}.", near[0] if near else ""
         )
     if metric == "reasoning_tokens" and group_by == "model":
-        raise MetricError("group_by", "reasoning tokens are known per trace, not per model", "output_tokens")
+        raise MetricError("group_by", "Reasoning tokens are known per trace, not per model.", "output_tokens")
     if step_s < 1:
-        raise MetricError("step", "the step must be at least one second")
+        raise MetricError("step", "The step must be at least one second.")
     if time_range.duration_s / step_s > MAX_POINTS:
         raise MetricError(
-            "step", f"a step of {step_s} s cuts this range into more than {MAX_POINTS} points", f"{time_range.step_s()}"
+            "step", f"A step of {step_s} s cuts this range into more than {MAX_POINTS} points.", f"{time_range.step_s()}"
         )
 
 

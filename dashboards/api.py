@@ -1,0 +1,196 @@
+"""The REST API under /api/v1/: reads of traces, spans, metrics and facets. docs/api.md is its manual."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from dashboards.api_errors import ParameterError
+from dashboards.serializers import (
+    ErrorSerializer,
+    FacetParameters,
+    FacetResultSerializer,
+    FacetValueSerializer,
+    MetricParameters,
+    MetricResultSerializer,
+    MetricSeriesSerializer,
+    SearchParameters,
+    SpanDetailSerializer,
+    SpanPageSerializer,
+    SpanSerializer,
+    TraceDetailSerializer,
+    TracePageSerializer,
+    TraceSerializer,
+)
+from tracestore.clickhouse.client import get_store
+from tracestore.language import Query, parse_query
+from tracestore.language.fields import find_field
+from tracestore.queries.facets import FACETS, count_facet
+from tracestore.queries.metrics import find_metric, metric_series
+from tracestore.queries.spans import find_spans, get_span
+from tracestore.queries.traces import find_traces, get_trace
+from tracestore.timerange import DAY_NS, TimeError, TimeRange, parse_time_ns
+
+_STEP = re.compile(r"(\d{1,9})([smhd]?)")
+_STEP_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_ERRORS = {400: ErrorSerializer, 401: ErrorSerializer, 503: ErrorSerializer}
+_FAILING = OpenApiExample("Failing traces of version v3 that used the tool refund", "status:error version:v3 tool:refund", parameter_only=("q", "query"))
+
+
+class TraceListView(APIView):
+    @extend_schema(
+        operation_id="list_traces", summary="Find traces", tags=["traces"], parameters=[SearchParameters],
+        examples=[_FAILING], responses={200: TracePageSerializer, **_ERRORS},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """Traces that started in the range and match, newest start first."""
+        given = _read_parameters(SearchParameters, request)
+        query, time_range = _read_search(given)
+        page = find_traces(
+            get_store(), project_id=request.project.id, time_range=time_range, query=query, limit=given["limit"], cursor=given["cursor"]
+        )
+        return _page(request, TraceSerializer(page.items, many=True).data, page.next_cursor, time_range)
+
+
+class TraceView(APIView):
+    @extend_schema(
+        operation_id="get_trace", summary="Get one trace with its spans", tags=["traces"],
+        responses={200: TraceDetailSerializer, 404: ErrorSerializer, **_ERRORS},
+    )  # fmt: skip
+    def get(self, request: Request, trace_id: str) -> Response:
+        """The trace and its spans in start order, without attributes."""
+        _refuse_unknown(request, set())
+        trace = get_trace(get_store(), project_id=request.project.id, trace_id=trace_id.lower())
+        return Response(TraceDetailSerializer(trace).data)
+
+
+class SpanView(APIView):
+    @extend_schema(
+        operation_id="get_span", summary="Get everything of one span", tags=["spans"],
+        responses={200: SpanDetailSerializer, 404: ErrorSerializer, **_ERRORS},
+    )  # fmt: skip
+    def get(self, request: Request, trace_id: str, span_id: str) -> Response:
+        """Canonical fields, all attributes of span, resource and scope, events and links."""
+        _refuse_unknown(request, set())
+        span = get_span(get_store(), project_id=request.project.id, trace_id=trace_id.lower(), span_id=span_id.lower())
+        return Response(SpanDetailSerializer(span).data)
+
+
+class SpanListView(APIView):
+    @extend_schema(
+        operation_id="list_spans", summary="Find spans", tags=["spans"], parameters=[SearchParameters],
+        responses={200: SpanPageSerializer, **_ERRORS},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """Spans that started in the range and match themselves, newest start first."""
+        given = _read_parameters(SearchParameters, request)
+        query, time_range = _read_search(given)
+        page = find_spans(
+            get_store(), project_id=request.project.id, time_range=time_range, query=query, limit=given["limit"], cursor=given["cursor"]
+        )
+        return _page(request, SpanSerializer(page.items, many=True).data, page.next_cursor, time_range)
+
+
+class MetricView(APIView):
+    @extend_schema(
+        operation_id="get_metric", summary="Read a metric over time", tags=["metrics"], parameters=[MetricParameters],
+        responses={200: MetricResultSerializer, **_ERRORS},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """One series, or one per group. Steps without traces are 0 for counts and null for rates and percentiles."""
+        given = _read_parameters(MetricParameters, request)
+        query, time_range = _read_search(given)
+        definition = find_metric(given["metric"])
+        step_s = _read_step_s(given["step"]) if given["step"] else time_range.step_s()
+        series = metric_series(
+            get_store(), project_id=request.project.id, time_range=time_range, query=query, metric=definition.name,
+            group_by=given["group_by"], step_s=step_s,
+        )  # fmt: skip
+        return Response(
+            {
+                "metric": definition.name,
+                "unit": definition.unit,
+                "group_by": given["group_by"],
+                "step_s": step_s,
+                "results": MetricSeriesSerializer(series, many=True).data,
+                "next": None,
+            }
+        )
+
+
+class FacetView(APIView):
+    @extend_schema(
+        operation_id="count_facet", summary="Count traces by a field", tags=["traces"], parameters=[FacetParameters],
+        responses={200: FacetResultSerializer, **_ERRORS},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """The values of a field with the number of traces that have each, most frequent first."""
+        given = _read_parameters(FacetParameters, request)
+        query, time_range = _read_search(given)
+        found = find_field(given["field"])
+        if found is None or found.name not in FACETS:
+            raise ParameterError("field", f"{given['field']!r} is not a field whose values are counted; there are {', '.join(FACETS)}.")
+        values = count_facet(
+            get_store(), project_id=request.project.id, time_range=time_range, query=query, field=found.name, limit=given["limit"]
+        )
+        return Response({"results": FacetValueSerializer(values, many=True).data, "next": None})
+
+
+def _read_parameters(serializer_class: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+    """Validate the query string. Raises ParameterError or DRF's ValidationError, both of which name the parameter."""
+    serializer = serializer_class(data=request.query_params)
+    _refuse_unknown(request, set(serializer.fields))
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+def _refuse_unknown(request: Request, known: set[str]) -> None:
+    # A misspelt filter that is ignored gives a convincing wrong answer.
+    for name in request.query_params:
+        if name not in known:
+            offered = f"; there are {', '.join(sorted(known))}" if known else ""
+            raise ParameterError(name, f"There is no parameter {name!r} here{offered}.")
+
+
+def _read_search(given: dict[str, Any]) -> tuple[Query, TimeRange]:
+    """Return query and range. Raises QueryError, or ParameterError for a time."""
+    now_ns = time.time_ns()
+    query = parse_query(given["q"])
+    end_ns = _read_time_ns("end", given["end"], now_ns) if given["end"] else now_ns
+    start_ns = _read_time_ns("start", given["start"], now_ns) if given["start"] else max(0, end_ns - DAY_NS)
+    try:
+        return query, TimeRange(start_ns, end_ns)
+    except TimeError:
+        raise ParameterError("start", "`start` must lie before `end`.") from None
+
+
+def _read_time_ns(parameter: str, text: str, now_ns: int) -> int:
+    try:
+        return parse_time_ns(text, now_ns)
+    except TimeError as error:
+        raise ParameterError(parameter, f"{error}.") from None
+
+
+def _read_step_s(text: str) -> int:
+    match = _STEP.fullmatch(text.strip())
+    if match is None:
+        raise ParameterError("step", f"{text!r} is not a step: use seconds, or 30s, 5m, 1h, 1d.")
+    return int(match[1]) * _STEP_UNITS_S[match[2]]
+
+
+def _page(request: Request, results: Any, next_cursor: str, time_range: TimeRange) -> Response:
+    """`next` repeats the request with absolute times, so that no page shifts while the list is read."""
+    following = None
+    if next_cursor:
+        parameters = request.query_params.copy()
+        parameters["start"], parameters["end"] = str(time_range.start_ns), str(time_range.end_ns)
+        parameters["cursor"] = next_cursor
+        following = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
+    return Response({"results": results, "next": following})

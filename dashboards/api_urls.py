@@ -1,0 +1,16 @@
+"""Routes of the REST API, included under /api/v1/."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from dashboards import api
+
+urlpatterns = [
+    path("traces", api.TraceListView.as_view(), name="api-trace-list"),
+    path("traces/<str:trace_id>", api.TraceView.as_view(), name="api-trace"),
+    path("traces/<str:trace_id>/spans/<str:span_id>", api.SpanView.as_view(), name="api-span"),
+    path("spans", api.SpanListView.as_view(), name="api-span-list"),
+    path("metrics", api.MetricView.as_view(), name="api-metric"),
+    path("facets", api.FacetView.as_view(), name="api-facet"),
+]

@@ -1,0 +1,58 @@
+"""Who may use the REST API: a logged-in session or a key, each only where the settings demand one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.utils.functional import SimpleLazyObject
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from rest_framework.request import Request
+
+from tracestore.keys import extract_key, find_project_id
+from tracestore.models import Project
+
+
+class SessionOrKeyAuthentication(SessionAuthentication):
+    """Sets `request.project` to the project of the key, or of the session.
+
+    Without login and key in the settings (loopback only) everyone is let in; a key that is sent all the same still chooses
+    its project. A request that changes something with a session's cookie needs the CSRF token too.
+    """
+
+    def authenticate(self, request: Request) -> tuple[Any, Any]:  # type: ignore[override]  # never None: it lets in or raises
+        key = extract_key({name.lower(): value for name, value in request.headers.items()})
+        project_id = find_project_id(key) if key else None
+        if project_id is not None:
+            request._request.project = SimpleLazyObject(lambda: Project.objects.get(pk=project_id))  # type: ignore[attr-defined]
+            return None, key
+        user = getattr(request._request, "user", None)
+        if user is not None and user.is_authenticated:
+            self.enforce_csrf(request)
+            return user, None
+        if not settings.KEY_REQUIRED and not settings.LOGIN_REQUIRED:
+            return None, None
+        if key:
+            raise AuthenticationFailed("This key is not known.")
+        raise NotAuthenticated("Log in, or send a key: as `Authorization: Bearer KEY`, as `x-api-key: KEY`, or with Basic.")
+
+    def authenticate_header(self, request: Request) -> str:
+        """401 with this challenge, not 403."""
+        return 'Bearer realm="tracestore"'
+
+
+class SessionOrKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """The same in OpenAPI."""
+
+    target_class = "dashboards.authentication.SessionOrKeyAuthentication"
+    name = ["bearer", "apiKey", "basic", "session"]
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
+        return [
+            {"type": "http", "scheme": "bearer"},
+            {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            {"type": "http", "scheme": "basic"},
+            {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME},
+        ]

@@ -1,0 +1,158 @@
+"""Series -> Plotly figure. Colours are CSS variables by name; dashboards/charts.js puts the theme's values in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tracestore.timerange import NS_PER_S, TimeRange
+
+_NS_PER_MS = 1_000_000
+ERROR, WARN, ACCENT = "var(--error)", "var(--warn)", "var(--accent)"
+PALETTE = tuple(f"var(--series-{number})" for number in range(1, 11))
+FAULTS = tuple(f"var(--fault-{number})" for number in range(1, 9))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series as drawn: `points` are (bucket start in ns, value). `query` finds the traces behind it."""
+
+    label: str
+    points: Sequence[tuple[int, float | None]]
+    color: str
+    query: str = ""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How numbers of one unit are written: d3 formats for ticks and for hover, and what stands around the number."""
+
+    name: str
+    ticks: str
+    hover: str
+    prefix: str = ""
+    suffix: str = ""
+    most: float | None = None
+
+
+UNITS = {
+    "ratio": Unit("%", ".3~%", ".2~%", most=1.0),
+    "USD": Unit("USD", ",.3~r", ",.4~r", prefix="$"),
+    "tokens": Unit("tokens", ".3~s", ".4~s"),
+    "per_minute": Unit("per minute", ",.3~r", ",.2~f"),
+    "traces": Unit("traces", ",.3~r", ",d"),
+}
+_DURATIONS = ((7200.0, 3600.0, "h"), (120.0, 60.0, "min"), (1.0, 1.0, "s"), (0.0, 0.001, "ms"))
+
+
+def duration_unit(lines: Sequence[Line]) -> tuple[Unit, float]:
+    """Return the unit in which these durations (in seconds) read best, and how many seconds it has."""
+    longest = max((value for line in lines for _, value in line.points if value is not None), default=1.0)
+    seconds, name = next((seconds, name) for least, seconds, name in _DURATIONS if longest >= least)
+    return Unit(name, ",.3~r", ",.4~r", suffix=f" {name}"), seconds
+
+
+def per_minute(points: Sequence[tuple[int, float | None]], time_range: TimeRange, step_s: int) -> list[tuple[int, float | None]]:
+    """Turn counts per bucket into a rate. The first and last bucket count with the part of them that lies in the range."""
+    step_ns = step_s * NS_PER_S
+
+    def rate(start_ns: int, value: float) -> float:
+        covered_ns = min(start_ns + step_ns, time_range.end_ns) - max(start_ns, time_range.start_ns)
+        # A bucket that has only just begun would turn one trace into a huge rate.
+        return value * 60 * NS_PER_S / max(covered_ns, min(step_ns, 30 * NS_PER_S))
+
+    return [(start_ns, None if value is None else rate(start_ns, value)) for start_ns, value in points]
+
+
+def build_figure(
+    lines: Sequence[Line], *, kind: Literal["line", "bar"], unit: Unit, time_range: TimeRange, step_s: int, scale: float = 1.0
+) -> dict[str, Any]:
+    """Return {"data", "layout"} for Plotly: lines with gaps where there is no value, or stacked bars. Values are divided by `scale`."""
+    # Imported here: it takes half a second, and only the web role draws.
+    import plotly.graph_objects as go
+
+    draw = _bar if kind == "bar" else _curve
+    only = len(lines) == 1
+    figure = go.Figure(
+        data=[draw(go, line, unit, scale, step_s, only) for line in lines],
+        layout={
+            "template": "none",
+            "barmode": "stack",
+            "showlegend": not only,
+            "xaxis": {
+                "type": "date",
+                "range": [time_range.start_ns / _NS_PER_MS, time_range.end_ns / _NS_PER_MS],
+            },
+            "yaxis": {
+                "tickformat": unit.ticks,
+                "tickprefix": unit.prefix,
+                "rangemode": "tozero",
+                **_bounds(lines, unit, kind, scale),
+            },
+        },
+    )
+    return {"data": figure.to_plotly_json()["data"], "layout": _without_template(figure.to_plotly_json()["layout"])}
+
+
+def _curve(go: Any, line: Line, unit: Unit, scale: float, step_s: int, only: bool) -> Any:
+    values = _scaled(line, scale)
+    trace = go.Scatter(
+        x=_middles(line, step_s),
+        y=values,
+        name=line.label,
+        mode="lines+markers",
+        line={"color": line.color, "width": 1.75, "shape": "linear"},
+        # A value between two gaps has no line to be seen by.
+        marker={"color": line.color, "size": [5 if _is_alone(values, index) else 0 for index in range(len(values))], "opacity": 1},
+        hovertemplate=_hover(unit),
+        connectgaps=False,
+    )
+    return trace.update(fill="tozeroy", fillcolor=f"{line.color[:-1]}, 10%)") if only else trace
+
+
+def _bar(go: Any, line: Line, unit: Unit, scale: float, step_s: int, only: bool) -> Any:
+    return go.Bar(
+        x=_middles(line, step_s),
+        y=_scaled(line, scale),
+        name=line.label,
+        marker={"color": line.color, "line": {"width": 0}},
+        width=step_s * 1000 * 0.8,
+        hovertemplate=_hover(unit),
+    )
+
+
+def _hover(unit: Unit) -> str:
+    return f"{unit.prefix}%{{y:{unit.hover}}}{unit.suffix}"
+
+
+def _middles(line: Line, step_s: int) -> list[float]:
+    """A bucket's value stands in its middle."""
+    return [start_ns / _NS_PER_MS + step_s * 500 for start_ns, _ in line.points]
+
+
+def _scaled(line: Line, scale: float) -> list[float | None]:
+    return [None if value is None else value / scale for _, value in line.points]
+
+
+def _is_alone(values: Sequence[float | None], index: int) -> bool:
+    before = values[index - 1] if index else None
+    after = values[index + 1] if index + 1 < len(values) else None
+    return values[index] is not None and before is None and after is None
+
+
+def _bounds(lines: Sequence[Line], unit: Unit, kind: str, scale: float) -> dict[str, Any]:
+    """Leave room above the highest value, show nothing impossible (120%), and draw an axis even when all is zero."""
+    columns: dict[int, list[float]] = {}
+    for line in lines:
+        for start_ns, value in line.points:
+            columns.setdefault(start_ns, []).append((value or 0) / scale)
+    highest = max(((sum if kind == "bar" else max)(values) for values in columns.values()), default=0.0)
+    if not highest:
+        return {"range": [0, 1], "tickvals": [0]}
+    top = highest * 1.08
+    return {"range": [0, top if unit.most is None else min(top, unit.most * 1.04)]}
+
+
+def _without_template(layout: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in layout.items() if name != "template"}

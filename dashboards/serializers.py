@@ -1,0 +1,296 @@
+"""What the REST API takes and gives. Texts that are absent are "", numbers that are unknown are null."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from tracestore.model import Span, Trace
+from tracestore.queries.facets import FACETS
+from tracestore.queries.metrics import GROUPINGS, METRICS
+from tracestore.timerange import format_time_ns
+
+MAX_LIMIT = 1000
+_TIME_HELP = "RFC 3339 (UTC when no zone is given), Unix nanoseconds, or `now-15m` (s, m, h, d, w)."
+_QUERY_HELP = "Query text, for example `status:error version:v3 tool:refund`. Empty matches everything."
+
+
+# What requests may say
+
+
+class RangeParameters(serializers.Serializer[Any]):
+    """A query and a time range: the last 24 hours without `start` and `end`."""
+
+    q = serializers.CharField(required=False, allow_blank=True, default="", max_length=4000, help_text=_QUERY_HELP)
+    start = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=64, help_text=f"Included. {_TIME_HELP} Default: 24 hours before `end`."
+    )
+    end = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=64, help_text=f"Not included. {_TIME_HELP} Default: now."
+    )
+
+
+class SearchParameters(RangeParameters):
+    """A page of a list."""
+
+    limit = serializers.IntegerField(
+        required=False, default=50, min_value=1, max_value=MAX_LIMIT, help_text="Items on one page."
+    )
+    cursor = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=256,
+        help_text="Continues a list; `next` of the page before holds it. Send it with the same `q`, `start` and `end`.",
+    )  # fmt: skip
+
+
+class MetricParameters(RangeParameters):
+    """A metric over time."""
+
+    metric = serializers.CharField(max_length=64, help_text="One of: " + ", ".join(f"`{name}`" for name in METRICS) + ".")
+    group_by = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=64,
+        help_text="One series per value, the ten with most traces. One of: " + ", ".join(f"`{name}`" for name in GROUPINGS) + ".",
+    )  # fmt: skip
+    step = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=16,
+        help_text="Width of a point: seconds, or `30s`, `5m`, `1h`, `1d`. Default: cuts the range into at most 120 points.",
+    )  # fmt: skip
+
+
+class FacetParameters(RangeParameters):
+    """The values of a field."""
+
+    field = serializers.CharField(max_length=64, help_text="One of: " + ", ".join(f"`{name}`" for name in FACETS) + ".")
+    limit = serializers.IntegerField(required=False, default=12, min_value=1, max_value=MAX_LIMIT, help_text="Values returned.")
+
+
+# What answers hold
+
+
+@extend_schema_field({"type": "string", "format": "date-time", "example": "2026-11-20T08:30:00.000000001Z"})
+class TimeField(serializers.Field[int, Any, str, Any]):
+    """Nanoseconds since the Unix epoch as RFC 3339 in UTC with nine decimals."""
+
+    def to_representation(self, value: int) -> str:
+        return format_time_ns(value)
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {}})
+class AttributesField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
+    """Attributes with their types: text, numbers, booleans, lists, maps. NaN and infinities, which JSON lacks, become texts."""
+
+    def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
+        return {key: _to_json(item) for key, item in value.items()}
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        # The spelling of the Protobuf JSON mapping, which OTLP/JSON uses.
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {str(key): _to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_json(item) for item in value]
+    return value
+
+
+class ToolUsageSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    calls = serializers.IntegerField()
+    errors = serializers.IntegerField()
+
+
+class ModelUsageSerializer(serializers.Serializer[Any]):
+    model = serializers.CharField()
+    provider = serializers.CharField()
+    calls = serializers.IntegerField()
+    errors = serializers.IntegerField()
+    input_tokens = serializers.IntegerField(help_text="Cached ones included.")
+    output_tokens = serializers.IntegerField(help_text="Reasoning included.")
+    cached_input_tokens = serializers.IntegerField()
+    cost_usd = serializers.FloatField(allow_null=True, help_text="null when the model has no known price.")
+
+
+class TraceSerializer(serializers.Serializer[Any]):
+    trace_id = serializers.CharField(help_text="32 hexadecimal digits.")
+    name = serializers.CharField()
+    service = serializers.CharField(help_text="Of the root span.")
+    services = serializers.ListField(child=serializers.CharField())
+    outcome = serializers.ChoiceField(choices=["ok", "error", "running"], help_text="How the trace ended for the one who asked.")
+    outcome_rule = serializers.CharField(help_text="The rule that decided `outcome`.")
+    has_errors = serializers.BooleanField(help_text="Some span is an error, whether or not the trace failed.")
+    escalated = serializers.BooleanField(help_text="The run was handed to a person.")
+    start_time = TimeField(source="start_ns")
+    duration_ns = serializers.IntegerField()
+    span_count = serializers.IntegerField()
+    error_count = serializers.IntegerField(help_text="Spans that are errors.")
+    orphan_count = serializers.IntegerField(help_text="Spans whose parent has not arrived.")
+    root_span_id = serializers.CharField()
+    failing_span_id = serializers.CharField(help_text="The span to look at first; empty when nothing failed.")
+    error_types = serializers.ListField(child=serializers.CharField())
+    error_message = serializers.CharField()
+    workflows = serializers.ListField(child=serializers.CharField())
+    agents = serializers.ListField(child=serializers.CharField())
+    versions = serializers.ListField(child=serializers.CharField())
+    environment = serializers.CharField()
+    prompts = serializers.ListField(child=serializers.CharField())
+    session_id = serializers.CharField()
+    user_id = serializers.CharField()
+    llm_calls = serializers.IntegerField()
+    input_tokens = serializers.IntegerField(help_text="Cached and cache-writing ones included.")
+    output_tokens = serializers.IntegerField(help_text="Reasoning included.")
+    cached_input_tokens = serializers.IntegerField()
+    cache_creation_input_tokens = serializers.IntegerField()
+    reasoning_tokens = serializers.IntegerField()
+    cost_usd = serializers.FloatField(allow_null=True, help_text="Computed from prices; null when no call of it has a price.")
+    supplied_cost_usd = serializers.FloatField(allow_null=True, help_text="As the spans themselves report it.")
+    unpriced_models = serializers.ListField(child=serializers.CharField())
+    tools = ToolUsageSerializer(many=True)
+    models = ModelUsageSerializer(many=True)
+
+
+class SpanSerializer(serializers.Serializer[Any]):
+    trace_id = serializers.CharField()
+    span_id = serializers.CharField(help_text="16 hexadecimal digits.")
+    parent_span_id = serializers.CharField(help_text="Empty for a root; the parent may be absent.")
+    name = serializers.CharField()
+    kind = serializers.ChoiceField(
+        choices=["agent", "llm", "tool", "retriever", "embedding", "chain", "guardrail", "evaluator", "other"],
+        help_text="Kind of the step.",
+    )
+    span_kind = serializers.CharField(help_text="OpenTelemetry's SpanKind.")
+    start_time = TimeField(source="start_ns")
+    duration_ns = serializers.IntegerField()
+    status = serializers.CharField(help_text="OpenTelemetry's status code.")
+    status_message = serializers.CharField()
+    is_error = serializers.BooleanField()
+    error_type = serializers.CharField()
+    error_message = serializers.CharField()
+    service = serializers.CharField()
+    environment = serializers.CharField()
+    scope_name = serializers.CharField()
+    agent = serializers.CharField()
+    version = serializers.CharField()
+    workflow = serializers.CharField()
+    tool = serializers.CharField()
+    tool_call_id = serializers.CharField()
+    request_model = serializers.CharField()
+    response_model = serializers.CharField()
+    provider = serializers.CharField()
+    finish_reason = serializers.CharField()
+    prompt_name = serializers.CharField()
+    prompt_version = serializers.CharField()
+    session_id = serializers.CharField()
+    user_id = serializers.CharField()
+    signal = serializers.CharField(help_text="What the span says about the run, such as an escalation.")
+    input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    cached_input_tokens = serializers.IntegerField()
+    cache_creation_input_tokens = serializers.IntegerField()
+    reasoning_tokens = serializers.IntegerField()
+    cost_usd = serializers.FloatField(allow_null=True)
+    supplied_cost_usd = serializers.FloatField(allow_null=True)
+
+
+class TraceDetailSerializer(TraceSerializer):
+    spans = SpanSerializer(many=True, help_text="In start order, without attributes.")
+    truncated = serializers.BooleanField(help_text="True when the trace has more spans than are listed.")
+
+    def to_representation(self, instance: Trace) -> dict[str, Any]:
+        return TraceSerializer(instance.summary).data | {
+            "spans": SpanSerializer(instance.spans, many=True).data,
+            "truncated": instance.truncated,
+        }
+
+
+class SpanEventSerializer(serializers.Serializer[Any]):
+    time = TimeField(source="time_ns")
+    name = serializers.CharField()
+    attributes = AttributesField()
+    dropped_attributes_count = serializers.IntegerField()
+
+
+class SpanLinkSerializer(serializers.Serializer[Any]):
+    trace_id = serializers.CharField()
+    span_id = serializers.CharField()
+    trace_state = serializers.CharField()
+    attributes = AttributesField()
+
+
+class _SpanRestSerializer(serializers.Serializer[Any]):
+    attributes = AttributesField()
+    resource_attributes = AttributesField()
+    scope_version = serializers.CharField()
+    scope_attributes = AttributesField()
+    events = SpanEventSerializer(many=True)
+    links = SpanLinkSerializer(many=True)
+    trace_state = serializers.CharField()
+    flags = serializers.IntegerField()
+    resource_schema_url = serializers.CharField()
+    scope_schema_url = serializers.CharField()
+    dropped_attributes_count = serializers.IntegerField()
+    dropped_events_count = serializers.IntegerField()
+    dropped_links_count = serializers.IntegerField()
+    reported_start_ns = serializers.IntegerField(help_text="As sent; `start_time` is this unless it is absurd.")
+    reported_end_ns = serializers.IntegerField(help_text="As sent.")
+    received_time = TimeField(source="received_ns")
+
+
+class SpanDetailSerializer(_SpanRestSerializer, SpanSerializer):
+    def to_representation(self, instance: Span) -> dict[str, Any]:
+        return {**SpanSerializer(instance.summary).data, **_SpanRestSerializer(instance).data}
+
+
+class MetricSeriesSerializer(serializers.Serializer[Any]):
+    group = serializers.CharField(help_text="Value of `group_by`; empty without one.")
+    points = serializers.SerializerMethodField(help_text="[start of the step, value or null], oldest first.")
+
+    @extend_schema_field(
+        {"type": "array", "items": {"type": "array", "minItems": 2, "maxItems": 2, "items": {}, "example": ["2026-11-20T08:30:00.000000000Z", 0.04]}}
+    )
+    def get_points(self, series: Any) -> list[tuple[str, float | None]]:
+        return [(format_time_ns(start_ns), value) for start_ns, value in series.points]
+
+
+class FacetValueSerializer(serializers.Serializer[Any]):
+    value = serializers.CharField()
+    count = serializers.IntegerField(help_text="Traces that have the value.")
+    failed = serializers.IntegerField(help_text="Those of them that failed.")
+
+
+class TracePageSerializer(serializers.Serializer[Any]):
+    results = TraceSerializer(many=True)
+    next = serializers.URLField(allow_null=True, help_text="The next page; null on the last.")
+
+
+class SpanPageSerializer(serializers.Serializer[Any]):
+    results = SpanSerializer(many=True)
+    next = serializers.URLField(allow_null=True, help_text="The next page; null on the last.")
+
+
+class MetricResultSerializer(serializers.Serializer[Any]):
+    metric = serializers.CharField()
+    unit = serializers.CharField()
+    group_by = serializers.CharField()
+    step_s = serializers.IntegerField()
+    results = MetricSeriesSerializer(many=True)
+    next = serializers.URLField(allow_null=True, help_text="Always null: all series are here.")
+
+
+class FacetResultSerializer(serializers.Serializer[Any]):
+    results = FacetValueSerializer(many=True)
+    next = serializers.URLField(allow_null=True, help_text="Always null.")
+
+
+class _ErrorSerializer(serializers.Serializer[Any]):
+    parameter = serializers.CharField(allow_null=True, help_text="The parameter at fault.")
+    message = serializers.CharField()
+    suggestion = serializers.CharField(allow_null=True, help_text="What may have been meant.")
+    position = serializers.IntegerField(required=False, help_text="Where in `q`, in characters.")
+    length = serializers.IntegerField(required=False, help_text="How many characters of `q` are at fault.")
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    error = _ErrorSerializer()

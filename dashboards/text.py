@@ -107,6 +107,17 @@ def to_text(value: Any) -> str:
         return value if isinstance(value, str) else repr(type(value))
 
 
+_TRACEBACK = re.compile(r"\n?\s*Traceback \(most recent call last\):|\n\s+at \S+ \(|\nStack trace:")
+
+
+def split_stacktrace(message: str) -> tuple[str, str]:
+    """Return the message without the stack trace that some senders append to it, and that stack trace ("" if none)."""
+    match = _TRACEBACK.search(message, 0, EXCERPT_CHARS)
+    if match is None or match.start() == 0:
+        return message, ""
+    return message[: match.start()].rstrip(), message[match.start() :].strip("\n")
+
+
 def preview(text: str, limit: int = 160) -> str:
     """Return one line that tells what a text is about."""
     line = " ".join(text[: limit * 4].split())

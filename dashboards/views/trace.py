@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from django.http import HttpResponse
@@ -11,12 +12,14 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
-from dashboards.panel import Panel, build_panel, find_referenced_text, format_raw
 from dashboards.requests import PageRequest
+from dashboards.step_panel import Panel, build_panel, find_referenced_text, format_raw
+from dashboards.text import split_stacktrace
 from dashboards.waterfall import Row, Waterfall, build_waterfall, pack_rows
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
-from tracestore.model import Outcome, Span, TraceSummary
+from tracestore.model import Outcome, Span, SpanSummary, TraceSummary
+from tracestore.pricing import price_call
 from tracestore.queries.spans import get_span
 from tracestore.queries.traces import get_trace
 from tracestore.summary import OUTCOME_RULES
@@ -34,7 +37,8 @@ def trace_detail(request: PageRequest, trace_id: str) -> HttpResponse:
         return render(request, "dashboards/trace_not_found.html", {"trace_id": trace_id}, status=404)
     except StoreError as error:
         return render(request, "dashboards/trace_not_found.html", {"trace_id": trace_id, "store_error": str(error)}, status=503)
-    waterfall = build_waterfall(trace.spans)
+    waterfall = build_waterfall([_with_cost(span) for span in trace.spans])
+    failing = waterfall.find_row(trace.summary.failing_span_id)
     requested = request.GET.get("span", "").lower()
     selected_id = requested or choose_span(trace.summary, waterfall)
     context = {
@@ -42,7 +46,10 @@ def trace_detail(request: PageRequest, trace_id: str) -> HttpResponse:
         "summary": trace.summary,
         "rule": OUTCOME_RULES.get(trace.summary.outcome_rule, ""),
         "waterfall": waterfall,
-        "failing": waterfall.find_row(trace.summary.failing_span_id),
+        "failing": failing,
+        "failing_message": split_stacktrace(
+            (failing and failing.span and failing.span.error_message) or trace.summary.error_message
+        )[0],
         "failing_path": _name_path(waterfall, trace.summary.failing_span_id),
         "failed": trace.summary.outcome == Outcome.ERROR,
         "requested": requested,
@@ -126,6 +133,15 @@ def _panel_context(request: PageRequest, trace_id: str, span_id: str) -> dict[st
 
 def _find_span(request: PageRequest, trace_id: str, span_id: str) -> Span | None:
     try:
-        return get_span(get_store(), project_id=request.project.id, trace_id=trace_id, span_id=span_id)
+        span = get_span(get_store(), project_id=request.project.id, trace_id=trace_id, span_id=span_id)
     except TraceNotFound:
         return None
+    return replace(span, summary=_with_cost(span.summary))
+
+
+def _with_cost(span: SpanSummary) -> SpanSummary:
+    """Price one model call. Agents and chains repeat the tokens of the calls below them and have no price of their own."""
+    if span.cost_usd is not None or span.kind not in ("llm", "embedding"):
+        return span
+    usage = (span.input_tokens, span.output_tokens, span.cached_input_tokens, span.cache_creation_input_tokens)
+    return replace(span, cost_usd=price_call(span.provider, span.response_model or span.request_model, *usage, span.start_ns))

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dashboards.content import Content, find_text, read_content
-from dashboards.text import make_visible, to_text
+from dashboards.text import make_visible, split_stacktrace, to_text
 from tracestore.language import format_filter
 from tracestore.model import Span, SpanEvent
 
 # A value longer than this is no filter anyone means, and no link a browser likes.
 _FILTER_CHARS = 300
-ATTRIBUTE_EXCERPT_CHARS = 2_000
+RAW, STATUS_STACKTRACE = "raw", "status_stacktrace"
 _EVENT_LIMIT = 200
 
 
@@ -92,6 +92,10 @@ def build_panel(span: Span) -> Panel:
 def find_referenced_text(span: Span, reference: str) -> str | None:
     """Return the whole text behind a reference of this span's panel, None when there is none."""
     kind, _, key = reference.partition(":")
+    if reference == RAW:
+        return format_raw(span)
+    if reference == STATUS_STACKTRACE:
+        return split_stacktrace(span.summary.error_message or span.summary.status_message)[1] or None
     if not key:
         return find_text(read_content(span), reference)
     if kind == "event":
@@ -144,12 +148,13 @@ def _find_failure(span: Span) -> Failure | None:
     summary = span.summary
     if not summary.is_error:
         return None
+    message, appended = split_stacktrace(summary.error_message or summary.status_message)
     for index, event in reversed(list(enumerate(span.events))):
         stacktrace = event.attributes.get("exception.stacktrace")
         if stacktrace:
             reference = f"event:{index}:exception.stacktrace"
-            return Failure(summary.error_type, summary.error_message or summary.status_message, str(stacktrace), reference)
-    stacktrace = span.attributes.get("exception.stacktrace") or span.attributes.get("error.stack") or ""
-    key = "exception.stacktrace" if span.attributes.get("exception.stacktrace") else "error.stack"
-    message = summary.error_message or summary.status_message
-    return Failure(summary.error_type, message, str(stacktrace), f"attribute:{key}" if stacktrace else "")
+            return Failure(summary.error_type, message, str(stacktrace), reference)
+    for key in ("exception.stacktrace", "error.stack"):
+        if span.attributes.get(key):
+            return Failure(summary.error_type, message, str(span.attributes[key]), f"attribute:{key}")
+    return Failure(summary.error_type, message, appended, STATUS_STACKTRACE if appended else "")

@@ -6,12 +6,15 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 from django.views.generic import RedirectView
 
-from dashboards.views import setup, traces
+from dashboards.views import dashboard, setup, traces
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="trace-list", query_string=True), name="home"),
     path("login", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout", LogoutView.as_view(), name="logout"),
+    path("dashboard", dashboard.dashboard, name="dashboard"),
+    path("dashboard/tiles", dashboard.dashboard_tiles, name="dashboard-tiles"),
+    path("dashboard/charts/<slug:name>", dashboard.dashboard_chart, name="dashboard-chart"),
     path("setup", setup.setup, name="setup"),
     path("setup/arrived", setup.setup_arrived, name="setup-arrived"),
     path("traces", traces.trace_list, name="trace-list"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.utils.module_loading import import_string
@@ -31,6 +30,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
             cursor.execute("SELECT 1")
     except DatabaseError as error:
         reasons["database"] = str(error)
-    if problem := import_string(settings.INGEST_PROBLEM)():
-        reasons["spool"] = problem
+    ingest = import_string("ingest.service.get_running_ingest")()
+    if ingest is not None:
+        status = ingest.status()
+        if status.refusal or status.drain_error:
+            reasons["ingest"] = status.refusal or status.drain_error
     return JsonResponse({"status": "unavailable" if reasons else "ok", "reasons": reasons}, status=503 if reasons else 200)

@@ -1,0 +1,18 @@
+"""Bring the ClickHouse schema up to date without starting anything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from tracestore.clickhouse.client import get_store
+from tracestore.clickhouse.migrate import migrate
+
+
+class Command(BaseCommand):
+    help = "Apply pending ClickHouse migrations and views (also done at every start)."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        steps = migrate(get_store())
+        self.stdout.write("\n".join(steps) if steps else "The ClickHouse schema is up to date.")

@@ -1,0 +1,192 @@
+"""`manage.py up`: every role in one process, or one role of it, started in order and stopped in reverse."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.finders import get_finders
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.utils.module_loading import import_string
+
+from tracestore.celery import app as celery_app
+from tracestore.clickhouse.client import get_store
+from tracestore.clickhouse.migrate import migrate
+from tracestore.models import Project
+
+log = logging.getLogger(__name__)
+
+ROLES = ("web", "ingest", "worker")
+# Together below the ten seconds that a supervisor usually grants: requests under way, the drain, the job in hand.
+_REQUESTS_STOP_S = 3
+_INGEST_STOP_S = 3.0
+_WORKER_STOP_S = 3.0
+
+
+@dataclass(frozen=True)
+class _Address:
+    label: str
+    port: int
+
+
+def _bind(address: _Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((settings.HOST, address.port))
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"cannot listen on {settings.HOST}:{address.port} ({error.strerror}); set {address.label} to a free port."
+        ) from None
+    sock.set_inheritable(False)
+    return sock
+
+
+def prepare() -> None:
+    """Bring both databases and the static files up to date. Safe to run at every start and from several processes."""
+    call_command("migrate", interactive=False, verbosity=0)
+    Project.objects.get_or_create(id=1, defaults={"slug": "default", "name": "Default"})
+    if settings.ADMIN_PASSWORD:
+        user, _ = get_user_model().objects.get_or_create(username="admin", defaults={"is_staff": True, "is_superuser": True})
+        if not user.check_password(settings.ADMIN_PASSWORD):
+            user.set_password(settings.ADMIN_PASSWORD)
+            user.save()
+    for step in migrate(get_store()):
+        log.info("clickhouse: applied %s", step)
+
+
+def collect_static() -> None:
+    """Gather and compress static files into the data folder, unless the ones there were made from the same sources."""
+    digest = hashlib.sha256()
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            status = os.stat(storage.path(path))
+            digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+    stamp = settings.STATIC_ROOT / ".sources"
+    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+        return
+    call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+    stamp.write_text(digest.hexdigest())
+
+
+def _start_worker(stack: ExitStack) -> None:
+    """Run a Celery worker and beat on threads of this process. The worker's own signal handlers stay out."""
+    from celery.beat import EmbeddedService
+    from celery.worker import WorkController
+
+    worker = WorkController(
+        app=celery_app, pool_cls="threads", concurrency=2, hostname=f"tracestore@{socket.gethostname()}",
+        without_gossip=True, without_mingle=True, without_heartbeat=True, quiet=True,
+    )  # fmt: skip
+    thread = threading.Thread(target=worker.start, name="celery-worker", daemon=True)
+    beat = EmbeddedService(celery_app, max_interval=1, thread=True, scheduler_cls="celery.beat:Scheduler")
+    beat.daemon = True
+    thread.start()
+    beat.start()
+
+    def stop() -> None:
+        beat.stop()
+        worker.stop()
+        thread.join(_WORKER_STOP_S)
+
+    stack.callback(stop)
+
+
+def _start_ingest(stack: ExitStack) -> None:
+    ingest = import_string("ingest.service.Ingest")(get_store())
+    ingest.start(_ask_for_summaries)
+    stack.callback(ingest.stop, _INGEST_STOP_S)
+
+
+def _ask_for_summaries(writer: str, batch_seq: int) -> None:
+    """Tell the workers at once; should the broker be down, the scheduled job finds the same work within seconds."""
+    try:
+        celery_app.send_task("tracestore.tasks.summarize_traces", expires=5, retry=False)
+    except Exception as error:  # any broker's own exception: the span is stored, only its summary waits
+        log.warning("could not ask for summaries after batch %d of %s: %s", batch_seq, writer, error)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says when it serves."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
+
+
+def _announce(roles: tuple[str, ...], sockets: list[socket.socket]) -> None:
+    host = "localhost" if settings.HOST in ("127.0.0.1", "::1") else settings.HOST
+    ports = [sock.getsockname()[1] for sock in sockets]
+    if "web" in roles:
+        print(f"Tracestore is ready: http://{host}:{ports[0]}", flush=True)
+    if "ingest" in roles:
+        print(f"OTLP/HTTP: http://{host}:{ports[-1]}/v1/traces", flush=True)
+    print("Stop with Ctrl-C.", flush=True)
+
+
+def _serve(roles: tuple[str, ...], sockets: list[socket.socket]) -> None:
+    config = uvicorn.Config(
+        "tracestore.asgi:application",
+        interface="asgi3",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,  # exporters flush every 5 s on one connection; OTLP asks for at least 60 s
+        timeout_graceful_shutdown=_REQUESTS_STOP_S,
+        backlog=1024,
+    )
+    server = _Server(config, lambda: _announce(roles, sockets))
+    server.run(sockets=sockets)
+    if not server.started:
+        sys.exit("tracestore: the web server did not start; see the log above.")
+
+
+def run(roles: tuple[str, ...]) -> None:
+    """Start these roles and serve until SIGINT or SIGTERM, then stop within ten seconds. Raises ImproperlyConfigured."""
+    sockets = []
+    if "web" in roles:
+        sockets.append(_bind(_Address("TRACESTORE_PORT", settings.PORT)))
+    if "ingest" in roles:
+        sockets.append(_bind(_Address("TRACESTORE_OTLP_HTTP_PORT", settings.OTLP_HTTP_PORT)))
+    stopped = threading.Event()
+
+    def note_signal(number: int, frame: Any) -> None:
+        # uvicorn raises the signal again once it has shut down; what follows it here must still run.
+        stopped.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, note_signal)
+    prepare()
+    with ExitStack() as stack:
+        stack.callback(get_store().close)
+        if "worker" in roles:
+            _start_worker(stack)
+        if "ingest" in roles:
+            _start_ingest(stack)
+        if sockets:
+            collect_static()
+            _serve(roles, sockets)
+        else:
+            print("Tracestore worker is ready. Stop with Ctrl-C.", flush=True)
+            stopped.wait()
+        log.info("stopping")

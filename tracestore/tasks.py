@@ -1,0 +1,25 @@
+"""Celery jobs of the store. Each takes what is pending, so a lost, doubled or late message changes nothing."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from tracestore import summarize
+
+
+@shared_task
+def summarize_traces() -> None:
+    """Write the `traces` rows of all traces that new batches touched."""
+    summarize.summarize_pending()
+
+
+@shared_task
+def settle_running_traces() -> None:
+    """Decide traces whose root never came and that have been silent for long enough."""
+    summarize.settle_running()
+
+
+@shared_task
+def roll_up() -> None:
+    """Recompute the minutes whose traces changed."""
+    summarize.roll_up_pending()

@@ -6,7 +6,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 from django.views.generic import RedirectView
 
-from dashboards.views import dashboard, setup, traces
+from dashboards.views import dashboard, setup, trace, traces
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="trace-list", query_string=True), name="home"),
@@ -22,4 +22,8 @@ urlpatterns = [
     path("traces/volume", traces.trace_volume, name="trace-volume"),
     path("traces/new", traces.trace_new, name="trace-new"),
     path("traces/complete", traces.trace_complete, name="trace-complete"),
+    path("traces/<str:trace_id>", trace.trace_detail, name="trace-detail"),
+    path("traces/<str:trace_id>/spans/<str:span_id>", trace.span_detail, name="span-detail"),
+    path("traces/<str:trace_id>/spans/<str:span_id>/text", trace.span_text, name="span-text"),
+    path("traces/<str:trace_id>/spans/<str:span_id>/json", trace.span_json, name="span-json"),
 ]

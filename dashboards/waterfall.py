@@ -213,4 +213,5 @@ def _find_subject(span: SpanSummary) -> str:
     """Return what the step was about, unless its name says so: the tool, the model or the agent."""
     subjects = {"tool": span.tool, "llm": span.response_model or span.request_model, "agent": span.agent}
     subject = subjects.get(span.kind, "")
-    return "" if subject in span.name else subject
+    is_named = subject in span.name or (span.kind == "llm" and span.request_model and span.request_model in span.name)
+    return "" if is_named else subject

@@ -26,7 +26,7 @@ _MARKED = 60  # with more windows than this, markers run into each other
 
 
 def build_rule_chart(preview: Preview) -> dict[str, Any]:
-    """Return what the chart script shows: {"figure": {data, layout}, "queries", "step_s"}; a point is one window, at its middle."""
+    """Return what the chart script shows: {"figure": {data, layout}, "queries", "step_s"}. A point is a window, at its middle."""
     condition = preview.condition
     half_ns = condition.window_s * 500_000_000
     focus = find_focus(

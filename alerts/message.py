@@ -114,7 +114,8 @@ def _resolved_lines(alert: Alert, transition: AlertTransition, evidence: Evidenc
             f"{metric_label(alert.metric)} is {format_value(alert.metric, transition.value)}; the threshold is "
             f"{alert.comparison} {format_value(alert.metric, alert.threshold)}."
         )
-    yield f"It fired from {format_moment(alert.started_at)} to {format_moment(transition.at)}, at worst {format_value(alert.metric, alert.peak_value)}."
+    worst = format_value(alert.metric, alert.peak_value)
+    yield f"It fired from {format_moment(alert.started_at)} to {format_moment(transition.at)}, at worst {worst}."
     yield ""
     yield f"The {evidence.noun} that started it:"
     yield base_url + traces_path(evidence.query, evidence.time_range)

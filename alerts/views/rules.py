@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -46,8 +47,9 @@ def rule_edit(request: AlertRequest, rule_id: int | None = None) -> HttpResponse
     initial = None if rule else _NEW_RULE | {name: value for name, value in request.GET.items() if value}
     form = AlertRuleForm(request.POST or None, instance=rule, initial=initial, project=request.project)
     if request.method == "POST" and form.is_valid():
-        services.save_rule(form.instance, timezone.now())
-        form.save_m2m()
+        with transaction.atomic():
+            services.save_rule(form.save(commit=False), timezone.now())
+            form.save_m2m()
         return redirect("alert-rule-list")
     context = {
         "form": form,

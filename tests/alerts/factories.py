@@ -1,0 +1,58 @@
+"""The least valid rule, channel and trace traffic, with overrides."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from alerts.models import AlertRule, NotificationChannel
+from tests.factories import insert_traces
+from tracestore.clickhouse.client import Store
+from tracestore.models import Project
+from tracestore.timerange import NS_PER_S
+
+
+def default_project() -> Project:
+    return Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})[0]
+
+
+def create_channel(**overrides: Any) -> NotificationChannel:
+    values = {"name": "On-call", "kind": "webhook", "target": "http://127.0.0.1:9/hook"} | overrides
+    return NotificationChannel.objects.create(project=default_project(), **values)
+
+
+def create_rule(*channels: NotificationChannel, **overrides: Any) -> AlertRule:
+    """Failure rate above 10% over five minutes, without hold; due now."""
+    values = {"name": "Failures", "metric": "failure_rate", "threshold": 0.1, "next_evaluation_at": long_ago()} | overrides
+    rule = AlertRule.objects.create(project=default_project(), **values)
+    rule.channels.set(channels)
+    return rule
+
+
+def long_ago() -> datetime:
+    return timezone.now() - timedelta(days=400)
+
+
+def ns_of(moment: datetime) -> int:
+    return int(moment.timestamp()) * NS_PER_S
+
+
+def insert_traffic(store: Store, now: datetime, *, failed: int, ok: int, age_s: int = 60, **common: Any) -> tuple[list[str], list[str]]:
+    """Insert failed traces (version v3, tool refund, TimeoutError) and good ones (v2, tool search); return the ids of both."""
+    start_ns = ns_of(now) - age_s * NS_PER_S
+    bad = {
+        "outcome": "error",
+        "has_errors": True,
+        "error_count": 1,
+        "error_types": ["TimeoutError"],
+        "error_message": "refund service timed out",
+        "versions": ["v3"],
+        "tools": [("refund", 1, 1)],
+        "agents": ["support"],
+    }
+    good = {"versions": ["v2"], "tools": [("search", 1, 0)], "agents": ["support"]}
+    failed_ids = insert_traces(store, *[bad] * failed, start_ns=start_ns, **common) if failed else []
+    ok_ids = insert_traces(store, *[good] * ok, start_ns=start_ns, **common) if ok else []
+    return failed_ids, ok_ids

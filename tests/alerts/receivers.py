@@ -1,0 +1,101 @@
+"""Real receivers on loopback: what a webhook's owner and a mail server see."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default as default_policy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from tests.live import free_port
+
+
+@dataclass
+class WebhookReceiver:
+    """`statuses` are the answers to come, then 204 for ever; `bodies` the JSON received, `paths` where to."""
+
+    url: str
+    statuses: list[int] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    delay_s: float = 0
+
+
+@contextlib.contextmanager
+def receive_webhooks(*statuses: int) -> Iterator[WebhookReceiver]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            receiver.paths.append(self.path)
+            receiver.headers.append(dict(self.headers))
+            receiver.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            time.sleep(receiver.delay_s)
+            self.send_response(receiver.statuses.pop(0) if receiver.statuses else 204)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    receiver = WebhookReceiver(f"http://127.0.0.1:{server.server_port}/hook", list(statuses))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@dataclass
+class MailServer:
+    """`refusals` are SMTP answers to the messages to come, then 250 for ever."""
+
+    url: str
+    refusals: list[str] = field(default_factory=list)
+    messages: list[EmailMessage] = field(default_factory=list)
+    recipients: list[list[str]] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def receive_mail(*refusals: str) -> Iterator[MailServer]:
+    class Handler:
+        async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+            if mail.refusals:
+                return mail.refusals.pop(0)
+            assert isinstance(envelope.content, bytes)
+            message = message_from_bytes(envelope.content, policy=default_policy)
+            assert isinstance(message, EmailMessage)
+            mail.messages.append(message)
+            mail.recipients.append(list(envelope.rcpt_tos))
+            return "250 accepted"
+
+    port = free_port()
+    mail = MailServer(f"smtp://127.0.0.1:{port}?from=alerts@example.com", list(refusals))
+    controller = Controller(Handler(), hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield mail
+    finally:
+        controller.stop()
+
+
+def wait_for(condition: Callable[[], Any], timeout_s: float = 30) -> Any:
+    """Return the first true answer of `condition`. Raises AssertionError after the timeout."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if answer := condition():
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(f"nothing within {timeout_s} s")

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from alerts.channels import check_target, describe_target
+from alerts.channels.base import read_failure
+
+
+@pytest.mark.parametrize("target", ["ftp://host/x", "host/x", "http://", "http://host:99999/", "javascript:alert(1)", "file:///etc/passwd"])
+def test_webhook_takes_http_and_https_addresses_only(target: str) -> None:
+    with pytest.raises(ValueError, match=r"\.$"):
+        check_target("webhook", target)
+
+
+def test_webhook_secrets_are_not_shown() -> None:
+    shown = describe_target("webhook", "https://user:secret@hooks.example.com:8443/services/T0/B0/xyz?key=1")
+
+    assert shown == "https://hooks.example.com:8443/…"
+
+
+def test_mail_without_server_is_refused_with_the_setting_to_set(settings: Any) -> None:
+    settings.SMTP_URL = ""
+
+    with pytest.raises(ValueError, match="TRACESTORE_SMTP_URL"):
+        check_target("email", "ann@example.com")
+
+
+def test_bad_mail_address_is_named(settings: Any) -> None:
+    settings.SMTP_URL = "smtp://127.0.0.1"
+
+    with pytest.raises(ValueError, match="'bob' is not an e-mail address"):
+        check_target("email", "ann@example.com, bob")
+
+
+def test_apprise_url_is_checked_and_its_tokens_are_hidden() -> None:
+    check_target("apprise", "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#oncall")
+
+    shown = describe_target("apprise", "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#oncall")
+
+    assert shown.startswith("slack://") and "TIiajkdnlazkcOXrIdevi7FQ" not in shown
+
+
+@pytest.mark.parametrize("target", ["nonsense", "nosuchservice://host", "syslog://", "dbus://"])
+def test_unknown_or_local_apprise_url_is_refused(target: str) -> None:
+    with pytest.raises(ValueError, match=r"Apprise"):
+        check_target("apprise", target)
+
+
+@pytest.mark.parametrize(
+    ("lines", "permanent"),
+    [(["Failed to send JSON POST notification: Page not found., error=404."], True), (["Failed to send, error=429."], False),
+     (["Socket Exception: (535, b'5.7.8 bad credentials')"], True), (["Socket Exception: (421, b'busy')"], False),
+     (["Socket Exception: [Errno 111] Connection refused"], False), ([], False)],
+)  # fmt: skip
+def test_failure_is_permanent_only_when_trying_again_cannot_help(lines: list[str], permanent: bool) -> None:
+    error = read_failure(lines)
+
+    assert error.permanent is permanent
+    assert str(error)

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from alerts import services
+from alerts.models import Alert, AlertRule, AlertTransition, Delivery
+from tests.alerts.factories import create_channel, create_rule, insert_traffic
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import StoreUnavailable
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+
+
+def test_breach_fires_with_an_alert_a_transition_and_its_reasons(store: Store) -> None:
+    rule = create_rule(create_channel())
+    failed, _ = insert_traffic(store, NOW, failed=3, ok=7)
+
+    transition = services.evaluate_alert_rule(rule.pk, NOW)
+
+    assert transition is not None and (transition.from_state, transition.to_state) == ("inactive", "firing")
+    rule.refresh_from_db()
+    assert (rule.state, rule.last_value, rule.last_evaluated_at) == ("firing", pytest.approx(0.3), NOW)
+    alert = Alert.objects.get()
+    assert (alert.state, alert.started_at, alert.threshold) == ("firing", NOW, 0.1)
+    causes = alert.evidence["causes"]
+    assert (causes["failing"], causes["others"]) == (3, 7)
+    assert causes["versions"][0] == {"value": "v3", "failing": 3, "others": 0, "failing_share": 1.0, "other_share": 0.0}
+    assert [causes[name][0]["value"] for name in ("error_types", "tools", "failing_tools")] == ["TimeoutError", "refund", "refund"]
+    assert {example["trace_id"] for example in alert.evidence["examples"]} == set(failed)
+    assert Delivery.objects.count() == 1
+
+
+def test_value_within_its_threshold_changes_nothing(store: Store) -> None:
+    rule = create_rule()
+    insert_traffic(store, NOW, failed=1, ok=99)
+
+    assert services.evaluate_alert_rule(rule.pk, NOW) is None
+
+    rule.refresh_from_db()
+    assert (rule.state, rule.last_value) == ("inactive", pytest.approx(0.01))
+    assert not AlertTransition.objects.exists()
+
+
+def test_no_traces_are_no_data_and_no_breach(store: Store) -> None:
+    rule = create_rule(comparison="below", threshold=0.5)
+
+    assert services.evaluate_alert_rule(rule.pk, NOW) is None
+
+    rule.refresh_from_db()
+    assert (rule.last_value, rule.last_evaluated_at) == (None, NOW)
+
+
+def test_rule_is_evaluated_on_the_traces_of_its_query_alone(store: Store) -> None:
+    rule = create_rule(query="version:v2")
+    insert_traffic(store, NOW, failed=5, ok=5)
+
+    services.evaluate_alert_rule(rule.pk, NOW)
+
+    rule.refresh_from_db()
+    assert (rule.state, rule.last_value) == ("inactive", 0.0)
+
+
+def evaluate_every(rule: AlertRule, start: datetime, seconds: int, times: int) -> list[str]:
+    """Evaluate in steps; return the states that the transitions led to."""
+    steps = (services.evaluate_alert_rule(rule.pk, start + timedelta(seconds=seconds * step)) for step in range(times))
+    return [transition.to_state for transition in steps if transition]
+
+
+def test_hold_passes_through_pending_and_every_change_is_a_row(store: Store) -> None:
+    rule = create_rule(hold_s=30)
+    insert_traffic(store, NOW, failed=3, ok=7)
+
+    states = evaluate_every(rule, NOW, 15, 3)
+
+    assert states == ["pending", "firing"]
+    alert = Alert.objects.get()
+    assert alert.started_at == NOW + timedelta(seconds=30)
+    assert [(row.from_state, row.to_state) for row in alert.transitions.all()] == [("inactive", "pending"), ("pending", "firing")]
+
+
+def test_short_breach_returns_to_inactive_without_an_alert(store: Store) -> None:
+    rule = create_rule(hold_s=60, window_s=60)
+    insert_traffic(store, NOW, failed=3, ok=7, age_s=30)
+
+    states = evaluate_every(rule, NOW, 45, 2)
+
+    assert states == ["pending", "inactive"]
+    assert not Alert.objects.exists()
+
+
+def test_hold_starts_again_when_nobody_looked_in_between(store: Store) -> None:
+    rule = create_rule(hold_s=600, window_s=3600)
+    insert_traffic(store, NOW, failed=3, ok=7)
+    services.evaluate_alert_rule(rule.pk, NOW)
+
+    after_a_pause = services.evaluate_alert_rule(rule.pk, NOW + timedelta(minutes=20))
+
+    assert after_a_pause is None
+    rule.refresh_from_db()
+    assert (rule.state, rule.state_since) == ("pending", NOW + timedelta(minutes=20))
+
+
+def test_firing_rule_resolves_and_tells_the_channels_again(store: Store) -> None:
+    rule = create_rule(create_channel(), window_s=60)
+    insert_traffic(store, NOW, failed=3, ok=7, age_s=30)
+
+    states = evaluate_every(rule, NOW, 45, 2)
+
+    assert states == ["firing", "resolved"]
+    alert = Alert.objects.get()
+    assert (alert.state, alert.resolved_at, alert.length_s) == ("resolved", NOW + timedelta(seconds=45), 45)
+    rule.refresh_from_db()
+    assert rule.state == "inactive"
+    assert [delivery.transition.to_state for delivery in Delivery.objects.all()] == ["firing", "resolved"]
+
+
+def test_alert_remembers_its_worst_value(store: Store) -> None:
+    rule = create_rule()
+    insert_traffic(store, NOW, failed=2, ok=8)
+    services.evaluate_alert_rule(rule.pk, NOW)
+    insert_traffic(store, NOW, failed=10, ok=0)
+
+    services.evaluate_alert_rule(rule.pk, NOW + timedelta(seconds=15))
+
+    alert = Alert.objects.get()
+    assert (alert.value, alert.peak_value) == (pytest.approx(0.2), pytest.approx(0.6))
+
+
+def test_rule_is_not_evaluated_before_its_time(store: Store) -> None:
+    rule = create_rule()
+    services.evaluate_alert_rule(rule.pk, NOW)
+
+    services.evaluate_alert_rule(rule.pk, NOW + timedelta(seconds=5))
+
+    rule.refresh_from_db()
+    assert rule.last_evaluated_at == NOW
+    assert services.find_due_rules(NOW + timedelta(seconds=5)) == []
+    assert services.find_due_rules(NOW + timedelta(seconds=15)) == [rule.pk]
+
+
+def test_disabled_rule_is_not_evaluated(store: Store) -> None:
+    rule = create_rule(enabled=False)
+
+    services.evaluate_alert_rule(rule.pk, NOW)
+
+    rule.refresh_from_db()
+    assert rule.last_evaluated_at is None
+
+
+def test_store_failure_keeps_the_state_and_is_shown(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = create_rule(state="firing")
+
+    def fail(*_: Any, **__: Any) -> float:
+        raise StoreUnavailable("connection refused")
+
+    monkeypatch.setattr(services, "metric_value", fail)
+
+    services.evaluate_alert_rule(rule.pk, NOW)
+
+    rule.refresh_from_db()
+    assert (rule.state, rule.last_error) == ("firing", "connection refused")
+
+
+def test_alert_fires_even_when_its_evidence_cannot_be_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = create_rule()
+    insert_traffic(store, NOW, failed=3, ok=7)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise StoreUnavailable("connection refused")
+
+    monkeypatch.setattr(services, "collect_evidence", fail)
+
+    services.evaluate_alert_rule(rule.pk, NOW)
+
+    assert Alert.objects.get().evidence["query"] == "status:error"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_that_race_make_one_alert(store: Store) -> None:
+    rule = create_rule(create_channel())
+    insert_traffic(store, NOW, failed=3, ok=7)
+    start = threading.Barrier(4)
+    results: list[AlertTransition | None] = []
+
+    def evaluate() -> None:
+        start.wait(10)
+        results.append(services.evaluate_alert_rule(rule.pk, NOW))
+        connections.close_all()
+
+    threads = [threading.Thread(target=evaluate) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert len(results) == 4 and len([result for result in results if result]) == 1
+    assert (Alert.objects.count(), AlertTransition.objects.count(), Delivery.objects.count()) == (1, 1, 1)
+
+
+def test_evaluation_that_an_edit_overtook_is_dropped(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = create_rule()
+    insert_traffic(store, NOW, failed=3, ok=7)
+    measure = services.metric_value
+
+    def measure_while_someone_edits(*args: Any, **kwargs: Any) -> float | None:
+        edited = AlertRule.objects.get(pk=rule.pk)
+        edited.threshold = 0.9
+        services.save_rule(edited, NOW)
+        return measure(*args, **kwargs)
+
+    monkeypatch.setattr(services, "metric_value", measure_while_someone_edits)
+
+    assert services.evaluate_alert_rule(rule.pk, NOW) is None
+
+    rule.refresh_from_db()
+    assert (rule.state, rule.threshold) == ("inactive", 0.9)
+    assert not Alert.objects.exists()
+
+
+def test_editing_the_condition_resolves_a_firing_alert_and_says_why(store: Store) -> None:
+    rule = create_rule(create_channel())
+    insert_traffic(store, NOW, failed=3, ok=7)
+    services.evaluate_alert_rule(rule.pk, NOW)
+    rule.refresh_from_db()
+    rule.threshold = 0.8
+
+    services.save_rule(rule, NOW + timedelta(seconds=5))
+
+    alert = Alert.objects.get()
+    assert (alert.state, alert.resolve_reason) == ("resolved", "the rule was edited")
+    assert rule.state == "inactive"
+    assert Delivery.objects.count() == 2
+
+
+def test_renaming_a_firing_rule_leaves_its_alert_alone(store: Store) -> None:
+    rule = create_rule()
+    insert_traffic(store, NOW, failed=3, ok=7)
+    services.evaluate_alert_rule(rule.pk, NOW)
+    rule.refresh_from_db()
+    rule.name = "Renamed"
+
+    services.save_rule(rule, NOW)
+
+    assert rule.state == "firing"
+    assert Alert.objects.get().state == "firing"
+
+
+def test_deleting_a_firing_rule_resolves_its_alert_and_keeps_it(store: Store) -> None:
+    rule = create_rule()
+    insert_traffic(store, NOW, failed=3, ok=7)
+    services.evaluate_alert_rule(rule.pk, NOW)
+
+    services.delete_rule(rule, NOW + timedelta(seconds=1))
+
+    alert = Alert.objects.get()
+    assert (alert.rule_id, alert.state, alert.rule_name) == (None, "resolved", "Failures")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashboards.forms import Search
-from tracestore.language import add_filter, has_filter, remove_filter
+from tracestore.language import Query, add_filter, has_filter, remove_filter
+from tracestore.language.tree import Pattern
 from tracestore.model import FacetValue
 
 
@@ -72,9 +73,23 @@ def find_facet(field: str) -> Facet | None:
 
 
 def build_facet_rows(search: Search, field: str, values: list[FacetValue]) -> list[FacetRow]:
-    """Keep the order of `values` (most frequent first). A trace without a value (the value "") cannot be asked for yet."""
+    """Keep the order of `values` (most frequent first) and add those that the query names but nothing counted.
+
+    What is excluded, or beyond the limit of the count, can so be undone where it was done.
+    """
     most = max((value.count for value in values), default=0) or 1
-    return [_build_row(search, field, value, most) for value in values if value.value]
+    counted = {value.value for value in values}
+    named = [value for value in _named_values(search, field) if value not in counted]
+    return [_build_row(search, field, value, most) for value in values + [FacetValue(value, 0, 0) for value in named]]
+
+
+def _named_values(search: Search, field: str) -> list[str]:
+    """The exact values of `field` that the query demands or excludes at its top level, in its order."""
+    terms = [term for condition in search.query.conditions for term in Query("", condition).terms()]
+    exact = [term.value.text for term in terms if term.field == field and isinstance(term.value, Pattern) and term.value.is_exact]
+    return [
+        value for value in dict.fromkeys(exact) if any(has_filter(search.text, field, value, negate) for negate in (False, True))
+    ]
 
 
 def _build_row(search: Search, field: str, value: FacetValue, most: int) -> FacetRow:
@@ -90,7 +105,7 @@ def _build_row(search: Search, field: str, value: FacetValue, most: int) -> Face
         value=value.value,
         count=value.count,
         failed=value.failed,
-        share=max(1, round(100 * value.count / most)),
+        share=round(100 * value.count / most),
         is_on=is_on,
         is_excluded=is_excluded,
         href=search.querystring(q=toggled),

@@ -21,8 +21,8 @@ def new_trace_id() -> str:
 def insert_traces(store: Store, *overrides: dict[str, Any], **common: Any) -> list[str]:
     """Insert one `traces` row per dict of `overrides` (one plain row when none is given) and return their ids.
 
-    Keys are columns of `traces`, with three conveniences: `trace_id` is hex, `start_ns` stands for start_time, and `tools` is a list of
-    (name, calls, errors). `common` applies to all rows. A trace is one minute old, ok, and took one second.
+    Keys are columns of `traces`, with three conveniences: `trace_id` is hex, `start_ns` stands for start_time, and `tools`
+    is a list of (name, calls, errors). `common` applies to all rows. A trace is one minute old, ok, and took one second.
     """
     rows = [_trace_row({**common, **override}) for override in overrides or ({},)]
     store.insert_columns("traces", {name: [row[name] for row in rows] for name in rows[0]})

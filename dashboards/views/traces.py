@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import wraps
-from typing import Concatenate, ParamSpec
 
 from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import render
@@ -37,18 +36,17 @@ _MAX_NEW = 50
 _COMPLETION_VALUES = 200
 _PRESET_NS = {"now-15m": 900, "now-1h": 3600, "now-6h": 21_600, "now-24h": 86_400, "now-7d": 604_800, "now-30d": 2_592_000}
 
-P = ParamSpec("P")
-FragmentView = Callable[Concatenate[PageRequest, P], HttpResponse]
+PageView = Callable[[PageRequest], HttpResponse]
 
 
-def _fragment(view: FragmentView[P]) -> FragmentView[P]:
+def _fragment(view: PageView) -> PageView:
     """A fragment that cannot be computed says so in its own place and leaves the rest of the page alone."""
 
     @require_GET
     @wraps(view)
-    def guarded(request: PageRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def guarded(request: PageRequest) -> HttpResponse:
         try:
-            return view(request, *args, **kwargs)
+            return view(request)
         except (SearchRefused, StoreError) as error:
             return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
 

@@ -39,7 +39,7 @@ class Unit:
 UNITS = {
     "ratio": Unit("%", ".3~%", ".2~%", most=1.0),
     "USD": Unit("USD", ",.3~r", ",.4~r", prefix="$"),
-    "tokens": Unit("tokens", ".3~s", ".4~s"),
+    "tokens": Unit("", ".3~s", ".4~s"),
     "per_minute": Unit("per minute", ",.3~r", ",.2~f"),
     "traces": Unit("traces", ",.3~r", ",d"),
 }
@@ -66,14 +66,26 @@ def per_minute(points: Sequence[tuple[int, float | None]], time_range: TimeRange
 
 
 def build_figure(
-    lines: Sequence[Line], *, kind: Literal["line", "bar"], unit: Unit, time_range: TimeRange, step_s: int, scale: float = 1.0
+    lines: Sequence[Line],
+    *,
+    kind: Literal["line", "bar"],
+    unit: Unit,
+    time_range: TimeRange,
+    step_s: int,
+    scale: float = 1.0,
+    from_zero: bool = True,
 ) -> dict[str, Any]:
-    """Return {"data", "layout"} for Plotly: lines with gaps where there is no value, or stacked bars. Values are divided by `scale`."""
+    """Return {"data", "layout"} for Plotly: lines with gaps where there is no value, or stacked bars.
+
+    Values are divided by `scale`. Without `from_zero` the axis starts a little below the lowest value.
+    """
     # Imported here: it takes half a second, and only the web role draws.
     import plotly.graph_objects as go
 
     draw = _bar if kind == "bar" else _curve
     only = len(lines) == 1
+    # The last bucket may end after the range, in the future.
+    ends_ns = [time_range.end_ns, *(line.points[-1][0] + step_s * NS_PER_S for line in lines if line.points)]
     figure = go.Figure(
         data=[draw(go, line, unit, scale, step_s, only) for line in lines],
         layout={
@@ -82,13 +94,12 @@ def build_figure(
             "showlegend": not only,
             "xaxis": {
                 "type": "date",
-                "range": [time_range.start_ns / _NS_PER_MS, time_range.end_ns / _NS_PER_MS],
+                "range": [time_range.start_ns / _NS_PER_MS, max(ends_ns) / _NS_PER_MS],
             },
             "yaxis": {
                 "tickformat": unit.ticks,
                 "tickprefix": unit.prefix,
-                "rangemode": "tozero",
-                **_bounds(lines, unit, kind, scale),
+                **_bounds(lines, unit, kind, scale, from_zero),
             },
         },
     )
@@ -98,13 +109,19 @@ def build_figure(
 def _curve(go: Any, line: Line, unit: Unit, scale: float, step_s: int, only: bool) -> Any:
     values = _scaled(line, scale)
     trace = go.Scatter(
-        x=_middles(line, step_s),
+        x=[start_ns / _NS_PER_MS for start_ns, _ in line.points],
+        **_in_the_middle(step_s),
         y=values,
         name=line.label,
         mode="lines+markers",
         line={"color": line.color, "width": 1.75, "shape": "linear"},
         # A value between two gaps has no line to be seen by.
-        marker={"color": line.color, "size": [5 if _is_alone(values, index) else 0 for index in range(len(values))], "opacity": 1},
+        marker={
+            "color": line.color,
+            "size": [5 if _is_alone(values, index) else 0 for index in range(len(values))],
+            "opacity": 1,
+            "line": {"width": 0},
+        },
         hovertemplate=_hover(unit),
         connectgaps=False,
     )
@@ -113,7 +130,8 @@ def _curve(go: Any, line: Line, unit: Unit, scale: float, step_s: int, only: boo
 
 def _bar(go: Any, line: Line, unit: Unit, scale: float, step_s: int, only: bool) -> Any:
     return go.Bar(
-        x=_middles(line, step_s),
+        x=[start_ns / _NS_PER_MS for start_ns, _ in line.points],
+        **_in_the_middle(step_s),
         y=_scaled(line, scale),
         name=line.label,
         marker={"color": line.color, "line": {"width": 0}},
@@ -126,9 +144,9 @@ def _hover(unit: Unit) -> str:
     return f"{unit.prefix}%{{y:{unit.hover}}}{unit.suffix}"
 
 
-def _middles(line: Line, step_s: int) -> list[float]:
-    """A bucket's value stands in its middle."""
-    return [start_ns / _NS_PER_MS + step_s * 500 for start_ns, _ in line.points]
+def _in_the_middle(step_s: int) -> dict[str, Any]:
+    """A bucket is named after its start and drawn in its middle."""
+    return {"xperiod": step_s * 1000, "xperiod0": 0, "xperiodalignment": "middle"}
 
 
 def _scaled(line: Line, scale: float) -> list[float | None]:
@@ -141,7 +159,7 @@ def _is_alone(values: Sequence[float | None], index: int) -> bool:
     return values[index] is not None and before is None and after is None
 
 
-def _bounds(lines: Sequence[Line], unit: Unit, kind: str, scale: float) -> dict[str, Any]:
+def _bounds(lines: Sequence[Line], unit: Unit, kind: str, scale: float, from_zero: bool) -> dict[str, Any]:
     """Leave room above the highest value, show nothing impossible (120%), and draw an axis even when all is zero."""
     columns: dict[int, list[float]] = {}
     for line in lines:
@@ -150,8 +168,10 @@ def _bounds(lines: Sequence[Line], unit: Unit, kind: str, scale: float) -> dict[
     highest = max(((sum if kind == "bar" else max)(values) for values in columns.values()), default=0.0)
     if not highest:
         return {"range": [0, 1], "tickvals": [0]}
-    top = highest * 1.08
-    return {"range": [0, top if unit.most is None else min(top, unit.most * 1.04)]}
+    lowest = 0.0 if from_zero else min(value / scale for line in lines for _, value in line.points if value is not None)
+    room = (highest - lowest or highest) * 0.08
+    top = highest + room if unit.most is None else min(highest + room, unit.most * 1.02)
+    return {"range": [max(0.0, lowest - room) if lowest else 0, top]}
 
 
 def _without_template(layout: dict[str, Any]) -> dict[str, Any]:

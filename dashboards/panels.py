@@ -35,9 +35,11 @@ class Panel:
     colors: tuple[str, ...] = (ACCENT,)
     kind: Literal["line", "bar"] = "line"
     main: str = ""
+    main_label: str = ""
     group_by: str = ""
     always_grouped: bool = False
     narrowed: str = ""
+    from_zero: bool = True
     empty: str = "No traces in this range"
 
     def grouping(self, chosen: str) -> str:
@@ -54,7 +56,7 @@ PANELS = {
         Panel(
             "duration", "Duration", "s",
             (("p99", "duration_p99"), ("p95", "duration_p95"), ("p50", "duration_p50")),
-            ("var(--series-3)", "var(--series-1)", "var(--series-2)"), main="duration_p95",
+            ("var(--series-3)", "var(--series-1)", "var(--series-2)"), main="duration_p95", main_label="p95",
         ),
         Panel("cost", "Cost", "USD", (("Cost", "cost"),), kind="bar", empty="No priced model call in this range"),
         Panel(
@@ -65,7 +67,7 @@ PANELS = {
         Panel("escalation-rate", "Escalation rate", "ratio", (("Escalation rate", "escalation_rate"),), (WARN,),
               narrowed="escalated:true"),
         Panel("tool-success-rate", "Tool success rate", "ratio", (("Tool success rate", "tool_success_rate"),),
-              group_by="tool", narrowed="tool_error:*", empty="No tool call in this range"),
+              group_by="tool", narrowed="tool_error:*", from_zero=False, empty="No tool call in this range"),
     )
 }  # fmt: skip
 
@@ -89,12 +91,23 @@ def build_panel(
     if panel.unit == "per_minute":
         lines = [Line(line.label, per_minute(line.points, time_range, step_s), line.color, line.query) for line in lines]
     return {
-        "figure": build_figure(lines, kind=panel.kind, unit=unit, time_range=time_range, step_s=step_s, scale=scale),
-        "unit": unit.name,
+        "figure": build_figure(
+            lines, kind=panel.kind, unit=unit, time_range=time_range, step_s=step_s, scale=scale, from_zero=panel.from_zero
+        ),
+        # A bar is a sum over its width, which is half of what its height means.
+        "unit": f"{unit.name} per {step_name(step_s)}".strip() if panel.kind == "bar" else unit.name,
         "queries": [line.query for line in lines],
         "step_s": step_s,
         "empty": not any(_says_something(value, panel.unit) for line in lines for _, value in line.points),
     }
+
+
+def step_name(step_s: int) -> str:
+    """30 s, minute, 15 min, hour, 2 h, day."""
+    named = {1: "second", 60: "minute", 3600: "hour", 86_400: "day"}
+    if step_s in named:
+        return named[step_s]
+    return f"{step_s} s" if step_s < 60 else f"{step_s // 60} min" if step_s < 3600 else f"{step_s // 3600} h"
 
 
 def _says_something(value: float | None, unit: str) -> bool:

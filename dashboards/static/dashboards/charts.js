@@ -33,7 +33,7 @@
     return {
       autosize: true,
       height: element.clientHeight || 200,
-      margin: { l: 52, r: 8, t: 8, b: 28 },
+      margin: { l: 52, r: 8, t: 8, b: 38 },
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: "var(--text-muted)" },
@@ -43,7 +43,7 @@
       dragmode: element.dataset.zoom !== undefined && matchMedia("(pointer: fine)").matches ? "zoom" : false,
       selectdirection: "h",
       bargap: 0,
-      legend: { orientation: "h", x: 0, y: -0.16, yanchor: "top", font: { size: 11 }, itemclick: "toggle", itemdoubleclick: "toggleothers" },
+      legend: { orientation: "h", x: 0, y: 1.04, yanchor: "bottom", traceorder: "normal", font: { size: 11 }, itemclick: "toggle", itemdoubleclick: "toggleothers" },
       xaxis: {
         showgrid: false,
         zeroline: false,
@@ -53,7 +53,6 @@
         ticklen: 4,
         nticks: Math.max(3, Math.floor(element.clientWidth / 90)),
         hoverformat: "%b %-d, %H:%M UTC",
-        unifiedhovertitle: { text: "%{x|%b %-d, %H:%M} UTC" },
         showspikes: true,
         spikemode: "across",
         spikethickness: 1,
@@ -62,7 +61,7 @@
         tickformatstops: [
           { dtickrange: [null, 60000], value: "%H:%M:%S" },
           { dtickrange: [60000, 43200000], value: "%H:%M\n%b %-d" },
-          { dtickrange: [43200000, null], value: "%b %-d\n%Y" },
+          { dtickrange: [43200000, null], value: "%b %-d" },
         ],
       },
       yaxis: { gridcolor: "var(--border)", zeroline: false, nticks: 5, fixedrange: true, ticklabelstandoff: 6 },
@@ -83,8 +82,7 @@
     const answer = charts.get(element);
     const style = getComputedStyle(document.documentElement);
     const layout = merged(baseLayout(element), answer.figure.layout);
-    // A legend below the axis takes its rows away from the plot.
-    if (layout.showlegend) layout.margin = { ...layout.margin, b: 52 };
+    if (layout.showlegend) layout.margin = { ...layout.margin, t: 30 };
     const figure = themed({ data: answer.figure.data, layout }, style);
     return Plotly.react(element, figure.data, figure.layout, CONFIG);
   }
@@ -159,11 +157,10 @@
 
   function tracesHref(element, point) {
     const answer = charts.get(element);
-    const middle = answer.figure.data[point.curveNumber].x[point.pointNumber];
-    const half = answer.step_s * 500;
+    const start = answer.figure.data[point.curveNumber].x[point.pointNumber];
     const parameters = new URLSearchParams({ q: answer.queries[point.curveNumber] || "" });
-    parameters.set("start", new Date(middle - half).toISOString());
-    parameters.set("end", new Date(middle + half).toISOString());
+    parameters.set("start", new Date(start).toISOString());
+    parameters.set("end", new Date(start + answer.step_s * 1000).toISOString());
     if (!parameters.get("q")) parameters.delete("q");
     return element.dataset.traces + "?" + parameters;
   }

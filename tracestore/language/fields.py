@@ -58,7 +58,7 @@ FIELDS: tuple[Field, ...] = (
     Field("name", FieldType.TEXT, "name of the trace", 'name:"invoke_agent triage"', span_help="its name"),
     Field("trace", FieldType.ID, "id of the trace, or its beginning and `*`", "trace:4bf92f35*", ("trace_id",)),
     Field("workflow", FieldType.TEXT, "a workflow it ran", "workflow:onboarding"),
-    Field("prompt", FieldType.TEXT, "a prompt template it used", "prompt:refund-policy*"),
+    Field("prompt", FieldType.TEXT, "a prompt template it used, any version or `name@version`", "prompt:refund-policy@4"),
     Field("kind", FieldType.CHOICE, "it has a step of that kind", "kind:retriever", (), KINDS, "kind of the step"),
     Field("span", FieldType.TEXT, "it has a span of that name", "span:execute_tool*", ("span_name",), span_help="its name"),
     Field("duration", FieldType.DURATION, "from the first start to the last end", "duration:>2s", ("latency",),

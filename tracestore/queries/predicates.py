@@ -13,11 +13,18 @@ from tracestore.language.tree import And, Flag, Interval, Node, Not, Pattern, Qu
 _PROJECT = "project_id = {project_id:UInt32}"
 _START, _END = "fromUnixTimestamp64Nano({start_ns:Int64})", "fromUnixTimestamp64Nano({end_ns:Int64})"
 IN_RANGE = f"{_PROJECT} AND start_time >= {_START} AND start_time < {_END}"
-# The spans of a trace start with it or later; one that starts later than this and its trace do not find each other.
-_REACH = "toIntervalHour(24)"
-_SPANS_OF_TRACES = f"SELECT trace_id FROM spans WHERE {_PROJECT} AND start_time >= {_START} AND start_time < {_END} + {_REACH}"
+# A trace and those of its spans that start later than this after it do not find each other.
+REACH_DAYS = 7
+_REACH_NS = REACH_DAYS * 86_400 * 10**9
+# The last moment at which a trace of the range still ran: exact, so that a search does not read days of spans in vain.
+_LAST_END = (
+    f"(SELECT fromUnixTimestamp64Nano(max(toUnixTimestamp64Nano(start_time) + toInt64(least(duration_ns, {_REACH_NS}))))"
+    f" FROM traces WHERE {IN_RANGE})"
+)
+_SPANS_OF_TRACES = f"SELECT trace_id FROM spans WHERE {_PROJECT} AND start_time >= {_START} AND start_time <= {_LAST_END}"
 _TRACES_OF_SPANS = (
-    f"SELECT trace_id FROM traces FINAL WHERE {_PROJECT} AND start_time >= {_START} - {_REACH} AND start_time < {_END}"
+    "SELECT trace_id FROM traces FINAL"
+    f" WHERE {_PROJECT} AND start_time >= {_START} - toIntervalDay({REACH_DAYS}) AND start_time < {_END}"
 )
 
 Compile = Callable[[Term, "Params"], str]
@@ -131,8 +138,25 @@ def _model_of_span(term: Term, params: Params) -> str:
 
 
 def _model_of_trace(term: Term, params: Params) -> str:
-    """`models` of a trace names one model per call; the spans know both the one asked for and the one that answered."""
-    return f"({_array_column('`models.model`')(term, params)} OR {_through_spans(_model_of_span)(term, params)})"
+    """`models` of a trace names what was asked for; which model answered only the spans know."""
+    answered = _through_spans(_text_column("response_model"))
+    return f"({_array_column('`models.model`')(term, params)} OR {answered(term, params)})"
+
+
+def _prompt_of_span(term: Term, params: Params) -> str:
+    pattern = _pattern(term)
+    versioned = "concat(prompt_name, '@', prompt_version)"
+    return f"({_matches('prompt_name', pattern, params)} OR prompt_version != '' AND {_matches(versioned, pattern, params)})"
+
+
+def _prompt_of_trace(term: Term, params: Params) -> str:
+    """`prompts` holds name or name@version; a name alone matches every version."""
+    pattern = _pattern(term)
+    if pattern.is_presence or not pattern.text:
+        return _array_column("prompts")(term, params)
+    anywhere = f"arrayExists(x -> {_matches('x', pattern, params)}, prompts)"
+    any_version = f"arrayExists(x -> {_matches('x', Pattern((*pattern.parts[:-1], pattern.parts[-1] + '@', '')), params)}, prompts)"
+    return f"({anywhere} OR {any_version})"
 
 
 def _status_of_span(term: Term, params: Params) -> str:
@@ -261,7 +285,7 @@ _TRACE_TERMS: dict[str, Compile] = {
     "name": _text_column("name"),
     "trace": _trace_id,
     "workflow": _array_column("workflows"),
-    "prompt": _array_column("prompts"),
+    "prompt": _prompt_of_trace,
     "kind": _through_spans(_text_column("kind")),
     "span": _through_spans(_text_column("name")),
     "duration": _number_column("duration_ns", "UInt64"),
@@ -293,7 +317,7 @@ _SPAN_TERMS: dict[str, Compile] = {
     "name": _text_column("name"),
     "trace": _trace_id,
     "workflow": _text_column("workflow"),
-    "prompt": _text_column("prompt_name"),
+    "prompt": _prompt_of_span,
     "kind": _text_column("kind"),
     "span": _text_column("name"),
     "duration": _number_column("duration_ns", "UInt64"),

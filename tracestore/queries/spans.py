@@ -169,11 +169,15 @@ def _read_span(row: tuple[Any, ...]) -> SpanSummary:
 
 
 def _cost_usd(values: dict[str, Any]) -> float | None:
-    model = values["response_model"] or values["request_model"]
-    return pricing.price_call(
-        values["provider"], model, values["input_tokens"], values["output_tokens"], values["cached_input_tokens"],
-        values["cache_creation_input_tokens"], values["start_ns"],
-    )  # fmt: skip
+    """Price the model that answered, else the one that was asked (its name may be an alias that the catalogue knows better)."""
+    for model in dict.fromkeys((values["response_model"], values["request_model"])):
+        cost_usd = pricing.price_call(
+            values["provider"], model, values["input_tokens"], values["output_tokens"], values["cached_input_tokens"],
+            values["cache_creation_input_tokens"], values["start_ns"],
+        )  # fmt: skip
+        if cost_usd is not None:
+            return cost_usd
+    return None
 
 
 def _read_details(summary: SpanSummary, row: tuple[Any, ...]) -> Span:

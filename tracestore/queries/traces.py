@@ -37,14 +37,15 @@ _COLUMNS = {
 # A trace and all versions of its row share a month, so months need not be merged with each other.
 FINAL_SETTINGS = "SETTINGS do_not_merge_across_partitions_select_final = 1"
 
-# Two steps: which traces (reads the columns of the condition alone), then all columns of one page.
+# Two steps: which traces (reads the columns of the condition alone), then all columns of one page. Under FINAL a read in order
+# merges in one thread without skipping anything: 600 ms instead of 50 for 400,000 traces. The windows make the page fast.
 _FIND_KEYS = f"""
 SELECT toUnixTimestamp64Nano(start_time), lower(hex(trace_id))
 FROM traces FINAL
 WHERE {IN_RANGE} AND %s
 ORDER BY start_time DESC, trace_id DESC
 LIMIT {{limit:UInt32}}
-{FINAL_SETTINGS}
+{FINAL_SETTINGS}, optimize_read_in_order = 0
 """
 # PREWHERE before FINAL is right because it looks at the sort key alone, which all versions of a row share.
 _GET_BY_KEYS = f"""

@@ -10,6 +10,7 @@ from genai_prices import Usage, calc_price
 
 # Provider names of the OpenTelemetry conventions that the catalogue knows under another id.
 _CATALOGUE_IDS = {"gcp.gen_ai": "google", "azure.ai.inference": "azure", "x_ai": "x-ai", "ibm.watsonx.ai": ""}
+_MAKERS = {"text-embedding-": "openai", "gpt-": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "claude-": "anthropic", "gemini-": "google"}
 _NS_PER_DAY = 86_400 * 10**9
 
 
@@ -33,8 +34,9 @@ def _price(provider: str, model: str, input_tokens: int, output_tokens: int, cac
     )
     moment = datetime.fromtimestamp(day * 86_400 + 43_200, UTC)
     provider_id = _CATALOGUE_IDS.get(provider, provider)
-    # A self-hosted or unknown provider may serve a model of a known maker: ask again by model name alone.
-    for candidate in dict.fromkeys((provider_id or None, None)):
+    maker = next((maker for prefix, maker in _MAKERS.items() if model.startswith(prefix)), None)
+    # An unknown provider may serve a model of a known maker: ask again by model name alone, then by who makes such names.
+    for candidate in dict.fromkeys((provider_id or None, None, maker)):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:

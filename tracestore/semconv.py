@@ -19,7 +19,8 @@ class Source:
     """Where a value may stand: a span attribute, a resource attribute, a path in an attribute's JSON, a JSON-encoded scalar."""
 
     key: str
-    form: str = "plain"  # plain, resource, json (text at path), json_number (number at path), quoted (JSON-encoded scalar)
+    # plain, resource, json (text at path), json_number (number at path), quoted (JSON-encoded scalar), pattern (group 1 of path[0])
+    form: str = "plain"
     path: tuple[str, ...] = ()
 
 
@@ -39,6 +40,10 @@ def _quoted(key: str) -> Source:
     return Source(key, "quoted")
 
 
+def _pattern(key: str, pattern: str) -> Source:
+    return Source(key, "pattern", (pattern,))
+
+
 def _plain(*keys: str) -> tuple[Source, ...]:
     return tuple(Source(key) for key in keys)
 
@@ -51,9 +56,9 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("mastra.agent.name"),
     ),
     "version": (
-        *_plain("gen_ai.agent.version", "langfuse.version", "langfuse.release", "traceloop.entity.version"),
+        *_plain("gen_ai.agent.version", "langfuse.version", "langfuse.release"),
         *_plain("ai.telemetry.metadata.appVersion", "traceloop.association.properties.app_version"),
-        *_plain("mastra.metadata.appVersion", "langsmith.metadata.app_version", "service.version"),
+        *_plain("mastra.metadata.appVersion", "langsmith.metadata.app_version", "traceloop.entity.version", "service.version"),
         *_resource("service.version", "openlit.agent.version_hash", "app.version", "vcs.ref.head.revision"),
         *_resource("vcs.repository.ref.revision", "deployment.id"),
     ),
@@ -72,6 +77,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _quoted("mlflow.traceName"),
     ),
     "session_id": (
+        # The application's own word before the conversation id that some frameworks make up for every run.
+        _json("metadata", "session_id"),
         *_plain("gen_ai.conversation.id", "session.id", "langfuse.session.id"),
         *_plain("langfuse.trace.metadata.langfuse_session_id", "langfuse.observation.metadata.langfuse_session_id"),
         *_plain("traceloop.association.properties.session_id", "traceloop.association.properties.thread_id"),
@@ -80,7 +87,6 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("langsmith.metadata.thread_id", "langsmith.metadata.conversation_id", "gcp.vertex.agent.session_id"),
         _quoted("mlflow.trace.session"),
         *_plain("mastra.metadata.sessionId", "conversation.id", "thread.id"),
-        _json("metadata", "session_id"),
         _json("metadata", "thread_id"),
         *_resource("session.id"),
     ),
@@ -101,14 +107,17 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     ),
     "service": _resource("service.name"),
     "request_model": (
-        *_plain("gen_ai.request.model", "llm.request.model_name", "ai.model.id", "aisdk.model.id", "llm.model_name"),
-        *_plain("embedding.model_name", "reranker.model_name", "langfuse.observation.model.name"),
-        _quoted("mlflow.llm.model"),
-        *_plain("model", "model_name"),
+        *_plain("gen_ai.request.model", "llm.request.model_name", "ai.model.id", "aisdk.model.id"),
+        _json("llm.invocation_parameters", "model_name"),
+        _json("llm.invocation_parameters", "model"),
+        _json("langfuse.observation.model.parameters", "model"),
+        _quoted("model"),
+        *_plain("model_name"),
     ),
     "response_model": (
         *_plain("gen_ai.response.model", "llm.response.model_name", "ai.response.model", "llm.response.model"),
-        *_plain("llm.model_name"),
+        *_plain("llm.model_name", "embedding.model_name", "reranker.model_name", "langfuse.observation.model.name"),
+        _quoted("mlflow.llm.model"),
     ),
     "provider": (
         *_plain("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider"),
@@ -116,13 +125,21 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("metadata", "ls_provider"),
         *_plain("langsmith.metadata.ls_provider"),
     ),
-    "response_id": _plain("gen_ai.response.id", "llm.response.id", "ai.response.id", "response_id", "request_id"),
+    "response_id": _plain("gen_ai.response.id", "llm.response.id", "ai.response.id", "response_id"),
     "finish_reason": _plain(
         "gen_ai.response.finish_reasons", "llm.finish_reason", "ai.response.finishReason", "gen_ai.response.finish_reason",
         "gen_ai.response.stop_reason", "llm.response.finish_reason", "llm.response.stop_reason",
         "gen_ai.completion.0.finish_reason", "stop_reason",
     ),
     "tool_attribute": _plain("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "mcp.tool.name", "tool_name"),
+    "tool_arguments": _plain(
+        "gen_ai.tool.call.arguments", "tool_arguments", "ai.toolCall.args", "gcp.vertex.agent.tool_call_args", "gen_ai.tool.args",
+        "input.value", "traceloop.entity.input", "tool_input", "arguments",
+    ),
+    "tool_result": _plain(
+        "gen_ai.tool.call.result", "tool_response", "ai.toolCall.result", "output.value", "traceloop.entity.output", "error.message",
+        "error",
+    ),
     "tool_call_id": _plain("gen_ai.tool.call.id", "tool_call.id", "tool.id", "ai.toolCall.id", "tool_use_id", "call_id"),
     "error_attribute": _plain("error.type", "gen_ai.framework.error.type", "status_code"),
     "input_tokens": (
@@ -159,6 +176,11 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json_number("langfuse.observation.usage_details", "cache_read_input_tokens"),
         _json_number("gen_ai.usage.input_token_details", "cache_read"),
         _json_number("mlflow.chat.tokenUsage", "cache_read_input_tokens"),
+        _json_number("gen_ai.usage.raw", "prompt_tokens_details", "cached_tokens"),
+        _json_number("gen_ai.usage.raw", "input_tokens_details", "cached_tokens"),
+        _json_number("gen_ai.usage.raw", "cache_read_input_tokens"),
+        _json_number("usage", "input_tokens_details", "cached_tokens"),
+        _pattern("metadata.usage_object", "'cached_tokens': ([0-9]+)"),
         *_plain("cache_read_tokens", "cached_token_count"),
     ),
     "cache_write_tokens": (
@@ -169,6 +191,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json_number("langfuse.observation.usage_details", "cache_creation_input_tokens"),
         _json_number("gen_ai.usage.input_token_details", "cache_creation"),
         _json_number("mlflow.chat.tokenUsage", "cache_creation_input_tokens"),
+        _json_number("gen_ai.usage.raw", "cache_creation_input_tokens"),
         *_plain("cache_creation_tokens"),
     ),
     "reasoning_tokens": (
@@ -179,6 +202,9 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json_number("langfuse.observation.usage_details", "output_tokens_details", "reasoning_tokens"),
         _json_number("langfuse.observation.usage_details", "output_reasoning_tokens"),
         *_plain("codex.usage.reasoning_output_tokens", "reasoning_token_count"),
+        _json_number("gen_ai.usage.raw", "completion_tokens_details", "reasoning_tokens"),
+        _json_number("usage", "output_tokens_details", "reasoning_tokens"),
+        _pattern("metadata.usage_object", "'reasoning_tokens': ([0-9]+)"),
     ),
     "supplied_cost": (
         _json_number("langfuse.observation.cost_details", "total"),
@@ -248,6 +274,13 @@ CONTROL_FLOW_ERRORS = (
 )  # fmt: skip
 # Claude Code and Codex report the outcome of a call in an attribute, Langfuse in an observation level.
 FAILURE_FLAGS = (("success", ("false", "False")), ("langfuse.observation.level", ("ERROR",)), ("gen_ai.tool.status", ("error",)))
+
+
+# A call that the framework refused before the tool ran: unknown tool, or arguments that do not fit. Not a tool error.
+REFUSED_CALL = (
+    r"(?i)validation errors? for|validation failed for|input validation (error|failed)|malformed tool arg|invalid json"
+    r"|unterminated string|unknown tool|no such tool|tool \S{1,80} not found|not a valid tool|invalid tool (name|argument|input)"
+)
 
 
 def wanted_keys() -> list[str]:

@@ -271,6 +271,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "celery": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},
+        "kombu": {"level": "ERROR"},  # warns that the in-process broker has no host name
         "django.request": {"level": "ERROR"},
         "apprise": {"level": "CRITICAL"},  # a failed delivery is logged once, by the alert that made it
     },

@@ -7,6 +7,7 @@ replaces what it recomputes; so a job may run twice, late, or on two workers wit
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,9 @@ from tracestore.summary import (
 
 log = logging.getLogger(__name__)
 
+# Providers answer with a dated snapshot of the model that was asked for: gpt-4.1-2025-04-14, claude-haiku-4-5-20251001.
+# Where a dialect reports only the answer, the name without the date is the one that groups with the other dialects'.
+_SNAPSHOT_DATE = re.compile(r"-(20\d{2}-\d{2}-\d{2}|20\d{6})$")
 _LEASE_S = 120
 _TRACES_PER_STEP = 4000
 # Running traces older than this are not looked for: they were decided long ago, or their spans bear absurd times.
@@ -289,7 +293,7 @@ def _price(spans: SpanColumns, calls: Calls) -> dict[str, list[Any]]:
     supplied_costs: list[float | None] = [None] * spans.trace_count
     for position in np.flatnonzero(calls.is_call | calls.counts_usage).tolist():
         number = spans.trace[position]
-        model = requested.at(position) or answered.at(position)
+        model = requested.at(position) or _SNAPSHOT_DATE.sub("", answered.at(position))
         used = (model, provider.at(position))
         totals = models[number].setdefault(used, _ModelTotals()) if model else _ModelTotals()
         if calls.is_call[position]:

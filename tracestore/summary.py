@@ -170,9 +170,9 @@ class Calls:
 
 
 def _drop_repeated(keep: Mask, keys: Ints, has_key: Mask, preferred: Mask) -> Mask:
-    """Among kept spans with equal keys leave one: the first of the preferred ones, else the first."""
+    """Among kept spans with equal keys leave one: a preferred one if any, the last to start (the innermost) of those."""
     members = np.flatnonzero(keep & has_key)
-    order = members[np.lexsort((members, ~preferred[members], keys[members]))]
+    order = members[np.lexsort((-members, ~preferred[members], keys[members]))]
     repeated = order[1:][keys[order][1:] == keys[order][:-1]]
     result = keep.copy()
     result[repeated] = False
@@ -199,12 +199,38 @@ def find_calls(spans: SpanColumns) -> Calls:
     usage_calls = model_call & has_usage
     counted = usage_calls & ~mark_ancestors(spans.parent, usage_calls, barrier)
     counted = _drop_repeated(counted, response_keys, response_id.present, detailed)
+    counted = _drop_unnamed_copies(spans, counted, response_id.present)
     aggregate = has_usage & ~model_call
     counted |= aggregate & ~mark_ancestors(spans.parent, has_usage)
 
     is_call = model_call & ~mark_ancestors(spans.parent, model_call, barrier)
     is_call = _drop_repeated(is_call, response_keys, response_id.present, has_usage)
+    # A call takes time. Zero-length spans are log records of a call that has a span of its own.
+    model = spans.labels("request_model")
+    keys = spans.trace * len(model.values) + model.codes if spans.count else spans.trace
+    timed = spans.numbers("duration_ns") > 0
+    is_call &= timed | ~np.isin(keys, keys[is_call & timed])
     return Calls(_drop_enclosed_siblings(spans, is_call), counted)
+
+
+def _drop_unnamed_copies(spans: SpanColumns, counted: Mask, has_id: Mask) -> Mask:
+    """Drop usage without a response id that equals, to the token, that of a call with one by another instrumentation."""
+    scope, model = spans.labels("scope_name").codes, spans.labels("request_model").codes
+    members = np.flatnonzero(counted)
+    usage = np.stack(
+        [spans.trace[members], model[members], spans.numbers("input_tokens")[members], spans.numbers("output_tokens")[members]], axis=1
+    )
+    _, groups = np.unique(usage, axis=0, return_inverse=True)
+    groups = groups.reshape(-1)
+    named = has_id[members]
+    result = counted.copy()
+    for group in np.intersect1d(groups[named], groups[~named]).tolist():
+        twins = members[groups == group]
+        named_scopes = set(scope[twins[has_id[twins]]].tolist())
+        spare = int(has_id[twins].sum())
+        copies = [position for position in twins[~has_id[twins]].tolist() if scope[position] not in named_scopes]
+        result[copies[:spare]] = False
+    return result
 
 
 def _drop_enclosed_siblings(spans: SpanColumns, is_call: Mask) -> Mask:
@@ -248,12 +274,19 @@ def find_tool_calls(spans: SpanColumns) -> ToolCalls:
     # An error on a helper span inside (an execution step, an HTTP request that nothing handled) is the tool's error
     # only when the tool span's own status was left unset: a tool that says ok has dealt with it.
     failed = errors & is_tool
-    helpers = np.flatnonzero(errors & kind.where("other"))
-    owners = nearest_ancestor(spans.parent, helpers, ~kind.where("other"))
-    owners = owners[owners >= 0]
-    owners = owners[is_tool[owners] & ~spans.labels("status").where("ok")[owners]]
-    failed[owners] = True
+    owners = _owning_tools(spans, is_tool, errors & kind.where("other"))
+    failed[owners[~spans.labels("status").where("ok")[owners]]] = True
+    refused = spans.labels("signal").where("refused_call")
+    is_call &= ~refused
+    is_call[_owning_tools(spans, is_tool, refused & kind.where("other"))] = False
     return ToolCalls(is_call, failed & is_call)
+
+
+def _owning_tools(spans: SpanColumns, is_tool: Mask, helpers: Mask) -> Ints:
+    """Return the positions of the tool spans that these helper spans belong to."""
+    owners = nearest_ancestor(spans.parent, np.flatnonzero(helpers), ~spans.labels("kind").where("other"))
+    owners = owners[owners >= 0]
+    return owners[is_tool[owners]]
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ def _value(source: Source) -> str:
             return f"JSONExtractRaw(a[{key}]{path})"
         case "quoted":
             return f"trim(BOTH '\"' FROM a[{key}])"
+        case "pattern":
+            return f"extract(a[{key}], {_literal(source.path[0])})"
         case _:
             return f"a[{key}]"
 
@@ -155,6 +157,8 @@ SELECT
     finish_reason,
     multiIf(
         kind != 'tool', '',
+        -- Semantic Kernel names a tool plugin-function.
+        startsWith(scope_name, 'semantic_kernel.functions'), replaceRegexpOne(tool_attribute, '^[A-Za-z0-9_]+-', ''),
         tool_attribute != '', tool_attribute,
         a['traceloop.entity.name'] != '', a['traceloop.entity.name'],
         startsWith(name, 'execute_tool '), substring(name, 14),
@@ -165,11 +169,14 @@ SELECT
     tool_call_id, prompt_name, prompt_version, session_id, user_id,
     is_error,
     if(is_error, if(raw_error_type = '', 'unknown', raw_error_type), '') AS error_type,
-    if(is_error, if(status_message != '', status_message, exception_message), '') AS error_message,
+    if(is_error, error_text, '') AS error_message,
     multiIf(
         match(name, '^Handoff: ') OR name LIKE 'handoff to %' OR a['gen_ai.operation.name'] IN ('handoff', 'agent_handoff')
             OR a['traceloop.span.kind'] = 'handoff', 'agent_handoff',
         a['span.type'] = 'tool.blocked_on_user', 'human_wait',
+        (kind = 'tool' OR a['span.type'] = 'tool.execution') AND (
+            match(concat(error_text, ' ', substring(tool_result, 1, 200)), {_literal(semconv.REFUSED_CALL)})
+            OR (is_error AND startsWith(tool_arguments, '{{') AND NOT isValidJSON(tool_arguments))), 'refused_call',
         '') AS signal,
     least(tokens_in + if(exclusive_input, cached + cache_written, 0), {MAX_TOKENS}) AS input_tokens,
     tokens_out + if(additive_reasoning, reasoned, 0) AS output_tokens,
@@ -217,7 +224,8 @@ FROM
     SELECT *,
         tokens[1] AS tokens_in, tokens[2] AS tokens_out, tokens[3] AS tokens_total,
         tokens[4] AS cached, tokens[5] AS cache_written, tokens[6] AS reasoned,
-        if(error_attribute != '', error_attribute, exception_type) AS raw_error_type
+        if(error_attribute != '', error_attribute, exception_type) AS raw_error_type,
+        multiIf(status_message != '', status_message, exception_message != '', exception_message, a['error.message'] != '', a['error.message'], a['error']) AS error_text
     FROM
     (
     SELECT *,
@@ -238,6 +246,8 @@ FROM
         extract({_first("finish_reason")}, '[A-Za-z_-]{{2,40}}') AS finish_reason,
         {_first("tool_attribute")} AS tool_attribute,
         {_first("tool_call_id")} AS tool_call_id,
+        {_first("tool_arguments")} AS tool_arguments,
+        {_first("tool_result")} AS tool_result,
         {_token_counts()} AS tokens,
         toFloat64OrZero({_first("supplied_cost")}) AS supplied,
         {_first("error_attribute")} AS error_attribute,

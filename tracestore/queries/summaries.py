@@ -64,7 +64,7 @@ FROM
     FROM spans
     WHERE project_id = {project_id:UInt32}
         AND start_time >= fromUnixTimestamp64Nano({min_start_ns:Int64}) AND start_time <= fromUnixTimestamp64Nano({max_start_ns:Int64})
-        AND trace_id IN (SELECT unhex(arrayJoin({trace_ids:Array(String)})))
+        AND trace_id IN (SELECT toFixedString(unhex(arrayJoin({trace_ids:Array(String)})), 16))
     ORDER BY trace_id, span_id, received_at DESC
     LIMIT 1 BY trace_id, span_id
 )
@@ -77,7 +77,7 @@ SELECT trace_id, toUnixTimestamp64Nano(start_time) AS start_ns
 FROM traces FINAL
 WHERE project_id = {project_id:UInt32}
     AND start_time >= fromUnixTimestamp64Nano({min_start_ns:Int64}) AND start_time <= fromUnixTimestamp64Nano({max_start_ns:Int64})
-    AND trace_id IN (SELECT unhex(arrayJoin({trace_ids:Array(String)})))
+    AND trace_id IN (SELECT toFixedString(unhex(arrayJoin({trace_ids:Array(String)})), 16))
 """
 
 # Minutes with a summary written (or deleted) since then.

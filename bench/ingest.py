@@ -41,7 +41,11 @@ _WORDS = (
 
 @dataclass(frozen=True)
 class Result:
-    """Rates in spans a second. `queryable` counts until the last acknowledged span was in ClickHouse."""
+    """Rates in spans a second. `queryable` counts until the last acknowledged span was in ClickHouse.
+
+    `acknowledge_cpu_us_a_span` is the server's processor time while requests came in, inserts included: on a machine that
+    does other work it says more than the rates.
+    """
 
     acknowledged_spans: int
     acknowledged_a_second: float
@@ -50,6 +54,7 @@ class Result:
     p50_ms: float
     p99_ms: float
     peak_rss_mib: float
+    acknowledge_cpu_us_a_span: float
     disk_bytes_a_span: float
     body_bytes_a_span: float
 
@@ -202,6 +207,11 @@ def _peak_rss_mib(pid: int) -> float:
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
 
 
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _is_drained(data: Path) -> bool:
     """Whether the checkpoint says that nothing is open and nothing lies behind it."""
     try:
@@ -226,9 +236,9 @@ def measure(server: LiveServer, *, seconds: float, connections: int) -> Result:
     generator.start()
     results.get(timeout=120)
     disk_before = _disk_bytes(server.data / "clickhouse")
-    started = time.monotonic()
+    started, cpu_before_s = time.monotonic(), _cpu_s(server.process.pid)
     answers: list[tuple[int, float]] = results.get(timeout=seconds + 120)
-    sent_s = time.monotonic() - started
+    sent_s, cpu_s = time.monotonic() - started, _cpu_s(server.process.pid) - cpu_before_s
     generator.join(30)
     deadline = time.monotonic() + 600
     while not _is_drained(server.data) and time.monotonic() < deadline:
@@ -244,6 +254,7 @@ def measure(server: LiveServer, *, seconds: float, connections: int) -> Result:
         p50_ms=round(statistics.median(times_ms), 1),
         p99_ms=round(times_ms[int(len(times_ms) * 0.99)], 1),
         peak_rss_mib=round(_peak_rss_mib(server.process.pid)),
+        acknowledge_cpu_us_a_span=round(cpu_s / spans * 1e6, 1),
         disk_bytes_a_span=round((_disk_bytes(server.data / "clickhouse") - disk_before) / spans),
         body_bytes_a_span=round(len(build_body(0)) / SPANS_A_REQUEST),
     )

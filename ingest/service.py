@@ -76,6 +76,8 @@ class Ingest:
     def stop(self, timeout_s: float) -> None:
         """Refuse new requests, drain for at most `timeout_s`, leave the rest in the spool for the next start."""
         global _running
+        if not self._accepting:
+            return
         self._accepting = False
         if _running is self:
             _running = None
@@ -128,3 +130,8 @@ _running: Ingest | None = None
 def get_running_ingest() -> Ingest | None:
     """Return the started Ingest of this process, None before the start and after the stop."""
     return _running
+
+
+def describe_problem() -> str:
+    """Return why OTLP requests are refused now, for /readyz; "" when they are accepted or this process has no ingest role."""
+    return _running.refusal() if _running is not None else ""

@@ -19,6 +19,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
+
 log = logging.getLogger(__name__)
 
 _MAGIC = b"TSR1"
@@ -30,8 +32,8 @@ _RECORDS_A_WRITE = 500  # two buffers each; IOV_MAX is 1024 on Linux
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-class SpoolInUse(Exception):
-    """Another process has this spool folder open."""
+class SpoolInUse(ImproperlyConfigured):
+    """Another process has this spool folder open. A mistake in the set-up: it stops the start with a sentence."""
 
 
 class SpoolUnwritable(Exception):
@@ -144,7 +146,9 @@ class Spool:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(descriptor)
-            raise SpoolInUse(f"Another process is using the spool in {self.folder}.") from None
+            raise SpoolInUse(
+                f"Another process is using the spool in {self.folder}; stop it, or set TRACESTORE_DATA to another folder."
+            ) from None
         return descriptor
 
     def _path(self, number: int) -> Path:

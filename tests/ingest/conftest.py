@@ -1,0 +1,115 @@
+"""A receiver on a real socket, with its own spool, draining into the embedded store."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import uvicorn
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from ingest.receiver import application
+from ingest.service import Ingest
+from tests.live import free_port
+from tracestore.clickhouse.client import Store
+from tracestore.keys import forget_keys
+
+PROTOBUF, JSON = "application/x-protobuf", "application/json"
+
+
+@dataclass
+class Answer:
+    """What came back. Header names are lower-case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Receiver:
+    """The running receiver and what it stores into."""
+
+    port: int
+    ingest: Ingest
+    store: Store
+    announced: list[tuple[str, int]] = field(default_factory=list)
+
+    def send(self, body: bytes | Iterator[bytes] = b"", path: str = "/v1/traces", method: str = "POST", **headers: str) -> Answer:
+        """Send one request; an underscore in a header's name stands for a dash. An iterator is sent in chunks."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            named = {"content-type": PROTOBUF} | {name.replace("_", "-"): value for name, value in headers.items()}
+            wanted = {name: value for name, value in named.items() if value}
+            connection.request(method, path, body, wanted, encode_chunked=not isinstance(body, bytes))
+            response = connection.getresponse()
+            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+        finally:
+            connection.close()
+
+    def wait_until_drained(self, timeout_s: float = 30) -> None:
+        deadline = time.monotonic() + timeout_s
+        while self.ingest.status().waiting_bytes:
+            assert time.monotonic() < deadline, f"not drained: {self.ingest.status()}"
+            time.sleep(0.02)
+
+    def stored_spans(self) -> list[tuple[str, str]]:
+        """Return (trace id, span id) in hex of every row, duplicates included, after everything accepted has been inserted."""
+        self.wait_until_drained()
+        rows = self.store.query_rows("SELECT lower(hex(trace_id)), lower(hex(span_id)) FROM spans WHERE project_id > 0")
+        return sorted((str(trace_id), str(span_id)) for trace_id, span_id in rows)
+
+
+def build_request(*spans: Span) -> ExportTraceServiceRequest:
+    request = ExportTraceServiceRequest()
+    resource_spans = request.resource_spans.add()
+    resource_spans.resource.attributes.add(key="service.name").value.string_value = "shop"
+    resource_spans.scope_spans.add().spans.extend(spans)
+    return request
+
+
+def build_span(**overrides: object) -> Span:
+    now_ns = time.time_ns()
+    values = {
+        "trace_id": os.urandom(16),
+        "span_id": os.urandom(8),
+        "name": "chat",
+        "start_time_unix_nano": now_ns - 10**9,
+        "end_time_unix_nano": now_ns,
+    }
+    return Span(**(values | overrides))  # type: ignore[arg-type]
+
+
+def ids_of(*spans: Span) -> list[tuple[str, str]]:
+    return sorted((span.trace_id.hex(), span.span_id.hex()) for span in spans)
+
+
+@pytest.fixture
+def receiver(store: Store, tmp_path: Path) -> Iterator[Receiver]:
+    forget_keys()
+    announced: list[tuple[str, int]] = []
+    ingest = Ingest(store, data=tmp_path)
+    ingest.start(lambda writer, batch_seq: announced.append((writer, batch_seq)))
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=port, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.01)
+    yield Receiver(port, ingest, store, announced)
+    server.should_exit = True
+    thread.join(10)
+    ingest.stop(10)
+
+
+def open_connection(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=10)

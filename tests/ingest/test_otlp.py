@@ -1,0 +1,314 @@
+"""Decoding without a server: JSON means the same as protobuf, and odd values cost themselves only."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
+
+from ingest.otlp import BadBody, check_json, check_protobuf
+
+TRACE_ID, SPAN_ID = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174"
+
+
+def check_span(**fields: Any) -> Span:
+    """Send one span as JSON and return what would be stored."""
+    document = {"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": TRACE_ID, "spanId": SPAN_ID} | fields]}]}]}
+    checked = check_json(json.dumps(document).encode())
+    assert (checked.accepted, checked.rejected) == (1, 0), checked
+    return ExportTraceServiceRequest.FromString(checked.payload).resource_spans[0].scope_spans[0].spans[0]
+
+
+def check_value(value: Any) -> AnyValue:
+    return check_span(attributes=[{"key": "k", "value": value}]).attributes[0].value
+
+
+@pytest.mark.parametrize("trace_id", [TRACE_ID, TRACE_ID.upper()])
+def test_hex_ids_in_any_case(trace_id: str) -> None:
+    assert check_span(traceId=trace_id).trace_id == bytes.fromhex(TRACE_ID)
+
+
+def test_names_of_the_proto_file_are_understood() -> None:
+    body = {"resource_spans": [{"scope_spans": [{"spans": [{"trace_id": TRACE_ID, "span_id": SPAN_ID, "start_time_unix_nano": 5}]}]}]}
+
+    checked = check_json(json.dumps(body).encode())
+
+    assert checked.accepted == 1
+
+
+@pytest.mark.parametrize("given_time", ["1700000000000000001", 1700000000000000001])
+def test_times_as_string_or_number(given_time: object) -> None:
+    assert check_span(startTimeUnixNano=given_time).start_time_unix_nano == 1700000000000000001
+
+
+@pytest.mark.parametrize(
+    ("given_time", "expected"), [(-5, 0), ("x", 0), (None, 0), (2**70, 2**64 - 1), (1.7e18, 1_700_000_000_000_000_000), ([], 0)]
+)
+def test_absurd_times_are_clamped(given_time: object, expected: int) -> None:
+    assert check_span(endTimeUnixNano=given_time).end_time_unix_nano == expected
+
+
+@pytest.mark.parametrize("kind", [2, "2", "SPAN_KIND_SERVER"])
+def test_kind_as_number_or_name(kind: object) -> None:
+    assert check_span(kind=kind).kind == Span.SPAN_KIND_SERVER
+
+
+def test_status_code_as_name() -> None:
+    assert check_span(status={"code": "STATUS_CODE_ERROR", "message": "no"}).status == Status(code=2, message="no")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"intValue": 5}, AnyValue(int_value=5)),
+        ({"intValue": "-5"}, AnyValue(int_value=-5)),
+        ({"intValue": 5.0}, AnyValue(int_value=5)),
+        ({"intValue": 1e21}, AnyValue(double_value=1e21)),
+        ({"intValue": 2**63}, AnyValue(double_value=2.0**63)),
+        ({"intValue": "many"}, AnyValue(string_value="many")),
+        ({"intValue": "1" + "0" * 5000}, AnyValue(double_value=math.inf)),
+        ({"doubleValue": "Infinity"}, AnyValue(double_value=math.inf)),
+        ({"doubleValue": 1e21}, AnyValue(double_value=1e21)),
+        ({"doubleValue": "-0.5"}, AnyValue(double_value=-0.5)),
+        ({"boolValue": False}, AnyValue(bool_value=False)),
+        ({"boolValue": "true"}, AnyValue(bool_value=True)),
+        ({"stringValue": ""}, AnyValue(string_value="")),
+        ({"stringValue": "a\ud83d"}, AnyValue(string_value="a\ufffd")),
+        ({"stringValue": "\ud83d\ude00"}, AnyValue(string_value="\U0001f600")),
+        ({"stringValue": "a\x00b"}, AnyValue(string_value="a\x00b")),
+        ({"stringValue": 5}, AnyValue(string_value="5")),
+        ({"bytesValue": "AP8="}, AnyValue(bytes_value=b"\x00\xff")),
+        ({"bytesValue": "_-8"}, AnyValue(bytes_value=b"\xff\xef")),
+        ({"bytesValue": "%"}, AnyValue(string_value="%")),
+        ({"arrayValue": {}}, AnyValue(array_value=ArrayValue())),
+        ({"arrayValue": {"values": [{}, {"intValue": 1}]}}, AnyValue(array_value=ArrayValue(values=[AnyValue(), AnyValue(int_value=1)]))),
+        ({"kvlistValue": {"values": [{"key": "a"}]}}, AnyValue(kvlist_value=KeyValueList(values=[KeyValue(key="a")]))),
+        ({}, AnyValue()),
+        ({"unknownValue": 1}, AnyValue()),
+        ({"stringValue": None, "intValue": 3}, AnyValue(int_value=3)),
+        ("bare", AnyValue(string_value="bare")),
+    ],
+)
+def test_attribute_value(value: object, expected: AnyValue) -> None:
+    assert check_value(value) == expected
+
+
+def test_not_a_number_survives() -> None:
+    assert math.isnan(check_value({"doubleValue": "NaN"}).double_value)
+
+
+def nested(depth: int, wrap: str) -> dict[str, Any]:
+    value: dict[str, Any] = {"stringValue": "deep"}
+    for _ in range(depth):
+        members = [value] if wrap == "arrayValue" else [{"key": "k", "value": value}]
+        value = {wrap: {"values": members}}
+    return value
+
+
+@pytest.mark.parametrize("wrap", ["arrayValue", "kvlistValue"])
+@pytest.mark.parametrize("depth", [5, 30, 60, 150])
+def test_deep_json_value_keeps_its_text(wrap: str, depth: int) -> None:
+    assert b"deep" in check_value(nested(depth, wrap)).SerializeToString()
+
+
+def test_absurdly_deep_json_is_refused() -> None:
+    with pytest.raises(BadBody, match="nested too deep"):
+        check_json(b"[" * 100_000)
+
+
+@pytest.mark.parametrize("depth", [40, 90])
+def test_deep_protobuf_value_costs_itself_only(depth: int) -> None:
+    value = AnyValue(string_value="deep").SerializeToString()
+    for _ in range(depth):
+        member = KeyValue(key="k").SerializeToString() + b"\x12" + _sized(value)
+        value = b"\x32" + _sized(b"\x0a" + _sized(member))
+    span = Span(trace_id=b"t" * 16, span_id=b"s" * 8, name="kept").SerializeToString()
+    body = _wrap(span + b"\x4a" + _sized(b"\x0a\x01k\x12" + _sized(value)))
+
+    checked = check_protobuf(body)
+
+    assert (checked.accepted, checked.rejected) == (1, 0)
+    assert ExportTraceServiceRequest.FromString(checked.payload).resource_spans[0].scope_spans[0].spans[0].name == "kept"
+
+
+def _sized(data: bytes) -> bytes:
+    size, prefix = len(data), bytearray()
+    while size > 0x7F:
+        prefix.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([*prefix, size]) + data
+
+
+def _wrap(span: bytes) -> bytes:
+    return b"\x0a" + _sized(b"\x12" + _sized(b"\x12" + _sized(span)))
+
+
+def test_text_that_is_not_utf8_is_replaced() -> None:
+    span = Span(trace_id=b"t" * 16, span_id=b"s" * 8).SerializeToString() + b"\x2a\x03a\xffb"
+
+    checked = check_protobuf(_wrap(span))
+
+    assert ExportTraceServiceRequest.FromString(checked.payload).resource_spans[0].scope_spans[0].spans[0].name == "a\ufffdb"
+
+
+def test_untouched_request_keeps_its_bytes_and_unknown_fields() -> None:
+    body = _wrap(Span(trace_id=b"t" * 16, span_id=b"s" * 8).SerializeToString() + b"\xfa\x7f\x01x")
+
+    assert check_protobuf(body).payload is body
+
+
+@pytest.mark.parametrize("parent", [bytes(8), b"s" * 8, b"short"])
+def test_zero_own_or_invalid_parent_makes_a_root(parent: bytes) -> None:
+    span = Span(trace_id=b"t" * 16, span_id=b"s" * 8, parent_span_id=parent).SerializeToString()
+
+    checked = check_protobuf(_wrap(span))
+
+    assert checked.accepted == 1
+    assert ExportTraceServiceRequest.FromString(checked.payload).resource_spans[0].scope_spans[0].spans[0].parent_span_id == b""
+
+
+@pytest.mark.parametrize("trace_id", ["zz" * 16, TRACE_ID[:-1], base64.b64encode(bytes.fromhex(TRACE_ID)).decode(), "0" * 32, 5, None])
+def test_bad_json_id_costs_its_span_only(trace_id: object) -> None:
+    spans = [{"traceId": trace_id, "spanId": SPAN_ID, "name": "bad"}, {"traceId": TRACE_ID, "spanId": SPAN_ID}, "no span"]
+
+    checked = check_json(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).encode())
+
+    assert (checked.accepted, checked.rejected) == (1, 2)
+    assert "'bad' has no valid trace id" in checked.message
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"resourceSpans": None},
+        {"resourceSpans": [None, 5, {}]},
+        {"resourceSpans": [{"resource": None, "scopeSpans": [None, {"scope": 5, "spans": None}]}]},
+        {"foo": [1]},
+    ],
+)
+def test_odd_envelopes_are_empty_requests(document: object) -> None:
+    assert check_json(json.dumps(document).encode()).rejected == 0
+
+
+def test_json_logs_are_pointed_to_the_right_path() -> None:
+    with pytest.raises(BadBody, match="/v1/logs"):
+        check_json(b'{"resourceLogs": []}')
+
+
+@pytest.mark.parametrize("body", [b"\xef\xbb\xbf{}", b"  {} ", b'{"foo": "\xff"}'])
+def test_byte_order_mark_space_and_bad_utf8_are_no_obstacle(body: bytes) -> None:
+    assert check_json(body).accepted == 0
+
+
+# Whatever opentelemetry-proto can express: text without lone surrogates, which its encoder refuses.
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+scalars = st.one_of(
+    st.builds(lambda value: AnyValue(string_value=value), text),
+    st.builds(lambda value: AnyValue(bool_value=value), st.booleans()),
+    st.builds(lambda value: AnyValue(int_value=value), st.integers(-(2**63), 2**63 - 1)),
+    st.builds(lambda value: AnyValue(double_value=value), st.floats(allow_nan=False)),
+    st.builds(lambda value: AnyValue(bytes_value=value), st.binary(max_size=9)),
+    st.builds(AnyValue),
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.builds(lambda members: AnyValue(array_value=ArrayValue(values=members)), st.lists(inner, max_size=3)),
+        st.builds(
+            lambda members: AnyValue(kvlist_value=KeyValueList(values=[KeyValue(key=key, value=value) for key, value in members])),
+            st.lists(st.tuples(text, inner), max_size=3),
+        ),
+    ),
+    max_leaves=6,
+)
+attributes = st.lists(st.builds(lambda key, value: KeyValue(key=key, value=value), text, values), max_size=3)
+uint64, uint32 = st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)
+trace_ids = st.binary(min_size=16, max_size=16).filter(any)
+events = st.builds(Span.Event, time_unix_nano=uint64, name=text, attributes=attributes, dropped_attributes_count=uint32)
+links = st.builds(
+    Span.Link,
+    trace_id=trace_ids,
+    span_id=st.binary(min_size=8, max_size=8),
+    trace_state=text,
+    attributes=attributes,
+    dropped_attributes_count=uint32,
+    flags=uint32,
+)
+spans = st.builds(
+    Span,
+    trace_id=trace_ids,
+    span_id=st.binary(min_size=8, max_size=8).filter(lambda value: any(value) and value != b"parentid"),
+    parent_span_id=st.sampled_from([b"", b"parentid"]),
+    trace_state=text,
+    name=text,
+    kind=st.integers(0, 5),
+    start_time_unix_nano=uint64,
+    end_time_unix_nano=uint64,
+    attributes=attributes,
+    dropped_attributes_count=uint32,
+    events=st.lists(events, max_size=2),
+    dropped_events_count=uint32,
+    links=st.lists(links, max_size=2),
+    dropped_links_count=uint32,
+    status=st.builds(Status, message=text, code=st.integers(0, 2)),
+    flags=uint32,
+)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> ExportTraceServiceRequest:
+    resource_spans = ResourceSpans(schema_url=draw(text), scope_spans=[])
+    resource_spans.resource.attributes.extend(draw(attributes))
+    for _ in range(draw(st.integers(0, 2))):
+        scope_spans = ScopeSpans(schema_url=draw(text), spans=draw(st.lists(spans, max_size=2)))
+        scope_spans.scope.name, scope_spans.scope.version = draw(text), draw(text)
+        resource_spans.scope_spans.append(scope_spans)
+    return ExportTraceServiceRequest(resource_spans=[resource_spans])
+
+
+def to_otlp_json(request: ExportTraceServiceRequest) -> bytes:
+    """protobuf's own JSON, with the one change that OTLP makes: ids are hex."""
+    document = MessageToDict(request)
+
+    def hex_ids(value: Any) -> None:
+        if isinstance(value, list):
+            for item in value:
+                hex_ids(item)
+        elif isinstance(value, dict):
+            for name, item in value.items():
+                if name in ("traceId", "spanId", "parentSpanId"):
+                    value[name] = base64.b64decode(item).hex()
+                else:
+                    hex_ids(item)
+
+    hex_ids(document)
+    return json.dumps(document).encode()
+
+
+@given(request=requests())
+@hypothesis_settings(max_examples=150, deadline=None)
+def test_json_means_what_protobuf_means(request: ExportTraceServiceRequest) -> None:
+    checked = check_json(to_otlp_json(request))
+
+    assert ExportTraceServiceRequest.FromString(checked.payload) == request
+
+
+@given(body=st.binary(max_size=200))
+@hypothesis_settings(max_examples=200, deadline=None)
+def test_any_bytes_are_accepted_or_refused_but_never_crash(body: bytes) -> None:
+    for check in (check_protobuf, check_json):
+        try:
+            payload = check(body).payload
+        except BadBody:
+            continue
+        ExportTraceServiceRequest.FromString(payload)

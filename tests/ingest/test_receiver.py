@@ -1,0 +1,387 @@
+"""OTLP/HTTP over real sockets: what an exporter may rely on."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+import zlib
+
+import pytest
+from google.rpc.error_details_pb2 import BadRequest
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from pytest_django.fixtures import Settings
+
+from ingest import body as body_module
+from ingest.receiver import handles
+from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span, ids_of, open_connection
+
+JSON_SPAN = {"traceId": "5B8EFFF798038103D269B633813FC60C", "spanId": "eee19b7ec3c1b174", "name": "chat"}
+
+
+def json_body(*spans: object) -> bytes:
+    return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": list(spans)}]}]}).encode()
+
+
+def read_status(answer_body: bytes, content_type: str) -> tuple[int, str]:
+    if content_type == JSON:
+        document = json.loads(answer_body)
+        return document["code"], document["message"]
+    status = Status.FromString(answer_body)
+    return status.code, status.message
+
+
+# Losses that nobody would notice
+
+
+def test_chunked_body_is_stored(receiver: Receiver) -> None:
+    span = build_span()
+    body = build_request(span).SerializeToString()
+
+    answer = receiver.send(iter([body[:10], body[10:]]))
+
+    assert answer.status == 200
+    assert receiver.stored_spans() == ids_of(span)
+
+
+@pytest.mark.parametrize("path", ["/v1/traces", "/v1/traces/", "/base/path/v1/traces", "/x//v1/traces/"])
+def test_path_is_answered_without_redirect(receiver: Receiver, path: str) -> None:
+    assert receiver.send(build_request(build_span()).SerializeToString(), path=path).status == 200
+
+
+def test_body_beyond_djangos_own_limit_is_stored(receiver: Receiver) -> None:
+    spans = [build_span() for _ in range(20)]
+    for span in spans:
+        span.attributes.add(key="gen_ai.input.messages").value.string_value = "x" * 10**6
+
+    answer = receiver.send(build_request(*spans).SerializeToString())
+
+    assert answer.status == 200
+    assert receiver.stored_spans() == ids_of(*spans)
+
+
+def test_full_spool_is_answered_503_before_the_body_is_read(receiver: Receiver) -> None:
+    receiver.ingest.spool.max_bytes = 0
+    with open_connection(receiver.port) as connection:
+        started = time.monotonic()
+        connection.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 1000000\r\n\r\n")
+
+        head = connection.recv(65536)
+
+    assert head.startswith(b"HTTP/1.1 503")
+    assert b"\r\nretry-after: 1\r\n" in head or b"\r\nretry-after: 2\r\n" in head
+    assert time.monotonic() - started < 0.5
+
+
+def test_stopped_ingest_is_answered_503(receiver: Receiver) -> None:
+    receiver.ingest.stop(10)
+
+    answer = receiver.send(build_request(build_span()).SerializeToString())
+
+    assert answer.status == 503
+    assert read_status(answer.body, PROTOBUF)[0] == 14
+
+
+# Endpoints and methods
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "HEAD", "DELETE", "OPTIONS"])
+def test_other_methods_are_answered_405(receiver: Receiver, method: str) -> None:
+    answer = receiver.send(method=method)
+
+    assert answer.status == 405
+    assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["/", "/v1development/profiles"])
+def test_wrong_path_names_the_right_one(receiver: Receiver, path: str) -> None:
+    answer = receiver.send(b"", path=path)
+
+    assert answer.status == 404
+    assert "/v1/traces" in read_status(answer.body, PROTOBUF)[1]
+
+
+def test_two_requests_share_a_connection(receiver: Receiver) -> None:
+    request = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    with open_connection(receiver.port) as connection:
+        for _ in range(2):
+            connection.sendall(request)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "expected"),
+    [
+        ("/v1/traces", "POST", True),
+        ("/v1/traces", "GET", True),
+        ("/v1/logs/", "POST", True),
+        ("/api/v1/traces", "GET", False),
+        ("/api/v1/metrics", "GET", False),
+        ("/api/v1/traces", "POST", True),
+        ("/", "GET", False),
+        ("/", "POST", True),
+        ("/traces", "GET", False),
+    ],
+)
+def test_only_otlp_paths_are_claimed(path: str, method: str, expected: bool) -> None:
+    assert handles(path, method) is expected
+
+
+def test_logs_are_declined_with_their_count(receiver: Receiver) -> None:
+    request = ExportLogsServiceRequest()
+    request.resource_logs.add().scope_logs.add().log_records.add().body.string_value = "hello"
+
+    answer = receiver.send(request.SerializeToString(), path="/v1/logs")
+
+    partial = ExportLogsServiceResponse.FromString(answer.body).partial_success
+    assert (answer.status, partial.rejected_log_records) == (200, 1)
+    assert "does not store logs" in partial.error_message
+
+
+def test_metrics_are_declined_with_their_count(receiver: Receiver) -> None:
+    metrics = {"metrics": [{"name": "a", "sum": {"dataPoints": [{}, {}]}}, {"name": "b", "gauge": {"dataPoints": [{}]}}]}
+    document = {"resourceMetrics": [{"scopeMetrics": [metrics]}]}
+    binary = ExportMetricsServiceRequest()
+    binary.resource_metrics.add().scope_metrics.add().metrics.add(name="a").histogram.data_points.add()
+
+    as_json = receiver.send(json.dumps(document).encode(), path="/v1/metrics", content_type=JSON)
+    as_protobuf = receiver.send(binary.SerializeToString(), path="/v1/metrics")
+
+    assert json.loads(as_json.body)["partialSuccess"]["rejectedDataPoints"] == "3"
+    assert as_protobuf.status == 200
+    assert as_protobuf.body
+
+
+# Content negotiation and compression
+
+
+@pytest.mark.parametrize("content_type", [PROTOBUF, "Application/X-Protobuf", "application/protobuf", PROTOBUF + "; x=y"])
+def test_protobuf_content_types(receiver: Receiver, content_type: str) -> None:
+    answer = receiver.send(build_request(build_span()).SerializeToString(), content_type=content_type)
+
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.headers["content-type"] == content_type.partition(";")[0].lower()
+
+
+@pytest.mark.parametrize("content_type", [JSON, "application/json; charset=UTF-8"])
+def test_json_content_types(receiver: Receiver, content_type: str) -> None:
+    answer = receiver.send(json_body(JSON_SPAN), content_type=content_type)
+
+    assert (answer.status, answer.body, answer.headers["content-type"]) == (200, b"{}", JSON)
+    assert receiver.stored_spans() == [(JSON_SPAN["traceId"].lower(), JSON_SPAN["spanId"])]
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+def test_other_content_types_are_answered_415(receiver: Receiver, content_type: str) -> None:
+    answer = receiver.send(b"x", content_type=content_type)
+
+    assert answer.status == 415
+    assert read_status(answer.body, JSON)[0] == 3
+
+
+def raw_deflate(data: bytes) -> bytes:
+    stream = zlib.compressobj(wbits=-15)
+    return stream.compress(data) + stream.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "compress"),
+    [
+        ("gzip", gzip.compress),
+        ("GZIP", gzip.compress),
+        ("gzip", lambda data: gzip.compress(data[:9]) + gzip.compress(data[9:])),
+        ("gzip", lambda data: gzip.compress(data) + b"\0" * 512),
+        ("deflate", zlib.compress),
+        ("deflate", raw_deflate),
+        ("identity", bytes),
+        ("identity, gzip", gzip.compress),
+    ],
+)
+def test_encoded_body_is_stored(receiver: Receiver, encoding: str, compress) -> None:  # type: ignore[no-untyped-def]
+    span = build_span()
+
+    answer = receiver.send(compress(build_request(span).SerializeToString()), content_encoding=encoding)
+
+    assert answer.status == 200
+    assert receiver.stored_spans() == ids_of(span)
+
+
+def test_unknown_encoding_is_answered_415(receiver: Receiver) -> None:
+    answer = receiver.send(b"x", content_encoding="br")
+
+    assert answer.status == 415
+    assert "gzip" in read_status(answer.body, PROTOBUF)[1]
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: b"no" + data, lambda data: data[:12] + b"\xff" * 9 + data[21:]])
+def test_corrupt_gzip_is_answered_400(receiver: Receiver, damage) -> None:  # type: ignore[no-untyped-def]
+    body = gzip.compress(build_request(build_span(name="x" * 300)).SerializeToString())
+
+    assert receiver.send(damage(body), content_encoding="gzip").status == 400
+
+
+def test_bomb_is_answered_413_without_inflating_it(receiver: Receiver, settings: Settings) -> None:
+    settings.MAX_BODY_BYTES = 2**20
+    member = gzip.compress(b"\0" * 2**26)
+
+    answer = receiver.send(member * 8, content_encoding="gzip")
+
+    assert answer.status == 413
+
+
+# Success and partial success
+
+
+@pytest.mark.parametrize(("content_type", "body", "expected"), [(PROTOBUF, b"", b""), (JSON, b"{}", b"{}"), (JSON, b"", b"{}")])
+def test_empty_request_succeeds(receiver: Receiver, content_type: str, body: bytes, expected: bytes) -> None:
+    answer = receiver.send(body, content_type=content_type)
+
+    assert (answer.status, answer.body) == (200, expected)
+
+
+def test_one_bad_span_of_three_is_counted_and_the_others_stored(receiver: Receiver) -> None:
+    good = [build_span(), build_span()]
+
+    answer = receiver.send(build_request(good[0], build_span(name="broken", span_id=b"short"), good[1]).SerializeToString())
+
+    partial = ExportTraceServiceResponse.FromString(answer.body).partial_success
+    assert (answer.status, partial.rejected_spans) == (200, 1)
+    assert "'broken'" in partial.error_message
+    assert receiver.stored_spans() == ids_of(*good)
+    assert receiver.ingest.status().rejected_spans == 1
+
+
+def test_rejected_count_is_a_string_in_json(receiver: Receiver) -> None:
+    answer = receiver.send(json_body(JSON_SPAN, {"traceId": "zz", "spanId": ""}), content_type=JSON)
+
+    assert json.loads(answer.body)["partialSuccess"]["rejectedSpans"] == "1"
+
+
+def test_summary_job_is_told_of_each_batch(receiver: Receiver) -> None:
+    receiver.send(build_request(build_span()).SerializeToString())
+    receiver.wait_until_drained()
+
+    assert receiver.announced == [(receiver.ingest.status().writer, 1)]
+
+
+# Errors
+
+
+@pytest.mark.parametrize(("content_type", "body"), [(PROTOBUF, b"\x0a\xff garbage"), (JSON, b"{"), (JSON, b"[]"), (JSON, b'{"resourceSpans": 5}')])
+def test_undecodable_body_is_answered_400(receiver: Receiver, content_type: str, body: bytes) -> None:
+    answer = receiver.send(body, content_type=content_type)
+
+    assert (answer.status, answer.headers["content-type"]) == (400, content_type)
+    assert read_status(answer.body, content_type)[0] == 3
+
+
+def test_bad_body_details_name_the_field(receiver: Receiver) -> None:
+    detail = BadRequest()
+
+    Status.FromString(receiver.send(b"\x0a\xff").body).details[0].Unpack(detail)
+
+    assert detail.field_violations[0].field == "body"
+
+
+@pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
+def test_too_large_body_is_answered_413(receiver: Receiver, settings: Settings, content_type: str) -> None:
+    settings.MAX_BODY_BYTES = 1000
+
+    announced = receiver.send(b"x" * 1001, content_type=content_type)
+    chunked = receiver.send(iter([b"x" * 600] * 2), content_type=content_type)
+
+    assert (announced.status, chunked.status) == (413, 413)
+    assert read_status(announced.body, content_type)[0] == 3
+
+
+def test_busy_memory_is_answered_503(receiver: Receiver, settings: Settings) -> None:
+    settings.MAX_BODY_BYTES = 100
+    with open_connection(receiver.port) as other:
+        other.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n" + b" " * 64 + b"\r\n")
+        body_module_limit = 4 * settings.MAX_BODY_BYTES
+        others = [open_connection(receiver.port) for _ in range(body_module_limit // 64)]
+        for connection in others:
+            connection.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n" + b" " * 64 + b"\r\n")
+        time.sleep(0.3)
+
+        answer = receiver.send(b" " * 64, content_type=JSON)
+
+        for connection in others:
+            connection.close()
+    assert answer.status == 503
+
+
+def test_body_that_stops_arriving_is_given_up(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_module, "_IDLE_S", 0.2)
+    with open_connection(receiver.port) as connection:
+        connection.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+
+        assert connection.recv(65536).startswith(b"HTTP/1.1 503")
+
+
+def test_client_that_leaves_in_the_middle_disturbs_nobody(receiver: Receiver) -> None:
+    with open_connection(receiver.port) as connection:
+        connection.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+
+    assert receiver.send(b"{}", content_type=JSON).status == 200
+
+
+# Data
+
+
+def test_spans_without_valid_ids_are_rejected(receiver: Receiver) -> None:
+    bad = [
+        build_span(trace_id=bytes(16)),
+        build_span(trace_id=b"12345678"),
+        build_span(trace_id=b""),
+        build_span(span_id=bytes(8)),
+        build_span(span_id=b""),
+    ]
+
+    answer = receiver.send(build_request(*bad).SerializeToString())
+
+    assert ExportTraceServiceResponse.FromString(answer.body).partial_success.rejected_spans == len(bad)
+    assert receiver.stored_spans() == []
+
+
+def test_logs_sent_as_traces_are_pointed_to_the_right_path(receiver: Receiver) -> None:
+    request = ExportLogsServiceRequest()
+    request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=5).body.string_value = "hello"
+
+    answer = receiver.send(request.SerializeToString())
+
+    partial = ExportTraceServiceResponse.FromString(answer.body).partial_success
+    assert partial.rejected_spans == 1
+    assert "/v1/logs" in partial.error_message
+
+
+@pytest.mark.parametrize("times", [(0, 0), (2**64 - 1, 2**64 - 1), (10**18, 5), (1, 2**63)])
+def test_absurd_times_are_stored(receiver: Receiver, times: tuple[int, int]) -> None:
+    span = build_span(start_time_unix_nano=times[0], end_time_unix_nano=times[1])
+
+    assert receiver.send(build_request(span).SerializeToString()).status == 200
+    assert receiver.stored_spans() == ids_of(span)
+
+
+def test_child_before_its_parent_and_orphans_are_stored(receiver: Receiver) -> None:
+    parent = build_span()
+    child = build_span(trace_id=parent.trace_id, parent_span_id=parent.span_id)
+    orphan = build_span(trace_id=parent.trace_id, parent_span_id=b"missing!")
+
+    for span in (orphan, child, parent):
+        assert receiver.send(build_request(span).SerializeToString()).status == 200
+
+    assert receiver.stored_spans() == ids_of(parent, child, orphan)
+
+
+def test_same_batch_twice_counts_once(receiver: Receiver) -> None:
+    span = build_span()
+    for _ in range(2):
+        receiver.send(build_request(span).SerializeToString())
+
+    assert set(receiver.stored_spans()) == set(ids_of(span))
+    receiver.store.command("OPTIMIZE TABLE spans FINAL")
+    assert receiver.stored_spans() == ids_of(span)

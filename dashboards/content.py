@@ -85,8 +85,8 @@ def read_content(span: Span) -> Content:
     read_input = _first_payload(span, INPUTS)
     return Content(
         instructions=_read_instructions(span, read_input),
-        input=None if arguments or is_tool and result else read_input,
-        output=None if result or is_tool and arguments else _first_payload(span, OUTPUTS),
+        input=None if arguments or result else read_input,
+        output=None if arguments or result else _first_payload(span, OUTPUTS),
         arguments=arguments,
         result=result,
         documents=_read_documents(span),
@@ -312,7 +312,9 @@ def _open_envelope(value: Any) -> Any:
         return value["inputs"]
     if isinstance(value.get("input_str"), str):
         return decode_value(value["input_str"])
-    if set(value) == {"args", "kwargs"} and not (value["args"] and value["kwargs"]):
+    if {"args", "kwargs"} <= set(value) <= {"args", "kwargs", "sanitize_inputs_outputs"} and not (
+        value["args"] and value["kwargs"]
+    ):
         return value["kwargs"] or value["args"]
     return value
 
@@ -452,6 +454,7 @@ RESULTS: tuple[tuple[str, Reader], ...] = (
     ("mlflow.spanOutputs", _result),
     ("tool.output", _event_field(("tool.output", "output"), ("tool.output", "tool.output"))),
     ("gen_ai.choice", _result_event),
+    ("gen_ai.output.messages", _result),
     ("output", _result),
     ("return", _result),
 )

@@ -30,6 +30,7 @@ ROLES = {
     "tool-call": "assistant",
     "tool_response": "tool",
 }
+_ROLE_WORDS = ("user", "human", "system", "assistant", "ai")
 _TYPES_THAT_ARE_ROLES = {"human", "ai", "system", "tool", "AIMessageChunk", "HumanMessageChunk"}
 
 
@@ -78,6 +79,8 @@ def _search(value: Any, depth: int) -> list[Message] | None:
 
 
 def _search_list(items: list[Any], depth: int) -> list[Message] | None:
+    if len(items) == 2 and items[0] in _ROLE_WORDS and isinstance(items[1], str):  # LangChain's short form: ("user", "text")
+        return [Message(ROLES.get(items[0], items[0]), [Part("text", items[1])])]
     found: list[Message] = []
     for item in items[: MESSAGE_LIMIT + 1]:
         messages = _search(item, depth + 1)
@@ -162,6 +165,8 @@ def _build_message(role: str, value: dict[str, Any]) -> Message:
     if role == "tool":
         call_id = _text_field(value, "tool_call_id", "toolCallId", "id")
         parts = [_as_result(part, name, call_id, value.get("status") == "error") for part in parts]
+    if role == "user" and parts and all(part.kind == "tool_result" for part in parts):
+        role = "tool"  # Anthropic and pydantic-ai have no such role and let the user bring results
     return Message(role, parts, name, _text_field(value, "finish_reason", "finishReason", "stop_reason"))
 
 

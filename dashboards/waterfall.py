@@ -6,11 +6,12 @@ earliest step of the ring is shown as a root.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dashboards.text import make_visible
 from tracestore.model import SpanSummary
+from tracestore.queries.events import EventMark
 
 
 @dataclass
@@ -185,11 +186,12 @@ ERROR, PLACEHOLDER, CYCLE = 1, 2, 4
 _NAME_CHARS = 200
 
 
-def pack_rows(waterfall: Waterfall) -> dict[str, object]:
+def pack_rows(waterfall: Waterfall, marks: Mapping[str, Sequence[EventMark]]) -> dict[str, object]:
     """Return the rows as compact JSON for trace.js, about 100 bytes each; its reader is `unpack` there.
 
     A row is [span id, parent row, depth, name, kind, offset ns, duration ns, flags, rows below, errors below, input tokens,
-    output tokens, cost USD, subject, service, error type, critical stretches flat]; names are positions in `strings`.
+    output tokens, cost USD, subject, service, error type, critical stretches flat, events as offset and name in turn]; names are
+    positions in `strings`.
     """
     strings: dict[str, int] = {"": 0}
 
@@ -204,8 +206,9 @@ def pack_rows(waterfall: Waterfall) -> dict[str, object]:
         usage = [span.input_tokens, span.output_tokens, span.cost_usd] if span else [0, 0, None]
         labels = [intern(_find_subject(span)), intern(span.service), intern(span.error_type)] if span else [0, 0, 0]
         stretches = [moment for stretch in row.critical for moment in stretch]
+        events = [part for mark in marks.get(row.span_id, ()) for part in (mark.time_ns - waterfall.start_ns, intern(mark.name))]
         place = [make_visible(row.span_id), row.parent_row, row.depth, *named, row.offset_ns, row.duration_ns, flags]
-        rows.append([*place, row.subtree_size, row.subtree_errors, *usage, *labels, stretches])
+        rows.append([*place, row.subtree_size, row.subtree_errors, *usage, *labels, stretches, events if span else []])
     return {"strings": list(strings), "rows": rows, "duration_ns": waterfall.duration_ns}
 
 

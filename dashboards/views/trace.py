@@ -20,6 +20,7 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.model import Outcome, Span, SpanSummary, TraceSummary
 from tracestore.pricing import price_call
+from tracestore.queries.events import find_event_marks
 from tracestore.queries.spans import get_span
 from tracestore.queries.traces import get_trace
 from tracestore.summary import OUTCOME_RULES
@@ -31,8 +32,10 @@ SPAN_LIMIT = 20_000
 @require_GET
 def trace_detail(request: PageRequest, trace_id: str) -> HttpResponse:
     """The page. `?span=` selects a step; without it the failing one is, else the root."""
+    store, project_id = get_store(), request.project.id
     try:
-        trace = get_trace(get_store(), project_id=request.project.id, trace_id=trace_id.lower(), span_limit=SPAN_LIMIT)
+        trace = get_trace(store, project_id=project_id, trace_id=trace_id.lower(), span_limit=SPAN_LIMIT)
+        marks = find_event_marks(store, project_id=project_id, trace_id=trace_id.lower())
     except TraceNotFound:
         return render(request, "dashboards/trace_not_found.html", {"trace_id": trace_id}, status=404)
     except StoreError as error:
@@ -55,7 +58,7 @@ def trace_detail(request: PageRequest, trace_id: str) -> HttpResponse:
         "requested": requested,
         "selected_id": selected_id,
         "is_detached": bool(requested) and waterfall.find_row(requested) is None,
-        "rows": pack_rows(waterfall),
+        "rows": pack_rows(waterfall, marks),
         "list_range": list_range(trace.summary.start_ns, time.time_ns()),
         **_panel_context(request, trace_id.lower(), selected_id),
     }

@@ -35,10 +35,10 @@
   let drawn = { from: -1, to: -1 };
 
   function unpack(packedRow) {
-    const [id, parent, depth, name, kind, offset, duration, flags, below, errorsBelow, input, output, cost, subject, service, errorType, stretches] = packedRow;
+    const [id, parent, depth, name, kind, offset, duration, flags, below, errorsBelow, input, output, cost, subject, service, errorType, stretches, events] = packedRow;
     const text = (place) => packed.strings[place];
     return {
-      id, parent, depth, offset, duration, below, errorsBelow, input, output, cost, stretches,
+      id, parent, depth, offset, duration, below, errorsBelow, input, output, cost, stretches, events,
       name: text(name), kind: KINDS.has(text(kind)) ? text(kind) : "other", subject: text(subject), service: text(service), errorType: text(errorType),
       error: Boolean(flags & FLAG.error), placeholder: Boolean(flags & FLAG.placeholder), cycle: Boolean(flags & FLAG.cycle),
     };
@@ -66,6 +66,7 @@
   }
 
   function cost(usd) {
+    if (usd < 1e-6) return usd ? "<$0.000001" : "$0";
     return "$" + (usd >= 0.01 ? usd.toFixed(usd < 1 ? 3 : 2) : Number(usd.toPrecision(2)).toFixed(6).replace(/0+$/, ""));
   }
 
@@ -208,7 +209,7 @@
     const bar = element("div", "bar bar--" + (row.placeholder ? "placeholder" : row.error ? "error" : row.kind));
     const from = Math.max(0, left);
     const width = Math.min(1, right) - from;
-    bar.style.left = from * 100 + "%";
+    bar.style.left = "min(" + from * 100 + "%, 100% - 3px)"; // a short step at the very end still shows
     bar.style.width = width * 100 + "%";
     for (let at = 0; at < row.stretches.length; at += 2) {
       const start = Math.max(from, (row.stretches[at] - view.start) / span);
@@ -219,7 +220,7 @@
       stretch.style.width = ((end - start) / width) * 100 + "%";
       bar.append(stretch);
     }
-    cell.append(bar);
+    cell.append(bar, ...drawEvents(row));
     const label = element("span", "bar__time", duration(row.duration));
     if (from + width < 0.82) label.style.left = "calc(" + (from + width) * 100 + "% + 6px)";
     else if (from > 0.18) label.style.right = "calc(" + (1 - from) * 100 + "% + 4px)";
@@ -229,6 +230,20 @@
     }
     cell.append(label);
     return cell;
+  }
+
+  function drawEvents(row) {
+    const dots = [];
+    for (let at = 0; at < row.events.length; at += 2) {
+      const share = (row.events[at] - view.start) / (view.end - view.start);
+      if (share < 0 || share > 1) continue;
+      const name = packed.strings[row.events[at + 1]];
+      const dot = element("span", "dot" + (name.includes("exception") ? " dot--error" : ""));
+      dot.style.left = "clamp(3px, " + share * 100 + "%, 100% - 3px)";
+      dot.title = name + " at " + duration(Math.max(0, row.events[at]));
+      dots.push(dot);
+    }
+    return dots;
   }
 
   function drawAxis() {

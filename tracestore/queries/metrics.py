@@ -267,6 +267,8 @@ def rollup_dimension(time_range: TimeRange, query: Query, metric: str, group_by:
     needed = {*demanded, *({group_by} & _DIMENSIONS), *({"tool"} if metric in _OF_TOOL else ())}
     if len(demanded) > 1 or len(needed) > 1 or (metric == "llm_calls" and needed - {"model"}):
         return None  # rows of one dimension know nothing of another; `calls` are calls of a model only in two of them
+    if metric in _OF_TOOL and not demanded and group_by in _KEYS:
+        return None  # a trace stands in the rows of each of its tools, so these cannot order groups by number of traces
     return next(iter(needed), "")
 
 

@@ -1,0 +1,289 @@
+"""Metrics: what each counts, and that `traces` and `rollups` answer alike."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from tests.factories import insert_traces
+from tracestore.clickhouse.client import Store
+from tracestore.language import parse_query
+from tracestore.model import Series
+from tracestore.queries import metrics
+from tracestore.queries.metrics import GROUPINGS, METRICS, MetricError, metric_series, metric_value, rollup_dimension
+from tracestore.queries.rollups import recompute_rollups
+from tracestore.timerange import NS_PER_S, TimeRange
+
+HOUR_S = 3600
+START_S = 1_780_002_000  # a whole hour
+START_NS = START_S * NS_PER_S
+EIGHT_HOURS = TimeRange(START_NS, START_NS + 8 * HOUR_S * NS_PER_S)
+ONE_HOUR = TimeRange(START_NS, START_NS + HOUR_S * NS_PER_S)
+
+
+def value_of(store: Store, metric: str, text: str = "", time_range: TimeRange = ONE_HOUR) -> float | None:
+    return metric_value(store, project_id=1, time_range=time_range, query=parse_query(text), metric=metric)
+
+
+def series_of(
+    store: Store, metric: str, text: str = "", group_by: str = "", time_range: TimeRange = ONE_HOUR, step_s: int = 1800
+) -> list[Series]:
+    return metric_series(
+        store, project_id=1, time_range=time_range, query=parse_query(text), metric=metric, group_by=group_by, step_s=step_s
+    )
+
+
+def model_columns(*usages: tuple[str, int, int, int, float | None]) -> dict[str, Any]:
+    """(model, calls, input, output tokens, cost) as the columns of `traces`."""
+    names, calls, inputs, outputs, costs = ([usage[place] for usage in usages] for place in range(5))
+    return {
+        "models.model": names,
+        "models.provider": ["openai"] * len(usages),
+        "models.calls": calls,
+        "models.errors": [0] * len(usages),
+        "models.input_tokens": inputs,
+        "models.output_tokens": outputs,
+        "models.cached_input_tokens": [0] * len(usages),
+        "models.cost_usd": costs,
+        "llm_calls": sum(calls),
+        "input_tokens": sum(inputs),
+        "output_tokens": sum(outputs),
+        "cost_usd": sum(cost for cost in costs if cost is not None),
+    }
+
+
+def test_failure_rate_is_failed_traces_per_trace_and_error_rate_counts_recovered_ones(store: Store) -> None:
+    insert_traces(
+        store, {"outcome": "error", "has_errors": True}, {"has_errors": True}, {}, {"escalated": True}, start_ns=START_NS
+    )
+
+    assert value_of(store, "requests") == 4
+    assert value_of(store, "failure_rate") == 0.25
+    assert value_of(store, "error_rate") == 0.5
+    assert value_of(store, "escalation_rate") == 0.25
+
+
+def test_empty_range_counts_zero_and_has_no_rate(store: Store) -> None:
+    assert value_of(store, "requests") == 0
+    assert value_of(store, "cost") == 0
+    assert value_of(store, "failure_rate") is None
+    assert value_of(store, "duration_p95") is None
+    assert value_of(store, "tool_success_rate") is None
+
+
+def test_every_step_of_the_range_has_a_point(store: Store) -> None:
+    insert_traces(store, {"outcome": "error"}, start_ns=START_NS + 40 * 60 * NS_PER_S)
+
+    [requests] = series_of(store, "requests")
+    [rate] = series_of(store, "failure_rate")
+
+    assert requests.points == [(START_NS, 0.0), (START_NS + 1800 * NS_PER_S, 1.0)]
+    assert rate.points == [(START_NS, None), (START_NS + 1800 * NS_PER_S, 1.0)]
+
+
+def test_steps_are_aligned_and_the_first_may_begin_before_the_range(store: Store) -> None:
+    insert_traces(store, start_ns=START_NS + 100 * NS_PER_S)
+    time_range = TimeRange(START_NS + 60 * NS_PER_S, START_NS + 1860 * NS_PER_S)
+
+    [series] = series_of(store, "requests", time_range=time_range)
+
+    assert [start_ns for start_ns, _ in series.points] == [START_NS, START_NS + 1800 * NS_PER_S]
+    assert [value for _, value in series.points] == [1, 0]
+
+
+def test_tool_filter_restricts_tool_metrics_to_that_tool(store: Store) -> None:
+    insert_traces(store, {"tools": [("refund", 2, 1), ("search", 8, 0)]}, {"tools": [("search", 5, 5)]}, start_ns=START_NS)
+
+    assert value_of(store, "tool_calls") == 15
+    assert value_of(store, "tool_calls", "tool:refund") == 2
+    assert value_of(store, "tool_success_rate", "tool:refund") == 0.5
+    assert value_of(store, "tool_calls", "tool:(refund OR search)") == 15
+    assert value_of(store, "tool_calls", "tool:ref*") == 2
+    # A condition that not every match meets restricts nothing.
+    assert value_of(store, "tool_calls", "tool:refund OR status:error") == 10
+
+
+def test_grouping_by_tool_counts_a_trace_in_each_of_its_tools_and_sums_that_tools_calls(store: Store) -> None:
+    insert_traces(store, {"tools": [("refund", 2, 1), ("search", 8, 0)]}, {"tools": [("search", 5, 0)]}, {}, start_ns=START_NS)
+
+    requests = {series.group: series.points[0][1] for series in series_of(store, "requests", group_by="tool")}
+    calls = {series.group: series.points[0][1] for series in series_of(store, "tool_calls", group_by="tool")}
+
+    assert requests == {"search": 2, "refund": 1}
+    assert calls == {"search": 13, "refund": 2}
+
+
+def test_grouping_by_model_sums_what_that_model_used(store: Store) -> None:
+    insert_traces(
+        store, model_columns(("large", 1, 100, 10, 0.5), ("small", 3, 30, 3, None)), model_columns(("small", 1, 7, 1, 0.25)),
+        start_ns=START_NS,
+    )  # fmt: skip
+
+    def by_model(metric: str) -> dict[str, float | None]:
+        return {series.group: series.points[0][1] for series in series_of(store, metric, group_by="model")}
+
+    assert by_model("input_tokens") == {"small": 37, "large": 100}
+    assert by_model("cost") == {"small": 0.25, "large": 0.5}
+    assert by_model("llm_calls") == {"small": 4, "large": 1}
+
+
+def test_trace_with_two_versions_counts_in_both_and_one_without_in_the_empty_group(store: Store) -> None:
+    insert_traces(store, {"versions": ["v1", "v2"]}, {"versions": ["v2"]}, {}, start_ns=START_NS)
+
+    groups = {series.group: series.points[0][1] for series in series_of(store, "requests", group_by="version")}
+
+    assert groups == {"v2": 2, "v1": 1, "": 1}
+
+
+def test_groups_are_cut_to_the_values_that_the_query_demands(store: Store) -> None:
+    insert_traces(store, {"versions": ["v1", "v2"]}, start_ns=START_NS)
+
+    assert [series.group for series in series_of(store, "requests", "version:v2", group_by="version")] == ["v2"]
+
+
+def test_only_the_groups_with_most_traces_are_returned(store: Store) -> None:
+    insert_traces(store, *({"agents": [f"agent-{number % 12}"]} for number in range(30)), start_ns=START_NS)
+
+    groups = [series.group for series in series_of(store, "failure_rate", group_by="agent")]
+
+    assert len(groups) == 10
+    assert set(groups[:6]) == {f"agent-{number}" for number in range(6)}
+
+
+def test_unfinished_traces_have_no_part_in_percentiles(store: Store) -> None:
+    insert_traces(store, {"duration_ns": 4 * NS_PER_S}, {"outcome": "running", "duration_ns": 1}, start_ns=START_NS)
+
+    assert value_of(store, "duration_p50") == pytest.approx(4.0)
+
+
+def test_other_project_and_other_time_are_not_counted(store: Store) -> None:
+    insert_traces(store, {"project_id": 2}, {"start_ns": ONE_HOUR.end_ns}, {"start_ns": START_NS - 1}, {}, start_ns=START_NS)
+
+    assert value_of(store, "requests") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parameter", "suggestion"),
+    [
+        ({"metric": "failure_rat"}, "metric", "failure_rate"),
+        ({"metric": "cost", "group_by": "versoin"}, "group_by", "version"),
+        ({"metric": "reasoning_tokens", "group_by": "model"}, "group_by", "output_tokens"),
+        ({"metric": "cost", "step_s": 0}, "step", ""),
+        ({"metric": "cost", "step_s": 60, "time_range": TimeRange(START_NS, START_NS + 30 * 86_400 * NS_PER_S)}, "step", "21600"),
+    ],
+)
+def test_impossible_request_names_the_argument(
+    store: Store, arguments: dict[str, Any], parameter: str, suggestion: str
+) -> None:
+    with pytest.raises(MetricError) as caught:
+        series_of(store, **arguments)
+
+    assert (caught.value.parameter, caught.value.suggestion) == (parameter, suggestion)
+
+
+@pytest.mark.parametrize(
+    ("text", "metric", "group_by", "dimension"),
+    [
+        ("", "requests", "", ""),
+        ("version:v3 service:bot env:prod", "failure_rate", "version", ""),
+        ("tool:refund", "duration_p95", "", "tool"),
+        ("tool:refund", "tool_calls", "tool", "tool"),
+        ("", "tool_calls", "", "tool"),
+        ("tool:refund", "tool_calls", "version", "tool"),
+        ("", "tool_calls", "version", None),
+        ("error:TimeoutError", "requests", "error", "error"),
+        ("", "cost", "model", "model"),
+        ("", "llm_calls", "", ""),
+        ("tool:refund", "llm_calls", "", None),
+        ("tool:refund", "requests", "agent", None),
+        ("tool:refund error:TimeoutError", "requests", "", None),
+        ("agent:triage", "tool_calls", "", None),
+        ("model:gpt-5", "cost", "", None),
+        ("status:error", "requests", "", None),
+        ("-version:v3", "requests", "", None),
+        ("version:v*", "requests", "", None),
+        ("version:(v2 OR v3)", "requests", "", None),
+        ("version:v2 OR version:v3", "requests", "", None),
+        ("", "requests", "outcome", None),
+    ],
+)
+def test_rollups_are_used_only_where_they_hold_the_answer(text: str, metric: str, group_by: str, dimension: str | None) -> None:
+    assert rollup_dimension(EIGHT_HOURS, parse_query(text), metric, group_by, HOUR_S) == dimension
+
+
+@pytest.mark.parametrize(
+    ("time_range", "step_s"),
+    [
+        (TimeRange(START_NS + 1, EIGHT_HOURS.end_ns), HOUR_S),
+        (TimeRange(START_NS, EIGHT_HOURS.end_ns - 1), HOUR_S),
+        (EIGHT_HOURS, 30),
+        (ONE_HOUR, 60),
+    ],
+)
+def test_short_or_uneven_ranges_are_read_from_traces(time_range: TimeRange, step_s: int) -> None:
+    assert rollup_dimension(time_range, parse_query(""), "requests", "", step_s) is None
+
+
+def random_traces(count: int) -> list[dict[str, Any]]:
+    chance = random.Random(7)
+    traces = []
+    for _ in range(count):
+        failed = chance.random() < 0.2
+        usages = [
+            (model, chance.randint(1, 3), chance.randint(1, 900), chance.randint(1, 90), chance.choice([None, 0.25, 0.5]))
+            for model in ("large", "small")
+            if chance.random() < 0.6
+        ]
+        traces.append(
+            {
+                "start_ns": START_NS + chance.randrange(8 * HOUR_S * NS_PER_S),
+                "duration_ns": chance.randrange(1, 20 * NS_PER_S),
+                "outcome": "error" if failed else chance.choice(["ok", "ok", "running"]),
+                "has_errors": failed or chance.random() < 0.1,
+                "escalated": chance.random() < 0.1,
+                "error_types": chance.sample(["TimeoutError", "ValueError"], chance.randint(1, 2)) if failed else [],
+                "agents": chance.sample(["triage", "refunds"], chance.randint(0, 2)),
+                "versions": chance.sample(["v1", "v2", "v3"], chance.randint(0, 2)),
+                "services": chance.choice([["bot"], ["bot", "api"]]),
+                "environment": chance.choice(["prod", "dev", ""]),
+                "span_count": chance.randint(1, 40),
+                "reasoning_tokens": chance.randint(0, 50),
+                "tools": [(tool, chance.randint(1, 4), chance.randint(0, 1)) for tool in ("refund", "search") if chance.random() < 0.5],
+                **(model_columns(*usages) if usages else {}),
+            }
+        )
+    return traces
+
+
+def test_traces_and_rollups_give_equal_numbers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    traces = random_traces(600)
+    insert_traces(store, *traces)
+    recompute_rollups(store, project_id=1, bucket_starts_s={trace["start_ns"] // NS_PER_S for trace in traces})
+    texts = ["", "version:v3", "version:v3 service:api env:prod", "tool:refund", "error:TimeoutError version:v2", "agent:triage"]
+    compared = 0
+
+    for text in texts:
+        query = parse_query(text)
+        for metric in METRICS:
+            for group_by in ("", *GROUPINGS):
+                known = (metric, group_by) != ("reasoning_tokens", "model")
+                if not known or rollup_dimension(EIGHT_HOURS, query, metric, group_by, HOUR_S) is None:
+                    continue
+                rolled = series_of(store, metric, text, group_by, EIGHT_HOURS, HOUR_S)
+                with monkeypatch.context() as patched:
+                    patched.setattr(metrics, "rollup_dimension", lambda *_: None)
+                    raw = series_of(store, metric, text, group_by, EIGHT_HOURS, HOUR_S)
+                assert_equal_series(rolled, raw, f"{metric} of {text!r} by {group_by!r}")
+                compared += 1
+
+    assert compared > 300
+
+
+def assert_equal_series(rolled: list[Series], raw: list[Series], what: str) -> None:
+    assert [series.group for series in rolled] == [series.group for series in raw], what
+    for one, other in zip(rolled, raw, strict=True):
+        for (start_ns, value), (other_start_ns, expected) in zip(one.points, other.points, strict=True):
+            assert start_ns == other_start_ns, what
+            assert value == (None if expected is None else pytest.approx(expected, rel=1e-6)), what

@@ -1,0 +1,92 @@
+"""Minute rollups: computing twice, late changes, and what no longer occurs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.factories import insert_traces, new_trace_id
+from tracestore.clickhouse.client import Store
+from tracestore.queries.rollups import recompute_rollups
+from tracestore.timerange import NS_PER_S
+
+MINUTE = 1_780_000_020
+START_NS = MINUTE * NS_PER_S
+
+
+def read_rollups(store: Store) -> list[tuple[Any, ...]]:
+    return store.query_rows(
+        "SELECT dimension, value, service, version, environment, requests, failures, calls, call_errors, input_tokens, cost_usd,"
+        " toUnixTimestamp(bucket_start), finalizeAggregation(duration_ns) FROM rollups FINAL WHERE project_id = {project_id:UInt32}"
+        " ORDER BY ALL",
+        project_id=1,
+    )
+
+
+def test_computing_a_minute_twice_gives_the_same_rows(store: Store) -> None:
+    insert_traces(
+        store,
+        {"tools": [("refund", 2, 1)], "versions": ["v3"]},
+        {"tools": [("refund", 1, 0), ("search", 4, 0)], "versions": ["v3"], "outcome": "error", "error_types": ["TimeoutError"]},
+        start_ns=START_NS,
+    )
+
+    assert recompute_rollups(store, project_id=1, bucket_starts_s=[MINUTE]) == 1
+    once = read_rollups(store)
+    recompute_rollups(store, project_id=1, bucket_starts_s=[MINUTE, MINUTE + 59])
+
+    assert read_rollups(store) == once
+    assert {(row[0], row[1], row[5], row[6], row[7], row[8]) for row in once} == {
+        ("", "", 2, 1, 0, 0),
+        ("tool", "refund", 2, 1, 3, 1),
+        ("tool", "search", 1, 1, 4, 0),
+        ("error", "TimeoutError", 1, 1, 0, 0),
+    }
+
+
+def test_late_trace_reopens_its_minute(store: Store) -> None:
+    insert_traces(store, start_ns=START_NS)
+    recompute_rollups(store, project_id=1, bucket_starts_s=[MINUTE])
+
+    insert_traces(store, {"outcome": "error"}, start_ns=START_NS + 30 * NS_PER_S)
+    recompute_rollups(store, project_id=1, bucket_starts_s=[MINUTE])
+
+    assert [(row[5], row[6]) for row in read_rollups(store)] == [(2, 1)]
+
+
+def test_combination_that_vanished_is_written_again_with_zeros(store: Store) -> None:
+    trace_id = new_trace_id()
+    insert_traces(store, {"trace_id": trace_id, "versions": ["v1"], "tools": [("search", 1, 0)]}, start_ns=START_NS, summarized_at=1)
+    recompute_rollups(store, project_id=1, bucket_starts_s=[MINUTE])
+
+    insert_traces(store, {"trace_id": trace_id, "versions": ["v2"]}, start_ns=START_NS, summarized_at=2)
+    recompute_rollups(store, project_id=1, bucket_starts_s=[MINUTE])
+
+    rows = {(row[0], row[1], row[3]): row[5] for row in read_rollups(store)}
+    assert rows == {("", "", "v1"): 0, ("tool", "search", "v1"): 0, ("", "", "v2"): 1}
+
+
+def test_running_trace_counts_but_its_unfinished_duration_does_not(store: Store) -> None:
+    insert_traces(store, {"duration_ns": 5 * NS_PER_S}, {"outcome": "running", "duration_ns": 1}, start_ns=START_NS)
+
+    recompute_rollups(store, project_id=1, bucket_starts_s=[MINUTE])
+
+    [row] = read_rollups(store)
+    assert row[5] == 2
+    assert row[-1] == [5e9, 5e9, 5e9]
+
+
+def test_minutes_decades_apart_are_computed_in_one_call(store: Store) -> None:
+    minutes = [month * 30 * 86_400 for month in range(1, 240)]
+    insert_traces(store, *({"start_ns": minute * NS_PER_S} for minute in minutes[::20]))
+
+    recompute_rollups(store, project_id=1, bucket_starts_s=minutes)
+
+    assert len(read_rollups(store)) == len(minutes[::20])
+
+
+def test_other_project_is_left_alone(store: Store) -> None:
+    insert_traces(store, {"project_id": 2}, start_ns=START_NS)
+
+    recompute_rollups(store, project_id=1, bucket_starts_s=[MINUTE])
+
+    assert read_rollups(store) == []

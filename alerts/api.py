@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
@@ -42,7 +42,7 @@ def _whole_number(request: Request, name: str, default: int, low: int, high: int
     return int(text)
 
 
-def _answer_page(request: Request, items: Sequence[Any], output: type[serializers.ModelSerializer[Any]]) -> Response:
+def _answer_page(request: Request, items: QuerySet[Any], output: type[serializers.ModelSerializer[Any]]) -> Response:
     """The cursor is the number of items before: rules and alerts are few, and an item that moves does no harm."""
     limit = _whole_number(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
     first = _whole_number(request, "cursor", 0, 0, 10**9)

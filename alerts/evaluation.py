@@ -41,7 +41,7 @@ def next_state(state: str, *, breached: bool, breached_for_s: float, hold_s: int
 
 @dataclass(frozen=True)
 class Episode:
-    """A stretch in which a rule fires: [start_ns, end_ns), end None while it lasts. `peak`: the value farthest past the threshold."""
+    """A stretch in which a rule fires: [start_ns, end_ns), end None while it lasts. `peak` is the worst value."""
 
     start_ns: int
     end_ns: int | None

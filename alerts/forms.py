@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db import transaction
 
 from alerts.channels import check_target
-from alerts.models import AlertRule, NotificationChannel, validate_query
+from alerts.models import (
+    MAX_HOLD_S,
+    MAX_WINDOW_S,
+    MIN_WINDOW_S,
+    AlertRule,
+    NotificationChannel,
+    Severity,
+    Side,
+    validate_query,
+)
+from alerts.preview import Condition
+from alerts.services import DEFINITION_FIELDS, save_rule
 from alerts.units import format_duration_s, format_threshold, parse_duration_s, parse_threshold
+from alerts.wording import format_seconds
 from tracestore.language import QueryError, parse_query
 from tracestore.models import Project
 from tracestore.queries.metrics import METRICS
 
 RANGES = {"6h": (6 * 3600, "6 hours"), "24h": (86_400, "24 hours"), "7d": (7 * 86_400, "7 days")}
 DEFAULT_RANGE = "24h"
+
+
+def _at_least(seconds: int) -> Callable[[int], None]:
+    def check(value: int) -> None:
+        if value < seconds:
+            raise ValidationError(f"This must be at least {format_seconds(seconds)}.")
+
+    return check
+
+
+def _at_most(seconds: int) -> Callable[[int], None]:
+    def check(value: int) -> None:
+        if value > seconds:
+            raise ValidationError(f"This must be at most {format_seconds(seconds)}.")
+
+    return check
 
 
 class DurationField(forms.Field):
@@ -44,35 +75,15 @@ class QueryProblem:
     suggestion: str
 
 
-class AlertRuleForm(forms.ModelForm[AlertRule]):
-    """The rule editor. The query travels as `q`, as everywhere; the threshold in the unit that people use (rates: percent)."""
+class ConditionForm(forms.Form):
+    """What a rule asks. The query travels as `q`, as everywhere; the threshold in the unit that people use (rates: percent)."""
 
     metric = forms.ChoiceField(choices=[(metric.name, metric.label) for metric in METRICS.values()])
-    q = forms.CharField(required=False, max_length=4000, strip=True)
+    q = forms.CharField(required=False, max_length=4000)
+    window_s = DurationField(label="Window", validators=[_at_least(MIN_WINDOW_S), _at_most(MAX_WINDOW_S)])
+    comparison = forms.ChoiceField(choices=Side.choices)
     threshold = forms.CharField(max_length=32)
-    window_s = DurationField()
-    hold_s = DurationField(required=False)
-
-    class Meta:
-        model = AlertRule
-        fields = ["name", "metric", "window_s", "comparison", "hold_s", "severity", "channels", "enabled"]
-
-    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.project = project
-        self.instance.project = project
-        channels: Any = self.fields["channels"]
-        channels.queryset = NotificationChannel.objects.filter(project=project)
-        if self.instance.pk:
-            self.initial["q"] = self.instance.query
-            self.initial["threshold"] = format_threshold(self.instance.threshold, self.instance.metric)
-
-    def clean_name(self) -> str:
-        name = str(self.cleaned_data["name"])
-        taken = AlertRule.objects.filter(project=self.project, name=name).exclude(pk=self.instance.pk)
-        if taken.exists():
-            raise ValidationError("Another rule has this name.")
-        return name
+    hold_s = DurationField(label="Hold", required=False, validators=[_at_most(MAX_HOLD_S)])
 
     def clean_q(self) -> str:
         text = str(self.cleaned_data["q"])
@@ -91,12 +102,17 @@ class AlertRuleForm(forms.ModelForm[AlertRule]):
                 self.add_error("threshold", str(error))
         return cleaned
 
-    def _post_clean(self) -> None:
-        # The model's own checks (bounds of window and hold) run on the instance: complete it first.
-        self.instance.query = self.cleaned_data.get("q", "")
-        if isinstance(self.cleaned_data.get("threshold"), float):
-            self.instance.threshold = self.cleaned_data["threshold"]
-        super()._post_clean()  # type: ignore[misc]
+    def to_condition(self) -> Condition:
+        """Return the condition of a valid form."""
+        values = self.cleaned_data
+        return Condition(
+            metric=values["metric"],
+            query=values["q"],
+            window_s=values["window_s"],
+            comparison=values["comparison"],
+            threshold=values["threshold"],
+            hold_s=values["hold_s"],
+        )
 
     @property
     def query_problem(self) -> QueryProblem | None:
@@ -108,23 +124,51 @@ class AlertRuleForm(forms.ModelForm[AlertRule]):
         return None
 
 
-class PreviewForm(AlertRuleForm):
-    """The same fields for the chart beside the editor: a rule without a name can be drawn, only its condition counts."""
+class PreviewForm(ConditionForm):
+    """A condition and how far back to replay it."""
 
-    name = forms.CharField(required=False)
-    severity = forms.CharField(required=False)
     range = forms.ChoiceField(choices=[(key, label) for key, (_, label) in RANGES.items()], required=False)
 
-    class Meta(AlertRuleForm.Meta):
-        fields = ["metric", "window_s", "comparison", "hold_s"]
+
+class AlertRuleForm(ConditionForm):
+    """The rule editor."""
+
+    name = forms.CharField(max_length=128)
+    severity = forms.ChoiceField(choices=Severity.choices)
+    channels = forms.ModelMultipleChoiceField(
+        NotificationChannel.objects.none(), required=False, widget=forms.CheckboxSelectMultiple
+    )
+    enabled = forms.BooleanField(required=False, initial=True)
+
+    def __init__(self, *args: Any, rule: AlertRule, **kwargs: Any) -> None:
+        """`rule` may be a new one, with its project set."""
+        super().__init__(*args, **kwargs)
+        self.rule = rule
+        channels: Any = self.fields["channels"]
+        channels.queryset = NotificationChannel.objects.filter(project=rule.project)
+        if rule.pk:
+            self.initial = {name: getattr(rule, name) for name in DEFINITION_FIELDS} | {
+                "q": rule.query,
+                "threshold": format_threshold(rule.threshold, rule.metric),
+                "channels": rule.channels.all(),
+            }
 
     def clean_name(self) -> str:
-        return ""
+        name = str(self.cleaned_data["name"])
+        taken = AlertRule.objects.filter(project=self.rule.project, name=name).exclude(pk=self.rule.pk)
+        if taken.exists():
+            raise ValidationError("Another rule has this name.")
+        return name
 
-    def _post_clean(self) -> None:
-        super()._post_clean()
-        for field in ("name", "channels"):
-            self.errors.pop(field, None)
+    def save(self, now: datetime) -> None:
+        """Save a valid form's rule."""
+        for name, value in asdict(self.to_condition()).items():
+            setattr(self.rule, name, value)
+        for name in ("name", "severity", "enabled"):
+            setattr(self.rule, name, self.cleaned_data[name])
+        with transaction.atomic():
+            save_rule(self.rule, now)
+            self.rule.channels.set(self.cleaned_data["channels"])
 
 
 class ChannelForm(forms.ModelForm[NotificationChannel]):

@@ -40,7 +40,7 @@ def build_notification(delivery: Delivery, base_url: str) -> Notification:
         _firing_lines(alert, transition, evidence, base_url) if firing else _resolved_lines(alert, transition, evidence, base_url)
     )
     return Notification(
-        title=_firing_title(alert, transition) if firing else _resolved_title(alert, transition),
+        title=_one_line(_firing_title(alert, transition) if firing else _resolved_title(alert, transition)),
         body="\n".join(lines),
         kind=_KINDS[Severity(alert.severity)] if firing else NotifyType.SUCCESS,
         payload=_payload(delivery, evidence, base_url),
@@ -133,12 +133,17 @@ def _cause_lines(evidence: Evidence) -> Iterator[str]:
 def _describe_cause(cause: Cause, causes: Causes) -> str:
     """Return for example "v3 35 (95%; 12% of the others)"."""
     others = f"; {format_share(cause.other_share)} of the others" if causes.others else ""
-    return f"{cause.value} {cause.failing} ({format_share(cause.failing_share)}{others})"
+    return f"{_one_line(cause.value)} {cause.failing} ({format_share(cause.failing_share)}{others})"
 
 
 def _describe_example(example: Example) -> str:
-    said = ": ".join(part for part in (", ".join(example.error_types), " ".join(example.error_message.split())[:120]) if part)
-    return " | ".join(part for part in (example.name or "(no name)", ", ".join(example.versions), said) if part)
+    said = ": ".join(part for part in (", ".join(example.error_types), _one_line(example.error_message)[:120]) if part)
+    return " | ".join(_one_line(part) for part in (example.name or "(no name)", ", ".join(example.versions), said) if part)
+
+
+def _one_line(text: str) -> str:
+    """Names and messages come from traces and may hold anything; a line break would forge a header or a line of ours."""
+    return " ".join(text.split())
 
 
 def _payload(delivery: Delivery, evidence: Evidence, base_url: str) -> dict[str, Any]:

@@ -37,7 +37,9 @@ class AlertRuleInput(serializers.Serializer[AlertRule]):
 
     def validate_name(self, name: str) -> str:
         taken = AlertRule.objects.filter(project=self.project, name=name)
-        if taken.exclude(pk=self.instance.pk if self.instance else None).exists():
+        if self.instance:
+            taken = taken.exclude(pk=self.instance.pk)
+        if taken.exists():
             raise serializers.ValidationError("Another rule has this name.")
         return name
 

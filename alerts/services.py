@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from alerts.evaluation import AlertState, Comparison, is_breached, next_state
 from alerts.evidence import Evidence, collect_evidence, outline_evidence
@@ -17,7 +16,8 @@ from tracestore.celery import app
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
-from tracestore.queries.metrics import MetricError, metric_value
+from tracestore.queries import metrics
+from tracestore.queries.metrics import MetricError
 from tracestore.timerange import NS_PER_S, TimeRange
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def evaluate_alert_rule(rule_id: int, now: datetime, store: Store | None = None)
     store = store or get_store()
     time_range = window_before(now, rule.window_s)
     try:
-        value = metric_value(
+        value = metrics.metric_value(
             store, project_id=rule.project_id, time_range=time_range, query=parse_query(rule.query), metric=rule.metric
         )
     except (StoreError, QueryError, MetricError) as error:
@@ -223,7 +223,7 @@ def count_firing(project_id: int) -> int:
     return Alert.objects.filter(project_id=project_id, resolved_at=None).count()
 
 
-def find_alerts(project_id: int, *, firing: bool | None = None) -> Sequence[Alert]:
+def find_alerts(project_id: int, *, firing: bool | None = None) -> QuerySet[Alert]:
     """Return alerts, firing ones first, then newest first; lazily, so that a page takes only its part."""
     alerts = Alert.objects.filter(project_id=project_id)
     if firing is not None:

@@ -219,6 +219,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+    # Tests use a file as well: the in-memory kind locks whole tables and does not wait for them.
+    DATABASES["default"]["TEST"] = {"NAME": DATA / "test.sqlite3"}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = []
 LOGIN_URL = "login"

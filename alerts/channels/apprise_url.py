@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from apprise import Apprise, NotifyBase
 
 from alerts.channels.base import ASSET, ChannelError, Notification
@@ -13,7 +11,7 @@ _REFUSED = {"syslog", "dbus", "kde", "qt", "glib", "gnome", "macosx", "windows",
 
 
 def _instantiate(target: str) -> NotifyBase | None:
-    return cast("NotifyBase | None", Apprise.instantiate(target, asset=ASSET))
+    return Apprise.instantiate(target, asset=ASSET)
 
 
 def check_target(target: str) -> None:
@@ -26,7 +24,10 @@ def check_target(target: str) -> None:
 
 def describe_target(target: str) -> str:
     plugin = _instantiate(target)
-    return str(plugin.url(privacy=True)).partition("?")[0] if plugin else target.partition("://")[0] + "://…"
+    if plugin is None:
+        return target.partition("://")[0] + "://…"
+    shown = str(plugin.url(privacy=True))  # type: ignore[no-untyped-call]  # apprise's plugins are only partly typed
+    return shown.partition("?")[0]
 
 
 def build_plugin(target: str, notification: Notification) -> NotifyBase:

@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from apprise import AppriseAsset, NotifyFormat, NotifyType
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
 TIMEOUT_S = 10
 ASSET = AppriseAsset(app_id="Tracestore", app_desc="Tracestore alerts", app_url="", async_mode=False, http_redirects=False)
 # The sender's fault, and the same request would fail again: the address, the credentials or the shape is wrong.
-_PERMANENT_HTTP = {400, 401, 403, 404, 405, 406, 410, 411, 413, 414, 415, 421, 422, 501}
+_PERMANENT_HTTP = {301, 308, 400, 401, 403, 404, 405, 406, 410, 411, 413, 414, 415, 421, 422, 501}
 _HTTP_CODE = re.compile(r"error=(\d{3})\b")
-_SMTP_CODE = re.compile(r"\((5\d\d), b")  # smtplib's errors print as (code, b'text'); 5xx is permanent, RFC 5321 section 4.2.1
-_SAID = re.compile(r"^Socket Exception: (.*)$", re.DOTALL)
+# smtplib's errors print as (code, b'text'); 5xx is permanent, RFC 5321 section 4.2.1.
+_SMTP_ANSWER = re.compile(r"\(([45]\d\d), b['\"](.*?)['\"][,)]")
+_SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([\w .,-]+)")
+_SECRETS = re.compile(r" with url: \S+")  # the path of a webhook is often its password
+_SAID = re.compile(r"^Socket Exception: ")
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ class _Reasons(logging.Handler):
 
     @contextlib.contextmanager
     def collect(self) -> Iterator[list[str]]:
-        self._local.lines = lines = []
+        lines: list[str] = []
+        self._local.lines = lines
         try:
             yield lines
         finally:
@@ -88,8 +93,17 @@ def send(plugin: NotifyBase, notification: Notification) -> None:
 
 
 def read_failure(lines: list[str]) -> ChannelError:
-    """Turn what apprise logged about a failed send into one error."""
-    text = "; ".join(dict.fromkeys(_SAID.sub(r"\1", line.strip()) for line in lines)) or "the channel refused the message"
-    http = _HTTP_CODE.search(text)
-    permanent = bool(http and int(http[1]) in _PERMANENT_HTTP) or (not http and bool(_SMTP_CODE.search(text)))
-    return ChannelError(text[:1000], permanent=permanent)
+    """Turn what apprise logged about a failed send into one sentence and its verdict."""
+    said = "; ".join(dict.fromkeys(_SECRETS.sub("", _SAID.sub("", line.strip())) for line in lines))
+    if http := _HTTP_CODE.search(said):
+        code = int(http[1])
+        phrase = f" ({HTTPStatus(code).phrase})" if code in HTTPStatus._value2member_map_ else ""
+        hint = "; redirects are not followed" if 300 <= code < 400 else ""
+        return ChannelError(f"The receiver answered {code}{phrase}{hint}.", permanent=code in _PERMANENT_HTTP)
+    if smtp := _SMTP_ANSWER.search(said):
+        return ChannelError(f"The mail server answered {smtp[1]}: {smtp[2]}.", permanent=smtp[1].startswith("5"))
+    if "timed out" in said or "Timeout" in said:
+        return ChannelError(f"The receiver did not answer within {TIMEOUT_S} s.", permanent=False)
+    if system := _SYSTEM_ERROR.search(said):
+        return ChannelError(f"The receiver cannot be reached: {system[1].strip()}.", permanent=False)
+    return ChannelError(said[:1000] or "The channel refused the message.", permanent=False)

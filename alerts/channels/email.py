@@ -6,8 +6,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from apprise import NotifyBase
 from apprise.plugins.email import NotifyEmail
-from apprise.utils.parse import is_email
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 
 from alerts.channels.base import ASSET, ChannelError, Notification
 
@@ -24,7 +25,7 @@ def check_target(target: str) -> None:
     if not addresses:
         raise ValueError("Give at least one e-mail address.")
     for address in addresses:
-        if not is_email(address):
+        if not _is_address(address):
             raise ValueError(f"{address!r} is not an e-mail address.")
     if not settings.SMTP_URL:
         raise ValueError(NO_SERVER)
@@ -44,7 +45,7 @@ def build_plugin(target: str, notification: Notification) -> NotifyBase:
     mode = "ssl" if parts.scheme == "smtps" else options.get("tls", ["insecure"])[0]
     # The first address is To and the others Cc: one SMTP transaction, so that a retry cannot reach half of them twice.
     first, *others = _addresses(target)
-    return NotifyEmail(
+    return NotifyEmail(  # type: ignore[no-untyped-call]  # apprise's plugins are only partly typed
         smtp_host=host,
         host=host,
         port=parts.port,
@@ -60,4 +61,12 @@ def build_plugin(target: str, notification: Notification) -> NotifyBase:
 
 def _sender(options: dict[str, list[str]], username: str | None, host: str) -> str:
     candidates = [*options.get("from", []), unquote(username or ""), f"tracestore@{host}"]
-    return next((address for address in candidates if is_email(address)), "tracestore@localhost")
+    return next((address for address in candidates if _is_address(address)), "tracestore@localhost")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from apprise import NotifyBase
@@ -33,7 +34,7 @@ def build_plugin(target: str, notification: Notification) -> NotifyBase:
     """Apprise's own fields (version, title, message, type, attachments) are replaced by ours, which are structured."""
     check_target(target)
     parts = urlsplit(target)
-    plugin = NotifyJSON(
+    plugin = NotifyJSON(  # type: ignore[no-untyped-call]  # apprise's plugins are only partly typed
         host=f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname,
         port=parts.port,
         user=unquote(parts.username) if parts.username else None,
@@ -45,4 +46,4 @@ def build_plugin(target: str, notification: Notification) -> NotifyBase:
     )
     # A falsy value for one of apprise's own fields removes it, any other key is added as it is.
     plugin.payload_extras = {"version": "", "attachments": "", "type": "", **notification.payload}
-    return plugin
+    return cast(NotifyBase, plugin)

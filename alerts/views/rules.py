@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -13,7 +12,7 @@ from alerts import services
 from alerts.chart import build_rule_chart
 from alerts.forms import DEFAULT_RANGE, RANGES, AlertRuleForm, PreviewForm
 from alerts.models import AlertRule, NotificationChannel
-from alerts.preview import Condition, preview_condition
+from alerts.preview import preview_condition
 from alerts.requests import AlertRequest
 from alerts.services import window_before
 from alerts.units import threshold_unit
@@ -44,12 +43,10 @@ def rule_list(request: AlertRequest) -> HttpResponse:
 def rule_edit(request: AlertRequest, rule_id: int | None = None) -> HttpResponse:
     """The editor of a rule, or of a new one, which may arrive filled in by the query string (`?q=...&metric=...`)."""
     rule = get_object_or_404(AlertRule, pk=rule_id, project=request.project) if rule_id else None
-    initial = None if rule else _NEW_RULE | {name: value for name, value in request.GET.items() if value}
-    form = AlertRuleForm(request.POST or None, instance=rule, initial=initial, project=request.project)
+    initial = _NEW_RULE | {name: value for name, value in request.GET.items() if value}
+    form = AlertRuleForm(request.POST or None, rule=rule or AlertRule(project=request.project), initial=initial)
     if request.method == "POST" and form.is_valid():
-        with transaction.atomic():
-            services.save_rule(form.save(commit=False), timezone.now())
-            form.save_m2m()
+        form.save(timezone.now())
         return redirect("alert-rule-list")
     context = {
         "form": form,
@@ -65,29 +62,22 @@ def rule_edit(request: AlertRequest, rule_id: int | None = None) -> HttpResponse
 @require_POST
 def rule_preview(request: AlertRequest) -> HttpResponse:
     """The chart under the editor, for the fields as they are now. POST because a query can be long; it changes nothing."""
-    form = PreviewForm(request.POST, project=request.project)
+    form = PreviewForm(request.POST)
     if not form.is_valid():
         return render(request, "alerts/_rule_preview.html", {"form": form})
-    rule = form.instance
-    key = form.cleaned_data["range"] or DEFAULT_RANGE
-    length_s, label = RANGES[key]
-    condition = Condition(rule.metric, rule.query, rule.window_s, rule.comparison, rule.threshold, rule.hold_s)
+    condition = form.to_condition()
+    length_s, range_label = RANGES[form.cleaned_data["range"] or DEFAULT_RANGE]
+    time_range = window_before(timezone.now(), length_s)
     try:
-        preview = preview_condition(
-            get_store(),
-            project_id=request.project.pk,
-            condition=condition,
-            time_range=window_before(timezone.now(), length_s),
-        )
+        preview = preview_condition(get_store(), project_id=request.project.pk, condition=condition, time_range=time_range)
     except (StoreError, MetricError) as error:
         return render(request, "alerts/_rule_preview.html", {"form": form, "store_error": str(error)})
-    shortened = preview.time_range.duration_s < length_s - 2 * rule.window_s
     context = {
         "form": form,
         "preview": preview,
         "figure": build_rule_chart(preview),
-        "range_label": label,
-        "shortened": shortened,
+        "range_label": range_label,
+        "shortened": preview.time_range.duration_s < length_s - 2 * condition.window_s,
     }
     return render(request, "alerts/_rule_preview.html", context)
 

@@ -39,7 +39,9 @@ def ns_of(moment: datetime) -> int:
     return int(moment.timestamp()) * NS_PER_S
 
 
-def insert_traffic(store: Store, now: datetime, *, failed: int, ok: int, age_s: int = 60, **common: Any) -> tuple[list[str], list[str]]:
+def insert_traffic(
+    store: Store, now: datetime, *, failed: int, ok: int, age_s: int = 60, **common: Any
+) -> tuple[list[str], list[str]]:
     """Insert failed traces (version v3, tool refund, TimeoutError) and good ones (v2, tool search); return the ids of both."""
     start_ns = ns_of(now) - age_s * NS_PER_S
     bad = {

@@ -8,7 +8,9 @@ from alerts.channels import check_target, describe_target
 from alerts.channels.base import read_failure
 
 
-@pytest.mark.parametrize("target", ["ftp://host/x", "host/x", "http://", "http://host:99999/", "javascript:alert(1)", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "target", ["ftp://host/x", "host/x", "http://", "http://host:99999/", "javascript:alert(1)", "file:///etc/passwd"]
+)
 def test_webhook_takes_http_and_https_addresses_only(target: str) -> None:
     with pytest.raises(ValueError, match=r"\.$"):
         check_target("webhook", target)
@@ -39,7 +41,8 @@ def test_apprise_url_is_checked_and_its_tokens_are_hidden() -> None:
 
     shown = describe_target("apprise", "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#oncall")
 
-    assert shown.startswith("slack://") and "TIiajkdnlazkcOXrIdevi7FQ" not in shown
+    assert shown.startswith("slack://")
+    assert "TIiajkdnlazkcOXrIdevi7FQ" not in shown
 
 
 @pytest.mark.parametrize("target", ["nonsense", "nosuchservice://host", "syslog://", "dbus://"])

@@ -32,7 +32,9 @@ def deliver_all(now: datetime) -> list[bool]:
 def test_webhook_gets_rule_value_causes_and_the_link_to_exactly_these_traces(store: Store, settings: Any) -> None:
     settings.BASE_URL = "https://tracestore.example.com"
     with receive_webhooks() as hook:
-        fire(store, create_channel(target=hook.url + "?token=a%20b"), query="env:prod OR service:support-bot", severity="critical")
+        fire(
+            store, create_channel(target=hook.url + "?token=a%20b"), query="env:prod OR service:support-bot", severity="critical"
+        )
 
         assert deliver_all(NOW) == [True]
 
@@ -101,7 +103,7 @@ def test_unreachable_webhook_is_retried_and_says_so(store: Store) -> None:
 
     failed = Delivery.objects.get()
     assert failed.status == "pending"
-    assert "onnection" in failed.last_error
+    assert failed.last_error == "The receiver cannot be reached: Connection refused."
     assert failed.next_attempt_at == NOW + timedelta(seconds=10)
 
 

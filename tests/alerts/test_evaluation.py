@@ -10,8 +10,8 @@ MINUTE_NS = 60 * NS_PER_S
 
 @pytest.mark.parametrize(
     ("value", "comparison", "breached"),
-    [(6, "above", True), (5, "above", False), (4, "above", False), (4, "below", True), (5, "below", False), (None, "above", False),
-     (None, "below", False)],
+    [(6, "above", True), (5, "above", False), (4, "above", False), (4, "below", True), (5, "below", False),
+     (None, "above", False), (None, "below", False)],
 )  # fmt: skip
 def test_value_breaches_only_past_its_threshold_and_no_data_never(value: float | None, comparison: str, breached: bool) -> None:
     assert is_breached(value, comparison=comparison, threshold=5) is breached

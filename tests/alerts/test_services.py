@@ -12,6 +12,7 @@ from alerts.models import Alert, AlertRule, AlertTransition, Delivery
 from tests.alerts.factories import create_channel, create_rule, insert_traffic
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreUnavailable
+from tracestore.queries import metrics
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
@@ -23,15 +24,21 @@ def test_breach_fires_with_an_alert_a_transition_and_its_reasons(store: Store) -
 
     transition = services.evaluate_alert_rule(rule.pk, NOW)
 
-    assert transition is not None and (transition.from_state, transition.to_state) == ("inactive", "firing")
+    assert transition is not None
+    assert (transition.from_state, transition.to_state) == ("inactive", "firing")
     rule.refresh_from_db()
-    assert (rule.state, rule.last_value, rule.last_evaluated_at) == ("firing", pytest.approx(0.3), NOW)
+    assert (rule.state, rule.last_evaluated_at) == ("firing", NOW)
+    assert rule.last_value == pytest.approx(0.3)
     alert = Alert.objects.get()
     assert (alert.state, alert.started_at, alert.threshold) == ("firing", NOW, 0.1)
     causes = alert.evidence["causes"]
     assert (causes["failing"], causes["others"]) == (3, 7)
     assert causes["versions"][0] == {"value": "v3", "failing": 3, "others": 0, "failing_share": 1.0, "other_share": 0.0}
-    assert [causes[name][0]["value"] for name in ("error_types", "tools", "failing_tools")] == ["TimeoutError", "refund", "refund"]
+    assert [causes[name][0]["value"] for name in ("error_types", "tools", "failing_tools")] == [
+        "TimeoutError",
+        "refund",
+        "refund",
+    ]
     assert {example["trace_id"] for example in alert.evidence["examples"]} == set(failed)
     assert Delivery.objects.count() == 1
 
@@ -43,7 +50,8 @@ def test_value_within_its_threshold_changes_nothing(store: Store) -> None:
     assert services.evaluate_alert_rule(rule.pk, NOW) is None
 
     rule.refresh_from_db()
-    assert (rule.state, rule.last_value) == ("inactive", pytest.approx(0.01))
+    assert rule.state == "inactive"
+    assert rule.last_value == pytest.approx(0.01)
     assert not AlertTransition.objects.exists()
 
 
@@ -129,7 +137,8 @@ def test_alert_remembers_its_worst_value(store: Store) -> None:
     services.evaluate_alert_rule(rule.pk, NOW + timedelta(seconds=15))
 
     alert = Alert.objects.get()
-    assert (alert.value, alert.peak_value) == (pytest.approx(0.2), pytest.approx(0.6))
+    assert alert.value == pytest.approx(0.2)
+    assert alert.peak_value == pytest.approx(0.6)
 
 
 def test_rule_is_not_evaluated_before_its_time(store: Store) -> None:
@@ -159,7 +168,7 @@ def test_store_failure_keeps_the_state_and_is_shown(store: Store, monkeypatch: p
     def fail(*_: Any, **__: Any) -> float:
         raise StoreUnavailable("connection refused")
 
-    monkeypatch.setattr(services, "metric_value", fail)
+    monkeypatch.setattr(metrics, "metric_value", fail)
 
     services.evaluate_alert_rule(rule.pk, NOW)
 
@@ -199,14 +208,15 @@ def test_two_workers_that_race_make_one_alert(store: Store) -> None:
     for thread in threads:
         thread.join(30)
 
-    assert len(results) == 4 and len([result for result in results if result]) == 1
+    assert len(results) == 4
+    assert len([result for result in results if result]) == 1
     assert (Alert.objects.count(), AlertTransition.objects.count(), Delivery.objects.count()) == (1, 1, 1)
 
 
 def test_evaluation_that_an_edit_overtook_is_dropped(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     rule = create_rule()
     insert_traffic(store, NOW, failed=3, ok=7)
-    measure = services.metric_value
+    measure = metrics.metric_value
 
     def measure_while_someone_edits(*args: Any, **kwargs: Any) -> float | None:
         edited = AlertRule.objects.get(pk=rule.pk)
@@ -214,7 +224,7 @@ def test_evaluation_that_an_edit_overtook_is_dropped(store: Store, monkeypatch: 
         services.save_rule(edited, NOW)
         return measure(*args, **kwargs)
 
-    monkeypatch.setattr(services, "metric_value", measure_while_someone_edits)
+    monkeypatch.setattr(metrics, "metric_value", measure_while_someone_edits)
 
     assert services.evaluate_alert_rule(rule.pk, NOW) is None
 

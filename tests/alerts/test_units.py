@@ -8,7 +8,9 @@ from alerts.wording import format_range, format_seconds, format_share, format_va
 from tracestore.language import parse_query
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("5m", 300), ("1.5h", 5400), ("2 days", 172_800), ("0", 0)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("5m", 300), ("1.5h", 5400), ("2 days", 172_800), ("0", 0)]
+)
 def test_duration_is_read_with_and_without_unit(text: str, seconds: int) -> None:
     assert parse_duration_s(text) == seconds
 
@@ -33,7 +35,9 @@ def test_threshold_is_typed_in_the_unit_that_people_use(text: str, metric: str, 
     assert parse_threshold(format_threshold(threshold, metric), metric) == pytest.approx(threshold)
 
 
-@pytest.mark.parametrize(("text", "metric"), [("x", "cost"), ("-1", "cost"), ("nan", "cost"), ("101", "error_rate"), ("", "cost")])
+@pytest.mark.parametrize(
+    ("text", "metric"), [("x", "cost"), ("-1", "cost"), ("nan", "cost"), ("101", "error_rate"), ("", "cost")]
+)
 def test_impossible_threshold_is_refused(text: str, metric: str) -> None:
     with pytest.raises(ValueError, match=r"\.$"):
         parse_threshold(text, metric)
@@ -43,11 +47,15 @@ def test_impossible_threshold_is_refused(text: str, metric: str) -> None:
     ("metric", "query", "comparison", "threshold", "clause"),
     [("failure_rate", "", "above", 0.1, "status:error"), ("failure_rate", "", "below", 0.1, ""),
      ("error_rate", "", "above", 0.1, "has_errors:true"), ("escalations", "", "above", 3, "escalated:true"),
-     ("duration_p95", "", "above", 2.5, "duration:>2.5s -status:running"), ("cost_per_trace", "", "above", 0.00001, "cost:>0.00001"),
-     ("tool_success_rate", "", "below", 0.9, "tool_error:*"), ("tool_errors", "tool:refund env:prod", "above", 1, "tool_error:refund"),
+     ("duration_p95", "", "above", 2.5, "duration:>2.5s -status:running"),
+     ("cost_per_trace", "", "above", 0.00001, "cost:>0.00001"),
+     ("tool_success_rate", "", "below", 0.9, "tool_error:*"),
+     ("tool_errors", "tool:refund env:prod", "above", 1, "tool_error:refund"),
      ("requests", "", "above", 100, "")],
 )  # fmt: skip
-def test_focus_selects_the_traces_behind_a_breach(metric: str, query: str, comparison: str, threshold: float, clause: str) -> None:
+def test_focus_selects_the_traces_behind_a_breach(
+    metric: str, query: str, comparison: str, threshold: float, clause: str
+) -> None:
     focus = find_focus(metric, parse_query(query), comparison=comparison, threshold=threshold)
 
     assert focus.query == clause
@@ -63,7 +71,8 @@ def test_query_with_or_keeps_its_meaning_when_the_focus_is_added() -> None:
 
 @pytest.mark.parametrize(
     ("metric", "value", "text"),
-    [("failure_rate", 0.17619, "17.62%"), ("failure_rate", 0.05, "5%"), ("duration_p95", 2.41, "2.41 s"), ("cost", 12.5, "$12.50"),
+    [("failure_rate", 0.17619, "17.62%"), ("failure_rate", 0.05, "5%"), ("duration_p95", 2.41, "2.41 s"),
+     ("cost", 12.5, "$12.50"),
      ("cost", 0.00042, "$0.00042"), ("requests", 1234.0, "1,234 traces"), ("cost", None, "no data")],
 )  # fmt: skip
 def test_value_is_said_with_its_unit(metric: str, value: float | None, text: str) -> None:
@@ -72,5 +81,11 @@ def test_value_is_said_with_its_unit(metric: str, value: float | None, text: str
 
 def test_shares_and_durations_read_naturally() -> None:
     assert [format_share(share) for share in (0, 0.001, 0.5, 0.999, 1)] == ["0%", "<1%", "50%", ">99%", "100%"]
-    assert [format_seconds(seconds) for seconds in (0, 59, 300, 5400, 183_600)] == ["0 s", "59 s", "5 min", "1 h 30 min", "2 d 3 h"]
+    assert [format_seconds(seconds) for seconds in (0, 59, 300, 5400, 183_600)] == [
+        "0 s",
+        "59 s",
+        "5 min",
+        "1 h 30 min",
+        "2 d 3 h",
+    ]
     assert format_range(0, 300 * 10**9) == "1970-01-01 00:00:00 to 00:05:00 UTC"

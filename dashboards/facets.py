@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashboards.forms import Search
-from tracestore.language import Query, add_filter, has_filter, remove_filter
+from tracestore.language import Query, add_filter, has_filter, parse_query, remove_filter
 from tracestore.language.tree import Pattern
 from tracestore.model import FacetValue
 
@@ -45,7 +45,7 @@ PRESETS = (
 
 @dataclass(frozen=True)
 class FacetRow:
-    """One value. `href` toggles it, `exclude_href` toggles its exclusion; `share` is its part of the largest count, in percent."""
+    """One value. `href` toggles it, `exclude_href` toggles its exclusion; `share` its part of the largest count, in percent."""
 
     value: str
     count: int
@@ -123,9 +123,16 @@ def build_preset_chips(search: Search) -> list[Chip]:
     chips = []
     for label, condition, icon in PRESETS:
         is_on = condition in conditions
-        kept = [text for text in conditions if text != condition] if is_on else [*conditions, condition]
-        chips.append(Chip(label, condition, icon, is_on, search.querystring(q=" ".join(kept))))
+        text = " ".join(kept for kept in conditions if kept != condition) if is_on else _narrowed(search, condition)
+        chips.append(Chip(label, condition, icon, is_on, search.querystring(q=text)))
     return chips
+
+
+def _narrowed(search: Search, condition: str) -> str:
+    """The query text with one condition more; `a OR b` binds looser than a condition and needs parentheses first."""
+    text = f"{search.text.strip()} {condition}".strip()
+    expected = search.query.conditions + parse_query(condition).conditions
+    return text if parse_query(text).conditions == expected else f"({search.text.strip()}) {condition}"
 
 
 def build_condition_chips(search: Search) -> list[Chip]:

@@ -17,7 +17,12 @@ atexit.register(shutil.rmtree, _DATA, ignore_errors=True)
 for _name in [name for name in os.environ if name.startswith(("TRACESTORE_", "CLICKHOUSE_", "CELERY_", "DATABASE_URL"))]:
     del os.environ[_name]
 os.environ["TRACESTORE_DATA"] = str(_DATA)
+# Named here and not in pyproject.toml: pytest-django would load the settings before this file has run.
 os.environ["DJANGO_SETTINGS_MODULE"] = "tracestore.settings"
+
+import django  # noqa: E402  # after the environment is set
+
+django.setup()
 
 from tests.live import LiveServer, start_server  # noqa: E402  # after the environment is set
 from tracestore.clickhouse.client import Store, get_store  # noqa: E402

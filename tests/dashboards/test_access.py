@@ -1,0 +1,122 @@
+"""Who may see a page, and what it may load."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django import Settings
+
+from tracestore.clickhouse.client import Store
+from tracestore.middleware import CONTENT_SECURITY_POLICY
+
+pytestmark = pytest.mark.usefixtures("default_project")
+
+
+@pytest.fixture
+def login_required(settings: Settings) -> None:
+    settings.LOGIN_REQUIRED = True
+
+
+@pytest.mark.parametrize("path", ["/traces", "/setup", "/login", "/healthz", "/nothing", "/api/v1/nothing"])
+def test_every_answer_carries_the_strict_policy(client: Client, store: Store, path: str) -> None:
+    response = client.get(path)
+
+    assert response.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+    assert "unsafe" not in CONTENT_SECURITY_POLICY
+
+
+@pytest.mark.parametrize("path", ["/traces", "/setup", "/traces?q=verson:v3", "/login", "/nothing"])
+def test_no_page_has_inline_script_or_style(client: Client, store: Store, path: str) -> None:
+    page = client.get(path).content.decode()
+
+    assert "<style" not in page
+    assert " style=" not in page
+    assert " onclick=" not in page
+    assert all(part.startswith(" src=") for part in page.split("<script")[1:])
+
+
+def test_loopback_instance_works_without_login(client: Client, store: Store) -> None:
+    assert client.get("/traces").status_code == 200
+
+
+@pytest.mark.usefixtures("login_required")
+def test_anonymous_reader_is_sent_to_login_and_comes_back(client: Client, store: Store) -> None:
+    User.objects.create_user("admin", password="correct horse")
+    response = client.get("/traces?q=status:error")
+
+    back = client.post(response.headers["Location"], {"username": "admin", "password": "correct horse"})
+
+    assert response.headers["Location"] == "/login?next=/traces%3Fq%3Dstatus%3Aerror"
+    assert back.headers["Location"] == "/traces?q=status:error"
+    assert client.get("/traces").status_code == 200
+
+
+@pytest.mark.usefixtures("login_required")
+def test_fragment_sends_the_whole_page_to_login(client: Client) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://testserver/traces?q=status:error"}
+
+    response = client.get("/traces/volume", headers=headers)
+
+    assert response.status_code == 204
+    assert response.headers["HX-Redirect"] == "/login?next=/traces%3Fq%3Dstatus%3Aerror"
+
+
+@pytest.mark.usefixtures("login_required")
+def test_login_does_not_lead_to_other_sites(client: Client) -> None:
+    User.objects.create_user("admin", password="correct horse")
+
+    response = client.post("/login?next=https://evil.example/", {"username": "admin", "password": "correct horse"})
+
+    assert response.headers["Location"] == "/traces"
+
+
+@pytest.mark.usefixtures("login_required")
+def test_probes_need_no_login(client: Client, store: Store) -> None:
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/login").status_code == 200
+
+
+def test_wrong_password_is_refused_without_naming_what_was_wrong(client: Client) -> None:
+    User.objects.create_user("admin", password="correct horse")
+
+    page = client.post("/login", {"username": "admin", "password": "battery staple"}).content.decode()
+
+    assert "The user name or the password is wrong." in page
+
+
+def test_logging_out_needs_a_post(client: Client) -> None:
+    client.force_login(User.objects.create_user("admin"))
+
+    assert client.get("/logout").status_code == 405
+    assert client.post("/logout").headers["Location"] == "/login"
+
+
+def test_unknown_address_is_a_page_for_people_and_json_for_scripts(client: Client, store: Store) -> None:
+    page, answer = client.get("/nothing"), client.get("/api/v1/nothing")
+
+    assert (page.status_code, answer.status_code) == (404, 404)
+    assert b"There is nothing at this address" in page.content
+    assert answer.headers["Content-Type"] == "application/json"
+
+
+def test_server_error_page_renders_without_context(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr("dashboards.views.traces.find_traces", fail)
+    client.raise_request_exception = False
+
+    response = client.get("/traces")
+
+    assert response.status_code == 500
+    assert b"Something broke on our side" in response.content
+    assert response.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+
+
+def test_theme_is_taken_from_its_cookie_and_nothing_else(client: Client) -> None:
+    client.cookies["theme"] = "dark"
+    assert b'data-theme="dark"' in client.get("/login").content
+
+    client.cookies["theme"] = '"><script>'
+    assert b"data-theme=" not in client.get("/login").content

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from dashboards.templatetags import formatting
+
+S = 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0, "0 ns"),
+        (850, "850 ns"),
+        (3_200, "3.2 µs"),
+        (5_900_000, "5.9 ms"),
+        (45_000_000, "45 ms"),
+        (1_240_000_000, "1.24 s"),
+        (12_340_000_000, "12.3 s"),
+        (59_990_000_000, "1 m"),
+        (125 * S, "2 m 05 s"),
+        (1800 * S, "30 m"),
+        (11_520 * S, "3 h 12 m"),
+        (100 * 3600 * S, "4 d 04 h"),
+    ],
+)
+def test_duration_has_two_units_at_most(value: int | None, text: str) -> None:
+    assert formatting.duration_ns(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0.0, "$0"),
+        (0.000_000_04, "<$0.000001"),
+        (0.0042, "$0.0042"),
+        (0.000_83, "$0.00083"),
+        (0.137, "$0.137"),
+        (1.27, "$1.27"),
+        (12_340.4, "$12,340"),
+    ],
+)
+def test_cost_keeps_two_significant_digits(value: float | None, text: str) -> None:
+    assert formatting.cost_usd(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (0, "0"), (950, "950"), (3_140, "3.1k"), (24_400, "24k"), (999_700, "1M"), (1_240_000, "1.2M")],
+)
+def test_tokens_are_rounded_to_their_magnitude(value: int | None, text: str) -> None:
+    assert formatting.tokens(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "–"), (0, "0%"), (0.0004, "<0.1%"), (0.042, "4.2%"), (0.57, "57%"), (0.9996, "99.9%"), (1, "100%")]
+)
+def test_ratio_never_rounds_a_flaw_away(value: float | None, text: str) -> None:
+    assert formatting.ratio(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "now"), (12, "12s ago"), (300, "5m ago"), (7200, "2h ago"), (3 * 86_400, "3d ago"), (-300, "in 5m")],
+)
+def test_ago_says_how_long_before_now(seconds: float, text: str) -> None:
+    now_ns = 1_800_000_000 * S
+
+    assert formatting.ago(now_ns - int(seconds * S), now_ns) == text
+
+
+def test_moments_are_written_in_utc() -> None:
+    assert formatting.time_ns(1_795_163_400_123_456_789) == "2026-11-20 08:30:00.123"
+
+
+def test_control_and_direction_characters_become_visible() -> None:
+    assert formatting.visible("a\x07\u202eexe\u200b") == "a␇\ufffdexe\ufffd"
+
+
+def test_excerpt_is_one_line_and_says_that_it_was_cut() -> None:
+    assert formatting.excerpt("one\n  two three", 9) == "one two…"
+    assert formatting.excerpt("one\ntwo", 20) == "one two"

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import time
+from html import unescape
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.factories import insert_traces
+from tracestore.clickhouse.client import Store
+from tracestore.timerange import NS_PER_S
+
+pytestmark = pytest.mark.usefixtures("default_project")
+HTMX = {"HX-Request": "true"}
+
+
+def _text(response: Any) -> str:
+    return unescape(response.content.decode())
+
+
+def test_list_shows_newest_first_with_what_failed(client: Client, store: Store) -> None:
+    now_ns = time.time_ns()
+    insert_traces(
+        store,
+        {"name": "first run", "start_ns": now_ns - 120 * NS_PER_S},
+        {
+            "name": "second run",
+            "start_ns": now_ns - 60 * NS_PER_S,
+            "outcome": "error",
+            "error_types": ["TimeoutError"],
+            "error_message": "no answer",
+            "tools": [("refund", 2, 1)],
+            "versions": ["v3"],
+            "input_tokens": 3100,
+            "output_tokens": 210,
+            "cost_usd": 0.012,
+        },
+    )
+
+    page = _text(client.get("/traces"))
+
+    assert page.index("second run") < page.index("first run")
+    for text in ("TimeoutError", "no answer", "refund", "v3", "3.1k", "210", "$0.012", "Failed", "1m ago"):
+        assert text in page
+
+
+def test_query_of_the_address_narrows_the_list(client: Client, store: Store) -> None:
+    failing = {"outcome": "error", "versions": ["v3"], "tools": [("refund", 1, 1)]}
+    wanted, *_ = insert_traces(
+        store, failing, failing | {"versions": ["v2"]}, failing | {"tools": []}, failing | {"outcome": "ok"}
+    )
+
+    page = _text(client.get("/traces", {"q": "status:error version:v3 tool:refund"}))
+
+    assert page.count('class="trace-row"') == 1
+    assert f'href="/traces/{wanted}"' in page
+
+
+def test_tool_that_was_asked_for_is_shown_before_others(client: Client, store: Store) -> None:
+    insert_traces(store, {"tools": [("a", 1, 0), ("b", 1, 0), ("c", 1, 0), ("refund", 1, 0)]})
+
+    page = _text(client.get("/traces", {"q": "tool:refund"}))
+
+    assert "refund: 1 call" in page
+
+
+def test_bad_query_is_answered_422_with_sentence_and_suggestion(client: Client, store: Store) -> None:
+    insert_traces(store)
+
+    response = client.get("/traces", {"q": "verson:v3"})
+
+    page = _text(response)
+    assert response.status_code == 422
+    assert "There is no field" in page
+    assert "<mark>verson</mark>" in page
+    assert 'href="?q=version%3Av3"' in page
+    assert "trace-row" not in page
+
+
+def test_bad_time_is_answered_422_and_keeps_the_query(client: Client, store: Store) -> None:
+    response = client.get("/traces", {"q": "tool:refund", "start": "yesterday"})
+
+    assert response.status_code == 422
+    assert "'yesterday' is not a time" in _text(response)
+    assert 'value="tool:refund"' in _text(response)
+
+
+def test_next_page_follows_without_gap_or_repeat(client: Client, store: Store) -> None:
+    start_ns = time.time_ns() - 600 * NS_PER_S
+    ids = insert_traces(store, *({"start_ns": start_ns - at} for at in range(120)))
+    seen: list[str] = []
+    url = "/traces"
+    for _ in range(4):
+        page = _text(client.get(url, headers=HTMX))
+        seen += [part.partition('"')[0] for part in page.split('data-trace="')[1:]]
+        if 'class="trace-more"' not in page:
+            break
+        url = page.partition('class="trace-more" hx-get="')[2].partition('"')[0]
+
+    assert seen == ids
+
+
+def test_one_url_answers_rows_to_htmx_and_a_page_to_others(client: Client, store: Store) -> None:
+    insert_traces(store)
+
+    page, rows = client.get("/traces"), client.get("/traces", headers=HTMX)
+
+    assert "<!doctype html>" in _text(page)
+    assert "<html" not in _text(rows)
+    assert "HX-Request" in page.headers["Vary"]
+
+
+def test_foreign_cursor_is_refused(client: Client, store: Store) -> None:
+    assert client.get("/traces", {"cursor": "x"}).status_code == 400
+
+
+def test_hostile_text_is_shown_as_text(client: Client, store: Store) -> None:
+    hostile = "<script>alert(1)</script>"
+    insert_traces(
+        store,
+        {
+            "name": hostile,
+            "service": hostile,
+            "versions": [hostile],
+            "agents": ['" onmouseover="alert(1)'],
+            "tools": [(hostile, 1, 1)],
+            "error_types": [hostile],
+            "error_message": "\x07\u202e" + "x" * 1_000_000,
+            "outcome": "error",
+        },
+    )
+
+    pages = [client.get("/traces")] + [client.get("/traces/facets", {"field": field}) for field in ("version", "tool", "error")]
+
+    for page in pages:
+        assert b"<script>alert" not in page.content
+        assert b'" onmouseover' not in page.content
+    assert b"&lt;script&gt;" in pages[0].content
+    assert len(pages[0].content) < 100_000
+    assert "\u202e" not in pages[0].content.decode()
+
+
+def test_no_match_names_the_filters_and_offers_to_drop_each(client: Client, store: Store) -> None:
+    insert_traces(store, {"versions": ["v3"]})
+
+    page = _text(client.get("/traces", {"q": "version:v3 status:error"}))
+
+    assert "No trace of any time matches all of these" in page
+    assert 'href="?q=status%3Aerror"' in page
+    assert 'href="?q=version%3Av3"' in page
+
+
+def test_match_outside_of_the_range_offers_the_range_that_holds_it(client: Client, store: Store) -> None:
+    insert_traces(store, {"versions": ["v3"], "start_ns": time.time_ns() - 3 * 86_400 * NS_PER_S})
+
+    page = _text(client.get("/traces", {"q": "version:v3"}))
+
+    assert "This query has matches" in page
+    assert 'href="?q=version%3Av3&start=now-7d"' in page
+
+
+def test_facet_counts_what_matches_the_rest_of_the_query(client: Client, store: Store) -> None:
+    insert_traces(store, {"versions": ["v3"], "outcome": "error"}, {"versions": ["v3"]}, {"versions": ["v2"]})
+
+    page = _text(client.get("/traces/facets", {"field": "version", "q": "version:v3"}))
+
+    assert "v3: 2 traces, 1 failed" in page
+    assert "v2: 1 trace, 0 failed" in page
+    assert 'href="?q=version%3A%28v3+OR+v2%29"' in page
+
+
+def test_unknown_facet_is_refused(client: Client, store: Store) -> None:
+    assert client.get("/traces/facets", {"field": "password"}).status_code == 400
+
+
+def test_volume_counts_requests_and_failures(client: Client, store: Store) -> None:
+    insert_traces(store, {"outcome": "error"}, {}, {})
+
+    page = _text(client.get("/traces/volume", {"start": "now-1h"}))
+
+    assert "<strong>3</strong> traces" in page
+    assert "1 failed" in page
+    assert page.count("volume__failures") == 1
+
+
+def test_new_traces_are_counted_since_the_newest_shown(client: Client, store: Store) -> None:
+    now_ns = time.time_ns()
+    insert_traces(store, {"start_ns": now_ns - 30 * NS_PER_S}, {"start_ns": now_ns - 20 * NS_PER_S})
+
+    page = _text(client.get("/traces/new", {"since": str(now_ns - 25 * NS_PER_S)}))
+    none = _text(client.get("/traces/new", {"since": str(now_ns - 20 * NS_PER_S)}))
+
+    assert "1 new trace" in page
+    assert "new trace<" not in none
+    assert 'hx-trigger="every' in none
+
+
+def test_since_in_the_future_counts_nothing(client: Client, store: Store) -> None:
+    assert client.get("/traces/new", {"since": str(2**63 - 1)}).status_code == 200
+    assert client.get("/traces/new", {"since": "x"}).status_code == 400
+
+
+def test_completion_offers_observed_values(client: Client, store: Store) -> None:
+    insert_traces(store, {"versions": ["v3"]})
+
+    offers = client.get("/traces/complete", {"q": "version:", "cursor": "8"}).json()
+
+    assert offers == {"start": 8, "items": [{"label": "v3", "insert": "v3", "help": "1 traces", "more": False}]}
+
+
+def test_start_page_leads_to_the_list_and_keeps_its_query(client: Client, store: Store) -> None:
+    response = client.get("/?q=tool:refund")
+
+    assert response.headers["Location"] == "/traces?q=tool:refund"

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from dashboards.forms import parse_search
+from dashboards.volume import HEIGHT, build_volume
+from tracestore.timerange import NS_PER_S
+
+HOUR_S = 3600
+START_NS = 1_795_161_600 * NS_PER_S  # 2026-11-20T08:00:00Z
+SEARCH = parse_search({"start": str(START_NS + NS_PER_S), "end": str(START_NS + 2 * HOUR_S * NS_PER_S)})
+NEXT_NS = START_NS + HOUR_S * NS_PER_S
+
+
+def test_bars_fill_the_height_and_failures_stand_at_the_bottom() -> None:
+    volume = build_volume(SEARCH, HOUR_S, [(START_NS, 100), (NEXT_NS, 50)], [(START_NS, 25), (NEXT_NS, 0)])
+
+    first, second = volume.bars
+    assert (first.y, first.height, first.failed_y, first.failed_height) == (0, HEIGHT * 0.75, HEIGHT * 0.75, HEIGHT * 0.25)
+    assert (second.y, second.failed_height) == (HEIGHT / 2, 0)
+    assert (volume.requests, volume.failures, volume.failure_ratio) == (150, 25, 25 / 150)
+
+
+def test_one_failure_among_thousands_is_still_drawn() -> None:
+    volume = build_volume(SEARCH, HOUR_S, [(START_NS, 10_000)], [(START_NS, 1)])
+
+    assert volume.bars[0].failed_height == 2
+
+
+def test_first_bar_links_no_further_back_than_the_range() -> None:
+    volume = build_volume(SEARCH, HOUR_S, [(START_NS, 1)], [(START_NS, 0)])
+
+    assert volume.bars[0].start_ns == SEARCH.time_range.start_ns
+
+
+def test_empty_buckets_have_no_bar_but_keep_their_place() -> None:
+    volume = build_volume(SEARCH, HOUR_S, [(START_NS, 0), (NEXT_NS, 1)], [(START_NS, 0), (NEXT_NS, 0)])
+
+    assert volume.buckets == 2
+    assert [round(bar.x) for bar in volume.bars] == [1]
+    assert build_volume(SEARCH, HOUR_S, [], []).failure_ratio is None

@@ -1,0 +1,291 @@
+"""The REST API against the real engine: pages, shapes, errors, and who is let in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django import Settings
+
+from tests.factories import insert_traces
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import QueryTooExpensive, StoreUnavailable
+from tracestore.keys import forget_keys
+from tracestore.models import IngestKey, Project
+from tracestore.timerange import NS_PER_S, format_time_ns
+
+pytestmark = pytest.mark.usefixtures("default_project")
+
+TRACE_FIELDS = {
+    "trace_id", "name", "service", "outcome", "has_errors", "escalated", "start_time", "duration_ns", "span_count", "error_count",
+    "failing_span_id", "error_types", "agents", "versions", "environment", "session_id", "user_id", "input_tokens", "output_tokens",
+    "cached_input_tokens", "reasoning_tokens", "cost_usd", "tools", "models",
+}  # fmt: skip
+
+
+def get(client: Client, path: str, **parameters: Any) -> Any:
+    response = client.get(f"/api/v1/{path}", parameters)
+    assert response.status_code == 200, response.content
+    return response.json()
+
+
+def get_error(client: Client, path: str, status: int = 400, **parameters: Any) -> dict[str, Any]:
+    response = client.get(f"/api/v1/{path}", parameters)
+    assert response.status_code == status, response.content
+    assert response["Content-Type"] == "application/json"
+    error: dict[str, Any] = response.json()["error"]
+    assert {"parameter", "message", "suggestion"} <= set(error)
+    return error
+
+
+def test_trace_has_every_promised_field(client: Client, store: Store) -> None:
+    start_ns = (time.time_ns() // NS_PER_S - 60) * NS_PER_S + 1
+    insert_traces(
+        store, start_ns=start_ns, versions=["v3"], tools=[("refund", 2, 1)], outcome="error", cost_usd=0.25,
+        **{
+            "models.model": ["gpt-5"], "models.provider": ["openai"], "models.calls": [1], "models.errors": [0],
+            "models.input_tokens": [10], "models.output_tokens": [2], "models.cached_input_tokens": [4], "models.cost_usd": [None],
+        },
+    )  # fmt: skip
+
+    [trace] = get(client, "traces")["results"]
+
+    assert set(trace) >= TRACE_FIELDS
+    assert trace["start_time"] == format_time_ns(start_ns)
+    assert trace["tools"] == [{"name": "refund", "calls": 2, "errors": 1}]
+    assert trace["models"] == [
+        {
+            "model": "gpt-5", "provider": "openai", "calls": 1, "errors": 0, "input_tokens": 10, "output_tokens": 2,
+            "cached_input_tokens": 4, "cost_usd": None,
+        }
+    ]  # fmt: skip
+    assert trace["cost_usd"] == 0.25
+
+
+def test_unpriced_trace_costs_null_not_zero(client: Client, store: Store) -> None:
+    insert_traces(store, cost_usd=None)
+
+    assert get(client, "traces")["results"][0]["cost_usd"] is None
+
+
+def test_query_selects_traces(client: Client, store: Store) -> None:
+    wanted, *_ = insert_traces(
+        store,
+        {"outcome": "error", "versions": ["v3"], "tools": [("refund", 1, 1)]},
+        {"outcome": "ok", "versions": ["v3"], "tools": [("refund", 1, 0)]},
+        {"outcome": "error", "versions": ["v2"], "tools": [("refund", 1, 1)]},
+    )
+
+    found = get(client, "traces", q="status:error version:v3 tool:refund")["results"]
+
+    assert [trace["trace_id"] for trace in found] == [wanted]
+
+
+def test_pages_have_no_gap_and_no_duplicate_even_when_starts_are_equal(client: Client, store: Store) -> None:
+    start_ns = time.time_ns() - 60 * NS_PER_S
+    ids = insert_traces(store, *({"start_ns": start_ns + number // 10 * NS_PER_S} for number in range(105)))
+    seen: list[str] = []
+
+    body = get(client, "traces", limit=20)
+    for _ in range(10):
+        seen += [trace["trace_id"] for trace in body["results"]]
+        if body["next"] is None:
+            break
+        address = urlsplit(body["next"])
+        assert address.netloc == "testserver"
+        body = client.get(f"{address.path}?{address.query}").json()
+
+    assert len(seen) == 105
+    assert set(seen) == set(ids)
+
+
+def test_next_keeps_the_range_of_the_first_page(client: Client, store: Store) -> None:
+    insert_traces(store, {}, {})
+    first = get(client, "traces", limit=1, start="now-1h")
+
+    insert_traces(store, {"start_ns": time.time_ns() + NS_PER_S})
+    address = urlsplit(first["next"])
+
+    assert "now-1h" not in address.query
+    assert len(client.get(f"{address.path}?{address.query}").json()["results"]) == 1
+
+
+def test_times_may_be_rfc3339_or_nanoseconds_and_the_end_is_not_included(client: Client, store: Store) -> None:
+    start_ns = time.time_ns() - 3600 * NS_PER_S
+    insert_traces(store, {"start_ns": start_ns}, {"start_ns": start_ns + 1})
+
+    assert len(get(client, "traces", start=format_time_ns(start_ns), end=format_time_ns(start_ns + 1))["results"]) == 1
+    assert len(get(client, "traces", start=start_ns, end=start_ns + 2)["results"]) == 2
+
+
+def test_without_times_the_last_24_hours_are_searched(client: Client, store: Store) -> None:
+    now_ns = time.time_ns()
+    insert_traces(store, {"start_ns": now_ns - 23 * 3600 * NS_PER_S}, {"start_ns": now_ns - 25 * 3600 * NS_PER_S})
+
+    assert len(get(client, "traces")["results"]) == 1
+
+
+def test_metric_is_a_list_of_series(client: Client, store: Store) -> None:
+    insert_traces(store, {"outcome": "error", "versions": ["v3"]}, {"versions": ["v2"]}, {"versions": ["v2"]})
+
+    body = get(client, "metrics", metric="failure_rate", group_by="version", start="now-1h", step="5m")
+
+    assert (body["metric"], body["unit"], body["step_s"], body["next"]) == ("failure_rate", "ratio", 300, None)
+    assert [series["group"] for series in body["results"]] == ["v2", "v3"]
+    values = [[value for _, value in series["points"] if value is not None] for series in body["results"]]
+    assert values == [[0.0], [1.0]]
+    assert body["results"][0]["points"][0][0].endswith(":00.000000000Z")
+
+
+def test_facet_counts_values(client: Client, store: Store) -> None:
+    insert_traces(store, {"tools": [("refund", 1, 0)], "outcome": "error"}, {"tools": [("refund", 1, 0), ("search", 1, 0)]})
+
+    assert get(client, "facets", field="tool")["results"] == [
+        {"value": "refund", "count": 2, "failed": 1},
+        {"value": "search", "count": 1, "failed": 0},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters", "parameter"),
+    [
+        ("traces", {"q": "verison:v3"}, "q"),
+        ("traces", {"q": "duration:>fast"}, "q"),
+        ("traces", {"start": "yesterday"}, "start"),
+        ("traces", {"end": "2026-13-01T00:00:00Z"}, "end"),
+        ("traces", {"start": "now", "end": "now-1h"}, "start"),
+        ("traces", {"limit": 0}, "limit"),
+        ("traces", {"limit": 1001}, "limit"),
+        ("traces", {"limit": "many"}, "limit"),
+        ("traces", {"cursor": "nonsense"}, "cursor"),
+        ("traces", {"lmit": 5}, "lmit"),
+        ("spans", {"q": "tool:"}, "q"),
+        ("spans", {"cursor": "nonsense"}, "cursor"),
+        ("metrics", {}, "metric"),
+        ("metrics", {"metric": "failure_rat"}, "metric"),
+        ("metrics", {"metric": "cost", "group_by": "moon"}, "group_by"),
+        ("metrics", {"metric": "cost", "step": "soon"}, "step"),
+        ("metrics", {"metric": "cost", "step": "0"}, "step"),
+        ("metrics", {"metric": "cost", "step": "1s"}, "step"),
+        ("facets", {"field": "duration"}, "field"),
+        ("traces/" + "0" * 32, {"q": "x"}, "q"),
+    ],
+)
+def test_bad_request_names_the_parameter(
+    client: Client, store: Store, path: str, parameters: dict[str, Any], parameter: str
+) -> None:
+    error = get_error(client, path, **parameters)
+
+    assert error["parameter"] == parameter
+    assert error["message"].endswith(".")
+
+
+def test_misspelt_field_comes_with_a_suggestion(client: Client, store: Store) -> None:
+    error = get_error(client, "traces", q="verison:v3")
+
+    assert error["suggestion"] == "version"
+    assert (error["position"], error["length"]) == (0, 7)
+
+
+@pytest.mark.parametrize("path", ["traces/" + "ab" * 16, "traces/nonsense", "traces/" + "ab" * 16 + "/spans/" + "cd" * 8, "nothing"])
+def test_what_does_not_exist_is_404_as_json(client: Client, store: Store, path: str) -> None:
+    get_error(client, path, status=404)
+
+
+def test_wrong_method_is_405_as_json(client: Client, store: Store) -> None:
+    response = client.post("/api/v1/traces", {}, content_type="application/json")
+
+    assert response.status_code == 405
+    assert "error" in response.json()
+
+
+def test_store_that_is_away_is_503_with_retry_after(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise StoreUnavailable("connection refused")
+
+    monkeypatch.setattr("dashboards.api.find_traces", refuse)
+    response = client.get("/api/v1/traces")
+
+    assert response.status_code == 503
+    assert response["Retry-After"] == "5"
+    assert "connection refused" in response.json()["error"]["message"]
+
+
+def test_query_that_is_too_expensive_is_400_and_says_what_to_narrow(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise QueryTooExpensive("Choose a shorter time range.")
+
+    monkeypatch.setattr("dashboards.api.find_traces", refuse)
+
+    assert get_error(client, "traces")["message"] == "Choose a shorter time range."
+
+
+def test_unexpected_error_is_500_without_its_details(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("dashboards.api.find_traces", fail)
+
+    assert "secret" not in get_error(client, "traces", status=500)["message"]
+
+
+def test_hostile_query_text_stays_data(client: Client, store: Store) -> None:
+    insert_traces(store, {"versions": ["v1"]})
+
+    assert get(client, "traces", q="""version:"v1') OR 1=1 -- " """)["results"] == []
+    assert len(get(client, "traces", q="version:v1")["results"]) == 1
+
+
+@pytest.fixture
+def _key_required(settings: Settings) -> None:
+    settings.KEY_REQUIRED = True
+    settings.API_KEY = "sesame"
+    forget_keys()
+
+
+@pytest.mark.usefixtures("_key_required")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Bearer sesame"},
+        {"x-api-key": "sesame"},
+        {"Authorization": "Basic " + base64.b64encode(b"any:sesame").decode()},
+    ],
+)
+def test_key_opens_the_api_in_each_of_its_forms(client: Client, store: Store, headers: dict[str, str]) -> None:
+    assert client.get("/api/v1/traces", headers=headers).status_code == 200
+
+
+@pytest.mark.usefixtures("_key_required")
+@pytest.mark.parametrize("headers", [{}, {"x-api-key": "wrong"}, {"Authorization": "Bearer"}])
+def test_without_a_valid_key_the_api_answers_401_with_a_challenge(client: Client, headers: dict[str, str]) -> None:
+    response = client.get("/api/v1/traces", headers=headers)
+
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"].startswith("Bearer")
+    assert response.json()["error"]["message"]
+
+
+@pytest.mark.usefixtures("_key_required")
+def test_logged_in_session_opens_the_api(client: Client, store: Store) -> None:
+    client.force_login(User.objects.create_user("admin"))
+
+    assert client.get("/api/v1/traces").status_code == 200
+
+
+@pytest.mark.usefixtures("_key_required")
+def test_key_sees_its_own_project_alone(client: Client, store: Store) -> None:
+    other = Project.objects.create(slug="other", name="Other")
+    IngestKey.objects.create(project=other, name="theirs", sha256=hashlib.sha256(b"other-key").hexdigest())
+    mine, theirs = insert_traces(store, {"project_id": 1}, {"project_id": other.pk})
+
+    body = client.get("/api/v1/traces", headers={"x-api-key": "other-key"}).json()
+
+    assert [trace["trace_id"] for trace in body["results"]] == [theirs]
+    assert client.get(f"/api/v1/traces/{mine}", headers={"x-api-key": "other-key"}).status_code == 404

@@ -62,7 +62,7 @@ class AlertRuleList(APIView):
     @extend_schema(request=AlertRuleInput, responses={201: AlertRuleOutput})
     def post(self, request: Request) -> Response:
         project = _project(request)
-        data = AlertRuleInput(data=request.data, project=project)
+        data = AlertRuleInput(data=request.data, context={"project": project})
         data.is_valid(raise_exception=True)
         rule = _save(AlertRule(project=project), data.validated_data)
         return Response(AlertRuleOutput(rule).data, status=status.HTTP_201_CREATED)
@@ -79,7 +79,7 @@ class AlertRuleDetail(APIView):
     def put(self, request: Request, rule_id: int) -> Response:
         return self._change(request, rule_id, partial=False)
 
-    @extend_schema(request=AlertRuleInput(partial=True, project=Project()), responses=AlertRuleOutput)
+    @extend_schema(request=AlertRuleInput(partial=True), responses=AlertRuleOutput)
     def patch(self, request: Request, rule_id: int) -> Response:
         return self._change(request, rule_id, partial=True)
 
@@ -96,7 +96,7 @@ class AlertRuleDetail(APIView):
 
     def _change(self, request: Request, rule_id: int, *, partial: bool) -> Response:
         rule = self._rule(request, rule_id)
-        data = AlertRuleInput(rule, data=request.data, partial=partial, project=_project(request))
+        data = AlertRuleInput(rule, data=request.data, partial=partial, context={"project": rule.project})
         data.is_valid(raise_exception=True)
         return Response(AlertRuleOutput(_save(rule, data.validated_data)).data)
 

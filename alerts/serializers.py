@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
@@ -31,12 +31,13 @@ class AlertRuleInput(serializers.Serializer[AlertRule]):
     channels = serializers.ListField(child=serializers.CharField(), default=list)
     enabled = serializers.BooleanField(default=True)
 
-    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.project = project
+    @property
+    def _project(self) -> Project:
+        """The view passes it as context: names are looked up and unique within it."""
+        return cast(Project, self.context["project"])
 
     def validate_name(self, name: str) -> str:
-        taken = AlertRule.objects.filter(project=self.project, name=name)
+        taken = AlertRule.objects.filter(project=self._project, name=name)
         if self.instance:
             taken = taken.exclude(pk=self.instance.pk)
         if taken.exists():
@@ -56,7 +57,7 @@ class AlertRuleInput(serializers.Serializer[AlertRule]):
         return threshold
 
     def validate_channels(self, names: list[str]) -> list[NotificationChannel]:
-        known = NotificationChannel.objects.filter(project=self.project)
+        known = NotificationChannel.objects.filter(project=self._project)
         channels = {str(channel.pk): channel for channel in known} | {channel.name: channel for channel in known}
         unknown = [name for name in names if name not in channels]
         if unknown:

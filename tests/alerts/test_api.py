@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from alerts import services
+from alerts.models import Alert, AlertRule
+from tests.alerts.factories import create_channel, create_rule, default_project, insert_traffic
+from tests.alerts.test_pages import now
+from tracestore.clickhouse.client import Store
+
+pytestmark = pytest.mark.django_db
+RULES = "/api/v1/alert-rules"
+
+
+@pytest.fixture(autouse=True)
+def _project() -> None:
+    default_project()
+
+
+def post(client: Client, **values: Any) -> Any:
+    body = {"name": "v3 fails", "metric": "failure_rate", "query": "version:v3", "threshold": 0.05} | values
+    return client.post(RULES, body, content_type="application/json")
+
+
+def test_rule_is_created_read_changed_and_deleted(client: Client) -> None:
+    channel = create_channel(name="On-call")
+
+    created = post(client, channels=["On-call"], hold_s=60, severity="critical")
+    assert created.status_code == 201
+    rule = created.json()
+    assert rule["channels"] == [{"id": channel.pk, "name": "On-call", "kind": "webhook", "enabled": True}]
+    assert (rule["state"], rule["window_s"], rule["comparison"], rule["threshold"]) == ("inactive", 300, "above", 0.05)
+
+    address = f"{RULES}/{rule['id']}"
+    assert client.get(address).json() == rule
+    changed = client.patch(address, {"threshold": 0.1, "channels": [str(channel.pk)]}, content_type="application/json")
+    assert (changed.status_code, changed.json()["threshold"], changed.json()["query"]) == (200, 0.1, "version:v3")
+    replaced = client.put(address, {"name": "p95", "metric": "duration_p95", "threshold": 3}, content_type="application/json")
+    assert (replaced.json()["query"], replaced.json()["metric"], replaced.json()["channels"]) == ("", "duration_p95", [])
+    assert client.delete(address).status_code == 204
+    assert client.get(address).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [("query", "verison:v3", "version"), ("metric", "luck", "luck"), ("window_s", 5, "60"), ("threshold", "x", "number"),
+     ("threshold", -1, "from 0 up"), ("channels", ["Nobody"], "'Nobody'"), ("comparison", "near", "near"), ("name", "", "blank")],
+)  # fmt: skip
+def test_bad_value_is_refused_naming_the_field(client: Client, field: str, value: Any, sentence: str) -> None:
+    answer = post(client, **{field: value})
+
+    assert answer.status_code == 400
+    text = answer.content.decode()
+    assert field in text
+    assert sentence in text
+    assert not AlertRule.objects.exists()
+
+
+def test_missing_field_is_named(client: Client) -> None:
+    answer = client.post(RULES, {"name": "x"}, content_type="application/json")
+
+    assert answer.status_code == 400
+    assert "metric" in answer.content.decode()
+
+
+def test_name_of_another_rule_is_refused_but_ones_own_is_not(client: Client) -> None:
+    rule = create_rule(name="v3 fails")
+
+    assert post(client).status_code == 400
+    answer = client.patch(f"{RULES}/{rule.pk}", {"name": "v3 fails", "hold_s": 5}, content_type="application/json")
+    assert answer.status_code == 200
+
+
+def test_rules_come_in_pages(client: Client) -> None:
+    for name in "abc":
+        create_rule(name=name)
+
+    first = client.get(RULES, {"limit": 2}).json()
+    second = client.get(RULES, {"limit": 2, "cursor": first["next"]}).json()
+
+    assert [rule["name"] for rule in first["results"] + second["results"]] == ["a", "b", "c"]
+    assert second["next"] is None
+
+
+@pytest.mark.parametrize(("name", "value"), [("limit", "0"), ("limit", "many"), ("cursor", "-1"), ("state", "sad")])
+def test_bad_parameter_is_named(client: Client, name: str, value: str) -> None:
+    answer = client.get("/api/v1/alerts", {name: value})
+
+    assert answer.status_code == 400
+    assert name in answer.content.decode()
+
+
+def test_alerts_carry_value_reasons_and_the_link_to_their_traces(client: Client, store: Store) -> None:
+    insert_traffic(store, now(), failed=3, ok=7)
+    services.evaluate_alert_rule(create_rule(query="service:support-bot").pk, now())
+
+    alert = client.get("/api/v1/alerts?state=firing").json()["results"][0]
+
+    assert (alert["state"], alert["rule_name"], alert["value"]) == ("firing", "Failures", pytest.approx(0.3))
+    assert alert["resolved_at"] is None
+    assert alert["traces_query"] == "service:support-bot status:error"
+    assert alert["traces_url"].endswith("Z")
+    assert "/traces?q=service%3Asupport-bot+status%3Aerror&start=" in alert["traces_url"]
+    assert alert["causes"]["versions"][0]["value"] == "v3"
+    assert len(alert["examples"]) == 3
+    assert client.get("/api/v1/alerts?state=resolved").json() == {"results": [], "next": None}
+
+
+def test_rule_and_alerts_of_another_project_are_not_seen(client: Client, store: Store) -> None:
+    insert_traffic(store, now(), failed=3, ok=7)
+    rule = create_rule()
+    services.evaluate_alert_rule(rule.pk, now())
+    other = type(default_project()).objects.create(slug="other", name="Other")
+    AlertRule.objects.update(project=other)
+    Alert.objects.update(project=other)
+
+    assert client.get(RULES).json()["results"] == []
+    assert client.get(f"{RULES}/{rule.pk}").status_code == 404
+    assert client.get("/api/v1/alerts").json()["results"] == []
+
+
+def test_schema_describes_the_alert_api(client: Client) -> None:
+    schema = client.get("/api/schema/", headers={"Accept": "application/json"}).content.decode()
+
+    for path in ("/api/v1/alert-rules", "/api/v1/alert-rules/{rule_id}", "/api/v1/alerts"):
+        assert path in schema

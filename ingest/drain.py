@@ -130,16 +130,22 @@ class Drain:
             self._spool.release(position)
 
     def _insert(self, requests: Sequence[SpooledRequest], batch_seq: int, part: str = "") -> None:
-        """Insert all; cut the batch in halves until the request that ClickHouse refuses stands alone."""
-        try:
-            self._insert_patiently(requests, batch_seq, part)
-        except BadInsert as error:
+        """Insert all; cut the batch in halves until the request that ClickHouse refuses stands alone, and move that aside."""
+        while True:
+            try:
+                return self._insert_patiently(requests, batch_seq, part)
+            except BadInsert as error:
+                reason = str(error)
             if len(requests) > 1:
                 half = len(requests) // 2
                 self._insert(requests[:half], batch_seq, part + "0")
-                self._insert(requests[half:], batch_seq, part + "1")
-            else:
-                self._bury(requests[0], batch_seq, str(error))
+                return self._insert(requests[half:], batch_seq, part + "1")
+            if self._store_accepts_another(batch_seq):
+                return self._bury(requests[0], reason)
+            self.last_error = f"ClickHouse refuses every insert: {reason}"
+            log.error("drain: %s", self.last_error)
+            if self._finish.is_set() or self._abort.wait(_RETRY_S[-1]):
+                raise _Stopping
 
     def _insert_patiently(self, requests: Sequence[SpooledRequest], batch_seq: int, part: str) -> None:
         """Insert, waiting for as long as the store is unavailable. Raises BadInsert, or _Stopping when told to end."""
@@ -159,9 +165,16 @@ class Drain:
             if self._finish.is_set() or self._abort.wait(pause):
                 raise _Stopping
 
-    def _bury(self, request: SpooledRequest, batch_seq: int, reason: str) -> None:
-        """Move a refused request aside, once it is certain that the store would take another one."""
-        self._prove_store_accepts(batch_seq)
+    def _store_accepts_another(self, batch_seq: int) -> bool:
+        """Whether an empty request passes: a missing table or a revoked grant refuses all, which is not the sender's fault."""
+        empty = SpooledRequest(Position(0, 0), 1, time.time_ns(), b"")
+        try:
+            self._insert_patiently([empty], batch_seq, "probe")
+        except BadInsert:
+            return False
+        return True
+
+    def _bury(self, request: SpooledRequest, reason: str) -> None:
         name = f"{self._checkpoint.writer}-{request.position.segment}-{request.position.offset}"
         self._dead_letters.add(
             name,
@@ -172,18 +185,6 @@ class Drain:
             reason=reason,
         )
         log.error("drain: ClickHouse refused a request of %d bytes, kept as dead letter %s: %s", len(request.payload), name, reason)
-
-    def _prove_store_accepts(self, batch_seq: int) -> None:
-        """Wait until an empty request passes: a missing table or a revoked grant refuses everything, and is not the sender's fault."""
-        empty = SpooledRequest(Position(0, 0), 1, time.time_ns(), b"")
-        while True:
-            try:
-                return self._insert_patiently([empty], batch_seq, "probe")
-            except BadInsert as error:
-                self.last_error = f"ClickHouse refuses every insert: {error}"
-                log.error("drain: %s", self.last_error)
-            if self._finish.is_set() or self._abort.wait(_RETRY_S[-1]):
-                raise _Stopping
 
     def _tell(self, batch_seq: int) -> None:
         try:

@@ -1,0 +1,85 @@
+"""SIGKILL in the middle of ingest, again and again: what was acknowledged is there, once; nothing is there twice."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.ingest.conftest import PROTOBUF, build_request
+from tests.live import LiveServer, start_server
+
+CRASHES = 10
+SENDERS = 3
+SPANS_A_TRACE = 20
+
+
+class Sender(threading.Thread):
+    """Posts one new trace after the other and notes the ids of those that were acknowledged."""
+
+    def __init__(self, otlp_url: str, number: int) -> None:
+        super().__init__(daemon=True)
+        self._address = urlsplit(otlp_url)
+        self._number = number
+        self.acknowledged: list[str] = []
+
+    def run(self) -> None:
+        connection = http.client.HTTPConnection(self._address.hostname or "", self._address.port, timeout=10)
+        for count in range(1_000_000):
+            trace_id = bytes([0xC0, self._number]) + count.to_bytes(14, "big")
+            now_ns = time.time_ns()
+            spans = [
+                Span(trace_id=trace_id, span_id=bytes([1]) + step.to_bytes(7, "big"), name="step", start_time_unix_nano=now_ns, end_time_unix_nano=now_ns + 5)
+                for step in range(SPANS_A_TRACE)
+            ]
+            try:
+                connection.request("POST", "/v1/traces", build_request(*spans).SerializeToString(), {"content-type": PROTOBUF})
+                response = connection.getresponse()
+                response.read()
+            except (OSError, http.client.HTTPException):
+                return  # the server was killed: what was under way may or may not be stored
+            if response.status == 200:
+                self.acknowledged.append(trace_id.hex())
+
+
+def crash_while_sending(server: LiveServer, round_number: int) -> list[str]:
+    senders = [Sender(server.otlp_url, round_number * SENDERS + number) for number in range(SENDERS)]
+    for sender in senders:
+        sender.start()
+    deadline = time.monotonic() + 10
+    # Not the same moment each time: in the first insert, between two, in the middle of many.
+    while sum(len(sender.acknowledged) for sender in senders) < 5 + 40 * round_number and time.monotonic() < deadline:
+        time.sleep(0.005)
+    server.kill()
+    for sender in senders:
+        sender.join(15)
+    return [trace_id for sender in senders for trace_id in sender.acknowledged]
+
+
+def get_json(url: str) -> dict[str, object]:
+    with urllib.request.urlopen(url, timeout=30) as response:
+        return dict(json.load(response))
+
+
+def span_ids_of(server: LiveServer, trace_id: str) -> list[str]:
+    trace = get_json(f"{server.url}/api/v1/traces/{trace_id}")
+    spans = trace["spans"]
+    assert isinstance(spans, list)
+    return [str(span["span_id"]) for span in spans]
+
+
+def test_acknowledged_spans_survive_ten_kills_exactly_once(tmp_path: Path) -> None:
+    acknowledged: list[str] = []
+    for round_number in range(CRASHES):
+        server = start_server(tmp_path)
+        acknowledged += crash_while_sending(server, round_number)
+    assert len(acknowledged) > CRASHES
+
+    server = start_server(tmp_path)
+    server.stop()

@@ -1,0 +1,227 @@
+"""From the spool into the embedded store: exactly once, past refusals, outages and restarts."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django.fixtures import Settings
+
+from ingest import drain as drain_module
+from ingest.checkpoint import Batch, Checkpoint
+from ingest.dead_letters import DeadLetters
+from ingest.drain import Drain, Insert
+from ingest.spool import Spool
+from tests.ingest.conftest import Receiver, build_request, build_span, ids_of
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import BadInsert, StoreUnavailable
+from tracestore.clickhouse.landing import insert_batch
+
+# Passes as Protobuf for anybody who skips unknown groups; ClickHouse reads the field as an unfinished message.
+REFUSED_BYTES = b"\x0a\xff\xff\xff\xff\x0f"
+
+
+class Bench:
+    """A spool, its checkpoint and a drain that can be started again, as a process would."""
+
+    def __init__(self, folder: Path, store: Store, insert: Insert | None = None) -> None:
+        self.folder, self.store = folder, store
+        self.insert: Insert = insert or partial(insert_batch, store)
+        self.dead_letters = DeadLetters(folder / "dead-letters")
+        self.announced: list[tuple[str, int]] = []
+        self.open()
+
+    def open(self) -> None:
+        self.spool = Spool(self.folder / "spool", max_bytes=10**9, segment_bytes=2000)
+        self.checkpoint = Checkpoint(self.spool.folder, first=self.spool.first, end=self.spool.end)
+        self.drain = Drain(
+            self.spool, self.checkpoint, self.dead_letters, self.insert, lambda writer, seq: self.announced.append((writer, seq))
+        )
+
+    def close(self) -> None:
+        assert self.drain.stop(20)
+        self.spool.close()
+
+    def append(self, *payloads: bytes) -> None:
+        for future in [self.spool.append(1, time.time_ns(), payload) for payload in payloads]:
+            future.result(10)
+
+    def ids(self) -> list[tuple[str, str]]:
+        rows = self.store.query_rows("SELECT lower(hex(trace_id)), lower(hex(span_id)) FROM spans WHERE project_id > 0")
+        return sorted((str(trace_id), str(span_id)) for trace_id, span_id in rows)
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_open_batch_is_replayed_without_a_second_row(store: Store, tmp_path: Path) -> None:
+    """A crash after the insert and before the checkpoint: the same rows go in again under the same number."""
+    spans = [build_span() for _ in range(5)]
+    bench = Bench(tmp_path, store)
+    bench.append(*(build_request(span).SerializeToString() for span in spans))
+    requests, end = bench.spool.read(bench.spool.first, max_bytes=10**6, max_requests=100)
+    batch = Batch(1, requests[0].position, end)
+    bench.checkpoint.save(batch)
+    insert_batch(
+        store,
+        [(request.project_id, request.received_at_ns, request.payload) for request in requests],
+        writer=bench.checkpoint.writer,
+        batch_seq=1,
+    )
+    bench.spool.close()
+
+    bench.open()
+    bench.drain.start()
+    wait_until(lambda: bench.announced)
+    bench.close()
+
+    assert bench.ids() == ids_of(*spans)
+    assert bench.announced == [(bench.checkpoint.writer, 1)]
+
+
+def test_restart_goes_on_where_it_stopped(store: Store, tmp_path: Path) -> None:
+    first, second = build_span(), build_span()
+    bench = Bench(tmp_path, store)
+    bench.drain.start()
+    bench.append(build_request(first).SerializeToString())
+    wait_until(lambda: bench.announced)
+    bench.close()
+
+    bench.open()
+    bench.append(build_request(second).SerializeToString())
+    bench.drain.start()
+    wait_until(lambda: len(bench.announced) == 2)
+    bench.close()
+
+    assert bench.ids() == ids_of(first, second)
+    assert [seq for _, seq in bench.announced] == [1, 2]
+    assert bench.announced[0][0] == bench.announced[1][0]
+
+
+def test_outage_is_waited_out(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain_module, "_RETRY_S", (0.05,))
+    failures = iter(range(3))
+
+    def insert(records: Sequence[tuple[int, int, bytes]], *, writer: str, batch_seq: int, part: str = "") -> None:
+        if next(failures, None) is not None:
+            raise StoreUnavailable("connection refused")
+        insert_batch(store, records, writer=writer, batch_seq=batch_seq, part=part)
+
+    span = build_span()
+    bench = Bench(tmp_path, store, insert)
+    bench.append(build_request(span).SerializeToString())
+    bench.drain.start()
+    wait_until(lambda: bench.announced)
+    bench.close()
+
+    assert bench.ids() == ids_of(span)
+    assert bench.drain.last_error == ""
+
+
+def test_stop_during_an_outage_leaves_the_data_for_the_next_start(store: Store, tmp_path: Path) -> None:
+    def refuse(records: Sequence[tuple[int, int, bytes]], *, writer: str, batch_seq: int, part: str = "") -> None:
+        raise StoreUnavailable("connection refused")
+
+    span = build_span()
+    bench = Bench(tmp_path, store, refuse)
+    bench.append(build_request(span).SerializeToString())
+    bench.drain.start()
+    wait_until(lambda: bench.drain.last_error)
+    bench.close()
+    assert bench.ids() == []
+
+    bench.insert = partial(insert_batch, store)
+    bench.open()
+    bench.drain.start()
+    wait_until(lambda: bench.announced)
+    bench.close()
+
+    assert bench.ids() == ids_of(span)
+
+
+def test_refused_request_becomes_a_dead_letter_and_the_others_are_stored(store: Store, tmp_path: Path) -> None:
+    spans = [build_span() for _ in range(6)]
+    payloads = [build_request(span).SerializeToString() for span in spans]
+    bench = Bench(tmp_path, store)
+    bench.append(*payloads[:3], REFUSED_BYTES, *payloads[3:])
+    bench.drain.start()
+    wait_until(lambda: bench.announced)
+    bench.close()
+
+    letters = bench.dead_letters.find()
+    assert bench.ids() == ids_of(*spans)
+    assert [bench.dead_letters.read_payload(letter.name) for letter in letters] == [REFUSED_BYTES]
+    assert letters[0].reason
+
+
+def test_store_that_refuses_everything_makes_no_dead_letters(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing table or a revoked grant is not the sender's fault."""
+    monkeypatch.setattr(drain_module, "_RETRY_S", (0.05,))
+    broken = [True]
+
+    def insert(records: Sequence[tuple[int, int, bytes]], *, writer: str, batch_seq: int, part: str = "") -> None:
+        if broken:
+            raise BadInsert("Table otlp_traces does not exist")
+        insert_batch(store, records, writer=writer, batch_seq=batch_seq, part=part)
+
+    span = build_span()
+    bench = Bench(tmp_path, store, insert)
+    bench.append(build_request(span).SerializeToString())
+    bench.drain.start()
+    wait_until(lambda: "refuses every insert" in bench.drain.last_error)
+    broken.clear()
+    wait_until(lambda: bench.announced)
+    bench.close()
+
+    assert bench.ids() == ids_of(span)
+    assert bench.dead_letters.find() == []
+
+
+def test_dead_letter_is_replayed_by_command(receiver: Receiver, settings: Settings, tmp_path: Path) -> None:
+    settings.DATA = tmp_path
+    span = build_span()
+    receiver.ingest.dead_letters.add(
+        "w-1-0", build_request(span).SerializeToString(), project_id=1, received_at_ns=1, refused_at_ns=2, reason="Cannot parse"
+    )
+    listed, replayed = io.StringIO(), io.StringIO()
+
+    call_command("replay_dead_letters", stdout=listed)
+    call_command("replay_dead_letters", "--all", stdout=replayed)
+    wait_until(lambda: not receiver.ingest.dead_letters.count())
+
+    assert "w-1-0" in listed.getvalue()
+    assert "Cannot parse" in listed.getvalue()
+    assert receiver.stored_spans() == ids_of(span)
+
+
+def test_unknown_dead_letter_is_named(settings: Settings, tmp_path: Path) -> None:
+    settings.DATA = tmp_path
+
+    with pytest.raises(CommandError, match="nothing"):
+        call_command("replay_dead_letters", "nothing")
+
+
+def test_damaged_segment_does_not_stop_the_drain(store: Store, tmp_path: Path) -> None:
+    first, second = build_span(name="x" * 3000), build_span()
+    bench = Bench(tmp_path, store)
+    bench.append(build_request(first).SerializeToString())
+    bench.append(build_request(second).SerializeToString())
+    bench.spool.close()
+    segment = min((tmp_path / "spool").glob("*.segment"))
+    segment.write_bytes(segment.read_bytes().replace(b"xxxx", b"xxyx", 1))
+
+    bench.open()
+    bench.drain.start()
+    wait_until(lambda: bench.announced)
+    bench.close()
+
+    assert bench.ids() == ids_of(second)

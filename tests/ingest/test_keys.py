@@ -1,0 +1,93 @@
+"""Which credentials open the receiver when keys are demanded."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span, open_connection
+from tests.ingest.test_receiver import read_status
+from tracestore.keys import find_project_id
+from tracestore.models import IngestKey, Project
+
+KEY = "secret-key"
+
+
+def basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+@pytest.fixture
+def demand_key(settings: Settings) -> None:
+    settings.KEY_REQUIRED = True
+    settings.API_KEY = KEY
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("demand_key")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": f"Bearer {KEY}"},
+        {"authorization": f"bearer   {KEY} "},
+        {"authorization": f"Bearer%20{KEY}"},
+        {"authorization": KEY},
+        {"authorization": basic(f"user:{KEY}")},
+        {"authorization": basic(f"{KEY}:")},
+        {"x_api_key": KEY},
+    ],
+)
+def test_key_is_accepted(receiver: Receiver, headers: dict[str, str]) -> None:
+    assert receiver.send(build_request(build_span()).SerializeToString(), **headers).status == 200
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("demand_key")
+@pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
+@pytest.mark.parametrize(
+    "headers", [{}, {"authorization": "Bearer wrong"}, {"authorization": "Basic ???"}, {"x_api_key": KEY + "x"}, {"authorization": basic("a:b")}]
+)
+def test_anything_else_is_answered_401(receiver: Receiver, headers: dict[str, str], content_type: str) -> None:
+    answer = receiver.send(b"", content_type=content_type, **headers)
+
+    assert answer.status == 401
+    code, message = read_status(answer.body, content_type)
+    assert code == 16
+    assert KEY not in message
+
+
+@pytest.mark.usefixtures("demand_key")
+def test_refusal_comes_before_the_body(receiver: Receiver) -> None:
+    with open_connection(receiver.port) as connection:
+        connection.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n")
+
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_key_of_a_project_selects_it(receiver: Receiver) -> None:
+    project = Project.objects.create(slug="other", name="Other")
+    IngestKey.objects.create(project=project, name="ci", sha256=hashlib.sha256(b"project-key").hexdigest())
+
+    receiver.send(build_request(build_span()).SerializeToString(), authorization="Bearer project-key")
+    receiver.wait_until_drained()
+
+    assert receiver.store.query_rows("SELECT project_id FROM spans WHERE project_id > 0") == [(project.pk,)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_unknown_key_is_ignored_where_none_is_demanded(receiver: Receiver) -> None:
+    receiver.send(build_request(build_span()).SerializeToString(), authorization="Bearer whatever")
+    receiver.wait_until_drained()
+
+    assert receiver.store.query_rows("SELECT project_id FROM spans WHERE project_id > 0") == [(1,)]
+
+
+@pytest.mark.django_db
+def test_unknown_key_is_remembered(django_assert_num_queries) -> None:  # type: ignore[no-untyped-def]
+    with django_assert_num_queries(1):
+        assert find_project_id("guess") is None
+        assert find_project_id("guess") is None

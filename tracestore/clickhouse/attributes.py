@@ -23,6 +23,11 @@ def decode_attributes(keys: Sequence[str], values: Sequence[str], types: str) ->
     return {key: _decode(value, kind) for key, value, kind in zip(keys, values, types.ljust(len(keys), "s"), strict=False)}
 
 
+def encode_list_item(text: str) -> bytes:
+    """Return the bytes that a stored list holds for an item that is this text."""
+    return ArrayValue(values=[AnyValue(string_value=text)]).SerializeToString()
+
+
 def _decode(value: str, kind: str) -> Any:
     try:
         return _DECODERS[kind](value)

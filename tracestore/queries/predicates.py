@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tracestore.clickhouse.attributes import encode_list_item
 from tracestore.language.tree import And, Flag, Interval, Node, Not, Pattern, Query, Term
 
 _PROJECT = "project_id = {project_id:UInt32}"
@@ -212,8 +213,11 @@ def _attribute_test(term: Term, params: Params) -> Callable[[str], str] | None:
     pattern = _pattern(term)
     if pattern.is_presence:
         return None
-    placeholder = _matches("{}", pattern, params)
-    return lambda value: placeholder.replace("{}", value)
+    same = _matches("{}", pattern, params)
+    if pattern.is_exact and pattern.text:
+        # A list is stored as its serialized message, in which each item stands with its length before it.
+        same = f"({same} OR position({{}}, unhex({params.bind(encode_list_item(pattern.text).hex(), 'String')})) > 0)"
+    return lambda value: same.replace("{}", value)
 
 
 # Terms that belong to the other table

@@ -47,7 +47,8 @@ ORDER BY start_time DESC, trace_id DESC
 LIMIT {{limit:UInt32}}
 {FINAL_SETTINGS}, optimize_read_in_order = 0
 """
-# PREWHERE before FINAL is right because it looks at the sort key alone, which all versions of a row share.
+# PREWHERE before FINAL is right because it looks at the sort key alone, which all versions of a row share. A page is so few rows
+# that a second thread costs more than it brings.
 _GET_BY_KEYS = f"""
 SELECT {', '.join(_COLUMNS.values())}
 FROM traces FINAL
@@ -56,7 +57,7 @@ PREWHERE {IN_RANGE} AND (start_time, trace_id) IN (
     FROM (SELECT arrayJoin(arrayZip({{starts_ns:Array(Int64)}}, {{trace_ids:Array(String)}})) AS key)
 )
 ORDER BY start_time DESC, trace_id DESC
-{FINAL_SETTINGS}
+{FINAL_SETTINGS}, max_threads = 1
 """
 _AFTER_POSITION = (
     "(start_time, trace_id) < (fromUnixTimestamp64Nano({position_ns:Int64}), toFixedString(unhex({position_id:String}), 16))"

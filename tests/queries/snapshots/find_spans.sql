@@ -1,0 +1,6 @@
+SELECT lower(hex(trace_id)), lower(hex(span_id)), if(parent_span_id = toFixedString('', 8), '', lower(hex(parent_span_id))), toUnixTimestamp64Nano(start_time), cache_read_tokens, cache_write_tokens, name, kind, span_kind, duration_ns, status, status_message, is_error, error_type, error_message, service, environment, scope_name, agent, version, workflow, tool, tool_call_id, request_model, response_model, provider, finish_reason, prompt_name, prompt_version, session_id, user_id, signal, input_tokens, output_tokens, reasoning_tokens, supplied_cost_usd
+FROM spans
+WHERE project_id = {project_id:UInt32} AND start_time >= fromUnixTimestamp64Nano({start_ns:Int64}) AND start_time < fromUnixTimestamp64Nano({end_ns:Int64}) AND %s
+ORDER BY start_time DESC, trace_id DESC, span_id DESC, received_at DESC
+LIMIT 1 BY start_time, trace_id, span_id
+LIMIT {limit:UInt32}

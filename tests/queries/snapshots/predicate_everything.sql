@@ -1,0 +1,7 @@
+-- 
+-- over traces
+true
+
+-- 
+-- over spans
+true

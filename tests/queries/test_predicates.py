@@ -1,0 +1,74 @@
+"""The SQL that a query becomes, as snapshots. UPDATE_SNAPSHOTS=1 writes them anew; read the difference before committing it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tracestore.language import parse_query
+from tracestore.language.fields import FIELDS
+from tracestore.queries import facets, predicates, spans, traces
+from tracestore.queries.predicates import Params, span_predicate, trace_predicate
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+
+QUERIES = {
+    "everything": "",
+    "sentence": "status:error version:v3 tool:refund",
+    "either": "(tool:a OR tool:b*) -env:dev",
+    "numbers": "duration:>2s cost:0.1..0.5 tokens:<=10k -errors:>=2",
+    "flags": "escalated:true -has_errors:true",
+    "presence": 'version:* user:"" agent:"" error:*',
+    "failed_tool": "tool_error:refund OR tool_error:* OR tool_error:re*",
+    "model": "model:gpt-5*",
+    "prompt": "prompt:refund-policy prompt:a*b prompt:*",
+    "text": '"order 123" größe a*b',
+    "attribute": "attr.k:v attr.k:* attr.k:a_%*z attr.k:>=5",
+    "steps": "kind:tool span:execute_tool* trace:4bf9* trace:4bf92f3577b34da6a3ce929d0e0e4736",
+}
+
+
+def _compare(name: str, sql: str) -> None:
+    path = SNAPSHOTS / f"{name}.sql"
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        path.write_text(sql + "\n")
+    assert path.read_text() == sql + "\n", f"{path.name} differs"
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_predicates_are_as_reviewed(name: str) -> None:
+    texts = []
+    for title, build in (("traces", trace_predicate), ("spans", span_predicate)):
+        params = Params()
+        predicate = build(parse_query(QUERIES[name]), params)
+        values = "".join(f"\n--   {key} = {value!r}" for key, value in params.values.items())
+        texts.append(f"-- {QUERIES[name]}\n-- over {title}{values}\n{predicate}")
+    _compare(f"predicate_{name}", "\n\n".join(texts))
+
+
+@pytest.mark.parametrize(
+    ("name", "sql"),
+    [
+        ("find_traces_keys", traces._FIND_KEYS),
+        ("find_traces_rows", traces._GET_BY_KEYS),
+        ("get_trace", traces._GET_TRACE),
+        ("has_any_trace", traces._HAS_ANY_TRACE),
+        ("trace_times", spans._TRACE_TIMES),
+        ("find_spans", spans._FIND_SPANS),
+        ("spans_of_trace", spans._SPANS_OF_TRACE),
+        ("get_span", spans._GET_SPAN),
+        ("count_facet", facets._COUNT_FACET),
+    ],
+)
+def test_statements_are_as_reviewed(name: str, sql: str) -> None:
+    assert "project_id = {project_id:UInt32}" in sql
+    _compare(name, sql.strip())
+
+
+def test_every_field_has_a_meaning_over_traces_and_over_spans() -> None:
+    names = {field.name for field in FIELDS}
+
+    assert set(predicates._TRACE_TERMS) == names
+    assert set(predicates._SPAN_TERMS) == names

@@ -20,7 +20,7 @@ _SEGMENT_LIMIT = 12
 _KEY_LIMIT = 20_000
 _ITEM_LIMIT = 200
 _PANEL_CHARS = 400_000
-_ABSENT = {"", "<REDACTED>", "[REDACTED]", "<not specified>", "N/A"}
+_ABSENT = {"", "null", "<REDACTED>", "[REDACTED]", "<not specified>", "N/A"}
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,10 @@ ROLES = {
     "tool_response": "tool",
 }
 _ROLE_WORDS = ("user", "human", "system", "assistant", "ai")
-_TYPES_THAT_ARE_ROLES = {"human", "ai", "system", "tool", "AIMessageChunk", "HumanMessageChunk"}
+_TYPES_THAT_ARE_ROLES = {
+    *("human", "ai", "system", "tool"),
+    *("HumanMessage", "AIMessage", "SystemMessage", "ToolMessage", "HumanMessageChunk", "AIMessageChunk"),
+}
 
 
 @dataclass(frozen=True)

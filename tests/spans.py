@@ -1,4 +1,4 @@
-"""Spans for tests: as model objects for pure code, as OTLP requests for everything behind ingest. The least valid thing plus overrides."""
+"""Spans for tests: as model objects for pure code, as OTLP requests for everything behind ingest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def make_summary(**overrides: Any) -> SpanSummary:
     return SpanSummary(**values | {"trace_id": "a" * 32, "span_id": "1" * 16, "kind": "other", "duration_ns": 10**9} | overrides)
 
 
-def make_span(attributes: dict[str, Any] | None = None, *, events: list[tuple[str, dict[str, Any]]] | None = None, **summary: Any) -> Span:
+def make_span(
+    attributes: dict[str, Any] | None = None, *, events: list[tuple[str, dict[str, Any]]] | None = None, **summary: Any
+) -> Span:
     """Return a span with these attributes and events; further arguments go into its summary."""
     return Span(
         summary=make_summary(**summary),
@@ -43,7 +45,10 @@ def make_span(attributes: dict[str, Any] | None = None, *, events: list[tuple[st
 
 
 def build_request(*spans: dict[str, Any], resource: dict[str, Any] | None = None) -> bytes:
-    """Return an OTLP request. A span is a dict: trace_id, span_id, parent, name, start_ns, duration_ns, error (message), attributes, events."""
+    """Return an OTLP request.
+
+    A span is a dict: trace_id, span_id, parent, name, start_ns, duration_ns, error (the message), attributes, events.
+    """
     request = ExportTraceServiceRequest()
     resource_spans = request.resource_spans.add()
     resource_spans.resource.attributes.extend(key_values({"service.name": "support-bot"} | (resource or {})))

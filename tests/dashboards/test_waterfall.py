@@ -10,7 +10,9 @@ from tracestore.queries.events import EventMark
 
 
 def _step(span_id: str, parent: str = "", start: int = 0, duration: int = 10, **overrides: object) -> SpanSummary:
-    return make_summary(span_id=span_id, parent_span_id=parent, name=span_id, start_ns=1000 + start, duration_ns=duration, **overrides)
+    return make_summary(
+        span_id=span_id, parent_span_id=parent, name=span_id, start_ns=1000 + start, duration_ns=duration, **overrides
+    )
 
 
 def _outline(waterfall: Waterfall) -> list[str]:
@@ -40,7 +42,9 @@ def test_duration_reaches_to_the_last_end_even_beyond_the_root() -> None:
 
 
 def test_children_of_a_parent_that_never_arrived_share_a_placeholder() -> None:
-    waterfall = build_waterfall([_step("x", "gone", start=4), _step("y", "gone", start=9, duration=3), _step("z", "lost", start=1)])
+    waterfall = build_waterfall(
+        [_step("x", "gone", start=4), _step("y", "gone", start=9, duration=3), _step("z", "lost", start=1)]
+    )
 
     assert _outline(waterfall) == ["missing lost", "  z", "missing gone", "  x", "  y"]
     assert (waterfall.missing_parents, waterfall.orphans) == (2, 3)
@@ -48,7 +52,9 @@ def test_children_of_a_parent_that_never_arrived_share_a_placeholder() -> None:
 
 
 def test_ring_of_parents_is_cut_at_its_earliest_step() -> None:
-    waterfall = build_waterfall([_step("root"), _step("b", "c", start=5), _step("c", "b", start=3), _step("self", "self", start=7)])
+    waterfall = build_waterfall(
+        [_step("root"), _step("b", "c", start=5), _step("c", "b", start=3), _step("self", "self", start=7)]
+    )
 
     assert _outline(waterfall) == ["root", "c", "  b", "self"]
     assert [row.in_cycle for row in waterfall.rows] == [False, True, False, True]
@@ -71,7 +77,9 @@ def test_critical_path_is_what_the_end_waited_for() -> None:
 
 
 def test_critical_path_does_not_leave_its_step_when_children_overrun_it() -> None:
-    waterfall = build_waterfall([_step("a", start=5, duration=10), _step("early", "a", start=0, duration=7), _step("b", "a", start=12, duration=50)])
+    waterfall = build_waterfall(
+        [_step("a", start=5, duration=10), _step("early", "a", start=0, duration=7), _step("b", "a", start=12, duration=50)]
+    )
 
     for row in waterfall.rows:
         assert all(0 <= start < end <= waterfall.duration_ns for start, end in row.critical)
@@ -126,7 +134,9 @@ def test_label_beside_the_name_says_what_the_name_does_not() -> None:
     spans = [
         _step("a", kind="tool", tool="refund"),
         make_summary(span_id="b", name="execute_tool refund", kind="tool", tool="refund", start_ns=1000),
-        make_summary(span_id="c", name="chat gpt-5", kind="llm", request_model="gpt-5", response_model="gpt-5-2026", start_ns=1000),
+        make_summary(
+            span_id="c", name="chat gpt-5", kind="llm", request_model="gpt-5", response_model="gpt-5-2026", start_ns=1000
+        ),
     ]
 
     packed = pack_rows(build_waterfall(spans), {})

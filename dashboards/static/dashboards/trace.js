@@ -222,10 +222,10 @@
     }
     cell.append(bar, ...drawEvents(row));
     const label = element("span", "bar__time", duration(row.duration));
-    if (from + width < 0.82) label.style.left = "calc(" + (from + width) * 100 + "% + 6px)";
+    if (from + width < 0.82) label.style.left = "calc(" + (from + width) * 100 + "% + 8px)";
     else if (from > 0.18) label.style.right = "calc(" + (1 - from) * 100 + "% + 4px)";
     else {
-      label.style.right = "calc(" + (1 - from - width) * 100 + "% + 6px)";
+      label.style.right = "calc(" + (1 - from - width) * 100 + "% + 12px)";
       label.classList.add("bar__time--inside");
     }
     cell.append(label);

@@ -1,0 +1,548 @@
+"""One small literal example per dialect, then what nobody should send."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from dashboards.content import Payload, find_text, read_content, unflatten
+from dashboards.messages import read_messages
+from tests.spans import make_span
+
+Turns = list[tuple[str, str, str]]
+
+
+def _turns(payload: Payload | None) -> Turns:
+    """(role, kind of part, text) per part; tool calls as name(arguments)."""
+    assert payload is not None
+    return [
+        (message.role, part.kind, f"{part.name}({part.text})" if part.kind == "tool_call" else part.text)
+        for message in payload.messages
+        for part in message.parts
+    ]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value)
+
+
+def _langchain(name: str, text: str) -> dict[str, Any]:
+    return {"lc": 1, "type": "constructor", "id": ["langchain", "schema", name], "kwargs": {"content": text}}
+
+
+ASK: Turns = [("user", "text", "Where is it?")]
+ANSWER: Turns = [("assistant", "text", "On its way.")]
+CHAT = [{"role": "user", "content": "Where is it?"}]
+REPLY = {"role": "assistant", "content": "On its way."}
+PARTS_IN = [{"role": "user", "parts": [{"type": "text", "content": "Where is it?"}]}]
+PARTS_OUT = [{"role": "assistant", "parts": [{"type": "text", "content": "On its way."}], "finish_reason": "stop"}]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        pytest.param(
+            {"gen_ai.input.messages": _json(PARTS_IN), "gen_ai.output.messages": _json(PARTS_OUT)}, id="gen_ai messages"
+        ),
+        pytest.param({"gen_ai.input.messages": PARTS_IN, "gen_ai.output.messages": PARTS_OUT}, id="gen_ai messages, structured"),
+        pytest.param(
+            {
+                "gen_ai.prompt.0.role": "user",
+                "gen_ai.prompt.0.content": "Where is it?",
+                "gen_ai.completion.0.role": "assistant",
+                "gen_ai.completion.0.content": "On its way.",
+            },
+            id="gen_ai indexed",
+        ),
+        pytest.param(
+            {"gen_ai.prompt": _json({"messages": CHAT}), "gen_ai.completion": _json([REPLY])}, id="gen_ai.prompt as JSON"
+        ),
+        pytest.param(
+            {
+                "llm.input_messages.0.message.role": "user",
+                "llm.input_messages.0.message.contents.0.message_content.type": "text",
+                "llm.input_messages.0.message.contents.0.message_content.text": "Where is it?",
+                "llm.output_messages.0.message.role": "assistant",
+                "llm.output_messages.0.message.content": "On its way.",
+            },
+            id="OpenInference",
+        ),
+        pytest.param(
+            {"llm.prompts.0.prompt.text": "Where is it?", "llm.choices.0.completion.text": "On its way."},
+            id="OpenInference completion",
+        ),
+        pytest.param(
+            {
+                "input.value": _json({"messages": [[_langchain("HumanMessage", "Where is it?")]]}),
+                "output.value": _json({"generations": [[{"message": _langchain("AIMessage", "On its way.")}]]}),
+            },
+            id="OpenInference over LangChain",
+        ),
+        pytest.param(
+            {
+                "ai.prompt.messages": _json([{"role": "user", "content": [{"type": "text", "text": "Where is it?"}]}]),
+                "ai.response.text": "On its way.",
+            },
+            id="Vercel AI",
+        ),
+        pytest.param({"ai.prompt": _json({"messages": CHAT}), "ai.result.text": "On its way."}, id="Vercel AI, outer and older"),
+        pytest.param(
+            {"langfuse.observation.input": _json({"messages": CHAT}), "langfuse.observation.output": _json(REPLY)}, id="Langfuse"
+        ),
+        pytest.param(
+            {
+                "traceloop.entity.input": _json({"inputs": {"messages": CHAT}}),
+                "traceloop.entity.output": _json({"outputs": REPLY}),
+            },
+            id="Traceloop",
+        ),
+        pytest.param(
+            {"traceloop.entity.input": _json({"inputs": {"messages": [["user", "Where is it?"]]}}), "output.value": _json(REPLY)},
+            id="LangChain short form",
+        ),
+        pytest.param(
+            {
+                "mlflow.spanInputs": _json({"model": "gpt-5", "messages": CHAT}),
+                "mlflow.spanOutputs": _json({"choices": [{"message": REPLY, "finish_reason": "stop"}]}),
+            },
+            id="MLflow",
+        ),
+        pytest.param(
+            {"mlflow.spanInputs": _json(_json({"messages": CHAT})), "mlflow.spanOutputs": _json("On its way.")},
+            id="MLflow, twice encoded",
+        ),
+        pytest.param({"pydantic_ai.all_messages": _json(PARTS_IN + PARTS_OUT)}, id="pydantic-ai"),
+        pytest.param(
+            {"pydantic_ai.all_messages": _json(PARTS_IN + PARTS_OUT), "final_result": "On its way."}, id="pydantic-ai with result"
+        ),
+        pytest.param(
+            {
+                "events": _json(
+                    [
+                        {"event.name": "gen_ai.user.message", "role": "user", "content": "Where is it?"},
+                        {"event.name": "gen_ai.choice", "index": 0, "message": REPLY},
+                    ]
+                )
+            },
+            id="pydantic-ai, events in an attribute",
+        ),
+        pytest.param({"request_data": _json({"messages": CHAT}), "response_data": _json({"message": REPLY})}, id="Logfire"),
+        pytest.param(
+            {
+                "gcp.vertex.agent.llm_request": _json(
+                    {"model": "gemini", "contents": [{"role": "user", "parts": [{"text": "Where is it?"}]}]}
+                ),
+                "gcp.vertex.agent.llm_response": _json({"content": {"role": "model", "parts": [{"text": "On its way."}]}}),
+            },
+            id="Google ADK",
+        ),
+        pytest.param(
+            {
+                "mastra.model_step.input": _json(CHAT),
+                "mastra.model_step.output": _json({"text": "On its way.", "toolCalls": []}),
+            },
+            id="Mastra",
+        ),
+        pytest.param({"llm.openai.messages": str(CHAT), "llm.openai.choices": str([REPLY])}, id="LiteLLM, Python repr"),
+        pytest.param({"user_prompt": "Where is it?", "response.model_output": "On its way."}, id="Claude Code"),
+        pytest.param({"input": _json(CHAT), "output": _json(REPLY)}, id="bare keys"),
+    ],
+)
+def test_question_and_answer_are_found_in_every_dialect(attributes: dict[str, Any]) -> None:
+    content = read_content(make_span(attributes, kind="llm"))
+
+    assert _turns(content.input) == ASK
+    assert _turns(content.output) == ANSWER
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param(
+            [("gen_ai.user.message", {"content": "Where is it?"}), ("gen_ai.choice", {"index": 0, "message": _json(REPLY)})],
+            id="message events",
+        ),
+        pytest.param(
+            [
+                ("gen_ai.user.message", {"content": _json([{"text": "Where is it?"}])}),
+                ("gen_ai.choice", {"message": _json([{"text": "On its way."}]), "finish_reason": "end_turn"}),
+            ],
+            id="Strands",
+        ),
+        pytest.param(
+            [
+                (
+                    "gen_ai.client.inference.operation.details",
+                    {"gen_ai.input.messages": PARTS_IN, "gen_ai.output.messages": PARTS_OUT},
+                )
+            ],
+            id="operation details",
+        ),
+        pytest.param(
+            [
+                ("gen_ai.content.prompt", {"gen_ai.prompt": _json(CHAT)}),
+                ("gen_ai.content.completion", {"gen_ai.completion": _json([REPLY])}),
+            ],
+            id="content events",
+        ),
+    ],
+)
+def test_question_and_answer_are_found_in_events(events: list[tuple[str, dict[str, Any]]]) -> None:
+    content = read_content(make_span(events=events, kind="llm"))
+
+    assert _turns(content.input) == ASK
+    assert _turns(content.output) == ANSWER
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param({"parts": [{"type": "tool_call", "id": "c1", "name": "refund", "arguments": {"id": 7}}]}, id="gen_ai part"),
+        pytest.param(
+            {"content": None, "tool_calls": [{"id": "c1", "function": {"name": "refund", "arguments": '{"id": 7}'}}]}, id="OpenAI"
+        ),
+        pytest.param({"content": [{"type": "tool_use", "id": "c1", "name": "refund", "input": {"id": 7}}]}, id="Anthropic"),
+        pytest.param({"content": [{"toolUse": {"toolUseId": "c1", "name": "refund", "input": {"id": 7}}}]}, id="Bedrock"),
+        pytest.param(
+            {"content": [{"type": "tool-call", "toolCallId": "c1", "toolName": "refund", "input": {"id": 7}}]}, id="Vercel AI"
+        ),
+        pytest.param({"parts": [{"function_call": {"id": "c1", "name": "refund", "args": {"id": 7}}}]}, id="Gemini"),
+        pytest.param(
+            {"tool_calls": [{"tool_call": {"id": "c1", "function": {"name": "refund", "arguments": '{"id": 7}'}}}]},
+            id="OpenInference",
+        ),
+        pytest.param(
+            {"content": "", "tool_calls": [{"id": "c1", "name": "refund", "args": {"id": 7}, "type": "tool_call"}]},
+            id="LangChain",
+        ),
+        pytest.param(
+            {"content": "", "function_call": {"id": "c1", "name": "refund", "arguments": '{"id": 7}'}}, id="OpenAI functions"
+        ),
+    ],
+)
+def test_tool_call_is_found_in_every_shape_of_message(message: dict[str, Any]) -> None:
+    (read,) = read_messages([{"role": "assistant", **message}]) or []
+
+    assert [(part.kind, part.name, part.call_id, json.loads(part.text)) for part in read.parts] == [
+        ("tool_call", "refund", "c1", {"id": 7})
+    ]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(
+            {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": {"ok": True}}]}, id="gen_ai part"
+        ),
+        pytest.param({"role": "tool", "tool_call_id": "c1", "content": '{"ok": true}'}, id="OpenAI"),
+        pytest.param(
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": '{"ok": true}'}]}, id="Anthropic"
+        ),
+        pytest.param(
+            {"role": "user", "content": [{"toolResult": {"toolUseId": "c1", "content": [{"text": '{"ok": true}'}]}}]},
+            id="Bedrock",
+        ),
+        pytest.param(
+            {
+                "role": "tool",
+                "content": [{"type": "tool-result", "toolCallId": "c1", "output": {"type": "json", "value": {"ok": True}}}],
+            },
+            id="Vercel AI",
+        ),
+        pytest.param({"type": "function_call_output", "call_id": "c1", "output": '{"ok": true}'}, id="OpenAI Responses"),
+    ],
+)
+def test_tool_result_is_found_in_every_shape_of_message(message: dict[str, Any]) -> None:
+    (read,) = read_messages([message]) or []
+
+    assert read.role == "tool"
+    assert [(part.kind, part.call_id, json.loads(part.text)) for part in read.parts] == [("tool_result", "c1", {"ok": True})]
+
+
+def test_reasoning_is_kept_apart_from_the_answer() -> None:
+    thought = [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Yes."}]
+
+    (read,) = read_messages([{"role": "assistant", "content": thought}]) or []
+
+    assert [(part.kind, part.text) for part in read.parts] == [("reasoning", "Hm."), ("text", "Yes.")]
+
+
+def test_image_is_described_and_not_carried_along() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 9_000}}
+
+    (read,) = read_messages([{"role": "user", "content": [image]}]) or []
+
+    assert read.parts[0].kind == "media"
+    assert len(read.parts[0].text) < 100
+
+
+@pytest.mark.parametrize(
+    ("attributes", "events"),
+    [
+        pytest.param({"gen_ai.tool.call.arguments": '{"id": 7}', "gen_ai.tool.call.result": '{"ok": true}'}, [], id="gen_ai"),
+        pytest.param({"input.value": '{"id": 7}', "output.value": '{"ok": true}'}, [], id="OpenInference"),
+        pytest.param(
+            {"input.value": '{"args": [], "sanitize_inputs_outputs": true, "kwargs": {"id": 7}}', "output.value": '{"ok": true}'},
+            [],
+            id="smolagents",
+        ),
+        pytest.param(
+            {"ai.toolCall.args": '{"id":7}', "ai.toolCall.result": '"{\\"ok\\":true}"'}, [], id="Vercel AI, twice encoded"
+        ),
+        pytest.param(
+            {"traceloop.entity.input": '{"args": [], "kwargs": {"id": 7}}', "traceloop.entity.output": '{"ok": true}'},
+            [],
+            id="Traceloop",
+        ),
+        pytest.param(
+            {
+                "gen_ai.tool.call.arguments": _json({"input_str": "{'id': 7}", "tags": [], "metadata": {}}),
+                "gen_ai.tool.call.result": _json(
+                    {
+                        "output": {
+                            "type": "constructor",
+                            "id": ["x", "ToolMessage"],
+                            "kwargs": {"content": '{"ok": true}', "type": "tool"},
+                        }
+                    }
+                ),
+            },
+            [],
+            id="Traceloop over LangChain",
+        ),
+        pytest.param(
+            {
+                "input.value": '{"id": 7}',
+                "output.value": _json({"type": "tool", "data": {"content": '{"ok": true}', "tool_call_id": "c1"}}),
+            },
+            [],
+            id="OpenInference over LangChain",
+        ),
+        pytest.param(
+            {"gcp.vertex.agent.tool_call_args": '{"id": 7}', "gcp.vertex.agent.tool_response": '{"ok": true}'},
+            [],
+            id="Google ADK",
+        ),
+        pytest.param({"gen_ai.tool.args": '{"id": 7}', "gen_ai.tool.output": '{"ok": true}'}, [], id="OpenLIT"),
+        pytest.param({"mlflow.spanInputs": '{"id": 7}', "mlflow.spanOutputs": '{"ok": true}'}, [], id="MLflow"),
+        pytest.param(
+            {"langfuse.observation.input": '{"id": 7}', "langfuse.observation.output": '{"ok": true}'}, [], id="Langfuse"
+        ),
+        pytest.param({"tool_arguments": '{"id": 7}', "tool_response": '{"ok": true}'}, [], id="pydantic-ai"),
+        pytest.param(
+            {},
+            [
+                ("gen_ai.tool.message", {"content": '{"id": 7}'}),
+                ("gen_ai.choice", {"message": _json([{"text": '{"ok": true}'}])}),
+            ],
+            id="Strands",
+        ),
+    ],
+)
+def test_tool_arguments_and_result_are_found_in_every_dialect(
+    attributes: dict[str, Any], events: list[tuple[str, dict[str, Any]]]
+) -> None:
+    content = read_content(make_span(attributes, events=events, kind="tool"))
+
+    assert content.arguments is not None
+    assert content.result is not None
+    assert json.loads(content.arguments.text) == {"id": 7}
+    assert json.loads(content.result.text) == {"ok": True}
+    assert (content.input, content.output) == (None, None)
+
+
+def test_tool_without_arguments_shows_that_it_had_none() -> None:
+    content = read_content(make_span({"gen_ai.tool.call.arguments": "{}"}, kind="tool"))
+
+    assert content.arguments is not None
+    assert content.arguments.text == "{}"
+
+
+@pytest.mark.parametrize("value", ["", "[]", "{}", "null", "<REDACTED>", "[REDACTED]", "<not specified>"])
+def test_empty_value_gives_way_to_the_next_source(value: str) -> None:
+    content = read_content(make_span({"gen_ai.input.messages": value, "input.value": "Where is it?"}, kind="llm"))
+
+    assert content.input is not None
+    assert content.input.text == "Where is it?"
+
+
+def test_own_names_of_the_sending_sdk_come_first() -> None:
+    attributes = {"input.value": "second hand", "langfuse.observation.input": "own words"}
+
+    content = read_content(make_span(attributes, scope_name="langfuse-sdk"))
+
+    assert content.input is not None
+    assert content.input.text == "own words"
+
+
+def test_system_instructions_are_read_unless_the_messages_begin_with_them() -> None:
+    instructions = _json([{"type": "text", "content": "Be kind."}])
+    beside = make_span({"gen_ai.system_instructions": instructions, "gen_ai.input.messages": _json(PARTS_IN)})
+    repeated = make_span(
+        {"gen_ai.system_instructions": instructions, "input.value": _json([{"role": "system", "content": "Be kind."}])}
+    )
+
+    assert [part.text for part in read_content(beside).instructions] == ["Be kind."]
+    assert read_content(repeated).instructions == []
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"gen_ai.retrieval.documents": _json([{"id": "d1", "score": 0.5, "content": "Returns take 30 days."}])},
+        {
+            "retrieval.documents.0.document.id": "d1",
+            "retrieval.documents.0.document.score": 0.5,
+            "retrieval.documents.0.document.content": "Returns take 30 days.",
+        },
+    ],
+)
+def test_retrieved_documents_are_read(attributes: dict[str, Any]) -> None:
+    (document,) = read_content(make_span(attributes, kind="retriever")).documents
+
+    assert (document.document_id, document.score, document.text) == ("d1", "0.5", "Returns take 30 days.")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {
+            "gen_ai.tool.definitions": _json(
+                [{"type": "function", "name": "refund", "description": "Pays.", "parameters": {"type": "object"}}]
+            )
+        },
+        {
+            "llm.tools.0.tool.json_schema": _json(
+                {"function": {"name": "refund", "description": "Pays.", "parameters": {"type": "object"}}}
+            )
+        },
+        {"ai.prompt.tools": [_json({"name": "refund", "description": "Pays.", "inputSchema": {"type": "object"}})]},
+        {
+            "llm.request.functions.0.name": "refund",
+            "llm.request.functions.0.description": "Pays.",
+            "llm.request.functions.0.parameters": '{"type": "object"}',
+        },
+        {
+            "model_request_parameters": _json(
+                {"function_tools": [{"name": "refund", "description": "Pays.", "parameters_json_schema": {"type": "object"}}]}
+            )
+        },
+    ],
+)
+def test_offered_tools_are_read(attributes: dict[str, Any]) -> None:
+    (tool,) = read_content(make_span(attributes, kind="llm")).tools
+
+    assert (tool.name, tool.description, json.loads(tool.schema)) == ("refund", "Pays.", {"type": "object"})
+
+
+HOSTILE = [
+    "[" * 100_000,
+    "[" * 5_000 + "]" * 5_000,
+    '{"a":' * 2_000 + "1" + "}" * 2_000,
+    "[{'a':" * 500 + "1" + "}]" * 500,
+    '[{"role": null, "content": 5}]',
+    '[{"role": {"x": 1}, "parts": 7}]',
+    '{"messages": {"messages": {"messages": 1}}}',
+    '[{"role": "user", "content": [[[[1]]]]}]',
+    '{"role": "assistant", "tool_calls": [1, null, "x", {"function": 3}, {"function": {"arguments": NaN}}]}',
+    '{"choices": [null, 1, {"message": "x"}, {"message": {"role": 5, "content": {}}}]}',
+    '{"generations": [[{"message": {"type": "constructor", "kwargs": []}}]]}',
+    '{"content": {"parts": 1}, "config": {"system_instruction": {"parts": {"text": 1}}}}',
+    '"\\ud83d broken"',
+    "1" * 10_000,
+    "\x00\x07",
+    '{"prompt": "p", "system": {"parts": null}}',
+]
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("kind", ["llm", "tool", "agent"])
+def test_hostile_values_never_raise(value: str, kind: str) -> None:
+    keys = [
+        "gen_ai.input.messages",
+        "gen_ai.output.messages",
+        "gen_ai.tool.call.arguments",
+        "gen_ai.tool.call.result",
+        "gen_ai.system_instructions",
+        "gen_ai.tool.definitions",
+        "gen_ai.retrieval.documents",
+        "pydantic_ai.all_messages",
+        "events",
+        "ai.response.toolCalls",
+        "final_result",
+        "model_request_parameters",
+        "gen_ai.prompt.0.content",
+        "llm.input_messages.0.message.contents",
+    ]
+    for key in keys:
+        read_content(
+            make_span(
+                {key: value},
+                kind=kind,
+                events=[("gen_ai.choice", {"message": value}), ("gen_ai.tool.message", {"content": value})],
+            )
+        )
+
+
+@pytest.mark.parametrize("value", [None, True, 7, 1.5, float("nan"), [], {}, [None], [[1]], {"a": {"b": []}}, b"x"], ids=repr)
+def test_values_of_any_type_never_raise(value: Any) -> None:
+    for key in (
+        "gen_ai.input.messages",
+        "gen_ai.output.messages",
+        "input.value",
+        "ai.response.text",
+        "gen_ai.prompt.0.content",
+        "gen_ai.tool.definitions",
+    ):
+        read_content(make_span({key: value}, kind="llm"))
+
+
+def test_huge_index_costs_no_memory() -> None:
+    attributes = {"llm.input_messages.999999999.message.content": "x", "llm.input_messages.0.message.content": "here"}
+
+    assert _turns(read_content(make_span(attributes)).input) == [("user", "text", "here")]
+    assert unflatten({"p.100000.x": 1}, "p") == []
+
+
+def test_key_that_is_both_value_and_branch_is_no_error() -> None:
+    assert unflatten({"p.0": "text", "p.0.role": "user"}, "p") == ["text"]
+
+
+def test_megabyte_of_text_is_read_quickly() -> None:
+    value = _json([{"role": "user", "content": "x" * 1_000_000}])
+
+    began = time.monotonic()
+    content = read_content(make_span({"gen_ai.input.messages": value}))
+
+    assert time.monotonic() - began < 2
+    assert len(_turns(content.input)[0][2]) == 1_000_000
+
+
+def test_many_messages_share_what_the_page_can_carry() -> None:
+    content = read_content(make_span({"gen_ai.input.messages": _json([{"role": "user", "content": "x" * 30_000}] * 400)}))
+
+    assert content.input is not None
+    assert content.input.excerpt_chars * 400 <= 400_000
+
+
+def test_text_is_found_again_by_its_reference() -> None:
+    content = read_content(make_span({"gen_ai.input.messages": _json(PARTS_IN), "output.value": "plain"}))
+
+    assert find_text(content, "input.0.0") == "Where is it?"
+    assert find_text(content, "output") == "plain"
+    for wrong in (
+        "input.9.0",
+        "input.0",
+        "input",
+        "output.0.0",
+        "nonsense",
+        "is_empty",
+        "__class__",
+        "input.-1.0",
+        "input.0.0.0",
+        "",
+    ):
+        assert find_text(content, wrong) in (None, "")

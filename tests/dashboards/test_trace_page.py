@@ -1,0 +1,285 @@
+"""The trace page over spans that came through the real tables and the real summary job."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import time
+from html import unescape
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.factories import new_trace_id
+from tests.spans import build_request
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.landing import insert_batch
+from tracestore.summarize import summarize_pending
+
+pytestmark = pytest.mark.usefixtures("default_project")
+
+ROOT, TOOL, CHAT = "1" * 16, "2" * 16, "3" * 16
+PANEL = {"HX-Request": "true"}
+_batches = itertools.count(1)
+
+
+def _store_trace(store: Store, *spans: dict[str, Any], resource: dict[str, Any] | None = None) -> str:
+    """Store spans as one trace, summarized; the least is a span id. Returns the trace id."""
+    trace_id, now_ns = new_trace_id(), time.time_ns()
+    full = [{"trace_id": trace_id, "start_ns": now_ns - 60 * 10**9} | span for span in spans]
+    request = build_request(*full, resource=resource)
+    insert_batch(store, [(1, now_ns, request)], writer="trace-page", batch_seq=next(_batches))
+    summarize_pending()
+    return trace_id
+
+
+def _failed_run(store: Store) -> str:
+    agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "triage", "user.id": "u-1", "session.id": "s-1"}
+    tool = {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": "refund",
+        "gen_ai.tool.call.arguments": '{"order": "A-1"}',
+    }
+    error = {"exception.type": "GatewayTimeout", "exception.message": "no answer", "exception.stacktrace": "File pay.py, line 7"}
+    return _store_trace(
+        store,
+        {
+            "span_id": ROOT,
+            "name": "invoke_agent triage",
+            "error": "no answer",
+            "attributes": agent | {"error.type": "GatewayTimeout"},
+        },
+        {
+            "span_id": TOOL,
+            "parent": ROOT,
+            "name": "execute_tool refund",
+            "error": "no answer",
+            "attributes": tool | {"error.type": "GatewayTimeout"},
+            "events": [("exception", error)],
+        },
+        resource={"service.version": "v3"},
+    )
+
+
+def _text(response: Any) -> str:
+    return unescape(response.content.decode())
+
+
+def _rows(response: Any) -> dict[str, Any]:
+    match = re.search(r'<script id="tree-data" type="application/json">(.*?)</script>', response.content.decode(), re.DOTALL)
+    assert match is not None
+    packed: dict[str, Any] = json.loads(match[1])
+    return packed
+
+
+def test_page_names_what_failed_and_opens_it(client: Client, store: Store) -> None:
+    trace_id = _failed_run(store)
+
+    response = client.get(f"/traces/{trace_id}")
+
+    text = _text(response)
+    assert response.status_code == 200
+    assert f'data-selected="{TOOL}"' in text
+    assert "The root span reports an error." in text
+    why = text[text.index('id="why"') : text.index('id="panes"')]
+    assert f'data-select="{TOOL}"' in why
+    assert "GatewayTimeout" in why
+    assert "no answer" in why
+    assert '"order": "A-1"' in text
+    assert "File pay.py, line 7" in text
+
+
+def test_header_links_to_lists_of_the_same_kind(client: Client, store: Store) -> None:
+    trace_id = _failed_run(store)
+
+    text = _text(client.get(f"/traces/{trace_id}"))
+
+    for query in ("version%3Av3", "agent%3Atriage", "user%3Au-1", "session%3As-1", "tool%3Arefund"):
+        assert f'href="/traces?q={query}"' in text
+
+
+def test_link_to_one_span_selects_it(client: Client, store: Store) -> None:
+    trace_id = _failed_run(store)
+
+    response = client.get(f"/traces/{trace_id}", {"span": ROOT.upper()})
+
+    assert f'data-selected="{ROOT}"' in _text(response)
+    assert f'id="span-panel" data-span="{ROOT}"' in _text(response)
+
+
+def test_link_to_a_span_that_is_not_there_says_so_and_still_shows_the_trace(client: Client, store: Store) -> None:
+    trace_id = _failed_run(store)
+
+    response = client.get(f"/traces/{trace_id}", {"span": "f" * 16})
+
+    assert response.status_code == 200
+    assert "This step is not here" in _text(response)
+    assert len(_rows(response)["rows"]) == 2
+
+
+def test_ok_trace_opens_its_root_and_shows_no_reason(client: Client, store: Store) -> None:
+    trace_id = _store_trace(store, {"span_id": ROOT, "name": "hello"}, {"span_id": CHAT, "parent": ROOT})
+
+    text = _text(client.get(f"/traces/{trace_id}"))
+
+    assert f'data-selected="{ROOT}"' in text
+    assert 'id="why"' not in text
+
+
+def test_orphans_are_counted_and_shown(client: Client, store: Store) -> None:
+    trace_id = _store_trace(
+        store, {"span_id": ROOT, "name": "root"}, {"span_id": CHAT, "parent": "9" * 16}, {"span_id": TOOL, "parent": "9" * 16}
+    )
+
+    response = client.get(f"/traces/{trace_id}")
+
+    assert "2 steps whose parent never arrived." in _text(response)
+    assert sorted(row[0] for row in _rows(response)["rows"]) == sorted([ROOT, TOOL, CHAT, "9" * 16])
+
+
+def test_spans_that_arrive_after_the_summary_are_shown_at_once(client: Client, store: Store) -> None:
+    trace_id = _store_trace(store, {"span_id": ROOT, "name": "root"})
+    late = build_request({"trace_id": trace_id, "span_id": CHAT, "parent": ROOT, "start_ns": time.time_ns() - 10**9})
+    insert_batch(store, [(1, time.time_ns(), late)], writer="trace-page", batch_seq=next(_batches))
+
+    response = client.get(f"/traces/{trace_id}")
+
+    assert [row[0] for row in _rows(response)["rows"]] == [ROOT, CHAT]
+
+
+def test_events_are_marked_on_their_bar(client: Client, store: Store) -> None:
+    trace_id = _failed_run(store)
+
+    packed = _rows(client.get(f"/traces/{trace_id}"))
+
+    assert {row[0]: [packed["strings"][name] for name in row[17][1::2]] for row in packed["rows"]} == {
+        ROOT: [],
+        TOOL: ["exception"],
+    }
+
+
+@pytest.mark.parametrize("trace_id", ["0" * 32, "nonsense", "../admin", "%00", "a" * 500])
+def test_unknown_trace_is_a_page_that_says_so(client: Client, store: Store, trace_id: str) -> None:
+    response = client.get(f"/traces/{trace_id}")
+
+    assert response.status_code == 404
+
+
+def test_panel_alone_is_a_fragment_for_the_page_and_a_redirect_for_a_person(client: Client, store: Store) -> None:
+    trace_id = _failed_run(store)
+    url = f"/traces/{trace_id}/spans/{TOOL}"
+
+    fragment, opened = client.get(url, headers=PANEL), client.get(url)
+
+    assert "<html" not in _text(fragment)
+    assert "HX-Request" in fragment["Vary"]
+    assert (opened.status_code, opened["Location"]) == (302, f"/traces/{trace_id}?span={TOOL}")
+
+
+def test_panel_of_an_unknown_span_says_so(client: Client, store: Store) -> None:
+    trace_id = _failed_run(store)
+
+    response = client.get(f"/traces/{trace_id}/spans/{'f' * 16}", headers=PANEL)
+
+    assert response.status_code == 404
+    assert "This step is not here" in _text(response)
+
+
+def test_hostile_text_is_escaped_everywhere(client: Client, store: Store) -> None:
+    evil = '<script>alert(1)</script><img src=x onerror="alert(1)">'
+    keys = ("gen_ai.agent.name", "gen_ai.tool.name", "user.id", "session.id", "gen_ai.request.model", "error.type", f"key{evil}")
+    trace_id = _store_trace(
+        store,
+        {
+            "span_id": ROOT,
+            "name": evil,
+            "error": evil,
+            "attributes": dict.fromkeys(keys, evil)
+            | {"gen_ai.operation.name": "chat", "gen_ai.input.messages": evil, "link": "javascript:alert(1)"},
+            "events": [(evil, {evil: evil, "exception.stacktrace": evil})],
+        },
+        resource={"service.version": evil, "deployment.environment.name": evil},
+    )
+
+    raw = client.get(f"/traces/{trace_id}").content.decode()
+
+    assert "<script>alert" not in raw
+    assert "<img" not in raw
+    assert 'href="javascript:' not in raw
+
+
+def test_control_characters_are_shown_and_break_nothing(client: Client, store: Store) -> None:
+    attributes = {"note": "a\x00b\x07c\u202edesrever", "input.value": '[{"role": "user", "content": "lone \\ud83d half"}]'}
+    trace_id = _store_trace(store, {"span_id": ROOT, "attributes": attributes})
+
+    text = _text(client.get(f"/traces/{trace_id}"))
+
+    assert "a\u2400b\u2407c\\u202edesrever" in text
+    assert "lone \\ud83d half" in text
+
+
+def test_long_text_is_cut_with_a_link_to_all_of_it(client: Client, store: Store) -> None:
+    message = "x" * 1_000_000 + "the end"
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.input.messages": json.dumps([{"role": "user", "content": message}])}
+    trace_id = _store_trace(store, {"span_id": ROOT, "attributes": attributes})
+
+    page = client.get(f"/traces/{trace_id}")
+    whole = client.get(f"/traces/{trace_id}/spans/{ROOT}/text", {"ref": "input.0.0"})
+    attribute = client.get(f"/traces/{trace_id}/spans/{ROOT}/text", {"ref": "attribute:gen_ai.operation.name"})
+
+    assert len(page.content) < 200_000
+    assert f"/traces/{trace_id}/spans/{ROOT}/text?ref=input.0.0" in _text(page)
+    assert whole.content.decode() == message
+    assert whole["Content-Type"] == "text/plain; charset=utf-8"
+    assert whole["X-Content-Type-Options"] == "nosniff"
+    assert attribute.content == b"chat"
+
+
+@pytest.mark.parametrize("reference", ["", "input.9.9", "attribute:none", "event:99:x", "event:x:y", "secret:key", "__class__"])
+def test_unknown_reference_is_not_found(client: Client, store: Store, reference: str) -> None:
+    trace_id = _failed_run(store)
+
+    assert client.get(f"/traces/{trace_id}/spans/{TOOL}/text", {"ref": reference}).status_code == 404
+
+
+def test_span_can_be_downloaded_as_json(client: Client, store: Store) -> None:
+    trace_id = _failed_run(store)
+
+    response = client.get(f"/traces/{trace_id}/spans/{TOOL}/json")
+
+    assert response["Content-Disposition"] == f'attachment; filename="span-{TOOL}.json"'
+    assert json.loads(response.content)["attributes"]["gen_ai.tool.name"] == "refund"
+
+
+def test_attribute_row_links_to_traces_with_its_value(client: Client, store: Store) -> None:
+    trace_id = _store_trace(store, {"span_id": ROOT, "attributes": {"tenant": "acme inc", "long": "x" * 400}})
+
+    text = _text(client.get(f"/traces/{trace_id}"))
+
+    assert 'href="/traces?q=attr.tenant%3A%22acme+inc%22"' in text
+    assert "attr.long" not in text
+
+
+def test_old_trace_links_to_lists_of_its_own_time(client: Client, store: Store) -> None:
+    start_ns = time.time_ns() - 10 * 86_400 * 10**9
+    trace_id = _store_trace(store, {"span_id": ROOT, "start_ns": start_ns}, resource={"service.version": "v1"})
+
+    text = _text(client.get(f"/traces/{trace_id}"))
+
+    assert re.search(r'href="/traces\?q=version%3Av1&start=\d{4}-[^"]+&end=\d{4}-[^"]+"', text)
+
+
+def test_five_thousand_spans_are_served_in_seconds(client: Client, store: Store) -> None:
+    spans = [
+        {"span_id": f"{index + 1:016x}", "parent": f"{index // 4:016x}" if index else "", "name": "step"}
+        for index in range(5_000)
+    ]
+    trace_id = _store_trace(store, *spans)
+
+    began = time.monotonic()
+    response = client.get(f"/traces/{trace_id}")
+
+    assert time.monotonic() - began < 5
+    assert len(_rows(response)["rows"]) == 5_000

@@ -1,0 +1,176 @@
+"""From an empty instance to the failing traces, with a real server, exporter bytes and browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.agents import send_run
+from tests.browser.conftest import OpenPage
+from tests.live import LiveServer, start_server
+
+TRACE_ADDRESS = re.compile(r"/traces/[0-9a-f]{32}")
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """An instance with a few good runs, one failing run of version v3 with the tool refund, and one hostile run."""
+    running = start_server(tmp_path_factory.mktemp("list"))
+    try:
+        for age_s in (300, 240, 180):
+            send_run(running.url, version="v2", tool="search_orders", age_s=age_s)
+        send_run(running.url, version="v3", tool="search_orders", age_s=150)
+        send_run(running.url, version="v3", tool="refund", error="refund service did not answer", age_s=120)
+        send_run(running.url, version="v2", tool="refund", age_s=110)
+        send_run(
+            running.url,
+            name=HOSTILE,
+            version=HOSTILE,
+            tool=HOSTILE,
+            error="\x07\u202e" + "javascript:alert(3) " * 50_000,
+            error_type=HOSTILE,
+            age_s=90,
+        )
+        yield running
+    finally:
+        running.stop()
+
+
+def test_empty_instance_notices_the_first_trace_by_itself(tmp_path_factory: pytest.TempPathFactory, open_page: OpenPage) -> None:
+    empty = start_server(tmp_path_factory.mktemp("empty"))
+    try:
+        page = open_page(empty.url)
+        expect(page.get_by_role("heading", name="Send the first trace")).to_be_visible()
+        expect(page.locator("#setup-env-text")).to_contain_text(f"OTEL_EXPORTER_OTLP_ENDPOINT={empty.otlp_url}")
+
+        send_run(empty.otlp_url, version="v1")
+
+        expect(page.get_by_text("The first trace is here.")).to_be_visible()
+        expect(page.locator(".trace-row")).to_have_count(1)
+    finally:
+        empty.stop()
+
+
+def test_failing_traces_of_a_version_with_a_tool_by_mouse_alone(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    page.locator(".trace-row").nth(6).wait_for()
+
+    page.locator(".presets").get_by_role("link", name="Failed").click()
+    page.locator("[data-facet=version] .facet__value", has_text="v3").click()
+    page.locator("[data-facet=tool] .facet__value", has_text="refund").click()
+
+    expect(page.locator("#query")).to_have_value("status:error version:v3 tool:refund")
+    expect(page.locator(".trace-row")).to_have_count(1)
+    page.locator(".trace-row").click()
+    expect(page).to_have_url(TRACE_ADDRESS)
+
+
+def test_failing_traces_of_a_version_with_a_tool_by_keyboard_alone(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    page.locator(".trace-row").nth(6).wait_for()
+
+    page.keyboard.press("/")
+    page.keyboard.type("stat")
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.keyboard.type("error ver")
+    expect(page.get_by_role("option", name="version:")).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("option", name="v3")).to_be_visible()
+    page.keyboard.type("v3 tool:refund")
+    page.keyboard.press("Enter")
+    expect(page.locator(".trace-row")).to_have_count(1)
+    page.keyboard.press("j")
+    expect(page.locator(".trace-row")).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Enter")
+
+    expect(page).to_have_url(TRACE_ADDRESS)
+
+
+def test_failing_traces_of_a_version_with_a_tool_by_address_alone(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces?q=status:error+version:v3+tool:refund&start=now-1h")
+
+    expect(page.locator(".trace-row")).to_have_count(1)
+    expect(page.locator(".trace-row__error")).to_contain_text("refund service did not answer")
+    expect(page.locator(".volume__head")).to_contain_text("1 trace, 1 failed")
+
+
+def test_facet_value_is_excluded_and_included_again(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    value = page.locator("[data-facet=version] .facet__value", has_text="v2")
+
+    value.click(modifiers=["Shift"])
+    expect(page.locator("#query")).to_have_value("-version:v2")
+    expect(page.locator(".trace-row")).to_have_count(3)
+    page.locator("[data-facet=version] .facet__row--excluded .facet__exclude").click()
+
+    expect(page.locator("#query")).to_have_value("")
+
+
+def test_unknown_field_is_mended_with_one_click(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+
+    page.locator("#query").fill("verson:v3")
+    page.keyboard.press("Enter")
+    expect(page.locator("mark")).to_have_text("verson")
+    page.get_by_role("link", name="Use version").click()
+
+    expect(page.locator("#query")).to_have_value("version:v3")
+    expect(page.locator(".trace-row")).to_have_count(2)
+
+
+def test_hostile_text_is_shown_harmlessly(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    row = page.locator(".trace-row", has_text="<script>")
+
+    expect(row).to_have_count(1)
+    expect(row.locator("script, img")).to_have_count(0)
+    expect(page.locator("[data-facet=tool]")).to_contain_text("<script>")
+    assert "\u202e" not in page.content()
+    assert len(page.content()) < 200_000
+
+
+def test_new_trace_is_offered_without_moving_the_list(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces?q=agent:newcomer")
+    expect(page.get_by_text("No trace of any time matches")).to_be_visible()
+
+    send_run(server.url, name="newcomer", age_s=3)
+    pill = page.get_by_role("link", name="1 new trace")
+    expect(pill).to_be_visible()
+    expect(page.locator(".trace-row")).to_have_count(0)
+    pill.click()
+
+    expect(page.locator(".trace-row")).to_have_count(1)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_phone_has_no_sideways_scrolling_and_large_targets(server: LiveServer, open_page: OpenPage, scheme: str) -> None:
+    page = open_page(server.url, width=390, height=844, has_touch=True, color_scheme=scheme)
+    page.locator(".trace-row").first.wait_for()
+    page.get_by_role("button", name="Filters").tap()
+    page.locator("[data-facet=version] .facet__value").first.wait_for()
+
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("a, button, summary, input")]
+            .filter((item) => item.checkVisibility() && !item.closest("svg, .skip-link"))
+            .map((item) => [item.outerHTML.slice(0, 80), item.getBoundingClientRect().height])
+            .filter(([, height]) => height > 0 && height < 39.5)"""
+    )
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert [item for item in small if "trace-row__link" not in item[0]] == []  # its target is the whole card
+
+
+def test_theme_choice_outlives_the_page(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url, color_scheme="light")
+
+    page.get_by_role("button", name="Switch between light and dark").click()
+    page.reload()
+
+    assert page.locator("html").get_attribute("data-theme") == "dark"

@@ -24,8 +24,9 @@ from urllib.parse import urlsplit
 
 import numpy
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from ingest.checkpoint import is_drained
 from tests.live import LiveServer, start_server
 
 SPANS_A_REQUEST = 512
@@ -33,10 +34,11 @@ _DISTINCT_BODIES = 32
 _SPANS_A_TRACE = 8
 # Every id starts with these four bytes, which the generator replaces by a counter: no two requests share an id.
 _MARK = b"\xfe\xed\xfa\xce"
-_WORDS = (
-    "order refund customer policy invoice please the was not found payment shipping delayed we can offer a credit of thirty "
-    "days after delivery according to account settings agent will escalate when amount exceeds limit thank you for waiting"
-).split()
+_WORDS = [
+    "order", "refund", "customer", "policy", "invoice", "please", "the", "was", "not", "found", "payment", "shipping", "delayed",
+    "we", "can", "offer", "a", "credit", "of", "thirty", "days", "after", "delivery", "according", "to", "account", "settings",
+    "agent", "will", "escalate", "when", "amount", "exceeds", "limit", "thank", "you", "for", "waiting",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,10 @@ def _messages(chance: random.Random, words: int) -> str:
 
 
 def _attributes(chance: random.Random, step: int) -> dict[str, str | int]:
-    common: dict[str, str | int] = {"session.id": f"session-{chance.randrange(10**6)}", "user.id": f"user-{chance.randrange(10**5)}"}
+    common: dict[str, str | int] = {
+        "session.id": f"session-{chance.randrange(10**6)}",
+        "user.id": f"user-{chance.randrange(10**5)}",
+    }
     if step == 0:
         return common | {
             "gen_ai.operation.name": "invoke_agent",
@@ -113,7 +118,7 @@ def _fill_span(span: Span, chance: random.Random, trace_id: bytes, ids: list[byt
         else:
             attribute.value.string_value = value
     if step and chance.random() < 0.03:
-        span.status.code, span.status.message = 2, "TimeoutError: the order service did not answer"
+        span.status.code, span.status.message = Status.STATUS_CODE_ERROR, "TimeoutError: the order service did not answer"
 
 
 def build_body(seed: int) -> bytes:
@@ -121,7 +126,11 @@ def build_body(seed: int) -> bytes:
     chance = random.Random(seed)
     request = ExportTraceServiceRequest()
     resource_spans = request.resource_spans.add()
-    for key, value in {"service.name": "support-agent", "service.version": f"v{seed % 4}", "deployment.environment.name": "prod"}.items():
+    for key, value in {
+        "service.name": "support-agent",
+        "service.version": f"v{seed % 4}",
+        "deployment.environment.name": "prod",
+    }.items():
         resource_spans.resource.attributes.add(key=key).value.string_value = value
     scope_spans = resource_spans.scope_spans.add()
     scope_spans.scope.name = "bench"
@@ -138,7 +147,8 @@ class _Template:
     """A request as bytes whose ids can be made new in place."""
 
     def __init__(self, host: str, body: bytes) -> None:
-        head = f"POST /v1/traces HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/x-protobuf\r\nContent-Length: {len(body)}\r\n\r\n"
+        fields = {"Host": host, "Content-Type": "application/x-protobuf", "Content-Length": len(body)}
+        head = "\r\n".join(["POST /v1/traces HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""])
         self.data = numpy.frombuffer(bytearray(head.encode() + body), dtype=numpy.uint8)
         raw, at, marks = self.data.tobytes(), 0, []
         while (at := raw.find(_MARK, at)) >= 0:
@@ -164,7 +174,9 @@ def _read_answer(connection: socket.socket) -> int:
     return int(head.split(b" ", 2)[1])
 
 
-def _send_until(deadline: float, address: tuple[str, int], first: int, step: int, bodies: list[bytes], out: list[tuple[int, float]]) -> None:
+def _send_until(
+    deadline: float, address: tuple[str, int], first: int, step: int, bodies: list[bytes], out: list[tuple[int, float]]
+) -> None:
     templates = [_Template(f"{address[0]}:{address[1]}", body) for body in bodies]
     with socket.create_connection(address) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -173,7 +185,7 @@ def _send_until(deadline: float, address: tuple[str, int], first: int, step: int
             template = templates[(number // step) % len(templates)]
             template.renew(number)
             started = time.monotonic()
-            connection.sendall(template.data)
+            connection.sendall(template.data.data)
             status = _read_answer(connection)
             out.append((status, time.monotonic() - started))
             number += step
@@ -212,16 +224,6 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _is_drained(data: Path) -> bool:
-    """Whether the checkpoint says that nothing is open and nothing lies behind it."""
-    try:
-        checkpoint = json.loads((data / "spool" / "checkpoint.json").read_text())
-        last = sorted((data / "spool").glob("*.segment"))[-1]
-        return bool(checkpoint["start"] == checkpoint["end"] == [int(last.stem), last.stat().st_size])
-    except (OSError, ValueError, IndexError):
-        return False
-
-
 def _disk_bytes(folder: Path) -> int:
     return sum(entry.stat().st_blocks * 512 for entry in folder.rglob("*") if entry.is_file() and not entry.is_symlink())
 
@@ -241,7 +243,7 @@ def measure(server: LiveServer, *, seconds: float, connections: int) -> Result:
     sent_s, cpu_s = time.monotonic() - started, _cpu_s(server.process.pid) - cpu_before_s
     generator.join(30)
     deadline = time.monotonic() + 600
-    while not _is_drained(server.data) and time.monotonic() < deadline:
+    while not is_drained(server.data / "spool") and time.monotonic() < deadline:
         time.sleep(0.02)
     stored_s = time.monotonic() - started
     spans = sum(SPANS_A_REQUEST for status, _ in answers if status == 200)

@@ -69,3 +69,23 @@ class Checkpoint:
         finally:
             os.close(folder)
         self.batch = batch
+
+
+def is_drained(spool_folder: Path) -> bool:
+    """Whether everything durable in this spool is in ClickHouse, as the files say: for tools outside the ingest process."""
+    try:
+        content = json.loads((spool_folder / "checkpoint.json").read_text())
+        newest = max(spool_folder.glob("*.segment"))
+        position = [int(newest.stem), newest.stat().st_size]
+        start_of_it = [position[0], 0]
+    except (OSError, ValueError):
+        return False
+    nothing_open = content["start"] == content["end"]
+    # After a restart the newest segment is empty, and the checkpoint may still name the end of the one before it.
+    return nothing_open and (
+        content["end"] == position or (position == start_of_it and not _other_segments(spool_folder, newest))
+    )
+
+
+def _other_segments(spool_folder: Path, newest: Path) -> list[Path]:
+    return [path for path in spool_folder.glob("*.segment") if path != newest and path.stat().st_size]

@@ -27,9 +27,7 @@ _IDLE_S = 1.0
 class Insert(Protocol):
     """`tracestore.clickhouse.landing.insert_batch` bound to a store."""
 
-    def __call__(
-        self, records: Sequence[tuple[int, int, bytes]], *, writer: str, batch_seq: int, part: str = ""
-    ) -> None: ...
+    def __call__(self, records: Sequence[tuple[int, int, bytes]], *, writer: str, batch_seq: int, part: str = "") -> None: ...
 
 
 class _Stopping(Exception):
@@ -184,7 +182,9 @@ class Drain:
             refused_at_ns=time.time_ns(),
             reason=reason,
         )
-        log.error("drain: ClickHouse refused a request of %d bytes, kept as dead letter %s: %s", len(request.payload), name, reason)
+        log.error(
+            "drain: ClickHouse refused a request of %d bytes, kept as dead letter %s: %s", len(request.payload), name, reason
+        )
 
     def _tell(self, batch_seq: int) -> None:
         try:

@@ -28,7 +28,7 @@ class BadBody(ValueError):
 
 @dataclass(frozen=True)
 class Checked:
-    """What to store of one request. `payload` holds the `accepted` spans; `message` says in English why the others are not in it."""
+    """What to store of one request: `payload` holds the `accepted` spans, `message` says why the others are not in it."""
 
     payload: bytes
     accepted: int
@@ -91,13 +91,13 @@ def _have_valid_ids(spans: list[Span]) -> bool:
 
 
 def _find_bad_ids(spans: list[Span]) -> list[int]:
-    """Return the indexes of spans without a valid id of their own; a span whose parent id is invalid or its own becomes a root."""
+    """Return the indexes of spans without valid ids of their own; make those with an impossible parent roots."""
     bad = []
     for index, span in enumerate(spans):
         span_id, parent_id = span.span_id, span.parent_span_id
         if len(span.trace_id) != 16 or len(span_id) != 8 or span_id == _NO_SPAN_ID or span.trace_id == _NO_TRACE_ID:
             bad.append(index)
-        elif parent_id and (parent_id == span_id or len(parent_id) != 8 or parent_id == _NO_SPAN_ID):
+        elif parent_id and (len(parent_id) != 8 or parent_id in (span_id, _NO_SPAN_ID)):
             span.ClearField("parent_span_id")
     return bad
 
@@ -170,13 +170,12 @@ def count_log_records(body: bytes, *, is_json: bool) -> int:
 def count_data_points(body: bytes, *, is_json: bool) -> int:
     """Count the data points of an ExportMetricsServiceRequest. Raises BadBody."""
     kinds = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
-    path = ("resource_metrics", "scope_metrics", "metrics")
     try:
         if is_json:
-            found = _find_json(decode_json_object(body), path)
+            found = _find_json(decode_json_object(body), ("resource_metrics", "scope_metrics", "metrics"))
             return sum(len(_find_json(metric.get(_camel(kind)), ("data_points",))) for metric in found for kind in kinds)
         request = ExportMetricsServiceRequest.FromString(body)
-        metrics = [metric for resource in request.resource_metrics for scope in resource.scope_metrics for metric in scope.metrics]
-        return sum(len(getattr(metric, kind).data_points) for metric in metrics for kind in kinds if metric.HasField(kind))
+        scopes = [scope for resource in request.resource_metrics for scope in resource.scope_metrics]
+        return sum(len(getattr(metric, kind).data_points) for scope in scopes for metric in scope.metrics for kind in kinds)
     except (ValueError, DecodeError):
         raise BadBody("The body is not an ExportMetricsServiceRequest.") from None

@@ -70,11 +70,12 @@ _BYTES = [bytes([value]) for value in range(0x80)]
 def _utf8(value: Any) -> bytes:
     if not isinstance(value, str):
         value = json.dumps(value)
+    text: str = value
     try:
-        return value.encode()
+        return text.encode()
     except UnicodeEncodeError:
         # Half of a surrogate pair, from a string cut in the middle of an emoji. Whole pairs are joined on the way.
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 def _tag(number: int, wire_type: int) -> bytes:
@@ -315,9 +316,7 @@ _SPAN = _fields(
     )
 )
 _MALFORMED_SPAN = {"trace_id": _INVALID_ID.decode()}
-_SCOPE = _fields(
-    (("name", _text(1)), ("version", _text(2)), _attributes(3), ("dropped_attributes_count", _uint32(4)))
-)
+_SCOPE = _fields((("name", _text(1)), ("version", _text(2)), _attributes(3), ("dropped_attributes_count", _uint32(4))))
 _RESOURCE = _fields((_attributes(1), ("dropped_attributes_count", _uint32(2))))
 _SCOPE_SPANS = _fields(
     (

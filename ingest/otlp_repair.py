@@ -73,12 +73,13 @@ def _repair_message(data: bytes, descriptor: Descriptor, depth: int) -> bytes:
 
 
 def _repair_field(key: int, content: bytes, field: FieldDescriptor | None, depth: int) -> bytes:
+    nested = field.message_type if field is not None else None
     if field is not None and field.type == FieldDescriptor.TYPE_STRING:
         content = content.decode("utf-8", "replace").encode()
-    elif field is not None and field.type == FieldDescriptor.TYPE_MESSAGE:
+    elif nested is not None:
         if depth < _MAX_DEPTH:
-            content = _repair_message(content, field.message_type, depth + 1)
-        elif field.message_type.name == "AnyValue":
+            content = _repair_message(content, nested, depth + 1)
+        elif nested.name == "AnyValue":
             content = b"\x0a" + _varint(len(_TOO_DEEP)) + _TOO_DEEP
         else:
             content = b""

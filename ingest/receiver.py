@@ -17,7 +17,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import BadRequest
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
@@ -117,7 +116,6 @@ async def _send(send: Send, status: int, body: bytes, content_type: str) -> None
 
 def _encode_status(refused: Refused, content_type: str) -> bytes:
     code = _RPC_CODES.get(refused.status, 2)
-    violation = BadRequest(field_violations=[BadRequest.FieldViolation(field="body", description=refused.message)])
     if _CONTENT_TYPES.get(content_type, JSON) == JSON:
         document: dict[str, Any] = {"code": code, "message": refused.message}
         if refused.status == 400:
@@ -126,10 +124,10 @@ def _encode_status(refused: Refused, content_type: str) -> bytes:
         return json.dumps(document).encode()
     status = Status(code=code, message=refused.message)
     if refused.status == 400:
-        detail = AnyMessage()
-        detail.Pack(violation)
-        status.details.append(detail)
-    return status.SerializeToString()
+        violation = BadRequest.FieldViolation(field="body", description=refused.message)
+        status.details.add().Pack(BadRequest(field_violations=[violation]))
+    encoded: bytes = status.SerializeToString()
+    return encoded
 
 
 async def _answer(scope: Scope, headers: dict[str, str], content_type: str, receive: Receive) -> bytes:
@@ -207,9 +205,7 @@ async def _run(work: Callable[[], Any], body: bytes, encoding: str) -> Any:
     return await asyncio.get_running_loop().run_in_executor(_workers, work)
 
 
-async def _store(
-    ingest: Ingest, project_id: int, body: bytes, encoding: str, is_json: bool, allowance: Allowance
-) -> bytes:
+async def _store(ingest: Ingest, project_id: int, body: bytes, encoding: str, is_json: bool, allowance: Allowance) -> bytes:
     check = check_json if is_json else check_protobuf
     checked: Checked = await _run(lambda: check(inflate(body, encoding, allowance)), body, encoding)
     if checked.accepted:

@@ -157,8 +157,8 @@ class Spool:
     def _cut_torn_tail(self, number: int) -> None:
         path = self._path(number)
         good = 0
-        for _, good in decode_records(path.read_bytes(), number, 0, verify=True):
-            pass
+        for _, after in decode_records(path.read_bytes(), number, 0, verify=True):
+            good = after
         torn = self._sizes[number] - good
         if torn:
             log.warning("spool: cut %d bytes of an incomplete record from %s", torn, path.name)
@@ -297,8 +297,9 @@ class Spool:
         inherited = start.segment < self._first_own_segment
         requests: list[SpooledRequest] = []
         after = start.offset
-        for request, after in decode_records(data, start.segment, start.offset, verify=inherited):
+        for request, next_offset in decode_records(data, start.segment, start.offset, verify=inherited):
             requests.append(request)
+            after = next_offset
             if end is None and len(requests) == max_requests:
                 break
         if not requests and wanted:

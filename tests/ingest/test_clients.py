@@ -51,6 +51,7 @@ def test_node_exporter_with_json(receiver: Receiver, compression: str) -> None:
     ids = receiver.stored_spans()
     assert len(ids) == len(set(ids)) == TRACES * SPANS_A_TRACE
     kept = receiver.store.query_rows(
-        "SELECT DISTINCT attributes['step'], attributes['ratio'], attributes['deep'] != '' FROM spans WHERE name = 'chat' ORDER BY 1"
+        "SELECT DISTINCT attributes['step'], attributes['ratio'], attributes['deep'] != '' FROM spans "
+        "WHERE project_id = 1 AND name = 'chat' ORDER BY 1"
     )
     assert [tuple(row) for row in kept] == [(str(step), "0.5", True) for step in range(SPANS_A_TRACE - 1)]

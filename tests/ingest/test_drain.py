@@ -163,7 +163,9 @@ def test_refused_request_becomes_a_dead_letter_and_the_others_are_stored(store: 
     assert letters[0].reason
 
 
-def test_store_that_refuses_everything_makes_no_dead_letters(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_that_refuses_everything_makes_no_dead_letters(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A missing table or a revoked grant is not the sender's fault."""
     monkeypatch.setattr(drain_module, "_RETRY_S", (0.05,))
     broken = [True]

@@ -48,7 +48,14 @@ def test_key_is_accepted(receiver: Receiver, headers: dict[str, str]) -> None:
 @pytest.mark.usefixtures("demand_key")
 @pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
 @pytest.mark.parametrize(
-    "headers", [{}, {"authorization": "Bearer wrong"}, {"authorization": "Basic ???"}, {"x_api_key": KEY + "x"}, {"authorization": basic("a:b")}]
+    "headers",
+    [
+        {},
+        {"authorization": "Bearer wrong"},
+        {"authorization": "Basic ???"},
+        {"x_api_key": KEY + "x"},
+        {"authorization": basic("a:b")},
+    ],
 )
 def test_anything_else_is_answered_401(receiver: Receiver, headers: dict[str, str], content_type: str) -> None:
     answer = receiver.send(b"", content_type=content_type, **headers)
@@ -62,7 +69,9 @@ def test_anything_else_is_answered_401(receiver: Receiver, headers: dict[str, st
 @pytest.mark.usefixtures("demand_key")
 def test_refusal_comes_before_the_body(receiver: Receiver) -> None:
     with open_connection(receiver.port) as connection:
-        connection.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n")
+        connection.sendall(
+            b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
+        )
 
         assert connection.recv(65536).startswith(b"HTTP/1.1 401")
 

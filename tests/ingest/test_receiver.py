@@ -19,6 +19,7 @@ from ingest import body as body_module
 from ingest.receiver import handles
 from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span, ids_of, open_connection
 
+JSON_HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 JSON_SPAN = {"traceId": "5B8EFFF798038103D269B633813FC60C", "spanId": "eee19b7ec3c1b174", "name": "chat"}
 
 
@@ -67,7 +68,9 @@ def test_full_spool_is_answered_503_before_the_body_is_read(receiver: Receiver) 
     receiver.ingest.spool.max_bytes = 0
     with open_connection(receiver.port) as connection:
         started = time.monotonic()
-        connection.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 1000000\r\n\r\n")
+        connection.sendall(
+            b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 1000000\r\n\r\n"
+        )
 
         head = connection.recv(65536)
 
@@ -105,7 +108,7 @@ def test_wrong_path_names_the_right_one(receiver: Receiver, path: str) -> None:
 
 
 def test_two_requests_share_a_connection(receiver: Receiver) -> None:
-    request = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    request = JSON_HEAD + b"Content-Length: 2\r\n\r\n{}"
     with open_connection(receiver.port) as connection:
         for _ in range(2):
             connection.sendall(request)
@@ -216,7 +219,9 @@ def test_unknown_encoding_is_answered_415(receiver: Receiver) -> None:
     assert "gzip" in read_status(answer.body, PROTOBUF)[1]
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: b"no" + data, lambda data: data[:12] + b"\xff" * 9 + data[21:]])
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-9], lambda data: b"no" + data, lambda data: data[:12] + b"\xff" * 9 + data[21:]]
+)
 def test_corrupt_gzip_is_answered_400(receiver: Receiver, damage) -> None:  # type: ignore[no-untyped-def]
     body = gzip.compress(build_request(build_span(name="x" * 300)).SerializeToString())
 
@@ -270,7 +275,9 @@ def test_summary_job_is_told_of_each_batch(receiver: Receiver) -> None:
 # Errors
 
 
-@pytest.mark.parametrize(("content_type", "body"), [(PROTOBUF, b"\x0a\xff garbage"), (JSON, b"{"), (JSON, b"[]"), (JSON, b'{"resourceSpans": 5}')])
+@pytest.mark.parametrize(
+    ("content_type", "body"), [(PROTOBUF, b"\x0a\xff garbage"), (JSON, b"{"), (JSON, b"[]"), (JSON, b'{"resourceSpans": 5}')]
+)
 def test_undecodable_body_is_answered_400(receiver: Receiver, content_type: str, body: bytes) -> None:
     answer = receiver.send(body, content_type=content_type)
 
@@ -299,32 +306,30 @@ def test_too_large_body_is_answered_413(receiver: Receiver, settings: Settings, 
 
 def test_busy_memory_is_answered_503(receiver: Receiver, settings: Settings) -> None:
     settings.MAX_BODY_BYTES = 100
-    with open_connection(receiver.port) as other:
-        other.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n" + b" " * 64 + b"\r\n")
-        body_module_limit = 4 * settings.MAX_BODY_BYTES
-        others = [open_connection(receiver.port) for _ in range(body_module_limit // 64)]
-        for connection in others:
-            connection.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n" + b" " * 64 + b"\r\n")
-        time.sleep(0.3)
+    unfinished = JSON_HEAD + b"Transfer-Encoding: chunked\r\n\r\n40\r\n" + b" " * 64 + b"\r\n"
+    others = [open_connection(receiver.port) for _ in range(7)]  # 7 * 64 bytes are more than four whole bodies
+    for connection in others:
+        connection.sendall(unfinished)
+    time.sleep(0.3)
 
-        answer = receiver.send(b" " * 64, content_type=JSON)
+    answer = receiver.send(b" " * 64, content_type=JSON)
 
-        for connection in others:
-            connection.close()
+    for connection in others:
+        connection.close()
     assert answer.status == 503
 
 
 def test_body_that_stops_arriving_is_given_up(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_module, "_IDLE_S", 0.2)
     with open_connection(receiver.port) as connection:
-        connection.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+        connection.sendall(JSON_HEAD + b"Content-Length: 9\r\n\r\n{")
 
         assert connection.recv(65536).startswith(b"HTTP/1.1 503")
 
 
 def test_client_that_leaves_in_the_middle_disturbs_nobody(receiver: Receiver) -> None:
     with open_connection(receiver.port) as connection:
-        connection.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+        connection.sendall(JSON_HEAD + b"Content-Length: 9\r\n\r\n{")
 
     assert receiver.send(b"{}", content_type=JSON).status == 200
 

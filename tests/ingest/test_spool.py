@@ -28,7 +28,8 @@ def store(spool: Spool, *payloads: bytes) -> None:
 
 
 def read_all(spool: Spool, start: Position | None = None) -> list[SpooledRequest]:
-    position, requests = start or spool.first, []
+    position = start or spool.first
+    requests: list[SpooledRequest] = []
     for _ in range(1000):
         part, position = spool.read(position, max_bytes=1000, max_requests=3)
         if not part and position >= spool.end:
@@ -44,7 +45,10 @@ def test_what_was_appended_is_read_in_order(tmp_path: Path) -> None:
 
     requests = read_all(spool)
 
-    assert [(request.project_id, request.received_at_ns, request.payload) for request in requests] == [(7, 99, b"first"), (8, 100, b"")]
+    assert [(request.project_id, request.received_at_ns, request.payload) for request in requests] == [
+        (7, 99, b"first"),
+        (8, 100, b""),
+    ]
     spool.close()
 
 
@@ -161,7 +165,9 @@ def test_record_inside_a_torn_record_is_not_believed(tmp_path: Path) -> None:
 
 @given(payloads=st.lists(st.binary(max_size=300), max_size=12), cut=st.integers(0, 2000), segment_bytes=st.integers(1, 700))
 @hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_power_cut_keeps_a_prefix(tmp_path_factory: pytest.TempPathFactory, payloads: list[bytes], cut: int, segment_bytes: int) -> None:
+def test_power_cut_keeps_a_prefix(
+    tmp_path_factory: pytest.TempPathFactory, payloads: list[bytes], cut: int, segment_bytes: int
+) -> None:
     folder = tmp_path_factory.mktemp("spool")
     spool = open_spool(folder, segment_bytes=segment_bytes)
     store(spool, *payloads)
@@ -204,7 +210,9 @@ spool.close()
 
 def test_full_disk_fails_the_request_and_keeps_the_rest(tmp_path: Path) -> None:
     """In a process of its own, because the limit that stands for a full disk holds for a whole process."""
-    done = subprocess.run([sys.executable, "-c", _FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
 
     assert done.returncode == 0, done.stderr
     reopened = open_spool(tmp_path)

@@ -1,0 +1,1 @@
+"""An invented support agent's week, sent to a running instance: `python -m demo`."""

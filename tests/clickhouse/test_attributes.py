@@ -33,7 +33,8 @@ from tracestore.clickhouse.attributes import decode_attributes, encode_list_item
 def test_value_is_decoded_by_its_letter(value: str, kind: str, expected: object) -> None:
     decoded = decode_attributes(["k"], [value], kind)["k"]
 
-    assert decoded == expected and type(decoded) is type(expected)
+    assert decoded == expected
+    assert type(decoded) is type(expected)
 
 
 def test_last_value_of_a_key_counts_and_missing_letters_mean_text() -> None:

@@ -64,7 +64,9 @@ def test_filter_inside_an_or_is_not_a_filter_of_the_whole() -> None:
     assert has_filter("x -env:dev", "environment", "dev", negate=True)
 
 
-@pytest.mark.parametrize("value", ["plain", "two words", 'say "hi"', "back\\slash", "star*", "", "(x)", ">5", "a..b", "AND", "-x", "é:ü", "a\nb"])
+@pytest.mark.parametrize(
+    "value", ["plain", "two words", 'say "hi"', "back\\slash", "star*", "", "(x)", ">5", "a..b", "AND", "-x", "é:ü", "a\nb"]
+)
 def test_any_value_survives_its_quotes(value: str) -> None:
     text = add_filter("status:error", "name", value)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
@@ -63,7 +64,7 @@ def send_spans(store: Store) -> SendSpans:
             span.name = values.get("name", "step")
             span.start_time_unix_nano = values.get("start_ns", T0)
             span.end_time_unix_nano = span.start_time_unix_nano + values.get("duration_ns", 10**9)
-            span.status.code = 2 if values.get("error") else 0
+            span.status.code = Status.STATUS_CODE_ERROR if values.get("error") else Status.STATUS_CODE_UNSET
             span.attributes.extend(_pairs(values.get("attributes", {})))
             for name, attributes in values.get("events", ()):
                 span.events.add(name=name, time_unix_nano=T0 + 5, attributes=key_values(attributes), dropped_attributes_count=2)

@@ -59,7 +59,8 @@ def test_every_facet_is_a_field_and_can_be_counted(traces: Store) -> None:
     for field in FACETS:
         found = find_field(field)
 
-        assert found and found.name == field
+        assert found
+        assert found.name == field
         assert isinstance(_count(traces, field, "status:error OR lookup"), list)
 
 

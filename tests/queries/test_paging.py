@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,10 +24,8 @@ def test_position_survives_its_text() -> None:
 
 @given(st.text(max_size=60))
 def test_any_other_text_is_refused_as_a_cursor(text: str) -> None:
-    try:
+    with contextlib.suppress(CursorError):
         decode_cursor(text, id_digits=32)
-    except CursorError:
-        pass
 
 
 def test_cursor_of_another_list_is_refused() -> None:
@@ -39,8 +40,9 @@ def test_windows_cover_the_range_once_newest_first(start_ns: int, end_ns: int) -
     if start_ns >= end_ns:
         assert pieces == []
         return
-    assert pieces[0][1] == end_ns and pieces[-1][0] == start_ns
-    assert all(newer[0] == older[1] for newer, older in zip(pieces, pieces[1:], strict=False))
+    assert pieces[0][1] == end_ns
+    assert pieces[-1][0] == start_ns
+    assert all(newer[0] == older[1] for newer, older in itertools.pairwise(pieces))
     assert len(pieces) <= 12
 
 

@@ -52,8 +52,8 @@ SPAN_CASES = {
 
 def test_spans_are_found_by_their_own_columns_and_by_their_trace(store: Store, send_spans: SendSpans) -> None:
     insert_traces(store, trace_id=A, start_ns=T0, escalated=True, user_id="u-1", cost_usd=0.75, outcome="error")
-    chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5", "gen_ai.response.model": "gpt-5-2026", "q": "Needle"}
-    usage = {"gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 50}
+    chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5", "gen_ai.response.model": "gpt-5-2026"}
+    usage = {"q": "Needle", "gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 50}
     prompt = {"gen_ai.prompt.name": "policy", "gen_ai.prompt.version": "4"}
     send_spans(
         {"trace_id": A, "name": "invoke_agent triage", "duration_ns": 5 * 10**9},
@@ -85,8 +85,8 @@ def test_span_sent_twice_is_listed_once_and_pages_follow_each_other(store: Store
 
 def test_span_is_given_back_as_it_was_sent(store: Store, send_spans: SendSpans) -> None:
     attributes = {
-        "text": 'ü\t"\\\n', "empty": "", "int": -(2**63), "double": 0.1, "whole": 3.0, "nan": float("nan"), "true": True, "false": False,
-        "list": ["x", 1, b"\xff", None, [2.5]], "map": {"k": {"deep": True}}, "bytes": b"\xff\x00", "none": None,
+        "text": 'ü\t"\\\n', "empty": "", "int": -(2**63), "double": 0.1, "whole": 3.0, "nan": float("nan"), "true": True,
+        "false": False, "list": ["x", 1, b"\xff", None, [2.5]], "map": {"k": {"deep": True}}, "bytes": b"\xff\x00", "none": None,
     }  # fmt: skip
     send_spans(
         {"trace_id": A, "attributes": attributes, "events": [("exception", {"exception.message": "bad", "n": 1})],
@@ -100,7 +100,8 @@ def test_span_is_given_back_as_it_was_sent(store: Store, send_spans: SendSpans) 
         "text": 'ü\t"\\\n', "empty": "", "int": -(2**63), "double": 0.1, "whole": 3.0, "nan": "NaN", "true": True, "false": False,
         "list": ["x", 1, "/w==", None, [2.5]], "map": {"k": {"deep": True}}, "bytes": "/wA=", "none": None,
     }  # fmt: skip
-    assert isinstance(span.attributes["whole"], float) and isinstance(span.attributes["int"], int)
+    assert isinstance(span.attributes["whole"], float)
+    assert isinstance(span.attributes["int"], int)
     assert span.resource_attributes == {"service.name": "support-bot", "host.name": "h", "raw": "/g=="}
     assert span.scope_attributes == {"s": [1]}
     (event,) = span.events
@@ -131,9 +132,11 @@ def test_known_model_has_a_price_and_an_unknown_one_has_none(store: Store, send_
         {"span_id": "2" * 16, "attributes": usage | {"gen_ai.request.model": "no-such-model"}},
     )
 
-    costs = {span.span_id[0]: span.cost_usd for span in find_spans(store, project_id=1, time_range=RANGE, query=parse_query("")).items}
+    page = find_spans(store, project_id=1, time_range=RANGE, query=parse_query(""))
+    costs = {span.span_id[0]: span.cost_usd for span in page.items}
 
-    assert costs["1"] is not None and 0 < costs["1"] < 1
+    assert costs["1"] is not None
+    assert 0 < costs["1"] < 1
     assert costs["2"] is None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.factories import insert_traces
@@ -24,12 +26,12 @@ def _found(store: Store, text: str, time_range: TimeRange = RANGE) -> list[str]:
     return [trace.name for trace in page.items]
 
 
-def _insert(store: Store, *rows: dict[str, object]) -> None:
+def _insert(store: Store, *rows: dict[str, Any]) -> None:
     insert_traces(store, *rows, start_ns=T0)
 
 
 def test_failing_traces_of_a_version_that_used_a_tool(store: Store) -> None:
-    right = {"outcome": "error", "versions": ["v3"], "tools": [("refund", 2, 1), ("lookup", 1, 0)]}
+    right: dict[str, Any] = {"outcome": "error", "versions": ["v3"], "tools": [("refund", 2, 1), ("lookup", 1, 0)]}
     _insert(
         store,
         right | {"name": "right"},
@@ -68,12 +70,14 @@ def test_every_field_of_a_trace_is_asked_by_its_name(store: Store) -> None:
     _insert(
         store,
         {
-            "trace_id": A, "name": "run it", "outcome": "error", "outcome_rule": "root_error", "has_errors": True, "error_count": 1,
-            "versions": ["v3", "1.2.0"], "tools": [("refund", 2, 1), ("lookup", 1, 0)], "error_types": ["TimeoutError"],
+            "trace_id": A, "name": "run it", "outcome": "error", "outcome_rule": "root_error", "has_errors": True,
+            "error_count": 1, "versions": ["v3", "1.2.0"],
+            "tools": [("refund", 2, 1), ("lookup", 1, 0)], "error_types": ["TimeoutError"],
             "agents": ["triage"], "services": ["support-bot", "gateway"], "environment": "prod", "user_id": "u-1",
             "prompts": ["policy@4"], "duration_ns": 3 * 10**9, "cost_usd": 0.75, "input_tokens": 1000, "output_tokens": 200,
             "models.model": ["gpt-5"], "models.provider": ["openai"], "models.calls": [1], "models.errors": [0],
-            "models.input_tokens": [1000], "models.output_tokens": [200], "models.cached_input_tokens": [0], "models.cost_usd": [0.75],
+            "models.input_tokens": [1000], "models.output_tokens": [200], "models.cached_input_tokens": [0],
+            "models.cost_usd": [0.75],
         },
     )  # fmt: skip
 
@@ -83,12 +87,14 @@ def test_every_field_of_a_trace_is_asked_by_its_name(store: Store) -> None:
 def test_unpriced_trace_is_neither_dear_nor_cheap_but_not_dear(store: Store) -> None:
     _insert(store, {"cost_usd": None})
 
-    assert not _found(store, "cost:>0.5") and not _found(store, "cost:<=0.5")
+    assert not _found(store, "cost:>0.5")
+    assert not _found(store, "cost:<=0.5")
     assert _found(store, "-cost:>0.5")
 
 
 CONTENT_CASES = [
-    ("order", True), ("ORDER", True), ('"order 123"', True), ('"order 124"', False), ("größe", True), ("GRÖSSE", False), ("GRÖßE", True),
+    ("order", True), ("ORDER", True), ('"order 123"', True), ('"order 124"', False), ("größe", True),
+    ("GRÖSSE", False), ("GRÖßE", True),
     ("ord*123", True), ('"ord*123"', False), ("100%", True), ("50_", False),
     ('text:"rate limited"', True), ("checkpoint", True), ("TimeoutError", True), ("eu-west", True), ("1.9.0", True),
     ("attr.question:*", True), ("attr.nothing:*", False), ("-attr.nothing:*", True), ('attr.nothing:""', False),
@@ -181,7 +187,8 @@ def test_summary_is_read_whole(store: Store) -> None:
     assert trace.tools == [ToolUsage("refund", 2, 1)]
     assert trace.models == [ModelUsage("gpt-5", "openai", 3, 1, 10, 20, 5, None)]
     assert trace.failing_span_id == "0001020304050607"
-    assert trace.cost_usd is None and trace.escalated is False
+    assert trace.cost_usd is None
+    assert trace.escalated is False
 
 
 def test_trace_has_its_spans_in_start_order_each_once(store: Store, send_spans: SendSpans) -> None:
@@ -199,8 +206,8 @@ def test_trace_has_its_spans_in_start_order_each_once(store: Store, send_spans: 
 
 def test_trace_without_a_summary_yet_is_running(store: Store, send_spans: SendSpans) -> None:
     send_spans(
-        {"trace_id": A, "span_id": "2" * 16, "parent": "1" * 16, "start_ns": T0, "error": True, "attributes": {"error.type": "Oops"}},
-        {"trace_id": A, "span_id": "3" * 16, "parent": "1" * 16, "start_ns": T0 + 10**9},
+        {"span_id": "2" * 16, "parent": "1" * 16, "start_ns": T0, "error": True, "attributes": {"error.type": "Oops"}},
+        {"span_id": "3" * 16, "parent": "1" * 16, "start_ns": T0 + 10**9},
     )
 
     summary = get_trace(store, project_id=1, trace_id=A).summary

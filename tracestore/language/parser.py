@@ -1,9 +1,9 @@
 """Tokens -> tree, by recursive descent:
 
-    either    = all { "OR" all }
-    all       = condition { [ "AND" ] condition }
-    condition = ( "NOT" | "-" ) condition | "(" either ")" | FIELD value | WORD | STRING
-    value     = WORD | STRING | "(" either ")"        inside these parentheses every word is a value of the field
+either    = all { "OR" all }
+all       = condition { [ "AND" ] condition }
+condition = ( "NOT" | "-" ) condition | "(" either ")" | FIELD value | WORD | STRING
+value     = WORD | STRING | "(" either ")"        inside these parentheses every word is a value of the field
 """
 
 from __future__ import annotations

@@ -12,8 +12,17 @@ from tracestore.language.lexer import Token, TokenKind
 from tracestore.language.tree import Flag, Interval, Pattern, Value
 
 _MAX_COUNT = 2**63 - 1
-_UNIT_NS = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
-            "d": 86_400 * 10**9}
+_UNIT_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "μs": 1_000,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+    "d": 86_400 * 10**9,
+}
 _MULTIPLIER = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 _DURATION = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?)([a-zµμ]{0,2})")
 _COUNT = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?)([kKmMbB]?)")

@@ -156,7 +156,8 @@ def _prompt_of_trace(term: Term, params: Params) -> str:
     if pattern.is_presence or not pattern.text:
         return _array_column("prompts")(term, params)
     anywhere = f"arrayExists(x -> {_matches('x', pattern, params)}, prompts)"
-    any_version = f"arrayExists(x -> {_matches('x', Pattern((*pattern.parts[:-1], pattern.parts[-1] + '@', '')), params)}, prompts)"
+    versioned = Pattern((*pattern.parts[:-1], pattern.parts[-1] + "@", ""))
+    any_version = f"arrayExists(x -> {_matches('x', versioned, params)}, prompts)"
     return f"({anywhere} OR {any_version})"
 
 

@@ -127,9 +127,7 @@ def find_spans(
     return Page(found)
 
 
-def find_spans_of_trace(
-    store: Store, *, project_id: int, trace_id: str, time_range: TimeRange, limit: int
-) -> list[SpanSummary]:
+def find_spans_of_trace(store: Store, *, project_id: int, trace_id: str, time_range: TimeRange, limit: int) -> list[SpanSummary]:
     """Return the spans of one trace that started in the range, in start order, at most `limit`."""
     rows = store.query_rows(
         _SPANS_OF_TRACE, project_id=project_id, trace_id=trace_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns,

@@ -50,7 +50,7 @@ LIMIT {{limit:UInt32}}
 # PREWHERE before FINAL is right because it looks at the sort key alone, which all versions of a row share. A page is so few rows
 # that a second thread costs more than it brings.
 _GET_BY_KEYS = f"""
-SELECT {', '.join(_COLUMNS.values())}
+SELECT {", ".join(_COLUMNS.values())}
 FROM traces FINAL
 PREWHERE {IN_RANGE} AND (start_time, trace_id) IN (
     SELECT fromUnixTimestamp64Nano(key.1), toFixedString(unhex(key.2), 16)
@@ -63,7 +63,7 @@ _AFTER_POSITION = (
     "(start_time, trace_id) < (fromUnixTimestamp64Nano({position_ns:Int64}), toFixedString(unhex({position_id:String}), 16))"
 )
 _GET_TRACE = f"""
-SELECT {', '.join(_COLUMNS.values())}
+SELECT {", ".join(_COLUMNS.values())}
 FROM traces FINAL
 PREWHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}})
 ORDER BY start_time DESC

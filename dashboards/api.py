@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
+from typing import Any, cast
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
@@ -13,6 +13,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from dashboards.api_errors import ParameterError
+from dashboards.requests import PageRequest
 from dashboards.serializers import (
     ErrorSerializer,
     FacetParameters,
@@ -41,7 +42,11 @@ from tracestore.timerange import DAY_NS, TimeError, TimeRange, parse_time_ns
 _STEP = re.compile(r"(\d{1,9})([smhd]?)")
 _STEP_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _ERRORS = {400: ErrorSerializer, 401: ErrorSerializer, 503: ErrorSerializer}
-_FAILING = OpenApiExample("Failing traces of version v3 that used the tool refund", "status:error version:v3 tool:refund", parameter_only=("q", "query"))
+_FAILING = OpenApiExample(
+    "Failing traces of version v3 that used the tool refund",
+    "status:error version:v3 tool:refund",
+    parameter_only=("q", "query"),
+)
 
 
 class TraceListView(APIView):
@@ -54,8 +59,9 @@ class TraceListView(APIView):
         given = _read_parameters(SearchParameters, request)
         query, time_range = _read_search(given)
         page = find_traces(
-            get_store(), project_id=request.project.id, time_range=time_range, query=query, limit=given["limit"], cursor=given["cursor"]
-        )
+            get_store(), project_id=_project_id(request), time_range=time_range, query=query, limit=given["limit"],
+            cursor=given["cursor"],
+        )  # fmt: skip
         return _page(request, TraceSerializer(page.items, many=True).data, page.next_cursor, time_range)
 
 
@@ -67,7 +73,7 @@ class TraceView(APIView):
     def get(self, request: Request, trace_id: str) -> Response:
         """The trace and its spans in start order, without attributes."""
         _refuse_unknown(request, set())
-        trace = get_trace(get_store(), project_id=request.project.id, trace_id=trace_id.lower())
+        trace = get_trace(get_store(), project_id=_project_id(request), trace_id=trace_id.lower())
         return Response(TraceDetailSerializer(trace).data)
 
 
@@ -79,7 +85,7 @@ class SpanView(APIView):
     def get(self, request: Request, trace_id: str, span_id: str) -> Response:
         """Canonical fields, all attributes of span, resource and scope, events and links."""
         _refuse_unknown(request, set())
-        span = get_span(get_store(), project_id=request.project.id, trace_id=trace_id.lower(), span_id=span_id.lower())
+        span = get_span(get_store(), project_id=_project_id(request), trace_id=trace_id.lower(), span_id=span_id.lower())
         return Response(SpanDetailSerializer(span).data)
 
 
@@ -93,8 +99,9 @@ class SpanListView(APIView):
         given = _read_parameters(SearchParameters, request)
         query, time_range = _read_search(given)
         page = find_spans(
-            get_store(), project_id=request.project.id, time_range=time_range, query=query, limit=given["limit"], cursor=given["cursor"]
-        )
+            get_store(), project_id=_project_id(request), time_range=time_range, query=query, limit=given["limit"],
+            cursor=given["cursor"],
+        )  # fmt: skip
         return _page(request, SpanSerializer(page.items, many=True).data, page.next_cursor, time_range)
 
 
@@ -110,7 +117,7 @@ class MetricView(APIView):
         definition = find_metric(given["metric"])
         step_s = _read_step_s(given["step"]) if given["step"] else time_range.step_s()
         series = metric_series(
-            get_store(), project_id=request.project.id, time_range=time_range, query=query, metric=definition.name,
+            get_store(), project_id=_project_id(request), time_range=time_range, query=query, metric=definition.name,
             group_by=given["group_by"], step_s=step_s,
         )  # fmt: skip
         return Response(
@@ -136,11 +143,15 @@ class FacetView(APIView):
         query, time_range = _read_search(given)
         found = find_field(given["field"])
         if found is None or found.name not in FACETS:
-            raise ParameterError("field", f"{given['field']!r} is not a field whose values are counted; there are {', '.join(FACETS)}.")
+            raise ParameterError("field", f"The values of {given['field']!r} are not counted; those of {', '.join(FACETS)} are.")
         values = count_facet(
-            get_store(), project_id=request.project.id, time_range=time_range, query=query, field=found.name, limit=given["limit"]
+            get_store(), project_id=_project_id(request), time_range=time_range, query=query, field=found.name, limit=given["limit"]
         )
         return Response({"results": FacetValueSerializer(values, many=True).data, "next": None})
+
+
+def _project_id(request: Request) -> int:
+    return cast(PageRequest, request).project.id  # set by SessionOrKeyAuthentication
 
 
 def _read_parameters(serializer_class: type[Serializer[Any]], request: Request) -> dict[str, Any]:

@@ -22,7 +22,8 @@ class SessionOrKeyAuthentication(SessionAuthentication):
     its project. A request that changes something with a session's cookie needs the CSRF token too.
     """
 
-    def authenticate(self, request: Request) -> tuple[Any, Any]:  # type: ignore[override]  # never None: it lets in or raises
+    def authenticate(self, request: Request) -> tuple[Any, Any]:
+        """Let the request in or raise: this is the only gate."""
         key = extract_key({name.lower(): value for name, value in request.headers.items()})
         project_id = find_project_id(key) if key else None
         if project_id is not None:
@@ -39,7 +40,7 @@ class SessionOrKeyAuthentication(SessionAuthentication):
         raise NotAuthenticated("Log in, or send a key: as `Authorization: Bearer KEY`, as `x-api-key: KEY`, or with Basic.")
 
     def authenticate_header(self, request: Request) -> str:
-        """401 with this challenge, not 403."""
+        """Say how to authenticate; without this DRF answers 403 in place of 401."""
         return 'Bearer realm="tracestore"'
 
 
@@ -56,3 +57,8 @@ class SessionOrKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unt
             {"type": "http", "scheme": "basic"},
             {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME},
         ]
+
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[str]]]:
+        """Any one of them, or none where the settings demand none."""
+        anyone: dict[str, list[str]] = {}
+        return [*({name: []} for name in self.name), anyone]

@@ -18,7 +18,8 @@ class PlotlyFinder(BaseFinder):
 
     def __init__(self) -> None:
         spec = find_spec("plotly")
-        assert spec is not None and spec.origin is not None
+        assert spec is not None
+        assert spec.origin is not None
         self.storage = FileSystemStorage(location=Path(spec.origin).parent / "package_data")
         self.storage.prefix = "dashboards"  # type: ignore[attr-defined]  # collectstatic puts it before the file's name
 

@@ -62,7 +62,8 @@ PANELS = {
         Panel(
             "tokens", "Tokens", "tokens",
             (("Input", "uncached_input_tokens"), ("Cached input", "cached_input_tokens"), ("Output", "output_tokens")),
-            ("var(--series-1)", "var(--series-5)", "var(--series-3)"), "bar", main="total_tokens", empty="No model call with token counts in this range",
+            ("var(--series-1)", "var(--series-5)", "var(--series-3)"), "bar", main="total_tokens",
+            empty="No model call with token counts in this range",
         ),
         Panel("escalation-rate", "Escalation rate", "ratio", (("Escalation rate", "escalation_rate"),), (WARN,),
               narrowed="escalated:true"),
@@ -128,7 +129,12 @@ def _grouped_lines(panel: Panel, group_by: str, query_text: str, read: ReadSerie
     field = _FIELDS.get(group_by, group_by)
     series = _read(read, panel.main or panel.metrics[0][1], group_by)
     return [
-        Line(one.group or _NONE.get(group_by, "none"), one.points, colors[index % len(colors)], _narrow_to_group(panel, query_text, field, one.group))
+        Line(
+            label=one.group or _NONE.get(group_by, "none"),
+            points=one.points,
+            color=colors[index % len(colors)],
+            query=_narrow_to_group(panel, query_text, field, one.group),
+        )
         for index, one in enumerate(series)
     ]
 
@@ -156,14 +162,16 @@ def _read(read: ReadSeries, metric: str, group_by: str) -> list[Series]:
         return read(metric, group_by)
     first, second, sign = _DERIVED[metric]
     others = {series.group: dict(series.points) for series in read(second, group_by)}
-    return [
-        Series(series.group, [(at, (value or 0) + sign * (others.get(series.group, {}).get(at) or 0)) for at, value in series.points])
-        for series in read(first, group_by)
-    ]
+
+    def combine(series: Series) -> Series:
+        other = others.get(series.group, {})
+        return Series(series.group, [(at, (value or 0) + sign * (other.get(at) or 0)) for at, value in series.points])
+
+    return [combine(series) for series in read(first, group_by)]
 
 
 def chart_range(time_range: TimeRange, buckets: int = 96) -> tuple[TimeRange, int]:
-    """Widen a range to whole steps of its own, so that buckets are complete and rollups can serve long ranges. Returns the step in s."""
+    """Widen a range so that its first bucket is whole and rollups can serve it when it is long. Returns the step in seconds."""
     step_s = time_range.step_s(buckets)
     step_ns = step_s * NS_PER_S
     minute_ns = 60 * NS_PER_S

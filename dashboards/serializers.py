@@ -8,6 +8,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from tracestore.language.fields import KINDS, OUTCOMES
 from tracestore.model import Span, Trace
 from tracestore.queries.facets import FACETS
 from tracestore.queries.metrics import GROUPINGS, METRICS
@@ -26,8 +27,9 @@ class RangeParameters(serializers.Serializer[Any]):
 
     q = serializers.CharField(required=False, allow_blank=True, default="", max_length=4000, help_text=_QUERY_HELP)
     start = serializers.CharField(
-        required=False, allow_blank=True, default="", max_length=64, help_text=f"Included. {_TIME_HELP} Default: 24 hours before `end`."
-    )
+        required=False, allow_blank=True, default="", max_length=64,
+        help_text=f"Included. {_TIME_HELP} Default: 24 hours before `end`.",
+    )  # fmt: skip
     end = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=64, help_text=f"Not included. {_TIME_HELP} Default: now."
     )
@@ -99,14 +101,14 @@ def _to_json(value: Any) -> Any:
 class ToolUsageSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     calls = serializers.IntegerField()
-    errors = serializers.IntegerField()
+    errors = serializers.IntegerField()  # type: ignore[assignment]  # hides Serializer.errors, which only inputs use
 
 
 class ModelUsageSerializer(serializers.Serializer[Any]):
     model = serializers.CharField()
     provider = serializers.CharField()
     calls = serializers.IntegerField()
-    errors = serializers.IntegerField()
+    errors = serializers.IntegerField()  # type: ignore[assignment]  # hides Serializer.errors, which only inputs use
     input_tokens = serializers.IntegerField(help_text="Cached ones included.")
     output_tokens = serializers.IntegerField(help_text="Reasoning included.")
     cached_input_tokens = serializers.IntegerField()
@@ -118,7 +120,7 @@ class TraceSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     service = serializers.CharField(help_text="Of the root span.")
     services = serializers.ListField(child=serializers.CharField())
-    outcome = serializers.ChoiceField(choices=["ok", "error", "running"], help_text="How the trace ended for the one who asked.")
+    outcome = serializers.ChoiceField(choices=OUTCOMES, help_text="How the trace ended for the one who asked.")
     outcome_rule = serializers.CharField(help_text="The rule that decided `outcome`.")
     has_errors = serializers.BooleanField(help_text="Some span is an error, whether or not the trace failed.")
     escalated = serializers.BooleanField(help_text="The run was handed to a person.")
@@ -156,10 +158,7 @@ class SpanSerializer(serializers.Serializer[Any]):
     span_id = serializers.CharField(help_text="16 hexadecimal digits.")
     parent_span_id = serializers.CharField(help_text="Empty for a root; the parent may be absent.")
     name = serializers.CharField()
-    kind = serializers.ChoiceField(
-        choices=["agent", "llm", "tool", "retriever", "embedding", "chain", "guardrail", "evaluator", "other"],
-        help_text="Kind of the step.",
-    )
+    kind = serializers.ChoiceField(choices=KINDS, help_text="Kind of the step.")
     span_kind = serializers.CharField(help_text="OpenTelemetry's SpanKind.")
     start_time = TimeField(source="start_ns")
     duration_ns = serializers.IntegerField()
@@ -243,13 +242,18 @@ class SpanDetailSerializer(_SpanRestSerializer, SpanSerializer):
         return {**SpanSerializer(instance.summary).data, **_SpanRestSerializer(instance).data}
 
 
+_POINTS = {
+    "type": "array",
+    "items": {"type": "array", "minItems": 2, "maxItems": 2, "items": {}},
+    "example": [["2026-11-20T08:30:00.000000000Z", 0.04], ["2026-11-20T08:35:00.000000000Z", None]],
+}
+
+
 class MetricSeriesSerializer(serializers.Serializer[Any]):
     group = serializers.CharField(help_text="Value of `group_by`; empty without one.")
     points = serializers.SerializerMethodField(help_text="[start of the step, value or null], oldest first.")
 
-    @extend_schema_field(
-        {"type": "array", "items": {"type": "array", "minItems": 2, "maxItems": 2, "items": {}, "example": ["2026-11-20T08:30:00.000000000Z", 0.04]}}
-    )
+    @extend_schema_field(_POINTS)
     def get_points(self, series: Any) -> list[tuple[str, float | None]]:
         return [(format_time_ns(start_ns), value) for start_ns, value in series.points]
 

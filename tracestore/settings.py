@@ -41,7 +41,7 @@ def _text(value: str) -> str:
 
 def _whole_number(low: int, high: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
-        if not value.isascii() or not value.strip().isdigit() or not low <= int(value) <= high:
+        if not value.isascii() or not value.isdigit() or len(value) > 18 or not low <= int(value) <= high:
             raise ValueError(f"a whole number from {low} to {high}")
         return int(value)
 
@@ -50,7 +50,12 @@ def _whole_number(low: int, high: int) -> Callable[[str], int]:
 
 def _url(*schemes: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
-        if value and urlsplit(value).scheme not in schemes:
+        try:
+            parts = urlsplit(value)
+            fits = parts.scheme in schemes and (parts.port is None or parts.port > 0)
+        except ValueError:  # brackets without an address, or a port that is no number up to 65535
+            fits = False
+        if value and not fits:
             raise ValueError("empty or a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes))
         return value
 
@@ -183,7 +188,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
     "tracestore.middleware.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -237,7 +242,7 @@ STATIC_ROOT = DATA / "static"
 STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.AppDirectoriesFinder", "dashboards.finders.PlotlyFinder"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
 }
 
 SESSION_COOKIE_HTTPONLY = True
@@ -261,6 +266,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Traces, spans, metrics and alerts of AI agents.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {"StepKindEnum": "tracestore.language.fields.KINDS"},  # other things have a kind too
 }
 
 CELERY_BROKER_URL = _values["CELERY_BROKER_URL"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -47,7 +47,7 @@ class Tile:
 def dashboard(request: PageRequest) -> HttpResponse:
     """The page; its charts load themselves."""
     group_by = _group_by(request)
-    context = {
+    context: dict[str, Any] = {
         "panels": PANELS.values(),
         "groupings": GROUPINGS,
         "group_by": group_by,

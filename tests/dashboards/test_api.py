@@ -23,9 +23,9 @@ from tracestore.timerange import NS_PER_S, format_time_ns
 pytestmark = pytest.mark.usefixtures("default_project")
 
 TRACE_FIELDS = {
-    "trace_id", "name", "service", "outcome", "has_errors", "escalated", "start_time", "duration_ns", "span_count", "error_count",
-    "failing_span_id", "error_types", "agents", "versions", "environment", "session_id", "user_id", "input_tokens", "output_tokens",
-    "cached_input_tokens", "reasoning_tokens", "cost_usd", "tools", "models",
+    "trace_id", "name", "service", "outcome", "has_errors", "escalated", "start_time", "duration_ns", "span_count",
+    "error_count", "failing_span_id", "error_types", "agents", "versions", "environment", "session_id", "user_id",
+    "input_tokens", "output_tokens", "cached_input_tokens", "reasoning_tokens", "cost_usd", "tools", "models",
 }  # fmt: skip
 
 
@@ -50,7 +50,8 @@ def test_trace_has_every_promised_field(client: Client, store: Store) -> None:
         store, start_ns=start_ns, versions=["v3"], tools=[("refund", 2, 1)], outcome="error", cost_usd=0.25,
         **{
             "models.model": ["gpt-5"], "models.provider": ["openai"], "models.calls": [1], "models.errors": [0],
-            "models.input_tokens": [10], "models.output_tokens": [2], "models.cached_input_tokens": [4], "models.cost_usd": [None],
+            "models.input_tokens": [10], "models.output_tokens": [2], "models.cached_input_tokens": [4],
+            "models.cost_usd": [None],
         },
     )  # fmt: skip
 
@@ -193,7 +194,9 @@ def test_misspelt_field_comes_with_a_suggestion(client: Client, store: Store) ->
     assert (error["position"], error["length"]) == (0, 7)
 
 
-@pytest.mark.parametrize("path", ["traces/" + "ab" * 16, "traces/nonsense", "traces/" + "ab" * 16 + "/spans/" + "cd" * 8, "nothing"])
+@pytest.mark.parametrize(
+    "path", ["traces/" + "ab" * 16, "traces/nonsense", "traces/" + "ab" * 16 + "/spans/" + "cd" * 8, "nothing"]
+)
 def test_what_does_not_exist_is_404_as_json(client: Client, store: Store, path: str) -> None:
     get_error(client, path, status=404)
 

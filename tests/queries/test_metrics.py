@@ -250,7 +250,9 @@ def random_traces(count: int) -> list[dict[str, Any]]:
                 "environment": chance.choice(["prod", "dev", ""]),
                 "span_count": chance.randint(1, 40),
                 "reasoning_tokens": chance.randint(0, 50),
-                "tools": [(tool, chance.randint(1, 4), chance.randint(0, 1)) for tool in ("refund", "search") if chance.random() < 0.5],
+                "tools": [
+                    (tool, chance.randint(1, 4), chance.randint(0, 1)) for tool in ("refund", "search") if chance.random() < 0.5
+                ],
                 **(model_columns(*usages) if usages else {}),
             }
         )

@@ -16,8 +16,8 @@ START_NS = MINUTE * NS_PER_S
 def read_rollups(store: Store) -> list[tuple[Any, ...]]:
     return store.query_rows(
         "SELECT dimension, value, service, version, environment, requests, failures, calls, call_errors, input_tokens, cost_usd,"
-        " toUnixTimestamp(bucket_start), finalizeAggregation(duration_ns) FROM rollups FINAL WHERE project_id = {project_id:UInt32}"
-        " ORDER BY ALL",
+        " toUnixTimestamp(bucket_start), finalizeAggregation(duration_ns)"
+        " FROM rollups FINAL WHERE project_id = {project_id:UInt32} ORDER BY ALL",
         project_id=1,
     )
 
@@ -55,10 +55,11 @@ def test_late_trace_reopens_its_minute(store: Store) -> None:
 
 def test_combination_that_vanished_is_written_again_with_zeros(store: Store) -> None:
     trace_id = new_trace_id()
-    insert_traces(store, {"trace_id": trace_id, "versions": ["v1"], "tools": [("search", 1, 0)]}, start_ns=START_NS, summarized_at=1)
+    common = {"trace_id": trace_id, "start_ns": START_NS}
+    insert_traces(store, versions=["v1"], tools=[("search", 1, 0)], summarized_at=1, **common)
     recompute_rollups(store, project_id=1, bucket_starts_s=[MINUTE])
 
-    insert_traces(store, {"trace_id": trace_id, "versions": ["v2"]}, start_ns=START_NS, summarized_at=2)
+    insert_traces(store, versions=["v2"], summarized_at=2, **common)
     recompute_rollups(store, project_id=1, bucket_starts_s=[MINUTE])
 
     rows = {(row[0], row[1], row[3]): row[5] for row in read_rollups(store)}

@@ -18,14 +18,17 @@ _MINUTES_PER_STATEMENT = 2000
 _GAP_S = 86_400
 _LAST_BUCKET_S = 2**32 - MINUTE_S  # bucket_start is a DateTime
 
-# One entry per value of each dimension: dimension, value, calls, errors of calls, input, output, cached and reasoning tokens, cost.
+# One entry per value of each dimension: dimension, value, calls, errors of calls, then input, output, cached and reasoning
+# tokens, and cost.
 # A 'model' entry carries what that model used; all others carry what the whole trace used.
 _ENTRIES = """
 arrayConcat(
     [('', '', toUInt64(llm_calls), toUInt64(0), input_tokens, output_tokens, cached_input_tokens, reasoning_tokens, cost)],
-    arrayMap(x -> ('agent', x, toUInt64(0), toUInt64(0), input_tokens, output_tokens, cached_input_tokens, reasoning_tokens, cost),
+    arrayMap(x -> ('agent', x, toUInt64(0), toUInt64(0),
+                   input_tokens, output_tokens, cached_input_tokens, reasoning_tokens, cost),
              arrayDistinct(arrayMap(x -> toString(x), agents))),
-    arrayMap(x -> ('error', x, toUInt64(0), toUInt64(0), input_tokens, output_tokens, cached_input_tokens, reasoning_tokens, cost),
+    arrayMap(x -> ('error', x, toUInt64(0), toUInt64(0),
+                   input_tokens, output_tokens, cached_input_tokens, reasoning_tokens, cost),
              arrayDistinct(arrayMap(x -> toString(x), error_types))),
     arrayMap(x -> ('tool', x,
                    toUInt64(arraySum((name, calls) -> if(name = x, calls, 0), tools.name, tools.calls)),
@@ -70,7 +73,8 @@ FROM
     SELECT 0 AS live, bucket_start AS minute, toString(service) AS service_set, toString(version) AS version_set,
         toString(environment) AS environment, '' AS outcome, false AS escalated, false AS has_errors,
         toUInt64(0) AS span_count, toUInt64(0) AS duration_ns, 0. AS cost,
-        (toString(dimension), toString(value), toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), 0.) AS entry
+        (toString(dimension), toString(value),
+         toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), 0.) AS entry
     FROM rollups FINAL
     WHERE project_id = {{project_id:UInt32}}
       AND bucket_start BETWEEN toDateTime({{first_s:UInt32}}, 'UTC') AND toDateTime({{last_s:UInt32}}, 'UTC')

@@ -1,0 +1,40 @@
+"""The OpenAPI description is valid and agrees with what the API answers."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import call_command
+
+from dashboards.serializers import TraceSerializer
+from tests.dashboards.test_api import TRACE_FIELDS
+
+
+@pytest.fixture(scope="module")
+def schema() -> Any:
+    output = StringIO()
+    call_command("spectacular", validate=True, fail_on_warn=True, stdout=output)
+    return yaml.safe_load(output.getvalue())
+
+
+def test_schema_is_valid_and_lists_every_endpoint(schema: Any) -> None:
+    assert {
+        "/api/v1/traces", "/api/v1/traces/{trace_id}", "/api/v1/traces/{trace_id}/spans/{span_id}", "/api/v1/spans",
+        "/api/v1/metrics", "/api/v1/facets",
+    } <= set(schema["paths"])  # fmt: skip
+
+
+def test_schema_names_every_field_of_a_trace(schema: Any) -> None:
+    assert set(schema["components"]["schemas"]["Trace"]["properties"]) == set(TraceSerializer().fields)
+    assert set(TraceSerializer().fields) >= TRACE_FIELDS
+
+
+def test_any_one_credential_is_enough(schema: Any) -> None:
+    security = schema["paths"]["/api/v1/traces"]["get"]["security"]
+
+    assert {"bearer": []} in security
+    assert {"apiKey": []} in security
+    assert {"basic": []} in security

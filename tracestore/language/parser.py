@@ -8,6 +8,7 @@ value     = WORD | STRING | "(" either ")"        inside these parentheses every
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from tracestore.language.errors import QueryError
@@ -20,6 +21,8 @@ MAX_LENGTH = 2000
 MAX_DEPTH = 20
 # Each condition may become a subquery; more than this would exceed what one SQL statement may hold.
 MAX_TERMS = 50
+_ATTRIBUTE_NAME = re.compile(r"[a-zA-Z_]\w*(\.\w+)+")
+_WITHOUT_COLON = re.compile(r"([a-zA-Z_]+)(!=|==|=|>=|<=|>|<)(.+)", re.DOTALL)
 
 
 def parse_query(text: str) -> Query:
@@ -103,6 +106,8 @@ class _Parser:
             return self._group(token, field)
         if token.kind is TokenKind.FIELD:
             return self._field(token)
+        if field is None:
+            _refuse_comparison_without_colon(token, self.text[token.start : token.end])
         return self._term(field or (_TEXT, ""), token, token.start)
 
     def _group(self, opening: Token, field: tuple[Field, str] | None, start: int | None = None) -> Node:
@@ -129,7 +134,7 @@ class _Parser:
         field = find_field(token.text)
         if field is None:
             message = f"There is no field “{token.text[:40]}”." if token.text else "A field's name comes before the colon."
-            suggestion = suggest_field(token.text)
+            suggestion = f"attr.{token.text}" if _ATTRIBUTE_NAME.fullmatch(token.text) else suggest_field(token.text)
             if not suggestion:
                 message += " Put quotes around a text that holds a colon."
             raise QueryError(message, token.start, token.end - token.start - 1, suggestion)
@@ -154,6 +159,16 @@ class _Parser:
         found = token or self.tokens[-1]
         word = self.text[found.start : found.end]
         return QueryError(f"A condition is missing before {word}.", found.start, found.end - found.start)
+
+
+def _refuse_comparison_without_colon(token: Token, word: str) -> None:
+    """`duration>2s` would search for that text and find nothing: say how it is written."""
+    match = _WITHOUT_COLON.fullmatch(word) if token.kind is TokenKind.WORD else None
+    if match and find_field(match[1]):
+        sign = "-" if match[2] == "!=" else ""
+        operator = match[2] if match[2][0] in "<>" else ""
+        message = f"A colon follows the name of a field; put quotes around {word[:40]} to search for it as text."
+        raise QueryError(message, token.start, len(word), f"{sign}{match[1]}:{operator}{match[3]}")
 
 
 _found = find_field("text")

@@ -12,7 +12,7 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tracestore.settings")
 
-from django.core.asgi import get_asgi_application  # noqa: E402  # the settings module must be named first
+from django.core.asgi import get_asgi_application  # the settings module must be named first
 
 _django = get_asgi_application()
 _receiver = import_module("ingest.receiver")

@@ -8,6 +8,7 @@ from typing import Any
 from celery import Celery, signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tracestore.settings")
+_IN_PROCESS = os.environ.get("CELERY_BROKER_URL", "memory").startswith("memory")
 
 app = Celery("tracestore")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -18,7 +19,7 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
     # The in-process broker is polled; the default of one second would be most of the two seconds a span may take to appear.
-    broker_transport_options={"polling_interval": 0.1} if os.environ.get("CELERY_BROKER_URL", "memory").startswith("memory") else {},
+    broker_transport_options={"polling_interval": 0.1} if _IN_PROCESS else {},
     task_default_queue="tracestore",
     timezone="UTC",
 )

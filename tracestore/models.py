@@ -29,7 +29,10 @@ class IngestKey(models.Model):
 
 
 class JobCursor(models.Model):
-    """How far a job has come with the rows of one source. `position` is the last one done; `lease_until` keeps two workers apart."""
+    """How far a job has come with the rows of one source.
+
+    `position` is the last one done; `lease_until` keeps two workers apart.
+    """
 
     job = models.CharField(max_length=64)
     source = models.CharField(max_length=128)

@@ -10,12 +10,28 @@ from genai_prices import Usage, calc_price
 
 # Provider names of the OpenTelemetry conventions that the catalogue knows under another id.
 _CATALOGUE_IDS = {"gcp.gen_ai": "google", "azure.ai.inference": "azure", "x_ai": "x-ai", "ibm.watsonx.ai": ""}
-_MAKERS = {"text-embedding-": "openai", "gpt-": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "claude-": "anthropic", "gemini-": "google"}
+_MAKERS = {
+    "text-embedding-": "openai",
+    "gpt-": "openai",
+    "o1": "openai",
+    "o3": "openai",
+    "o4": "openai",
+    "claude-": "anthropic",
+    "gemini-": "google",
+}
 _NS_PER_DAY = 86_400 * 10**9
 
 
 def price_call(
-    provider: str, model: str, input_tokens: int, output_tokens: int, cache_read_tokens: int, cache_write_tokens: int, start_ns: int
+    provider: str,
+    model: str,
+    input_tokens: int,
+    output_tokens: int,
+    cache_read_tokens: int,
+    cache_write_tokens: int,
+    start_ns: int,
+    *,
+    reasoning_tokens: int = 0,
 ) -> float | None:
     """Return the USD cost of one call at the list price of its day, or None when the catalogue has no price for the model.
 
@@ -24,13 +40,28 @@ def price_call(
     """
     if not model or not (input_tokens or output_tokens):
         return None
-    return _price(provider, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, start_ns // _NS_PER_DAY)
+    return _price(
+        provider,
+        model,
+        input_tokens,
+        output_tokens,
+        cache_read_tokens,
+        cache_write_tokens,
+        reasoning_tokens,
+        start_ns // _NS_PER_DAY,
+    )
 
 
 @lru_cache(maxsize=65_536)
-def _price(provider: str, model: str, input_tokens: int, output_tokens: int, cache_read: int, cache_write: int, day: int) -> float | None:
+def _price(
+    provider: str, model: str, input_tokens: int, output_tokens: int, cache_read: int, cache_write: int, reasoning: int, day: int
+) -> float | None:
     usage = Usage(
-        input_tokens=input_tokens, output_tokens=output_tokens, cache_read_tokens=cache_read or None, cache_write_tokens=cache_write or None
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cache_read_tokens=cache_read or None,
+        cache_write_tokens=cache_write or None,
+        output_reasoning_tokens=reasoning or None,
     )
     moment = datetime.fromtimestamp(day * 86_400 + 43_200, UTC)
     provider_id = _CATALOGUE_IDS.get(provider, provider)

@@ -19,7 +19,7 @@ class Source:
     """Where a value may stand: a span attribute, a resource attribute, a path in an attribute's JSON, a JSON-encoded scalar."""
 
     key: str
-    # plain, resource, json (text at path), json_number (number at path), quoted (JSON-encoded scalar), pattern (group 1 of path[0])
+    # plain, resource, json (text or number at path), quoted (JSON-encoded scalar), pattern (group 1 of path[0])
     form: str = "plain"
     path: tuple[str, ...] = ()
 
@@ -30,10 +30,6 @@ def _resource(*keys: str) -> tuple[Source, ...]:
 
 def _json(key: str, *path: str) -> Source:
     return Source(key, "json", path)
-
-
-def _json_number(key: str, *path: str) -> Source:
-    return Source(key, "json_number", path)
 
 
 def _quoted(key: str) -> Source:
@@ -49,9 +45,13 @@ def _plain(*keys: str) -> tuple[Source, ...]:
 
 
 FIELDS: dict[str, tuple[Source, ...]] = {
-    "agent_attribute": _plain("gen_ai.agent.name", "agent.name", "gen_ai.main_agent.name", "gen_ai.agent.role", "crewai.agent.role"),
+    "agent_attribute": _plain(
+        "gen_ai.agent.name", "agent.name", "gen_ai.main_agent.name", "gen_ai.agent.role", "crewai.agent.role"
+    ),
     "agent_of_agent_span": (
-        *_plain("graph.node.name", "graph.node.id", "traceloop.entity.name", "ai.telemetry.functionId", "resource.name", "agent_name"),
+        *_plain(
+            "graph.node.name", "graph.node.id", "traceloop.entity.name", "ai.telemetry.functionId", "resource.name", "agent_name"
+        ),
         _json("metadata", "lc_agent_name"),
         *_plain("mastra.agent.name"),
     ),
@@ -127,41 +127,59 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     ),
     "response_id": _plain("gen_ai.response.id", "llm.response.id", "ai.response.id", "response_id"),
     "finish_reason": _plain(
-        "gen_ai.response.finish_reasons", "llm.finish_reason", "ai.response.finishReason", "gen_ai.response.finish_reason",
-        "gen_ai.response.stop_reason", "llm.response.finish_reason", "llm.response.stop_reason",
-        "gen_ai.completion.0.finish_reason", "stop_reason",
+        "gen_ai.response.finish_reasons",
+        "llm.finish_reason",
+        "ai.response.finishReason",
+        "gen_ai.response.finish_reason",
+        "gen_ai.response.stop_reason",
+        "llm.response.finish_reason",
+        "llm.response.stop_reason",
+        "gen_ai.completion.0.finish_reason",
+        "stop_reason",
     ),
     "tool_attribute": _plain("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "mcp.tool.name", "tool_name"),
     "tool_arguments": _plain(
-        "gen_ai.tool.call.arguments", "tool_arguments", "ai.toolCall.args", "gcp.vertex.agent.tool_call_args", "gen_ai.tool.args",
-        "input.value", "traceloop.entity.input", "tool_input", "arguments",
+        "gen_ai.tool.call.arguments",
+        "tool_arguments",
+        "ai.toolCall.args",
+        "gcp.vertex.agent.tool_call_args",
+        "gen_ai.tool.args",
+        "input.value",
+        "traceloop.entity.input",
+        "tool_input",
+        "arguments",
     ),
     "tool_result": _plain(
-        "gen_ai.tool.call.result", "tool_response", "ai.toolCall.result", "output.value", "traceloop.entity.output", "error.message",
+        "gen_ai.tool.call.result",
+        "tool_response",
+        "ai.toolCall.result",
+        "output.value",
+        "traceloop.entity.output",
+        "error.message",
         "error",
     ),
     "tool_call_id": _plain("gen_ai.tool.call.id", "tool_call.id", "tool.id", "ai.toolCall.id", "tool_use_id", "call_id"),
     "error_attribute": _plain("error.type", "gen_ai.framework.error.type", "status_code"),
     "input_tokens": (
-        _json_number("langfuse.observation.usage_details", "input"),
-        _json_number("langfuse.observation.usage_details", "prompt_tokens"),
+        _json("langfuse.observation.usage_details", "input"),
+        _json("langfuse.observation.usage_details", "prompt_tokens"),
         *_plain("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens"),
         *_plain("ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens"),
-        _json_number("mlflow.chat.tokenUsage", "input_tokens"),
+        _json("mlflow.chat.tokenUsage", "input_tokens"),
         *_plain("input_tokens", "input_token_count"),
     ),
     "output_tokens": (
-        _json_number("langfuse.observation.usage_details", "output"),
-        _json_number("langfuse.observation.usage_details", "completion_tokens"),
+        _json("langfuse.observation.usage_details", "output"),
+        _json("langfuse.observation.usage_details", "completion_tokens"),
         *_plain("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion"),
         *_plain("llm.usage.completion_tokens", "ai.usage.outputTokens", "ai.usage.completionTokens"),
-        _json_number("mlflow.chat.tokenUsage", "output_tokens"),
+        _json("mlflow.chat.tokenUsage", "output_tokens"),
         *_plain("output_tokens", "output_token_count"),
     ),
     "total_tokens": (
-        _json_number("langfuse.observation.usage_details", "total"),
+        _json("langfuse.observation.usage_details", "total"),
         *_plain("gen_ai.usage.total_tokens", "llm.token_count.total", "llm.usage.total_tokens", "ai.usage.totalTokens"),
-        _json_number("mlflow.chat.tokenUsage", "total_tokens"),
+        _json("mlflow.chat.tokenUsage", "total_tokens"),
         *_plain("codex.usage.total_tokens"),
     ),
     "cache_read_tokens": (
@@ -170,16 +188,17 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_read_input_tokens"),
         *_plain("gen_ai.usage.cached_tokens", "gen_ai.usage.input_cached_tokens"),
         *_plain("ai.usage.inputTokenDetails.cacheReadTokens", "ai.usage.cachedInputTokens"),
-        _json_number("langfuse.observation.usage_details", "prompt_tokens_details", "cached_tokens"),
-        _json_number("langfuse.observation.usage_details", "input_tokens_details", "cached_tokens"),
-        _json_number("langfuse.observation.usage_details", "input_cached_tokens"),
-        _json_number("langfuse.observation.usage_details", "cache_read_input_tokens"),
-        _json_number("gen_ai.usage.input_token_details", "cache_read"),
-        _json_number("mlflow.chat.tokenUsage", "cache_read_input_tokens"),
-        _json_number("gen_ai.usage.raw", "prompt_tokens_details", "cached_tokens"),
-        _json_number("gen_ai.usage.raw", "input_tokens_details", "cached_tokens"),
-        _json_number("gen_ai.usage.raw", "cache_read_input_tokens"),
-        _json_number("usage", "input_tokens_details", "cached_tokens"),
+        _json("langfuse.observation.usage_details", "prompt_tokens_details", "cached_tokens"),
+        _json("langfuse.observation.usage_details", "input_tokens_details", "cached_tokens"),
+        _json("langfuse.observation.usage_details", "input_cached_tokens"),
+        _json("langfuse.observation.usage_details", "input_cache_read"),
+        _json("langfuse.observation.usage_details", "cache_read_input_tokens"),
+        _json("gen_ai.usage.input_token_details", "cache_read"),
+        _json("mlflow.chat.tokenUsage", "cache_read_input_tokens"),
+        _json("gen_ai.usage.raw", "prompt_tokens_details", "cached_tokens"),
+        _json("gen_ai.usage.raw", "input_tokens_details", "cached_tokens"),
+        _json("gen_ai.usage.raw", "cache_read_input_tokens"),
+        _json("usage", "input_tokens_details", "cached_tokens"),
         _pattern("metadata.usage_object", "'cached_tokens': ([0-9]+)"),
         *_plain("cache_read_tokens", "cached_token_count"),
     ),
@@ -188,26 +207,28 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("gen_ai.usage.cache_creation_input_tokens", "gen_ai.usage.cache_write_input_tokens"),
         *_plain("llm.token_count.prompt_details.cache_write", "gen_ai.usage.details.cache_write_tokens"),
         *_plain("gen_ai.usage.details.cache_creation_input_tokens", "ai.usage.inputTokenDetails.cacheWriteTokens"),
-        _json_number("langfuse.observation.usage_details", "cache_creation_input_tokens"),
-        _json_number("gen_ai.usage.input_token_details", "cache_creation"),
-        _json_number("mlflow.chat.tokenUsage", "cache_creation_input_tokens"),
-        _json_number("gen_ai.usage.raw", "cache_creation_input_tokens"),
+        _json("langfuse.observation.usage_details", "cache_creation_input_tokens"),
+        _json("langfuse.observation.usage_details", "input_cache_creation"),
+        _json("gen_ai.usage.input_token_details", "cache_creation"),
+        _json("mlflow.chat.tokenUsage", "cache_creation_input_tokens"),
+        _json("gen_ai.usage.raw", "cache_creation_input_tokens"),
         *_plain("cache_creation_tokens"),
     ),
     "reasoning_tokens": (
         *_plain("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"),
         *_plain("llm.token_count.completion_details.reasoning", "gen_ai.usage.details.reasoning_tokens"),
         *_plain("ai.usage.outputTokenDetails.reasoningTokens", "ai.usage.reasoningTokens"),
-        _json_number("langfuse.observation.usage_details", "completion_tokens_details", "reasoning_tokens"),
-        _json_number("langfuse.observation.usage_details", "output_tokens_details", "reasoning_tokens"),
-        _json_number("langfuse.observation.usage_details", "output_reasoning_tokens"),
+        _json("langfuse.observation.usage_details", "completion_tokens_details", "reasoning_tokens"),
+        _json("langfuse.observation.usage_details", "output_tokens_details", "reasoning_tokens"),
+        _json("langfuse.observation.usage_details", "output_reasoning_tokens"),
+        _json("langfuse.observation.usage_details", "output_reasoning"),
         *_plain("codex.usage.reasoning_output_tokens", "reasoning_token_count"),
-        _json_number("gen_ai.usage.raw", "completion_tokens_details", "reasoning_tokens"),
-        _json_number("usage", "output_tokens_details", "reasoning_tokens"),
+        _json("gen_ai.usage.raw", "completion_tokens_details", "reasoning_tokens"),
+        _json("usage", "output_tokens_details", "reasoning_tokens"),
         _pattern("metadata.usage_object", "'reasoning_tokens': ([0-9]+)"),
     ),
     "supplied_cost": (
-        _json_number("langfuse.observation.cost_details", "total"),
+        _json("langfuse.observation.cost_details", "total"),
         *_plain("llm.cost.total", "gen_ai.usage.cost", "gen_ai.usage.total_cost", "gen_ai.cost.total_cost", "operation.cost"),
         *_plain("cost_usd", "opencode.llm.cost.total"),
     ),
@@ -232,7 +253,8 @@ _AI_SDK = {
     "ai.generatetext.dogenerate": "llm", "ai.generateobject.dogenerate": "llm", "ai.streamtext.dostream": "llm",
     "ai.streamobject.dostream": "llm", "ai.embed.doembed": "embedding", "ai.embedmany.doembed": "embedding",
     "ai.toolcall": "tool", "ai.rerank": "retriever", "ai.rerank.dorerank": "retriever", "ai.generatetext": "chain",
-    "ai.streamtext": "chain", "ai.generateobject": "chain", "ai.streamobject": "chain", "ai.embed": "chain", "ai.embedmany": "chain",
+    "ai.streamtext": "chain", "ai.generateobject": "chain", "ai.streamobject": "chain", "ai.embed": "chain",
+    "ai.embedmany": "chain",
 }  # fmt: skip
 
 # (source, lower-cased value -> kind), first match wins.
@@ -240,7 +262,14 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
     (Source("langfuse.observation.type"), _PLAIN_KINDS | {"generation": "llm", "span": "chain", "event": "other"}),
     (
         Source("span.type"),
-        {"interaction": "agent", "llm_request": "llm", "tool": "tool", "tool.execution": "other", "tool.blocked_on_user": "other", "hook": "other"},
+        {
+            "interaction": "agent",
+            "llm_request": "llm",
+            "tool": "tool",
+            "tool.execution": "other",
+            "tool.blocked_on_user": "other",
+            "hook": "other",
+        },
     ),
     (Source("gen_ai.operation.name"), _OPERATIONS),
     (Source("openinference.span.kind"), _OPENINFERENCE),
@@ -259,7 +288,17 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
 )
 
 # Framework names that some instrumentations put where the provider belongs: the price list is asked by model alone then.
-FRAMEWORKS = ("strands-agents", "gcp.vertex.agent", "langchain", "crewai", "langgraph", "agno", "smolagents", "haystack", "llama_index")
+FRAMEWORKS = (
+    "strands-agents",
+    "gcp.vertex.agent",
+    "langchain",
+    "crewai",
+    "langgraph",
+    "agno",
+    "smolagents",
+    "haystack",
+    "llama_index",
+)
 PROVIDERS = {
     "vertex_ai": "gcp.vertex_ai", "vertexai": "gcp.vertex_ai", "gemini": "gcp.gemini", "google": "gcp.gen_ai",
     "az.ai.openai": "azure.ai.openai", "azure": "azure.ai.openai", "azureopenai": "azure.ai.openai",
@@ -267,11 +306,12 @@ PROVIDERS = {
     "amazon-bedrock": "aws.bedrock", "aws": "aws.bedrock", "bedrock": "aws.bedrock", "moonshot": "moonshot_ai",
 }  # fmt: skip
 
-# Raised to steer a graph or to wait for a person, not because something failed.
+# Raised to steer a graph or to wait for a person, not because something failed. Without their modules.
 CONTROL_FLOW_ERRORS = (
     "GraphInterrupt", "NodeInterrupt", "ParentCommand", "Command", "CallDeferred", "ApprovalRequired", "GraphBubbleUp",
-    "langgraph.errors.GraphInterrupt", "langgraph.errors.ParentCommand", "langgraph.errors.NodeInterrupt",
 )  # fmt: skip
+# Operations whose spans repeat the usage of a call that has a span of its own: background responses fetched later, agent loops.
+REPEATED_USAGE = ("fetch_response", "agent_step")
 # Claude Code and Codex report the outcome of a call in an attribute, Langfuse in an observation level.
 FAILURE_FLAGS = (("success", ("false", "False")), ("langfuse.observation.level", ("ERROR",)), ("gen_ai.tool.status", ("error",)))
 

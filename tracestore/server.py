@@ -24,8 +24,10 @@ from django.utils.module_loading import import_string
 
 from tracestore.celery import app as celery_app
 from tracestore.clickhouse.client import get_store
+from tracestore.clickhouse.errors import StoreError
 from tracestore.clickhouse.migrate import migrate
 from tracestore.models import Project
+from tracestore.summarize import release_leases
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +90,8 @@ def _start_worker(stack: ExitStack) -> None:
     from celery.beat import EmbeddedService
     from celery.worker import WorkController
 
+    if settings.CELERY_BROKER_URL.startswith("memory:"):
+        release_leases()  # no other process can hold one
     worker = WorkController(
         app=celery_app, pool_cls="threads", concurrency=2, hostname=f"tracestore@{socket.gethostname()}",
         without_gossip=True, without_mingle=True, without_heartbeat=True, quiet=True,
@@ -176,15 +180,26 @@ def run(roles: tuple[str, ...]) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, note_signal)
-    prepare()
     with ExitStack() as stack:
         stack.callback(get_store().close)
+        try:
+            prepare()
+        except StoreError as error:
+            where = (
+                "CLICKHOUSE_URL" if settings.CLICKHOUSE_URL else f"the database in {settings.DATA} (does another process use it?)"
+            )
+            raise ImproperlyConfigured(f"cannot use {where}: {error}") from None
+        if sockets:
+            collect_static()
+        if stopped.is_set():  # the signal came before anyone else could act on it
+            return
         if "worker" in roles:
             _start_worker(stack)
         if "ingest" in roles:
             _start_ingest(stack)
+        if stopped.is_set():
+            return
         if sockets:
-            collect_static()
             _serve(roles, sockets)
         else:
             print("Tracestore worker is ready. Stop with Ctrl-C.", flush=True)

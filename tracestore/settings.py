@@ -75,23 +75,83 @@ _BYTES = _whole_number(1, 2**50)
 
 SETTINGS = (
     Setting("TRACESTORE_DATA", _text, "folder", "./data", "Where the embedded databases, the spool and the secret key live."),
-    Setting("TRACESTORE_HOST", _text, "address", "127.0.0.1", "Address to bind. Anything but loopback needs a password or a key (below)."),
+    Setting(
+        "TRACESTORE_HOST",
+        _text,
+        "address",
+        "127.0.0.1",
+        "Address to bind. Anything but loopback needs a password or a key (below).",
+    ),
     Setting("TRACESTORE_PORT", _PORT, "port", "8000", "UI, REST API and OTLP/HTTP."),
     Setting("TRACESTORE_OTLP_HTTP_PORT", _PORT, "port", "4318", "OTLP/HTTP on the port that exporters expect."),
-    Setting("TRACESTORE_BASE_URL", _url("http", "https"), "URL", "", "Address under which people reach the UI, used in alert messages. Default: from host and port."),
+    Setting(
+        "TRACESTORE_BASE_URL",
+        _url("http", "https"),
+        "URL",
+        "",
+        "Address under which people reach the UI, used in alert messages. Default: from host and port.",
+    ),
     Setting("TRACESTORE_ADMIN_PASSWORD", _text, "text", "", "Password of the user `admin`. When set, the UI asks for it."),
-    Setting("TRACESTORE_API_KEY", _text, "text", "", "Key for OTLP and the REST API (Bearer, x-api-key or Basic). When set, both demand it."),
+    Setting(
+        "TRACESTORE_API_KEY",
+        _text,
+        "text",
+        "",
+        "Key for OTLP and the REST API (Bearer, x-api-key or Basic). When set, both demand it.",
+    ),
     Setting("TRACESTORE_SECRET_KEY", _text, "text", "", "Signs sessions. Default: made once, kept in the data folder."),
-    Setting("CLICKHOUSE_URL", _url("http", "https"), "URL", "", "`http(s)://user:password@host:port/database`. Default: embedded, under the data folder."),
-    Setting("DATABASE_URL", _url("sqlite", "postgres", "postgresql"), "URL", "", "Users, alert rules, transitions. Default: SQLite under the data folder; Postgres for many processes."),
-    Setting("CELERY_BROKER_URL", _url("memory", "redis", "rediss", "amqp", "amqps"), "URL", "memory://", "Job queue. Default: in the process; Redis or RabbitMQ for many processes."),
-    Setting("TRACESTORE_MAX_BODY_BYTES", _BYTES, "bytes", "67108864", "Largest OTLP request, on the wire and inflated; a larger one is answered 413."),
-    Setting("TRACESTORE_SPOOL_MAX_BYTES", _BYTES, "bytes", "4294967296", "Spool size at which OTLP requests are answered 503 until ClickHouse catches up."),
+    Setting(
+        "CLICKHOUSE_URL",
+        _url("http", "https"),
+        "URL",
+        "",
+        "`http(s)://user:password@host:port/database`. Default: embedded, under the data folder.",
+    ),
+    Setting(
+        "DATABASE_URL",
+        _url("sqlite", "postgres", "postgresql"),
+        "URL",
+        "",
+        "Users, alert rules, transitions. Default: SQLite under the data folder; Postgres for many processes.",
+    ),
+    Setting(
+        "CELERY_BROKER_URL",
+        _url("memory", "redis", "rediss", "amqp", "amqps"),
+        "URL",
+        "memory://",
+        "Job queue. Default: in the process; Redis or RabbitMQ for many processes.",
+    ),
+    Setting(
+        "TRACESTORE_MAX_BODY_BYTES",
+        _BYTES,
+        "bytes",
+        "67108864",
+        "Largest OTLP request, on the wire and inflated; a larger one is answered 413.",
+    ),
+    Setting(
+        "TRACESTORE_SPOOL_MAX_BYTES",
+        _BYTES,
+        "bytes",
+        "4294967296",
+        "Spool size at which OTLP requests are answered 503 until ClickHouse catches up.",
+    ),
     Setting("TRACESTORE_QUERY_TIMEOUT_S", _SECONDS, "seconds", "15", "A query that takes longer is stopped."),
     Setting("TRACESTORE_QUERY_MEMORY_BYTES", _BYTES, "bytes", "2147483648", "A query that needs more memory is stopped."),
-    Setting("TRACESTORE_RUNNING_TIMEOUT_S", _SECONDS, "seconds", "600", "A trace without its root span counts as running until its last span is this old."),
+    Setting(
+        "TRACESTORE_RUNNING_TIMEOUT_S",
+        _SECONDS,
+        "seconds",
+        "600",
+        "A trace without its root span counts as running until its last span is this old.",
+    ),
     Setting("TRACESTORE_ALERT_INTERVAL_S", _SECONDS, "seconds", "15", "How often alert rules are evaluated."),
-    Setting("TRACESTORE_SMTP_URL", _url("smtp", "smtps"), "URL", "", "Mail server for e-mail alerts, `smtp(s)://user:password@host:port?from=address`."),
+    Setting(
+        "TRACESTORE_SMTP_URL",
+        _url("smtp", "smtps"),
+        "URL",
+        "",
+        "Mail server for e-mail alerts, `smtp(s)://user:password@host:port?from=address`.",
+    ),
     Setting("TRACESTORE_LOG_LEVEL", _log_level, "level", "info", "debug, info, warning or error."),
 )
 
@@ -153,9 +213,7 @@ RUNNING_TIMEOUT_S: int = _values["TRACESTORE_RUNNING_TIMEOUT_S"]
 ALERT_INTERVAL_S: int = _values["TRACESTORE_ALERT_INTERVAL_S"]
 SMTP_URL: str = _values["TRACESTORE_SMTP_URL"]
 LOG_LEVEL: str = _values["TRACESTORE_LOG_LEVEL"]
-BASE_URL: str = _values["TRACESTORE_BASE_URL"].rstrip("/") or (
-    f"http://{'localhost' if is_loopback(HOST) else HOST}:{PORT}"
-)
+BASE_URL: str = _values["TRACESTORE_BASE_URL"].rstrip("/") or (f"http://{'localhost' if is_loopback(HOST) else HOST}:{PORT}")
 
 LOGIN_REQUIRED = bool(ADMIN_PASSWORD) or not is_loopback(HOST)
 KEY_REQUIRED = bool(API_KEY) or not is_loopback(HOST)

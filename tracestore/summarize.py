@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,11 +20,12 @@ from django.db.models import Q
 from django.utils import timezone
 
 from tracestore.clickhouse.client import Store, get_store
+from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.models import JobCursor
 from tracestore.pricing import price_call
 from tracestore.queries import summaries
 from tracestore.queries.rollups import recompute_rollups
-from tracestore.queries.summaries import TouchedTrace
+from tracestore.queries.summaries import TouchedBatch, TouchedTrace
 from tracestore.summary import (
     ESCALATION_TOOL,
     Calls,
@@ -45,10 +46,20 @@ log = logging.getLogger(__name__)
 _SNAPSHOT_DATE = re.compile(r"-(20\d{2}-\d{2}-\d{2}|20\d{6})$")
 _LEASE_S = 120
 _TRACES_PER_STEP = 4000
+# Trace ids of one query: a server takes at most 128 KiB for one parameter, 35 bytes an id.
+_TRACES_PER_QUERY = 2000
+# A batch that ClickHouse refused is inserted again in halves under the same number, and rows of one insert become readable
+# part by part. So the newest batch of a writer stays open for this long unless a newer one follows: it is summarised when
+# it shows, when it grows, and once more when nothing has been added to it for a moment.
+_OPEN_S, _MOMENT_S = 600, 3
 # Running traces older than this are not looked for: they were decided long ago, or their spans bear absurd times.
 _SETTLE_LOOKBACK_NS = 7 * 86_400 * 10**9
-# A rollup covers changes up to this long before its cursor: a summary becomes readable a moment after its summarized_at.
-_ROLLUP_OVERLAP_NS = 5 * 10**9
+# A rollup covers changes up to this long before its cursor: a summary becomes readable some time after its summarized_at,
+# which is when its spans were read.
+_ROLLUP_OVERLAP_NS = 60 * 10**9
+
+# writer -> state in which this process last summarised its open batch; forgetting it costs one summary too many.
+_open_batches: dict[str, tuple[int, int, bool]] = {}
 
 
 @contextmanager
@@ -71,27 +82,50 @@ def _advance(cursor: JobCursor, position: int) -> None:
     JobCursor.objects.filter(pk=cursor.pk).update(position=position, lease_until=timezone.now() + timedelta(seconds=_LEASE_S))
 
 
+def release_leases() -> None:
+    """Free every cursor. For a start where no other worker can exist: a process that was killed could not free its own."""
+    JobCursor.objects.update(lease_until=None)
+
+
 def summarize_pending() -> int:
     """Summarise every trace that batches since the cursors touched; returns how many summaries were written."""
     store = get_store()
     written = 0
-    for writer, last_seq in summaries.find_last_batches(store).items():
+    for writer in summaries.find_writers(store):
         with _leased("summarize", writer) as cursor:
-            if cursor is None:
-                continue
-            done = cursor.position
-            while done < last_seq:
-                until, traces = done, 0
-                for seq, count in summaries.find_batch_sizes(store, writer=writer, after=done):
-                    if traces and traces + count > _TRACES_PER_STEP:
-                        break
-                    until, traces = seq, traces + count
-                if until == done:
-                    break
-                written += _summarize(store, summaries.find_touched(store, writer=writer, after=done, until=until))
-                done = until
-                _advance(cursor, done)
+            if cursor is not None:
+                written += _summarize_writer(store, cursor)
     return written
+
+
+def _summarize_writer(store: Store, cursor: JobCursor) -> int:
+    writer, done, written = cursor.source, cursor.position, 0
+    while batches := summaries.find_batches(store, writer=writer, after=done):
+        step = _take_step(batches)
+        last = step[-1]
+        is_open = last is batches[-1] and last.age_s < _OPEN_S
+        state = (last.seq, last.traces, last.age_s < _MOMENT_S)
+        if is_open and len(step) == 1 and _open_batches.get(writer) == state:
+            break
+        written += _summarize(store, summaries.find_touched(store, writer=writer, after=done, until=last.seq))
+        if is_open:
+            _open_batches[writer] = state
+            if len(step) > 1:
+                _advance(cursor, step[-2].seq)
+            break
+        done = last.seq
+        _advance(cursor, done)
+    return written
+
+
+def _take_step(batches: list[TouchedBatch]) -> list[TouchedBatch]:
+    """Return the first batches that touch few enough traces together, at least one."""
+    traces = 0
+    for number, batch in enumerate(batches):
+        traces += batch.traces
+        if number and traces > _TRACES_PER_STEP:
+            return batches[:number]
+    return batches
 
 
 def settle_running() -> int:
@@ -127,16 +161,34 @@ def _summarize(store: Store, touched: list[TouchedTrace]) -> int:
     for trace in touched:
         by_project.setdefault(trace.project_id, []).append(trace)
     for project_id, traces in by_project.items():
-        written += _summarize_project(store, project_id, traces)
+        traces.sort(key=lambda trace: trace.min_start_ns)  # neighbours in time share a query with narrow bounds
+        for first in range(0, len(traces), _TRACES_PER_QUERY):
+            written += _summarize_what_fits(store, project_id, traces[first : first + _TRACES_PER_QUERY])
     return written
 
 
-def _summarize_project(store: Store, project_id: int, touched: list[TouchedTrace]) -> int:
+def _summarize_what_fits(store: Store, project_id: int, touched: list[TouchedTrace]) -> int:
+    """Summarise in halves what is too much for one query; a single trace that is too much keeps its last summary.
+
+    It must not keep all other traces from theirs.
+    """
+    try:
+        return _summarize_traces(store, project_id, touched)
+    except QueryTooExpensive as error:
+        if len(touched) == 1:
+            log.error("trace %s of project %d is too large to summarise: %s", touched[0].trace_id.hex(), project_id, error)
+            return 0
+    half = len(touched) // 2
+    return sum(_summarize_what_fits(store, project_id, part) for part in (touched[:half], touched[half:]))
+
+
+def _summarize_traces(store: Store, project_id: int, touched: list[TouchedTrace]) -> int:
     trace_ids = [trace.trace_id.hex() for trace in touched]
     bounds = {
         "min_start_ns": min(trace.min_start_ns for trace in touched),
         "max_start_ns": max(trace.max_start_ns for trace in touched),
     }
+    now = datetime.now(UTC)  # before the spans are read: of two workers on one trace the one that read later must win
     spans = SpanColumns(summaries.read_spans(store, project_id=project_id, trace_ids=trace_ids, **bounds))
     if not spans.count:
         return 0
@@ -144,9 +196,8 @@ def _summarize_project(store: Store, project_id: int, touched: list[TouchedTrace
     starts = dict(zip(rows["trace_id"], rows.pop("start_ns"), strict=True))
     earlier = summaries.find_earlier_starts(store, project_id=project_id, trace_ids=trace_ids, **bounds)
     moved = [(trace_id, start_ns) for trace_id, start_ns in earlier if starts.get(trace_id, start_ns) != start_ns]
-    now = datetime.now(UTC)
     count = spans.trace_count
-    columns = rows | {
+    columns: dict[str, Sequence[Any]] = rows | {
         "project_id": [project_id] * count,
         "start_time": list(starts.values()),
         "summarized_at": [now] * count,
@@ -180,7 +231,9 @@ def build_rows(spans: SpanColumns, *, now_ns: int, running_timeout_ns: int) -> d
     errors = spans.mask("is_error")
     everything = np.ones(spans.count, dtype=bool)
     tool = spans.labels("tool")
-    escalations = (tools.is_call & ~tools.failed & tool.matching(ESCALATION_TOOL.search)) | spans.labels("signal").where("human_escalation")
+    escalations = (tools.is_call & ~tools.failed & tool.matching(ESCALATION_TOOL.search)) | spans.labels("signal").where(
+        "human_escalation"
+    )
     escalated = np.zeros(count, dtype=bool)
     escalated[trace[escalations]] = True
     error_counts = sum_by_trace(spans, errors.astype(np.int64), everything)
@@ -193,8 +246,6 @@ def build_rows(spans: SpanColumns, *, now_ns: int, running_timeout_ns: int) -> d
         if cause in error_types[number][1:]:  # the cause of the failure comes first
             error_types[number].remove(cause)
             error_types[number].insert(0, cause)
-    prompt_names, prompt_versions = spans.labels("prompt_name"), spans.labels("prompt_version")
-    costs = _price(spans, calls)
     return {
         "trace_id": [bytes(trace_id) for trace_id in spans.trace_ids[spans.first]],
         "start_ns": start_ns.tolist(),
@@ -217,7 +268,7 @@ def build_rows(spans: SpanColumns, *, now_ns: int, running_timeout_ns: int) -> d
         "agents": distinct_by_trace(spans, spans.labels("agent")),
         "versions": distinct_by_trace(spans, spans.labels("version")),
         "environment": first_by_trace(spans, spans.labels("environment"), outcomes.root),
-        "prompts": _prompts(spans, prompt_names.present),
+        "prompts": _prompts(spans),
         "session_id": first_by_trace(spans, spans.labels("session_id"), outcomes.root),
         "user_id": first_by_trace(spans, spans.labels("user_id"), outcomes.root),
         "llm_calls": sum_by_trace(spans, calls.is_call.astype(np.int64), everything),
@@ -226,7 +277,7 @@ def build_rows(spans: SpanColumns, *, now_ns: int, running_timeout_ns: int) -> d
         "cached_input_tokens": sum_by_trace(spans, spans.numbers("cache_read_tokens"), calls.counts_usage),
         "cache_creation_input_tokens": sum_by_trace(spans, spans.numbers("cache_write_tokens"), calls.counts_usage),
         "reasoning_tokens": sum_by_trace(spans, spans.numbers("reasoning_tokens"), calls.counts_usage),
-        **costs,
+        **_price(spans, calls),
         **_tools_by_trace(spans, tools),
     }
 
@@ -236,11 +287,11 @@ def _at(spans: SpanColumns, column: str, positions: list[int]) -> list[str]:
     return [labels.at(position) for position in positions]
 
 
-def _prompts(spans: SpanColumns, present: Any) -> list[list[str]]:
+def _prompts(spans: SpanColumns) -> list[list[str]]:
     """Return per trace the prompts as name or name@version."""
     names, versions = spans.labels("prompt_name"), spans.labels("prompt_version")
     result: list[list[str]] = [[] for _ in range(spans.trace_count)]
-    for position in np.flatnonzero(present).tolist():
+    for position in np.flatnonzero(names.present).tolist():
         version = versions.at(position)
         prompt = f"{names.at(position)}@{version}" if version else names.at(position)
         if prompt not in (mine := result[spans.trace[position]]):
@@ -284,7 +335,7 @@ def _price(spans: SpanColumns, calls: Calls) -> dict[str, list[Any]]:
     provider, supplied = spans.labels("provider"), spans.floats("supplied_cost_usd")
     numbers = [
         spans.numbers(name)
-        for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "start_ns")
+        for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "start_ns")
     ]
     errors = spans.mask("is_error")
     models: list[dict[tuple[str, str], _ModelTotals]] = [{} for _ in range(spans.trace_count)]
@@ -301,15 +352,16 @@ def _price(spans: SpanColumns, calls: Calls) -> dict[str, list[Any]]:
             totals.errors += bool(errors[position])
         if not calls.counts_usage[position]:
             continue
-        tokens_in, tokens_out, cached, written, start_ns = (int(column[position]) for column in numbers)
+        tokens_in, tokens_out, cached, written, reasoned, start_ns = (int(column[position]) for column in numbers)
         totals.input += tokens_in
         totals.output += tokens_out
         totals.cached += cached
         if not np.isnan(supplied[position]):
             supplied_costs[number] = (supplied_costs[number] or 0.0) + float(supplied[position])
-        cost = price_call(used[1], answered.at(position) or model, tokens_in, tokens_out, cached, written, start_ns)
+        usage = (tokens_in, tokens_out, cached, written)
+        cost = price_call(used[1], answered.at(position) or model, *usage, start_ns, reasoning_tokens=reasoned)
         if cost is None and answered.at(position) != model:
-            cost = price_call(used[1], model, tokens_in, tokens_out, cached, written, start_ns)
+            cost = price_call(used[1], model, *usage, start_ns, reasoning_tokens=reasoned)
         if cost is None:
             if (name := model or "unknown") not in unpriced[number]:
                 unpriced[number].append(name)

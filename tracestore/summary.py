@@ -57,16 +57,21 @@ class Labels:
 
     @property
     def present(self) -> Mask:
-        return self.codes != self.empty
+        return np.asarray(self.codes != self.empty, dtype=np.bool_)
 
     def where(self, *wanted: str) -> Mask:
-        return np.isin(self.codes, [code for code, value in enumerate(self.values) if value in wanted])
+        return self.matching(lambda value: value in wanted)
 
     def matching(self, test: Callable[[str], Any]) -> Mask:
-        return np.isin(self.codes, [code for code, value in enumerate(self.values) if test(value)])
+        passes = np.fromiter((bool(test(value)) for value in self.values), dtype=np.bool_, count=len(self.values))
+        return np.asarray(passes[self.codes], dtype=np.bool_)
 
     def at(self, index: int) -> str:
-        return self.values[self.codes[index]]
+        return self.values[int(self.codes[index])]
+
+
+def _as_text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 class SpanColumns:
@@ -90,14 +95,14 @@ class SpanColumns:
         return raw[chunk.offset : chunk.offset + self.count]
 
     def numbers(self, name: str) -> Ints:
-        return self._table.column(name).to_numpy(zero_copy_only=False).astype(np.int64)
+        return np.asarray(self._table.column(name).to_numpy(zero_copy_only=False), dtype=np.int64)
 
     def floats(self, name: str) -> npt.NDArray[np.float64]:
         """Return a nullable number column, NaN for null."""
-        return self._table.column(name).to_numpy(zero_copy_only=False).astype(np.float64)
+        return np.asarray(self._table.column(name).to_numpy(zero_copy_only=False), dtype=np.float64)
 
     def mask(self, name: str) -> Mask:
-        return self._table.column(name).to_numpy(zero_copy_only=False).astype(bool)
+        return np.asarray(self._table.column(name).to_numpy(zero_copy_only=False), dtype=np.bool_)
 
     def labels(self, name: str) -> Labels:
         import pyarrow
@@ -108,12 +113,8 @@ class SpanColumns:
         column = column.unify_dictionaries().combine_chunks()
         if isinstance(column, pyarrow.ChunkedArray):
             column = column.chunk(0) if column.num_chunks else pyarrow.array([], type=column.type)
-        values = [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in column.dictionary.to_pylist()]
+        values = [_as_text(value) for value in column.dictionary.to_pylist()]
         return Labels(column.indices.to_numpy(zero_copy_only=False).astype(np.int64), values)
-
-    def text(self, name: str, index: int) -> str:
-        value = self._table.column(name)[index].as_py()
-        return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
     def id_at(self, name: str, index: int) -> bytes:
         return bytes(self._table.column(name)[index].as_py())
@@ -200,6 +201,7 @@ def find_calls(spans: SpanColumns) -> Calls:
     counted = usage_calls & ~mark_ancestors(spans.parent, usage_calls, barrier)
     counted = _drop_repeated(counted, response_keys, response_id.present, detailed)
     counted = _drop_unnamed_copies(spans, counted, response_id.present)
+    counted = _drop_enclosed_siblings(spans, counted, same_usage=True)
     aggregate = has_usage & ~model_call
     counted |= aggregate & ~mark_ancestors(spans.parent, has_usage)
 
@@ -217,9 +219,8 @@ def _drop_unnamed_copies(spans: SpanColumns, counted: Mask, has_id: Mask) -> Mas
     """Drop usage without a response id that equals, to the token, that of a call with one by another instrumentation."""
     scope, model = spans.labels("scope_name").codes, spans.labels("request_model").codes
     members = np.flatnonzero(counted)
-    usage = np.stack(
-        [spans.trace[members], model[members], spans.numbers("input_tokens")[members], spans.numbers("output_tokens")[members]], axis=1
-    )
+    tokens = (spans.numbers("input_tokens")[members], spans.numbers("output_tokens")[members])
+    usage = np.stack([spans.trace[members], model[members], *tokens], axis=1)
     _, groups = np.unique(usage, axis=0, return_inverse=True)
     groups = groups.reshape(-1)
     named = has_id[members]
@@ -233,8 +234,11 @@ def _drop_unnamed_copies(spans: SpanColumns, counted: Mask, has_id: Mask) -> Mas
     return result
 
 
-def _drop_enclosed_siblings(spans: SpanColumns, is_call: Mask) -> Mask:
-    """Drop a call that lies within the time of a sibling call of another instrumentation to the same model: it is the same call."""
+def _drop_enclosed_siblings(spans: SpanColumns, is_call: Mask, *, same_usage: bool = False) -> Mask:
+    """Drop a call within the time of a sibling call of another instrumentation to the same model: it is the same call.
+
+    With `same_usage` only one that reports the same tokens, too.
+    """
     members = np.flatnonzero(is_call & (spans.parent >= 0))
     if not members.size:
         return is_call
@@ -243,6 +247,9 @@ def _drop_enclosed_siblings(spans: SpanColumns, is_call: Mask) -> Mask:
     order = members[np.lexsort((-end[members], start[members], model[members], spans.parent[members]))]
     outer, inner = order[:-1], order[1:]
     same = (spans.parent[outer] == spans.parent[inner]) & (model[outer] == model[inner]) & (scope[outer] != scope[inner])
+    if same_usage:
+        for name in ("input_tokens", "output_tokens"):
+            same &= spans.numbers(name)[outer] == spans.numbers(name)[inner]
     result = is_call.copy()
     result[inner[same & (end[inner] <= end[outer])]] = False
     return result
@@ -349,7 +356,10 @@ def decide_outcomes(spans: SpanColumns, tools: ToolCalls, *, now_ns: int, runnin
 
     rootless = ~has_root & ~has_stand_in
     recent = last_end > now_ns - running_timeout_ns
-    awaited = ~has_root & recent
+    # A caller elsewhere may never report here: only a parent that lives in this process is worth waiting for.
+    expects_more = np.zeros(count, dtype=bool)
+    expects_more[trace[spans.is_orphan & ~remote]] = True
+    awaited = ~has_root & recent & (expects_more | rootless)
     conditions = [root_error & ~awaited, awaited, any_unrecovered, rootless, any_error]
     rules = ["root_error", "running", "unrecovered_error", "interrupted", "recovered"]
     rule = np.select(conditions, rules, default="no_error").tolist()

@@ -62,15 +62,12 @@ class Store:
     def _open(self) -> Client:
         if not self._url:
             with self._opening:
-                return cast(
-                    "Client",
-                    clickhouse_connect.get_client(
-                        interface="chdb",
-                        path=self._path,
-                        tz_mode="aware",
-                        # Else the engine writes its copy of a Protobuf schema into the working directory.
-                        chdb_options={"format_schema_path": f"{self._path}-schemas/"},
-                    ),
+                return clickhouse_connect.get_client(
+                    interface="chdb",
+                    path=self._path,
+                    tz_mode="aware",
+                    # Else the engine writes its copy of a Protobuf schema into the working directory.
+                    chdb_options={"format_schema_path": f"{self._path}-schemas/"},
                 )
         parts = urlsplit(self._url)
         return clickhouse_connect.get_client(
@@ -158,9 +155,12 @@ class Store:
 @cache
 def get_store() -> Store:
     """Return this process's store. Nothing is opened until the first call that needs it."""
-    limits = {"timeout_s": settings.QUERY_TIMEOUT_S, "memory_bytes": settings.QUERY_MEMORY_BYTES}
-    if settings.CLICKHOUSE_URL:
-        return Store(url=settings.CLICKHOUSE_URL, **limits)
     path = settings.DATA / "clickhouse"
-    path.mkdir(parents=True, exist_ok=True)
-    return Store(path=str(path), **limits)
+    if not settings.CLICKHOUSE_URL:
+        path.mkdir(parents=True, exist_ok=True)
+    return Store(
+        url=settings.CLICKHOUSE_URL,
+        path="" if settings.CLICKHOUSE_URL else str(path),
+        timeout_s=settings.QUERY_TIMEOUT_S,
+        memory_bytes=settings.QUERY_MEMORY_BYTES,
+    )

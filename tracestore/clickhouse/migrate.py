@@ -32,6 +32,25 @@ def _record(store: Store, name: str, text: str) -> None:
     store.insert_columns("schema_steps", {"name": [name], "checksum": [_checksum(text)]})
 
 
+def _apply(store: Store, name: str, text: str) -> None:
+    try:
+        store.command(text)
+    except StoreError as error:
+        # A process was killed between the statement and its record, or another one starts at this moment.
+        if "TABLE_ALREADY_EXISTS" not in str(error):
+            raise
+    _record(store, name, text)
+
+
+def _apply_view(store: Store, name: str, target: str, select: str) -> None:
+    """Replace the view in one step: what is inserted between a DROP and a CREATE would be lost."""
+    if store.query_rows("SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = {name:String}", name=name):
+        store.command(f"ALTER TABLE {name} MODIFY QUERY {select}")
+    else:
+        store.command(f"CREATE MATERIALIZED VIEW IF NOT EXISTS {name} TO {target} AS {select}")
+    _record(store, name, select)
+
+
 def migrate(store: Store) -> list[str]:
     """Bring the schema up to date and return the names of the steps that ran. Raises StoreError on an edited migration."""
     store.command(_CREATE_RECORD)
@@ -40,15 +59,12 @@ def migrate(store: Store) -> list[str]:
     for path in sorted(FOLDER.glob("[0-9]*.sql")):
         text = path.read_text()
         if path.stem not in applied:
-            store.command(text)
-            _record(store, path.stem, text)
+            _apply(store, path.stem, text)
             ran.append(path.stem)
         elif applied[path.stem] != _checksum(text):
             raise StoreError(f"The migration {path.name} was edited after it had been applied. Restore it and add a new one.")
     for name, (target, select) in views().items():
         if applied.get(name) != _checksum(select):
-            store.command(f"DROP VIEW IF EXISTS {name} SYNC")
-            store.command(f"CREATE MATERIALIZED VIEW {name} TO {target} AS {select}")
-            _record(store, name, select)
+            _apply_view(store, name, target, select)
             ran.append(name)
     return ran

@@ -34,14 +34,16 @@ def _value(source: Source) -> str:
             return f"r[{key}]"
         case "json":
             return f"JSONExtractString(a[{key}]{path})"
-        case "json_number":
-            return f"JSONExtractRaw(a[{key}]{path})"
         case "quoted":
             return f"trim(BOTH '\"' FROM a[{key}])"
         case "pattern":
             return f"extract(a[{key}], {_literal(source.path[0])})"
         case _:
             return f"a[{key}]"
+
+
+def _is_present(value: str) -> str:
+    return f"{value} NOT IN ({_literals(semconv.ABSENT)}) AND NOT startsWith({value}, {_literal(semconv.SCRUBBED_PREFIX)})"
 
 
 def _looked_up() -> list[str]:
@@ -77,7 +79,8 @@ def _token_counts() -> str:
     # Integers first (exact), then what other languages write for numbers: "12.0", "1e3"; NaN and negatives count as none.
     return (
         f"arrayMap(x -> least(if(match(x, '^[0-9]{{1,18}}$'), toUInt64OrZero(x), "
-        f"toUInt64(if(toFloat64OrZero(x) > 0 AND toFloat64OrZero(x) < 1e18, toFloat64OrZero(x), 0))), {MAX_TOKENS}), [{texts}])"
+        f"toUInt64(if(toFloat64OrZero(x) > 0 AND toFloat64OrZero(x) < 1e18, toFloat64OrZero(x), 0))), {MAX_TOKENS}), "
+        f"if(a['gen_ai.operation.name'] IN ({_literals(semconv.REPEATED_USAGE)}), [], [{texts}]))"
     )
 
 
@@ -133,7 +136,8 @@ SELECT
     fromUnixTimestamp64Nano(toInt64(start_ns), 'UTC') AS start_time,
     duration_ns,
     if(name = '', 'unknown', name) AS name,
-    transform(span_kind_number, [1, 2, 3, 4, 5], ['internal', 'server', 'client', 'producer', 'consumer'], 'internal') AS span_kind,
+    transform(span_kind_number, [1, 2, 3, 4, 5], ['internal', 'server', 'client', 'producer', 'consumer'], 'internal')
+        AS span_kind,
     transform(status_code, [1, 2], ['ok', 'error'], 'unset') AS status,
     status_message, trace_state, flags,
     if(service_name = '', 'unknown', service_name) AS service,
@@ -152,7 +156,8 @@ SELECT
     request_model, response_model,
     multiIf(
         raw_provider IN ({_literals(semconv.FRAMEWORKS)}), '',
-        transform(lower(raw_provider), [{_literals(semconv.PROVIDERS)}], [{_literals(semconv.PROVIDERS.values())}], lower(raw_provider))) AS provider,
+        transform(lower(raw_provider), [{_literals(semconv.PROVIDERS)}], [{_literals(semconv.PROVIDERS.values())}],
+            lower(raw_provider))) AS provider,
     response_id,
     finish_reason,
     multiIf(
@@ -210,11 +215,14 @@ FROM
             cached + cache_written > tokens_in, true,
             tokens_total > 0 AND tokens_total = tokens_in + tokens_out, false,
             tokens_total > 0 AND tokens_total = tokens_in + tokens_out + cached + cache_written, true,
-            false) AS exclusive_input,
+            -- Langfuse's own bucket names are disjoint (OpenAI's names in the same place are not).
+            langfuse_buckets) AS exclusive_input,
         -- Gemini's candidates leave out thoughts.
-        reasoned > tokens_out OR (reasoned > 0 AND tokens_total = tokens_in + tokens_out + reasoned) AS additive_reasoning,
+        reasoned > tokens_out OR (reasoned > 0 AND (tokens_total = tokens_in + tokens_out + reasoned
+            OR (langfuse_buckets AND tokens_total != tokens_in + tokens_out))) AS additive_reasoning,
         -- "openai.chat", "anthropic.messages" and "google.generative-ai" are the Vercel AI SDK's names.
-        if(a['ai.model.provider'] != '' AND a['gen_ai.provider.name'] = '', splitByChar('.', provider_attribute)[1], provider_attribute) AS raw_provider,
+        if(a['ai.model.provider'] != '' AND a['gen_ai.provider.name'] = '', splitByChar('.', provider_attribute)[1],
+            provider_attribute) AS raw_provider,
         (status_code = 2 OR a['error.type'] != '' OR exception_type != '' OR {_failed_by_flag()})
             AND raw_error_type NOT IN ({_literals(semconv.CONTROL_FLOW_ERRORS)})
             AND NOT match(status_message, '^(GraphInterrupt|ParentCommand|Command)\\\\(') AS is_error,
@@ -222,10 +230,15 @@ FROM
     FROM
     (
     SELECT *,
+        JSONHas(a['langfuse.observation.usage_details'], 'input') AS langfuse_buckets,
         tokens[1] AS tokens_in, tokens[2] AS tokens_out, tokens[3] AS tokens_total,
         tokens[4] AS cached, tokens[5] AS cache_written, tokens[6] AS reasoned,
-        if(error_attribute != '', error_attribute, exception_type) AS raw_error_type,
-        multiIf(status_message != '', status_message, exception_message != '', exception_message, a['error.message'] != '', a['error.message'], a['error']) AS error_text
+        -- One name for one error, whether a dialect writes module.path.Name, <class 'module.path.Name'> or Name.
+        replaceRegexpOne(
+            replaceRegexpOne(if(error_attribute != '', error_attribute, exception_type), '^<class \\'(.*)\\'>$', '\\\\1'),
+            '^[A-Za-z_][A-Za-z0-9_.]*\\\\.([A-Z][A-Za-z0-9_]*)$', '\\\\1') AS raw_error_type,
+        multiIf(status_message != '', status_message, exception_message != '', exception_message,
+            a['error.message'] != '', a['error.message'], a['error']) AS error_text
     FROM
     (
     SELECT *,
@@ -263,7 +276,7 @@ FROM
             project_id, received_at_ns, writer, batch_seq,
             resource_attributes, resource_attribute_types, resource_schema_url,
             scope_name, scope_version, scope_attributes, scope_attribute_types, scope_schema_url,
-            resource_attributes AS r,
+            mapFilter((k, x) -> {_is_present("x")}, resource_attributes) AS r,
             toFixedString(substring(span.trace_id, 1, 16), 16) AS trace_id,
             toFixedString(substring(span.span_id, 1, 8), 8) AS span_id,
             toFixedString(if(span.parent_span_id = span.span_id, '', substring(span.parent_span_id, 1, 8)), 8) AS parent_span_id,
@@ -278,11 +291,12 @@ FROM
             span.end_time_unix_nano AS reported_end_ns,
             reported_start_ns >= {MIN_TIME_NS} AND reported_start_ns < {MAX_TIME_NS} AS start_is_sane,
             if(start_is_sane, reported_start_ns, least(greatest(received_at_ns, {MIN_TIME_NS}), {MAX_TIME_NS})) AS start_ns,
-            if(start_is_sane AND reported_end_ns > reported_start_ns AND reported_end_ns < {MAX_TIME_NS}, reported_end_ns - reported_start_ns, 0) AS duration_ns,
+            if(start_is_sane AND reported_end_ns > reported_start_ns AND reported_end_ns < {MAX_TIME_NS},
+                reported_end_ns - reported_start_ns, 0) AS duration_ns,
             {_map("span.attributes")} AS attributes,
             {_types("span.attributes")} AS attribute_types,
             arrayMap(e -> {_map("e.attributes")}, events) AS event_attributes,
-            mapFilter((k, x) -> has(wanted_keys, k) AND x NOT IN ({_literals(semconv.ABSENT)}) AND NOT startsWith(x, {_literal(semconv.SCRUBBED_PREFIX)}), attributes) AS a
+            mapFilter((k, x) -> has(wanted_keys, k) AND {_is_present("x")}, attributes) AS a
         FROM
         (
             SELECT
@@ -301,7 +315,11 @@ FROM
                     {_types("resource_span.resource.attributes")} AS resource_attribute_types,
                     resource_span.schema_url AS resource_schema_url,
                     arrayJoin(resource_span.scope_spans) AS scope_spans
-                FROM (SELECT project_id, received_at_ns, writer, batch_seq, arrayJoin(resource_spans) AS resource_span FROM otlp_traces)
+                FROM
+                (
+                    SELECT project_id, received_at_ns, writer, batch_seq, arrayJoin(resource_spans) AS resource_span
+                    FROM otlp_traces
+                )
             )
         )
     )

@@ -21,8 +21,17 @@ class TouchedTrace:
     max_start_ns: int
 
 
-# The last batches of all ingest processes; a batch that is long done is no longer in the table (TTL).
-LAST_BATCHES = "SELECT writer, max(batch_seq) AS last_seq FROM trace_touches GROUP BY writer"
+@dataclass(frozen=True)
+class TouchedBatch:
+    """An inserted batch: how many traces it brought spans of so far, and seconds since the last of them arrived."""
+
+    seq: int
+    traces: int
+    age_s: int
+
+
+# All ingest processes that wrote lately; a batch that is long done is no longer in the table (TTL).
+WRITERS = "SELECT DISTINCT writer FROM trace_touches ORDER BY writer"
 
 TOUCHED_IN_BATCHES = """
 SELECT project_id, trace_id,
@@ -35,7 +44,8 @@ GROUP BY project_id, trace_id
 """
 
 TOUCH_COUNTS = """
-SELECT batch_seq, count() AS traces FROM trace_touches
+SELECT batch_seq, count() AS traces, toUInt32(greatest(0, dateDiff('second', max(inserted_at), now()))) AS age_s
+FROM trace_touches
 WHERE writer = {writer:String} AND batch_seq > {after:UInt64}
 GROUP BY batch_seq ORDER BY batch_seq LIMIT 1000
 """
@@ -54,16 +64,18 @@ GROUP BY project_id, trace_id
 """
 
 SPANS_OF_TRACES = """
-SELECT trace_id, span_id, parent_span_id, toUnixTimestamp64Nano(start_time) AS start_ns, duration_ns, name, span_kind, kind, status,
-    flags, is_error, error_type, substringUTF8(error_message, 1, 2000) AS error_message, service, environment, scope_name, agent, version, workflow, request_model, response_model,
-    provider, response_id, tool, tool_call_id, prompt_name, prompt_version, session_id, user_id, signal,
+SELECT trace_id, span_id, parent_span_id, toUnixTimestamp64Nano(start_time) AS start_ns, duration_ns, name, span_kind, kind,
+    status, flags, is_error, error_type, substringUTF8(error_message, 1, 2000) AS error_message, service, environment, scope_name,
+    agent, version, workflow, request_model, response_model, provider, response_id, tool, tool_call_id,
+    prompt_name, prompt_version, session_id, user_id, signal,
     input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, supplied_cost_usd
 FROM
 (
     SELECT * EXCEPT (attributes, resource_attributes, scope_attributes, event_attributes, link_attributes)
     FROM spans
     WHERE project_id = {project_id:UInt32}
-        AND start_time >= fromUnixTimestamp64Nano({min_start_ns:Int64}) AND start_time <= fromUnixTimestamp64Nano({max_start_ns:Int64})
+        AND start_time >= fromUnixTimestamp64Nano({min_start_ns:Int64})
+        AND start_time <= fromUnixTimestamp64Nano({max_start_ns:Int64})
         AND trace_id IN (SELECT toFixedString(unhex(arrayJoin({trace_ids:Array(String)})), 16))
     ORDER BY trace_id, span_id, received_at DESC
     LIMIT 1 BY trace_id, span_id
@@ -76,7 +88,8 @@ EARLIER_STARTS = """
 SELECT trace_id, toUnixTimestamp64Nano(start_time) AS start_ns
 FROM traces FINAL
 WHERE project_id = {project_id:UInt32}
-    AND start_time >= fromUnixTimestamp64Nano({min_start_ns:Int64}) AND start_time <= fromUnixTimestamp64Nano({max_start_ns:Int64})
+    AND start_time >= fromUnixTimestamp64Nano({min_start_ns:Int64})
+        AND start_time <= fromUnixTimestamp64Nano({max_start_ns:Int64})
     AND trace_id IN (SELECT toFixedString(unhex(arrayJoin({trace_ids:Array(String)})), 16))
 """
 
@@ -90,14 +103,17 @@ LIMIT 100000
 """
 
 
-def find_last_batches(store: Store) -> dict[str, int]:
-    """Return the last inserted batch number of each writer."""
-    return {str(writer): int(last) for writer, last in store.query_rows(LAST_BATCHES)}
+def find_writers(store: Store) -> list[str]:
+    """Return the name of every ingest process that inserted batches."""
+    return [str(writer) for (writer,) in store.query_rows(WRITERS)]
 
 
-def find_batch_sizes(store: Store, *, writer: str, after: int) -> list[tuple[int, int]]:
-    """Return (batch number, traces touched) of the writer's batches after that one, oldest first, at most 1000."""
-    return [(int(seq), int(traces)) for seq, traces in store.query_rows(TOUCH_COUNTS, writer=writer, after=after)]
+def find_batches(store: Store, *, writer: str, after: int) -> list[TouchedBatch]:
+    """Return the writer's batches after that one, oldest first, at most 1000."""
+    return [
+        TouchedBatch(int(seq), int(traces), int(age_s))
+        for seq, traces, age_s in store.query_rows(TOUCH_COUNTS, writer=writer, after=after)
+    ]
 
 
 def find_touched(store: Store, *, writer: str, after: int, until: int) -> list[TouchedTrace]:

@@ -1,0 +1,62 @@
+# Everything runs from .venv, which `make` creates from the lock files: with uv when there is one, else venv and pip.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+MANAGE := $(RUN) manage.py
+
+.PHONY: up demo test lint bench-ingest bench-query screenshots lock clean
+
+up: $(VENV)/.installed
+	@exec $(MANAGE) up
+
+demo: $(VENV)/.installed
+	@$(MANAGE) demo
+
+test: $(VENV)/.installed-dev tests/node_exporter/node_modules/.installed system-packages lint
+	$(RUN) -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy .
+
+bench-ingest: $(VENV)/.installed-dev
+	$(RUN) -m bench.ingest
+
+bench-query: $(VENV)/.installed-dev
+	$(RUN) -m bench.query
+
+screenshots: $(VENV)/.installed-dev system-packages
+	$(RUN) docs/take_screenshots.py
+
+# Browser tests drive the system's Chromium, one test sends through the Node exporter. Installed when missing and when root.
+.PHONY: system-packages
+system-packages:
+	@packages=""; \
+	command -v chromium >/dev/null || packages="$$packages chromium fonts-noto-core fonts-noto-color-emoji"; \
+	command -v npm >/dev/null || packages="$$packages nodejs npm"; \
+	if [ -n "$$packages" ]; then \
+	  if [ "$$(id -u)" != 0 ]; then echo "Missing system packages:$$packages. Install them (apt-get install$$packages) and try again."; exit 1; fi; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$packages >/dev/null; \
+	fi
+
+tests/node_exporter/node_modules/.installed: tests/node_exporter/package-lock.json | system-packages
+	cd tests/node_exporter && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+$(VENV)/.installed: requirements.lock
+	@.ci/install $(PYTHON) $(VENV) requirements.lock
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	@.ci/install $(PYTHON) $(VENV) requirements-dev.lock
+	@touch $@
+
+# After a change of pyproject.toml; needs uv.
+lock:
+	uv pip compile -q --universal --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-header --no-annotate pyproject.toml --group dev -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) tests/node_exporter/node_modules .mypy_cache .ruff_cache

@@ -1,0 +1,108 @@
+"""Prices against the catalogue itself: cached and reasoning tokens, aliases, days, and models that nobody prices."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from genai_prices import Usage, calc_price
+
+from tracestore.pricing import price_call
+
+NOON_NS = int(datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()) * 10**9
+
+
+def catalogue_price(model: str, provider: str, **usage: int) -> float:
+    moment = datetime.fromtimestamp(NOON_NS / 1e9, UTC)
+    return float(calc_price(Usage(**usage), model, provider_id=provider, genai_request_timestamp=moment).total_price)
+
+
+def test_price_of_a_plain_call_is_the_catalogue_price() -> None:
+    cost = price_call("openai", "gpt-4o", 1000, 200, 0, 0, NOON_NS)
+
+    assert cost == pytest.approx(catalogue_price("gpt-4o", "openai", input_tokens=1000, output_tokens=200))
+
+
+def test_cached_input_is_cheaper_than_the_same_input_uncached() -> None:
+    cached = price_call("openai", "gpt-4o", 1000, 200, 800, 0, NOON_NS)
+    plain = price_call("openai", "gpt-4o", 1000, 200, 0, 0, NOON_NS)
+
+    assert cached is not None
+    assert plain is not None
+    assert 0 < cached < plain
+    assert cached == pytest.approx(
+        catalogue_price("gpt-4o", "openai", input_tokens=1000, output_tokens=200, cache_read_tokens=800)
+    )
+
+
+def test_cache_writes_have_their_own_price() -> None:
+    cost = price_call("anthropic", "claude-sonnet-4-5", 1000, 200, 100, 700, NOON_NS)
+
+    assert cost == pytest.approx(
+        catalogue_price(
+            "claude-sonnet-4-5", "anthropic", input_tokens=1000, output_tokens=200, cache_read_tokens=100, cache_write_tokens=700
+        )
+    )
+    assert cost != pytest.approx(price_call("anthropic", "claude-sonnet-4-5", 1000, 200, 0, 0, NOON_NS))
+
+
+def test_reasoning_is_part_of_output_and_not_paid_twice() -> None:
+    assert price_call("openai", "o3", 1000, 500, 0, 0, NOON_NS, reasoning_tokens=400) == pytest.approx(
+        price_call("openai", "o3", 1000, 500, 0, 0, NOON_NS)
+    )
+
+
+def test_reasoning_has_its_own_price_where_the_provider_asks_one() -> None:
+    with_reasoning = price_call("perplexity", "sonar-deep-research", 1000, 500, 0, 0, NOON_NS, reasoning_tokens=400)
+
+    assert with_reasoning == pytest.approx(
+        catalogue_price(
+            "sonar-deep-research", "perplexity", input_tokens=1000, output_tokens=500, output_reasoning_tokens=400
+        )
+    )
+    assert with_reasoning != pytest.approx(price_call("perplexity", "sonar-deep-research", 1000, 500, 0, 0, NOON_NS))
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "known_as"),
+    [
+        ("gcp.gen_ai", "gemini-2.5-flash", "google"),
+        ("gcp.gemini", "gemini-2.5-flash", "google"),
+        ("gcp.vertex_ai", "gemini-2.5-flash", "google"),
+        ("azure.ai.openai", "gpt-4o", "openai"),
+        ("x_ai", "grok-3", "x-ai"),
+        ("mistral_ai", "mistral-large-latest", "mistral"),
+        ("", "gpt-4o", "openai"),
+        ("a-gateway-nobody-knows", "claude-sonnet-4-5", "anthropic"),
+    ],
+)
+def test_provider_aliases_find_the_same_price(provider: str, model: str, known_as: str) -> None:
+    assert price_call(provider, model, 1000, 200, 0, 0, NOON_NS) == pytest.approx(
+        catalogue_price(model, known_as, input_tokens=1000, output_tokens=200)
+    )
+
+
+@pytest.mark.parametrize("model", ["llama-on-my-laptop", "", "gpt\x00", "🦙" * 1000])
+def test_model_without_a_price_is_none_and_not_zero(model: str) -> None:
+    assert price_call("ollama", model, 1000, 200, 0, 0, NOON_NS) is None
+
+
+def test_call_without_tokens_has_no_price() -> None:
+    assert price_call("openai", "gpt-4o", 0, 0, 0, 0, NOON_NS) is None
+
+
+def test_price_is_that_of_the_day_of_the_call() -> None:
+    may, july = (int(datetime(2025, month, 1, tzinfo=UTC).timestamp()) * 10**9 for month in (5, 7))
+
+    before, after = price_call("openai", "o3", 10**6, 0, 0, 0, may), price_call("openai", "o3", 10**6, 0, 0, 0, july)
+
+    assert (before, after) == (pytest.approx(10.0), pytest.approx(2.0))
+
+
+@pytest.mark.parametrize("start_ns", [0, 946_684_800 * 10**9, 4_102_444_800 * 10**9])
+def test_any_day_that_a_span_may_bear_has_some_price(start_ns: int) -> None:
+    assert price_call("openai", "gpt-4o", 10**12, 10**12, 0, 0, start_ns) is not None
+
+
+def test_impossible_usage_is_unpriced_rather_than_an_error() -> None:
+    assert price_call("openai", "gpt-4o", 100, 10, 800, 0, NOON_NS) is None

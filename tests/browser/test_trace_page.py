@@ -1,0 +1,283 @@
+"""The trace page in a browser, over spans sent to a running instance.
+
+Each page fails its test on a script error or a violation of the Content-Security-Policy.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.live import LiveServer, start_server
+from tests.spans import build_request
+
+SendTrace = Callable[..., str]
+ROOT, CHAT, TOOL, INFRA = "1" * 16, "2" * 16, "3" * 16, "4" * 16
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    running = start_server(tmp_path_factory.mktemp("trace"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def send_trace(server: LiveServer) -> SendTrace:
+    """Send spans as one trace over OTLP/HTTP, wait until it is summarized, and return the URL of its page."""
+
+    def send(*spans: dict[str, Any]) -> str:
+        trace_id, now_ns = secrets.token_hex(16), time.time_ns()
+        body = build_request(*[{"trace_id": trace_id, "start_ns": now_ns - 30 * 10**9} | span for span in spans])
+        headers = {"Content-Type": "application/x-protobuf"}
+        urllib.request.urlopen(urllib.request.Request(f"{server.url}/v1/traces", body, headers), timeout=30).close()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"{server.url}/api/v1/traces/{trace_id}", timeout=10) as answer:
+                    trace = json.load(answer)
+                if trace["outcome"] != "running" and trace["span_count"] == len(spans):
+                    return f"{server.url}/traces/{trace_id}"
+            except urllib.error.HTTPError:
+                pass  # not there yet
+            time.sleep(0.2)
+        raise AssertionError(f"trace {trace_id} was not summarized")
+
+    return send
+
+
+def _failed_run() -> list[dict[str, Any]]:
+    question = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "Refund A-1 please"}]}])
+    return [
+        {
+            "span_id": ROOT,
+            "name": "invoke_agent triage",
+            "error": "no answer",
+            "attributes": {"gen_ai.operation.name": "invoke_agent"},
+        },
+        {
+            "span_id": CHAT,
+            "parent": ROOT,
+            "name": "chat gpt-5",
+            "attributes": {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5", "gen_ai.input.messages": question},
+        },
+        {"span_id": INFRA, "parent": CHAT, "name": "POST /v1/chat"},
+        {
+            "span_id": TOOL,
+            "parent": ROOT,
+            "name": "execute_tool refund",
+            "error": "no answer",
+            "attributes": {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "refund", "error.type": "GatewayTimeout"},
+            "events": [("exception", {"exception.type": "GatewayTimeout", "exception.stacktrace": "File pay.py, line 7"})],
+        },
+    ]
+
+
+def _wait_ready(page: Page) -> None:
+    expect(page.locator("#trace[data-ready]")).to_be_attached()
+
+
+def _selected(page: Page) -> Any:
+    return page.locator('.trow[aria-selected="true"]')
+
+
+def test_failing_step_is_selected_on_arrival(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*_failed_run()))
+
+    _wait_ready(page)
+
+    expect(_selected(page)).to_have_attribute("data-span", TOOL)
+    expect(page.locator("#why")).to_contain_text("GatewayTimeout")
+    expect(page.locator("#span-panel h2")).to_contain_text("execute_tool refund")
+
+
+def test_link_to_one_step_opens_it(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*_failed_run()) + f"?span={CHAT}")
+
+    _wait_ready(page)
+
+    expect(_selected(page)).to_have_attribute("data-span", CHAT)
+    expect(page.locator("#span-panel")).to_contain_text("Refund A-1 please")
+
+
+def test_click_on_a_step_shows_it_and_can_be_shared(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*_failed_run()))
+    _wait_ready(page)
+
+    page.locator(f'.trow[data-span="{CHAT}"]').click()
+
+    expect(page.locator("#span-panel")).to_have_attribute("data-span", CHAT)
+    assert page.url.endswith(f"?span={CHAT}")
+
+
+def test_keyboard_reaches_every_step_and_error(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*_failed_run()) + f"?span={ROOT}")
+    _wait_ready(page)
+
+    page.keyboard.press("j")
+    expect(_selected(page)).to_have_attribute("data-span", CHAT)
+    page.keyboard.press("ArrowDown")
+    expect(_selected(page)).to_have_attribute("data-span", INFRA)
+    page.keyboard.press("ArrowLeft")
+    expect(_selected(page)).to_have_attribute("data-span", CHAT)
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(f'.trow[data-span="{INFRA}"]')).to_have_count(0)
+    page.keyboard.press("e")
+    expect(_selected(page)).to_have_attribute("data-span", TOOL)
+    page.keyboard.press("e")
+    expect(_selected(page)).to_have_attribute("data-span", ROOT)
+    page.keyboard.press("E")
+    expect(_selected(page)).to_have_attribute("data-span", TOOL)
+
+    expect(page.locator("#span-panel")).to_have_attribute("data-span", TOOL)
+
+
+def test_search_finds_tools_by_name(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*_failed_run()) + f"?span={ROOT}")
+    _wait_ready(page)
+
+    page.keyboard.press("/")
+    page.keyboard.type("refund")
+    page.keyboard.press("Enter")
+
+    expect(_selected(page)).to_have_attribute("data-span", TOOL)
+    expect(page.locator("#tree-hits")).to_have_text("1/1")
+
+
+def test_filter_leaves_the_steps_of_agents(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*_failed_run()))
+    _wait_ready(page)
+
+    page.keyboard.press("f")
+
+    expect(page.locator(".trow")).to_have_count(3)
+    expect(page.locator(f'.trow[data-span="{INFRA}"]')).to_have_count(0)
+
+
+def test_tabs_show_attributes_events_and_raw(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*_failed_run()))
+    _wait_ready(page)
+
+    page.get_by_role("tab", name="Attributes").click()
+    page.get_by_placeholder("Filter attributes").fill("tool.name")
+    expect(page.locator('[data-pane="attributes"] [data-attribute]:visible')).to_have_count(1)
+    page.get_by_role("tab", name="Events").click()
+    expect(page.locator('[data-pane="events"]')).to_contain_text("File pay.py, line 7")
+    page.get_by_role("tab", name="Raw").click()
+    expect(page.locator('[data-pane="raw"]')).to_contain_text('"gen_ai.tool.name": "refund"')
+
+    page.keyboard.press("k")
+    expect(page.locator("#span-panel")).to_have_attribute("data-span", INFRA)
+    expect(page.locator('[data-pane="raw"]')).to_be_visible()
+
+
+def test_hostile_attributes_are_harmless(open_page: OpenPage, send_trace: SendTrace) -> None:
+    run = "document.body.dataset.owned = 1"
+    evil = f"<script>{run}</script><img src=x onerror='{run}'><svg onload='{run}'>"
+    controls = "nul \x00 bell \x07 escape \x1b reorder \u202egnp"
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": evil,
+        "gen_ai.input.messages": json.dumps([{"role": "user", "content": evil}, {"role": "user", "content": "x" * 1_000_000}]),
+        "gen_ai.output.messages": "javascript:alert(1)",
+        "link": "javascript:alert(1)",
+        "controls": controls,
+        evil: evil,
+        "big": "y" * 1_000_000,
+    }
+    url = send_trace(
+        {"span_id": ROOT, "name": evil, "error": evil, "attributes": attributes, "events": [(evil, {evil: evil})]},
+        {"span_id": CHAT, "parent": ROOT, "name": "next"},
+    )
+
+    page = open_page(url)
+
+    _wait_ready(page)
+    expect(page.locator(".trow__label").first).to_contain_text("<script>")
+    page.get_by_role("tab", name="Attributes").click()
+    expect(page.locator('[data-pane="attributes"]')).to_contain_text("nul \u2400 bell \u2407 escape \u241b reorder \\u202egnp")
+    page.get_by_role("tab", name="Events").click()
+    page.get_by_role("tab", name="Raw").click()
+    page.keyboard.press("j")
+    expect(page.locator("#span-panel")).to_have_attribute("data-span", CHAT)
+    page.keyboard.press("k")
+    expect(page.locator("#span-panel")).to_have_attribute("data-span", ROOT)
+    assert page.evaluate("document.body.dataset.owned") is None
+    assert page.locator("#main img, #main script:not([type='application/json'])").count() == 0
+    assert page.evaluate("[...document.querySelectorAll('a')].filter((link) => link.href.startsWith('javascript:')).length") == 0
+
+
+def test_megabyte_of_text_opens_as_plain_text(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace({"span_id": ROOT, "attributes": {"input.value": "<b>" + "x" * 1_000_000}}))
+    _wait_ready(page)
+
+    with page.expect_popup() as popup:
+        page.locator("#span-panel").get_by_role("link", name="Show all").first.click()
+
+    popup.value.wait_for_load_state()
+    assert popup.value.evaluate("document.contentType") == "text/plain"
+    assert popup.value.evaluate("document.body.textContent.length") == 1_000_003
+
+
+def test_five_thousand_steps_scroll_and_can_be_selected(open_page: OpenPage, send_trace: SendTrace) -> None:
+    spans: list[dict[str, Any]] = [{"span_id": ROOT, "name": "root", "duration_ns": 20 * 10**9}]
+    spans += [
+        {"span_id": f"{index + 16:016x}", "parent": ROOT, "name": f"step {index}", "duration_ns": 10**6} for index in range(4_999)
+    ]
+    spans[-1] |= {"error": "the last one", "name": "needle"}
+    page = open_page(send_trace(*spans) + f"?span={ROOT}")
+    _wait_ready(page)
+
+    expect(page.locator(".trow").first).to_contain_text("root")
+    assert page.locator(".trow").count() < 100
+    page.locator("#tree-body").evaluate("body => { body.scrollTop = body.scrollHeight; }")
+    expect(page.locator(".trow").last).to_be_visible()
+    began = time.monotonic()
+    page.keyboard.press("e")
+    expect(_selected(page)).to_contain_text("needle")
+    expect(page.locator("#span-panel")).to_contain_text("the last one")
+    assert time.monotonic() - began < 3
+    assert page.locator(".trow").count() < 100
+
+
+def test_phone_shows_steps_above_the_panel_without_sideways_scrolling(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*_failed_run()), width=390, height=844)
+    _wait_ready(page)
+
+    page.locator(f'.trow[data-span="{CHAT}"]').click()
+
+    expect(page.locator("#span-panel")).to_have_attribute("data-span", CHAT)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    tree, panel, why, facts = (page.locator(name).bounding_box() for name in ("#tree", "#panel", "#why", ".thead .facts"))
+    assert tree
+    assert panel
+    assert why
+    assert facts
+    assert why["y"] < facts["y"] < tree["y"] < panel["y"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_panes_can_be_resized_with_the_keyboard_and_stay_so(open_page: OpenPage, send_trace: SendTrace, theme: str) -> None:
+    page = open_page(send_trace(*_failed_run()), color_scheme=theme)
+    _wait_ready(page)
+    before = page.locator("#panel").bounding_box()
+
+    page.locator("#pane-splitter").focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    page.reload()
+    _wait_ready(page)
+
+    after = page.locator("#panel").bounding_box()
+    assert before
+    assert after
+    assert after["width"] == pytest.approx(before["width"] + 48, abs=2)

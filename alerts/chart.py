@@ -12,6 +12,7 @@ from alerts.focus import find_focus, join_queries
 from alerts.preview import Preview
 from alerts.wording import format_condition, metric_label, metric_unit
 from tracestore.language import parse_query
+from tracestore.timerange import NS_PER_S, TimeRange
 
 _NS_PER_MS = 1_000_000
 # d3 formats of the value axis and of the hover text, by unit (https://github.com/d3/d3-format).
@@ -26,41 +27,66 @@ _MARKED = 60  # with more windows than this, markers run into each other
 
 
 def build_rule_chart(preview: Preview) -> dict[str, Any]:
-    """Return what the chart script shows: {"figure": {data, layout}, "queries", "step_s"}. A point is a window, at its middle."""
+    """Return what the chart script shows: {"figure": {data, layout}, "queries", "step_s"}. A point is a window, at its middle.
+
+    The windows at whose end the rule fired are shaded.
+    """
+    window_ns = preview.condition.window_s * NS_PER_S
+    bands = [
+        (episode.start_ns - window_ns, (episode.end_ns or preview.time_range.end_ns + window_ns) - window_ns)
+        for episode in preview.episodes
+    ]
+    return _build(preview, [_line(preview)], bands, preview.time_range.end_ns)
+
+
+def build_alert_chart(preview: Preview, *, window: TimeRange, value: float, end_ns: int) -> dict[str, Any]:
+    """As `build_rule_chart`, with the alert as it happened: its value marks the window it judged, shaded until `end_ns`."""
+    mark = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "Alert",
+        "x": [_ms((window.start_ns + window.end_ns) // 2)],
+        "y": [value],
+        "marker": {"color": "var(--error)", "size": 10, "symbol": "diamond"},
+    }
+    return _build(preview, [_line(preview), mark], [(window.start_ns, end_ns)], max(preview.time_range.end_ns, end_ns))
+
+
+def _build(preview: Preview, data: list[dict[str, Any]], bands: list[tuple[int, int]], end_ns: int) -> dict[str, Any]:
     condition = preview.condition
-    half_ns = condition.window_s * 500_000_000
     focus = find_focus(
         condition.metric, parse_query(condition.query), comparison=condition.comparison, threshold=condition.threshold
     )
-    known = [value for _, value in preview.points if value is not None]
-    line = {
+    known = [value for line in data for value in line["y"] if value is not None]
+    layout = {
+        "showlegend": False,
+        "shapes": [
+            _breach_band(condition.comparison, condition.threshold),
+            _threshold_line(condition.threshold),
+            *(_firing_band(first_ns, last_ns) for first_ns, last_ns in bands),
+        ],
+        "annotations": [_threshold_label(condition.metric, condition.comparison, condition.threshold)],
+        "xaxis": {"type": "date", "range": [_ms(preview.time_range.start_ns), _ms(end_ns)]},
+        "yaxis": {
+            "range": [0, (max([condition.threshold, *known]) or 1) * 1.15],
+            **_FORMATS.get(metric_unit(condition.metric), _COUNTS),
+        },
+    }
+    queries = [join_queries(condition.query, focus.query)] * len(data)
+    return {"figure": {"data": data, "layout": layout}, "queries": queries, "step_s": condition.window_s}
+
+
+def _line(preview: Preview) -> dict[str, Any]:
+    half_ns = preview.condition.window_s * NS_PER_S // 2
+    return {
         "type": "scatter",
         "mode": "lines+markers" if len(preview.points) <= _MARKED else "lines",
-        "name": metric_label(condition.metric),
+        "name": metric_label(preview.condition.metric),
         "x": [_ms(start_ns + half_ns) for start_ns, _ in preview.points],
         "y": [value for _, value in preview.points],
         "line": {"color": "var(--accent)", "width": 1.75},
         "marker": {"color": "var(--accent)", "size": 4},
         "connectgaps": False,
-    }
-    shapes = [_breach_band(condition.comparison, condition.threshold), _threshold_line(condition.threshold)]
-    shapes += [_firing_band(episode.start_ns, episode.end_ns or preview.time_range.end_ns) for episode in preview.episodes]
-    return {
-        "figure": {
-            "data": [line],
-            "layout": {
-                "showlegend": False,
-                "shapes": shapes,
-                "annotations": [_threshold_label(condition.metric, condition.comparison, condition.threshold)],
-                "xaxis": {"type": "date", "range": [_ms(preview.time_range.start_ns), _ms(preview.time_range.end_ns)]},
-                "yaxis": {
-                    "range": [0, (max([condition.threshold, *known]) or 1) * 1.15],
-                    **_FORMATS.get(metric_unit(condition.metric), _COUNTS),
-                },
-            },
-        },
-        "queries": [join_queries(condition.query, focus.query)],
-        "step_s": condition.window_s,
     }
 
 
@@ -95,4 +121,5 @@ def _threshold_label(metric: str, comparison: str, threshold: float) -> dict[str
         "yanchor": "bottom",
         "showarrow": False,
         "font": {"color": "var(--error)", "size": 11},
+        "bgcolor": "var(--surface, 70%)",
     }

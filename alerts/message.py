@@ -66,7 +66,7 @@ def _resolved_title(alert: Alert, transition: AlertTransition) -> str:
     return f"[resolved] {alert.rule_name}: after {format_seconds((transition.at - alert.started_at).total_seconds())}"
 
 
-def describe_breach(alert: Alert, evidence: Evidence) -> str:
+def _describe_breach(alert: Alert, evidence: Evidence) -> str:
     """Return the sentence that states value against threshold, with the counts behind it."""
     total = evidence.causes.failing + evidence.causes.others
     counts = (
@@ -82,7 +82,7 @@ def _firing_lines(alert: Alert, transition: AlertTransition, evidence: Evidence,
     held = f" It had been so for {format_seconds(alert.hold_s)}." if alert.hold_s else ""
     yield f"{alert.rule_name} is firing ({alert.severity})."
     yield ""
-    yield describe_breach(alert, evidence) + held
+    yield _describe_breach(alert, evidence) + held
     yield f"Window: {format_range(transition.window_start_ns, transition.window_end_ns)} ({format_seconds(alert.window_s)})"
     yield f"Traces: {alert.query or 'all'}"
     yield ""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 
 from alerts.evaluation import AlertState, Comparison, is_breached, next_state
 from alerts.evidence import Evidence, collect_evidence, outline_evidence
@@ -217,6 +217,12 @@ def _end_state(rule: AlertRule, now: datetime, reason: str) -> None:
     outline = outline_evidence(rule, window_before(now, rule.window_s))
     _add_transition(rule, state, now, value=None, evidence=outline, reason=reason)
     AlertRule.objects.filter(pk=rule.pk).update(state=AlertState.INACTIVE.value, state_since=now)
+
+
+def find_rules(project_id: int) -> QuerySet[AlertRule]:
+    """Return rules with their channels: firing ones first, then pending ones, then by name."""
+    urgency = Case(When(state=AlertState.FIRING, then=0), When(state=AlertState.PENDING, then=1), default=2)
+    return AlertRule.objects.filter(project_id=project_id).prefetch_related("channels").order_by(urgency, "name")
 
 
 def count_firing(project_id: int) -> int:

@@ -8,25 +8,25 @@ from django.utils import timezone
 from alerts import delivery, services
 
 
-@shared_task(ignore_result=True)  # type: ignore[untyped-decorator]  # celery has no types
+@shared_task(ignore_result=True)
 def evaluate_alert_rules() -> None:
     """Runs every TRACESTORE_ALERT_INTERVAL_S seconds."""
     for rule_id in services.find_due_rules(timezone.now()):
         evaluate_alert_rule.delay(rule_id)
 
 
-@shared_task(ignore_result=True)  # type: ignore[untyped-decorator]  # celery has no types
+@shared_task(ignore_result=True)
 def evaluate_alert_rule(rule_id: int) -> None:
     services.evaluate_alert_rule(rule_id, timezone.now())
 
 
-@shared_task(ignore_result=True)  # type: ignore[untyped-decorator]  # celery has no types
+@shared_task(ignore_result=True)
 def deliver_notifications() -> None:
     """Runs every few seconds, and at once after a transition."""
     for delivery_id in delivery.find_due_deliveries(timezone.now()):
         deliver_notification.delay(delivery_id)
 
 
-@shared_task(ignore_result=True)  # type: ignore[untyped-decorator]  # celery has no types
+@shared_task(ignore_result=True)
 def deliver_notification(delivery_id: int) -> None:
     delivery.deliver(delivery_id, timezone.now())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -15,13 +14,13 @@ from django.views.decorators.vary import vary_on_headers
 
 from alerts import services
 from alerts.causes import build_cause_groups
-from alerts.chart import build_rule_chart
+from alerts.chart import build_alert_chart
 from alerts.evidence import Evidence
 from alerts.focus import traces_path
-from alerts.message import describe_breach
 from alerts.models import Alert, AlertRule, NotificationChannel
-from alerts.preview import Condition, Preview, preview_condition
+from alerts.preview import Condition, preview_condition
 from alerts.requests import AlertRequest
+from alerts.services import window_before
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
@@ -60,12 +59,11 @@ def alert_detail(request: AlertRequest, alert_id: int) -> HttpResponse:
     context: dict[str, Any] = {
         "alert": alert,
         "evidence": evidence,
-        "breach": describe_breach(alert, evidence),
         "causes": build_cause_groups(evidence),
         "transitions": alert.transitions.all(),
         "deliveries": alert.deliveries.select_related("channel", "transition"),
         "traces_href": traces_path(evidence.query, evidence.time_range),
-        "now_href": traces_path(evidence.query, services.window_before(timezone.now(), alert.window_s)),
+        "now_href": traces_path(evidence.query, window_before(timezone.now(), alert.window_s)),
     }
     if request.htmx:
         return render(request, "alerts/_alert_status.html", context)
@@ -77,22 +75,22 @@ def alert_detail(request: AlertRequest, alert_id: int) -> HttpResponse:
             query=parse_query(evidence.query),
             limit=_TRACES_SHOWN,
         )
-        context |= {"traces": page.items, "has_more": bool(page.next_cursor), "figure": build_rule_chart(_around(alert))}
+        context |= {"traces": page.items, "has_more": bool(page.next_cursor), "figure": _build_figure(alert, evidence)}
     except (StoreError, QueryError, MetricError) as error:
         context["store_error"] = str(error)
     return render(request, "alerts/alert_detail.html", context)
 
 
-def _around(alert: Alert) -> Preview:
-    """Replay the alert's condition from some time before it started to some time after it ended."""
+def _build_figure(alert: Alert, evidence: Evidence) -> dict[str, Any]:
+    """Draw the alert's metric from some time before it started to some time after it ended."""
     margin_s = max(20 * alert.window_s, 1800)
-    start_ns = int((alert.started_at - timedelta(seconds=alert.hold_s + margin_s)).timestamp()) * NS_PER_S
-    end_ns = time.time_ns()
-    if alert.resolved_at:
-        end_ns = min(end_ns, int((alert.resolved_at + timedelta(seconds=margin_s)).timestamp()) * NS_PER_S)
+    until = alert.resolved_at or timezone.now()
+    start_ns = window_before(alert.started_at, alert.hold_s + margin_s).start_ns
+    end_ns = min(time.time_ns(), window_before(until, 1).end_ns + margin_s * NS_PER_S)
     # Of an alert that lasts longer than a chart can hold, the beginning is what explains it.
     end_ns = min(end_ns, start_ns + MAX_POINTS // 2 * alert.window_s * NS_PER_S)
     condition = Condition(alert.metric, alert.query, alert.window_s, alert.comparison, alert.threshold, alert.hold_s)
-    return preview_condition(
-        get_store(), project_id=alert.project_id, condition=condition, time_range=TimeRange(start_ns, max(end_ns, start_ns + 1))
-    )
+    time_range = TimeRange(start_ns, max(end_ns, start_ns + 1))
+    preview = preview_condition(get_store(), project_id=alert.project_id, condition=condition, time_range=time_range)
+    alert_end_ns = min(window_before(until, 1).end_ns, time_range.end_ns)
+    return build_alert_chart(preview, window=evidence.time_range, value=alert.value, end_ns=alert_end_ns)

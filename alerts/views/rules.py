@@ -34,7 +34,7 @@ _NEW_RULE = {
 @vary_on_headers("HX-Request")
 def rule_list(request: AlertRequest) -> HttpResponse:
     """One URL: the whole page, or to htmx its list."""
-    rules = AlertRule.objects.filter(project=request.project).prefetch_related("channels")
+    rules = services.find_rules(request.project.pk)
     context = {"rules": rules, "channel_count": NotificationChannel.objects.filter(project=request.project).count()}
     return render(request, "alerts/_rule_rows.html" if request.htmx else "alerts/rule_list.html", context)
 

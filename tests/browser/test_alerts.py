@@ -1,0 +1,132 @@
+"""From a rule in the editor to the message that arrives, and back through its link to exactly the failing traces."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.alerts.receivers import MailServer, WebhookReceiver, receive_mail, receive_webhooks, wait_for
+from tests.alerts.traffic import send_runs
+from tests.browser.conftest import OpenPage
+from tests.live import LiveServer, start_server
+from tracestore.timerange import NS_PER_S
+
+
+@pytest.fixture(scope="module")
+def mail() -> Iterator[MailServer]:
+    with receive_mail() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, mail: MailServer) -> Iterator[LiveServer]:
+    """An instance of its own: it evaluates every second, and its traces are this test's alone."""
+    live = start_server(tmp_path_factory.mktemp("alerts"), TRACESTORE_ALERT_INTERVAL_S="1", TRACESTORE_SMTP_URL=mail.url)
+    yield live
+    live.stop()
+
+
+@pytest.fixture
+def hook() -> Iterator[WebhookReceiver]:
+    with receive_webhooks(500) as receiver:
+        yield receiver
+
+
+def add_channel(page: Page, server: LiveServer, name: str, kind: str, target: str) -> None:
+    page.goto(server.url + "/alerts/channels")
+    page.get_by_role("link", name="New channel").first.click()
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Kind").select_option(label=kind)
+    page.get_by_label("Target").fill(target)
+    page.get_by_role("button", name="Create channel").click()
+    expect(page.get_by_role("link", name=name)).to_be_visible()
+
+
+def test_rule_made_in_the_editor_ends_in_messages_that_lead_back_to_the_failing_traces(
+    server: LiveServer, mail: MailServer, hook: WebhookReceiver, open_page: OpenPage
+) -> None:
+    # Arrange: v3's refund tool fails, v2 is fine; nothing else matches the rule.
+    start_ns = time.time_ns() - 40 * NS_PER_S
+    send_runs(server.otlp_url, start_ns=start_ns, count=10, version="v2", tool="search")
+    failing = send_runs(server.otlp_url, start_ns=start_ns, count=5, version="v3", tool="refund", error_type="TimeoutError")
+    page = open_page(server.url + "/alerts")
+    expect(page.get_by_text("No alert rules yet")).to_be_visible()
+    add_channel(page, server, "Hook", "Webhook", hook.url)
+    add_channel(page, server, "Mail", "E-mail", "ann@example.com")
+
+    # Act: the rule, by mouse and keyboard, with its preview drawn.
+    page.goto(server.url + "/alerts/rules/new")
+    page.get_by_label("Name").fill("Support fails")
+    page.get_by_role("combobox", name="Query").fill("service:support-bot")
+    page.get_by_label("Over the last").fill("10m")
+    page.get_by_label("Held for").fill("2s")
+    page.get_by_role("textbox", name="Is", exact=True).fill("20")
+    expect(page.locator("#rule-preview")).to_contain_text("Click a point to see its traces")
+    expect(page.locator(".rule-chart .main-svg").first).to_be_visible()
+    page.get_by_label("Hook").check()
+    page.get_by_label("Mail").check()
+    page.get_by_role("button", name="Create rule").click()
+    page.wait_for_url("**/alerts/rules")
+
+    # Assert: both are told once, after the webhook's first answer of 500; the reasons are in the message.
+    wait_for(lambda: len(hook.bodies) >= 2 and mail.messages, 60)
+    body = hook.bodies[-1]
+    assert body["event"] == "firing"
+    assert body["delivery_id"] == hook.bodies[0]["delivery_id"]
+    text = mail.messages[0].get_content()
+    for reason in ("Support fails is firing", "5 of 15 traces", "TimeoutError 5 (100%", "v3 5 (100%", "refund 5 (100%"):
+        assert reason in text, reason
+
+    # The link opens exactly the failing traces.
+    link = urlsplit(body["traces"]["url"])
+    page.goto(f"{server.url}{link.path}?{link.query}")
+    expect(page.locator("tr.trace-row")).to_have_count(5)
+    shown = {row.get_attribute("data-trace") for row in page.locator("tr.trace-row").all()}
+    assert shown == set(failing)
+
+    # The badge, the list and the alert page say the same.
+    page.goto(server.url + "/alerts")
+    expect(page.locator(".topbar .badge--error").first).to_contain_text("1")
+    page.get_by_role("link", name="Support fails").click()
+    expect(page.get_by_text("5 failing traces").first).to_be_visible()
+    expect(page.locator(".rule-chart .main-svg").first).to_be_visible()
+    expect(page.locator("#alert-status")).to_contain_text("delivered")
+    assert page.locator("a.trace-line").count() == 5
+
+    # Good traffic resolves it, and the channels hear of it.
+    send_runs(server.otlp_url, start_ns=time.time_ns() - 5 * NS_PER_S, count=60, version="v2", tool="search")
+    wait_for(lambda: hook.bodies[-1]["event"] == "resolved" and len(mail.messages) == 2, 60)
+    page.reload()
+    expect(page.locator(".alert-head")).to_contain_text("resolved")
+    assert [message["Subject"].split(":")[0] for message in mail.messages] == [
+        "[warning] Support fails",
+        "[resolved] Support fails",
+    ]
+    assert len(hook.bodies) == 3
+
+
+def test_editor_refuses_a_bad_query_with_its_sentence(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url + "/alerts/rules/new")
+    page.get_by_role("combobox", name="Query").fill("verison:v3")
+
+    expect(page.locator("#rule-preview")).to_contain_text("version")
+
+    page.get_by_label("Name").fill("Bad")
+    page.get_by_role("button", name="Create rule").click()
+    expect(page.locator("#query-problem").first).to_contain_text("version")
+
+
+@pytest.mark.parametrize(
+    "path", ["/alerts", "/alerts/rules", "/alerts/rules/new", "/alerts/channels", "/alerts/channels/new", "/alerts/1"]
+)
+def test_page_fits_a_phone(server: LiveServer, open_page: OpenPage, path: str, tmp_path: Path) -> None:
+    page = open_page(server.url + path, width=390, height=844)
+
+    page.wait_for_load_state("networkidle")
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, sync_playwright
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = (
@@ -38,6 +38,14 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     """`open_page(url, width=1440, height=900, **context)` opens a page in a context of its own."""
     complaints: list[str] = []
 
+    def note_violation(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            complaints.append(message.text)
+
+    def refuse_dialog(dialog: Dialog) -> None:
+        complaints.append(f"a dialog opened: {dialog.message}")
+        dialog.dismiss()
+
     with ExitStack() as contexts:
 
         def open_one(url: str, *, width: int = 1440, height: int = 900, **options: Any) -> Page:
@@ -46,11 +54,8 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
             context.set_default_timeout(TIMEOUT_MS)
             page = context.new_page()
             page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on(
-                "console",
-                lambda message: complaints.append(message.text) if "Content Security Policy" in message.text else None,
-            )
-            page.on("dialog", lambda dialog: (complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+            page.on("console", note_violation)
+            page.on("dialog", refuse_dialog)
             page.goto(url)
             return page
 

@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from tests.queries.conftest import key_values
 from tracestore.model import Span, SpanEvent, SpanSummary
@@ -63,7 +64,8 @@ def build_request(*spans: dict[str, Any], resource: dict[str, Any] | None = None
         span.start_time_unix_nano = values["start_ns"]
         span.end_time_unix_nano = values["start_ns"] + values.get("duration_ns", 10**9)
         if "error" in values:
-            span.status.code, span.status.message = 2, values["error"]
+            span.status.code = Status.STATUS_CODE_ERROR
+            span.status.message = values["error"]
         span.attributes.extend(key_values(values.get("attributes", {})))
         for name, attributes in values.get("events", ()):
             span.events.add(name=name, time_unix_nano=values["start_ns"] + 5, attributes=key_values(attributes))

@@ -261,7 +261,9 @@
       ticks.push(tick);
     }
     axis.replaceChildren(...ticks);
-    body.style.setProperty("--tick", (step / span) * 100 + "%");
+    const first = (Math.ceil(view.start / step) * step - view.start) / span;
+    body.style.setProperty("--tick", (step / span) * axis.clientWidth + "px");
+    body.style.setProperty("--first-tick", first * axis.clientWidth + "px");
   }
 
   // --- Zoom -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,143 @@
+"""Retake docs/images: start a private instance, send it the demo's week, photograph every page wide and narrow, light and dark.
+
+Run `make screenshots`. Needs chromium (CHROMIUM names another binary) and the development requirements; takes some minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # run as a script, Python puts only docs/ on the path
+
+from demo.send import Sender  # noqa: E402  # after the path
+from demo.week import generate_week  # noqa: E402
+from tests.live import LiveServer, start_server  # noqa: E402
+
+IMAGES = ROOT / "docs" / "images"
+SIZES = {1440: 900, 390: 844}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+TRACES = 3000
+SENTENCE = "status:error version:v3 tool:refund"
+ALERT_TIMEOUT_S = 90
+RULE = {
+    "name": "Refunds of v3 fail",
+    "metric": "failure_rate",
+    "query": "version:v3 tool:refund",
+    "window_s": 86_400,
+    "threshold": 0.1,
+    "severity": "critical",
+}
+
+
+@dataclass(frozen=True)
+class Shot:
+    name: str
+    path: str
+
+
+def call_api(server: LiveServer, path: str, body: dict[str, Any] | None = None) -> Any:
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(f"{server.url}/api/v1/{path}", data=data, headers={"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def send_demo(server: LiveServer) -> None:
+    host, port = server.otlp_url.removeprefix("http://").split(":")
+    with Sender(host, int(port), "") as sender:
+        batch = []
+        for turn in generate_week(TRACES, seed=7, now_ns=time.time_ns()):
+            batch += turn.resource_spans
+            if len(batch) >= 100:
+                sender.send(batch)
+                batch = []
+        sender.send(batch)
+
+
+def wait_for_alert(server: LiveServer) -> int:
+    """Return the id of the alert that the rule raises."""
+    deadline = time.monotonic() + ALERT_TIMEOUT_S
+    while time.monotonic() < deadline:
+        alerts = call_api(server, "alerts")["results"]
+        if alerts:
+            return int(alerts[0]["id"])
+        time.sleep(1)
+    raise SystemExit("the alert did not fire")
+
+
+def find_shots(server: LiveServer) -> list[Shot]:
+    query = urllib.parse.urlencode({"q": SENTENCE, "start": "now-7d"}, safe=":")
+    failing = call_api(server, f"traces?{query}&limit=10")["results"]
+    trace = max(failing, key=lambda found: int(found["span_count"]))
+    rule_id = call_api(server, "alert-rules", RULE)["id"]
+    alert_id = wait_for_alert(server)
+    return [
+        Shot("trace", f"/traces/{trace['trace_id']}"),
+        Shot("traces", "/traces?start=now-7d"),
+        Shot("search", f"/traces?{query}"),
+        Shot("dashboard", "/dashboard?start=now-7d"),
+        Shot("alerts", "/alerts"),
+        Shot("alert", f"/alerts/{alert_id}"),
+        Shot("rules", "/alerts/rules"),
+        Shot("rule", f"/alerts/rules/{rule_id}"),
+        Shot("setup", "/setup"),
+        Shot("refused-query", "/traces?q=verison:v3"),
+    ]
+
+
+def settle(page: Page) -> None:
+    """Wait until fragments have loaded, charts are drawn and transitions are over."""
+    page.wait_for_load_state("load")
+    page.wait_for_selector(".htmx-request", state="detached", timeout=30_000)
+    if page.url.partition("?")[0].endswith("/dashboard"):
+        page.wait_for_selector(".js-plotly-plot .main-svg", timeout=60_000)
+    page.wait_for_timeout(1500)
+
+
+def take(browser: Browser, server: LiveServer, shots: list[Shot]) -> None:
+    for width, height in SIZES.items():
+        for scheme in SCHEMES:
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+            )
+            page = context.new_page()
+            for shot in shots:
+                page.goto(server.url + shot.path, wait_until="domcontentloaded")
+                settle(page)
+                page.screenshot(path=IMAGES / f"{shot.name}-{width}-{scheme}.png")
+                print(f"{shot.name} {width} {scheme}", flush=True)
+            context.close()
+
+
+def main() -> None:
+    IMAGES.mkdir(exist_ok=True)
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        server = start_server(Path(folder) / "data")
+        try:
+            take(browser, server, [Shot("empty", "/traces")])
+            send_demo(server)
+            time.sleep(5)  # summaries and rollups follow the spans by a few seconds
+            take(browser, server, find_shots(server))
+        finally:
+            browser.close()
+            server.stop()
+    shutil.copyfile(IMAGES / "trace-1440-light.png", IMAGES / "trace.png")
+
+
+if __name__ == "__main__":
+    main()

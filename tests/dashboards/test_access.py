@@ -120,3 +120,17 @@ def test_theme_is_taken_from_its_cookie_and_nothing_else(client: Client) -> None
 
     client.cookies["theme"] = '"><script>'
     assert b"data-theme=" not in client.get("/login").content
+
+
+def test_expired_form_says_what_to_do() -> None:
+    response = Client(enforce_csrf_checks=True).post("/login", {"username": "admin", "password": "x"})
+
+    assert response.status_code == 403
+    assert b"This form has expired" in response.content
+
+
+def test_foreign_host_name_is_refused_with_the_setting_that_allows_it(client: Client) -> None:
+    response = client.get("/traces", headers={"host": "rebound.example"})
+
+    assert response.status_code == 400
+    assert b"TRACESTORE_BASE_URL" in response.content

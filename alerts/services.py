@@ -17,7 +17,7 @@ from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
 from tracestore.queries import metrics
-from tracestore.queries.metrics import MetricError
+from tracestore.queries.metrics import ROLLUPS_FROM_S, MetricError
 from tracestore.timerange import NS_PER_S, TimeRange
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def evaluate_alert_rule(rule_id: int, now: datetime, store: Store | None = None)
     if rule is None or not _claim(rule, now):
         return None
     store = store or get_store()
-    time_range = window_before(now, rule.window_s)
+    time_range = judged_window(now, rule.window_s)
     try:
         value = metrics.metric_value(
             store, project_id=rule.project_id, time_range=time_range, query=parse_query(rule.query), metric=rule.metric
@@ -59,6 +59,13 @@ def evaluate_alert_rule(rule_id: int, now: datetime, store: Store | None = None)
         except (StoreError, QueryError) as error:  # an alert without its reasons is better than none
             logger.warning("no evidence for alert rule %s (%s): %s", rule.pk, rule.name, error)
     return _record(rule, state, value, evidence, now)
+
+
+def judged_window(now: datetime, window_s: int) -> TimeRange:
+    """Return the window that an evaluation judges: the last window_s seconds. Long ones end with a whole minute, for rollups to answer."""
+    if window_s < ROLLUPS_FROM_S:
+        return window_before(now, window_s)
+    return window_before(now.replace(second=0, microsecond=0), window_s)
 
 
 def window_before(now: datetime, window_s: int) -> TimeRange:

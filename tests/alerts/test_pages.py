@@ -94,7 +94,8 @@ def test_alert_page_shows_value_reasons_traces_and_messages(client: Client, stor
     for text in (
         "30%",
         "Failure rate above 10%",
-        "3 of 10 traces",
+        "3 failing traces",
+        "7 others",
         "TimeoutError",
         "v3",
         "refund",

@@ -270,3 +270,10 @@ def test_deleting_a_firing_rule_resolves_its_alert_and_keeps_it(store: Store) ->
 
     alert = Alert.objects.get()
     assert (alert.rule_id, alert.state, alert.rule_name) == (None, "resolved", "Failures")
+
+
+def test_long_window_ends_with_a_whole_minute() -> None:
+    moment = NOW + timedelta(seconds=42, microseconds=7)
+
+    assert services.judged_window(moment, 300).end_ns == services.window_before(moment, 300).end_ns
+    assert services.judged_window(moment, 86_400) == services.window_before(NOW, 86_400)

@@ -11,7 +11,7 @@ from tracestore.timerange import NS_PER_S
 
 
 def send_runs(otlp_url: str, *, start_ns: int, count: int, version: str, tool: str, error_type: str = "") -> list[str]:
-    """Send `count` runs of a support agent that each call one tool, which fails if `error_type` is given; return the trace ids."""
+    """Send `count` runs of an agent that each call one tool, which fails if `error_type` is given; return the trace ids."""
     trace_ids = [secrets.token_hex(16) for _ in range(count)]
     spans = [span for trace_id in trace_ids for span in _run(trace_id, start_ns, version, tool, error_type)]
     resource = {"attributes": _attributes({"service.name": "support-bot", "service.version": version})}
@@ -38,7 +38,8 @@ def _run(trace_id: str, start_ns: int, version: str, tool: str, error_type: str)
         },
         {
             "traceId": trace_id, "spanId": secrets.token_hex(8), "parentSpanId": root_id, "kind": 1,
-            "name": f"execute_tool {tool}", "status": status, "startTimeUnixNano": str(start_ns + NS_PER_S // 2), "endTimeUnixNano": str(start_ns + NS_PER_S),
+            "name": f"execute_tool {tool}", "status": status,
+            "startTimeUnixNano": str(start_ns + NS_PER_S // 2), "endTimeUnixNano": str(start_ns + NS_PER_S),
             "attributes": _attributes(call | failure),
         },
     ]  # fmt: skip

@@ -21,6 +21,7 @@ _PACE_S = 0.2  # small batches start at least this far apart: each insert makes 
 _MAX_BATCH_BYTES = 16 * 2**20
 _MAX_BATCH_REQUESTS = 256
 _RETRY_S = (0.25, 0.5, 1.0, 2.0, 5.0)
+_SUSPECT_AFTER_TRIES = 8
 _IDLE_S = 1.0
 
 
@@ -146,29 +147,39 @@ class Drain:
                 raise _Stopping
 
     def _insert_patiently(self, requests: Sequence[SpooledRequest], batch_seq: int, part: str) -> None:
-        """Insert, waiting for as long as the store is unavailable. Raises BadInsert, or _Stopping when told to end."""
-        records = [(request.project_id, request.received_at_ns, request.payload) for request in requests]
+        """Insert, waiting for as long as the store is unavailable. Raises BadInsert, or _Stopping when told to end.
+
+        A batch that fails again and again while the store takes another one is itself the reason (it needs more memory than
+        an insert may use, say), and counts as refused: it must not hold up the spool for ever.
+        """
         tries = 0
         while True:
             try:
-                self._insert_batch(records, writer=self._checkpoint.writer, batch_seq=batch_seq, part=part)
+                self._insert_once(requests, batch_seq, part)
                 self.last_error = ""
                 return
             except StoreUnavailable as error:
-                if not self.last_error:
-                    log.warning("drain: the store is unavailable, the spool keeps the data: %s", error)
-                self.last_error = str(error)
+                reason = str(error)
+            if not self.last_error:
+                log.warning("drain: the store is unavailable, the spool keeps the data: %s", reason)
+            self.last_error = reason
             pause = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
             tries += 1
+            if tries % _SUSPECT_AFTER_TRIES == 0 and self._store_accepts_another(batch_seq):
+                raise BadInsert(reason)
             if self._finish.is_set() or self._abort.wait(pause):
                 raise _Stopping
+
+    def _insert_once(self, requests: Sequence[SpooledRequest], batch_seq: int, part: str) -> None:
+        records = [(request.project_id, request.received_at_ns, request.payload) for request in requests]
+        self._insert_batch(records, writer=self._checkpoint.writer, batch_seq=batch_seq, part=part)
 
     def _store_accepts_another(self, batch_seq: int) -> bool:
         """Whether an empty request passes: a missing table or a revoked grant refuses all, which is not the sender's fault."""
         empty = SpooledRequest(Position(0, 0), 1, time.time_ns(), b"")
         try:
-            self._insert_patiently([empty], batch_seq, "probe")
-        except BadInsert:
+            self._insert_once([empty], batch_seq, "probe")
+        except (BadInsert, StoreUnavailable):
             return False
         return True
 

@@ -56,7 +56,7 @@ class Bench:
         return sorted((str(trace_id), str(span_id)) for trace_id, span_id in rows)
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 20) -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = 90) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -186,6 +186,28 @@ def test_store_that_refuses_everything_makes_no_dead_letters(
 
     assert bench.ids() == ids_of(span)
     assert bench.dead_letters.find() == []
+
+
+def test_request_that_always_exhausts_the_store_does_not_hold_up_the_others(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Running out of memory looks like an outage; that other inserts pass tells the two apart."""
+    monkeypatch.setattr(drain_module, "_RETRY_S", (0.01,))
+    huge, spans = build_span(name="huge"), [build_span() for _ in range(3)]
+
+    def insert(records: Sequence[tuple[int, int, bytes]], *, writer: str, batch_seq: int, part: str = "") -> None:
+        if any(b"huge" in payload for _, _, payload in records):
+            raise StoreUnavailable("Memory limit exceeded")
+        insert_batch(store, records, writer=writer, batch_seq=batch_seq, part=part)
+
+    bench = Bench(tmp_path, store, insert)
+    bench.append(*(build_request(span).SerializeToString() for span in [spans[0], huge, *spans[1:]]))
+    bench.drain.start()
+    wait_until(lambda: bench.announced)
+    bench.close()
+
+    assert bench.ids() == ids_of(*spans)
+    assert [letter.reason for letter in bench.dead_letters.find()] == ["Memory limit exceeded"]
 
 
 def test_dead_letter_is_replayed_by_command(receiver: Receiver, settings: Settings, tmp_path: Path) -> None:

@@ -51,7 +51,11 @@ class Episode:
 def replay(
     points: Iterable[tuple[int, float | None]], *, step_s: int, comparison: str, threshold: float, hold_s: int
 ) -> list[Episode]:
-    """Run the state machine over past buckets, oldest first, one evaluation at the end of each; return the firing episodes."""
+    """Run the state machine over past buckets, oldest first, one evaluation at the end of each; return the firing episodes.
+
+    A hold shorter than a step counts as none: live evaluations, which come far more often, would have seen it pass.
+    """
+    hold_s -= hold_s % step_s
     step_ns = step_s * NS_PER_S
     state: AlertState = AlertState.INACTIVE
     breached_since_ns = 0

@@ -62,7 +62,7 @@ def evaluate_alert_rule(rule_id: int, now: datetime, store: Store | None = None)
 
 
 def judged_window(now: datetime, window_s: int) -> TimeRange:
-    """Return the window that an evaluation judges: the last window_s seconds. Long ones end with a whole minute, for rollups to answer."""
+    """Return the window that an evaluation judges. One of many hours ends with a whole minute, so that rollups answer."""
     if window_s < ROLLUPS_FROM_S:
         return window_before(now, window_s)
     return window_before(now.replace(second=0, microsecond=0), window_s)

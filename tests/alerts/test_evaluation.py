@@ -62,3 +62,9 @@ def test_replay_below_keeps_the_lowest_value_as_worst() -> None:
     episodes = replay(points(3, 1, 2), step_s=60, comparison="below", threshold=5, hold_s=0)
 
     assert [episode.peak for episode in episodes] == [1]
+
+
+def test_replay_takes_a_hold_within_one_step_as_held() -> None:
+    episodes = replay(points(1, 6, 1), step_s=60, comparison="above", threshold=5, hold_s=30)
+
+    assert [episode.start_ns for episode in episodes] == [2 * MINUTE_NS]

@@ -18,6 +18,7 @@ from tracestore.model import Series
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
 from tracestore.queries.rollups import MINUTE_S
 from tracestore.queries.terms import exact_demands, value_predicate
+from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import NS_PER_S, TimeRange
 
 MAX_POINTS = 5000
@@ -196,6 +197,7 @@ GROUP BY group_value
 HAVING sum(weight) > 0
 ORDER BY sum(weight) DESC, group_value
 LIMIT {params.bind(max_groups, "UInt32")}
+{FINAL_SETTINGS}
 """
     rows = _run(store, sql, project_id, time_range, params)
     if not rows and not group_by:
@@ -220,7 +222,7 @@ def metric_values(
     params = Params()
     source = _build_source(time_range, query, metrics, "", MINUTE_S, params)
     values = ", ".join(f"toFloat64({definition.formula.format(**source.parts)})" for definition in definitions)
-    row = _run(store, f"SELECT {values} FROM ({source.rows})", project_id, time_range, params)[0]
+    row = _run(store, f"SELECT {values} FROM ({source.rows}) {FINAL_SETTINGS}", project_id, time_range, params)[0]
     return {name: _number(value) for name, value in zip(metrics, row, strict=True)}
 
 

@@ -140,12 +140,13 @@
 
   /** Of all lines under the pointer, the one that the pointer is nearest to (or the bar that it is in). */
   function nearest(element, event) {
-    const points = event.points.filter((point) => point.y !== null && point.y !== undefined);
+    const isBar = event.points[0].data.type === "bar";
+    const points = event.points.filter((point) => (isBar ? point.y > 0 : point.y !== null && point.y !== undefined));
     if (points.length < 2) return points[0];
     const axis = points[0].yaxis;
     const box = element.querySelector(".nsewdrag").getBoundingClientRect();
     const pointed = axis.p2d(event.event.clientY - box.top);
-    if (points[0].data.type !== "bar") return points.reduce((best, point) => (Math.abs(point.y - pointed) < Math.abs(best.y - pointed) ? point : best));
+    if (!isBar) return points.reduce((best, point) => (Math.abs(point.y - pointed) < Math.abs(best.y - pointed) ? point : best));
     let top = 0;
     const inStack = [...points].sort((one, other) => one.curveNumber - other.curveNumber);
     return inStack.find((point) => (top += point.y) >= pointed) || inStack[inStack.length - 1];

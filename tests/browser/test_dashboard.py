@@ -1,0 +1,143 @@
+"""The dashboard in a real browser under the real Content-Security-Policy."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from dashboards.panels import PANELS
+from tests.browser.agents import send_run
+from tests.browser.conftest import TIMEOUT_MS, OpenPage
+from tests.live import LiveServer, start_server
+from tracestore.timerange import parse_time_ns
+
+RUNS = 12
+URL = "/dashboard?start=now-1h"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """An instance with good runs of v2 and failing ones of v3, half an hour ago."""
+    live = start_server(tmp_path_factory.mktemp("dashboard"))
+    try:
+        for number in range(RUNS):
+            send_run(live.url, version="v2", age_s=1800 + number)
+            send_run(live.url, version="v3", tool="refund", error="limit exceeded", age_s=1800 + number)
+        wait_until_summarised(live)
+        yield live
+    finally:
+        live.stop()
+
+
+def wait_until_summarised(server: LiveServer) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{server.url}/api/v1/traces?q=status:error&limit=1000", timeout=10) as response:
+            if len(json.load(response)["results"]) == RUNS:
+                return
+        time.sleep(0.3)
+    raise AssertionError("the runs were not summarised in time")
+
+
+def plot_of(page: Page, name: str) -> tuple[float, float, float, float]:
+    """Return x, y, width and height of a chart's plotting area, drawn and in view."""
+    area = page.locator(f'[data-chart*="/{name}?"] .nsewdrag')
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    assert box is not None
+    return box["x"], box["y"], box["width"], box["height"]
+
+
+def test_every_chart_is_drawn(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url + URL)
+
+    for name in PANELS:
+        chart = page.locator(f'[data-chart*="/{name}?"]')
+        chart.scroll_into_view_if_needed()
+        # Tokens and cost: these runs called no model, and a sentence says so.
+        expect(chart.locator(".main-svg, .chart__note").first).to_be_visible(timeout=TIMEOUT_MS)
+    assert page.locator(".chart__note--error").count() == 0
+
+
+def test_click_on_a_bar_opens_the_traces_behind_it(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url + URL)
+    x, y, width, height = plot_of(page, "errors")
+    boxes = [path.bounding_box() for path in page.locator('[data-chart*="/errors?"] .bars .point path').all()]
+    bar = next(box for box in boxes if box is not None and box["height"] > 10)
+
+    page.mouse.move(bar["x"] + bar["width"] / 2, y + height - 6)
+    page.mouse.click(bar["x"] + bar["width"] / 2, y + height - 6)
+    page.wait_for_url("**/traces?**")
+
+    assert parse_qs(urlsplit(page.url).query)["q"] == ["error:TimeoutError"]
+    assert x <= bar["x"] <= x + width
+    expect(page.locator(".trace-row").first).to_be_visible(timeout=TIMEOUT_MS)
+    expect(page.locator("#trace-table")).not_to_contain_text("v2")
+
+
+def test_drag_sets_the_time_range_of_the_page(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url + URL)
+    x, y, width, height = plot_of(page, "requests")
+
+    page.mouse.move(x + width * 0.25, y + height / 2)
+    page.mouse.down()
+    page.mouse.move(x + width * 0.5, y + height / 2, steps=4)
+    page.mouse.move(x + width * 0.75, y + height / 2, steps=4)
+    page.mouse.up()
+    page.wait_for_url("**end=**")
+
+    chosen = parse_qs(urlsplit(page.url).query)
+    length_s = (parse_time_ns(chosen["end"][0]) - parse_time_ns(chosen["start"][0])) / 1e9
+    assert 1500 < length_s < 2100
+
+
+def test_grouping_draws_one_line_per_version_and_survives_a_search(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url + URL)
+
+    page.get_by_label("Group by").select_option("version")
+    page.wait_for_url("**group_by=version**")
+
+    legend = page.locator('[data-chart*="/failure-rate?"] .legendtext')
+    expect(legend).to_have_count(2, timeout=TIMEOUT_MS)
+    page.locator("[data-search]").fill("version:v3")
+    page.locator("[data-search]").press("Enter")
+    page.wait_for_url("**q=version**")
+    assert parse_qs(urlsplit(page.url).query)["group_by"] == ["version"]
+
+
+def test_charts_follow_the_theme(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url + URL, color_scheme="light")
+    line = page.locator('[data-chart*="/failure-rate?"] .scatterlayer .js-line').first
+    expect(line).to_have_css("stroke", "rgb(191, 35, 48)", timeout=TIMEOUT_MS)
+
+    page.locator("[data-action=theme]").click()
+
+    expect(line).to_have_css("stroke", "rgb(255, 125, 132)")
+
+
+def test_chart_that_cannot_be_loaded_says_so_and_the_others_stay(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url + URL)
+    page.route("**/dashboard/charts/requests**", lambda route: route.abort())
+
+    page.reload()
+
+    expect(page.locator('[data-chart*="/requests?"]')).to_have_text("The server cannot be reached.", timeout=TIMEOUT_MS)
+    expect(page.locator('[data-chart*="/failure-rate?"] .main-svg').first).to_be_visible(timeout=TIMEOUT_MS)
+
+
+def test_phone_shows_one_column_without_sideways_scrolling(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url + URL, width=390, height=844, has_touch=True, is_mobile=True)
+
+    cards = page.locator(".chart-card")
+    first, second = cards.nth(0).bounding_box(), cards.nth(1).bounding_box()
+
+    assert first is not None
+    assert second is not None
+    assert first["x"] == second["x"]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -33,6 +33,7 @@
   let matching = new Set();
   let view = { start: 0, end: total };
   let drawn = { from: -1, to: -1 };
+  let lines = new Map(); // index into rows -> its element
 
   function unpack(packedRow) {
     const [id, parent, depth, name, kind, offset, duration, flags, below, errorsBelow, input, output, cost, subject, service, errorType, stretches, events] = packedRow;
@@ -135,7 +136,15 @@
     if (!force && from === drawn.from && to === drawn.to) return;
     drawn = { from, to };
     holder.style.transform = "translateY(" + from * height + "px)";
-    holder.replaceChildren(...shown.slice(from, to).map(drawRow));
+    const kept = force ? new Map() : lines; // while scrolling most rows stay as they are
+    lines = new Map(shown.slice(from, to).map((index) => [index, kept.get(index) || drawRow(index)]));
+    if (force) holder.replaceChildren();
+    kept.forEach((line, index) => { if (!lines.has(index)) line.remove(); });
+    let next = holder.firstChild;
+    lines.forEach((line) => {
+      if (line === next) next = next.nextSibling;
+      else holder.insertBefore(line, next);
+    });
     if (selected >= 0 && position.has(selected)) body.setAttribute("aria-activedescendant", "row-" + selected);
     else body.removeAttribute("aria-activedescendant");
   }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from demo import story
-from demo.agent import Run, ToolBody, record_call, text_message
-from demo.spans import CLIENT, SERVER, Attributes, Failure, Service
+from demo.agent import Run, ToolBody, record_call, text_message, to_json
+from demo.spans import CLIENT, SERVER, Attributes, Failure, Service, set_attributes
 
 _HTTPX, _ASGI, _ASYNCPG = (f"opentelemetry.instrumentation.{name}" for name in ("httpx", "starlette", "asyncpg"))
 _GATEWAY_TIMEOUT_S = 8.0
@@ -59,7 +58,7 @@ def _search_kb(run: Run, arguments: dict[str, Any]) -> Any:
         "gen_ai.data_source.id": "help-articles",
         "gen_ai.request.top_k": 3,
         "gen_ai.retrieval.query.text": words,
-        "gen_ai.retrieval.documents": json.dumps(found, ensure_ascii=False),
+        "gen_ai.retrieval.documents": to_json(found),
     }
     with run.span("retrieval help-articles", search):
         run.wait(0.035)
@@ -82,21 +81,24 @@ def _refund(run: Run, arguments: dict[str, Any]) -> Any:
 
 
 def _settle(run: Run, arguments: dict[str, Any], billing: Service) -> Any:
-    attributes = {
+    asked = [text_message("user", f"May this be refunded? {to_json(arguments)}")]
+    attributes: Attributes = {
         "gen_ai.operation.name": "invoke_agent",
         "gen_ai.agent.name": "billing",
+        "gen_ai.agent.description": "Checks refunds and pays them out.",
         "gen_ai.conversation.id": run.conversation.session_id,
         "user.id": run.customer.user_id,
+        "gen_ai.input.messages": to_json(asked),
     }
-    with run.span("invoke_agent billing", attributes, scope="billing_agent", service=billing):
-        question = json.dumps(arguments, ensure_ascii=False)
-        asked = [text_message("user", f"May this be refunded? {question}")]
+    with run.span("invoke_agent billing", attributes, scope="billing_agent", service=billing) as span:
         verdict = text_message("assistant", "approve: paid in full, within 30 days") | {"finish_reason": "stop"}
         record_call(
             run, story.GPT_41_MINI, story.BILLING_PROMPT, asked, verdict, prompt=("billing-check", "2"), tools={}, service=billing
         )
         _pay(run, billing)
-    return {"refund_id": "re_" + run.new_id(6).hex(), "amount": arguments["amount"], "currency": "EUR", "status": "accepted"}
+        refund_id = "re_" + run.new_id(6).hex()
+        set_attributes(span, {"gen_ai.output.messages": to_json([text_message("assistant", f"paid, {refund_id}")])})
+    return {"refund_id": refund_id, "amount": arguments["amount"], "currency": "EUR", "status": "accepted"}
 
 
 def _pay(run: Run, billing: Service) -> None:

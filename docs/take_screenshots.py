@@ -80,8 +80,8 @@ def wait_for_alert(server: LiveServer) -> int:
 
 def find_shots(server: LiveServer) -> list[Shot]:
     query = urllib.parse.urlencode({"q": SENTENCE, "start": "now-7d"}, safe=":")
-    failing = call_api(server, f"traces?{query}&limit=10")["results"]
-    trace = max(failing, key=lambda found: int(found["span_count"]))
+    failing = call_api(server, f"traces?{query}&limit=100")["results"]
+    trace = max((found for found in failing if found["environment"] == "prod"), key=lambda found: int(found["span_count"]))
     rule_id = call_api(server, "alert-rules", RULE)["id"]
     alert_id = wait_for_alert(server)
     return [
@@ -104,6 +104,9 @@ def settle(page: Page) -> None:
     page.wait_for_selector(".htmx-request", state="detached", timeout=30_000)
     if page.url.partition("?")[0].endswith("/dashboard"):
         page.wait_for_selector(".js-plotly-plot .main-svg", timeout=60_000)
+    stack_trace = page.get_by_text("Stack trace", exact=True)
+    if stack_trace.count() == 1 and stack_trace.is_visible():
+        stack_trace.click()
     page.wait_for_timeout(1500)
 
 

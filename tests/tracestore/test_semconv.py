@@ -1,0 +1,605 @@
+"""Real OTLP bytes through the real view: every attribute name of every dialect lands in its column, nothing breaks an insert.
+
+One insert carries the spans of a whole group of tests (planning the view costs far more than running it on a few spans).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+from tests.queries.conftest import any_value, key_values
+from tracestore import semconv
+from tracestore.clickhouse.attributes import decode_attributes
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.landing import insert_batch
+from tracestore.semconv import Source
+
+START_NS = 1_790_000_000 * 10**9
+RECEIVED_NS = START_NS + 10**9
+_batch_seqs = itertools.count(1)
+
+Row = dict[str, Any]
+COLUMNS = (
+    "name", "kind", "service", "environment", "workflow", "agent", "version", "request_model", "response_model", "provider", "response_id",
+    "finish_reason", "tool", "tool_call_id", "prompt_name", "prompt_version", "session_id", "user_id", "is_error", "error_type",
+    "error_message", "signal", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
+    "supplied_cost_usd", "duration_ns", "status", "span_kind",
+)  # fmt: skip
+
+
+def build_span(
+    attributes: dict[str, Any] | list[tuple[str, Any]] | None = None, resource: dict[str, Any] | None = None, **overrides: Any
+) -> Row:
+    """Return the least span: attributes, resource, and overrides of what else OTLP says of it."""
+    return {"attributes": attributes or {}, "resource": resource or {}, **overrides}
+
+
+def add_to(request: ExportTraceServiceRequest, number: int, values: Row) -> None:
+    resource_spans = request.resource_spans.add()
+    resource_spans.resource.attributes.extend(key_values(values["resource"]))
+    scope_spans = resource_spans.scope_spans.add()
+    scope_spans.scope.name = values.get("scope", "")
+    span = scope_spans.spans.add()
+    span.trace_id = values.get("trace_id", b"\x01" * 16)
+    span.span_id = values.get("span_id", number.to_bytes(8, "big"))
+    span.parent_span_id = values.get("parent_span_id", b"")
+    span.name = values.get("name", "step")
+    span.kind = values.get("kind", 0)
+    span.start_time_unix_nano = values.get("start_ns", START_NS)
+    span.end_time_unix_nano = values.get("end_ns", START_NS + 1000)
+    span.status.code, span.status.message = values.get("status", 0), values.get("status_message", "")
+    pairs = values["attributes"].items() if isinstance(values["attributes"], dict) else values["attributes"]
+    span.attributes.extend(KeyValue(key=key, value=any_value(value)) for key, value in pairs)
+    for name, attributes in values.get("events", ()):
+        span.events.add(name=name, time_unix_nano=START_NS, attributes=key_values(attributes))
+
+
+def store_spans(store: Store, spans: list[Row], columns: tuple[str, ...] = COLUMNS) -> list[Row]:
+    """Insert the spans in one batch and return their rows in the same order; the flags of a span carry its number."""
+    request, batch_seq = ExportTraceServiceRequest(), next(_batch_seqs)
+    for number, values in enumerate(spans, start=1):
+        add_to(request, number, values)
+        request.resource_spans[-1].scope_spans[0].spans[0].flags = number
+    insert_batch(store, [(1, RECEIVED_NS, request.SerializeToString())], writer="semconv", batch_seq=batch_seq)
+    rows = store.query_rows(
+        f"SELECT flags, {', '.join(columns)} FROM spans WHERE writer = 'semconv' AND batch_seq = {{seq:UInt64}} ORDER BY flags",
+        seq=batch_seq,
+    )
+    names = [column.rsplit(" AS ", 1)[-1] for column in columns]
+    by_number = {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
+    return [by_number[number] for number in range(1, len(spans) + 1)]
+
+
+@pytest.fixture(scope="module")
+def rows_of(_migrated_store: Store) -> Iterator[Callable[[str], dict[Any, Row]]]:
+    """Return the stored rows of a group by case; each group is inserted once for the module."""
+    stored: dict[str, dict[Any, Row]] = {}
+
+    def rows(group: str) -> dict[Any, Row]:
+        if group not in stored:
+            cases = GROUPS[group]
+            stored[group] = dict(zip(cases, store_spans(_migrated_store, list(cases.values())), strict=True))
+        return stored[group]
+
+    yield rows
+    for table in ("spans", "trace_touches", "trace_index"):
+        _migrated_store.command(f"TRUNCATE TABLE {table}")
+
+
+# --- every field, every name -------------------------------------------------------------------------------------------
+
+TOKENS = ("input_tokens", "output_tokens", "total_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+# canonical field -> (column that shows it, attributes that the column needs besides)
+SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
+    "agent_attribute": ("agent", {}),
+    "agent_of_agent_span": ("agent", {"gen_ai.operation.name": "invoke_agent"}),
+    "environment": ("environment", {}),
+    "tool_attribute": ("tool", {"gen_ai.operation.name": "execute_tool"}),
+    "error_attribute": ("error_type", {}),
+    "supplied_cost": ("supplied_cost_usd", {}),
+    "cache_read_tokens": ("cache_read_tokens", {"gen_ai.usage.input_tokens": 1000}),
+    "cache_write_tokens": ("cache_write_tokens", {"gen_ai.usage.input_tokens": 1000}),
+    "reasoning_tokens": ("reasoning_tokens", {"gen_ai.usage.output_tokens": 1000}),
+    # The total has no column: it tells that the input count leaves out the cached tokens.
+    "total_tokens": ("input_tokens", {"gen_ai.usage.input_tokens": 1000, "output_tokens": 0, "gen_ai.usage.cached_tokens": 7}),
+    # Arguments and results have no column either: refused calls are recognised in them.
+    "tool_arguments": ("signal", {"gen_ai.operation.name": "execute_tool"}),
+    "tool_result": ("signal", {"gen_ai.operation.name": "execute_tool"}),
+}
+
+
+def value_of(field: str) -> Any:
+    match field:
+        case "total_tokens":
+            return 1007
+        case "supplied_cost":
+            return 0.25
+        case "tool_arguments":
+            return '{"half": '
+        case "tool_result":
+            return "unknown tool"
+        case "finish_reason":
+            return "stop"
+        case "provider":
+            return "some-provider"
+        case name if name in TOKENS:
+            return 42
+    return "the-value"
+
+
+def place(source: Source, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return span attributes and resource attributes that hold the value where this source looks for it."""
+    match source.form:
+        case "resource":
+            return {}, {source.key: value}
+        case "json":
+            for step in reversed(source.path):
+                value = {step: value}
+            return {source.key: json.dumps(value)}, {}
+        case "quoted":
+            return {source.key: json.dumps(value)}, {}
+        case "pattern":
+            return {source.key: source.path[0].replace("([0-9]+)", str(value))}, {}
+    return {source.key: value}, {}
+
+
+def single_source_span(field: str, source: Source) -> Row:
+    attributes, resource = place(source, value_of(field))
+    needed = dict(SHOWN.get(field, ("", {}))[1])
+    overrides: dict[str, Any] = {"status": 2} if field in ("error_attribute", "tool_arguments", "tool_result") else {}
+    if source.key == "langfuse.observation.usage_details":
+        needed.pop("gen_ai.usage.cached_tokens", None)  # a Langfuse total goes with Langfuse's other buckets
+        if field == "total_tokens":
+            attributes = {source.key: json.dumps({"input": 1000, "output": 0, "cache_read_input_tokens": 7, "total": 1007})}
+    return build_span(needed | attributes, resource, **overrides)
+
+
+FIELD_CASES = {
+    (field, number): single_source_span(field, source)
+    for field, sources in semconv.FIELDS.items()
+    for number, source in enumerate(sources)
+}
+
+
+@pytest.mark.parametrize(("field", "number"), FIELD_CASES, ids=lambda value: str(value))
+def test_every_attribute_name_reaches_its_column(rows_of: Callable[[str], dict[Any, Row]], field: str, number: int) -> None:
+    row = rows_of("fields")[field, number]
+
+    column = SHOWN.get(field, (field, {}))[0]
+    expected = {"tool_arguments": "refused_call", "tool_result": "refused_call"}.get(field, value_of(field))
+    assert row[column] == expected, semconv.FIELDS[field][number]
+
+
+def two_source_span(field: str, first: Source, second: Source) -> Row:
+    values = ("first", "second") if field not in TOKENS else (11, 22)
+    attributes, resource = {}, {}
+    for source, value in ((second, values[1]), (first, values[0])):
+        more, of_resource = place(source, value)
+        attributes |= more
+        resource |= of_resource
+    return build_span(dict(SHOWN.get(field, ("", {}))[1]) | attributes, resource)
+
+
+# Neighbours in the order of precedence that can stand beside each other on one span.
+PRECEDENCE_CASES = {
+    (field, number): two_source_span(field, *pair)
+    for field, sources in semconv.FIELDS.items()
+    if field not in ("total_tokens", "tool_arguments", "tool_result", "supplied_cost", "finish_reason")
+    for number, pair in enumerate(itertools.pairwise(sources))
+    if (pair[0].key, pair[0].form) != (pair[1].key, pair[1].form)
+}
+
+
+@pytest.mark.parametrize(("field", "number"), PRECEDENCE_CASES, ids=lambda value: str(value))
+def test_of_two_names_the_one_listed_first_wins(rows_of: Callable[[str], dict[Any, Row]], field: str, number: int) -> None:
+    row = rows_of("precedence")[field, number]
+
+    expected = 11 if field in TOKENS else "first"
+    if field == "error_attribute":
+        assert row["is_error"] is ("error.type" in PRECEDENCE_CASES[field, number]["attributes"])
+        expected = expected if row["is_error"] else ""
+    assert row[SHOWN.get(field, (field, {}))[0]] == expected
+
+
+# --- placeholders ------------------------------------------------------------------------------------------------------
+
+PLACEHOLDERS = ("", *semconv.ABSENT, "[Scrubbed due to 'session']")
+ABSENT_CASES = {
+    (form, text): build_span({"gen_ai.conversation.id": text, "session.id": "kept"})
+    if form == "attribute"
+    else build_span({}, {"service.version": text, "app.version": "kept"})
+    for form in ("attribute", "resource")
+    for text in PLACEHOLDERS
+}
+
+
+@pytest.mark.parametrize(("form", "text"), ABSENT_CASES)
+def test_placeholder_counts_as_absent(rows_of: Callable[[str], dict[Any, Row]], form: str, text: str) -> None:
+    row = rows_of("absent")[form, text]
+
+    assert row["session_id" if form == "attribute" else "version"] == "kept"
+
+
+# --- kinds -------------------------------------------------------------------------------------------------------------
+
+KIND_CASES = {
+    (source.key, value): build_span({source.key: json.dumps(value) if source.form == "quoted" else value})
+    for source, kinds in semconv.KINDS
+    for value in kinds
+}
+
+
+@pytest.mark.parametrize(("key", "value"), KIND_CASES)
+def test_every_declared_kind_is_recognised(rows_of: Callable[[str], dict[Any, Row]], key: str, value: str) -> None:
+    expected = next(kinds[value] for source, kinds in semconv.KINDS if source.key == key)
+
+    assert rows_of("kinds")[key, value]["kind"] == expected
+
+
+OTHER_KINDS: dict[str, tuple[Row, str]] = {
+    "upper case": (build_span({"openinference.span.kind": "LLM"}), "llm"),
+    "quoted upper case": (build_span({"mlflow.spanType": '"CHAT_MODEL"'}), "llm"),
+    "unknown value falls through": (build_span({"gen_ai.operation.name": "dance", "openinference.span.kind": "TOOL"}), "tool"),
+    "vendor before operation": (build_span({"langfuse.observation.type": "generation", "gen_ai.operation.name": "chat"}), "llm"),
+    "operation before OpenInference": (build_span({"gen_ai.operation.name": "chat", "openinference.span.kind": "CHAIN"}), "llm"),
+    "tool by attribute": (build_span({"tool.name": "refund"}), "tool"),
+    "tool by name": (build_span({}, name="execute_tool refund"), "tool"),
+    "agent by name": (build_span({}, name="invoke_agent support"), "agent"),
+    "model with tokens": (build_span({"gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 5}), "llm"),
+    "model alone is not a call": (build_span({"gen_ai.request.model": "gpt-4o"}), "other"),
+    "nothing known": (build_span({"http.method": "GET"}), "other"),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_KINDS)
+def test_kind_is_found_however_it_is_told(rows_of: Callable[[str], dict[Any, Row]], case: str) -> None:
+    assert rows_of("other kinds")[case]["kind"] == OTHER_KINDS[case][1]
+
+
+# --- tokens ------------------------------------------------------------------------------------------------------------
+
+IN, OUT = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
+READ, WRITE = "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_write.input_tokens"
+REASONED, TOTAL = "gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.total_tokens"
+USAGE_DETAILS = "langfuse.observation.usage_details"
+
+
+def langfuse(**usage: int) -> dict[str, str]:
+    return {USAGE_DETAILS: json.dumps(usage)}
+
+
+# case -> attributes, (input, output, cache read, cache write, reasoning)
+TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = {
+    "inclusive by default": ({IN: 1000, OUT: 50, READ: 800, WRITE: 100}, (1000, 50, 800, 100, 0)),
+    "more cached than input is exclusive": ({IN: 100, OUT: 50, READ: 800, WRITE: 100}, (1000, 50, 800, 100, 0)),
+    "total equal to the parts is inclusive": ({IN: 1000, OUT: 50, READ: 800, TOTAL: 1050}, (1000, 50, 800, 0, 0)),
+    "total with the cached tokens added is exclusive": ({IN: 1000, OUT: 50, READ: 800, TOTAL: 1850}, (1800, 50, 800, 0, 0)),
+    "bare names are exclusive": (
+        {"input_tokens": 1000, "output_tokens": 5, "cache_read_tokens": 200, "cache_creation_tokens": 30}, (1230, 5, 200, 30, 0)
+    ),
+    "reasoning inside output": ({IN: 10, OUT: 500, REASONED: 400}, (10, 500, 0, 0, 400)),
+    "more reasoning than output is additive": ({IN: 10, OUT: 100, REASONED: 400}, (10, 500, 0, 0, 400)),
+    "total with reasoning added is additive": ({IN: 10, OUT: 500, REASONED: 400, TOTAL: 910}, (10, 900, 0, 0, 400)),
+    "Langfuse buckets are disjoint": (
+        langfuse(input=100, output=20, input_cache_read=50, output_reasoning=7), (150, 27, 50, 0, 7)
+    ),
+    "Langfuse buckets with their total": (
+        langfuse(input=100, output=20, input_cached_tokens=50, total=170), (150, 20, 50, 0, 0)
+    ),
+    "OpenAI names inside Langfuse are inclusive": (
+        {USAGE_DETAILS: json.dumps({"prompt_tokens": 100, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 50}})},
+        (100, 20, 50, 0, 0),
+    ),
+    "text": ({IN: "1000", OUT: "50"}, (1000, 50, 0, 0, 0)),
+    "text inside JSON": ({USAGE_DETAILS: '{"prompt_tokens": "12", "completion_tokens": 7.0}'}, (12, 7, 0, 0, 0)),
+    "null inside JSON is absent": ({USAGE_DETAILS: '{"prompt_tokens": null}', IN: 9}, (9, 0, 0, 0, 0)),
+    "broken JSON is absent": ({USAGE_DETAILS: '{"input": 5', IN: 9}, (9, 0, 0, 0, 0)),
+    "float": ({IN: 1000.0, OUT: 50.7}, (1000, 50, 0, 0, 0)),
+    "exponent": ({IN: "1e3"}, (1000, 0, 0, 0, 0)),
+    "zero": ({IN: 0, OUT: 0}, (0, 0, 0, 0, 0)),
+    "negative": ({IN: -5, OUT: "-7"}, (0, 0, 0, 0, 0)),
+    "not a number": ({IN: math.nan, OUT: "NaN"}, (0, 0, 0, 0, 0)),
+    "infinite": ({IN: math.inf, OUT: "-inf"}, (0, 0, 0, 0, 0)),
+    "1e21": ({IN: 1e21, OUT: "1e21"}, (0, 0, 0, 0, 0)),
+    "Int64 maximum": ({IN: 2**63 - 1, OUT: "9" * 40}, (0, 0, 0, 0, 0)),
+    "huge is capped": ({IN: 10**15, OUT: 10**15, READ: 10**15}, (10**12, 10**12, 10**12, 0, 0)),
+    "not numbers": ({IN: "many", OUT: [1, 2], READ: {"a": 1}, REASONED: True}, (0, 0, 0, 0, 0)),
+    "cached without input": ({READ: 30, WRITE: 4}, (34, 0, 30, 4, 0)),
+    "fetched again": ({"gen_ai.operation.name": "fetch_response", IN: 100, OUT: 20, READ: 5}, (0, 0, 0, 0, 0)),
+    "aggregated usage is not usage": ({"gen_ai.aggregated_usage.input_tokens": 100, "gen_ai.usage.partial.input_tokens": 3}, (0,) * 5),
+}
+
+
+@pytest.mark.parametrize("case", TOKEN_CASES)
+def test_tokens_are_totals_with_subsets(rows_of: Callable[[str], dict[Any, Row]], case: str) -> None:
+    row = rows_of("tokens")[case]
+
+    names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+    assert tuple(row[name] for name in names) == TOKEN_CASES[case][1]
+
+
+COST_CASES: dict[str, tuple[Any, float | None]] = {
+    "number": (0.5, 0.5), "text": ("0.25", 0.25), "zero": (0.0, None), "negative": (-1.0, None), "NaN": (math.nan, None),
+    "infinite": (math.inf, None), "word": ("free", None), "absurd": (1e12, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", COST_CASES)
+def test_supplied_cost_is_a_sane_amount_or_none(rows_of: Callable[[str], dict[Any, Row]], case: str) -> None:
+    assert rows_of("costs")[case]["supplied_cost_usd"] == COST_CASES[case][1]
+
+
+# --- providers and agents ----------------------------------------------------------------------------------------------
+
+PROVIDER_CASES = {
+    **{name: (build_span({"gen_ai.provider.name": name}), canonical) for name, canonical in semconv.PROVIDERS.items()},
+    **{name: (build_span({"gen_ai.system": name}), "") for name in semconv.FRAMEWORKS},
+    "upper case": (build_span({"gen_ai.system": "OpenAI"}), "openai"),
+    "Vercel": (build_span({"ai.model.provider": "openai.chat"}), "openai"),
+    "dotted names stay whole": (build_span({"gen_ai.provider.name": "aws.bedrock"}), "aws.bedrock"),
+}
+
+
+@pytest.mark.parametrize("case", PROVIDER_CASES)
+def test_provider_has_one_name(rows_of: Callable[[str], dict[Any, Row]], case: str) -> None:
+    assert rows_of("providers")[case]["provider"] == PROVIDER_CASES[case][1]
+
+
+AGENT_CASES = {
+    "attribute on any span": (build_span({"gen_ai.agent.name": "triage", "gen_ai.operation.name": "execute_tool"}), "triage"),
+    "from the span's name": (build_span({"gen_ai.operation.name": "invoke_agent"}, name="invoke_agent triage"), "triage"),
+    "never the model": (
+        build_span({"gen_ai.operation.name": "invoke_agent", "gen_ai.request.model": "gpt-4o"}, name="invoke_agent gpt-4o"), ""
+    ),
+    "suffix cut": (build_span({"traceloop.span.kind": "agent"}, name="triage.agent"), "triage"),
+    "not on chains": (build_span({"traceloop.span.kind": "task", "traceloop.entity.name": "step"}), ""),
+}
+
+
+@pytest.mark.parametrize("case", AGENT_CASES)
+def test_agent_is_named_by_what_names_agents(rows_of: Callable[[str], dict[Any, Row]], case: str) -> None:
+    assert rows_of("agents")[case]["agent"] == AGENT_CASES[case][1]
+
+
+# --- errors and signals ------------------------------------------------------------------------------------------------
+
+def raised(error: str, message: str = "") -> list[tuple[str, dict[str, Any]]]:
+    return [("exception", {"exception.type": error, "exception.message": message})]
+
+
+# case -> span, (is_error, type, message)
+ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
+    "status": (build_span(status=2, status_message="boom"), (True, "unknown", "boom")),
+    "status and type": (build_span({"error.type": "TimeoutError"}, status=2), (True, "TimeoutError", "")),
+    "type alone": (build_span({"error.type": "429"}), (True, "429", "")),
+    "exception event": (build_span(status=2, events=raised("ValueError", "bad")), (True, "ValueError", "bad")),
+    "type before exception": (build_span({"error.type": "A"}, status=2, events=raised("B")), (True, "A", "")),
+    "status message before exception's": (build_span(status=2, status_message="s", events=raised("B", "e")), (True, "B", "s")),
+    "success false": (build_span({"success": False}), (True, "unknown", "")),
+    "success true": (build_span({"success": True}), (False, "", "")),
+    "Langfuse level": (build_span({"langfuse.observation.level": "ERROR"}), (True, "unknown", "")),
+    "Langfuse warning": (build_span({"langfuse.observation.level": "WARNING"}), (False, "", "")),
+    "graph interrupt": (build_span(status=2, events=raised("GraphInterrupt")), (False, "", "")),
+    "graph interrupt with module": (build_span(status=2, events=raised("langgraph.errors.GraphInterrupt")), (False, "", "")),
+    "approval required": (build_span(status=2, events=raised("pydantic_ai.exceptions.ApprovalRequired")), (False, "", "")),
+    "parent command by message": (build_span(status=2, status_message="ParentCommand(goto='x')"), (False, "", "")),
+    "ok status": (build_span(status=1), (False, "", "")),
+    "nothing": (build_span(), (False, "", "")),
+    "unknown status code": (build_span(status=7), (False, "", "")),
+    "message without error": (build_span(status=1, status_message="fine"), (False, "", "")),
+}
+
+
+@pytest.mark.parametrize("case", ERROR_CASES)
+def test_error_is_an_error_with_type_and_message(rows_of: Callable[[str], dict[Any, Row]], case: str) -> None:
+    row = rows_of("errors")[case]
+
+    assert (row["is_error"], row["error_type"], row["error_message"]) == ERROR_CASES[case][1]
+
+
+TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "refund"}
+SIGNAL_CASES = {
+    "operation": (build_span({"gen_ai.operation.name": "handoff"}), "agent_handoff"),
+    "contrib operation": (build_span({"gen_ai.operation.name": "agent_handoff"}), "agent_handoff"),
+    "Traceloop kind": (build_span({"traceloop.span.kind": "handoff"}), "agent_handoff"),
+    "Logfire name": (build_span(name="Handoff: triage → refunds"), "agent_handoff"),
+    "OpenInference name": (build_span({"openinference.span.kind": "TOOL"}, name="handoff to refunds"), "agent_handoff"),
+    "waiting for a person": (build_span({"span.type": "tool.blocked_on_user"}), "human_wait"),
+    "bad arguments": (build_span(TOOL, status=2, status_message="1 validation error for refund"), "refused_call"),
+    "broken arguments": (build_span(TOOL | {"gen_ai.tool.call.arguments": '{"a": '}, status=2), "refused_call"),
+    "ordinary tool error": (build_span(TOOL, status=2, status_message="connection refused"), ""),
+    "ordinary tool": (build_span(TOOL), ""),
+    "available hand-offs are no hand-off": (build_span({"gen_ai.agent.handoffs": ["a"]}), ""),
+}
+
+
+@pytest.mark.parametrize("case", SIGNAL_CASES)
+def test_signal_is_given_for_what_signals(rows_of: Callable[[str], dict[Any, Row]], case: str) -> None:
+    assert rows_of("signals")[case]["signal"] == SIGNAL_CASES[case][1]
+
+
+# --- hostile values ----------------------------------------------------------------------------------------------------
+
+MAX_U64 = 2**64 - 1
+YEAR_2200_NS, YEAR_1999_NS = 7_258_118_400 * 10**9, 946_684_799 * 10**9
+# case -> (start, end), (expected start, expected duration)
+TIME_CASES = {
+    "ordinary": ((START_NS, START_NS + 5), (START_NS, 5)),
+    "zero": ((0, 0), (RECEIVED_NS, 0)),
+    "no start": ((0, START_NS), (RECEIVED_NS, 0)),
+    "no end": ((START_NS, 0), (START_NS, 0)),
+    "maximum": ((MAX_U64, MAX_U64), (RECEIVED_NS, 0)),
+    "endless": ((START_NS, MAX_U64), (START_NS, 0)),
+    "end before start": ((START_NS, START_NS - 5), (START_NS, 0)),
+    "1970": ((1, 10), (RECEIVED_NS, 0)),
+    "1999": ((YEAR_1999_NS, YEAR_1999_NS + 5), (RECEIVED_NS, 0)),
+    "2200": ((YEAR_2200_NS, YEAR_2200_NS + 5), (RECEIVED_NS, 0)),
+    "seconds for nanoseconds": ((1_790_000_000, 1_790_000_005), (RECEIVED_NS, 0)),
+}
+
+
+def test_absurd_time_is_filed_under_the_time_of_receipt(store: Store) -> None:
+    spans = [build_span(start_ns=start, end_ns=end) for (start, end), _ in TIME_CASES.values()]
+
+    rows = store_spans(
+        store, spans, ("toUnixTimestamp64Nano(start_time) AS start_ns", "duration_ns", "reported_start_ns", "reported_end_ns")
+    )
+
+    assert {case: tuple(row.values()) for case, row in zip(TIME_CASES, rows, strict=True)} == {
+        case: (*expected, *reported) for case, (reported, expected) in TIME_CASES.items()
+    }
+
+
+def test_ids_of_wrong_length_are_stored_and_break_nothing(store: Store) -> None:
+    spans = [
+        build_span(trace_id=b"", span_id=b"", parent_span_id=b"\x01"),
+        build_span(trace_id=b"\x02" * 40, span_id=b"\x02" * 20, parent_span_id=b"\x03" * 20),
+        build_span(span_id=b"\x07" * 8, parent_span_id=b"\x07" * 8),
+    ]
+
+    rows = store_spans(store, spans, ("hex(trace_id)", "hex(span_id)", "hex(parent_span_id)"))
+
+    assert [tuple(row.values()) for row in rows] == [
+        ("00" * 16, "00" * 8, "01" + "00" * 7),
+        ("02" * 16, "02" * 8, "03" * 8),
+        ("01" * 16, "07" * 8, "00" * 8),
+    ]
+
+
+HOSTILE_TEXTS = {
+    "NUL": "a\x00b", "quotes": "'; DROP TABLE spans; --\\'", "newlines": "a\r\n\tb", "emoji": "🦙" * 100,
+    "brackets": "((((((", "deep JSON": "[" * 5000, "placeholder": "{p0:String}", "spaces": "   ",
+}  # fmt: skip
+
+
+def test_hostile_text_in_every_field_at_once_is_stored_as_it_is(store: Store) -> None:
+    resource_keys = [source.key for sources in semconv.FIELDS.values() for source in sources if source.form == "resource"]
+    spans = [
+        build_span(
+            dict.fromkeys(semconv.wanted_keys(), text), dict.fromkeys(resource_keys, text),
+            name=text, status_message=text, status=2, scope=text, events=[(text, dict.fromkeys(semconv.wanted_keys(), text))],
+        )
+        for text in HOSTILE_TEXTS.values()
+    ]  # fmt: skip
+
+    rows = store_spans(store, spans, ("name", "user_id", "attributes['session.id'] AS raw", "error_message"))
+
+    assert rows == [dict.fromkeys(("name", "user_id", "raw", "error_message"), text) for text in HOSTILE_TEXTS.values()]
+
+
+def test_values_of_a_megabyte_are_stored_whole(store: Store) -> None:
+    keys = ["input.value", "output.value", "metadata", "user.id", "gen_ai.operation.name", "gen_ai.usage.input_tokens", USAGE_DETAILS]
+
+    rows = store_spans(
+        store,
+        [build_span(dict.fromkeys(keys, text), name=text, status=2, status_message=text) for text in ("x" * 2**20, "{" * 2**20)],
+        ("length(name) AS name", "arraySum(x -> length(x), mapValues(attributes)) AS size", "length(error_message) AS message"),
+    )
+
+    assert rows == [{"name": 2**20, "size": 2**20 * len(keys), "message": 2**20}] * 2
+
+
+def test_bytes_that_are_not_utf_8_break_nothing(store: Store) -> None:
+    keys = semconv.wanted_keys()
+    span = build_span({key: AnyValue(bytes_value=b"\xff\xfe\x00{" + bytes(range(256))) for key in keys}, status=2)
+
+    (row,) = store_spans(store, [span], ("length(attributes) AS count", "hex(attributes['session.id']) AS raw"))
+
+    assert row == {"count": len(keys), "raw": (b"\xff\xfe\x00{" + bytes(range(256))).hex().upper()}
+
+
+def test_text_that_is_not_utf_8_breaks_nothing(store: Store) -> None:
+    # A Protobuf library refuses such text when it builds a message; bytes of the same length take its place afterwards.
+    request, batch_seq = ExportTraceServiceRequest(), next(_batch_seqs)
+    add_to(request, 1, build_span(dict.fromkeys(semconv.wanted_keys(), "@@@@@@@@"), name="@@@@@@@@", status=2, status_message="@@@@@@@@"))
+    body = request.SerializeToString().replace(b"@@@@@@@@", b"\xc3\x28\xff\xfe\xed\xa0\x80\x00")
+
+    insert_batch(store, [(1, RECEIVED_NS, body)], writer="semconv", batch_seq=batch_seq)
+
+    assert store.query_rows("SELECT count() FROM spans WHERE batch_seq = {seq:UInt64}", seq=batch_seq) == [(1,)]
+
+
+def test_a_thousand_attributes_are_all_kept(store: Store) -> None:
+    span = build_span({f"key.{number}": number for number in range(1000)} | {"session.id": "s"})
+
+    (row,) = store_spans(store, [span], ("length(attributes) AS count", "attributes['key.999'] AS last", "session_id"))
+
+    assert row == {"count": 1001, "last": "999", "session_id": "s"}
+
+
+def test_values_of_every_type_come_back_as_they_were_sent(store: Store) -> None:
+    sent: dict[str, Any] = {
+        "text": "a", "no text": "", "whole": -3, "float": 0.1, "yes": True, "no": False, "list": ["a", 1, 2.5, None, ["b", {"c": []}]],
+        "empty list": [], "map": {"a": {"b": [1, {"c": "d"}]}, "e": None}, "empty map": {}, "nothing": None, "bytes": b"plain",
+    }  # fmt: skip
+    columns = (
+        "mapKeys(attributes) AS keys",
+        "arrayMap((x, i) -> if(substring(attribute_types, i, 1) IN ('a', 'k'), base64Encode(x), x), mapValues(attributes), "
+        "arrayEnumerate(mapValues(attributes))) AS texts",
+        "attribute_types",
+    )
+
+    (row,) = store_spans(store, [build_span(sent)], columns)
+
+    read = decode_attributes(row["keys"], row["texts"], row["attribute_types"])
+    assert {key: value for key, value in read.items() if key != "bytes"} == {key: value for key, value in sent.items() if key != "bytes"}
+    assert row["attribute_types"] == "ssidbbaakkny"
+
+
+def test_key_sent_twice_and_empty_keys_break_nothing(store: Store) -> None:
+    span = build_span([("session.id", "first"), ("session.id", "second"), ("", "x"), ("", ""), ("user.id", None), ("user.id", "u")])
+
+    (row,) = store_spans(store, [span], ("session_id", "length(attributes) AS count"))
+
+    assert row == {"session_id": "first", "count": 6}
+
+
+def test_empty_request_and_empty_span_break_nothing(store: Store) -> None:
+    request = ExportTraceServiceRequest()
+    request.resource_spans.add().scope_spans.add().spans.add()
+    request.resource_spans.add()
+    batch_seq = next(_batch_seqs)
+
+    insert_batch(store, [(1, 0, b""), (1, 0, request.SerializeToString())], writer="semconv", batch_seq=batch_seq)
+
+    assert store.query_rows(
+        "SELECT name, service, environment, kind, toYear(start_time) FROM spans WHERE batch_seq = {seq:UInt64}", seq=batch_seq
+    ) == [("unknown", "unknown", "default", "other", 2000)]
+
+
+def test_pending_spans_of_logfire_are_left_out(store: Store) -> None:
+    request, batch_seq = ExportTraceServiceRequest(), next(_batch_seqs)
+    add_to(request, 1, build_span({"logfire.span_type": "pending_span"}))
+    add_to(request, 2, build_span({"logfire.span_type": "span"}))
+
+    insert_batch(store, [(1, RECEIVED_NS, request.SerializeToString())], writer="semconv", batch_seq=batch_seq)
+
+    assert store.query_rows("SELECT count() FROM spans WHERE batch_seq = {seq:UInt64}", seq=batch_seq) == [(1,)]
+
+
+def test_every_wanted_key_is_named_once_per_field() -> None:
+    for field, sources in semconv.FIELDS.items():
+        assert len(set(sources)) == len(sources), field
+
+
+GROUPS: dict[str, dict[Any, Row]] = {
+    "fields": FIELD_CASES,
+    "precedence": PRECEDENCE_CASES,
+    "absent": ABSENT_CASES,
+    "kinds": KIND_CASES,
+    "other kinds": {case: span for case, (span, _) in OTHER_KINDS.items()},
+    "tokens": {case: build_span(attributes) for case, (attributes, _) in TOKEN_CASES.items()},
+    "costs": {case: build_span({"gen_ai.usage.cost": value}) for case, (value, _) in COST_CASES.items()},
+    "providers": {case: span for case, (span, _) in PROVIDER_CASES.items()},
+    "agents": {case: span for case, (span, _) in AGENT_CASES.items()},
+    "errors": {case: span for case, (span, _) in ERROR_CASES.items()},
+    "signals": {case: span for case, (span, _) in SIGNAL_CASES.items()},
+}

@@ -54,12 +54,12 @@ def _answer_page(request: Request, items: QuerySet[Any], output: type[serializer
 class AlertRuleList(APIView):
     """All rules, and the place to add one."""
 
-    @extend_schema(parameters=_PAGING, responses=_page_of("AlertRulePage", AlertRuleOutput))
+    @extend_schema(operation_id="list_alert_rules", parameters=_PAGING, responses=_page_of("AlertRulePage", AlertRuleOutput))
     def get(self, request: Request) -> Response:
         rules = AlertRule.objects.filter(project=_project(request)).prefetch_related("channels").order_by("name", "pk")
         return _answer_page(request, rules, AlertRuleOutput)
 
-    @extend_schema(request=AlertRuleInput, responses={201: AlertRuleOutput})
+    @extend_schema(operation_id="create_alert_rule", request=AlertRuleInput, responses={201: AlertRuleOutput})
     def post(self, request: Request) -> Response:
         project = _project(request)
         data = AlertRuleInput(data=request.data, context={"project": project})
@@ -71,19 +71,19 @@ class AlertRuleList(APIView):
 class AlertRuleDetail(APIView):
     """One rule."""
 
-    @extend_schema(responses=AlertRuleOutput)
+    @extend_schema(operation_id="get_alert_rule", responses=AlertRuleOutput)
     def get(self, request: Request, rule_id: int) -> Response:
         return Response(AlertRuleOutput(self._rule(request, rule_id)).data)
 
-    @extend_schema(request=AlertRuleInput, responses=AlertRuleOutput)
+    @extend_schema(operation_id="replace_alert_rule", request=AlertRuleInput, responses=AlertRuleOutput)
     def put(self, request: Request, rule_id: int) -> Response:
         return self._change(request, rule_id, partial=False)
 
-    @extend_schema(request=AlertRuleInput(partial=True), responses=AlertRuleOutput)
+    @extend_schema(operation_id="change_alert_rule", request=AlertRuleInput(partial=True), responses=AlertRuleOutput)
     def patch(self, request: Request, rule_id: int) -> Response:
         return self._change(request, rule_id, partial=True)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(operation_id="delete_alert_rule", responses={204: None})
     def delete(self, request: Request, rule_id: int) -> Response:
         services.delete_rule(self._rule(request, rule_id), timezone.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -116,6 +116,7 @@ class AlertList(APIView):
     """Alerts, firing ones first, then newest first."""
 
     @extend_schema(
+        operation_id="list_alerts",
         parameters=[OpenApiParameter("state", str, enum=["firing", "resolved"]), *_PAGING],
         responses=_page_of("AlertPage", AlertOutput),
     )

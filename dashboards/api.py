@@ -145,8 +145,9 @@ class FacetView(APIView):
         if found is None or found.name not in FACETS:
             raise ParameterError("field", f"The values of {given['field']!r} are not counted; those of {', '.join(FACETS)} are.")
         values = count_facet(
-            get_store(), project_id=_project_id(request), time_range=time_range, query=query, field=found.name, limit=given["limit"]
-        )
+            get_store(), project_id=_project_id(request), time_range=time_range, query=query, field=found.name,
+            limit=given["limit"],
+        )  # fmt: skip
         return Response({"results": FacetValueSerializer(values, many=True).data, "next": None})
 
 

@@ -60,5 +60,5 @@ class SessionOrKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unt
 
     def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[str]]]:
         """Any one of them, or none where the settings demand none."""
-        anyone: dict[str, list[str]] = {}
-        return [*({name: []} for name in self.name), anyone]
+        requirements: list[dict[str, list[str]]] = [{name: []} for name in self.name]
+        return [*requirements, {}]

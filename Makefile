@@ -11,7 +11,7 @@ up: $(VENV)/.installed
 	@exec $(MANAGE) up
 
 demo: $(VENV)/.installed
-	@$(MANAGE) demo
+	@$(RUN) -m demo $(if $(TRACES),--traces $(TRACES))
 
 test: $(VENV)/.installed-dev tests/node_exporter/node_modules/.installed system-packages lint
 	$(RUN) -m pytest

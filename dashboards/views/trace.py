@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from urllib.parse import urlencode
 
 from django.http import HttpResponse
@@ -32,63 +34,81 @@ SPAN_LIMIT = 20_000
 @require_GET
 def trace_detail(request: PageRequest, trace_id: str) -> HttpResponse:
     """The page. `?span=` selects a step; without it the failing one is, else the root."""
-    store, project_id = get_store(), request.project.id
     try:
-        trace = get_trace(store, project_id=project_id, trace_id=trace_id.lower(), span_limit=SPAN_LIMIT)
-        marks = find_event_marks(store, project_id=project_id, trace_id=trace_id.lower())
+        context = _read_page(request, trace_id.lower(), request.GET.get("span", "").lower())
     except TraceNotFound:
         return render(request, "dashboards/trace_not_found.html", {"trace_id": trace_id}, status=404)
     except StoreError as error:
         return render(request, "dashboards/trace_not_found.html", {"trace_id": trace_id, "store_error": str(error)}, status=503)
+    return render(request, "dashboards/trace_detail.html", context)
+
+
+def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str, object]:
+    store, project_id = get_store(), request.project.id
+    trace = get_trace(store, project_id=project_id, trace_id=trace_id, span_limit=SPAN_LIMIT)
+    marks = find_event_marks(store, project_id=project_id, trace_id=trace_id)
     waterfall = build_waterfall([_with_cost(span) for span in trace.spans])
     failing = waterfall.find_row(trace.summary.failing_span_id)
-    requested = request.GET.get("span", "").lower()
+    failing_message = (failing and failing.span and failing.span.error_message) or trace.summary.error_message
     selected_id = requested or choose_span(trace.summary, waterfall)
-    context = {
+    return {
         "trace": trace,
         "summary": trace.summary,
         "rule": OUTCOME_RULES.get(trace.summary.outcome_rule, ""),
         "waterfall": waterfall,
         "failing": failing,
-        "failing_message": split_stacktrace(
-            (failing and failing.span and failing.span.error_message) or trace.summary.error_message
-        )[0],
-        "failing_path": _name_path(waterfall, trace.summary.failing_span_id),
+        "failing_message": split_stacktrace(failing_message)[0],
+        "failing_path": _name_path(waterfall, failing),
         "failed": trace.summary.outcome == Outcome.ERROR,
-        "requested": requested,
         "selected_id": selected_id,
         "is_detached": bool(requested) and waterfall.find_row(requested) is None,
         "rows": pack_rows(waterfall, marks),
+        **_panel_context(request, trace_id, selected_id),
         "list_range": list_range(trace.summary.start_ns, time.time_ns()),
-        **_panel_context(request, trace_id.lower(), selected_id),
     }
-    return render(request, "dashboards/trace_detail.html", context)
 
 
-@require_GET
+SpanView = Callable[[PageRequest, str, str], HttpResponse]
+
+
+def _span_view(view: SpanView) -> SpanView:
+    """What a view about one step does when the store cannot answer."""
+
+    @require_GET
+    @wraps(view)
+    def guarded(request: PageRequest, trace_id: str, span_id: str) -> HttpResponse:
+        try:
+            return view(request, trace_id.lower(), span_id.lower())
+        except StoreError as error:
+            return HttpResponse(str(error), content_type="text/plain; charset=utf-8", status=503)
+
+    return guarded
+
+
+@_span_view
 @vary_on_headers("HX-Request")  # one URL, two answers: caches must not mix them
 def span_detail(request: PageRequest, trace_id: str, span_id: str) -> HttpResponse:
     """The panel of one step; opened by itself it leads to its page."""
     if not request.htmx:
         return redirect(reverse("trace-detail", args=[trace_id]) + "?" + urlencode({"span": span_id}))
-    context = _panel_context(request, trace_id.lower(), span_id.lower())
+    context = _panel_context(request, trace_id, span_id)
     return render(request, "dashboards/_span_panel.html", context, status=200 if context["panel"] else 404)
 
 
-@require_GET
+@_span_view
 def span_text(request: PageRequest, trace_id: str, span_id: str) -> HttpResponse:
     """One text of a step whole and as sent, by the reference (`?ref=`) that its panel gave."""
-    span = _find_span(request, trace_id.lower(), span_id.lower())
+    span = _find_span(request, trace_id, span_id)
     text = find_referenced_text(span, request.GET.get("ref", "")) if span else None
     if text is None:
         return HttpResponse("There is no such text.", content_type="text/plain; charset=utf-8", status=404)
     return HttpResponse(text.encode("utf-8", "backslashreplace"), content_type="text/plain; charset=utf-8")
 
 
-@require_GET
+@_span_view
 def span_json(request: PageRequest, trace_id: str, span_id: str) -> HttpResponse:
     """The step as JSON, as a download."""
-    span = _find_span(request, trace_id.lower(), span_id.lower())
+    span = _find_span(request, trace_id, span_id)
     if span is None:
         return HttpResponse("There is no such span.", content_type="text/plain; charset=utf-8", status=404)
     body = format_raw(span).encode("utf-8", "backslashreplace")
@@ -111,9 +131,8 @@ def list_range(start_ns: int, now_ns: int) -> str:
     return "&" + urlencode({"start": format_time_ns(start_ns - DAY_NS // 2), "end": format_time_ns(start_ns + DAY_NS // 2)})
 
 
-def _name_path(waterfall: Waterfall, span_id: str) -> list[Row]:
+def _name_path(waterfall: Waterfall, row: Row | None) -> list[Row]:
     """Return the nearest steps above this one, outermost first."""
-    row = waterfall.find_row(span_id)
     return [above for above in waterfall.find_ancestors(row) if above.span is not None][-3:] if row else []
 
 

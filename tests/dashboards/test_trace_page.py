@@ -15,6 +15,7 @@ from django.test import Client
 from tests.factories import new_trace_id
 from tests.spans import build_request
 from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import StoreUnavailable
 from tracestore.clickhouse.landing import insert_batch
 from tracestore.summarize import summarize_pending
 
@@ -235,6 +236,19 @@ def test_long_text_is_cut_with_a_link_to_all_of_it(client: Client, store: Store)
     assert whole["Content-Type"] == "text/plain; charset=utf-8"
     assert whole["X-Content-Type-Options"] == "nosniff"
     assert attribute.content == b"chat"
+
+
+def test_store_that_cannot_answer_is_said_to_be_at_fault(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreUnavailable("The store does not answer.")
+
+    monkeypatch.setattr("dashboards.views.trace.get_trace", refuse)
+    monkeypatch.setattr("dashboards.views.trace.get_span", refuse)
+
+    page, panel = client.get(f"/traces/{'0' * 32}"), client.get(f"/traces/{'0' * 32}/spans/{ROOT}", headers=PANEL)
+
+    assert (page.status_code, panel.status_code) == (503, 503)
+    assert "The store does not answer." in _text(page)
 
 
 @pytest.mark.parametrize("reference", ["", "input.9.9", "attribute:none", "event:99:x", "event:x:y", "secret:key", "__class__"])

@@ -33,10 +33,13 @@ OUTCOME_RULES = {
     "running": "The root span has not arrived yet.",
 }
 
-# Tools that hand the conversation to a person. Matched on the tool's name.
+# Tools that hand the conversation to a person. Matched on the tool's name; asking about escalations is not one, nor is calming
+# somebody down, asking for higher privileges, or writing for human readers.
 ESCALATION_TOOL = re.compile(
-    r"escalat|(to|with|for|ask|call)_?human|human_?(agent|support|handoff|operator|help)|live_?agent|handoff_to_user"
-    r"|(transfer|handoff|hand_off)_to_(operator|agent_desk|support_desk|representative)|page_?on_?call",
+    r"^(?!(get|list|check|find|search|read|show|view|is|should)([_-]|(?-i:[A-Z]))).*?("
+    r"(?<!de)(?<!de[_-])escalat(?!ed)|(to|with|for|ask|call)[_-]?human(?!i[sz]|s|[_-]?read)"
+    r"|human[_-]?(agent|support|handoff|operator|help)|live[_-]?agent|handoff_to_user"
+    r"|(transfer|handoff|hand_off)_to_(operator|agent_desk|support_desk|representative)|page[_-]?on[_-]?call)",
     re.IGNORECASE,
 )
 

@@ -1,0 +1,565 @@
+"""What a trace comes to: tokens counted once, outcome, cause, tools, escalation."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.span_table import START_NS, TIMEOUT_NS, Span, build_columns, span, summarize, summarize_all
+from tracestore.summary import OUTCOME_RULES, find_calls
+
+SOON_NS = START_NS + 10**9  # a moment after the spans of these tests
+
+
+def tokens(*spans: Span) -> tuple[int, int, int]:
+    """Return (input, output, model calls) of a trace."""
+    row = summarize(*spans)
+    return row["input_tokens"], row["output_tokens"], row["llm_calls"]
+
+
+def outcome(*spans: Span, now_ns: int | None = None) -> tuple[str, str, str]:
+    """Return (outcome, rule, failing span) of a trace."""
+    row = summarize(*spans, now_ns=now_ns) if now_ns else summarize(*spans)
+    return row["outcome"], row["outcome_rule"], row["failing_span_id"]
+
+
+# --- tokens: one call, however many spans tell of it ---------------------------------------------------------------------
+
+DOUBLE_COUNTING: dict[str, tuple[list[Span], tuple[int, int, int]]] = {
+    "a: agent with the sum of its calls": (
+        [
+            span("agent", end=90, kind="agent", tokens=(30, 3)),
+            span("one", "agent", 1, 10, "llm", tokens=(10, 1)),
+            span("two", "agent", 20, 40, "llm", tokens=(20, 2)),
+        ],
+        (30, 3, 2),
+    ),
+    "a: agents in agents, each with the sum": (
+        [
+            span("outer", end=90, kind="agent", tokens=(15, 5)),
+            span("inner", "outer", 1, 80, "agent", tokens=(15, 5)),
+            span("call", "inner", 2, 10, "llm", tokens=(15, 5)),
+        ],
+        (15, 5, 1),
+    ),
+    "a: agent that alone has usage": (
+        [span("agent", end=90, kind="agent", tokens=(30, 3)), span("call", "agent", 1, 10, "llm", request_model="m")],
+        (30, 3, 1),
+    ),
+    "b: framework span above SDK span": (
+        [
+            span("root", end=90, kind="chain"),
+            span("langch", "root", 1, 50, "llm", tokens=(10, 2), scope_name="langchain", request_model="m"),
+            span("openai", "langch", 2, 49, "llm", tokens=(10, 2), scope_name="openai", request_model="m"),
+        ],
+        (10, 2, 1),
+    ),
+    "b: with an HTTP span between them": (
+        [
+            span("langch", end=50, kind="llm", tokens=(10, 2)),
+            span("http", "langch", 1, 49, "other"),
+            span("proxy", "http", 2, 48, "llm", tokens=(10, 2)),
+        ],
+        (10, 2, 1),
+    ),
+    "b: siblings that share the response id": (
+        [
+            span("root", end=90, kind="agent"),
+            span("left", "root", 1, 50, "llm", tokens=(10, 2), scope_name="a", response_id="r1"),
+            span("right", "root", 2, 49, "llm", tokens=(10, 2), scope_name="b", response_id="r1"),
+        ],
+        (10, 2, 1),
+    ),
+    "b: sibling without the response id": (
+        [
+            span("root", end=90, kind="agent"),
+            span("left", "root", 1, 50, "llm", tokens=(10, 2), scope_name="a", request_model="m", response_id="r1"),
+            span("right", "root", 2, 49, "llm", tokens=(10, 2), scope_name="b", request_model="m"),
+        ],
+        (10, 2, 1),
+    ),
+    "b: siblings, neither with a response id": (
+        [
+            span("root", end=90, kind="agent"),
+            span("left", "root", 1, 50, "llm", tokens=(10, 2), scope_name="a", request_model="m"),
+            span("right", "root", 2, 49, "llm", tokens=(10, 2), scope_name="b", request_model="m"),
+        ],
+        (10, 2, 1),
+    ),
+    "c: task and turn spans with usage": (
+        [
+            span("task", end=90, kind="chain", tokens=(10, 2)),
+            span("turn", "task", 1, 80, "chain", tokens=(10, 2)),
+            span("call", "turn", 2, 50, "llm", tokens=(10, 2)),
+        ],
+        (10, 2, 1),
+    ),
+    "d: outer generateText": (
+        [span("outer", end=90, kind="chain", tokens=(10, 2)), span("inner", "outer", 1, 80, "llm", tokens=(10, 2))],
+        (10, 2, 1),
+    ),
+    "e: a log record of the call as a span": (
+        [
+            span("root", end=90, kind="agent"),
+            span("call", "root", 1, 50, "llm", tokens=(10, 2), request_model="m", response_id="r1"),
+            span("log", "root", 50, 50, "llm", request_model="m"),
+        ],
+        (10, 2, 1),
+    ),
+    "streamed call with a tool and its sub-agent below": (
+        [
+            span("outer", end=90, kind="llm", tokens=(10, 1)),
+            span("tool", "outer", 1, 80, "tool", tool="ask"),
+            span("inner", "tool", 2, 50, "llm", tokens=(20, 2)),
+        ],
+        (30, 3, 2),
+    ),
+    "streamed call with an agent directly below": (
+        [
+            span("outer", end=90, kind="llm", tokens=(10, 1)),
+            span("agent", "outer", 1, 80, "agent", tokens=(20, 2)),
+            span("inner", "agent", 2, 50, "llm", tokens=(20, 2)),
+        ],
+        (30, 3, 2),
+    ),
+    "two equal calls of one instrumentation are two": (
+        [
+            span("root", end=90, kind="agent"),
+            span("one", "root", 1, 50, "llm", tokens=(10, 2), scope_name="a", request_model="m"),
+            span("two", "root", 2, 49, "llm", tokens=(10, 2), scope_name="a", request_model="m"),
+        ],
+        (20, 4, 2),
+    ),
+    "calls that follow each other are two": (
+        [
+            span("root", end=90, kind="agent"),
+            span("one", "root", 1, 20, "llm", tokens=(10, 2), scope_name="a", request_model="m"),
+            span("two", "root", 30, 49, "llm", tokens=(10, 2), scope_name="b", request_model="m"),
+        ],
+        (20, 4, 2),
+    ),
+    "embedding and call are two": (
+        [
+            span("root", end=90, kind="chain"),
+            span("embed", "root", 1, 20, "embedding", tokens=(5, 0)),
+            span("call", "root", 30, 49, "llm", tokens=(10, 2)),
+        ],
+        (15, 2, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DOUBLE_COUNTING)
+def test_every_token_counts_once(case: str) -> None:
+    spans, expected = DOUBLE_COUNTING[case]
+
+    assert tokens(*spans) == expected
+
+
+@pytest.mark.parametrize("case", DOUBLE_COUNTING)
+def test_order_of_arrival_does_not_matter(case: str) -> None:
+    spans, _ = DOUBLE_COUNTING[case]
+    shuffled = random.Random(case).sample(spans, len(spans))
+
+    assert summarize(*shuffled) == summarize(*spans)
+
+
+def test_copy_with_cache_detail_is_the_one_kept() -> None:
+    row = summarize(
+        span("root", end=90, kind="agent"),
+        span("plain", "root", 1, 50, "llm", tokens=(10, 2), response_id="r1"),
+        span("detail", "root", 2, 49, "llm", tokens=(10, 2), response_id="r1", cache_read_tokens=8, reasoning_tokens=1),
+    )
+
+    assert (row["input_tokens"], row["cached_input_tokens"], row["reasoning_tokens"]) == (10, 8, 1)
+
+
+def test_same_response_id_in_two_traces_is_two_calls() -> None:
+    call = {"kind": "llm", "tokens": (10, 2), "response_id": "r1", "end": 5}
+
+    rows = summarize_all([span("a", trace_id="one", **call), span("a", trace_id="two", **call)])
+
+    assert [row["input_tokens"] for row in rows] == [10, 10]
+
+
+# --- models and cost -------------------------------------------------------------------------------------------------
+
+def test_calls_group_by_the_model_that_was_asked() -> None:
+    row = summarize(
+        span("root", end=90, kind="agent"),
+        span("one", "root", 1, 10, "llm", tokens=(10, 1), request_model="gpt-4o", response_model="gpt-4o-2024-08-06", provider="openai"),
+        span("two", "root", 20, 30, "llm", tokens=(20, 2), response_model="gpt-4o-2024-08-06", provider="openai"),
+        span("bad", "root", 40, 50, "llm", request_model="gpt-4o", provider="openai", error="RateLimitError"),
+        span("three", "root", 60, 70, "llm", tokens=(1, 1), request_model="claude-sonnet-4-5", provider="anthropic"),
+    )
+
+    assert list(zip(row["models.model"], row["models.calls"], row["models.errors"], row["models.input_tokens"], strict=True)) == [
+        ("gpt-4o", 3, 1, 30), ("claude-sonnet-4-5", 1, 0, 1),
+    ]  # fmt: skip
+    assert row["cost_usd"] == pytest.approx(sum(row["models.cost_usd"]))
+    assert row["unpriced_models"] == []
+
+
+def test_unpriced_model_is_named_and_its_cost_unknown() -> None:
+    row = summarize(span("call", end=5, kind="llm", tokens=(10, 1), request_model="home-made"))
+
+    assert (row["cost_usd"], row["unpriced_models"], row["models.cost_usd"]) == (None, ["home-made"], [None])
+
+
+def test_trace_without_tokens_costs_nothing() -> None:
+    assert summarize(span("root", end=5, kind="chain"))["cost_usd"] == 0.0
+
+
+def test_supplied_costs_add_up_beside_the_computed_one() -> None:
+    row = summarize(
+        span("root", end=90, kind="agent", supplied_cost_usd=9.0),
+        span("one", "root", 1, 10, "llm", tokens=(10, 1), request_model="gpt-4o", supplied_cost_usd=0.25),
+        span("two", "root", 20, 30, "llm", tokens=(10, 1), request_model="gpt-4o", supplied_cost_usd=0.5),
+    )
+
+    assert row["supplied_cost_usd"] == 0.75
+    assert 0 < row["cost_usd"] < 0.01
+
+
+# --- outcome ---------------------------------------------------------------------------------------------------------
+
+ROOT = span("root", end=100, kind="agent")
+OUTCOMES: dict[str, tuple[list[Span], tuple[str, str, str]]] = {
+    "nothing failed": ([ROOT, span("call", "root", 1, 10, "llm")], ("ok", "no_error", "")),
+    "the root failed": ([span("root", end=100, kind="agent", error="E")], ("error", "root_error", "root")),
+    "the root failed because of a tool": (
+        [span("root", end=100, kind="agent", error="E"), span("tool", "root", 1, 10, "tool", tool="t", error="E")],
+        ("error", "root_error", "tool"),
+    ),
+    "the last step failed under a root that says nothing": (
+        [ROOT, span("call", "root", 1, 10, "llm"), span("tool", "root", 20, 30, "tool", tool="t", error="E")],
+        ("error", "unrecovered_error", "tool"),
+    ),
+    "a root that says ok does not hide it": (
+        [span("root", end=100, kind="agent", status="ok"), span("sub", "root", 20, 30, "agent", error="E")],
+        ("error", "unrecovered_error", "sub"),
+    ),
+    "a retry succeeded": (
+        [ROOT, span("try", "root", 1, 10, "tool", tool="t", error="E"), span("again", "root", 20, 30, "tool", tool="t")],
+        ("ok", "recovered", ""),
+    ),
+    "one of two parallel tools failed and the model went on": (
+        [
+            ROOT, span("left", "root", 1, 10, "tool", tool="a", error="E"), span("right", "root", 1, 15, "tool", tool="b"),
+            span("call", "root", 20, 30, "llm"),
+        ],
+        ("ok", "recovered", ""),
+    ),
+    "one of two parallel tools failed and nobody went on": (
+        [ROOT, span("left", "root", 1, 10, "tool", tool="a", error="E"), span("right", "root", 1, 15, "tool", tool="b")],
+        ("error", "unrecovered_error", "left"),
+    ),
+    "every retry failed": (
+        [ROOT, span("try", "root", 1, 10, "llm", error="E"), span("again", "root", 20, 30, "llm", error="F")],
+        ("error", "unrecovered_error", "again"),
+    ),
+    "a failing helper under a tool that is ok": (
+        [ROOT, span("tool", "root", 1, 50, "tool", tool="t", status="ok"), span("http", "tool", 2, 10, "other", error="503")],
+        ("ok", "recovered", ""),
+    ),
+    "a failing helper under a model call": (
+        [ROOT, span("call", "root", 1, 50, "llm"), span("http", "call", 2, 10, "other", error="503")],
+        ("ok", "recovered", ""),
+    ),
+    "the helper's error points at the step above it": (
+        [
+            ROOT, span("call", "root", 1, 50, "llm", error="APIError"), span("http", "call", 2, 10, "other", error="503"),
+        ],
+        ("error", "unrecovered_error", "call"),
+    ),
+    "one of two roots failed": (
+        [span("one", end=10, kind="agent"), span("two", start=20, end=30, kind="agent", error="E")], ("error", "root_error", "two")
+    ),
+    "steps without the agent above them": (
+        [span("call", "lost", 1, 10, "llm"), span("tool", "lost", 20, 30, "tool", tool="t")], ("error", "interrupted", "tool")
+    ),
+    "an agent whose parent is elsewhere stands in for the root": (
+        [span("agent", "lost", 1, 10, "agent"), span("call", "agent", 2, 5, "llm")], ("ok", "no_error", "")
+    ),
+    "and its error is the trace's": (
+        [span("agent", "lost", 1, 10, "agent", error="E"), span("call", "agent", 2, 5, "llm")], ("error", "root_error", "agent")
+    ),
+    "a remote parent makes a root": (
+        [span("call", "afar", 1, 10, "llm", flags=0x300)], ("ok", "no_error", "")
+    ),
+    "so does being a server": (
+        [span("serve", "afar", 1, 10, "chain", span_kind="server", error="E")], ("error", "root_error", "serve")
+    ),
+    "a span that is its own parent": ([span("loop", "loop", 1, 10, "llm")], ("error", "interrupted", "loop")),
+    "a cycle": ([span("a", "b", 1, 10, "llm"), span("b", "a", 2, 9, "llm")], ("error", "interrupted", "a")),
+    "a cycle beside a good root": ([ROOT, span("a", "b", 1, 10, "llm"), span("b", "a", 2, 9, "llm")], ("ok", "no_error", "")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OUTCOMES)
+def test_outcome_rule_and_cause(case: str) -> None:
+    spans, expected = OUTCOMES[case]
+
+    assert outcome(*spans) == expected
+    assert expected[1] in OUTCOME_RULES
+
+
+def test_trace_whose_root_has_not_come_is_running_until_it_has_been_silent_for_long() -> None:
+    steps = [span("call", "root", 1, 10, "llm"), span("tool", "root", 20, 30, "tool", tool="t", error="E")]
+
+    assert outcome(*steps, now_ns=SOON_NS) == ("running", "running", "")
+    assert outcome(*steps, now_ns=SOON_NS + TIMEOUT_NS)[0] == "error"
+    assert outcome(*steps, span("root", end=40, kind="agent"), now_ns=SOON_NS) == ("error", "unrecovered_error", "tool")
+
+
+def test_open_agent_above_arrived_steps_is_awaited() -> None:
+    spans = [span("inner", "outer", 1, 10, "agent", error="E")]
+
+    assert outcome(*spans, now_ns=SOON_NS) == ("running", "running", "")
+
+
+def test_remote_parent_is_not_awaited() -> None:
+    spans = [span("serve", "afar", 1, 10, "chain", flags=0x300), span("call", "serve", 2, 5, "llm")]
+
+    assert outcome(*spans, now_ns=SOON_NS) == ("ok", "no_error", "")
+
+
+def test_steps_under_an_open_agent_beside_a_remote_one_are_awaited() -> None:
+    spans = [span("mcp", "tool", 1, 10, "chain", span_kind="server"), span("call", "agent", 2, 5, "llm")]
+
+    assert outcome(*spans, now_ns=SOON_NS)[0] == "running"
+
+
+def test_contains_errors_is_another_question_than_failed() -> None:
+    row = summarize(*OUTCOMES["a retry succeeded"][0])
+
+    assert (row["outcome"], row["has_errors"], row["error_count"], row["error_types"]) == ("ok", True, 1, ["E"])
+
+
+def test_cause_of_the_failure_is_the_first_error_type() -> None:
+    row = summarize(
+        ROOT,
+        span("early", "root", 1, 5, "tool", tool="t", error="Harmless"),
+        span("call", "root", 10, 20, "llm"),
+        span("late", "root", 30, 40, "tool", tool="t", error="Fatal", error_message="no funds"),
+    )
+
+    assert (row["error_types"], row["error_message"], row["failing_span_id"]) == (["Fatal", "Harmless"], "no funds", "late")
+
+
+# --- tools -----------------------------------------------------------------------------------------------------------
+
+def tools(*spans: Span) -> list[tuple[str, int, int]]:
+    row = summarize(ROOT, *spans)
+    return list(zip(row["tools.name"], row["tools.calls"], row["tools.errors"], strict=True))
+
+
+TOOLS: dict[str, tuple[list[Span], list[tuple[str, int, int]]]] = {
+    "in order of their first call": (
+        [
+            span("b", "root", 1, 2, "tool", tool="beta"), span("a", "root", 3, 4, "tool", tool="alpha"),
+            span("c", "root", 5, 6, "tool", tool="beta", error="E"),
+        ],
+        [("beta", 2, 1), ("alpha", 1, 0)],
+    ),
+    "a span of the same tool inside it": (
+        [span("outer", "root", 1, 9, "tool", tool="t", error="E"), span("inner", "outer", 2, 8, "tool", tool="t", error="E")],
+        [("t", 1, 1)],
+    ),
+    "with a helper between them": (
+        [
+            span("outer", "root", 1, 9, "tool", tool="t"), span("mcp", "outer", 2, 8, "other"),
+            span("inner", "mcp", 3, 7, "tool", tool="t"),
+        ],
+        [("t", 1, 0)],
+    ),
+    "another tool inside it is another call": (
+        [span("outer", "root", 1, 9, "tool", tool="t"), span("inner", "outer", 2, 8, "tool", tool="u")],
+        [("t", 1, 0), ("u", 1, 0)],
+    ),
+    "a tool that calls itself through an agent": (
+        [
+            span("outer", "root", 1, 9, "tool", tool="t"), span("agent", "outer", 2, 8, "agent"),
+            span("inner", "agent", 3, 7, "tool", tool="t"),
+        ],
+        [("t", 2, 0)],
+    ),
+    "a repeated call id": (
+        [
+            span("one", "root", 1, 5, "tool", tool="t", tool_call_id="c1"),
+            span("two", "root", 1, 5, "tool", tool="t", tool_call_id="c1", error="E"),
+        ],
+        [("t", 1, 1)],
+    ),
+    "one call id of two tools": (
+        [
+            span("one", "root", 1, 5, "tool", tool="t", tool_call_id="c1"),
+            span("two", "root", 6, 9, "tool", tool="u", tool_call_id="c1"),
+        ],
+        [("t", 1, 0), ("u", 1, 0)],
+    ),
+    "a refused call is none": ([span("one", "root", 1, 5, "tool", tool="t", signal="refused_call", error="E")], []),
+    "refused in the execution step below": (
+        [span("one", "root", 1, 5, "tool", tool="t"), span("exec", "one", 2, 4, "other", signal="refused_call", error="E")], []
+    ),
+    "error in the execution step below": (
+        [span("one", "root", 1, 5, "tool", tool="t"), span("exec", "one", 2, 4, "other", error="E")], [("t", 1, 1)]
+    ),
+    "error below a tool that says ok": (
+        [span("one", "root", 1, 5, "tool", tool="t", status="ok"), span("http", "one", 2, 4, "other", error="E")], [("t", 1, 0)]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TOOLS)
+def test_each_execution_of_a_tool_counts_once(case: str) -> None:
+    spans, expected = TOOLS[case]
+
+    assert tools(*spans) == expected
+
+
+# --- escalation --------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "escalate", "escalate_to_human", "transfer_to_human", "transfer_to_human_agent", "handoff_to_user", "ask_human", "human_handoff",
+        "call-human", "live_agent", "TransferToHumanAgent", "contact_human_support", "page_oncall", "transfer_to_operator",
+        "create_escalation", "escalateTicket", "transfer_to_live_agent",
+    ],
+)  # fmt: skip
+def test_tool_that_hands_over_to_a_person_escalates(name: str) -> None:
+    assert summarize(ROOT, span("t", "root", 1, 2, "tool", tool=name))["escalated"] is True
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "transfer_to_refunds", "exit_loop", "transfer_money", "humanize_text", "format_for_humans", "get_escalation_policy",
+        "check_escalation_status", "de_escalate", "deescalate_tone", "request_escalated_permissions", "human_readable_date", "",
+        "page_down", "delegate_work_to_coworker", "list_escalations", "convert_to_human_readable",
+    ],
+)  # fmt: skip
+def test_false_friend_does_not_escalate(name: str) -> None:
+    assert summarize(ROOT, span("t", "root", 1, 2, "tool", tool=name))["escalated"] is False
+
+
+def test_failed_hand_over_is_no_escalation() -> None:
+    assert summarize(ROOT, span("t", "root", 1, 2, "tool", tool="transfer_to_human", error="E"))["escalated"] is False
+
+
+def test_step_that_is_no_tool_does_not_escalate_by_its_name() -> None:
+    assert summarize(ROOT, span("escalate_to_human"[:8], "root", 1, 2, "llm", name="escalate_to_human"))["escalated"] is False
+
+
+# --- what the trace takes from its spans -------------------------------------------------------------------------------
+
+def test_values_stand_in_the_order_of_their_first_appearance() -> None:
+    row = summarize(
+        span("root", end=100, kind="agent", agent="triage", version="v2", prompt_name="hello", prompt_version="3"),
+        span("a", "root", 10, 20, "agent", agent="refunds", version="v3", service="tools", workflow="w"),
+        span("b", "root", 30, 40, "agent", agent="triage", version="v2", prompt_name="bye"),
+    )
+
+    assert (row["agents"], row["versions"], row["services"]) == (["triage", "refunds"], ["v2", "v3"], ["bot", "tools"])
+    assert (row["prompts"], row["workflows"]) == (["hello@3", "bye"], ["w"])
+
+
+def test_session_of_the_root_wins_over_an_earlier_one() -> None:
+    row = summarize(
+        span("early", "root", 0, 5, "llm", session_id="made-up", user_id="u1"), span("root", start=1, end=100, session_id="real")
+    )
+
+    assert (row["session_id"], row["user_id"], row["name"]) == ("real", "u1", "root")
+
+
+def test_trace_lasts_from_its_first_start_to_its_last_end() -> None:
+    row = summarize(span("root", start=10, end=20), span("late", "root", 15, 90, "tool", tool="t"))
+
+    assert (row["start_ns"], row["duration_ns"]) == (START_NS + 10 * 10**6, 80 * 10**6)
+
+
+def test_orphans_are_counted() -> None:
+    row = summarize(ROOT, span("a", "lost", 1, 2, "llm"), span("b", "a", 1, 2, "other"))
+
+    assert (row["span_count"], row["orphan_count"], row["root_span_id"]) == (3, 1, "root")
+
+
+def test_text_that_is_not_utf_8_is_replaced() -> None:
+    assert summarize(span("root", end=5, version=b"v\xff"))["versions"] == ["v�"]
+
+
+def test_no_spans_are_no_traces() -> None:
+    assert summarize_all([]) == []
+
+
+# --- any forest ------------------------------------------------------------------------------------------------------
+
+KINDS = ("agent", "llm", "tool", "embedding", "chain", "other", "retriever")
+
+
+@st.composite
+def forests(draw: st.DrawFn) -> list[Span]:
+    """Return spans of a few traces with any parents: cycles, orphans and several roots included."""
+    size = draw(st.integers(1, 14))
+    ids = [f"s{number}" for number in range(size)]
+    spans = []
+    for span_id in ids:
+        start, length = draw(st.integers(0, 50)), draw(st.integers(0, 50))
+        spans.append(
+            span(
+                span_id, draw(st.sampled_from(["", "gone", *ids])), start, start + length, draw(st.sampled_from(KINDS)),
+                trace_id=draw(st.sampled_from(["t1", "t2", "t3"])), tokens=draw(st.tuples(st.integers(0, 9), st.integers(0, 9))),
+                error=draw(st.sampled_from(["", "", "E", "F"])), status=draw(st.sampled_from(["unset", "ok", "error"])),
+                tool=draw(st.sampled_from(["", "t", "escalate"])), tool_call_id=draw(st.sampled_from(["", "c1"])),
+                response_id=draw(st.sampled_from(["", "", "r1"])), scope_name=draw(st.sampled_from(["a", "b"])),
+                request_model=draw(st.sampled_from(["", "gpt-4o", "home"])), flags=draw(st.sampled_from([0, 0x100, 0x300])),
+                signal=draw(st.sampled_from(["", "", "refused_call"])), cache_read_tokens=draw(st.integers(0, 1)),
+            )
+        )  # fmt: skip
+    return spans
+
+
+@settings(max_examples=150, deadline=None)
+@given(forests(), st.randoms(use_true_random=False), st.sampled_from([START_NS, START_NS + 10 * TIMEOUT_NS]))
+def test_any_forest_has_one_sane_summary(spans: list[Span], shuffler: random.Random, now_ns: int) -> None:
+    rows = {row["trace_id"]: row for row in summarize_all(spans, now_ns)}
+    shuffled = spans[:]
+    shuffler.shuffle(shuffled)
+
+    assert {row["trace_id"]: row for row in summarize_all(shuffled, now_ns)} == rows
+    for trace_id, members in itertools.groupby(sorted(spans, key=lambda one: one["trace_id"]), key=lambda one: one["trace_id"]):
+        check_sane(rows[trace_id], list(members))
+    assert len(rows) == len({one["trace_id"] for one in spans})
+
+
+def check_sane(row: dict[str, Any], members: list[Span]) -> None:
+    ids = {one["span_id"] for one in members}
+    usage = [one["input_tokens"] + one["output_tokens"] for one in members]
+    counted = row["input_tokens"] + row["output_tokens"]
+    parents = {one["parent_span_id"] for one in members}
+    leaf_calls = [
+        total for one, total in zip(members, usage, strict=True) if one["kind"] in ("llm", "embedding") and one["span_id"] not in parents
+    ]
+    assert row["span_count"] == len(members)
+    assert max(leaf_calls, default=0) <= counted <= sum(usage)
+    assert row["error_count"] == sum(one["is_error"] for one in members)
+    assert (row["failing_span_id"] in ids) is (row["outcome"] == "error")
+    assert row["root_span_id"] in ids
+    assert sum(row["tools.calls"]) <= sum(one["kind"] == "tool" for one in members)
+    assert all(errors <= calls for calls, errors in zip(row["tools.calls"], row["tools.errors"], strict=True))
+    assert row["llm_calls"] <= sum(one["kind"] in ("llm", "embedding") for one in members)
+
+
+def test_deep_chain_of_spans_is_walked_once_each() -> None:
+    spans = [span("s0", end=1, kind="agent")]
+    spans += [span(f"s{number}", f"s{number - 1}", number, number + 1, "llm", tokens=(1, 0)) for number in range(1, 3000)]
+
+    calls = find_calls(build_columns(spans))
+
+    assert (calls.counts_usage.sum(), calls.is_call.sum()) == (1, 1)

@@ -185,13 +185,10 @@ EXPLANATIONS = (
 GATEWAY_TIMEOUT_STACK = """Traceback (most recent call last):
   File "/app/billing_agent/agent.py", line 88, in settle
     receipt = await self.gateway.refund(order_id=order.id, amount=amount, idempotency_key=key)
-              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   File "/app/billing_agent/gateway.py", line 131, in refund
     response = await self.client.post("/v2/refunds", json=payload, timeout=self.timeout_s)
-               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   File "/usr/local/lib/python3.12/site-packages/httpx/_client.py", line 1859, in post
     return await self.request("POST", url, **kwargs)
-           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 httpx.ReadTimeout
 
 The above exception was the direct cause of the following exception:

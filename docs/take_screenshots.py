@@ -32,11 +32,12 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 TRACES = 3000
 SENTENCE = "status:error version:v3 tool:refund"
 ALERT_TIMEOUT_S = 90
+MOST_STEPS = 17  # what the trace page shows at once in the wide window
 RULE = {
     "name": "Refunds of v3 fail",
     "metric": "failure_rate",
     "query": "version:v3 tool:refund",
-    "window_s": 86_400,
+    "window_s": 12 * 3600,
     "threshold": 0.1,
     "severity": "critical",
 }
@@ -44,8 +45,11 @@ RULE = {
 
 @dataclass(frozen=True)
 class Shot:
+    """A page; `click` is a text on it to click first, where the window is wide."""
+
     name: str
     path: str
+    click: str = ""
 
 
 def call_api(server: LiveServer, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -81,18 +85,19 @@ def wait_for_alert(server: LiveServer) -> int:
 def find_shots(server: LiveServer) -> list[Shot]:
     query = urllib.parse.urlencode({"q": SENTENCE, "start": "now-7d"}, safe=":")
     failing = call_api(server, f"traces?{query}&limit=100")["results"]
-    trace = max((found for found in failing if found["environment"] == "prod"), key=lambda found: int(found["span_count"]))
+    fitting = [found for found in failing if found["environment"] == "prod" and found["span_count"] <= MOST_STEPS]
+    trace = max(fitting, key=lambda found: int(found["span_count"]))
     rule_id = call_api(server, "alert-rules", RULE)["id"]
     alert_id = wait_for_alert(server)
     return [
-        Shot("trace", f"/traces/{trace['trace_id']}"),
+        Shot("trace", f"/traces/{trace['trace_id']}", click="Stack trace"),
         Shot("traces", "/traces?start=now-7d"),
         Shot("search", f"/traces?{query}"),
         Shot("dashboard", "/dashboard?start=now-7d"),
         Shot("alerts", "/alerts"),
         Shot("alert", f"/alerts/{alert_id}"),
         Shot("rules", "/alerts/rules"),
-        Shot("rule", f"/alerts/rules/{rule_id}"),
+        Shot("rule", f"/alerts/rules/{rule_id}", click="7 days"),
         Shot("setup", "/setup"),
         Shot("refused-query", "/traces?q=verison:v3"),
     ]
@@ -104,9 +109,6 @@ def settle(page: Page) -> None:
     page.wait_for_selector(".htmx-request", state="detached", timeout=30_000)
     if page.url.partition("?")[0].endswith("/dashboard"):
         page.wait_for_selector(".js-plotly-plot .main-svg", timeout=60_000)
-    stack_trace = page.get_by_text("Stack trace", exact=True)
-    if stack_trace.count() == 1 and stack_trace.is_visible():
-        stack_trace.click()
     page.wait_for_timeout(1500)
 
 
@@ -120,6 +122,9 @@ def take(browser: Browser, server: LiveServer, shots: list[Shot]) -> None:
             for shot in shots:
                 page.goto(server.url + shot.path, wait_until="domcontentloaded")
                 settle(page)
+                if shot.click and width == max(SIZES):
+                    page.get_by_text(shot.click, exact=True).first.click()
+                    settle(page)
                 page.screenshot(path=IMAGES / f"{shot.name}-{width}-{scheme}.png")
                 print(f"{shot.name} {width} {scheme}", flush=True)
             context.close()

@@ -19,7 +19,7 @@ _receiver = import_module("ingest.receiver")
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    if scope["type"] == "http" and _receiver.handles(scope["path"]):
+    if scope["type"] == "http" and _receiver.handles(scope["path"], scope["method"]):
         await _receiver.application(scope, receive, send)
     elif scope["type"] == "http":
         await _django(scope, receive, send)

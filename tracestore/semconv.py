@@ -323,8 +323,11 @@ REFUSED_CALL = (
 )
 
 
+# Read for a decision, not for a column of their own.
+OTHER_KEYS = ("success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.message", "error")
+
+
 def wanted_keys() -> list[str]:
-    """Return every span attribute that some canonical column reads."""
+    """Return every span attribute that some canonical column reads, by name."""
     keys = {source.key for sources in FIELDS.values() for source in sources if source.form != "resource"}
-    keys |= {source.key for source, _ in KINDS} | {key for key, _ in FAILURE_FLAGS}
-    return sorted(keys | {"logfire.span_type", "logfire.msg", "name"})
+    return sorted(keys | {source.key for source, _ in KINDS} | set(OTHER_KEYS))

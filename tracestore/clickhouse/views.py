@@ -5,7 +5,7 @@ Every expression is total: no value that passed the Protobuf parser can make the
 
 from __future__ import annotations
 
-from itertools import groupby
+from functools import cache
 
 from tracestore import semconv
 from tracestore.semconv import Source
@@ -26,51 +26,104 @@ def _literals(texts: object) -> str:
     return ", ".join(_literal(text) for text in texts)  # type: ignore[attr-defined]  # any iterable of str
 
 
+# Content of tool calls is looked at only in tool spans, and there in place: not copied into the small arrays below.
+_CONTENT_FIELDS = ("tool_arguments", "tool_result")
+
+
+@cache
+def _slots() -> dict[str, int]:
+    """Return a slot number, from 1, for every span attribute that some canonical column reads.
+
+    The names of a field are numbered in its order of precedence. A span's wanted attributes become two arrays sorted by slot,
+    `slots` and `vs`; so the first value of a field is the first slot within its bounds, and one value is found by its number:
+    comparisons of small integers instead of hundreds of look-ups by name in a map (measured: docs/performance.md).
+    """
+    fields = [sources for field, sources in semconv.FIELDS.items() if field not in _CONTENT_FIELDS]
+    names = [source.key for sources in fields for source in sources if source.form != "resource"]
+    kinds = [source.key for source, _ in semconv.KINDS]
+    slots: dict[str, int] = {}
+    for name in [*names, *kinds, *semconv.OTHER_KEYS]:
+        slots.setdefault(name, len(slots) + 1)
+    return slots
+
+
+def _at(key: str) -> str:
+    """Return the expression for one attribute's text, '' when absent."""
+    return f"vs[indexOf(slots, {_slots()[key]})]"
+
+
 def _value(source: Source) -> str:
-    key = _literal(source.key)
     path = "".join(f", {_literal(step)}" for step in source.path)
+    value = "" if source.form == "resource" else _at(source.key)
     match source.form:
         case "resource":
-            return f"r[{key}]"
+            return f"r[{_literal(source.key)}]"
         case "json":
-            return f"JSONExtractString(a[{key}]{path})"
+            return f"if({value} = '', '', JSONExtractString({value}{path}))"
+        case "json_number":
+            return f"if({value} = '', '', JSONExtractRaw({value}{path}))"
         case "quoted":
-            return f"trim(BOTH '\"' FROM a[{key}])"
+            return f"trim(BOTH '\"' FROM {value})"
         case "pattern":
-            return f"extract(a[{key}], {_literal(source.path[0])})"
+            return f"if({value} = '', '', extract({value}, {_literal(source.path[0])}))"
         case _:
-            return f"a[{key}]"
+            return value
 
 
 def _is_present(value: str) -> str:
     return f"{value} NOT IN ({_literals(semconv.ABSENT)}) AND NOT startsWith({value}, {_literal(semconv.SCRUBBED_PREFIX)})"
 
 
-def _looked_up() -> list[str]:
-    """Return the plain span attributes of all fields, field after field: column `v` holds their values in this order.
-
-    One array and a slice per field, not one map look-up expression per name: the analyzer's time grows with the square of
-    the number of expressions (0.8 s a batch with 300 of them, 0.05 s with slices).
-    """
-    return [source.key for sources in semconv.FIELDS.values() for source in sources if source.form == "plain"]
+def _runs(field: str) -> list[list[Source]]:
+    """Cut a field's sources into runs that one comparison of slots can search, and single others."""
+    runs: list[list[Source]] = []
+    for source in semconv.FIELDS[field]:
+        previous = runs[-1][-1] if runs else None
+        follows = (
+            previous is not None
+            and source.form == previous.form
+            and (
+                source.form == "resource"
+                or (source.form == "plain" and _slots()[source.key] == _slots()[previous.key] + 1)
+            )
+        )
+        if follows:
+            runs[-1].append(source)
+        else:
+            runs.append([source])
+    return runs
 
 
 def _first(field: str) -> str:
-    position = 1
-    for name, sources in semconv.FIELDS.items():
-        if name == field:
-            break
-        position += sum(source.form == "plain" for source in sources)
-    parts: list[str] = []
-    for is_plain, run in groupby(semconv.FIELDS[field], key=lambda source: source.form == "plain"):
-        members = list(run)
-        if is_plain:
-            parts.append(f"arraySlice(v, {position}, {len(members)})")
-            position += len(members)
+    """Return the expression for a field's first non-empty value."""
+    candidates = []
+    for run in _runs(field):
+        if run[0].form == "resource":
+            candidates.append(f"resource_{field}")
+        elif len(run) == 1:
+            candidates.append(_value(run[0]))
         else:
-            parts.append(f"[{', '.join(_value(source) for source in members)}]")
-    candidates = parts[0] if len(parts) == 1 else f"arrayConcat({', '.join(parts)})"
-    return f"arrayFirst(x -> x != '', {candidates})"
+            low, high = _slots()[run[0].key], _slots()[run[-1].key]
+            candidates.append(f"vs[arrayFirstIndex(s -> s >= {low} AND s <= {high}, slots)]")
+    return candidates[0] if len(candidates) == 1 else f"arrayFirst(x -> x != '', [{', '.join(candidates)}])"
+
+
+def _resource_fields() -> dict[str, str]:
+    """Return, by field that a resource attribute can fill, the expression over the resource's attributes `r`."""
+    fields = {}
+    for field in (name for name in semconv.FIELDS if name not in _CONTENT_FIELDS):
+        for run in _runs(field):
+            if run[0].form == "resource":
+                fields[field] = f"arrayFirst(x -> x != '', [{', '.join(_value(source) for source in run)}])"
+    return fields
+
+
+def _content(field: str) -> str:
+    """Return the expression for a tool call's arguments or result, read from the whole attributes."""
+    values = ", ".join(
+        _at(source.key) if source.key in _slots() else f"attributes[{_literal(source.key)}]" for source in semconv.FIELDS[field]
+    )
+    return f"arrayFirst(x -> x != '', [{values}])"
 
 
 def _token_counts() -> str:
@@ -80,23 +133,26 @@ def _token_counts() -> str:
     return (
         f"arrayMap(x -> least(if(match(x, '^[0-9]{{1,18}}$'), toUInt64OrZero(x), "
         f"toUInt64(if(toFloat64OrZero(x) > 0 AND toFloat64OrZero(x) < 1e18, toFloat64OrZero(x), 0))), {MAX_TOKENS}), "
-        f"if(a['gen_ai.operation.name'] IN ({_literals(semconv.REPEATED_USAGE)}), [], [{texts}]))"
+        f"if({_at('gen_ai.operation.name')} IN ({_literals(semconv.REPEATED_USAGE)}), [], [{texts}]))"
     )
 
 
 def _declared_kind() -> str:
-    pairs = {f"{source.key}={value}": kind for source, kinds in semconv.KINDS for value, kind in kinds.items()}
-    keys = _literals(source.key for source, _ in semconv.KINDS)
+    pairs = {f"{_slots()[source.key]}={value}": kind for source, kinds in semconv.KINDS for value, kind in kinds.items()}
+    order = [_slots()[source.key] for source, _ in semconv.KINDS]
+    low, high = min(order), max(order)
+    # Kinds' slots lie in their order of precedence, and so do the arrays.
     return (
-        f"arrayFirst(x -> x != '', arrayMap(k -> transform(concat(k, '=', lower(trim(BOTH '\"' FROM a[k]))), "
-        f"[{_literals(pairs)}], [{_literals(pairs.values())}], ''), [{keys}]))"
+        "arrayFirst(x -> x != '', arrayMap((s, x) -> transform(concat(toString(s), '=', lower(trim(BOTH '\"' FROM x))), "
+        f"[{_literals(pairs)}], [{_literals(pairs.values())}], ''), "
+        f"arrayFilter(s -> s >= {low} AND s <= {high}, slots), arrayFilter((x, s) -> s >= {low} AND s <= {high}, vs, slots)))"
     )
 
 
 def _shape() -> str:
     """Return the kind of a span that declares none: what its name and attributes look like."""
     return (
-        "multiIf(tool_attribute != '' AND a['gen_ai.operation.name'] = '', 'tool', "
+        f"multiIf(tool_attribute != '' AND {_at('gen_ai.operation.name')} = '', 'tool', "
         "match(name, '^(execute_tool |tool[.: /]|Function: )|\\\\.tool$'), 'tool', "
         "startsWith(name, 'invoke_agent '), 'agent', "
         "(request_model != '' OR response_model != '') AND (tokens_in > 0 OR tokens_out > 0), 'llm', "
@@ -122,15 +178,12 @@ def _types(attributes: str) -> str:
 
 
 def _failed_by_flag() -> str:
-    return " OR ".join(f"a[{_literal(key)}] IN ({_literals(values)})" for key, values in semconv.FAILURE_FLAGS)
+    return " OR ".join(f"{_at(key)} IN ({_literals(values)})" for key, values in semconv.FAILURE_FLAGS)
 
 
 def otlp_to_spans() -> str:
     """Return the SELECT of the view that turns a row of otlp_traces (one request) into rows of spans."""
     return f"""
-WITH
-    {_literals_array(semconv.wanted_keys())} AS wanted_keys,
-    {_literals_array(_looked_up())} AS looked_up_keys
 SELECT
     project_id, trace_id, span_id, parent_span_id,
     fromUnixTimestamp64Nano(toInt64(start_ns), 'UTC') AS start_time,
@@ -165,23 +218,24 @@ SELECT
         -- Semantic Kernel names a tool plugin-function.
         startsWith(scope_name, 'semantic_kernel.functions'), replaceRegexpOne(tool_attribute, '^[A-Za-z0-9_]+-', ''),
         tool_attribute != '', tool_attribute,
-        a['traceloop.entity.name'] != '', a['traceloop.entity.name'],
+        {_at("traceloop.entity.name")} != '', {_at("traceloop.entity.name")},
         startsWith(name, 'execute_tool '), substring(name, 14),
         match(name, '^tool[.: /]'), substring(name, 6),
         name LIKE '%.tool', substring(name, 1, length(name) - 5),
-        a['name'] != '' AND startsWith(name, 'Function: '), a['name'],
+        {_at("name")} != '' AND startsWith(name, 'Function: '), {_at("name")},
         name) AS tool,
     tool_call_id, prompt_name, prompt_version, session_id, user_id,
     is_error,
     if(is_error, if(raw_error_type = '', 'unknown', raw_error_type), '') AS error_type,
     if(is_error, error_text, '') AS error_message,
     multiIf(
-        match(name, '^Handoff: ') OR name LIKE 'handoff to %' OR a['gen_ai.operation.name'] IN ('handoff', 'agent_handoff')
-            OR a['traceloop.span.kind'] = 'handoff', 'agent_handoff',
-        a['span.type'] = 'tool.blocked_on_user', 'human_wait',
-        (kind = 'tool' OR a['span.type'] = 'tool.execution') AND (
-            match(concat(error_text, ' ', substring(tool_result, 1, 200)), {_literal(semconv.REFUSED_CALL)})
-            OR (is_error AND startsWith(tool_arguments, '{{') AND NOT isValidJSON(tool_arguments))), 'refused_call',
+        match(name, '^Handoff: ') OR name LIKE 'handoff to %' OR {_at("gen_ai.operation.name")} IN ('handoff', 'agent_handoff')
+            OR {_at("traceloop.span.kind")} = 'handoff', 'agent_handoff',
+        {_at("span.type")} = 'tool.blocked_on_user', 'human_wait',
+        (kind = 'tool' OR {_at("span.type")} = 'tool.execution') AND (
+            match(concat(error_text, ' ', substring({_content("tool_result")}, 1, 200)), {_literal(semconv.REFUSED_CALL)})
+            OR (is_error AND startsWith({_content("tool_arguments")}, '{{') AND NOT isValidJSON({_content("tool_arguments")}))),
+            'refused_call',
         '') AS signal,
     least(tokens_in + if(exclusive_input, cached + cache_written, 0), {MAX_TOKENS}) AS input_tokens,
     tokens_out + if(additive_reasoning, reasoned, 0) AS output_tokens,
@@ -211,7 +265,7 @@ FROM
         -- Does the input count leave out cached tokens? Claude Code's bare names do; else the arithmetic tells.
         multiIf(
             cached + cache_written = 0, false,
-            a['input_tokens'] != '' AND a['cache_read_tokens'] != '', true,
+            {_at("input_tokens")} != '' AND {_at("cache_read_tokens")} != '', true,
             cached + cache_written > tokens_in, true,
             tokens_total > 0 AND tokens_total = tokens_in + tokens_out, false,
             tokens_total > 0 AND tokens_total = tokens_in + tokens_out + cached + cache_written, true,
@@ -221,16 +275,16 @@ FROM
         reasoned > tokens_out OR (reasoned > 0 AND (tokens_total = tokens_in + tokens_out + reasoned
             OR (langfuse_buckets AND tokens_total != tokens_in + tokens_out))) AS additive_reasoning,
         -- "openai.chat", "anthropic.messages" and "google.generative-ai" are the Vercel AI SDK's names.
-        if(a['ai.model.provider'] != '' AND a['gen_ai.provider.name'] = '', splitByChar('.', provider_attribute)[1],
+        if({_at("ai.model.provider")} != '' AND {_at("gen_ai.provider.name")} = '', splitByChar('.', provider_attribute)[1],
             provider_attribute) AS raw_provider,
-        (status_code = 2 OR a['error.type'] != '' OR exception_type != '' OR {_failed_by_flag()})
+        (status_code = 2 OR {_at("error.type")} != '' OR exception_type != '' OR {_failed_by_flag()})
             AND raw_error_type NOT IN ({_literals(semconv.CONTROL_FLOW_ERRORS)})
             AND NOT match(status_message, '^(GraphInterrupt|ParentCommand|Command)\\\\(') AS is_error,
         if(declared_kind != '', declared_kind, {_shape()}) AS kind
     FROM
     (
     SELECT *,
-        JSONHas(a['langfuse.observation.usage_details'], 'input') AS langfuse_buckets,
+        JSONHas({_at("langfuse.observation.usage_details")}, 'input') AS langfuse_buckets,
         tokens[1] AS tokens_in, tokens[2] AS tokens_out, tokens[3] AS tokens_total,
         tokens[4] AS cached, tokens[5] AS cache_written, tokens[6] AS reasoned,
         -- One name for one error, whether a dialect writes module.path.Name, <class 'module.path.Name'> or Name.
@@ -238,7 +292,7 @@ FROM
             replaceRegexpOne(if(error_attribute != '', error_attribute, exception_type), '^<class \\'(.*)\\'>$', '\\\\1'),
             '^[A-Za-z_][A-Za-z0-9_.]*\\\\.([A-Z][A-Za-z0-9_]*)$', '\\\\1') AS raw_error_type,
         multiIf(status_message != '', status_message, exception_message != '', exception_message,
-            a['error.message'] != '', a['error.message'], a['error']) AS error_text
+            {_at("error.message")} != '', {_at("error.message")}, {_at("error")}) AS error_text
     FROM
     (
     SELECT *,
@@ -259,8 +313,6 @@ FROM
         extract({_first("finish_reason")}, '[A-Za-z_-]{{2,40}}') AS finish_reason,
         {_first("tool_attribute")} AS tool_attribute,
         {_first("tool_call_id")} AS tool_call_id,
-        {_first("tool_arguments")} AS tool_arguments,
-        {_first("tool_result")} AS tool_result,
         {_token_counts()} AS tokens,
         toFloat64OrZero({_first("supplied_cost")}) AS supplied,
         {_first("error_attribute")} AS error_attribute,
@@ -269,14 +321,16 @@ FROM
         {_declared_kind()} AS declared_kind
     FROM
     (
-        SELECT *, arrayMap(k -> a[k], looked_up_keys) AS v
+        SELECT * EXCEPT (all_slots, unsorted_slots, unsorted_values),
+            arraySort(unsorted_slots) AS slots,
+            arraySort((x, s) -> s, unsorted_values, unsorted_slots) AS vs
     FROM
     (
         SELECT
             project_id, received_at_ns, writer, batch_seq,
             resource_attributes, resource_attribute_types, resource_schema_url,
             scope_name, scope_version, scope_attributes, scope_attribute_types, scope_schema_url,
-            mapFilter((k, x) -> {_is_present("x")}, resource_attributes) AS r,
+            {", ".join(f"resource_{field}" for field in _resource_fields())},
             toFixedString(substring(span.trace_id, 1, 16), 16) AS trace_id,
             toFixedString(substring(span.span_id, 1, 8), 8) AS span_id,
             toFixedString(if(span.parent_span_id = span.span_id, '', substring(span.parent_span_id, 1, 8)), 8) AS parent_span_id,
@@ -296,12 +350,15 @@ FROM
             {_map("span.attributes")} AS attributes,
             {_types("span.attributes")} AS attribute_types,
             arrayMap(e -> {_map("e.attributes")}, events) AS event_attributes,
-            mapFilter((k, x) -> has(wanted_keys, k) AND {_is_present("x")}, attributes) AS a
+            arrayMap(k -> transform(k, [{_literals(_slots())}], {list(_slots().values())}, 0), mapKeys(attributes)) AS all_slots,
+            arrayFilter((s, x) -> s > 0 AND {_is_present("x")}, all_slots, mapValues(attributes)) AS unsorted_slots,
+            arrayFilter((x, s) -> s > 0 AND {_is_present("x")}, mapValues(attributes), all_slots) AS unsorted_values
         FROM
         (
             SELECT
                 project_id, received_at_ns, writer, batch_seq,
                 resource_attributes, resource_attribute_types, resource_schema_url,
+                {", ".join(f"{value} AS resource_{field}" for field, value in _resource_fields().items())},
                 scope_spans.scope.name AS scope_name, scope_spans.scope.version AS scope_version,
                 {_map("scope_spans.scope.attributes")} AS scope_attributes,
                 {_types("scope_spans.scope.attributes")} AS scope_attribute_types,
@@ -313,6 +370,7 @@ FROM
                     project_id, received_at_ns, writer, batch_seq,
                     {_map("resource_span.resource.attributes")} AS resource_attributes,
                     {_types("resource_span.resource.attributes")} AS resource_attribute_types,
+                    mapFilter((k, x) -> {_is_present("x")}, resource_attributes) AS r,
                     resource_span.schema_url AS resource_schema_url,
                     arrayJoin(resource_span.scope_spans) AS scope_spans
                 FROM
@@ -324,16 +382,12 @@ FROM
         )
     )
         -- Logfire sends a span once when it starts (pending) and once when it ends; only the second counts.
-        WHERE a['logfire.span_type'] != 'pending_span'
+        WHERE {_at("logfire.span_type")} != 'pending_span'
     )
     )
     )
 )
 """
-
-
-def _literals_array(texts: list[str]) -> str:
-    return f"[{_literals(texts)}]"
 
 
 # name -> (target table, SELECT). Created after the migrations, and again whenever their text changes.

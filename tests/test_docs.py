@@ -143,6 +143,14 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
             assert anchor in anchors, f"{document.name} links to {target}"
 
 
+def test_index_lists_every_document() -> None:
+    index = ROOT / "docs" / "README.md"
+
+    linked = {target for target in LINK.findall(index.read_text()) if target.endswith(".md")}
+
+    assert linked == {path.name for path in index.parent.glob("*.md")} - {"README.md"}
+
+
 def test_documented_page_of_failing_refunds_is_served(server: LiveServer) -> None:
     link = next(target for target in LINK.findall((ROOT / "README.md").read_text()) if "localhost:8000/traces?" in target)
 

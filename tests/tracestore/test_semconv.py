@@ -180,7 +180,8 @@ def test_every_attribute_name_reaches_its_column(rows_of: Callable[[str], dict[A
 
 def two_source_span(field: str, first: Source, second: Source) -> Row:
     values = ("first", "second") if field not in TOKENS else (11, 22)
-    attributes, resource = {}, {}
+    attributes: dict[str, Any] = {}
+    resource: dict[str, Any] = {}
     for source, value in ((second, values[1]), (first, values[0])):
         more, of_resource = place(source, value)
         attributes |= more
@@ -283,19 +284,23 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
     "total equal to the parts is inclusive": ({IN: 1000, OUT: 50, READ: 800, TOTAL: 1050}, (1000, 50, 800, 0, 0)),
     "total with the cached tokens added is exclusive": ({IN: 1000, OUT: 50, READ: 800, TOTAL: 1850}, (1800, 50, 800, 0, 0)),
     "bare names are exclusive": (
-        {"input_tokens": 1000, "output_tokens": 5, "cache_read_tokens": 200, "cache_creation_tokens": 30}, (1230, 5, 200, 30, 0)
+        {"input_tokens": 1000, "output_tokens": 5, "cache_read_tokens": 200, "cache_creation_tokens": 30},
+        (1230, 5, 200, 30, 0),
     ),
     "reasoning inside output": ({IN: 10, OUT: 500, REASONED: 400}, (10, 500, 0, 0, 400)),
     "more reasoning than output is additive": ({IN: 10, OUT: 100, REASONED: 400}, (10, 500, 0, 0, 400)),
     "total with reasoning added is additive": ({IN: 10, OUT: 500, REASONED: 400, TOTAL: 910}, (10, 900, 0, 0, 400)),
     "Langfuse buckets are disjoint": (
-        langfuse(input=100, output=20, input_cache_read=50, output_reasoning=7), (150, 27, 50, 0, 7)
+        langfuse(input=100, output=20, input_cache_read=50, output_reasoning=7),
+        (150, 27, 50, 0, 7),
     ),
-    "Langfuse buckets with their total": (
-        langfuse(input=100, output=20, input_cached_tokens=50, total=170), (150, 20, 50, 0, 0)
-    ),
+    "Langfuse buckets with their total": (langfuse(input=100, output=20, input_cached_tokens=50, total=170), (150, 20, 50, 0, 0)),
     "OpenAI names inside Langfuse are inclusive": (
-        {USAGE_DETAILS: json.dumps({"prompt_tokens": 100, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 50}})},
+        {
+            USAGE_DETAILS: json.dumps(
+                {"prompt_tokens": 100, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 50}}
+            )
+        },
         (100, 20, 50, 0, 0),
     ),
     "text": ({IN: "1000", OUT: "50"}, (1000, 50, 0, 0, 0)),
@@ -314,7 +319,10 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
     "not numbers": ({IN: "many", OUT: [1, 2], READ: {"a": 1}, REASONED: True}, (0, 0, 0, 0, 0)),
     "cached without input": ({READ: 30, WRITE: 4}, (34, 0, 30, 4, 0)),
     "fetched again": ({"gen_ai.operation.name": "fetch_response", IN: 100, OUT: 20, READ: 5}, (0, 0, 0, 0, 0)),
-    "aggregated usage is not usage": ({"gen_ai.aggregated_usage.input_tokens": 100, "gen_ai.usage.partial.input_tokens": 3}, (0,) * 5),
+    "aggregated usage is not usage": (
+        {"gen_ai.aggregated_usage.input_tokens": 100, "gen_ai.usage.partial.input_tokens": 3},
+        (0,) * 5,
+    ),
 }
 
 
@@ -357,7 +365,8 @@ AGENT_CASES = {
     "attribute on any span": (build_span({"gen_ai.agent.name": "triage", "gen_ai.operation.name": "execute_tool"}), "triage"),
     "from the span's name": (build_span({"gen_ai.operation.name": "invoke_agent"}, name="invoke_agent triage"), "triage"),
     "never the model": (
-        build_span({"gen_ai.operation.name": "invoke_agent", "gen_ai.request.model": "gpt-4o"}, name="invoke_agent gpt-4o"), ""
+        build_span({"gen_ai.operation.name": "invoke_agent", "gen_ai.request.model": "gpt-4o"}, name="invoke_agent gpt-4o"),
+        "",
     ),
     "suffix cut": (build_span({"traceloop.span.kind": "agent"}, name="triage.agent"), "triage"),
     "not on chains": (build_span({"traceloop.span.kind": "task", "traceloop.entity.name": "step"}), ""),
@@ -370,6 +379,7 @@ def test_agent_is_named_by_what_names_agents(rows_of: Callable[[str], dict[Any, 
 
 
 # --- errors and signals ------------------------------------------------------------------------------------------------
+
 
 def raised(error: str, message: str = "") -> list[tuple[str, dict[str, Any]]]:
     return [("exception", {"exception.type": error, "exception.message": message})]
@@ -496,7 +506,15 @@ def test_hostile_text_in_every_field_at_once_is_stored_as_it_is(store: Store) ->
 
 
 def test_values_of_a_megabyte_are_stored_whole(store: Store) -> None:
-    keys = ["input.value", "output.value", "metadata", "user.id", "gen_ai.operation.name", "gen_ai.usage.input_tokens", USAGE_DETAILS]
+    keys = [
+        "input.value",
+        "output.value",
+        "metadata",
+        "user.id",
+        "gen_ai.operation.name",
+        "gen_ai.usage.input_tokens",
+        USAGE_DETAILS,
+    ]
 
     rows = store_spans(
         store,
@@ -519,7 +537,11 @@ def test_bytes_that_are_not_utf_8_break_nothing(store: Store) -> None:
 def test_text_that_is_not_utf_8_breaks_nothing(store: Store) -> None:
     # A Protobuf library refuses such text when it builds a message; bytes of the same length take its place afterwards.
     request, batch_seq = ExportTraceServiceRequest(), next(_batch_seqs)
-    add_to(request, 1, build_span(dict.fromkeys(semconv.wanted_keys(), "@@@@@@@@"), name="@@@@@@@@", status=2, status_message="@@@@@@@@"))
+    add_to(
+        request,
+        1,
+        build_span(dict.fromkeys(semconv.wanted_keys(), "@@@@@@@@"), name="@@@@@@@@", status=2, status_message="@@@@@@@@"),
+    )
     body = request.SerializeToString().replace(b"@@@@@@@@", b"\xc3\x28\xff\xfe\xed\xa0\x80\x00")
 
     insert_batch(store, [(1, RECEIVED_NS, body)], writer="semconv", batch_seq=batch_seq)
@@ -550,12 +572,16 @@ def test_values_of_every_type_come_back_as_they_were_sent(store: Store) -> None:
     (row,) = store_spans(store, [build_span(sent)], columns)
 
     read = decode_attributes(row["keys"], row["texts"], row["attribute_types"])
-    assert {key: value for key, value in read.items() if key != "bytes"} == {key: value for key, value in sent.items() if key != "bytes"}
+    assert {key: value for key, value in read.items() if key != "bytes"} == {
+        key: value for key, value in sent.items() if key != "bytes"
+    }
     assert row["attribute_types"] == "ssidbbaakkny"
 
 
 def test_key_sent_twice_and_empty_keys_break_nothing(store: Store) -> None:
-    span = build_span([("session.id", "first"), ("session.id", "second"), ("", "x"), ("", ""), ("user.id", None), ("user.id", "u")])
+    span = build_span(
+        [("session.id", "first"), ("session.id", "second"), ("", "x"), ("", ""), ("user.id", None), ("user.id", "u")]
+    )
 
     (row,) = store_spans(store, [span], ("session_id", "length(attributes) AS count"))
 

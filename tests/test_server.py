@@ -1,0 +1,180 @@
+"""The whole product in a process of its own: how it starts, who may come in, how it stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.live import ROOT, LiveServer, start_server, wait_until_ready
+from tests.spans import build_request
+
+SECOND_START_S = 30  # five on an idle machine; the bound leaves room for a busy one
+STOP_S = 10
+
+
+def ask(url: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+    """Return status and body, redirects not followed. An underscore in a header's name stands for a dash."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    opener = urllib.request.build_opener(_StayHere)
+    try:
+        with opener.open(urllib.request.Request(url, body, named, method=method), timeout=30) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+class _StayHere(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def a_span() -> bytes:
+    return build_request({"trace_id": os.urandom(16).hex(), "span_id": "1" * 16, "start_ns": time.time_ns() - 10**9, "name": "run"})
+
+
+def send(server: LiveServer, body: bytes, **headers: str) -> int:
+    return ask(server.otlp_url + "/v1/traces", "POST", body, content_type="application/x-protobuf", **headers)[0]
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "data"
+
+
+def test_second_start_is_quick_and_sigterm_ends_it_cleanly(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = start_server(data)
+    accepted = send(first, a_span())
+    assert first.stop() == 0
+
+    started = time.monotonic()
+    second = start_server(data)
+    start_s = time.monotonic() - started
+    children = children_of(second.process.pid)
+    deadline, found = time.monotonic() + 30, 0
+    while not found and time.monotonic() < deadline:
+        found = len(json.loads(ask(second.url + "/api/v1/traces")[1])["results"])
+        time.sleep(0.1)
+    stopping = time.monotonic()
+    status = second.stop()
+    stop_s = time.monotonic() - stopping
+
+    with capsys.disabled():
+        print(f"\nsecond start {start_s:.1f} s, stop {stop_s:.1f} s")
+    assert (accepted, found, status, children) == (200, 1, 0, [])
+    assert start_s < SECOND_START_S
+    assert stop_s < STOP_S
+    assert "Tracestore is ready: http://localhost:" in second.log.read_text()
+    assert "Traceback" not in second.log.read_text()
+
+
+def test_signal_during_the_start_is_not_lost(data: Path) -> None:
+    server = start_server(data, wait=False)
+    time.sleep(2.5)  # within the first preparation of both databases, or after it
+
+    server.process.send_signal(signal.SIGINT)
+
+    # A signal that comes before Python has installed its handlers ends the process at once.
+    assert server.process.wait(60) in (0, -signal.SIGINT, 1, 130)
+    assert not server.process.poll() is None
+
+
+def test_port_in_use_is_a_sentence(data: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+
+        server = start_server(data, wait=False, TRACESTORE_PORT=str(taken.getsockname()[1]))
+        status = server.process.wait(60)
+
+    assert status != 0
+    assert "set TRACESTORE_PORT to a free port." in server.log.read_text()
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_data_folder_in_use_is_a_sentence(live_server: LiveServer) -> None:
+    second = start_server(live_server.data, wait=False)
+    status = second.process.wait(120)
+
+    assert status not in (0, None)
+    assert "does another process use it?" in second.log.read_text()
+    assert ask(live_server.url + "/readyz")[0] == 200
+
+
+def test_probes_answer_without_login(live_server: LiveServer) -> None:
+    assert ask(live_server.url + "/healthz") == (200, b'{"status": "ok"}')
+    assert ask(live_server.url + "/readyz") == (200, b'{"status": "ok", "reasons": {}}')
+
+
+def test_loopback_needs_neither_login_nor_key(live_server: LiveServer) -> None:
+    assert ask(live_server.url + "/traces")[0] == 200
+    assert ask(live_server.url + "/api/v1/traces")[0] == 200
+    assert send(live_server, a_span()) == 200
+
+
+def test_other_host_names_are_refused_on_loopback(live_server: LiveServer) -> None:
+    assert ask(live_server.url + "/traces", Host="evil.example.com")[0] == 400
+
+
+def test_unknown_role_is_refused() -> None:
+    result = subprocess.run(
+        [sys.executable, "manage.py", "up", "--role", "everything"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert result.returncode != 0
+    assert "invalid choice" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """An instance with a password and a key."""
+    data = tmp_path_factory.mktemp("locked")
+    server = start_server(data, TRACESTORE_ADMIN_PASSWORD="correct horse", TRACESTORE_API_KEY="battery-staple")
+    wait_until_ready(server)
+    yield server
+    server.stop()
+
+
+def test_pages_demand_a_login(locked: LiveServer) -> None:
+    for page in ("/", "/traces", "/dashboard", "/alerts", "/setup"):
+        assert ask(locked.url + page)[0] == 302, page
+    assert ask(locked.url + "/login")[0] == 200
+    assert ask(locked.url + "/readyz")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/api/v1/traces", "/api/v1/spans", "/api/v1/alerts"])
+def test_api_demands_the_key(locked: LiveServer, path: str) -> None:
+    assert ask(locked.url + path)[0] == 401
+    assert ask(locked.url + path, Authorization="Bearer wrong")[0] == 401
+    assert ask(locked.url + path, Authorization="Bearer battery-staple")[0] == 200
+    assert ask(locked.url + path, x_api_key="battery-staple")[0] == 200
+
+
+def test_otlp_demands_the_key_on_both_ports(locked: LiveServer) -> None:
+    for url in (locked.url, locked.otlp_url):
+        anonymous = ask(url + "/v1/traces", "POST", a_span(), content_type="application/x-protobuf")[0]
+        with_key = ask(url + "/v1/traces", "POST", a_span(), content_type="application/x-protobuf", x_api_key="battery-staple")[0]
+
+        assert (anonymous, with_key) == (401, 200)
+
+
+def test_secrets_are_not_logged(locked: LiveServer) -> None:
+    log = locked.log.read_text()
+
+    assert "battery-staple" not in log
+    assert "correct horse" not in log

@@ -1,0 +1,120 @@
+"""The environment: every bad value stops the start with a sentence, and nothing is open by accident."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from tests.live import ROOT
+from tracestore.settings import SETTINGS, is_loopback, read_environment
+
+BAD_VALUES = {
+    "TRACESTORE_PORT": ["eight", "-1", "65536", "80.0", "9" * 5000, "８０００"],
+    "TRACESTORE_OTLP_HTTP_PORT": ["x", "99999"],
+    "TRACESTORE_BASE_URL": ["localhost:8000", "ftp://x", "http://[::1", "http://host:port"],
+    "CLICKHOUSE_URL": ["localhost", "clickhouse://h", "tcp://h:9000", "http://h:99999"],
+    "DATABASE_URL": ["mysql://h/db", "postgres://u:p@h:port/db", "data.sqlite3"],
+    "CELERY_BROKER_URL": ["sqs://", "redis", "kafka://h"],
+    "TRACESTORE_SMTP_URL": ["mail.example.com", "http://h"],
+    "TRACESTORE_MAX_BODY_BYTES": ["0", "64MB", "-5"],
+    "TRACESTORE_SPOOL_MAX_BYTES": ["0", "1e9"],
+    "TRACESTORE_QUERY_TIMEOUT_S": ["0", "soon", "86401"],
+    "TRACESTORE_QUERY_MEMORY_BYTES": ["0", "lots"],
+    "TRACESTORE_RUNNING_TIMEOUT_S": ["0", "10m"],
+    "TRACESTORE_ALERT_INTERVAL_S": ["0", "-15"],
+    "TRACESTORE_LOG_LEVEL": ["loud", "0"],
+}
+TEXTS = {"TRACESTORE_DATA", "TRACESTORE_HOST", "TRACESTORE_ADMIN_PASSWORD", "TRACESTORE_API_KEY", "TRACESTORE_SECRET_KEY"}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD_VALUES.items() for value in values])
+def test_bad_value_is_refused_with_a_sentence_that_names_the_setting(name: str, value: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        read_environment({name: value})
+
+    sentence = str(refusal.value)
+    assert sentence.startswith(name)
+    assert " must be " in sentence
+    assert sentence.endswith(".")
+    assert len(sentence) < 6000
+
+
+def test_every_setting_that_can_be_wrong_has_a_bad_value_here() -> None:
+    assert {setting.name for setting in SETTINGS} == set(BAD_VALUES) | TEXTS
+
+
+@pytest.mark.parametrize("name", ["CLICKHOUSE_URL", "DATABASE_URL", "CELERY_BROKER_URL", "TRACESTORE_SMTP_URL"])
+def test_refusal_does_not_repeat_a_password(name: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        read_environment({name: "ftp://user:hunter2@host"})
+
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_empty_value_means_the_default() -> None:
+    empty = {setting.name: " " for setting in SETTINGS}
+
+    assert read_environment(empty) == read_environment({})
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True),
+        ("0.0.0.0", False), ("::", False), ("192.168.1.5", False), ("", False), ("localhost.example.com", False), ("box", False),
+    ],
+)  # fmt: skip
+def test_only_loopback_is_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+def start(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Load the settings in a process of their own."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("TRACESTORE_", "CLICKHOUSE_", "DATABASE_"))}
+    return subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", "from django.conf import settings as s; print(s.LOGIN_REQUIRED, s.KEY_REQUIRED)"],
+        cwd=ROOT, env=clean | {"TRACESTORE_DATA": str(tmp_path)} | environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_open_address_without_password_or_key_refuses_to_start(tmp_path: Path) -> None:
+    result = start(tmp_path, TRACESTORE_HOST="0.0.0.0")
+
+    assert result.returncode != 0
+    assert "set TRACESTORE_ADMIN_PASSWORD or TRACESTORE_API_KEY first" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("name", ["TRACESTORE_ADMIN_PASSWORD", "TRACESTORE_API_KEY"])
+def test_open_address_with_either_demands_login_and_key(tmp_path: Path, name: str) -> None:
+    result = start(tmp_path, TRACESTORE_HOST="0.0.0.0", **{name: "long enough"})
+
+    assert (result.returncode, result.stdout.split()) == (0, ["True", "True"]), result.stderr
+
+
+def test_loopback_demands_nothing(tmp_path: Path) -> None:
+    assert start(tmp_path).stdout.split() == ["False", "False"]
+
+
+def test_secret_key_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    start(tmp_path)
+    first = (tmp_path / "secret_key").read_text()
+    start(tmp_path)
+
+    assert (tmp_path / "secret_key").read_text() == first
+    assert len(first) > 50
+    assert (tmp_path / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_data_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    result = start(tmp_path, TRACESTORE_DATA=str(tmp_path / "file" / "data"))
+
+    assert result.returncode != 0
+    assert "TRACESTORE_DATA: cannot write to the folder" in result.stderr

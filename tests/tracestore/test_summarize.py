@@ -1,0 +1,302 @@
+"""The summary job on the real engine: what it finds, that it may run twice, and what late spans change."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from tests.spans import build_request
+from tracestore import summarize
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import QueryTooExpensive
+from tracestore.clickhouse.landing import insert_batch
+from tracestore.models import JobCursor
+from tracestore.queries import summaries
+from tracestore.summarize import release_leases, roll_up_pending, settle_running, summarize_pending
+
+pytestmark = pytest.mark.django_db
+
+WRITER = "summarize"
+START_NS = (time.time_ns() // 60_000_000_000 - 2) * 60_000_000_000  # a whole minute, two to three minutes ago
+_batch_seqs = itertools.count(1)
+
+AGENT = {"gen_ai.operation.name": "invoke_agent"}
+CALL = {
+    "gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.provider.name": "openai",
+    "gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 10,
+}  # fmt: skip
+
+
+def new_trace_id() -> str:
+    return os.urandom(16).hex()
+
+
+def step(trace_id: str, span_id: str, parent: str = "", offset_s: float = 0, **overrides: Any) -> dict[str, Any]:
+    """Return a span one second long; ids of spans are one hex digit."""
+    return {
+        "trace_id": trace_id, "span_id": span_id * 16, "parent": parent * 16, "start_ns": START_NS + int(offset_s * 10**9),
+        "name": f"step {span_id}",
+    } | overrides  # fmt: skip
+
+
+def a_run(trace_id: str) -> list[dict[str, Any]]:
+    return [step(trace_id, "1", duration_ns=10 * 10**9, attributes=AGENT), step(trace_id, "2", "1", 1, attributes=CALL)]
+
+
+def insert(
+    store: Store, *spans: dict[str, Any], project_id: int = 1, writer: str = WRITER, batch_seq: int = 0, part: str = ""
+) -> int:
+    batch_seq = batch_seq or next(_batch_seqs)
+    insert_batch(store, [(project_id, time.time_ns(), build_request(*spans))], writer=writer, batch_seq=batch_seq, part=part)
+    return batch_seq
+
+
+def read_traces(store: Store, columns: str = "lower(hex(trace_id)), outcome, span_count, input_tokens") -> list[tuple[Any, ...]]:
+    return store.query_rows(f"SELECT {columns} FROM traces FINAL ORDER BY project_id, trace_id")
+
+
+def test_pending_batches_become_summaries(store: Store) -> None:
+    trace_id = new_trace_id()
+    insert(store, *a_run(trace_id))
+
+    written = summarize_pending()
+
+    assert written == 1
+    assert read_traces(store) == [(trace_id, "ok", 2, 100)]
+
+
+def test_nothing_pending_writes_nothing(store: Store) -> None:
+    assert summarize_pending() == 0
+
+
+def test_running_the_job_again_changes_nothing(store: Store) -> None:
+    insert(store, *a_run(new_trace_id()))
+    summarize_pending()
+    before = read_traces(store, "* EXCEPT (summarized_at)")
+
+    summarize_pending()
+    JobCursor.objects.all().delete()
+    summarize_pending()
+
+    assert read_traces(store, "* EXCEPT (summarized_at)") == before
+
+
+def test_idle_job_does_not_summarise_the_last_batch_forever(store: Store) -> None:
+    insert(store, *a_run(new_trace_id()))
+    deadline = time.monotonic() + 10
+
+    runs = [summarize_pending()]
+    while time.monotonic() < deadline and sum(runs) < 2:
+        time.sleep(0.25)
+        runs.append(summarize_pending())
+
+    assert sum(runs) == 2  # when it showed, and once it had been quiet for a moment
+    assert [summarize_pending() for _ in range(3)] == [0, 0, 0]
+
+
+def test_rows_that_join_a_batch_later_are_not_missed(store: Store) -> None:
+    first, second = new_trace_id(), new_trace_id()
+    batch_seq = insert(store, *a_run(first), part="0")
+    summarize_pending()
+
+    insert(store, *a_run(second), batch_seq=batch_seq, part="1")
+    summarize_pending()
+
+    assert {row[0] for row in read_traces(store)} == {first, second}
+
+
+def test_cursor_moves_past_batches_that_a_newer_one_follows(store: Store) -> None:
+    seqs = [insert(store, *a_run(new_trace_id())) for _ in range(3)]
+
+    assert summarize_pending() == 3
+
+    assert JobCursor.objects.get(job="summarize", source=WRITER).position == seqs[1]
+
+
+def test_late_span_changes_the_outcome(store: Store) -> None:
+    trace_id = new_trace_id()
+    insert(store, *a_run(trace_id))
+    summarize_pending()
+
+    insert(
+        store,
+        step(
+            trace_id,
+            "3",
+            "1",
+            5,
+            error="boom",
+            attributes={"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "refund"},
+        ),
+    )
+    summarize_pending()
+
+    assert read_traces(store, "outcome, outcome_rule, span_count, `tools.name`, `tools.errors`, error_message") == [
+        ("error", "unrecovered_error", 3, ["refund"], [1], "boom")
+    ]
+
+
+def test_late_earlier_span_moves_the_start_and_leaves_one_row(store: Store) -> None:
+    trace_id = new_trace_id()
+    insert(store, step(trace_id, "2", "1", 60, attributes=CALL))
+    summarize_pending()
+
+    insert(store, step(trace_id, "1", "", -120, duration_ns=300 * 10**9, attributes=AGENT))
+    summarize_pending()
+
+    assert read_traces(store, "toUnixTimestamp64Nano(start_time), outcome, span_count") == [(START_NS - 120 * 10**9, "ok", 2)]
+    assert store.query_rows(
+        "SELECT count() FROM traces FINAL WHERE start_time > fromUnixTimestamp64Nano({at:Int64})", at=START_NS
+    ) == [(0,)]
+
+
+def test_same_trace_id_in_two_projects_is_two_traces(store: Store) -> None:
+    trace_id = new_trace_id()
+    insert(store, *a_run(trace_id))
+    insert(store, step(trace_id, "1", error="boom"), project_id=2)
+
+    summarize_pending()
+
+    assert read_traces(store, "project_id, outcome, span_count") == [(1, "ok", 2), (2, "error", 1)]
+
+
+def test_batch_that_an_exporter_sends_again_doubles_nothing(store: Store) -> None:
+    trace_id = new_trace_id()
+    for _ in range(3):
+        insert(store, *a_run(trace_id))
+    summarize_pending()
+
+    assert read_traces(store, "span_count, llm_calls, input_tokens, `models.calls`") == [(2, 1, 100, [1])]
+
+
+def test_trace_ids_that_end_in_zero_bytes_stay_apart(store: Store) -> None:
+    ids = ["ab" + "00" * 15, "ab00" + "00" * 13 + "01", "00" * 15 + "01"]
+    insert(store, *(span for trace_id in ids for span in a_run(trace_id)))
+
+    summarize_pending()
+
+    assert [row[0] for row in read_traces(store)] == sorted(ids)
+
+
+def test_running_trace_is_settled_once_it_has_been_silent(store: Store, settings: Any) -> None:
+    insert(store, step(new_trace_id(), "2", "1", 1, attributes=CALL))
+    summarize_pending()
+    running = read_traces(store, "outcome")
+
+    untouched = settle_running()
+    settings.RUNNING_TIMEOUT_S = 30
+    settled = settle_running()
+
+    assert (running, untouched, settled) == ([("running",)], 0, 1)
+    assert read_traces(store, "outcome, outcome_rule") == [("error", "interrupted")]
+    assert settle_running() == 0
+
+
+def test_two_writers_each_have_a_cursor(store: Store) -> None:
+    insert(store, *a_run(new_trace_id()), writer="summarize-a")
+    insert(store, *a_run(new_trace_id()), writer="summarize-b")
+
+    assert summarize_pending() == 2
+
+    assert set(JobCursor.objects.values_list("source", flat=True)) == {"summarize-a", "summarize-b"}
+
+
+def test_lease_keeps_a_second_worker_away_until_it_ends(store: Store) -> None:
+    insert(store, *a_run(new_trace_id()))
+    lease = timezone.now() + timedelta(seconds=60)
+    JobCursor.objects.create(job="summarize", source=WRITER, lease_until=lease)
+
+    assert summarize_pending() == 0
+    assert JobCursor.objects.get(source=WRITER).lease_until == lease
+
+    JobCursor.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert summarize_pending() == 1
+
+
+def test_lease_of_a_killed_process_is_released_at_the_next_start(store: Store) -> None:
+    insert(store, *a_run(new_trace_id()))
+    JobCursor.objects.create(job="summarize", source=WRITER, lease_until=timezone.now() + timedelta(seconds=60))
+
+    release_leases()
+
+    assert summarize_pending() == 1
+
+
+def test_failing_job_frees_its_lease(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert(store, *a_run(new_trace_id()))
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(summaries, "find_touched", lambda *_, **__: (_ for _ in ()).throw(RuntimeError))
+        summarize_pending()
+
+    assert summarize_pending() == 1
+
+
+def test_many_traces_are_read_in_parts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summarize, "_TRACES_PER_QUERY", 7)
+    ids = [new_trace_id() for _ in range(20)]
+    insert(store, *(span for trace_id in ids for span in a_run(trace_id)))
+
+    assert summarize_pending() == 20
+    assert read_traces(store) == [(trace_id, "ok", 2, 100) for trace_id in sorted(ids)]
+
+
+def test_trace_too_large_for_a_query_does_not_hold_up_the_others(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = sorted(new_trace_id() for _ in range(5))
+    insert(store, *(span for trace_id in ids for span in a_run(trace_id)))
+    read = summaries.read_spans
+
+    def read_unless_large(store: Store, **query: Any) -> Any:
+        if ids[2] in query["trace_ids"]:
+            raise QueryTooExpensive("too large")
+        return read(store, **query)
+
+    monkeypatch.setattr(summaries, "read_spans", read_unless_large)
+
+    assert summarize_pending() == 4
+    assert [row[0] for row in read_traces(store)] == [trace_id for trace_id in ids if trace_id != ids[2]]
+
+
+def test_trace_of_five_thousand_spans_is_summarised_whole(store: Store) -> None:
+    trace_id = new_trace_id()
+    spans = [step(trace_id, "1", duration_ns=100 * 10**9, attributes=AGENT)]
+    spans += [
+        step(trace_id, "1", "1", number / 100) | {"span_id": f"{number:016x}", "attributes": CALL} for number in range(1, 5000)
+    ]
+    insert(store, *spans)
+
+    summarize_pending()
+
+    assert read_traces(store, "span_count, llm_calls, input_tokens") == [(5000, 4999, 499_900)]
+
+
+def test_rollups_follow_the_traces_and_late_spans(store: Store) -> None:
+    trace_id = new_trace_id()
+    insert(store, *a_run(trace_id))
+    summarize_pending()
+    roll_up_pending()
+    totals = "SELECT sum(requests), sum(failures), sum(input_tokens) FROM rollups FINAL WHERE dimension = ''"
+    first = store.query_rows(totals)
+
+    insert(store, step(trace_id, "3", "1", 5, error="boom", attributes={"gen_ai.operation.name": "execute_tool"}))
+    summarize_pending()
+    roll_up_pending()
+    roll_up_pending()
+
+    assert first == [(1, 0, 100)]
+    assert store.query_rows(totals) == [(1, 1, 100)]
+
+
+def test_rollup_cursor_overlaps_so_that_a_slow_insert_is_not_missed(store: Store) -> None:
+    insert(store, *a_run(new_trace_id()))
+    roll_up_pending()  # moves the cursor to now
+    summarize_pending()
+    store.command("INSERT INTO traces SELECT * REPLACE (summarized_at - INTERVAL 30 SECOND AS summarized_at) FROM traces")
+    store.command("ALTER TABLE traces DELETE WHERE summarized_at > now64(6) - INTERVAL 20 SECOND SETTINGS mutations_sync = 1")
+
+    assert roll_up_pending() == 1

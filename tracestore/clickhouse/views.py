@@ -71,7 +71,7 @@ def _value(source: Source) -> str:
 
 
 def _is_present(value: str) -> str:
-    return f"{value} NOT IN ({_literals(semconv.ABSENT)}) AND NOT startsWith({value}, {_literal(semconv.SCRUBBED_PREFIX)})"
+    return f"{value} NOT IN ('', {_literals(semconv.ABSENT)}) AND NOT startsWith({value}, {_literal(semconv.SCRUBBED_PREFIX)})"
 
 
 def _runs(field: str) -> list[list[Source]]:

@@ -48,7 +48,7 @@ def store(_migrated_store: Store) -> Store:
 
 
 @pytest.fixture(scope="session")
-def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """One running instance for the whole session; tests that need an empty or private one call start_server themselves."""
     server = start_server(tmp_path_factory.mktemp("live"))
     yield server

@@ -324,7 +324,9 @@ REFUSED_CALL = (
 
 
 # Read for a decision, not for a column of their own.
-OTHER_KEYS = ("success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.message", "error")
+OTHER_KEYS = (
+    "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.message", "error",
+)  # fmt: skip
 
 
 def wanted_keys() -> list[str]:

@@ -36,6 +36,7 @@ ROLES = ("web", "ingest", "worker")
 _REQUESTS_STOP_S = 3
 _INGEST_STOP_S = 3.0
 _WORKER_STOP_S = 3.0
+_WORKER_STOP_THREAD = "celery-stop"
 
 
 @dataclass(frozen=True)
@@ -104,10 +105,23 @@ def _start_worker(stack: ExitStack) -> None:
 
     def stop() -> None:
         beat.stop()
-        worker.stop()
-        thread.join(_WORKER_STOP_S)
+        stopping = threading.Thread(target=worker.stop, name=_WORKER_STOP_THREAD, daemon=True)
+        stopping.start()  # waits for the job in hand, however long that takes
+        stopping.join(_WORKER_STOP_S)
 
     stack.callback(stop)
+
+
+def _abandon_jobs() -> None:
+    """End the process here when a job is still under way, because the interpreter would wait for its thread.
+
+    Jobs may run twice, so what this one did not finish is done after the next start.
+    """
+    if any(thread.name == _WORKER_STOP_THREAD for thread in threading.enumerate()):
+        log.warning("a job is still under way; it is done again after the next start")
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _start_ingest(stack: ExitStack) -> None:
@@ -181,6 +195,7 @@ def run(roles: tuple[str, ...]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, note_signal)
     with ExitStack() as stack:
+        stack.callback(_abandon_jobs)  # last of all
         stack.callback(get_store().close)
         try:
             prepare()

@@ -167,7 +167,12 @@ def _read_span(row: tuple[Any, ...]) -> SpanSummary:
 
 
 def _cost_usd(values: dict[str, Any]) -> float | None:
-    """Price the model that answered, else the one that was asked (its name may be an alias that the catalogue knows better)."""
+    """Price the model that answered, else the one that was asked (its name may be an alias that the catalogue knows better).
+
+    Only calls have a price: agents and chains repeat the tokens of the calls below them.
+    """
+    if values["kind"] not in ("llm", "embedding"):
+        return None
     for model in dict.fromkeys((values["response_model"], values["request_model"])):
         cost_usd = pricing.price_call(
             values["provider"], model, values["input_tokens"], values["output_tokens"], values["cached_input_tokens"],

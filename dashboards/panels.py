@@ -179,4 +179,3 @@ def chart_range(time_range: TimeRange, buckets: int = 96) -> tuple[TimeRange, in
     start_ns = time_range.start_ns // step_ns * step_ns
     end_ns = -(-time_range.end_ns // grain_ns) * grain_ns
     return TimeRange(start_ns, end_ns), step_s
-

@@ -38,9 +38,7 @@ class RangeParameters(serializers.Serializer[Any]):
 class SearchParameters(RangeParameters):
     """A page of a list."""
 
-    limit = serializers.IntegerField(
-        required=False, default=50, min_value=1, max_value=MAX_LIMIT, help_text="Items on one page."
-    )
+    limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=MAX_LIMIT, help_text="Items on one page.")
     cursor = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=256,
         help_text="Continues a list; `next` of the page before holds it. Send it with the same `q`, `start` and `end`.",

@@ -1,4 +1,4 @@
-"""Shared fixtures: one embedded ClickHouse for this process, and a live server for tests that need the whole product."""
+"""Shared fixtures: one embedded ClickHouse for this process. Tests of the whole product start their own (tests/live.py)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ import django  # noqa: E402  # after the environment is set
 
 django.setup()
 
-from tests.live import LiveServer, start_server  # noqa: E402  # after the environment is set
-from tracestore.clickhouse.client import Store, get_store  # noqa: E402
+from tracestore.clickhouse.client import Store, get_store  # noqa: E402  # after the environment is set
 from tracestore.clickhouse.migrate import migrate  # noqa: E402
 
 TABLES = ("spans", "trace_touches", "trace_index", "traces", "rollups")
@@ -45,11 +44,3 @@ def store(_migrated_store: Store) -> Store:
     for table in TABLES:
         _migrated_store.command(f"TRUNCATE TABLE {table}")
     return _migrated_store
-
-
-@pytest.fixture(scope="session")
-def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """One running instance for the whole session; tests that need an empty or private one call start_server themselves."""
-    server = start_server(tmp_path_factory.mktemp("live"))
-    yield server
-    server.stop()

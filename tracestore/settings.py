@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -213,7 +214,8 @@ RUNNING_TIMEOUT_S: int = _values["TRACESTORE_RUNNING_TIMEOUT_S"]
 ALERT_INTERVAL_S: int = _values["TRACESTORE_ALERT_INTERVAL_S"]
 SMTP_URL: str = _values["TRACESTORE_SMTP_URL"]
 LOG_LEVEL: str = _values["TRACESTORE_LOG_LEVEL"]
-BASE_URL: str = _values["TRACESTORE_BASE_URL"].rstrip("/") or (f"http://{'localhost' if is_loopback(HOST) else HOST}:{PORT}")
+_reached_as = "localhost" if is_loopback(HOST) else gethostname() if HOST in ("0.0.0.0", "::") else HOST
+BASE_URL: str = _values["TRACESTORE_BASE_URL"].rstrip("/") or f"http://{_reached_as}:{PORT}"
 
 LOGIN_REQUIRED = bool(ADMIN_PASSWORD) or not is_loopback(HOST)
 KEY_REQUIRED = bool(API_KEY) or not is_loopback(HOST)

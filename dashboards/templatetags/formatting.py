@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 from django import template
 
+from dashboards.text import make_visible
 from tracestore.timerange import NS_PER_S, format_time_ns
 
 register = template.Library()
 NONE = "–"
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
-# Control characters, and the Unicode marks that reorder or hide text around them (UAX 9, UTR 36 section 2.5).
-_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
 def _trim(number: float, decimals: int) -> str:
@@ -170,7 +168,7 @@ def short_id(value: str) -> str:
 @register.filter
 def visible(value: Any) -> str:
     """Text with control characters and direction marks made visible, so that hostile text cannot disguise itself."""
-    return _INVISIBLE.sub(lambda match: chr(0x2400 + ord(match[0])) if ord(match[0]) < 0x20 else "\ufffd", str(value))
+    return make_visible(str(value))
 
 
 @register.filter

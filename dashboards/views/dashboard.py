@@ -132,9 +132,7 @@ def _build_tiles(request: PageRequest, search: Search) -> list[Tile]:
         )
 
     values, previous = read(now), read(before) if before else {}
-    return [
-        _build_tile(search, metric, narrowed, rise, values[metric], previous.get(metric)) for metric, narrowed, rise in TILES
-    ]
+    return [_build_tile(search, metric, narrowed, rise, values[metric], previous.get(metric)) for metric, narrowed, rise in TILES]
 
 
 def _build_tile(search: Search, metric: str, narrowed: str, rise: str, value: float | None, previous: float | None) -> Tile:

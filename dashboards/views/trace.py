@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import wraps
 from urllib.parse import urlencode
 
@@ -20,8 +19,7 @@ from dashboards.text import split_stacktrace
 from dashboards.waterfall import Row, Waterfall, build_waterfall, pack_rows
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
-from tracestore.model import Outcome, Span, SpanSummary, TraceSummary
-from tracestore.pricing import price_call
+from tracestore.model import Outcome, Span, TraceSummary
 from tracestore.queries.events import find_event_marks
 from tracestore.queries.spans import get_span
 from tracestore.queries.traces import get_trace
@@ -47,7 +45,7 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
     store, project_id = get_store(), request.project.id
     trace = get_trace(store, project_id=project_id, trace_id=trace_id, span_limit=SPAN_LIMIT)
     marks = find_event_marks(store, project_id=project_id, trace_id=trace_id)
-    waterfall = build_waterfall([_with_cost(span) for span in trace.spans])
+    waterfall = build_waterfall(trace.spans)
     failing = waterfall.find_row(trace.summary.failing_span_id)
     failing_message = (failing and failing.span and failing.span.error_message) or trace.summary.error_message
     selected_id = requested or choose_span(trace.summary, waterfall)
@@ -155,15 +153,6 @@ def _panel_context(request: PageRequest, trace_id: str, span_id: str) -> dict[st
 
 def _find_span(request: PageRequest, trace_id: str, span_id: str) -> Span | None:
     try:
-        span = get_span(get_store(), project_id=request.project.id, trace_id=trace_id, span_id=span_id)
+        return get_span(get_store(), project_id=request.project.id, trace_id=trace_id, span_id=span_id)
     except TraceNotFound:
         return None
-    return replace(span, summary=_with_cost(span.summary))
-
-
-def _with_cost(span: SpanSummary) -> SpanSummary:
-    """Price one model call. Agents and chains repeat the tokens of the calls below them and have no price of their own."""
-    if span.cost_usd is not None or span.kind not in ("llm", "embedding"):
-        return span
-    usage = (span.input_tokens, span.output_tokens, span.cached_input_tokens, span.cache_creation_input_tokens)
-    return replace(span, cost_usd=price_call(span.provider, span.response_model or span.request_model, *usage, span.start_ns))

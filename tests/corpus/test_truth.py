@@ -111,7 +111,12 @@ def _measure(traces: list[dict[str, Any]]) -> dict[str, Any]:
             tools[tool["name"]][0] += tool["calls"]
             tools[tool["name"]][1] += tool["errors"]
         for model in trace["models"]:
-            numbers = (model["calls"] - model["errors"], model["input_tokens"], model["output_tokens"], model["cached_input_tokens"])
+            numbers = (
+                model["calls"] - model["errors"],
+                model["input_tokens"],
+                model["output_tokens"],
+                model["cached_input_tokens"],
+            )
             models[model["model"]] = [a + b for a, b in zip(models[model["model"]], numbers, strict=True)]
     return {
         "traces": len(traces),
@@ -157,7 +162,11 @@ def test_numbers_agree_with_what_happened(recording: Recording, stored: Any) -> 
         if "calls" in exempt:
             ours, theirs = ours[1:], theirs[1:]
         compare(f"model {name}", ours, theirs)
-    compare("versions", {v: measured["versions"][v] for v in truth["versions"]}, {v: n["traces"] for v, n in truth["versions"].items()})
+    compare(
+        "versions",
+        {v: measured["versions"][v] for v in truth["versions"]},
+        {v: n["traces"] for v, n in truth["versions"].items()},
+    )
     compare("sessions", measured["sessions"] & set(truth["session_ids"]), set(truth["session_ids"]))
     compare("users", measured["users"], set(truth["user_ids"]))
     assert not disagreements, "\n".join(f"{what}: ours {ours}, truth {theirs}" for what, (ours, theirs) in disagreements.items())

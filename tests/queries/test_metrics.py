@@ -174,9 +174,7 @@ def test_other_project_and_other_time_are_not_counted(store: Store) -> None:
         ({"metric": "cost", "step_s": 60, "time_range": TimeRange(START_NS, START_NS + 30 * 86_400 * NS_PER_S)}, "step", "21600"),
     ],
 )
-def test_impossible_request_names_the_argument(
-    store: Store, arguments: dict[str, Any], parameter: str, suggestion: str
-) -> None:
+def test_impossible_request_names_the_argument(store: Store, arguments: dict[str, Any], parameter: str, suggestion: str) -> None:
     with pytest.raises(MetricError) as caught:
         series_of(store, **arguments)
 

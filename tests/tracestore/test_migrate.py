@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,12 @@ def copy_migrations(folder: Path, addition: str) -> None:
 def test_changed_view_is_replaced_without_a_moment_without_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     statements: list[str] = []
     run = store.command
-    monkeypatch.setattr(store, "command", lambda sql, **params: (statements.append(sql), run(sql, **params))[1])
+
+    def note_and_run(sql: str, **params: Any) -> Any:
+        statements.append(sql)
+        return run(sql, **params)
+
+    monkeypatch.setattr(store, "command", note_and_run)
     target, select = views()["spans_to_trace_index"]
     monkeypatch.setattr(runner, "views", lambda: {"spans_to_trace_index": (target, select + " HAVING 1")})
 
@@ -77,6 +83,7 @@ def test_crash_between_a_step_and_its_record_is_made_good(nothing: Store) -> Non
 def test_statement_that_fails_otherwise_stops_the_start(nothing: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "0001_wrong.sql").write_text("CREATE TABLE t (a Nonsense) ENGINE = Null")
 
-    with monkeypatch.context() as patch, pytest.raises(StoreError, match="Nonsense"):
+    with monkeypatch.context() as patch:
         patch.setattr(runner, "FOLDER", tmp_path)
-        migrate(nothing)
+        with pytest.raises(StoreError, match="Nonsense"):
+            migrate(nothing)

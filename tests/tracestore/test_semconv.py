@@ -28,7 +28,8 @@ _batch_seqs = itertools.count(1)
 
 Row = dict[str, Any]
 COLUMNS = (
-    "name", "kind", "service", "environment", "workflow", "agent", "version", "request_model", "response_model", "provider", "response_id",
+    "name", "kind", "service", "environment", "workflow", "agent", "version", "request_model", "response_model", "provider",
+    "response_id",
     "finish_reason", "tool", "tool_call_id", "prompt_name", "prompt_version", "session_id", "user_id", "is_error", "error_type",
     "error_message", "signal", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
     "supplied_cost_usd", "duration_ns", "status", "span_kind",
@@ -559,7 +560,8 @@ def test_a_thousand_attributes_are_all_kept(store: Store) -> None:
 
 def test_values_of_every_type_come_back_as_they_were_sent(store: Store) -> None:
     sent: dict[str, Any] = {
-        "text": "a", "no text": "", "whole": -3, "float": 0.1, "yes": True, "no": False, "list": ["a", 1, 2.5, None, ["b", {"c": []}]],
+        "text": "a", "no text": "", "whole": -3, "float": 0.1, "yes": True, "no": False,
+        "list": ["a", 1, 2.5, None, ["b", {"c": []}]],
         "empty list": [], "map": {"a": {"b": [1, {"c": "d"}]}, "e": None}, "empty map": {}, "nothing": None, "bytes": b"plain",
     }  # fmt: skip
     columns = (

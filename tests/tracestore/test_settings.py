@@ -73,13 +73,21 @@ def test_only_loopback_is_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
 
 
+ASK = "from django.conf import settings; print(settings.LOGIN_REQUIRED, settings.KEY_REQUIRED)"
+
+
 def start(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Load the settings in a process of their own."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("TRACESTORE_", "CLICKHOUSE_", "DATABASE_"))}
     return subprocess.run(
-        [sys.executable, "manage.py", "shell", "--no-imports", "-c", "from django.conf import settings as s; print(s.LOGIN_REQUIRED, s.KEY_REQUIRED)"],
-        cwd=ROOT, env=clean | {"TRACESTORE_DATA": str(tmp_path)} | environment, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", ASK],
+        cwd=ROOT,
+        env=clean | {"TRACESTORE_DATA": str(tmp_path)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_open_address_without_password_or_key_refuses_to_start(tmp_path: Path) -> None:

@@ -230,9 +230,14 @@ def test_lease_of_a_killed_process_is_released_at_the_next_start(store: Store) -
 
 def test_failing_job_frees_its_lease(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     insert(store, *a_run(new_trace_id()))
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
-        patch.setattr(summaries, "find_touched", lambda *_, **__: (_ for _ in ()).throw(RuntimeError))
-        summarize_pending()
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("out of luck")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(summaries, "find_touched", fail)
+        with pytest.raises(RuntimeError, match="out of luck"):
+            summarize_pending()
 
     assert summarize_pending() == 1
 

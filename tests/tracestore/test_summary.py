@@ -289,7 +289,8 @@ OUTCOMES: dict[str, tuple[list[Span], tuple[str, str, str]]] = {
         ("error", "unrecovered_error", "call"),
     ),
     "one of two roots failed": (
-        [span("one", end=10, kind="agent"), span("two", start=20, end=30, kind="agent", error="E")], ("error", "root_error", "two")
+        [span("one", end=10, kind="agent"), span("two", start=20, end=30, kind="agent", error="E")],
+        ("error", "root_error", "two"),
     ),
     "steps without the agent above them": (
         [span("call", "lost", 1, 10, "llm"), span("tool", "lost", 20, 30, "tool", tool="t")], ("error", "interrupted", "tool")
@@ -441,7 +442,8 @@ def test_each_execution_of_a_tool_counts_once(case: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "escalate", "escalate_to_human", "transfer_to_human", "transfer_to_human_agent", "handoff_to_user", "ask_human", "human_handoff",
+        "escalate", "escalate_to_human", "transfer_to_human", "transfer_to_human_agent", "handoff_to_user", "ask_human",
+        "human_handoff",
         "call-human", "live_agent", "TransferToHumanAgent", "contact_human_support", "page_oncall", "transfer_to_operator",
         "create_escalation", "escalateTicket", "transfer_to_live_agent",
     ],

@@ -121,7 +121,8 @@ class Store:
             return client.query_arrow(
                 sql,
                 parameters=params,
-                settings=self._read_settings | {
+                settings=self._read_settings
+                | {
                     "output_format_arrow_low_cardinality_as_dictionary": 1,
                     "output_format_arrow_string_as_string": 0,
                     "output_format_arrow_fixed_string_as_fixed_byte_array": 1,

@@ -82,10 +82,7 @@ def _runs(field: str) -> list[list[Source]]:
         follows = (
             previous is not None
             and source.form == previous.form
-            and (
-                source.form == "resource"
-                or (source.form == "plain" and _slots()[source.key] == _slots()[previous.key] + 1)
-            )
+            and (source.form == "resource" or (source.form == "plain" and _slots()[source.key] == _slots()[previous.key] + 1))
         )
         if follows:
             runs[-1].append(source)

@@ -346,16 +346,12 @@ def _rolled_source(query: Query, group_by: str, dimension: str, params: Params) 
     return _Source(rows, _ROLLED, f"toInt64(toUnixTimestamp(bucket_start)) * {NS_PER_S}")
 
 
-def _run(
-    store: Store, sql: str, project_id: int, time_range: TimeRange, params: Params, **more: int
-) -> list[tuple[Any, ...]]:
+def _run(store: Store, sql: str, project_id: int, time_range: TimeRange, params: Params, **more: int) -> list[tuple[Any, ...]]:
     times = {"start_ns": time_range.start_ns, "end_ns": time_range.end_ns}
     return store.query_rows(sql, project_id=project_id, **times, **more, **params.values)
 
 
-def _fill(
-    group: str, points: list[tuple[int, float | None]], time_range: TimeRange, step_s: int, empty: float | None
-) -> Series:
+def _fill(group: str, points: list[tuple[int, float | None]], time_range: TimeRange, step_s: int, empty: float | None) -> Series:
     step_ns = step_s * NS_PER_S
     found = {int(bucket_ns): _number(value) for bucket_ns, value in points}
     first_ns = time_range.start_ns - time_range.start_ns % step_ns

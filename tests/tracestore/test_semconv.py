@@ -394,6 +394,8 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
     "exception event": (build_span(status=2, events=raised("ValueError", "bad")), (True, "ValueError", "bad")),
     "type before exception": (build_span({"error.type": "A"}, status=2, events=raised("B")), (True, "A", "")),
     "status message before exception's": (build_span(status=2, status_message="s", events=raised("B", "e")), (True, "B", "s")),
+    "exception under an unset status": (build_span(events=raised("B")), (True, "B", "")),
+    "exception that a span with status ok dealt with": (build_span(status=1, events=raised("B")), (False, "", "")),
     "success false": (build_span({"success": False}), (True, "unknown", "")),
     "success true": (build_span({"success": True}), (False, "", "")),
     "Langfuse level": (build_span({"langfuse.observation.level": "ERROR"}), (True, "unknown", "")),

@@ -541,7 +541,7 @@ def forests(draw: st.DrawFn) -> list[Span]:
     return spans
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(forests(), st.randoms(use_true_random=False), st.sampled_from([START_NS, START_NS + 10 * TIMEOUT_NS]))
 def test_any_forest_has_one_sane_summary(spans: list[Span], shuffler: random.Random, now_ns: int) -> None:
     rows = {row["trace_id"]: row for row in summarize_all(spans, now_ns)}

@@ -274,7 +274,8 @@ FROM
         -- "openai.chat", "anthropic.messages" and "google.generative-ai" are the Vercel AI SDK's names.
         if({_at("ai.model.provider")} != '' AND {_at("gen_ai.provider.name")} = '', splitByChar('.', provider_attribute)[1],
             provider_attribute) AS raw_provider,
-        (status_code = 2 OR {_at("error.type")} != '' OR exception_type != '' OR {_failed_by_flag()})
+        -- An exception on a span that says ok was dealt with.
+        (status_code = 2 OR {_at("error.type")} != '' OR (exception_type != '' AND status_code != 1) OR {_failed_by_flag()})
             AND raw_error_type NOT IN ({_literals(semconv.CONTROL_FLOW_ERRORS)})
             AND NOT match(status_message, '^(GraphInterrupt|ParentCommand|Command)\\\\(') AS is_error,
         if(declared_kind != '', declared_kind, {_shape()}) AS kind

@@ -176,7 +176,7 @@ def _cost_usd(values: dict[str, Any]) -> float | None:
     for model in dict.fromkeys((values["response_model"], values["request_model"])):
         cost_usd = pricing.price_call(
             values["provider"], model, values["input_tokens"], values["output_tokens"], values["cached_input_tokens"],
-            values["cache_creation_input_tokens"], values["start_ns"],
+            values["cache_creation_input_tokens"], values["start_ns"], reasoning_tokens=values["reasoning_tokens"],
         )  # fmt: skip
         if cost_usd is not None:
             return cost_usd

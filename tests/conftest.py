@@ -13,6 +13,7 @@ import pytest
 
 # The embedded engine takes one path per process, and settings read the environment once: both are fixed before Django loads.
 _DATA = Path(tempfile.mkdtemp(prefix="tracestore-test-"))
+(_DATA / "static").mkdir()  # the static files' middleware warns when there is none
 atexit.register(shutil.rmtree, _DATA, ignore_errors=True)
 for _name in [name for name in os.environ if name.startswith(("TRACESTORE_", "CLICKHOUSE_", "CELERY_", "DATABASE_URL"))]:
     del os.environ[_name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -51,7 +52,20 @@ def send(server: LiveServer, body: bytes, **headers: str) -> int:
 
 
 def children_of(pid: int) -> list[int]:
-    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+    """Return the process's direct children; threads come and go while this looks."""
+    children = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            children += [int(child) for child in (task / "children").read_text().split()]
+    return children
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """One running instance for the tests that change nothing."""
+    server = start_server(tmp_path_factory.mktemp("live"))
+    yield server
+    server.stop()
 
 
 @pytest.fixture

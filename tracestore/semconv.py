@@ -312,6 +312,11 @@ CONTROL_FLOW_ERRORS = (
 )  # fmt: skip
 # Operations whose spans repeat the usage of a call that has a span of its own: background responses fetched later, agent loops.
 REPEATED_USAGE = ("fetch_response", "agent_step")
+# Attributes that only a span which came to a result has.
+RESULT_KEY = (
+    r"^(gen_ai\.(output\.messages|completion|tool\.call\.result|usage\.output_tokens)|output\.value|llm\.output_messages\."
+    r"|ai\.response\.|ai\.toolCall\.result|traceloop\.entity\.output|mlflow\.spanOutputs|langfuse\.observation\.output)"
+)
 # Claude Code and Codex report the outcome of a call in an attribute, Langfuse in an observation level.
 FAILURE_FLAGS = (("success", ("false", "False")), ("langfuse.observation.level", ("ERROR",)), ("gen_ai.tool.status", ("error",)))
 

@@ -92,7 +92,7 @@ SETTINGS = (
         "",
         "Address under which people reach the UI, used in alert messages. Default: from host and port.",
     ),
-    Setting("TRACESTORE_ADMIN_PASSWORD", _text, "text", "", "Password of the user `admin`. When set, the UI asks for it."),
+    Setting("TRACESTORE_ADMIN_PASSWORD", _text, "text", "", "Password of the user `admin`. When set, the UI asks for it; Basic `admin:password` is then a key too."),
     Setting(
         "TRACESTORE_API_KEY",
         _text,

@@ -76,7 +76,7 @@ def test_moments_are_written_in_utc() -> None:
 
 
 def test_control_and_direction_characters_become_visible() -> None:
-    assert formatting.visible("a\x07\u202eexe\u200b") == "a␇\ufffdexe\ufffd"
+    assert formatting.visible("a\x07\u202eexe\u200b") == "a␇\\u202eexe\\u200b"
 
 
 def test_excerpt_is_one_line_and_says_that_it_was_cut() -> None:

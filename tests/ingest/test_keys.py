@@ -45,6 +45,19 @@ def test_key_is_accepted(receiver: Receiver, headers: dict[str, str]) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_admin_password_opens_as_basic_credentials_only(receiver: Receiver, settings: Settings) -> None:
+    settings.KEY_REQUIRED, settings.API_KEY, settings.ADMIN_PASSWORD = True, "", "secret-word"
+    body = build_request(build_span()).SerializeToString()
+
+    statuses = [
+        receiver.send(body, authorization=credentials).status
+        for credentials in (basic("admin:secret-word"), basic("other:secret-word"), "Bearer secret-word")
+    ]
+
+    assert statuses == [200, 401, 401]
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("demand_key")
 @pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
 @pytest.mark.parametrize(

@@ -395,7 +395,11 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
     "type before exception": (build_span({"error.type": "A"}, status=2, events=raised("B")), (True, "A", "")),
     "status message before exception's": (build_span(status=2, status_message="s", events=raised("B", "e")), (True, "B", "s")),
     "exception under an unset status": (build_span(events=raised("B")), (True, "B", "")),
-    "exception that a span with status ok dealt with": (build_span(status=1, events=raised("B")), (False, "", "")),
+    "exception that a span with status ok dealt with": (
+        build_span({"output.value": "done"}, status=1, events=raised("B")),
+        (False, "", ""),
+    ),
+    "exception that ended a span with status ok": (build_span(status=1, events=raised("B")), (True, "B", "")),
     "success false": (build_span({"success": False}), (True, "unknown", "")),
     "success true": (build_span({"success": True}), (False, "", "")),
     "Langfuse level": (build_span({"langfuse.observation.level": "ERROR"}), (True, "unknown", "")),

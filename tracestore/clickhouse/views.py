@@ -275,7 +275,7 @@ FROM
         if({_at("ai.model.provider")} != '' AND {_at("gen_ai.provider.name")} = '', splitByChar('.', provider_attribute)[1],
             provider_attribute) AS raw_provider,
         -- An exception on a span that says ok was dealt with.
-        (status_code = 2 OR {_at("error.type")} != '' OR (exception_type != '' AND status_code != 1) OR {_failed_by_flag()})
+        (status_code = 2 OR {_at("error.type")} != '' OR exception_ended_it OR {_failed_by_flag()})
             AND raw_error_type NOT IN ({_literals(semconv.CONTROL_FLOW_ERRORS)})
             AND NOT match(status_message, '^(GraphInterrupt|ParentCommand|Command)\\\\(') AS is_error,
         if(declared_kind != '', declared_kind, {_shape()}) AS kind
@@ -285,6 +285,10 @@ FROM
         JSONHas({_at("langfuse.observation.usage_details")}, 'input') AS langfuse_buckets,
         tokens[1] AS tokens_in, tokens[2] AS tokens_out, tokens[3] AS tokens_total,
         tokens[4] AS cached, tokens[5] AS cache_written, tokens[6] AS reasoned,
+        -- An exception recorded on a span that says OK: dealt with when the span has a result (a retry), else the end of it
+        -- (LangSmith sets OK on everything).
+        exception_type != '' AND (status_code != 1
+            OR NOT arrayExists(k -> match(k, {_literal(semconv.RESULT_KEY)}), mapKeys(attributes))) AS exception_ended_it,
         -- One name for one error, whether a dialect writes module.path.Name, <class 'module.path.Name'> or Name.
         replaceRegexpOne(
             replaceRegexpOne(if(error_attribute != '', error_attribute, exception_type), '^<class \\'(.*)\\'>$', '\\\\1'),

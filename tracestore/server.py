@@ -194,6 +194,9 @@ def run(roles: tuple[str, ...]) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, note_signal)
+    # The embedded engine writes its copy of the Protobuf schema into the working directory.
+    settings.DATA.mkdir(parents=True, exist_ok=True)
+    os.chdir(settings.DATA)
     with ExitStack() as stack:
         stack.callback(_abandon_jobs)  # last of all
         stack.callback(get_store().close)

@@ -62,13 +62,7 @@ class Store:
     def _open(self) -> Client:
         if not self._url:
             with self._opening:
-                return clickhouse_connect.get_client(
-                    interface="chdb",
-                    path=self._path,
-                    tz_mode="aware",
-                    # Else the engine writes its copy of a Protobuf schema into the working directory.
-                    chdb_options={"format_schema_path": f"{self._path}-schemas/"},
-                )
+                return clickhouse_connect.get_client(interface="chdb", path=self._path, tz_mode="aware")
         parts = urlsplit(self._url)
         return clickhouse_connect.get_client(
             interface=parts.scheme,

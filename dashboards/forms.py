@@ -75,7 +75,10 @@ class _Texts:
         """What the time picker's button says."""
         if self.preset:
             return dict(PRESETS)[self.preset]
-        return f"{_short(self.start) or 'a day before'} to {_short(self.end) or 'now'}"
+        start, end = _short(self.start), _short(self.end)
+        if _is_moment(start) and _is_moment(end):
+            end = end[11:] if start[:10] == end[:10] else end.removeprefix(start[:5])
+        return f"{start or 'a day before'} to {end or 'now'}"
 
     @property
     def preset_links(self) -> list[tuple[str, str, str]]:
@@ -131,9 +134,13 @@ class Draft(_Texts):
 
 
 def _short(time_text: str) -> str:
-    """2026-11-20T08:30:00.000000000Z as 2026-11-20 08:30:00; other forms as typed."""
+    """2026-11-20T08:30:00.000000000Z as 2026-11-20 08:30, with the seconds where there are some; other forms as typed."""
     text = time_text.strip()
-    return text[:19].replace("T", " ") if len(text) > 19 and text[10:11] == "T" else text
+    return text[:19].replace("T", " ").removesuffix(":00") if len(text) > 19 and text[10:11] == "T" else text
+
+
+def _is_moment(short_text: str) -> bool:
+    return len(short_text) >= 16 and short_text[4] == short_text[7] == "-" and short_text[10] == " "
 
 
 def parse_search(params: Mapping[str, str], now_ns: int | None = None) -> Search:

@@ -47,7 +47,11 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
     marks = find_event_marks(store, project_id=project_id, trace_id=trace_id)
     waterfall = build_waterfall(trace.spans)
     failing = waterfall.find_row(trace.summary.failing_span_id)
-    failing_message = (failing and failing.span and failing.span.error_message) or trace.summary.error_message
+    failing_span = failing.span if failing else None
+    failing_message = failing_span.error_message if failing_span else ""
+    # A step that is only the last to arrive has no part in the error of another.
+    if failing_span is None or failing_span.is_error:
+        failing_message = failing_message or trace.summary.error_message
     selected_id = requested or choose_span(trace.summary, waterfall)
     return {
         "trace": trace,

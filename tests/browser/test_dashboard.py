@@ -103,12 +103,28 @@ def test_grouping_draws_one_line_per_version_and_survives_a_search(server: LiveS
     page.get_by_label("Group by").select_option("version")
     page.wait_for_url("**group_by=version**")
 
-    legend = page.locator('[data-chart*="/failure-rate?"] .legendtext')
+    legend = page.locator('.chart-card:has([data-chart*="/failure-rate?"]) [data-line]')
     expect(legend).to_have_count(2, timeout=TIMEOUT_MS)
     page.locator("[data-search]").fill("version:v3")
     page.locator("[data-search]").press("Enter")
     page.wait_for_url("**q=version**")
     assert parse_qs(urlsplit(page.url).query)["group_by"] == ["version"]
+
+
+def test_a_line_is_switched_off_and_on_by_keyboard(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url + URL + "&group_by=version")
+    card = page.locator('.chart-card:has([data-chart*="/failure-rate?"])')
+    lines = card.locator(".scatterlayer .trace")
+    expect(lines).to_have_count(2, timeout=TIMEOUT_MS)
+
+    card.locator("[data-line]").first.focus()
+    page.keyboard.press("Enter")
+    expect(lines).to_have_count(1)
+    expect(card.locator("[data-line]").first).to_be_focused()
+    expect(card.locator("[data-line]").first).to_have_attribute("aria-pressed", "false")
+
+    page.keyboard.press("Enter")
+    expect(lines).to_have_count(2)
 
 
 def test_charts_follow_the_theme(server: LiveServer, open_page: OpenPage) -> None:

@@ -265,6 +265,18 @@ def test_phone_shows_steps_above_the_panel_without_sideways_scrolling(open_page:
     assert why["y"] < facts["y"] < tree["y"] < panel["y"]
 
 
+def test_link_to_the_failing_step_leads_a_phone_to_its_panel(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*_failed_run()), width=390, height=480, has_touch=True, is_mobile=True)
+    _wait_ready(page)
+
+    failure = page.locator("#span-panel .fail__type")
+    expect(failure).not_to_be_in_viewport()
+
+    page.locator("#why a").tap()
+
+    expect(failure).to_be_in_viewport()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_panes_can_be_resized_with_the_keyboard_and_stay_so(open_page: OpenPage, send_trace: SendTrace, theme: str) -> None:
     page = open_page(send_trace(*_failed_run()), color_scheme=theme)

@@ -59,11 +59,22 @@ def test_querystring_changes_one_text_and_keeps_the_others() -> None:
     assert search.querystring(start="now-24h", end="") == "?q=tool%3Arefund"
 
 
-def test_absolute_range_is_not_live_and_labelled_to_the_second() -> None:
-    search = _search(start="2026-11-20T06:00:00.000000000Z", end="2026-11-20T07:00:00.000000000Z")
+@pytest.mark.parametrize(
+    ("start", "end", "label"),
+    [
+        ("2026-11-20T06:00:00.000000000Z", "2026-11-20T07:00:30.000000000Z", "2026-11-20 06:00 to 07:00:30"),
+        ("2026-11-20T06:00:00.000000000Z", "2026-11-21T06:00:00.000000000Z", "2026-11-20 06:00 to 11-21 06:00"),
+        ("2025-12-31T06:00:00.000000000Z", "2026-01-01T06:00:00.000000000Z", "2025-12-31 06:00 to 2026-01-01 06:00"),
+        ("2026-11-20 06:00", "now-2m", "2026-11-20 06:00 to now-2m"),
+        ("now-2h", "now-1h", "now-2h to now-1h"),
+    ],
+)
+def test_other_ranges_are_labelled_shortly(start: str, end: str, label: str) -> None:
+    assert _search(start=start, end=end).range_label == label
 
-    assert not search.is_live
-    assert search.range_label == "2026-11-20 06:00:00 to 2026-11-20 07:00:00"
+
+def test_absolute_range_is_not_live() -> None:
+    assert not _search(start="2026-11-20T06:00:00.000000000Z", end="2026-11-20T07:00:00.000000000Z").is_live
 
 
 def test_bar_of_a_chart_links_to_its_nanoseconds() -> None:

@@ -140,6 +140,29 @@ def test_orphans_are_counted_and_shown(client: Client, store: Store) -> None:
     assert sorted(row[0] for row in _rows(response)["rows"]) == sorted([ROOT, TOOL, CHAT, "9" * 16])
 
 
+def test_parent_of_a_running_trace_may_still_arrive(client: Client, store: Store) -> None:
+    trace_id = _store_trace(store, {"span_id": CHAT, "parent": "9" * 16, "start_ns": time.time_ns() - 10**9})
+
+    text = _text(client.get(f"/traces/{trace_id}"))
+
+    assert "1 step whose parent has not arrived yet." in text
+    assert "never arrived" not in text
+
+
+def test_last_step_of_a_run_that_broke_off_is_not_blamed_for_the_error_of_another(client: Client, store: Store) -> None:
+    long_ago_ns, agent = time.time_ns() - 3600 * 10**9, {"gen_ai.operation.name": "chat"}
+    trace_id = _store_trace(
+        store,
+        {"span_id": TOOL, "parent": "9" * 16, "start_ns": long_ago_ns, "error": "upstream gave up", "attributes": agent},
+        {"span_id": CHAT, "parent": "9" * 16, "start_ns": long_ago_ns + 10**10, "attributes": agent},
+    )
+
+    why = _text(client.get(f"/traces/{trace_id}")).partition('id="why"')[2].partition('id="panes"')[0]
+
+    assert "The last step that arrived." in why
+    assert "upstream gave up" not in why
+
+
 def test_spans_that_arrive_after_the_summary_are_shown_at_once(client: Client, store: Store) -> None:
     trace_id = _store_trace(store, {"span_id": ROOT, "name": "root"})
     late = build_request({"trace_id": trace_id, "span_id": CHAT, "parent": ROOT, "start_ns": time.time_ns() - 10**9})

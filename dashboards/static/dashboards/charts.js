@@ -6,6 +6,7 @@
   "use strict";
 
   const charts = new Map(); // element -> answer of the server
+  const hidden = new WeakMap(); // element -> names of the lines that its legend has switched off
   const CONFIG = { displayModeBar: false, responsive: true, doubleClick: false, showTips: false };
 
   /** Resolve "var(--name)" and "var(--name, 10%)" in every string of a figure. */
@@ -43,7 +44,6 @@
       dragmode: element.dataset.zoom !== undefined && matchMedia("(pointer: fine)").matches ? "zoom" : false,
       selectdirection: "h",
       bargap: 0,
-      legend: { orientation: "h", x: 0, y: 1.04, yanchor: "bottom", traceorder: "normal", font: { size: 11 }, itemclick: "toggle", itemdoubleclick: "toggleothers" },
       xaxis: {
         showgrid: false,
         zeroline: false,
@@ -81,10 +81,53 @@
   function draw(element) {
     const answer = charts.get(element);
     const style = getComputedStyle(document.documentElement);
-    const layout = merged(baseLayout(element), answer.figure.layout);
-    if (layout.showlegend) layout.margin = { ...layout.margin, t: 30 };
-    const figure = themed({ data: answer.figure.data, layout }, style);
+    const layout = merged(baseLayout(element), { ...answer.figure.layout, showlegend: false });
+    const off = hidden.get(element);
+    const data = answer.figure.data.map((line) => (off?.has(line.name) ? { ...line, visible: "legendonly" } : line));
+    const figure = themed({ data, layout }, style);
+    if (answer.figure.layout.showlegend) drawLegend(element, figure.data);
     return Plotly.react(element, figure.data, figure.layout, CONFIG);
+  }
+
+  /** Plotly's own legend lies in the plot and, with long names, takes most of it. This one stands above and wraps. */
+  function drawLegend(element, lines) {
+    const legend = element.previousElementSibling?.matches(".legend") ? element.previousElementSibling : document.createElement("ul");
+    if (!legend.isConnected) {
+      legend.className = "legend";
+      element.before(legend);
+      legend.addEventListener("click", (event) => {
+        const button = event.target.closest("[data-line]");
+        if (button) toggle(element, button.dataset.line);
+      });
+    }
+    const items = lines.map((line) => {
+      const item = document.createElement("li");
+      const button = document.createElement("button");
+      const mark = document.createElement("span");
+      const name = document.createElement("bdi");
+      button.type = "button";
+      button.className = "legend__line";
+      button.dataset.line = line.name;
+      button.title = line.name;
+      button.setAttribute("aria-pressed", String(line.visible !== "legendonly"));
+      mark.className = "legend__mark";
+      mark.style.backgroundColor = line.marker.color;
+      name.className = "truncate";
+      name.textContent = line.name;
+      button.append(mark, name);
+      item.append(button);
+      return item;
+    });
+    const focused = legend.contains(document.activeElement) ? document.activeElement.dataset.line : undefined;
+    legend.replaceChildren(...items);
+    if (focused !== undefined) legend.querySelector(`[data-line="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  function toggle(element, name) {
+    const off = hidden.get(element) || new Set();
+    if (!off.delete(name)) off.add(name);
+    hidden.set(element, off);
+    draw(element);
   }
 
   function say(element, sentence, kind) {

@@ -57,8 +57,12 @@
     if (ns < 1e9) return trim(ns / 1e6, ns < 1e7 ? 1 : 0) + " ms";
     if (ns < 59.95e9) return trim(ns / 1e9, ns < 1e10 ? 2 : 1) + " s";
     const seconds = Math.round(ns / 1e9);
-    if (seconds < 3600) return Math.floor(seconds / 60) + " m " + String(seconds % 60).padStart(2, "0") + " s";
-    return Math.floor(seconds / 3600) + " h " + String(Math.floor((seconds % 3600) / 60)).padStart(2, "0") + " m";
+    return seconds < 3600 ? twoUnits(seconds, 60, " m", 1, " s") : twoUnits(seconds, 3600, " h", 60, " m");
+  }
+
+  function twoUnits(seconds, largeS, large, smallS, small) {
+    const rest = Math.floor((seconds % largeS) / smallS);
+    return Math.floor(seconds / largeS) + large + (rest ? " " + String(rest).padStart(2, "0") + small : "");
   }
 
   function tokens(number) {
@@ -183,7 +187,7 @@
       cell.append(element("span", "trow__leaf"));
     }
     if (row.placeholder) {
-      cell.append(icon("alert", "text-warn"), element("span", "trow__label muted", "Parent never arrived"));
+      cell.append(icon("alert", "text-warn"), element("span", "trow__label muted", page.dataset.missingParent));
       cell.title = "The steps below name " + row.id + " as their parent, which is not in this trace.";
       return cell;
     }
@@ -498,6 +502,7 @@
     if (link && byId.has(link.dataset.select)) {
       event.preventDefault();
       select(byId.get(link.dataset.select), { center: true });
+      if (isNarrow()) panel.scrollIntoView({ behavior: "smooth", block: "start" });
     }
     const share = event.target.closest("[data-copy-link]");
     if (share) {

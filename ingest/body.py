@@ -13,6 +13,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _IDLE_S = 20.0  # SDKs give a whole export 10 s; a body that rests this long is not coming any more
 _STEP_BYTES = 2**20
+_MAX_MEMBERS = 1000  # each costs a copy of what follows it: a body of empty members would keep a thread busy for hours
 ENCODINGS = ("identity", "gzip", "deflate")
 
 
@@ -114,6 +115,7 @@ def inflate(body: bytes, encoding: str, allowance: Allowance) -> bytes:
     size = 0
     stream = zlib.decompressobj(window)
     rest = body
+    members = 1
     try:
         while True:
             piece = stream.decompress(rest, _STEP_BYTES)
@@ -126,6 +128,9 @@ def inflate(body: bytes, encoding: str, allowance: Allowance) -> bytes:
                 rest = stream.unused_data.lstrip(b"\0")  # some writers pad to a block
                 if not rest or encoding != "gzip":
                     return b"".join(pieces)
+                if members == _MAX_MEMBERS:
+                    raise Corrupt(f"it has more than {_MAX_MEMBERS} members")
+                members += 1
                 stream = zlib.decompressobj(window)
             elif stream.unconsumed_tail:
                 rest = stream.unconsumed_tail

@@ -228,6 +228,15 @@ def test_corrupt_gzip_is_answered_400(receiver: Receiver, damage) -> None:  # ty
     assert receiver.send(damage(body), content_encoding="gzip").status == 400
 
 
+def test_gzip_of_endless_empty_members_is_refused_quickly(receiver: Receiver) -> None:
+    started = time.monotonic()
+
+    answer = receiver.send(gzip.compress(b"") * 100_000, content_encoding="gzip")
+
+    assert answer.status == 400
+    assert time.monotonic() - started < 5  # two megabytes: it took twelve seconds, and sixty would take hours
+
+
 def test_bomb_is_answered_413_without_inflating_it(receiver: Receiver, settings: Settings) -> None:
     settings.MAX_BODY_BYTES = 2**20
     member = gzip.compress(b"\0" * 2**26)

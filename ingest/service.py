@@ -130,8 +130,3 @@ _running: Ingest | None = None
 def get_running_ingest() -> Ingest | None:
     """Return the started Ingest of this process, None before the start and after the stop."""
     return _running
-
-
-def describe_problem() -> str:
-    """Return why OTLP requests are refused now, for /readyz; "" when they are accepted or this process has no ingest role."""
-    return _running.refusal() if _running is not None else ""

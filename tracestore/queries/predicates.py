@@ -54,11 +54,6 @@ def span_predicate(query: Query, params: Params) -> str:
     return _compile(query.root, params, _span_term)
 
 
-def reads_spans(query: Query) -> bool:
-    """Tell whether `trace_predicate` of this query looks into the spans themselves, which costs far more than `traces`."""
-    return any(term.field in _TRACE_FROM_SPANS for term in query.terms())
-
-
 def _compile(node: Node | None, params: Params, compile_term: Compile) -> str:
     if node is None:
         return "true"
@@ -306,7 +301,6 @@ _TRACE_TERMS: dict[str, Compile] = {
     "text": _through_spans(_search),
     "attr": _through_spans(_attribute),
 }
-_TRACE_FROM_SPANS = frozenset({"model", "kind", "span", "text", "attr"})
 
 _SPAN_TERMS: dict[str, Compile] = {
     "status": _status_of_span,

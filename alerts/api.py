@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
@@ -18,11 +19,12 @@ from alerts import services
 from alerts.models import AlertRule
 from alerts.serializers import AlertOutput, AlertRuleInput, AlertRuleOutput
 from tracestore.models import Project
+from tracestore.queries.paging import read_cursor
 
-DEFAULT_LIMIT, MAX_LIMIT = 50, 500
+DEFAULT_LIMIT, MAX_LIMIT = 50, 1000
 _PAGING = [
     OpenApiParameter("limit", int, description=f"How many at most, 1 to {MAX_LIMIT}."),
-    OpenApiParameter("cursor", str, description="`next` of the page before."),
+    OpenApiParameter("cursor", str, description="Continues a list: that of `next` of the page before, or all of `next`."),
 ]
 
 
@@ -32,22 +34,37 @@ def _project(request: Request) -> Project:
 
 
 def _page_of(name: str, item: type[serializers.ModelSerializer[Any]]) -> Any:
-    return inline_serializer(name, {"results": item(many=True), "next": serializers.CharField(allow_null=True)})
+    return inline_serializer(name, {"results": item(many=True), "next": serializers.URLField(allow_null=True)})
 
 
-def _whole_number(request: Request, name: str, default: int, low: int, high: int) -> int:
-    text = request.query_params.get(name, "") or str(default)
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-        raise serializers.ValidationError({name: [f"must be a whole number from {low} to {high}, not {text!r}."]})
+def _read_whole_number(name: str, text: str, default: int, low: int, high: int) -> int:
+    text = text or str(default)
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
+        raise serializers.ValidationError({name: [f"must be a whole number from {low} to {high}, not {text[:40]!r}."]})
     return int(text)
 
 
-def _answer_page(request: Request, items: QuerySet[Any], output: type[serializers.ModelSerializer[Any]]) -> Response:
+def _refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+    # A misspelt name that is ignored looks as if it had been obeyed.
+    for name in given:
+        if name not in known:
+            raise serializers.ValidationError({name: [f"There is no {name!r} here; there are {', '.join(sorted(known))}."]})
+
+
+def _answer_page(
+    request: Request, items: QuerySet[Any], output: type[serializers.ModelSerializer[Any]], *filters: str
+) -> Response:
     """The cursor is the number of items before: rules and alerts are few, and an item that moves does no harm."""
-    limit = _whole_number(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
-    first = _whole_number(request, "cursor", 0, 0, 10**9)
+    given = request.query_params
+    _refuse_unknown(given, {"limit", "cursor", *filters})
+    limit = _read_whole_number("limit", given.get("limit", ""), DEFAULT_LIMIT, 1, MAX_LIMIT)
+    first = _read_whole_number("cursor", read_cursor(given.get("cursor", "")), 0, 0, 10**8)
     found = list(items[first : first + limit + 1])
-    following = str(first + limit) if len(found) > limit else None
+    following = None
+    if len(found) > limit:
+        parameters = given.copy()
+        parameters["cursor"] = str(first + limit)
+        following = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
     return Response({"results": output(found[:limit], many=True).data, "next": following})
 
 
@@ -125,4 +142,4 @@ class AlertList(APIView):
         if wanted not in ("", "firing", "resolved"):
             raise serializers.ValidationError({"state": [f"must be firing or resolved, not {wanted!r}."]})
         alerts = services.find_alerts(_project(request).pk, firing=wanted == "firing" if wanted else None)
-        return _answer_page(request, alerts, AlertOutput)
+        return _answer_page(request, alerts, AlertOutput, "state")

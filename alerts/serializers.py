@@ -17,19 +17,36 @@ from tracestore.models import Project
 from tracestore.queries.metrics import METRICS
 
 
+class ChannelReference(serializers.CharField):
+    """The id or name of a channel, or the object that a rule's answer holds, so that a rule can be sent back as it came."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return super().to_internal_value(data["id"] if isinstance(data, dict) and "id" in data else data)
+
+
 class AlertRuleInput(serializers.Serializer[AlertRule]):
     """A rule's definition. `threshold` is in the metric's unit (rates 0 to 1), `channels` are ids or names of channels."""
 
     name = serializers.CharField(max_length=128)
-    metric = serializers.ChoiceField(choices=list(METRICS))
+    metric = serializers.ChoiceField(
+        choices=list(METRICS),
+        error_messages={"invalid_choice": f"There is no metric '{{input}}'; there are {', '.join(METRICS)}."},
+    )
     query = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
     window_s = serializers.IntegerField(min_value=MIN_WINDOW_S, max_value=MAX_WINDOW_S, default=300)
     comparison = serializers.ChoiceField(choices=Side.choices, default=Side.ABOVE)
     threshold = serializers.FloatField()
     hold_s = serializers.IntegerField(min_value=0, max_value=MAX_HOLD_S, default=0)
     severity = serializers.ChoiceField(choices=Severity.choices, default=Severity.WARNING)
-    channels = serializers.ListField(child=serializers.CharField(), default=list)
+    channels = serializers.ListField(child=ChannelReference(), default=list)
     enabled = serializers.BooleanField(default=True)
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Refuse a misspelt field, which would otherwise leave a rule that watches something else than it says."""
+        if isinstance(data, dict):
+            for name in data.keys() - self.fields.keys() - set(AlertRuleOutput.Meta.fields):
+                raise serializers.ValidationError({name: [f"A rule has no {name!r}; it has {', '.join(self.fields)}."]})
+        return super().to_internal_value(data)
 
     @property
     def _project(self) -> Project:

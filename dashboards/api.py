@@ -35,6 +35,7 @@ from tracestore.language import Query, parse_query
 from tracestore.language.fields import find_field
 from tracestore.queries.facets import FACETS, count_facet
 from tracestore.queries.metrics import find_metric, metric_series
+from tracestore.queries.paging import read_cursor
 from tracestore.queries.spans import find_spans, get_span
 from tracestore.queries.traces import find_traces, get_trace
 from tracestore.timerange import DAY_NS, TimeError, TimeRange, parse_time_ns
@@ -60,7 +61,7 @@ class TraceListView(APIView):
         query, time_range = _read_search(given)
         page = find_traces(
             get_store(), project_id=_project_id(request), time_range=time_range, query=query, limit=given["limit"],
-            cursor=given["cursor"],
+            cursor=read_cursor(given["cursor"]),
         )  # fmt: skip
         return _page(request, TraceSerializer(page.items, many=True).data, page.next_cursor, time_range)
 
@@ -100,7 +101,7 @@ class SpanListView(APIView):
         query, time_range = _read_search(given)
         page = find_spans(
             get_store(), project_id=_project_id(request), time_range=time_range, query=query, limit=given["limit"],
-            cursor=given["cursor"],
+            cursor=read_cursor(given["cursor"]),
         )  # fmt: skip
         return _page(request, SpanSerializer(page.items, many=True).data, page.next_cursor, time_range)
 

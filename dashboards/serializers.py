@@ -40,8 +40,8 @@ class SearchParameters(RangeParameters):
 
     limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=MAX_LIMIT, help_text="Items on one page.")
     cursor = serializers.CharField(
-        required=False, allow_blank=True, default="", max_length=256,
-        help_text="Continues a list; `next` of the page before holds it. Send it with the same `q`, `start` and `end`.",
+        required=False, allow_blank=True, default="", max_length=20_000,
+        help_text="That of `next` of the page before, or all of `next`. Goes with the same `q`, `start` and `end`.",
     )  # fmt: skip
 
 

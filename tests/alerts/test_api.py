@@ -59,6 +59,22 @@ def test_bad_value_is_refused_naming_the_field(client: Client, field: str, value
     assert not AlertRule.objects.exists()
 
 
+def test_misspelt_field_is_refused(client: Client) -> None:
+    answer = post(client, treshold=0.1)
+
+    assert (answer.status_code, answer.json()["error"]["parameter"]) == (400, "treshold")
+
+
+def test_rule_can_be_sent_back_as_it_came(client: Client) -> None:
+    create_channel(name="On-call")
+    rule = post(client, channels=["On-call"], enabled=False).json()
+
+    answer = client.put(f"{RULES}/{rule['id']}", rule | {"threshold": 0.2}, content_type="application/json")
+
+    assert answer.status_code == 200
+    assert answer.json() == rule | {"threshold": 0.2}
+
+
 def test_missing_field_is_named(client: Client) -> None:
     answer = client.post(RULES, {"name": "x"}, content_type="application/json")
 
@@ -79,13 +95,17 @@ def test_rules_come_in_pages(client: Client) -> None:
         create_rule(name=name)
 
     first = client.get(RULES, {"limit": 2}).json()
-    second = client.get(RULES, {"limit": 2, "cursor": first["next"]}).json()
+    second = client.get(first["next"]).json()
 
     assert [rule["name"] for rule in first["results"] + second["results"]] == ["a", "b", "c"]
     assert second["next"] is None
+    assert client.get(RULES, {"limit": 2, "cursor": first["next"]}).json() == second
 
 
-@pytest.mark.parametrize(("name", "value"), [("limit", "0"), ("limit", "many"), ("cursor", "-1"), ("state", "sad")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("limit", "0"), ("limit", "many"), ("limit", "9" * 5000), ("cursor", "-1"), ("state", "sad"), ("staet", "firing")],
+)
 def test_bad_parameter_is_named(client: Client, name: str, value: str) -> None:
     answer = client.get("/api/v1/alerts", {name: value})
 

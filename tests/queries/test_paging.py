@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracestore.queries.paging import CursorError, Position, decode_cursor, windows
+from tracestore.queries.paging import CursorError, Position, decode_cursor, read_cursor, windows
 from tracestore.timerange import MAX_NS
 
 HOUR_NS = 3600 * 10**9
@@ -48,3 +48,14 @@ def test_windows_cover_the_range_once_newest_first(start_ns: int, end_ns: int) -
 
 def test_ten_days_take_few_windows() -> None:
     assert len(list(windows(0, 240 * HOUR_NS))) == 5
+
+
+@pytest.mark.parametrize(
+    ("given", "cursor"),
+    [
+        ("", ""), ("MTc5", "MTc5"), ("http://h/api/v1/traces?q=a%3Ab&cursor=MTc5&start=1", "MTc5"),
+        ("https://h/api/v1/traces?q=x", "https://h/api/v1/traces?q=x"), ("http://[::1", "http://[::1"),
+    ],
+)  # fmt: skip
+def test_cursor_is_taken_out_of_a_whole_next_address(given: str, cursor: str) -> None:
+    assert read_cursor(given) == cursor

@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
 
 from tracestore.timerange import MAX_NS, NS_PER_S
 
@@ -28,6 +29,16 @@ class Position:
     def encode(self) -> str:
         """Return opaque text that fits a URL."""
         return base64.urlsafe_b64encode(f"{self.start_ns} {self.item_id}".encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str) -> str:
+    """Return the cursor in a request's `cursor`: scripts also send the whole address that `next` gave them."""
+    if not text.startswith(("http://", "https://")):
+        return text
+    try:
+        return parse_qs(urlsplit(text).query).get("cursor", [text])[0]
+    except ValueError:  # not an address after all
+        return text
 
 
 def decode_cursor(cursor: str, *, id_digits: int) -> Position | None:

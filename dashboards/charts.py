@@ -125,7 +125,9 @@ def _curve(go: Any, line: Line, unit: Unit, scale: float, step_s: int, only: boo
         hovertemplate=_hover(unit),
         connectgaps=False,
     )
-    return trace.update(fill="tozeroy", fillcolor=f"{line.color[:-1]}, 10%)") if only else trace
+    # Plotly fills across gaps too, and what it fills there looks like values.
+    is_whole = only and None not in values
+    return trace.update(fill="tozeroy", fillcolor=f"{line.color[:-1]}, 10%)") if is_whole else trace
 
 
 def _bar(go: Any, line: Line, unit: Unit, scale: float, step_s: int, only: bool) -> Any:

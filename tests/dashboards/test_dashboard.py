@@ -31,6 +31,15 @@ def test_page_has_a_frame_per_chart_with_the_search_in_its_address(client: Clien
     assert 'data-chart="/dashboard/charts/requests?q=version%3Av3&amp;start=now-7d&amp;group_by=tool"' in body
 
 
+@pytest.mark.parametrize(("group_by", "overlaps"), [("tool", True), ("outcome", False), ("", False)])
+def test_page_says_when_one_trace_counts_in_several_groups(client: Client, store: Store, group_by: str, overlaps: bool) -> None:
+    insert_traces(store)
+
+    body = client.get("/dashboard", {"group_by": group_by}).content.decode()
+
+    assert (f"A trace with more than one {group_by} counts in each." in body) == overlaps
+
+
 def test_page_is_free_of_inline_script_and_style(client: Client, store: Store) -> None:
     insert_traces(store)
 

@@ -103,6 +103,15 @@ def test_value_between_two_gaps_is_a_dot() -> None:
     assert list(figure["data"][0]["marker"]["size"]) == [0, 5, 0]
 
 
+@pytest.mark.parametrize(("gap", "fill"), [(0.0, "tozeroy"), (None, None)])
+def test_line_with_a_gap_is_not_filled(gap: float | None, fill: str | None) -> None:
+    line = Line("rate", [(0, 1.0), (300 * NS_PER_S, gap), (600 * NS_PER_S, 1.0)], "var(--error)")
+
+    figure = build_figure([line], kind="line", unit=duration_unit([line])[0], time_range=RANGE, step_s=300)
+
+    assert figure["data"][0].get("fill") == fill
+
+
 def test_rates_never_reach_above_their_highest_possible_value() -> None:
     answer = panel_of("failure-rate", {("failure_rate", ""): [Series("", [(0, 1.0)])]})
 

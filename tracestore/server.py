@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -20,6 +21,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.staticfiles.finders import get_finders
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
+from django.db import OperationalError
 from django.utils.module_loading import import_string
 
 from tracestore.celery import app as celery_app
@@ -52,6 +54,11 @@ def _bind(address: _Address) -> socket.socket:
     try:
         sock.bind((settings.HOST, address.port))
     except OSError as error:
+        sock.close()
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise ImproperlyConfigured(
+                f"TRACESTORE_HOST is {settings.HOST!r}, which is no address of this machine ({error.strerror})."
+            ) from None
         raise ImproperlyConfigured(
             f"cannot listen on {settings.HOST}:{address.port} ({error.strerror}); set {address.label} to a free port."
         ) from None
@@ -182,6 +189,10 @@ def _serve(roles: tuple[str, ...], sockets: list[socket.socket]) -> None:
 def run(roles: tuple[str, ...]) -> None:
     """Start these roles and serve until SIGINT or SIGTERM, then stop within ten seconds. Raises ImproperlyConfigured."""
     sockets = []
+    if {"web", "ingest"} <= set(roles) and settings.PORT == settings.OTLP_HTTP_PORT != 0:
+        raise ImproperlyConfigured(
+            f"TRACESTORE_PORT and TRACESTORE_OTLP_HTTP_PORT are both {settings.PORT}; both ports take OTLP/HTTP."
+        )
     if "web" in roles:
         sockets.append(_bind(_Address("TRACESTORE_PORT", settings.PORT)))
     if "ingest" in roles:
@@ -207,6 +218,9 @@ def run(roles: tuple[str, ...]) -> None:
                 "CLICKHOUSE_URL" if settings.CLICKHOUSE_URL else f"the database in {settings.DATA} (does another process use it?)"
             )
             raise ImproperlyConfigured(f"cannot use {where}: {error}") from None
+        except OperationalError as error:
+            reason = " ".join(str(error).split())
+            raise ImproperlyConfigured(f"cannot use the relational database (DATABASE_URL): {reason}") from None
         if sockets:
             collect_static()
         if stopped.is_set():  # the signal came before anyone else could act on it

@@ -78,9 +78,13 @@ ASK = "from django.conf import settings; print(settings.LOGIN_REQUIRED, settings
 
 def start(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Load the settings in a process of their own."""
+    return run(tmp_path, "shell", "--no-imports", "-c", ASK, **environment)
+
+
+def run(tmp_path: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("TRACESTORE_", "CLICKHOUSE_", "DATABASE_"))}
     return subprocess.run(
-        [sys.executable, "manage.py", "shell", "--no-imports", "-c", ASK],
+        [sys.executable, "manage.py", *command],
         cwd=ROOT,
         env=clean | {"TRACESTORE_DATA": str(tmp_path)} | environment,
         capture_output=True,
@@ -126,3 +130,25 @@ def test_data_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> Non
 
     assert result.returncode != 0
     assert "TRACESTORE_DATA: cannot write to the folder" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"TRACESTORE_PORT": "8999", "TRACESTORE_OTLP_HTTP_PORT": "8999"}, "TRACESTORE_OTLP_HTTP_PORT are both 8999"),
+        ({"TRACESTORE_HOST": "host.invalid", "TRACESTORE_API_KEY": "key"}, "TRACESTORE_HOST is 'host.invalid'"),
+        ({"TRACESTORE_HOST": "192.0.2.1", "TRACESTORE_API_KEY": "key"}, "TRACESTORE_HOST is '192.0.2.1'"),
+        ({"DATABASE_URL": "postgres://user:hunter2@127.0.0.1:1/db"}, "cannot use the relational database (DATABASE_URL)"),
+    ],
+)
+def test_setting_that_cannot_work_stops_the_start_with_a_sentence(
+    tmp_path: Path, environment: dict[str, str], sentence: str
+) -> None:
+    ports = {"TRACESTORE_PORT": "0", "TRACESTORE_OTLP_HTTP_PORT": "0"}
+
+    result = run(tmp_path, "up", **ports | environment)
+
+    assert result.returncode == 1
+    assert sentence in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "hunter2" not in result.stderr

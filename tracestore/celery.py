@@ -18,6 +18,7 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,  # the default gives up after 100, and the process would serve on without its jobs
     # The in-process broker is polled; the default of one second would be most of the two seconds a span may take to appear.
     broker_transport_options={"polling_interval": 0.1} if _IN_PROCESS else {},
     task_default_queue="tracestore",

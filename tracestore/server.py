@@ -110,22 +110,25 @@ def _start_worker(stack: ExitStack) -> None:
     thread.start()
     beat.start()
 
-    def stop() -> None:
+    def stop_both() -> None:
+        worker.stop()
         beat.stop()
-        stopping = threading.Thread(target=worker.stop, name=_WORKER_STOP_THREAD, daemon=True)
-        stopping.start()  # waits for the job in hand, however long that takes
+
+    def stop() -> None:
+        stopping = threading.Thread(target=stop_both, name=_WORKER_STOP_THREAD, daemon=True)
+        stopping.start()  # waits for the job in hand, or for a broker that is away, however long that takes
         stopping.join(_WORKER_STOP_S)
 
     stack.callback(stop)
 
 
 def _abandon_jobs() -> None:
-    """End the process here when a job is still under way, because the interpreter would wait for its thread.
+    """End the process here when a job or the wait for the broker goes on, because the interpreter would wait for its thread.
 
     Jobs may run twice, so what this one did not finish is done after the next start.
     """
     if any(thread.name == _WORKER_STOP_THREAD for thread in threading.enumerate()):
-        log.warning("a job is still under way; it is done again after the next start")
+        log.warning("a job is still under way, or the broker is away; what was not done is done after the next start")
         logging.shutdown()
         sys.stdout.flush()
         os._exit(0)

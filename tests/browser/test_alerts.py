@@ -102,7 +102,7 @@ def test_rule_made_in_the_editor_ends_in_messages_that_lead_back_to_the_failing_
     send_runs(server.otlp_url, start_ns=time.time_ns() - 5 * NS_PER_S, count=60, version="v2", tool="search")
     wait_for(lambda: hook.bodies[-1]["event"] == "resolved" and len(mail.messages) == 2, 60)
     page.reload()
-    expect(page.locator(".alert-head")).to_contain_text("resolved")
+    expect(page.locator(".alert-head")).to_contain_text("Resolved")
     assert [message["Subject"].split(":")[0] for message in mail.messages] == [
         "[warning] Support fails",
         "[resolved] Support fails",

@@ -7,16 +7,16 @@ import re
 from tests.live import ROOT
 from tracestore.settings import SETTINGS
 
-ROW = re.compile(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*) \| (.*) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*) \| ([^|]*) \| (.*) \|$", re.MULTILINE)
 
 
-def read_table() -> list[tuple[str, str, str, str]]:
+def read_table() -> list[tuple[str, str, str, str, str]]:
     section = (ROOT / "README.md").read_text().split("## Settings")[1].split("\n## ")[0]
-    return [(name, unit, default.strip().strip("`"), text) for name, unit, default, text in ROW.findall(section)]
+    return [(name, kind, unit, default.strip().strip("`"), text) for name, kind, unit, default, text in ROW.findall(section)]
 
 
-def test_readme_lists_every_setting_with_unit_default_and_meaning() -> None:
-    assert read_table() == [(setting.name, setting.unit, setting.default, setting.help) for setting in SETTINGS]
+def test_readme_lists_every_setting_with_type_unit_default_and_meaning() -> None:
+    assert read_table() == [(setting.name, setting.type, setting.unit, setting.default, setting.help) for setting in SETTINGS]
 
 
 def test_no_document_names_a_setting_that_does_not_exist() -> None:

@@ -31,7 +31,8 @@ class Setting:
 
     name: str
     parse: Callable[[str], Any]
-    unit: str
+    type: str
+    unit: str  # "" where the type has none
     default: str
     help: str
 
@@ -75,36 +76,47 @@ _SECONDS = _whole_number(1, 86_400)
 _BYTES = _whole_number(1, 2**50)
 
 SETTINGS = (
-    Setting("TRACESTORE_DATA", _text, "folder", "./data", "Where the embedded databases, the spool and the secret key live."),
+    Setting("TRACESTORE_DATA", _text, "path", "", "./data", "Where the embedded databases, the spool and the secret key live."),
     Setting(
         "TRACESTORE_HOST",
         _text,
         "address",
+        "",
         "127.0.0.1",
         "Address to bind. Anything but loopback needs a password or a key (below).",
     ),
-    Setting("TRACESTORE_PORT", _PORT, "port", "8000", "UI, REST API and OTLP/HTTP."),
-    Setting("TRACESTORE_OTLP_HTTP_PORT", _PORT, "port", "4318", "OTLP/HTTP on the port that exporters expect."),
+    Setting("TRACESTORE_PORT", _PORT, "port", "", "8000", "UI, REST API and OTLP/HTTP."),
+    Setting("TRACESTORE_OTLP_HTTP_PORT", _PORT, "port", "", "4318", "OTLP/HTTP on the port that exporters expect."),
     Setting(
         "TRACESTORE_BASE_URL",
         _url("http", "https"),
         "URL",
         "",
+        "",
         "Address under which people reach the UI, used in alert messages. Default: from host and port.",
     ),
-    Setting("TRACESTORE_ADMIN_PASSWORD", _text, "text", "", "Password of the user `admin`. When set, the UI asks for it; Basic `admin:password` is then a key too."),
+    Setting(
+        "TRACESTORE_ADMIN_PASSWORD",
+        _text,
+        "text",
+        "",
+        "",
+        "Password of the user `admin`. When set, the UI asks for it; Basic `admin:password` is then a key too.",
+    ),
     Setting(
         "TRACESTORE_API_KEY",
         _text,
         "text",
         "",
+        "",
         "Key for OTLP and the REST API (Bearer, x-api-key or Basic). When set, both demand it.",
     ),
-    Setting("TRACESTORE_SECRET_KEY", _text, "text", "", "Signs sessions. Default: made once, kept in the data folder."),
+    Setting("TRACESTORE_SECRET_KEY", _text, "text", "", "", "Signs sessions. Default: made once, kept in the data folder."),
     Setting(
         "CLICKHOUSE_URL",
         _url("http", "https"),
         "URL",
+        "",
         "",
         "`http(s)://user:password@host:port/database`. Default: embedded, under the data folder.",
     ),
@@ -113,18 +125,21 @@ SETTINGS = (
         _url("sqlite", "postgres", "postgresql"),
         "URL",
         "",
+        "",
         "Users, alert rules, transitions. Default: SQLite under the data folder; Postgres for many processes.",
     ),
     Setting(
         "CELERY_BROKER_URL",
         _url("memory", "redis", "rediss", "amqp", "amqps"),
         "URL",
+        "",
         "memory://",
         "Job queue. Default: in the process; Redis or RabbitMQ for many processes.",
     ),
     Setting(
         "TRACESTORE_MAX_BODY_BYTES",
         _BYTES,
+        "whole number",
         "bytes",
         "67108864",
         "Largest OTLP request, on the wire and inflated; a larger one is answered 413.",
@@ -132,28 +147,38 @@ SETTINGS = (
     Setting(
         "TRACESTORE_SPOOL_MAX_BYTES",
         _BYTES,
+        "whole number",
         "bytes",
         "4294967296",
         "Spool size at which OTLP requests are answered 503 until ClickHouse catches up.",
     ),
-    Setting("TRACESTORE_QUERY_TIMEOUT_S", _SECONDS, "seconds", "15", "A query that takes longer is stopped."),
-    Setting("TRACESTORE_QUERY_MEMORY_BYTES", _BYTES, "bytes", "2147483648", "A query that needs more memory is stopped."),
+    Setting("TRACESTORE_QUERY_TIMEOUT_S", _SECONDS, "whole number", "seconds", "15", "A query that takes longer is stopped."),
+    Setting(
+        "TRACESTORE_QUERY_MEMORY_BYTES",
+        _BYTES,
+        "whole number",
+        "bytes",
+        "2147483648",
+        "A query that needs more memory is stopped.",
+    ),
     Setting(
         "TRACESTORE_RUNNING_TIMEOUT_S",
         _SECONDS,
+        "whole number",
         "seconds",
         "600",
         "A trace without its root span counts as running until its last span is this old.",
     ),
-    Setting("TRACESTORE_ALERT_INTERVAL_S", _SECONDS, "seconds", "15", "How often alert rules are evaluated."),
+    Setting("TRACESTORE_ALERT_INTERVAL_S", _SECONDS, "whole number", "seconds", "15", "How often alert rules are evaluated."),
     Setting(
         "TRACESTORE_SMTP_URL",
         _url("smtp", "smtps"),
         "URL",
         "",
+        "",
         "Mail server for e-mail alerts, `smtp(s)://user:password@host:port?from=address`.",
     ),
-    Setting("TRACESTORE_LOG_LEVEL", _log_level, "level", "info", "debug, info, warning or error."),
+    Setting("TRACESTORE_LOG_LEVEL", _log_level, "level", "", "info", "debug, info, warning or error."),
 )
 
 
@@ -254,6 +279,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "tracestore.middleware.AccessMiddleware",
 ]

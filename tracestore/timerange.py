@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ MAX_NS = 2**63 - 1
 STEPS_S = (1, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
 _RELATIVE = re.compile(r"now(?:-(\d{1,6})(s|m|h|d|w))?")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}(?::\d{2})?)(?:(\.\d{1,9})\d*)?(Z|z|[+-]\d{2}:?\d{2})?)?")
+_RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}(?::\d{2})?)(?:(\.\d{1,9})\d*)?(Z|z|[+ -]\d{2}:?\d{2})?)?")
 
 
 class TimeError(ValueError):
@@ -37,8 +38,9 @@ class TimeRange:
         return (self.end_ns - self.start_ns) / NS_PER_S
 
     def step_s(self, buckets: int = 120) -> int:
-        """Return the smallest standard step, in seconds, that cuts the range into at most `buckets` pieces."""
-        return next((step for step in STEPS_S if self.duration_s / step <= buckets), STEPS_S[-1])
+        """Return the smallest standard step, or number of whole days, in seconds, that makes at most `buckets` pieces."""
+        whole_days_s = math.ceil(self.duration_s / buckets / STEPS_S[-1]) * STEPS_S[-1]
+        return next((step for step in STEPS_S if self.duration_s / step <= buckets), whole_days_s)
 
 
 def parse_time_ns(text: str, now_ns: int | None = None) -> int:
@@ -57,7 +59,7 @@ def parse_time_ns(text: str, now_ns: int | None = None) -> int:
         return max(0, now_ns - int(relative[1] or 0) * _UNIT_S[relative[2] or "s"] * NS_PER_S)
     if absolute := _RFC3339.fullmatch(text):
         try:
-            moment = datetime.fromisoformat(absolute[1] + "T" + (absolute[2] or "00:00") + (absolute[4] or "Z").upper())
+            moment = datetime.fromisoformat(absolute[1] + "T" + (absolute[2] or "00:00") + _read_zone(absolute[4]))
         except ValueError:
             raise TimeError(f"{text!r} is not a date and time that exists") from None
         seconds = int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
@@ -67,6 +69,11 @@ def parse_time_ns(text: str, now_ns: int | None = None) -> int:
             raise TimeError(f"{text!r} lies outside the years 1970 to 2262")
         return nanoseconds
     raise TimeError(f"{text!r} is not a time: use 2026-11-20T08:30:00Z, Unix nanoseconds, or now-1h")
+
+
+def _read_zone(zone: str | None) -> str:
+    # A + that was put into an address as it is arrives as a space.
+    return (zone or "Z").upper().replace(" ", "+")
 
 
 def parse_time_range(start: str, end: str, now_ns: int | None = None, default_ns: int = DAY_NS) -> TimeRange:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvicorn
 from django.conf import settings
@@ -162,7 +163,8 @@ class _Server(uvicorn.Server):
 
 
 def _announce(roles: tuple[str, ...], sockets: list[socket.socket]) -> None:
-    host = "localhost" if settings.HOST in ("127.0.0.1", "::1") else settings.HOST
+    host = urlsplit(settings.BASE_URL).hostname if settings.HOST in ("0.0.0.0", "::") else settings.HOST
+    host = "localhost" if host in ("127.0.0.1", "::1") else host
     ports = [sock.getsockname()[1] for sock in sockets]
     if "web" in roles:
         print(f"Tracestore is ready: http://{host}:{ports[0]}", flush=True)

@@ -101,7 +101,7 @@ SETTINGS = (
         "text",
         "",
         "",
-        "Password of the user `admin`. When set, the UI asks for it; Basic `admin:password` is then a key too.",
+        "Password of the user `admin`. When set, the UI asks for it, and OTLP and the API for a key or Basic `admin:password`.",
     ),
     Setting(
         "TRACESTORE_API_KEY",
@@ -243,7 +243,8 @@ _reached_as = "localhost" if is_loopback(HOST) else gethostname() if HOST in ("0
 BASE_URL: str = _values["TRACESTORE_BASE_URL"].rstrip("/") or f"http://{_reached_as}:{PORT}"
 
 LOGIN_REQUIRED = bool(ADMIN_PASSWORD) or not is_loopback(HOST)
-KEY_REQUIRED = bool(API_KEY) or not is_loopback(HOST)
+# A password is set to keep people out: then nobody may write either (a reverse proxy may stand before loopback).
+KEY_REQUIRED = bool(API_KEY or ADMIN_PASSWORD) or not is_loopback(HOST)
 if not is_loopback(HOST) and not (ADMIN_PASSWORD or API_KEY):
     raise ImproperlyConfigured(
         f"TRACESTORE_HOST is {HOST}, which other machines can reach: set TRACESTORE_ADMIN_PASSWORD or TRACESTORE_API_KEY first, "

@@ -109,6 +109,10 @@ def test_open_address_with_either_demands_login_and_key(tmp_path: Path, name: st
     assert (result.returncode, result.stdout.split()) == (0, ["True", "True"]), result.stderr
 
 
+def test_password_on_loopback_closes_ingest_too(tmp_path: Path) -> None:
+    assert start(tmp_path, TRACESTORE_ADMIN_PASSWORD="long enough").stdout.split() == ["True", "True"]
+
+
 def test_loopback_demands_nothing(tmp_path: Path) -> None:
     assert start(tmp_path).stdout.split() == ["False", "False"]
 

@@ -130,14 +130,32 @@ def take(browser: Browser, server: LiveServer, shots: list[Shot]) -> None:
             context.close()
 
 
+BEFORE_LOGIN = [Shot("login", "/login")]
+WITHOUT_DATA = [
+    Shot("empty", "/traces"),
+    Shot("channels", "/alerts/channels"),
+    Shot("channel", "/alerts/channels/new"),
+    Shot("not-found", f"/traces/{'0' * 31}1"),
+]
+
+
+def take_login(browser: Browser, data: Path) -> None:
+    server = start_server(data, TRACESTORE_ADMIN_PASSWORD="only for this picture")
+    try:
+        take(browser, server, BEFORE_LOGIN)
+    finally:
+        server.stop()
+
+
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        take_login(browser, Path(folder) / "login")
         server = start_server(Path(folder) / "data")
         try:
-            take(browser, server, [Shot("empty", "/traces")])
+            take(browser, server, WITHOUT_DATA)
             send_demo(server)
             time.sleep(5)  # summaries and rollups follow the spans by a few seconds
             take(browser, server, find_shots(server))

@@ -218,21 +218,26 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     server.stop()
 
 
-def find_trace_ids(server: LiveServer, query: str) -> set[str]:
-    """Return the ids of all traces of the last week that match."""
+def find_span_counts(server: LiveServer, query: str) -> dict[str, int]:
+    """Return how many spans each trace of the last week that matches has, by trace id."""
     url = f"{server.url}/api/v1/traces?{urlencode({'q': query, 'start': 'now-7d', 'limit': 100})}"
-    found: set[str] = set()
+    found: dict[str, int] = {}
     while url:
         with urllib.request.urlopen(url, timeout=30) as answer:
             page = json.load(answer)
-        found |= {trace["trace_id"] for trace in page["results"]}
+        found |= {trace["trace_id"]: trace["span_count"] for trace in page["results"]}
         url = page["next"]
     return found
 
 
-def wait_for_traces(server: LiveServer, count: int) -> None:
+def find_trace_ids(server: LiveServer, query: str) -> set[str]:
+    return set(find_span_counts(server, query))
+
+
+def wait_for(server: LiveServer, *, traces: int = 0, spans: int = 0) -> None:
+    """Wait until the list shows that much: a trace shows as soon as its first batch is in, and is judged again with the next."""
     deadline = time.monotonic() + 60
-    while len(find_trace_ids(server, "")) < count:
+    while len(found := find_span_counts(server, "")) < traces or sum(found.values()) < spans:
         assert time.monotonic() < deadline, "the traces did not arrive"
         time.sleep(0.3)
 
@@ -244,7 +249,7 @@ def test_instance_finds_exactly_the_traces_the_story_is_about(server: LiveServer
     with Sender(host, int(port), "") as sender:
         for turn in turns:
             sender.send(turn.resource_spans)
-    wait_for_traces(server, len(turns))
+    wait_for(server, traces=len(turns), spans=sum(turn.span_count for turn in turns))
 
     failing_refunds = {turn.trace_id for turn in turns if turn.failed and turn.version == "v3" and "refund" in turn.tools}
     assert failing_refunds
@@ -261,4 +266,4 @@ def test_week_can_be_sent_twice(server: LiveServer) -> None:
         with Sender(host, int(port), "") as sender:
             send_week(sender, trace_count=15, seed=1, now_ns=time.time_ns(), output=io.StringIO())
 
-    wait_for_traces(server, before + 30)
+    wait_for(server, traces=before + 30)

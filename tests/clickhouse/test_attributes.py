@@ -37,8 +37,8 @@ def test_value_is_decoded_by_its_letter(value: str, kind: str, expected: object)
     assert type(decoded) is type(expected)
 
 
-def test_last_value_of_a_key_counts_and_missing_letters_mean_text() -> None:
-    assert decode_attributes(["a", "b", "a"], ["1", "2", "3"], "i") == {"a": "3", "b": "2"}
+def test_first_stored_value_of_a_key_counts_and_missing_letters_mean_text() -> None:
+    assert decode_attributes(["a", "b", "a"], ["1", "2", "3"], "i") == {"a": 1, "b": "2"}
 
 
 @pytest.mark.parametrize("text", ["beta", "é", "x" * 300])

@@ -564,6 +564,24 @@ def test_a_thousand_attributes_are_all_kept(store: Store) -> None:
     assert row == {"count": 1001, "last": "999", "session_id": "s"}
 
 
+def test_last_value_counts_of_an_attribute_sent_twice(store: Store) -> None:
+    twice: list[tuple[str, Any]] = [
+        ("gen_ai.request.model", "a"),
+        ("user.id", "ada"),
+        ("gen_ai.request.model", "b"),
+        ("n", 1),
+        ("n", "x"),
+    ]
+    columns = ("request_model", "attributes['gen_ai.request.model'] AS found", "mapKeys(attributes) AS keys",
+               "mapValues(attributes) AS texts", "attribute_types")  # fmt: skip
+
+    (row,) = store_spans(store, [build_span(twice)], columns)
+
+    read = decode_attributes(row["keys"], row["texts"], row["attribute_types"])
+    assert row["request_model"] == row["found"] == read["gen_ai.request.model"] == "b"
+    assert read["n"] == "x"
+
+
 def test_values_of_every_type_come_back_as_they_were_sent(store: Store) -> None:
     sent: dict[str, Any] = {
         "text": "a", "no text": "", "whole": -3, "float": 0.1, "yes": True, "no": False,
@@ -583,7 +601,8 @@ def test_values_of_every_type_come_back_as_they_were_sent(store: Store) -> None:
     assert {key: value for key, value in read.items() if key != "bytes"} == {
         key: value for key, value in sent.items() if key != "bytes"
     }
-    assert row["attribute_types"] == "ssidbbaakkny"
+    assert row["attribute_types"] == "ssidbbaakkny"[::-1]
+    assert list(read) == list(sent)
 
 
 def test_key_sent_twice_and_empty_keys_break_nothing(store: Store) -> None:
@@ -593,7 +612,7 @@ def test_key_sent_twice_and_empty_keys_break_nothing(store: Store) -> None:
 
     (row,) = store_spans(store, [span], ("session_id", "length(attributes) AS count"))
 
-    assert row == {"session_id": "first", "count": 6}
+    assert row == {"session_id": "second", "count": 6}
 
 
 def test_empty_request_and_empty_span_break_nothing(store: Store) -> None:

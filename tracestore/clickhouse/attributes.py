@@ -1,6 +1,6 @@
 """Attribute maps as stored -> JSON-like values.
 
-A map's values are text; a string beside the map has one letter per entry, in order: s string, i int, d double, b bool,
+A map's values are text; a string beside the map has one letter per entry, in the map's order: s string, i int, d double, b bool,
 a ArrayValue and k KeyValueList (serialized opentelemetry.proto.common.v1 messages), y bytes, n empty. Queries hand over the
 values of a, k and y in base64, because their bytes need not be UTF-8.
 """
@@ -19,8 +19,12 @@ BINARY_TYPES = "aky"
 
 
 def decode_attributes(keys: Sequence[str], values: Sequence[str], types: str) -> dict[str, Any]:
-    """Return key -> value. Of a key sent twice the last value counts; a value that cannot be read stays the text it is."""
-    return {key: _decode(value, kind) for key, value, kind in zip(keys, values, types.ljust(len(keys), "s"), strict=False)}
+    """Return key -> value in the order sent; of a key sent twice the last value counts. What cannot be read stays the text it is.
+
+    Stored maps are in reverse order, so that ClickHouse's look-up, which takes the first of equal keys, says the same.
+    """
+    stored = zip(keys, values, types.ljust(len(keys), "s"), strict=False)
+    return {key: _decode(value, kind) for key, value, kind in reversed(list(stored))}
 
 
 def encode_list_item(text: str) -> bytes:

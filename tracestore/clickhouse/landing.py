@@ -65,7 +65,10 @@ def insert_batch(store: Store, records: Sequence[Record], *, writer: str, batch_
             "deduplicate_blocks_in_dependent_materialized_views": 1,
             # The view has some 700 expressions: these passes over them cost three times more than running them on a small batch.
             "optimize_and_compare_chain": 0,
+            "optimize_or_like_chain": 0,
             "query_plan_enable_optimizations": 0,
+            # Looks for copies of a span within the batch, row by row over all columns. Merges do so anyway, and reads count once.
+            "optimize_on_insert": 0,
             # Timestamps come from outside: a batch may hold spans of many months, each a partition of its own.
             "max_partitions_per_insert_block": 0,
             "max_memory_usage": 4 * 2**30,

@@ -1,14 +1,28 @@
 """The generated views: raw OTLP -> `spans` (canonical columns from semconv.py) -> the summary job's work list and index.
 
 Every expression is total: no value that passed the Protobuf parser can make the insert fail.
+
+ClickHouse analyses a view anew for every insert, which takes longer the more is written out. So what several expressions
+need is a column of the layer below, and a layer hardly uses aliases of its own.
 """
 
 from __future__ import annotations
 
-from functools import cache
-
 from tracestore import semconv
-from tracestore.semconv import Source
+from tracestore.clickhouse.lookups import (
+    RUN,
+    at,
+    content,
+    declared_kind,
+    first,
+    is_present,
+    json_member,
+    literal,
+    literals,
+    picked,
+    resource_fields,
+    wanted,
+)
 
 # Times outside these bounds are a broken clock; such a span is filed under its receive time. 2000-01-01 and 2100-01-01 in ns.
 MIN_TIME_NS = 946_684_800 * 10**9
@@ -18,138 +32,19 @@ MAX_TOKENS = 10**12
 TOKEN_FIELDS = ("input_tokens", "output_tokens", "total_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _literals(texts: object) -> str:
-    return ", ".join(_literal(text) for text in texts)  # type: ignore[attr-defined]  # any iterable of str
-
-
-# Content of tool calls is looked at only in tool spans, and there in place: not copied into the small arrays below.
-_CONTENT_FIELDS = ("tool_arguments", "tool_result")
-
-
-@cache
-def _slots() -> dict[str, int]:
-    """Return a slot number, from 1, for every span attribute that some canonical column reads.
-
-    The names of a field are numbered in its order of precedence. A span's wanted attributes become two arrays sorted by slot,
-    `slots` and `vs`; so the first value of a field is the first slot within its bounds, and one value is found by its number:
-    comparisons of small integers instead of hundreds of look-ups by name in a map (measured: docs/performance.md).
-    """
-    fields = [sources for field, sources in semconv.FIELDS.items() if field not in _CONTENT_FIELDS]
-    names = [source.key for sources in fields for source in sources if source.form != "resource"]
-    kinds = [source.key for source, _ in semconv.KINDS]
-    slots: dict[str, int] = {}
-    for name in [*names, *kinds, *semconv.OTHER_KEYS]:
-        slots.setdefault(name, len(slots) + 1)
-    return slots
-
-
-def _at(key: str) -> str:
-    """Return the expression for one attribute's text, '' when absent."""
-    return f"vs[indexOf(slots, {_slots()[key]})]"
-
-
-def _value(source: Source) -> str:
-    path = "".join(f", {_literal(step)}" for step in source.path)
-    value = "" if source.form == "resource" else _at(source.key)
-    match source.form:
-        case "resource":
-            return f"r[{_literal(source.key)}]"
-        case "json":
-            return f"if({value} = '', '', JSONExtractString({value}{path}))"
-        case "json_number":
-            return f"if({value} = '', '', JSONExtractRaw({value}{path}))"
-        case "quoted":
-            return f"trim(BOTH '\"' FROM {value})"
-        case "pattern":
-            return f"if({value} = '', '', extract({value}, {_literal(source.path[0])}))"
-        case _:
-            return value
-
-
-def _is_present(value: str) -> str:
-    return f"{value} NOT IN ('', {_literals(semconv.ABSENT)}) AND NOT startsWith({value}, {_literal(semconv.SCRUBBED_PREFIX)})"
-
-
-def _runs(field: str) -> list[list[Source]]:
-    """Cut a field's sources into runs that one comparison of slots can search, and single others."""
-    runs: list[list[Source]] = []
-    for source in semconv.FIELDS[field]:
-        previous = runs[-1][-1] if runs else None
-        follows = (
-            previous is not None
-            and source.form == previous.form
-            and (source.form == "resource" or (source.form == "plain" and _slots()[source.key] == _slots()[previous.key] + 1))
-        )
-        if follows:
-            runs[-1].append(source)
-        else:
-            runs.append([source])
-    return runs
-
-
-def _first(field: str) -> str:
-    """Return the expression for a field's first non-empty value."""
-    candidates = []
-    for run in _runs(field):
-        if run[0].form == "resource":
-            candidates.append(f"resource_{field}")
-        elif len(run) == 1:
-            candidates.append(_value(run[0]))
-        else:
-            low, high = _slots()[run[0].key], _slots()[run[-1].key]
-            candidates.append(f"vs[arrayFirstIndex(s -> s >= {low} AND s <= {high}, slots)]")
-    return candidates[0] if len(candidates) == 1 else f"arrayFirst(x -> x != '', [{', '.join(candidates)}])"
-
-
-def _resource_fields() -> dict[str, str]:
-    """Return, by field that a resource attribute can fill, the expression over the resource's attributes `r`."""
-    fields = {}
-    for field in (name for name in semconv.FIELDS if name not in _CONTENT_FIELDS):
-        for run in _runs(field):
-            if run[0].form == "resource":
-                fields[field] = f"arrayFirst(x -> x != '', [{', '.join(_value(source) for source in run)}])"
-    return fields
-
-
-def _content(field: str) -> str:
-    """Return the expression for a tool call's arguments or result, read from the whole attributes."""
-    values = ", ".join(
-        _at(source.key) if source.key in _slots() else f"attributes[{_literal(source.key)}]" for source in semconv.FIELDS[field]
-    )
-    return f"arrayFirst(x -> x != '', [{values}])"
-
-
 def _token_counts() -> str:
     """Return an array of the token fields' numbers, in the order of TOKEN_FIELDS."""
-    texts = ", ".join(_first(field) for field in TOKEN_FIELDS)
-    # Integers first (exact), then what other languages write for numbers: "12.0", "1e3"; NaN and negatives count as none.
-    return (
-        f"arrayMap(x -> least(if(match(x, '^[0-9]{{1,18}}$'), toUInt64OrZero(x), "
-        f"toUInt64(if(toFloat64OrZero(x) > 0 AND toFloat64OrZero(x) < 1e18, toFloat64OrZero(x), 0))), {MAX_TOKENS}), "
-        f"if({_at('gen_ai.operation.name')} IN ({_literals(semconv.REPEATED_USAGE)}), [], [{texts}]))"
-    )
-
-
-def _declared_kind() -> str:
-    pairs = {f"{_slots()[source.key]}={value}": kind for source, kinds in semconv.KINDS for value, kind in kinds.items()}
-    order = [_slots()[source.key] for source, _ in semconv.KINDS]
-    low, high = min(order), max(order)
-    # Kinds' slots lie in their order of precedence, and so do the arrays.
-    return (
-        "arrayFirst(x -> x != '', arrayMap((s, x) -> transform(concat(toString(s), '=', lower(trim(BOTH '\"' FROM x))), "
-        f"[{_literals(pairs)}], [{_literals(pairs.values())}], ''), "
-        f"arrayFilter(s -> s >= {low} AND s <= {high}, slots), arrayFilter((x, s) -> s >= {low} AND s <= {high}, vs, slots)))"
-    )
+    # As floats, because some languages write "12.0" or "1e3"; exact far beyond MAX_TOKENS. NaN and negatives count as none.
+    texts = ", ".join(first(field) for field in TOKEN_FIELDS)
+    counted = f"if({at('gen_ai.operation.name')} IN ({literals(semconv.REPEATED_USAGE)}), [], [{texts}])"
+    clamped = f"toUInt64(if(number > 0 AND number < 1e18, least(number, toFloat64({MAX_TOKENS})), 0))"
+    return f"arrayMap(number -> {clamped}, arrayMap(text -> toFloat64OrZero(text), {counted}))"
 
 
 def _shape() -> str:
     """Return the kind of a span that declares none: what its name and attributes look like."""
     return (
-        f"multiIf(tool_attribute != '' AND {_at('gen_ai.operation.name')} = '', 'tool', "
+        f"multiIf(tool_attribute != '' AND {at('gen_ai.operation.name')} = '', 'tool', "
         "match(name, '^(execute_tool |tool[.: /]|Function: )|\\\\.tool$'), 'tool', "
         "startsWith(name, 'invoke_agent '), 'agent', "
         "(request_model != '' OR response_model != '') AND (tokens_in > 0 OR tokens_out > 0), 'llm', "
@@ -158,30 +53,91 @@ def _shape() -> str:
 
 
 def _map(attributes: str) -> str:
+    """Return the expression for attributes as a Map, in reverse order.
+
+    A look-up in a Map takes the first of equal keys; of attributes that a span has twice, the last counts (docs/ingest.md).
+    """
     value = (
         "coalesce(kv.value.string_value, toString(kv.value.int_value), toString(kv.value.double_value), "
         "if(isNull(kv.value.bool_value), NULL, if(kv.value.bool_value, 'true', 'false')), "
         "kv.value.array_value, kv.value.kvlist_value, kv.value.bytes_value, '')"
     )
-    return f"CAST(arrayMap(kv -> (kv.key, {value}), {attributes}), 'Map(LowCardinality(String), String)')"
+    return f"CAST(arrayReverse(arrayMap(kv -> (kv.key, {value}), {attributes})), 'Map(LowCardinality(String), String)')"
 
 
 def _types(attributes: str) -> str:
+    """Return the expression for the letters of attributes.py, in the order of the map."""
     return (
-        "arrayStringConcat(arrayMap(kv -> multiIf(isNotNull(kv.value.string_value), 's', isNotNull(kv.value.int_value), 'i', "
+        "reverse(arrayStringConcat(arrayMap(kv -> multiIf(isNotNull(kv.value.string_value), 's', "
+        "isNotNull(kv.value.int_value), 'i', "
         "isNotNull(kv.value.double_value), 'd', isNotNull(kv.value.bool_value), 'b', isNotNull(kv.value.array_value), 'a', "
-        f"isNotNull(kv.value.kvlist_value), 'k', isNotNull(kv.value.bytes_value), 'y', 'n'), {attributes}))"
+        f"isNotNull(kv.value.kvlist_value), 'k', isNotNull(kv.value.bytes_value), 'y', 'n'), {attributes})))"
     )
 
 
 def _failed_by_flag() -> str:
-    return " OR ".join(f"{_at(key)} IN ({_literals(values)})" for key, values in semconv.FAILURE_FLAGS)
+    return " OR ".join(f"{at(key)} IN ({literals(values)})" for key, values in semconv.FAILURE_FLAGS)
 
 
-def otlp_to_spans() -> str:
-    """Return the SELECT of the view that turns a row of otlp_traces (one request) into rows of spans."""
-    return f"""
-SELECT
+def _spans() -> str:
+    """Return the SELECT of one row a span: its own fields, and what its resource and scope say."""
+    return f"""SELECT
+            project_id, received_at_ns, writer, batch_seq,
+            resource_attributes, resource_attribute_types, resource_schema_url,
+            scope_name, scope_version, scope_attributes, scope_attribute_types, scope_schema_url,
+            {", ".join(f"resource_{field}" for field in resource_fields())},
+            toFixedString(substring(span.trace_id, 1, 16), 16) AS trace_id,
+            toFixedString(substring(span.span_id, 1, 8), 8) AS span_id,
+            toFixedString(if(span.parent_span_id = span.span_id, '', substring(span.parent_span_id, 1, 8)), 8) AS parent_span_id,
+            span.name AS name, span.kind AS span_kind_number,
+            span.status.code AS status_code, span.status.message AS status_message,
+            span.trace_state AS trace_state, span.flags AS flags,
+            span.events AS events, span.links AS links,
+            span.dropped_attributes_count AS dropped_attributes_count,
+            span.dropped_events_count AS dropped_events_count,
+            span.dropped_links_count AS dropped_links_count,
+            span.start_time_unix_nano AS reported_start_ns,
+            span.end_time_unix_nano AS reported_end_ns,
+            reported_start_ns >= {MIN_TIME_NS} AND reported_start_ns < {MAX_TIME_NS} AS start_is_sane,
+            if(start_is_sane, reported_start_ns, least(greatest(received_at_ns, {MIN_TIME_NS}), {MAX_TIME_NS})) AS start_ns,
+            if(start_is_sane AND reported_end_ns > reported_start_ns AND reported_end_ns < {MAX_TIME_NS},
+                reported_end_ns - reported_start_ns, 0) AS duration_ns,
+            {_map("span.attributes")} AS attributes,
+            {_types("span.attributes")} AS attribute_types,
+            arrayMap(e -> {_map("e.attributes")}, events) AS event_attributes
+        FROM
+        (
+            SELECT
+                project_id, received_at_ns, writer, batch_seq,
+                resource_attributes, resource_attribute_types, resource_schema_url,
+                {", ".join(f"{value} AS resource_{field}" for field, value in resource_fields().items())},
+                scope_spans.scope.name AS scope_name, scope_spans.scope.version AS scope_version,
+                {_map("scope_spans.scope.attributes")} AS scope_attributes,
+                {_types("scope_spans.scope.attributes")} AS scope_attribute_types,
+                scope_spans.schema_url AS scope_schema_url,
+                arrayJoin(scope_spans.spans) AS span
+            FROM
+            (
+                SELECT
+                    project_id, received_at_ns, writer, batch_seq,
+                    {_map("resource_span.resource.attributes")} AS resource_attributes,
+                    {_types("resource_span.resource.attributes")} AS resource_attribute_types,
+                    mapFilter((k, x) -> {is_present("x")}, resource_attributes) AS r,
+                    resource_span.schema_url AS resource_schema_url,
+                    arrayJoin(resource_span.scope_spans) AS scope_spans
+                FROM
+                (
+                    SELECT project_id, received_at_ns, writer, batch_seq, arrayJoin(resource_spans) AS resource_span
+                    FROM otlp_traces
+                )
+            )
+        )
+    )"""
+
+
+def _fields() -> str:
+    """Return the SELECTs from attributes to canonical columns, up to the FROM of the layer that `picked` fills."""
+    return f"""SELECT
     project_id, trace_id, span_id, parent_span_id,
     fromUnixTimestamp64Nano(toInt64(start_ns), 'UTC') AS start_time,
     duration_ns,
@@ -205,8 +161,8 @@ SELECT
     version,
     request_model, response_model,
     multiIf(
-        raw_provider IN ({_literals(semconv.FRAMEWORKS)}), '',
-        transform(lower(raw_provider), [{_literals(semconv.PROVIDERS)}], [{_literals(semconv.PROVIDERS.values())}],
+        raw_provider IN ({literals(semconv.FRAMEWORKS)}), '',
+        transform(lower(raw_provider), [{literals(semconv.PROVIDERS)}], [{literals(semconv.PROVIDERS.values())}],
             lower(raw_provider))) AS provider,
     response_id,
     finish_reason,
@@ -215,23 +171,23 @@ SELECT
         -- Semantic Kernel names a tool plugin-function.
         startsWith(scope_name, 'semantic_kernel.functions'), replaceRegexpOne(tool_attribute, '^[A-Za-z0-9_]+-', ''),
         tool_attribute != '', tool_attribute,
-        {_at("traceloop.entity.name")} != '', {_at("traceloop.entity.name")},
+        {at("traceloop.entity.name")} != '', {at("traceloop.entity.name")},
         startsWith(name, 'execute_tool '), substring(name, 14),
         match(name, '^tool[.: /]'), substring(name, 6),
         name LIKE '%.tool', substring(name, 1, length(name) - 5),
-        {_at("name")} != '' AND startsWith(name, 'Function: '), {_at("name")},
+        {at("name")} != '' AND startsWith(name, 'Function: '), {at("name")},
         name) AS tool,
     tool_call_id, prompt_name, prompt_version, session_id, user_id,
     is_error,
     if(is_error, if(raw_error_type = '', 'unknown', raw_error_type), '') AS error_type,
     if(is_error, error_text, '') AS error_message,
     multiIf(
-        match(name, '^Handoff: ') OR name LIKE 'handoff to %' OR {_at("gen_ai.operation.name")} IN ('handoff', 'agent_handoff')
-            OR {_at("traceloop.span.kind")} = 'handoff', 'agent_handoff',
-        {_at("span.type")} = 'tool.blocked_on_user', 'human_wait',
-        (kind = 'tool' OR {_at("span.type")} = 'tool.execution') AND (
-            match(concat(error_text, ' ', substring({_content("tool_result")}, 1, 200)), {_literal(semconv.REFUSED_CALL)})
-            OR (is_error AND startsWith({_content("tool_arguments")}, '{{') AND NOT isValidJSON({_content("tool_arguments")}))),
+        match(name, '^Handoff: ') OR name LIKE 'handoff to %' OR {at("gen_ai.operation.name")} IN ('handoff', 'agent_handoff')
+            OR {at("traceloop.span.kind")} = 'handoff', 'agent_handoff',
+        {at("span.type")} = 'tool.blocked_on_user', 'human_wait',
+        (kind = 'tool' OR {at("span.type")} = 'tool.execution') AND (
+            match(concat(error_text, ' ', substring({content("tool_result")}, 1, 200)), {literal(semconv.REFUSED_CALL)})
+            OR (is_error AND startsWith({content("tool_arguments")}, '{{') AND NOT isValidJSON({content("tool_arguments")}))),
             'refused_call',
         '') AS signal,
     least(tokens_in + if(exclusive_input, cached + cache_written, 0), {MAX_TOKENS}) AS input_tokens,
@@ -262,7 +218,7 @@ FROM
         -- Does the input count leave out cached tokens? Claude Code's bare names do; else the arithmetic tells.
         multiIf(
             cached + cache_written = 0, false,
-            {_at("input_tokens")} != '' AND {_at("cache_read_tokens")} != '', true,
+            {at("input_tokens")} != '' AND {at("cache_read_tokens")} != '', true,
             cached + cache_written > tokens_in, true,
             tokens_total > 0 AND tokens_total = tokens_in + tokens_out, false,
             tokens_total > 0 AND tokens_total = tokens_in + tokens_out + cached + cache_written, true,
@@ -272,120 +228,79 @@ FROM
         reasoned > tokens_out OR (reasoned > 0 AND (tokens_total = tokens_in + tokens_out + reasoned
             OR (langfuse_buckets AND tokens_total != tokens_in + tokens_out))) AS additive_reasoning,
         -- "openai.chat", "anthropic.messages" and "google.generative-ai" are the Vercel AI SDK's names.
-        if({_at("ai.model.provider")} != '' AND {_at("gen_ai.provider.name")} = '', splitByChar('.', provider_attribute)[1],
+        if({at("ai.model.provider")} != '' AND {at("gen_ai.provider.name")} = '', splitByChar('.', provider_attribute)[1],
             provider_attribute) AS raw_provider,
         -- An exception on a span that says ok was dealt with.
-        (status_code = 2 OR {_at("error.type")} != '' OR exception_ended_it OR {_failed_by_flag()})
-            AND raw_error_type NOT IN ({_literals(semconv.CONTROL_FLOW_ERRORS)})
+        (status_code = 2 OR {at("error.type")} != '' OR exception_ended_it OR {_failed_by_flag()})
+            AND raw_error_type NOT IN ({literals(semconv.CONTROL_FLOW_ERRORS)})
             AND NOT match(status_message, '^(GraphInterrupt|ParentCommand|Command)\\\\(') AS is_error,
         if(declared_kind != '', declared_kind, {_shape()}) AS kind
     FROM
     (
     SELECT *,
-        JSONHas({_at("langfuse.observation.usage_details")}, 'input') AS langfuse_buckets,
+        {json_member("langfuse.observation.usage_details", "input")} != '' AS langfuse_buckets,
         tokens[1] AS tokens_in, tokens[2] AS tokens_out, tokens[3] AS tokens_total,
         tokens[4] AS cached, tokens[5] AS cache_written, tokens[6] AS reasoned,
         -- An exception recorded on a span that says OK: dealt with when the span has a result (a retry), else the end of it
         -- (LangSmith sets OK on everything).
         exception_type != '' AND (status_code != 1
-            OR NOT arrayExists(k -> match(k, {_literal(semconv.RESULT_KEY)}), mapKeys(attributes))) AS exception_ended_it,
+            OR NOT arrayExists(k -> match(k, {literal(semconv.RESULT_KEY)}), mapKeys(attributes))) AS exception_ended_it,
         -- One name for one error, whether a dialect writes module.path.Name, <class 'module.path.Name'> or Name.
         replaceRegexpOne(
             replaceRegexpOne(if(error_attribute != '', error_attribute, exception_type), '^<class \\'(.*)\\'>$', '\\\\1'),
             '^[A-Za-z_][A-Za-z0-9_.]*\\\\.([A-Z][A-Za-z0-9_]*)$', '\\\\1') AS raw_error_type,
         multiIf(status_message != '', status_message, exception_message != '', exception_message,
-            {_at("error.message")} != '', {_at("error.message")}, {_at("error")}) AS error_text
+            {at("error.message")} != '', {at("error.message")}, {at("error")}) AS error_text
     FROM
     (
     SELECT *,
-        {_first("agent_attribute")} AS agent_attribute,
-        {_first("agent_of_agent_span")} AS agent_of_agent_span,
-        {_first("version")} AS version,
-        {_first("prompt_name")} AS prompt_name,
-        {_first("prompt_version")} AS prompt_version,
-        {_first("workflow")} AS workflow,
-        {_first("session_id")} AS session_id,
-        {_first("user_id")} AS user_id,
-        {_first("environment")} AS environment_name,
-        {_first("service")} AS service_name,
-        {_first("request_model")} AS request_model,
-        {_first("response_model")} AS response_model,
-        {_first("provider")} AS provider_attribute,
-        {_first("response_id")} AS response_id,
-        extract({_first("finish_reason")}, '[A-Za-z_-]{{2,40}}') AS finish_reason,
-        {_first("tool_attribute")} AS tool_attribute,
-        {_first("tool_call_id")} AS tool_call_id,
+        {first("agent_attribute")} AS agent_attribute,
+        {first("agent_of_agent_span")} AS agent_of_agent_span,
+        {first("version")} AS version,
+        {first("prompt_name")} AS prompt_name,
+        {first("prompt_version")} AS prompt_version,
+        {first("workflow")} AS workflow,
+        {first("session_id")} AS session_id,
+        {first("user_id")} AS user_id,
+        {first("environment")} AS environment_name,
+        {first("service")} AS service_name,
+        {first("request_model")} AS request_model,
+        {first("response_model")} AS response_model,
+        {first("provider")} AS provider_attribute,
+        {first("response_id")} AS response_id,
+        extract({first("finish_reason")}, '[A-Za-z_-]{{2,40}}') AS finish_reason,
+        {first("tool_attribute")} AS tool_attribute,
+        {first("tool_call_id")} AS tool_call_id,
         {_token_counts()} AS tokens,
-        toFloat64OrZero({_first("supplied_cost")}) AS supplied,
-        {_first("error_attribute")} AS error_attribute,
+        toFloat64OrZero({first("supplied_cost")}) AS supplied,
+        {first("error_attribute")} AS error_attribute,
         arrayFirst(x -> x != '', arrayMap(m -> m['exception.type'], event_attributes)) AS exception_type,
         arrayFirst(x -> x != '', arrayMap(m -> m['exception.message'], event_attributes)) AS exception_message,
-        {_declared_kind()} AS declared_kind
+        {declared_kind()} AS declared_kind"""
+
+
+def otlp_to_spans() -> str:
+    """Return the SELECT of the view that turns a row of otlp_traces (one request) into rows of spans."""
+    fields, ended = _fields(), f"{at('logfire.span_type')} != 'pending_span'"
+    return f"""
+{fields}
     FROM
     (
-        SELECT * EXCEPT (all_slots, unsorted_slots, unsorted_values),
-            arraySort(unsorted_slots) AS slots,
-            arraySort((x, s) -> s, unsorted_values, unsorted_slots) AS vs
-    FROM
-    (
-        SELECT
-            project_id, received_at_ns, writer, batch_seq,
-            resource_attributes, resource_attribute_types, resource_schema_url,
-            scope_name, scope_version, scope_attributes, scope_attribute_types, scope_schema_url,
-            {", ".join(f"resource_{field}" for field in _resource_fields())},
-            toFixedString(substring(span.trace_id, 1, 16), 16) AS trace_id,
-            toFixedString(substring(span.span_id, 1, 8), 8) AS span_id,
-            toFixedString(if(span.parent_span_id = span.span_id, '', substring(span.parent_span_id, 1, 8)), 8) AS parent_span_id,
-            span.name AS name, span.kind AS span_kind_number,
-            span.status.code AS status_code, span.status.message AS status_message,
-            span.trace_state AS trace_state, span.flags AS flags,
-            span.events AS events, span.links AS links,
-            span.dropped_attributes_count AS dropped_attributes_count,
-            span.dropped_events_count AS dropped_events_count,
-            span.dropped_links_count AS dropped_links_count,
-            span.start_time_unix_nano AS reported_start_ns,
-            span.end_time_unix_nano AS reported_end_ns,
-            reported_start_ns >= {MIN_TIME_NS} AND reported_start_ns < {MAX_TIME_NS} AS start_is_sane,
-            if(start_is_sane, reported_start_ns, least(greatest(received_at_ns, {MIN_TIME_NS}), {MAX_TIME_NS})) AS start_ns,
-            if(start_is_sane AND reported_end_ns > reported_start_ns AND reported_end_ns < {MAX_TIME_NS},
-                reported_end_ns - reported_start_ns, 0) AS duration_ns,
-            {_map("span.attributes")} AS attributes,
-            {_types("span.attributes")} AS attribute_types,
-            arrayMap(e -> {_map("e.attributes")}, events) AS event_attributes,
-            arrayMap(k -> transform(k, [{_literals(_slots())}], {list(_slots().values())}, 0), mapKeys(attributes)) AS all_slots,
-            arrayFilter((s, x) -> s > 0 AND {_is_present("x")}, all_slots, mapValues(attributes)) AS unsorted_slots,
-            arrayFilter((x, s) -> s > 0 AND {_is_present("x")}, mapValues(attributes), all_slots) AS unsorted_values
+        SELECT *, {picked(f"{fields} {ended}")}
         FROM
         (
-            SELECT
-                project_id, received_at_ns, writer, batch_seq,
-                resource_attributes, resource_attribute_types, resource_schema_url,
-                {", ".join(f"{value} AS resource_{field}" for field, value in _resource_fields().items())},
-                scope_spans.scope.name AS scope_name, scope_spans.scope.version AS scope_version,
-                {_map("scope_spans.scope.attributes")} AS scope_attributes,
-                {_types("scope_spans.scope.attributes")} AS scope_attribute_types,
-                scope_spans.schema_url AS scope_schema_url,
-                arrayJoin(scope_spans.spans) AS span
+            SELECT *, wanted.1 AS slots, wanted.2 AS vs, arrayMap(slot -> intDiv(slot, {RUN}), wanted.1) AS runs
             FROM
             (
-                SELECT
-                    project_id, received_at_ns, writer, batch_seq,
-                    {_map("resource_span.resource.attributes")} AS resource_attributes,
-                    {_types("resource_span.resource.attributes")} AS resource_attribute_types,
-                    mapFilter((k, x) -> {_is_present("x")}, resource_attributes) AS r,
-                    resource_span.schema_url AS resource_schema_url,
-                    arrayJoin(resource_span.scope_spans) AS scope_spans
+                SELECT *, {wanted()} AS wanted
                 FROM
                 (
-                    SELECT project_id, received_at_ns, writer, batch_seq, arrayJoin(resource_spans) AS resource_span
-                    FROM otlp_traces
+                {_spans()}
                 )
             )
         )
-    )
         -- Logfire sends a span once when it starts (pending) and once when it ends; only the second counts.
-        WHERE {_at("logfire.span_type")} != 'pending_span'
-    )
+        WHERE {ended}
     )
     )
 )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tracestore.language.errors import QueryError
 from tracestore.language.fields import find_field
+from tracestore.language.lexer import quote
 from tracestore.language.parser import parse_query
 from tracestore.language.tree import And, Node, Not, Or, Pattern, Query, Term
 
@@ -118,7 +119,7 @@ def _replace(text: str, node: Node, replacement: str) -> str:
 
 def _format_field(field: str) -> str:
     prefix, _, key = field.partition(".")
-    return f"{prefix}.{_quoted(key)}" if key and not _PLAIN_KEY.fullmatch(key) else field
+    return f"{prefix}.{quote(key)}" if key and not _PLAIN_KEY.fullmatch(key) else field
 
 
 def _format_values(field: str, values: list[str], negate: bool = False) -> str:
@@ -129,8 +130,4 @@ def _format_values(field: str, values: list[str], negate: bool = False) -> str:
 
 def _quote(value: str) -> str:
     plain = _PLAIN.fullmatch(value) and ".." not in value and value not in ("AND", "OR", "NOT")
-    return value if plain else _quoted(value)
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return value if plain else quote(value)

@@ -130,7 +130,7 @@ def find_field(name: str) -> Field | None:
 
 def suggest_field(name: str) -> str:
     """Return the name most like `name`, "" when none is near."""
-    return suggest(name.lower().strip("!+@#."), _BY_NAME)
+    return suggest(name.lower().strip("+@#."), _BY_NAME)
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

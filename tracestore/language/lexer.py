@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -36,6 +37,9 @@ class Token:
 
 _OPERATORS = {"AND": TokenKind.AND, "OR": TokenKind.OR, "NOT": TokenKind.NOT}
 _ATTRIBUTE_PREFIXES = ("attr.", "attribute.", "attributes.")
+_LONE_MINUS = re.compile(r"-(?:\s+(\S+)|\s*$)")
+# A text between the quotes of a shell or of a word processor, which are not ours. An apostrophe within a word is none.
+_OTHER_QUOTES = re.compile(r"""['`‘’“”„«](.*?)['`‘’“”»](?=[\s)]|$)""", re.DOTALL)
 
 
 class _Lexer:
@@ -57,7 +61,8 @@ class _Lexer:
                 if self.groups:
                     self.groups.pop()
                 self._add(TokenKind.CLOSE, self.at + 1)
-            elif character == "-" and not self._after_field() and self.text[self.at + 1 : self.at + 2].strip():
+            elif character == "-" and not self._after_field():
+                self._refuse_lone_minus()
                 self._add(TokenKind.MINUS, self.at + 1)
             elif character == '"':
                 text, end = self._read_string(self.at)
@@ -92,8 +97,22 @@ class _Lexer:
             at += 1
         raise QueryError('This quote is never closed. End the text with ".', start, len(self.text) - start)
 
+    def _refuse_lone_minus(self) -> None:
+        """`- env:dev` would search for a dash and demand what it was meant to exclude."""
+        match = _LONE_MINUS.match(self.text, self.at)
+        if match:
+            message = "A dash stands right before what it excludes. Put quotes around it to search for a dash."
+            raise QueryError(message, self.at, match.end() - self.at, f"-{match[1]}" if match[1] else '"-"')
+
+    def _refuse_other_quotes(self) -> None:
+        """`tool:'x'` would ask for a tool whose name holds the quotes, and find nothing."""
+        if match := _OTHER_QUOTES.match(self.text, self.at):
+            message = 'Texts stand between quotes like these: ". Put them around a text that holds other quotes.'
+            raise QueryError(message, self.at, match.end() - self.at, quote(match[1]))
+
     def _read_word(self) -> None:
         """Read a word, or a field name when it meets a colon where one may stand."""
+        self._refuse_other_quotes()
         may_name_field = not self._after_field() and not self._in_values()
         start = at = self.at
         parts = [""]
@@ -138,6 +157,11 @@ class _Lexer:
         if self.at < len(self.text) and not self.text[self.at].isspace() and self.text[self.at] != ")":
             last = self.tokens[-1]
             raise QueryError("Leave a space here, or put quotes around the whole text.", last.start, self.at + 1 - last.start)
+
+
+def quote(text: str) -> str:
+    """Return `text` as a STRING token that means it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def tokenize(text: str) -> list[Token]:

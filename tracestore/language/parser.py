@@ -22,7 +22,9 @@ MAX_DEPTH = 20
 # Each condition may become a subquery; more than this would exceed what one SQL statement may hold.
 MAX_TERMS = 50
 _ATTRIBUTE_NAME = re.compile(r"[a-zA-Z_]\w*(\.\w+)+")
-_WITHOUT_COLON = re.compile(r"([a-zA-Z_]+)(!=|==|=|>=|<=|>|<)(.+)", re.DOTALL)
+_WITHOUT_COLON = re.compile(r"([a-zA-Z_]+)\s*(!=|==|=|>=|<=|>|<)\s*([^\s()]*)")
+_OTHER_OPERATORS = {"and": "AND", "&&": "AND", "&": "AND", "or": "OR", "||": "OR", "|": "OR", "not": "NOT", "!": "NOT"}
+_OTHER_MINUS = "!–—−"
 
 
 def parse_query(text: str) -> Query:
@@ -47,7 +49,7 @@ class _Parser:
     def run(self) -> Node | None:
         if not self.tokens:
             return None
-        self._refuse_lower_case_operators()
+        self._refuse_other_operators()
         root = self._either(None)
         if token := self._peek():
             raise QueryError("This ) closes nothing.", token.start, 1)
@@ -63,15 +65,17 @@ class _Parser:
         self.at += 1
         return token
 
-    def _refuse_lower_case_operators(self) -> None:
+    def _refuse_other_operators(self) -> None:
         """`status:error or tool:x` would search for the word "or" and find nothing: say so. Among mere words it is a word."""
         if not any(token.kind is TokenKind.FIELD for token in self.tokens):
             return
         for token in self.tokens:
             word = self.text[token.start : token.end]
-            if token.kind is TokenKind.WORD and word in ("and", "or", "not"):
-                message = f'Write {word.upper()} in capitals to combine conditions, or "{word}" in quotes to search for the word.'
-                raise QueryError(message, token.start, len(word), word.upper())
+            if token.kind is TokenKind.WORD and word in _OTHER_OPERATORS:
+                operator = _OTHER_OPERATORS[word]
+                capitals = " in capitals" if word.isalpha() else ""
+                message = f'Write {operator}{capitals} to combine conditions, or "{word}" in quotes to search for it.'
+                raise QueryError(message, token.start, len(word), operator)
 
     def _either(self, field: tuple[Field, str] | None) -> Node:
         items = [self._all(field)]
@@ -107,8 +111,18 @@ class _Parser:
         if token.kind is TokenKind.FIELD:
             return self._field(token)
         if field is None:
-            _refuse_comparison_without_colon(token, self.text[token.start : token.end])
+            self._refuse_comparison_without_colon(token)
         return self._term(field or (_TEXT, ""), token, token.start)
+
+    def _refuse_comparison_without_colon(self, token: Token) -> None:
+        """`duration>2s` or `tool = x` would search for that text and find nothing: say how it is written."""
+        match = _WITHOUT_COLON.match(self.text, token.start) if token.kind is TokenKind.WORD else None
+        if match and find_field(match[1]):
+            sign = "-" if match[2] == "!=" else ""
+            operator = match[2] if match[2][0] in "<>" else ""
+            message = f"A colon follows the name of a field; put quotes around {match[0][:40]} to search for it as text."
+            suggestion = f"{sign}{match[1]}:{operator}{match[3]}" if match[3] else ""
+            raise QueryError(message, token.start, len(match[0]), suggestion)
 
     def _group(self, opening: Token, field: tuple[Field, str] | None, start: int | None = None) -> Node:
         node = self._either(field)
@@ -134,7 +148,7 @@ class _Parser:
         field = find_field(token.text)
         if field is None:
             message = f"There is no field “{token.text[:40]}”." if token.text else "A field's name comes before the colon."
-            suggestion = f"attr.{token.text}" if _ATTRIBUTE_NAME.fullmatch(token.text) else suggest_field(token.text)
+            suggestion = _suggest_name(token.text)
             if not suggestion:
                 message += " Put quotes around a text that holds a colon."
             raise QueryError(message, token.start, token.end - token.start - 1, suggestion)
@@ -161,14 +175,15 @@ class _Parser:
         return QueryError(f"A condition is missing before {word}.", found.start, found.end - found.start)
 
 
-def _refuse_comparison_without_colon(token: Token, word: str) -> None:
-    """`duration>2s` would search for that text and find nothing: say how it is written."""
-    match = _WITHOUT_COLON.fullmatch(word) if token.kind is TokenKind.WORD else None
-    if match and find_field(match[1]):
-        sign = "-" if match[2] == "!=" else ""
-        operator = match[2] if match[2][0] in "<>" else ""
-        message = f"A colon follows the name of a field; put quotes around {word[:40]} to search for it as text."
-        raise QueryError(message, token.start, len(word), f"{sign}{match[1]}:{operator}{match[3]}")
+def _suggest_name(written: str) -> str:
+    """Return the field, attribute or exclusion that was probably meant, "" when none is near."""
+    name = written.lstrip(_OTHER_MINUS)
+    head = find_field(name.partition(".")[0])
+    if find_field(name) or (head and head.type is FieldType.ATTRIBUTE):
+        meant = name
+    else:
+        meant = f"attr.{name}" if _ATTRIBUTE_NAME.fullmatch(name) else suggest_field(name)
+    return meant and ("-" if name != written else "") + meant
 
 
 _found = find_field("text")

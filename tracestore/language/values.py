@@ -24,11 +24,13 @@ _UNIT_NS = {
     "d": 86_400 * 10**9,
 }
 _MULTIPLIER = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
-_DURATION = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?)([a-zµμ]{0,2})")
+_OTHER_UNITS = {"sec": "s", "secs": "s", "seconds": "s", "min": "m", "mins": "m", "minutes": "m", "hr": "h", "hours": "h"}
+_DURATION = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?)([a-zµμ]{0,9})")
 _COUNT = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?)([kKmMbB]?)")
 _COST = re.compile(r"\$?([0-9]{1,20}(?:\.[0-9]{1,20})?)")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
 _COMPARISON = re.compile(r"(>=|<=|>|<)(.*)", re.DOTALL)
+_EQUALS = re.compile(r"(==?|!=?)(.+)", re.DOTALL)
 _TRUTH = {"true": True, "yes": True, "false": False, "no": False}
 # What people call outcomes elsewhere.
 _OTHER_WORDS = {"failed": "error", "failure": "error", "failing": "error", "fail": "error", "success": "ok", "passed": "ok"}
@@ -56,7 +58,17 @@ def _refuse(token: Token, message: str, suggestion: str = "") -> QueryError:
 def _text(field: Field, token: Token) -> Value:
     if token.kind is TokenKind.WORD and _COMPARISON.fullmatch(token.text):
         raise _refuse(token, f"{field.name} is text, which > and < cannot compare. Put quotes around a text that starts so.")
+    _refuse_equals(token)
     return Pattern(token.parts)
+
+
+def _refuse_equals(token: Token) -> None:
+    """`version:=v3` and `env:!dev` would ask for values that start with these signs, and find nothing or everything."""
+    match = _EQUALS.fullmatch(token.text) if token.kind is TokenKind.WORD else None
+    if match and match[1] in ("=", "=="):
+        raise _refuse(token, "A value follows the colon directly. Put quotes around a text that starts with =.", match[2])
+    if match:
+        raise _refuse(token, "A - before the field's name excludes a value. Put quotes around a text that starts with !.")
 
 
 def _search(field: Field, token: Token) -> Value:
@@ -124,7 +136,9 @@ def _read_interval(text: str, read: Quantity) -> Interval:
 def _read_duration(text: str) -> int:
     match = _DURATION.fullmatch(text)
     if not match or (match[2] and match[2] not in _UNIT_NS):
-        raise _Bad("a number and a unit (ns, us, ms, s, m, h or d), such as 2s or >350ms")
+        unit = _OTHER_UNITS.get(match[2]) if match else None
+        suggestion = match[1] + unit if match and unit else ""
+        raise _Bad("a number and a unit (ns, us, ms, s, m, h or d), such as 2s or >350ms", suggestion)
     if not match[2]:
         raise _Bad("a number and its unit (ns, us, ms, s, m, h or d)", text + "s")
     return _bounded(Decimal(match[1]) * _UNIT_NS[match[2]])
@@ -165,6 +179,7 @@ def _attribute(field: Field, token: Token) -> Value:
     is_range = separator and (low or high) and all(not end or _NUMBER.fullmatch(end) for end in (low, high))
     if is_range or _COMPARISON.fullmatch(token.text):
         return _interval(_read_number)(field, token)
+    _refuse_equals(token)
     return Pattern(token.parts)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
+from tracestore.language.fields import find_field
 from tracestore.model import Series
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
 from tracestore.queries.rollups import MINUTE_S
@@ -276,7 +277,9 @@ def rollup_dimension(time_range: TimeRange, query: Query, metric: str, group_by:
 
 def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: int) -> None:
     if group_by and group_by not in GROUPINGS:
-        near = difflib.get_close_matches(group_by, GROUPINGS, 1, 0.5)
+        field = find_field(group_by)  # `env` and `status` are names that queries use
+        near = [name for name in GROUPINGS if field and find_field(name) == field]
+        near = near or difflib.get_close_matches(group_by, GROUPINGS, 1, 0.5)
         raise MetricError(
             "group_by", f"Nothing is grouped by {group_by!r}; possible are {', '.join(GROUPINGS)}.", near[0] if near else ""
         )

@@ -71,6 +71,8 @@ def _answer_page(
 class AlertRuleList(APIView):
     """All rules, and the place to add one."""
 
+    query_parameter = "query"  # what an error in the query text names
+
     @extend_schema(operation_id="list_alert_rules", parameters=_PAGING, responses=_page_of("AlertRulePage", AlertRuleOutput))
     def get(self, request: Request) -> Response:
         rules = AlertRule.objects.filter(project=_project(request)).prefetch_related("channels").order_by("name", "pk")
@@ -87,6 +89,8 @@ class AlertRuleList(APIView):
 
 class AlertRuleDetail(APIView):
     """One rule."""
+
+    query_parameter = "query"
 
     @extend_schema(operation_id="get_alert_rule", responses=AlertRuleOutput)
     def get(self, request: Request, rule_id: int) -> Response:

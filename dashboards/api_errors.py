@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -35,7 +35,8 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response:
         case ParameterError() | MetricError():
             return error_response(400, error.message, error.parameter, error.suggestion)
         case QueryError():
-            return error_response(400, error.message, "q", error.suggestion, position=error.position, length=error.length)
+            parameter = getattr(context["view"], "query_parameter", "q")
+            return error_response(400, error.message, parameter, error.suggestion, position=error.position, length=error.length)
         case CursorError():
             return error_response(400, "The cursor is not one that this list gave out.", "cursor")
         case QueryTooExpensive():
@@ -45,7 +46,11 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response:
         case StoreUnavailable():
             return error_response(503, f"The store cannot answer now: {error}", headers={"Retry-After": str(RETRY_AFTER_S)})
         case Http404():
-            return error_response(404, "There is nothing at this address.")
+            return error_response(404, str(error) or "There is nothing at this address.")
+        case RequestDataTooBig():
+            return error_response(413, "The body of this request is too large.")
+        case RecursionError() if context["request"].method != "GET":
+            return error_response(400, "The JSON of this request nests too deeply.")
         case PermissionDenied():
             return error_response(403, str(error) or "This is not allowed.")
         case exceptions.APIException():

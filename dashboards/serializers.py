@@ -25,7 +25,8 @@ _QUERY_HELP = "Query text, for example `status:error version:v3 tool:refund`. Em
 class RangeParameters(serializers.Serializer[Any]):
     """A query and a time range: the last 24 hours without `start` and `end`."""
 
-    q = serializers.CharField(required=False, allow_blank=True, default="", max_length=4000, help_text=_QUERY_HELP)
+    # Kept as it came: an error's position counts its characters. The language bounds its length.
+    q = serializers.CharField(required=False, allow_blank=True, default="", trim_whitespace=False, help_text=_QUERY_HELP)
     start = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=64,
         help_text=f"Included. {_TIME_HELP} Default: 24 hours before `end`.",
@@ -290,8 +291,8 @@ class _ErrorSerializer(serializers.Serializer[Any]):
     parameter = serializers.CharField(allow_null=True, help_text="The parameter at fault.")
     message = serializers.CharField()
     suggestion = serializers.CharField(allow_null=True, help_text="What may have been meant.")
-    position = serializers.IntegerField(required=False, help_text="Where in `q`, in characters.")
-    length = serializers.IntegerField(required=False, help_text="How many characters of `q` are at fault.")
+    position = serializers.IntegerField(required=False, help_text="Where in the query text, in characters.")
+    length = serializers.IntegerField(required=False, help_text="How many characters of the query text are at fault.")
 
 
 class ErrorSerializer(serializers.Serializer[Any]):

@@ -47,7 +47,8 @@ def test_rule_is_created_read_changed_and_deleted(client: Client) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [("query", "verison:v3", "version"), ("metric", "luck", "luck"), ("window_s", 5, "60"), ("threshold", "x", "number"),
-     ("threshold", -1, "from 0 up"), ("channels", ["Nobody"], "'Nobody'"), ("comparison", "near", "near"), ("name", "", "blank")],
+     ("threshold", -1, "from 0 up"), ("threshold", 5, "0.05 for 5%"), ("query", "x" * 5000, "at most 2000 characters"),
+     ("channels", ["Nobody"], "'Nobody'"), ("comparison", "near", "near"), ("name", "", "blank")],
 )  # fmt: skip
 def test_bad_value_is_refused_naming_the_field(client: Client, field: str, value: Any, sentence: str) -> None:
     answer = post(client, **{field: value})
@@ -57,6 +58,36 @@ def test_bad_value_is_refused_naming_the_field(client: Client, field: str, value
     assert field in text
     assert sentence in text
     assert not AlertRule.objects.exists()
+
+
+def test_error_in_a_query_says_where(client: Client) -> None:
+    answer = post(client, query=" tool:a verison:v3")
+
+    assert answer.json()["error"] == {
+        "parameter": "query", "message": "There is no field “verison”.", "suggestion": "version", "position": 8, "length": 7,
+    }  # fmt: skip
+
+
+def test_rate_above_one_is_refused_for_a_changed_metric_too(client: Client) -> None:
+    rule = create_rule(metric="duration_p95", threshold=3)
+
+    answer = client.patch(f"{RULES}/{rule.pk}", {"metric": "failure_rate"}, content_type="application/json")
+
+    assert (answer.status_code, answer.json()["error"]["parameter"]) == (400, "threshold")
+
+
+@pytest.mark.parametrize(("body", "status"), [("[" * 200_000, 400), (" " * 3_000_000, 413), ("[1", 400), ("[1]", 400)])
+def test_body_that_cannot_be_read_is_refused_as_json(client: Client, body: str, status: int) -> None:
+    answer = client.post(RULES, body, content_type="application/json")
+
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
+
+
+def test_absent_rule_is_named(client: Client) -> None:
+    answer = client.get(f"{RULES}/77")
+
+    assert (answer.status_code, answer.json()["error"]["message"]) == (404, "There is no alert rule 77.")
 
 
 def test_misspelt_field_is_refused(client: Client) -> None:

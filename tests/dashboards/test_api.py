@@ -192,6 +192,16 @@ def test_misspelt_field_comes_with_a_suggestion(client: Client, store: Store) ->
 
     assert error["suggestion"] == "version"
     assert (error["position"], error["length"]) == (0, 7)
+    assert get_error(client, "traces", q="  verison:v3")["position"] == 2
+
+
+def test_query_of_any_length_is_refused_by_the_language(client: Client, store: Store) -> None:
+    assert "at most 2000 characters; this one has 5000" in get_error(client, "traces", q="x" * 5000)["message"]
+
+
+@pytest.mark.parametrize(("name", "suggestion"), [("env", "environment"), ("status", "outcome"), ("versin", "version")])
+def test_group_is_suggested_for_a_field_of_the_language(client: Client, store: Store, name: str, suggestion: str) -> None:
+    assert get_error(client, "metrics", metric="requests", group_by=name)["suggestion"] == suggestion
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,16 @@ def check_target(target: str) -> None:
 
 
 def describe_target(target: str) -> str:
+    """Return scheme and host. Apprise hides passwords and tokens, but not a path or a topic that serves as one."""
     plugin = _instantiate(target)
     if plugin is None:
         return target.partition("://")[0] + "://…"
     shown = str(plugin.url(privacy=True))  # type: ignore[no-untyped-call]  # apprise's plugins are only partly typed
-    return shown.partition("?")[0]
+    scheme, _, rest = shown.partition("?")[0].partition("://")
+    host, _, path = rest.partition("/")
+    if not any(mark in host for mark in ".*"):  # neither a host nor a token that is hidden: ntfy://topic
+        return f"{scheme}://…"
+    return f"{scheme}://{host}/" + ("…" if path.strip("/") else "")
 
 
 def build_plugin(target: str, notification: Notification) -> NotifyBase:

@@ -45,6 +45,16 @@ def test_apprise_url_is_checked_and_its_tokens_are_hidden() -> None:
     assert "TIiajkdnlazkcOXrIdevi7FQ" not in shown
 
 
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [("jsons://user:secret@hooks.example.com:8443/services/secret?x=secret", "jsons://user:****@hooks.example.com:8443/…"),
+     ("forms://hooks.example.com/secret", "forms://hooks.example.com/…"), ("ntfys://secret", "ntfys://…"),
+     ("mailtos://user:secret@example.com", "mailtos://user:****@example.com/")],
+)  # fmt: skip
+def test_apprise_url_is_shown_without_path_topic_and_password(target: str, shown: str) -> None:
+    assert describe_target("apprise", target) == shown
+
+
 @pytest.mark.parametrize("target", ["nonsense", "nosuchservice://host", "syslog://", "dbus://"])
 def test_unknown_or_local_apprise_url_is_refused(target: str) -> None:
     with pytest.raises(ValueError, match=r"Apprise"):

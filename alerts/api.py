@@ -1,4 +1,4 @@
-"""REST API of alerting: CRUD of rules, and the alerts that fired."""
+"""REST API of alerting: CRUD of rules and channels, and the alerts that fired."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from alerts import services
-from alerts.models import AlertRule
-from alerts.serializers import AlertOutput, AlertRuleInput, AlertRuleOutput
+from alerts.delivery import set_channel_enabled
+from alerts.models import AlertRule, NotificationChannel
+from alerts.serializers import AlertOutput, AlertRuleInput, AlertRuleOutput, ChannelDetailOutput, ChannelInput
 from tracestore.models import Project
 from tracestore.queries.paging import read_cursor
 
@@ -131,6 +132,69 @@ def _save(rule: AlertRule, values: dict[str, Any]) -> AlertRule:
     if "channels" in values:
         rule.channels.set(values["channels"])
     return rule
+
+
+class ChannelList(APIView):
+    """All notification channels, and the place to add one."""
+
+    @extend_schema(operation_id="list_channels", parameters=_PAGING, responses=_page_of("ChannelPage", ChannelDetailOutput))
+    def get(self, request: Request) -> Response:
+        channels = NotificationChannel.objects.filter(project=_project(request)).order_by("name", "pk")
+        return _answer_page(request, channels, ChannelDetailOutput)
+
+    @extend_schema(operation_id="create_channel", request=ChannelInput, responses={201: ChannelDetailOutput})
+    def post(self, request: Request) -> Response:
+        project = _project(request)
+        data = ChannelInput(data=request.data, context={"project": project})
+        data.is_valid(raise_exception=True)
+        channel = _save_channel(NotificationChannel(project=project), data.validated_data)
+        return Response(ChannelDetailOutput(channel).data, status=status.HTTP_201_CREATED)
+
+
+class ChannelDetail(APIView):
+    """One notification channel."""
+
+    @extend_schema(operation_id="get_channel", responses=ChannelDetailOutput)
+    def get(self, request: Request, channel_id: int) -> Response:
+        return Response(ChannelDetailOutput(self._channel(request, channel_id)).data)
+
+    @extend_schema(operation_id="replace_channel", request=ChannelInput, responses=ChannelDetailOutput)
+    def put(self, request: Request, channel_id: int) -> Response:
+        return self._change(request, channel_id, partial=False)
+
+    @extend_schema(operation_id="change_channel", request=ChannelInput(partial=True), responses=ChannelDetailOutput)
+    def patch(self, request: Request, channel_id: int) -> Response:
+        return self._change(request, channel_id, partial=True)
+
+    @extend_schema(operation_id="delete_channel", responses={204: None})
+    def delete(self, request: Request, channel_id: int) -> Response:
+        self._channel(request, channel_id).delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _channel(self, request: Request, channel_id: int) -> NotificationChannel:
+        channel = NotificationChannel.objects.filter(project=_project(request), pk=channel_id).first()
+        if channel is None:
+            raise Http404(f"There is no channel {channel_id}.")
+        return channel
+
+    def _change(self, request: Request, channel_id: int, *, partial: bool) -> Response:
+        channel = self._channel(request, channel_id)
+        data = ChannelInput(channel, data=request.data, partial=partial, context={"project": channel.project})
+        data.is_valid(raise_exception=True)
+        return Response(ChannelDetailOutput(_save_channel(channel, data.validated_data)).data)
+
+
+@transaction.atomic
+def _save_channel(channel: NotificationChannel, values: dict[str, Any]) -> NotificationChannel:
+    """A new target switches a channel on that a refusal had switched off, unless `enabled` says otherwise."""
+    repaired = "target" in values and bool(channel.disabled_reason)
+    enabled = values.pop("enabled", channel.enabled or repaired)
+    for name, value in values.items():
+        setattr(channel, name, value)
+    channel.save()
+    if enabled or channel.enabled:  # one that stays off keeps the reason why it is
+        set_channel_enabled(channel, enabled=enabled)
+    return channel
 
 
 class AlertList(APIView):

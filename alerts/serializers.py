@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from alerts.channels import check_target, describe_target
 from alerts.evaluation import AlertState
 from alerts.evidence import Evidence
 from alerts.focus import traces_path
-from alerts.models import MAX_HOLD_S, MAX_WINDOW_S, MIN_WINDOW_S, Alert, AlertRule, NotificationChannel, Severity, Side
+from alerts.models import (
+    MAX_HOLD_S,
+    MAX_WINDOW_S,
+    MIN_WINDOW_S,
+    Alert,
+    AlertRule,
+    ChannelKind,
+    NotificationChannel,
+    Severity,
+    Side,
+)
 from tracestore.language import parse_query
 from tracestore.models import Project
 from tracestore.queries.metrics import METRICS
+
+_RULE_FIELDS = [
+    "id", "name", "metric", "query", "window_s", "comparison", "threshold", "hold_s", "severity", "channels", "enabled",
+    "state", "state_since", "last_value", "last_evaluated_at", "last_error", "created_at",
+]  # fmt: skip
+_CHANNEL_FIELDS = ["id", "name", "kind", "target_shown", "enabled", "disabled_reason", "created_at"]
 
 
 class ChannelReference(serializers.CharField):
@@ -24,8 +41,39 @@ class ChannelReference(serializers.CharField):
         return super().to_internal_value(data["id"] if isinstance(data, dict) and "id" in data else data)
 
 
-class AlertRuleInput(serializers.Serializer[AlertRule]):
+class _StrictInput(serializers.Serializer[Any]):
+    """Refuses a misspelt field, which would be ignored without a word. What only an answer holds is ignored.
+
+    The view passes the project as context: names are looked up and unique within it.
+    """
+
+    noun: ClassVar[str]
+    model: ClassVar[type[AlertRule] | type[NotificationChannel]]
+    answered: ClassVar[list[str]]
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            for name in data.keys() - self.fields.keys() - set(self.answered):
+                raise serializers.ValidationError({name: [f"A {self.noun} has no {name!r}; it has {', '.join(self.fields)}."]})
+        return super().to_internal_value(data)
+
+    @property
+    def _project(self) -> Project:
+        return cast(Project, self.context["project"])
+
+    def validate_name(self, name: str) -> str:
+        taken = self.model.objects.filter(project=self._project, name=name)
+        if self.instance:
+            taken = taken.exclude(pk=self.instance.pk)
+        if taken.exists():
+            raise serializers.ValidationError(f"Another {self.noun} has this name.")
+        return name
+
+
+class AlertRuleInput(_StrictInput):
     """A rule's definition. `threshold` is in the metric's unit (rates 0 to 1), `channels` are ids or names of channels."""
+
+    noun, model, answered = "rule", AlertRule, _RULE_FIELDS
 
     name = serializers.CharField(max_length=128)
     metric = serializers.ChoiceField(
@@ -41,26 +89,6 @@ class AlertRuleInput(serializers.Serializer[AlertRule]):
     severity = serializers.ChoiceField(choices=Severity.choices, default=Severity.WARNING)
     channels = serializers.ListField(child=ChannelReference(), default=list)
     enabled = serializers.BooleanField(default=True)
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Refuse a misspelt field, which would otherwise leave a rule that watches something else than it says."""
-        if isinstance(data, dict):
-            for name in data.keys() - self.fields.keys() - set(AlertRuleOutput.Meta.fields):
-                raise serializers.ValidationError({name: [f"A rule has no {name!r}; it has {', '.join(self.fields)}."]})
-        return super().to_internal_value(data)
-
-    @property
-    def _project(self) -> Project:
-        """The view passes it as context: names are looked up and unique within it."""
-        return cast(Project, self.context["project"])
-
-    def validate_name(self, name: str) -> str:
-        taken = AlertRule.objects.filter(project=self._project, name=name)
-        if self.instance:
-            taken = taken.exclude(pk=self.instance.pk)
-        if taken.exists():
-            raise serializers.ValidationError("Another rule has this name.")
-        return name
 
     def validate_query(self, text: str) -> str:
         """Raises QueryError, which the API answers with its place in the text."""
@@ -88,12 +116,55 @@ class AlertRuleInput(serializers.Serializer[AlertRule]):
         return [channels[name] for name in dict.fromkeys(names)]
 
 
+class ChannelInput(_StrictInput):
+    """`target` may hold a secret and is never answered; a channel that exists keeps its own without one."""
+
+    noun, model, answered = "channel", NotificationChannel, _CHANNEL_FIELDS
+
+    name = serializers.CharField(max_length=128)
+    kind = serializers.ChoiceField(
+        choices=ChannelKind.choices,
+        error_messages={"invalid_choice": f"There is no kind '{{input}}'; there are {', '.join(ChannelKind.values)}."},
+    )
+    target = serializers.CharField(
+        max_length=2000, required=False, write_only=True, help_text="E-mail addresses, a webhook's address or an Apprise URL."
+    )
+    enabled = serializers.BooleanField(default=True)
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        kind = values["kind"] if self.instance is None else values.get("kind", self.instance.kind)
+        if "target" not in values:
+            if self.instance is None:
+                raise serializers.ValidationError({"target": "A new channel needs its target."})
+            if kind != self.instance.kind:
+                raise serializers.ValidationError({"target": "Another kind of channel needs another target."})
+            return values
+        try:
+            check_target(kind, values["target"])
+        except ValueError as error:
+            raise serializers.ValidationError({"target": str(error)}) from None
+        return values
+
+
 class ChannelOutput(serializers.ModelSerializer[NotificationChannel]):
     """A channel without its target, which may hold a secret."""
 
     class Meta:
         model = NotificationChannel
         fields = ["id", "name", "kind", "enabled"]
+
+
+class ChannelDetailOutput(serializers.ModelSerializer[NotificationChannel]):
+    """A channel as its own address answers it. `disabled_reason` says why a channel was switched off by a refusal."""
+
+    target_shown = serializers.SerializerMethodField(help_text="Where messages go, without passwords, tokens and paths.")
+
+    class Meta:
+        model = NotificationChannel
+        fields = _CHANNEL_FIELDS
+
+    def get_target_shown(self, channel: NotificationChannel) -> str:
+        return describe_target(channel.kind, channel.target)
 
 
 class AlertRuleOutput(serializers.ModelSerializer[AlertRule]):
@@ -104,10 +175,7 @@ class AlertRuleOutput(serializers.ModelSerializer[AlertRule]):
 
     class Meta:
         model = AlertRule
-        fields = [
-            "id", "name", "metric", "query", "window_s", "comparison", "threshold", "hold_s", "severity", "channels", "enabled",
-            "state", "state_since", "last_value", "last_evaluated_at", "last_error", "created_at",
-        ]  # fmt: skip
+        fields = _RULE_FIELDS
 
 
 class AlertOutput(serializers.ModelSerializer[Alert]):

@@ -353,7 +353,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Traces, spans, metrics and alerts of AI agents.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
-    "ENUM_NAME_OVERRIDES": {"StepKindEnum": "tracestore.language.fields.KINDS"},  # other things have a kind too
+    "ENUM_NAME_OVERRIDES": {  # both are called kind
+        "StepKindEnum": "tracestore.language.fields.KINDS",
+        "ChannelKindEnum": "alerts.models.ChannelKind",
+    },
 }
 
 CELERY_BROKER_URL = _values["CELERY_BROKER_URL"]

@@ -176,5 +176,5 @@ def test_rule_and_alerts_of_another_project_are_not_seen(client: Client, store: 
 def test_schema_describes_the_alert_api(client: Client) -> None:
     schema = client.get("/api/schema/", headers={"Accept": "application/json"}).content.decode()
 
-    for path in ("/api/v1/alert-rules", "/api/v1/alert-rules/{rule_id}", "/api/v1/alerts"):
+    for path in (RULES, f"{RULES}/{{rule_id}}", "/api/v1/alerts", "/api/v1/channels", "/api/v1/channels/{channel_id}"):
         assert path in schema

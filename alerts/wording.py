@@ -49,16 +49,13 @@ def format_share(share: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Return 45 s, 5 min, 1 h 30 min, 2 d 4 h: the two largest units that are not zero."""
-    rest = max(0, round(seconds))
-    if rest < 60:
-        return f"{rest} s"
-    parts = []
-    for size, name in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
-        count, rest = divmod(rest, size)
-        if count:
-            parts.append(f"{count} {name}")
-    return " ".join(parts[:2])
+    """Return 45 s, 5 m, 1 h 30 m, 2 d 04 h, as the trace list does."""
+    whole = max(0, round(seconds))
+    for large_s, large, small_s, small in ((86_400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= large_s:
+            rest = whole % large_s // small_s
+            return f"{whole // large_s} {large}" + (f" {rest:02d} {small}" if rest else "")
+    return f"{whole} s"
 
 
 def format_condition(metric: str, comparison: str, threshold: float) -> str:

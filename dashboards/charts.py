@@ -43,7 +43,7 @@ UNITS = {
     "per_minute": Unit("per minute", ",.3~r", ",.2~f"),
     "traces": Unit("traces", ",.3~r", ",d"),
 }
-_DURATIONS = ((7200.0, 3600.0, "h"), (120.0, 60.0, "min"), (1.0, 1.0, "s"), (0.0, 0.001, "ms"))
+_DURATIONS = ((7200.0, 3600.0, "h"), (120.0, 60.0, "m"), (1.0, 1.0, "s"), (0.0, 0.001, "ms"))
 
 
 def duration_unit(lines: Sequence[Line]) -> tuple[Unit, float]:

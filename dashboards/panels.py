@@ -104,11 +104,11 @@ def build_panel(
 
 
 def step_name(step_s: int) -> str:
-    """30 s, minute, 15 min, hour, 2 h, day."""
+    """30 s, minute, 15 m, hour, 2 h, day."""
     named = {1: "second", 60: "minute", 3600: "hour", 86_400: "day"}
     if step_s in named:
         return named[step_s]
-    return f"{step_s} s" if step_s < 60 else f"{step_s // 60} min" if step_s < 3600 else f"{step_s // 3600} h"
+    return f"{step_s} s" if step_s < 60 else f"{step_s // 60} m" if step_s < 3600 else f"{step_s // 3600} h"
 
 
 def _says_something(value: float | None, unit: str) -> bool:

@@ -59,7 +59,7 @@ def test_message_text_says_how_far_why_and_where(store: Store) -> None:
 
     text = hook.bodies[0]["message"]
     assert "Failure rate is 17.62%, above the threshold of 10% (37 of 210 traces)." in text
-    assert "Window: 2026-11-20 08:25:00 to 08:30:00 UTC (5 min)" in text
+    assert "Window: 2026-11-20 08:25:00 to 08:30:00 UTC (5 m)" in text
     assert "- Error types: TimeoutError 37 (100%; 0% of the others)" in text
     assert "- Versions: v3 37 (100%; 0% of the others)" in text
     assert "- Tools: refund 37 (100%; 0% of the others)" in text

@@ -172,7 +172,7 @@ def test_editor_may_arrive_filled_in_by_its_address(client: Client) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [("q", "verison:v3", "version"), ("threshold", "many", "type the threshold in %"), ("window_s", "soon", "for example 90s"),
-     ("window_s", "5s", "at least 1 min"), ("name", "", "required"), ("metric", "luck", "luck")],
+     ("window_s", "5s", "at least 1 m"), ("name", "", "required"), ("metric", "luck", "luck")],
 )  # fmt: skip
 def test_bad_field_is_refused_with_a_sentence(client: Client, field: str, value: str, sentence: str) -> None:
     answer = client.post("/alerts/rules/new", filled_in(**{field: value}))

@@ -5,6 +5,7 @@ import pytest
 from alerts.focus import find_focus, join_queries
 from alerts.units import format_duration_s, format_threshold, parse_duration_s, parse_threshold
 from alerts.wording import format_range, format_seconds, format_share, format_value
+from dashboards.templatetags.formatting import duration_s
 from tracestore.language import parse_query
 
 
@@ -79,13 +80,18 @@ def test_value_is_said_with_its_unit(metric: str, value: float | None, text: str
     assert format_value(metric, value) == text
 
 
+@pytest.mark.parametrize("seconds", [45, 60, 125, 300, 3605, 3661, 5400, 86_400, 183_600])
+def test_durations_read_as_in_the_trace_list(seconds: int) -> None:
+    assert format_seconds(seconds) == duration_s(seconds)
+
+
 def test_shares_and_durations_read_naturally() -> None:
     assert [format_share(share) for share in (0, 0.001, 0.5, 0.999, 1)] == ["0%", "<1%", "50%", ">99%", "100%"]
     assert [format_seconds(seconds) for seconds in (0, 59, 300, 5400, 183_600)] == [
         "0 s",
         "59 s",
-        "5 min",
-        "1 h 30 min",
-        "2 d 3 h",
+        "5 m",
+        "1 h 30 m",
+        "2 d 03 h",
     ]
     assert format_range(0, 300 * 10**9) == "1970-01-01 00:00:00 to 00:05:00 UTC"

@@ -81,7 +81,7 @@ def test_cached_tokens_are_not_stacked_twice() -> None:
     assert [(line["name"], list(line["y"])) for line in answer["figure"]["data"]] == [
         ("Input", [20.0]), ("Cached input", [80.0]), ("Output", [5.0]),
     ]  # fmt: skip
-    assert answer["unit"] == "per 5 min"
+    assert answer["unit"] == "per 5 m"
 
 
 def test_counts_become_a_rate_over_the_part_of_the_bucket_that_lies_in_the_range() -> None:
@@ -90,7 +90,7 @@ def test_counts_become_a_rate_over_the_part_of_the_bucket_that_lies_in_the_range
     assert per_minute([(0, 8.0), (5 * MINUTE_NS, 8.0)], time_range, 300) == [(0, 2.0), (5 * MINUTE_NS, 8.0)]
 
 
-@pytest.mark.parametrize(("seconds", "unit"), [(0.2, "ms"), (40.0, "s"), (600.0, "min"), (9000.0, "h")])
+@pytest.mark.parametrize(("seconds", "unit"), [(0.2, "ms"), (40.0, "s"), (600.0, "m"), (9000.0, "h")])
 def test_durations_are_drawn_in_the_unit_that_reads_best(seconds: float, unit: str) -> None:
     assert duration_unit([Line("p95", [(0, seconds)], "")])[0].name == unit
 
@@ -137,7 +137,7 @@ def test_narrowing_keeps_the_meaning_of_the_query(text: str, condition: str, exp
 
 
 @pytest.mark.parametrize(
-    ("step_s", "name"), [(1, "second"), (30, "30 s"), (60, "minute"), (900, "15 min"), (7200, "2 h"), (86_400, "day")]
+    ("step_s", "name"), [(1, "second"), (30, "30 s"), (60, "minute"), (900, "15 m"), (7200, "2 h"), (86_400, "day")]
 )
 def test_steps_have_names(step_s: int, name: str) -> None:
     assert step_name(step_s) == name

@@ -32,6 +32,8 @@ SPAN_CASES = {
     "error:TimeoutError": ["execute_tool refund"],
     "model:gpt-5": ["chat gpt-5"],
     "model:gpt-5-2026": ["chat gpt-5"],
+    'model:""': ["execute_tool refund", "invoke_agent triage"],
+    'tool_error:""': ["chat gpt-5", "invoke_agent triage"],
     "agent:triage": ["invoke_agent triage"],
     "name:chat*": ["chat gpt-5"],
     "input_tokens:>=100": ["chat gpt-5"],

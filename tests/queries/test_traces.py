@@ -51,6 +51,7 @@ TRACE_CASES = [
     ("version:v3", True), ("version:v*", True), ("version:V3", False), ("version:*", True), ('version:""', False),
     ("tool:(refund lookup)", True), ("tool:(refund other)", False), ("tool:(refund OR other)", True),
     ("tool_error:refund", True), ("tool_error:lookup", False), ("tool_error:*", True), ("tool_error:look*", False),
+    ('tool_error:""', False),
     ("error:TimeoutError", True), ("error:Timeout*", True), ("error:Timeout", False),
     ("agent:triage", True), ("provider:openai", True), ("service:gateway", True),
     ("model:gpt-5", True), ("model:gpt", False), ("model:g*5", True),
@@ -102,7 +103,7 @@ CONTENT_CASES = [
     ("attr.flag:true", True), ("attr.cloud.region:eu-*", True), ("attr.lib:1.9.0", True), ("attr.question:>1", False),
     ("attr.tags:beta", True), ("attr.tags:bet", False), ("attr.tags:b*", False), ("attr.tags:*", True),
     ("kind:tool", True), ("kind:retriever", False), ("span:execute*", True), ("-span:execute*", False),
-    ("model:gpt-5-2026", True), ("kind:tool model:gpt-5-2026", True),
+    ("model:gpt-5-2026", True), ("kind:tool model:gpt-5-2026", True), ('model:""', False), ('tool_error:""', True),
 ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ A condition refers to {project_id:UInt32}, {start_ns:Int64} and {end_ns:Int64}, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tracestore.clickhouse.attributes import encode_list_item
@@ -71,6 +72,18 @@ def _compile(node: Node | None, params: Params, compile_term: Compile) -> str:
 def _text_column(column: str) -> Compile:
     def compile_term(term: Term, params: Params) -> str:
         return _matches(column, _pattern(term), params)
+
+    return compile_term
+
+
+def _none_when_empty(compile_present: Compile) -> Compile:
+    """`model:""` asks for traces without any model: for the opposite of `model:*`, where several values may stand."""
+
+    def compile_term(term: Term, params: Params) -> str:
+        pattern = _pattern(term)
+        if pattern.is_exact and not pattern.text:
+            return f"(NOT {compile_present(replace(term, value=Pattern(('', ''))), params)})"
+        return compile_present(term, params)
 
     return compile_term
 
@@ -273,10 +286,10 @@ _TRACE_TERMS: dict[str, Compile] = {
     "status": _text_column("outcome"),
     "version": _array_column("versions"),
     "tool": _array_column("`tools.name`"),
-    "tool_error": _failed_tool_of_trace,
+    "tool_error": _none_when_empty(_failed_tool_of_trace),
     "error": _array_column("error_types"),
     "agent": _array_column("agents"),
-    "model": _model_of_trace,
+    "model": _none_when_empty(_model_of_trace),
     "provider": _array_column("`models.provider`"),
     "service": _array_column("services"),
     "env": _text_column("environment"),
@@ -306,10 +319,10 @@ _SPAN_TERMS: dict[str, Compile] = {
     "status": _status_of_span,
     "version": _text_column("version"),
     "tool": _text_column("tool"),
-    "tool_error": _failed_tool_of_span,
+    "tool_error": _none_when_empty(_failed_tool_of_span),
     "error": _text_column("error_type"),
     "agent": _text_column("agent"),
-    "model": _model_of_span,
+    "model": _none_when_empty(_model_of_span),
     "provider": _text_column("provider"),
     "service": _text_column("service"),
     "env": _text_column("environment"),

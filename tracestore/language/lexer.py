@@ -107,7 +107,7 @@ class _Lexer:
     def _refuse_other_quotes(self) -> None:
         """`tool:'x'` would ask for a tool whose name holds the quotes, and find nothing."""
         if match := _OTHER_QUOTES.match(self.text, self.at):
-            message = 'Texts stand between quotes like these: ". Put them around a text that holds other quotes.'
+            message = 'Quotes are written ". Put them around a text that holds quotes of another kind.'
             raise QueryError(message, self.at, match.end() - self.at, quote(match[1]))
 
     def _read_word(self) -> None:

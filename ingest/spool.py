@@ -91,6 +91,12 @@ def decode_records(data: bytes, segment: int, offset: int, *, verify: bool) -> I
         at = end
 
 
+def _describe(error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return f"{type(error).__name__}: {error}"
+    return "the disk is full" if error.errno in _FULL else f"the disk refused the write: {error.strerror}"
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -197,6 +203,7 @@ class Spool:
     def append(self, project_id: int, received_at_ns: int, payload: bytes) -> Future[None]:
         """Queue a record; the future resolves when it is durable, or raises SpoolUnwritable."""
         durable: Future[None] = Future()
+        durable.set_running_or_notify_cancel()  # a request that is given up must not cancel what the thread will resolve
         with self._arrived:
             if self._closing:
                 durable.set_exception(SpoolUnwritable("The server is stopping."))
@@ -229,8 +236,8 @@ class Spool:
                     buffers += encode_record(item.project_id, item.received_at_ns, item.payload)
                 _write_all(self._descriptor, buffers)
             os.fdatasync(self._descriptor)
-        except OSError as cause:
-            reason = "the disk is full" if cause.errno in _FULL else f"the disk refused the write: {cause.strerror}"
+        except Exception as cause:  # the thread must outlive anything: without it every request would wait for ever
+            reason = _describe(cause)
             self.last_error, self.failed_at_s = reason, time.monotonic()
             error = SpoolUnwritable(f"The server cannot store data now: {reason}.")
             log.error("spool: %s; %d requests were answered 503", reason, len(batch))

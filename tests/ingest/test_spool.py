@@ -220,6 +220,27 @@ def test_full_disk_fails_the_request_and_keeps_the_rest(tmp_path: Path) -> None:
     reopened.close()
 
 
+def test_request_that_is_given_up_holds_up_nobody(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+
+    spool.append(1, 0, b"given up").cancel()
+    store(spool, b"next")
+
+    assert [request.payload for request in read_all(spool)] == [b"given up", b"next"]
+    spool.close()
+
+
+def test_failure_without_an_error_of_the_disk_costs_its_requests_only(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+
+    with pytest.raises(SpoolUnwritable):
+        spool.append(2**32, 0, b"no such project").result(10)
+    store(spool, b"next")
+
+    assert [request.payload for request in read_all(spool)] == [b"next"]
+    spool.close()
+
+
 def test_appending_after_close_fails(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
     spool.close()

@@ -13,6 +13,7 @@ import random
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -36,7 +37,7 @@ from ingest.body import (
     inflate,
     read_body,
 )
-from ingest.otlp import BadBody, Checked, check_json, check_protobuf, count_data_points, count_log_records
+from ingest.otlp import BadBody, Checked, check_json, check_protobuf, count_data_points, count_log_records, estimate_parsing_bytes
 from ingest.service import Ingest, get_running_ingest
 from ingest.spool import SpoolUnwritable
 from tracestore.keys import DEFAULT_PROJECT_ID, extract_key, find_project_id_async
@@ -51,10 +52,13 @@ _CONTENT_TYPES = {PROTOBUF: PROTOBUF, "application/protobuf": "application/proto
 _SIGNALS = ("traces", "logs", "metrics")
 # Larger bodies are inflated and parsed in a thread; below this the hand-over costs more than the work.
 _INLINE_BYTES, _INLINE_COMPRESSED_BYTES = 64 * 2**10, 4 * 2**10
+# In bodies of the largest size: what all requests in threads may take together to parse, and what one of them may.
+_ALL_PARSING, _ONE_PARSING = 4, 32
 # google.rpc.Code by HTTP status, as in the OpenTelemetry Collector (internal/statusutil).
 _RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 12, 405: 12, 413: 3, 415: 3, 429: 8, 503: 14}
 
 _budget = MemoryBudget()
+_parsing_budget = MemoryBudget()  # of its own: beside small requests a large one must still find room
 _workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="otlp")
 
 
@@ -155,7 +159,7 @@ async def _answer(scope: Scope, headers: dict[str, str], content_type: str, rece
             raise Refused(400, reason) from None
         except TooLarge:
             raise _too_large() from None
-        except NoMemory:
+        except (NoMemory, MemoryError):
             raise Refused(503, "The server is busy with other large requests.") from None
         except Stalled:
             raise Refused(503, "The body stopped arriving.") from None
@@ -195,19 +199,40 @@ def _check_headers(headers: dict[str, str], content_type: str) -> str:
 
 
 def _too_large() -> Refused:
-    return Refused(413, f"The body is larger than {settings.MAX_BODY_BYTES} bytes, as sent or inflated. Send smaller batches.")
+    return Refused(
+        413,
+        f"The body is larger than {settings.MAX_BODY_BYTES} bytes, as sent or inflated, or holds too many small values. "
+        "Send smaller batches.",
+    )
 
 
-async def _run(work: Callable[[], Any], body: bytes, encoding: str) -> Any:
-    """Run the work here when it is short, else in a thread, where it does not hold up other requests."""
-    if len(body) <= (_INLINE_BYTES if encoding == "identity" else _INLINE_COMPRESSED_BYTES):
-        return work()
-    return await asyncio.get_running_loop().run_in_executor(_workers, work)
+async def _parse(parse: Callable[[bytes], Any], body: bytes, encoding: str, is_json: bool, allowance: Allowance) -> Any:
+    """Inflate and parse, each here when it is short, else in a thread, where it does not hold up other requests."""
+    loop = asyncio.get_running_loop()
+    if encoding == "identity" or len(body) <= _INLINE_COMPRESSED_BYTES:
+        content = inflate(body, encoding, allowance)
+    else:
+        content = await loop.run_in_executor(_workers, inflate, body, encoding, allowance)
+    if len(content) <= _INLINE_BYTES:
+        return parse(content)
+    return await loop.run_in_executor(_workers, _parse_large, parse, content, is_json, allowance.max_body_bytes)
+
+
+def _parse_large(parse: Callable[[bytes], Any], content: bytes, is_json: bool, max_body_bytes: int) -> Any:
+    """Parse when there is memory for it. Raises NoMemory, or TooLarge when even a lone request would take too much."""
+    size = estimate_parsing_bytes(content, is_json=is_json)
+    if size > _ONE_PARSING * max_body_bytes:
+        raise TooLarge
+    _parsing_budget.take(size, _ALL_PARSING * max_body_bytes)
+    try:
+        return parse(content)
+    finally:
+        _parsing_budget.give_back(size)
 
 
 async def _store(ingest: Ingest, project_id: int, body: bytes, encoding: str, is_json: bool, allowance: Allowance) -> bytes:
     check = check_json if is_json else check_protobuf
-    checked: Checked = await _run(lambda: check(inflate(body, encoding, allowance)), body, encoding)
+    checked: Checked = await _parse(check, body, encoding, is_json, allowance)
     if checked.accepted:
         await asyncio.wrap_future(ingest.accept(project_id, checked.payload))
     ingest.count(accepted=checked.accepted, rejected=checked.rejected, message=checked.message)
@@ -225,7 +250,7 @@ async def _store(ingest: Ingest, project_id: int, body: bytes, encoding: str, is
 async def _decline(signal: str, body: bytes, encoding: str, is_json: bool, allowance: Allowance) -> bytes:
     """Answer logs and metrics: an exporter with a base endpoint sends them too, and a 404 would fill its own log with errors."""
     count = count_log_records if signal == "logs" else count_data_points
-    rejected: int = await _run(lambda: count(inflate(body, encoding, allowance), is_json=is_json), body, encoding)
+    rejected: int = await _parse(partial(count, is_json=is_json), body, encoding, is_json, allowance)
     if not rejected:
         return b"{}" if is_json else b""
     message = f"Tracestore does not store {signal} yet; only traces are kept."

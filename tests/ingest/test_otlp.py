@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import math
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
-from ingest.otlp import BadBody, check_json, check_protobuf
+from ingest.otlp import BadBody, check_json, check_protobuf, estimate_parsing_bytes
 
 TRACE_ID, SPAN_ID = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174"
 
@@ -217,6 +219,66 @@ def test_json_logs_are_pointed_to_the_right_path() -> None:
 @pytest.mark.parametrize("body", [b"\xef\xbb\xbf{}", b"  {} ", b'{"foo": "\xff"}'])
 def test_byte_order_mark_space_and_bad_utf8_are_no_obstacle(body: bytes) -> None:
     assert check_json(body).accepted == 0
+
+
+def json_of_spans(span: str, body_bytes: int = 100_000) -> bytes:
+    count = body_bytes // len(span.encode())
+    return ('{"resourceSpans":[{"scopeSpans":[{"spans":[' + ",".join([span] * count) + "]}]}]}").encode()
+
+
+SPAN_HEAD = f'{{"traceId":"{TRACE_ID}","spanId":"{SPAN_ID}","attributes":'
+SMALL_ATTRIBUTES = ",".join(f'{{"key":"k{number}","value":{{"intValue":"{number}"}}}}' for number in range(50))
+LONG_TEXT = f'{{"key":"k","value":{{"stringValue":"{"hello world " * 400}"}}}}'
+
+
+@pytest.mark.parametrize(
+    "span", [SPAN_HEAD + f"[{SMALL_ATTRIBUTES}]}}", SPAN_HEAD + f"[{LONG_TEXT}]}}", "{}", "[]", '{"a":0}', "1.5", '"ab"']
+)
+def test_json_takes_no_more_memory_than_is_charged(span: str) -> None:
+    body = json_of_spans(span)
+
+    tracemalloc.start()
+    with contextlib.suppress(BadBody):  # half of these bodies are refused, after they have been parsed
+        check_json(body)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert taken < estimate_parsing_bytes(body, is_json=True)
+
+
+def test_long_texts_are_charged_a_few_times_their_size_only() -> None:
+    as_json = json_of_spans(SPAN_HEAD + f"[{LONG_TEXT}]}}")
+    as_protobuf = check_json(as_json).payload
+
+    assert estimate_parsing_bytes(as_json, is_json=True) < 5 * len(as_json)
+    assert estimate_parsing_bytes(as_protobuf, is_json=False) < 8 * len(as_protobuf)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x0a\x00" * 10**6,
+        b"\x0a" + _sized(b"\x12\x00" * 10**6),
+        b"\x0a" + _sized(b"\x12" + _sized(b"\x12\x00" * 10**6)),
+    ],
+    ids=["resources", "scopes", "spans"],
+)
+def test_a_million_empty_things_are_refused_before_python_sees_each(body: bytes) -> None:
+    tracemalloc.start()
+
+    with pytest.raises(BadBody, match="can be valid in its size"):
+        check_protobuf(body)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert taken < 10**6
+
+
+def test_a_span_of_its_ids_alone_is_always_room_for() -> None:
+    span = Span(trace_id=b"t" * 16, span_id=b"s" * 8).SerializeToString()
+    body = _wrap(span) * 5000
+
+    assert check_protobuf(body).accepted == 5000
 
 
 # Whatever opentelemetry-proto can express: text without lone surrogates, which its encoder refuses.

@@ -12,10 +12,12 @@ from google.rpc.error_details_pb2 import BadRequest
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from pytest_django.fixtures import Settings
 
 from ingest import body as body_module
+from ingest import receiver as receiver_module
 from ingest.receiver import handles
 from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span, ids_of, open_connection
 
@@ -326,6 +328,46 @@ def test_busy_memory_is_answered_503(receiver: Receiver, settings: Settings) -> 
     for connection in others:
         connection.close()
     assert answer.status == 503
+
+
+def test_large_bodies_whose_values_do_not_fit_in_memory_together_are_answered_503(receiver: Receiver, settings: Settings) -> None:
+    settings.MAX_BODY_BYTES = 2**20
+    span = JSON_SPAN | {"attributes": [{"key": "k", "value": {"intValue": number}} for number in range(100)]}
+    many_values = json_body(*[span] * 100)
+    few_values = build_request(build_span(name="x" * len(many_values))).SerializeToString()
+    others = receiver_module._parsing_budget
+
+    alone = receiver.send(many_values, content_type=JSON)
+    others.take(2**20, 2**22)  # another large request is being parsed
+    beside, small = receiver.send(many_values, content_type=JSON), receiver.send(json_body(JSON_SPAN), content_type=JSON)
+    other_kind = receiver.send(few_values)
+    others.give_back(2**20)
+    again = receiver.send(many_values, content_type=JSON)
+
+    assert 2**18 < len(many_values) < 2**20
+    assert (alone.status, beside.status, small.status, other_kind.status, again.status) == (200, 503, 200, 200, 200)
+    assert beside.headers["retry-after"] in ("1", "2")
+
+
+def test_body_of_countless_small_values_is_answered_413(receiver: Receiver, settings: Settings) -> None:
+    settings.MAX_BODY_BYTES = 2**20
+
+    answer = receiver.send(json_body(*[{}] * 2**18), content_type=JSON)
+
+    assert answer.status == 413
+    assert "too many small values" in read_status(answer.body, JSON)[1]
+
+
+def test_small_compressed_body_of_countless_spans_holds_up_nobody(receiver: Receiver) -> None:
+    request = ExportTraceServiceRequest()
+    request.resource_spans.add().scope_spans.add().spans.extend([Span()] * 2**20)
+    body = gzip.compress(request.SerializeToString())
+    assert len(body) < 4096  # small enough to be inflated in the event loop
+
+    answer = receiver.send(body, content_encoding="gzip")
+
+    assert answer.status == 400
+    assert "more spans" in read_status(answer.body, PROTOBUF)[1]
 
 
 def test_body_that_stops_arriving_is_given_up(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,11 @@ class Drain:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
     def stop(self, timeout_s: float) -> bool:
         """Drain what is possible within the time, leave the rest for the next start. Returns whether the thread ended."""
         self._finish.set()

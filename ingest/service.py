@@ -23,6 +23,7 @@ from tracestore.clickhouse.landing import insert_batch
 log = logging.getLogger(__name__)
 
 _REFUSE_AFTER_FAILURE_S = 1.0
+_DRAIN_ENDED = "The thread that empties the spool has ended; restart the process."
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class IngestStatus:
     """What an operator asks about ingest. `refusal` is "" while requests are accepted, else why they are not.
 
     `waiting_bytes` are acknowledged and not yet in ClickHouse, the oldest for `oldest_age_s` seconds; `drain_error` is what
-    ClickHouse answered to the last failed insert, "" once one has passed. Spans are counted since the start.
+    ClickHouse answered to the last failed insert, "" once one has passed, or says that nothing is inserted any more. Spans are
+    counted since the start.
     """
 
     refusal: str
@@ -93,6 +95,8 @@ class Ingest:
         """Return why requests are not accepted now, "" when they are. Cheap: asked before each request's body is read."""
         if not self._accepting:
             return "The server is stopping."
+        if not self.spool.is_alive:
+            return "The thread that writes the spool has ended; restart the process."
         if self.spool.is_full:
             return "The spool is full, because ClickHouse does not keep up or cannot be reached."
         if self.spool.last_error and time.monotonic() - self.spool.failed_at_s < _REFUSE_AFTER_FAILURE_S:
@@ -115,7 +119,7 @@ class Ingest:
             refusal=self.refusal(),
             waiting_bytes=self.spool.waiting_bytes,
             oldest_age_s=(time.time_ns() - oldest_ns) / 1e9 if oldest_ns else 0.0,
-            drain_error=self._drain.last_error,
+            drain_error=self._drain.last_error if self._drain.is_alive else _DRAIN_ENDED,
             dead_letters=self.dead_letters.count(),
             accepted_spans=self._accepted_spans,
             rejected_spans=self._rejected_spans,

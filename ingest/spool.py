@@ -185,6 +185,11 @@ class Spool:
             return stored - self._start.offset + self._pending_bytes
 
     @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs that makes records durable."""
+        return self._thread.is_alive()
+
+    @property
     def is_full(self) -> bool:
         return self.waiting_bytes >= self.max_bytes
 

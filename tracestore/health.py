@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
+from tracestore.liveness import find_stopped
 
 
 @require_safe
@@ -19,7 +20,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Spans can be stored and read: 200, or 503 with the reasons why not."""
+    """Spans can be stored, summarised and read: 200, or 503 with the reasons why not."""
     reasons = {}
     try:
         get_store().query_rows("SELECT 1")
@@ -35,4 +36,5 @@ def readyz(request: HttpRequest) -> JsonResponse:
         status = ingest.status()
         if status.refusal or status.drain_error:
             reasons["ingest"] = status.refusal or status.drain_error
+    reasons |= find_stopped()
     return JsonResponse({"status": "unavailable" if reasons else "ok", "reasons": reasons}, status=503 if reasons else 200)

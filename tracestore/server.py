@@ -29,6 +29,7 @@ from tracestore.celery import app as celery_app
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.clickhouse.migrate import migrate
+from tracestore.liveness import watch_job, watch_thread
 from tracestore.models import Project
 from tracestore.summarize import release_leases
 
@@ -110,6 +111,9 @@ def _start_worker(stack: ExitStack) -> None:
     beat.daemon = True
     thread.start()
     beat.start()
+    watch_thread("jobs", thread)
+    watch_thread("schedule", beat)
+    watch_job("summaries")
 
     def stop_both() -> None:
         worker.stop()

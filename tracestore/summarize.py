@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import QueryTooExpensive
+from tracestore.liveness import note_progress
 from tracestore.models import JobCursor
 from tracestore.pricing import price_call
 from tracestore.queries import summaries
@@ -95,6 +96,7 @@ def summarize_pending() -> int:
         with _leased("summarize", writer) as cursor:
             if cursor is not None:
                 written += _summarize_writer(store, cursor)
+    note_progress("summaries")
     return written
 
 
@@ -108,6 +110,7 @@ def _summarize_writer(store: Store, cursor: JobCursor) -> int:
         if is_open and len(step) == 1 and _open_batches.get(writer) == state:
             break
         written += _summarize(store, summaries.find_touched(store, writer=writer, after=done, until=last.seq))
+        note_progress("summaries")  # what an outage left behind can take a while
         if is_open:
             _open_batches[writer] = state
             if len(step) > 1:

@@ -8,9 +8,10 @@ from django.conf import settings
 from django.utils.functional import SimpleLazyObject
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import SessionAuthentication
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Throttled
 from rest_framework.request import Request
 
+from tracestore.guessing import WINDOW_S, TooManyGuesses
 from tracestore.keys import extract_key, find_project_id
 from tracestore.models import Project
 
@@ -25,7 +26,10 @@ class SessionOrKeyAuthentication(SessionAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, Any]:
         """Let the request in or raise: this is the only gate."""
         key = extract_key({name.lower(): value for name, value in request.headers.items()})
-        project_id = find_project_id(key) if key else None
+        try:
+            project_id = find_project_id(key, request.META.get("REMOTE_ADDR", "")) if key else None
+        except TooManyGuesses as error:
+            raise Throttled(WINDOW_S, str(error)) from None
         if project_id is not None:
             request._request.project = SimpleLazyObject(lambda: Project.objects.get(pk=project_id))  # type: ignore[attr-defined]
             return None, key

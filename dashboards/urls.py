@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from django.conf import settings
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.generic import RedirectView
 
 from dashboards.views import dashboard, setup, trace, traces
+from dashboards.views.login import Login
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="trace-list", query_string=True), name="home"),
-    path(
-        "login",
-        LoginView.as_view(redirect_authenticated_user=True, extra_context={"has_password": bool(settings.ADMIN_PASSWORD)}),
-        name="login",
-    ),
+    path("login", Login.as_view(), name="login"),
     path("logout", LogoutView.as_view(), name="logout"),
     path("dashboard", dashboard.dashboard, name="dashboard"),
     path("dashboard/tiles", dashboard.dashboard_tiles, name="dashboard-tiles"),

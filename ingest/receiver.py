@@ -40,6 +40,7 @@ from ingest.body import (
 from ingest.otlp import BadBody, Checked, check_json, check_protobuf, count_data_points, count_log_records, estimate_parsing_bytes
 from ingest.service import Ingest, get_running_ingest
 from ingest.spool import SpoolUnwritable
+from tracestore.guessing import TooManyGuesses
 from tracestore.keys import DEFAULT_PROJECT_ID, extract_key, find_project_id_async
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _send(send: Send, status: int, body: bytes, content_type: str) -> None:
     headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
-    if status == 503:
+    if status in (429, 503):
         # SDKs give a whole export 10 s and drop it when asked to wait longer; the spread keeps them from coming back together.
         headers.append((b"retry-after", random.choice((b"1", b"2"))))
     elif status == 405:
@@ -144,7 +145,7 @@ async def _answer(scope: Scope, headers: dict[str, str], content_type: str, rece
     ingest = get_running_ingest()
     if ingest is None:
         raise Refused(503, "The server is not ready to store data.")
-    project_id = await _authenticate(headers)
+    project_id = await _authenticate(headers, (scope["client"] or ("",))[0])
     encoding = _check_headers(headers, content_type)
     if refusal := ingest.refusal():
         raise Refused(503, refusal)
@@ -167,14 +168,16 @@ async def _answer(scope: Scope, headers: dict[str, str], content_type: str, rece
             raise Refused(503, str(error)) from None
 
 
-async def _authenticate(headers: dict[str, str]) -> int:
+async def _authenticate(headers: dict[str, str], address: str) -> int:
     """Return the project of the presented key. Without a demand for keys an unknown one is ignored."""
     key = extract_key(headers)
     try:
-        project_id = await find_project_id_async(key) if key is not None else None
+        project_id = await find_project_id_async(key, address) if key is not None else None
     except DatabaseError:
         log.exception("otlp: the database with the keys cannot be read")
         raise Refused(503, "The server cannot check keys now.") from None
+    except TooManyGuesses as error:
+        raise Refused(429, str(error)) from None
     if project_id is not None:
         return project_id
     if settings.KEY_REQUIRED:

@@ -25,8 +25,17 @@ import django  # noqa: E402  # after the environment is set
 
 django.setup()
 
+from django.core.cache import cache  # noqa: E402  # after the environment is set
+
 from tracestore.clickhouse.client import Store, get_store  # noqa: E402  # after the environment is set
 from tracestore.clickhouse.migrate import migrate  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _no_guesses() -> None:
+    """Wrong passwords of one test do not count in the next."""
+    cache.clear()
+
 
 TABLES = ("spans", "trace_touches", "trace_index", "traces", "rollups")
 

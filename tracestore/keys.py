@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from django.conf import settings
 from django.db import close_old_connections
 
+from tracestore.guessing import WINDOW_S, check_address, refund_try, spend_try
 from tracestore.models import IngestKey
 
 DEFAULT_PROJECT_ID = 1
@@ -48,20 +49,23 @@ def _decode_basic(encoded: str) -> str | None:
         return None
 
 
-def find_project_id(presented: str) -> int | None:
+def find_project_id(presented: str, address: str) -> int | None:
     """Return the project that this key opens, None when it opens none. Of `user:key` either part may be the key.
 
-    May ask the database; call it from a thread that may wait. Raises django.db.Error when the database is away.
+    May ask the database; call it from a thread that may wait. Raises django.db.Error when the database is away, and
+    TooManyGuesses when the client's `address` has tried too many passwords.
     """
     for key in _candidates(presented):
-        project_id = _find(key)
+        project_id = _find(key, address)
         if project_id is not None:
             return project_id
     return None
 
 
-async def find_project_id_async(presented: str) -> int | None:
+async def find_project_id_async(presented: str, address: str) -> int | None:
     """As find_project_id, for the event loop: leaves it only when the answer is not remembered."""
+    if any(map(_is_password, _candidates(presented))):
+        check_address(address)
     digests = [_digest(key) for key in _candidates(presented)]
     now = time.monotonic()
     known = [_remembered.get(digest, (None, 0.0)) for digest in digests]
@@ -70,12 +74,12 @@ async def find_project_id_async(presented: str) -> int | None:
             return project_id
     if all(until > now for _, until in known):
         return None
-    return await asyncio.to_thread(_find_and_close, presented)
+    return await asyncio.to_thread(_find_and_close, presented, address)
 
 
-def _find_and_close(presented: str) -> int | None:
+def _find_and_close(presented: str, address: str) -> int | None:
     try:
-        return find_project_id(presented)
+        return find_project_id(presented, address)
     finally:
         close_old_connections()
 
@@ -90,22 +94,35 @@ def _candidates(presented: str) -> list[str]:
     return [part for part in (presented, password, user) if part] if colon else [presented]
 
 
+def _is_password(key: str) -> bool:
+    """Whether this tries the admin password. Keys are random and need no protection from guessing."""
+    return bool(settings.ADMIN_PASSWORD) and key.startswith("admin:")
+
+
 def _digest(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _find(key: str) -> int | None:
+def _find(key: str, address: str) -> int | None:
+    if _is_password(key):
+        check_address(address)  # first of all: what is remembered must not tell a guesser that he is right
     digest = _digest(key)
     project_id, until = _remembered.get(digest, (None, 0.0))
     if until > time.monotonic():
         return project_id
+    if _is_password(key):
+        spend_try(address)
     # Basic admin:password opens the same doors as the login page, so that a password alone is enough to start with.
     masters = [settings.API_KEY, settings.ADMIN_PASSWORD and f"admin:{settings.ADMIN_PASSWORD}"]
     if any(master and hmac.compare_digest(digest, _digest(master)) for master in masters):
         project_id = DEFAULT_PROJECT_ID
+        if _is_password(key):
+            refund_try(address)
     else:
         project_id = IngestKey.objects.filter(sha256=digest).values_list("project_id", flat=True).first()
     if len(_remembered) >= _MAX_REMEMBERED:
         _remembered.clear()  # someone is guessing: what is forgotten costs one query each
-    _remembered[digest] = (project_id, time.monotonic() + (_UNKNOWN_S if project_id is None else _KNOWN_S))
+    # An exporter that repeats a password from before the last start is wrong, but it does not guess.
+    unknown_s = WINDOW_S if _is_password(key) else _UNKNOWN_S
+    _remembered[digest] = (project_id, time.monotonic() + (unknown_s if project_id is None else _KNOWN_S))
     return project_id

@@ -313,6 +313,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
     # Tests use a file as well: the in-memory kind locks whole tables and does not wait for them.
     DATABASES["default"]["TEST"] = {"NAME": DATA / "test.sqlite3"}
+# Counts wrong passwords; bounded, because anyone can add to it.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = []
 LOGIN_URL = "login"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import time
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
+from tracestore import guessing
 from tracestore.clickhouse.client import Store
+from tracestore.keys import forget_keys
 from tracestore.middleware import CONTENT_SECURITY_POLICY
 
 pytestmark = pytest.mark.usefixtures("default_project")
@@ -83,6 +88,69 @@ def test_wrong_password_is_refused_without_naming_what_was_wrong(client: Client)
     page = client.post("/login", {"username": "admin", "password": "battery staple"}).content.decode()
 
     assert "The user name or the password is wrong." in page
+
+
+def log_in(client: Client, password: str, address: str = "192.0.2.1") -> int:
+    return client.post("/login", {"username": "admin", "password": password}, REMOTE_ADDR=address).status_code
+
+
+def test_guessing_a_password_is_stopped_for_its_address_only(client: Client) -> None:
+    User.objects.create_user("admin", password="correct horse")
+
+    guesses = [log_in(client, f"guess {number}") for number in range(guessing.TRIES + 1)]
+    right_too_late = log_in(client, "correct horse")
+    page = client.post("/login", {"username": "admin", "password": "correct horse"}, REMOTE_ADDR="192.0.2.1")
+
+    assert guesses == [200] * guessing.TRIES + [429]
+    assert right_too_late == 429
+    assert b"Wait 5 minutes" in page.content
+    assert page.headers["Retry-After"] == "300"
+    assert client.get("/login").status_code == 200
+    assert log_in(client, "correct horse", address="192.0.2.2") == 302
+
+
+def test_right_passwords_are_not_counted(client: Client) -> None:
+    User.objects.create_user("admin", password="correct horse")
+
+    for _ in range(guessing.TRIES + 1):
+        assert log_in(client, "correct horse") == 302
+        client.logout()
+
+
+def test_addresses_of_one_ipv6_network_are_counted_together(client: Client) -> None:
+    statuses = [log_in(client, "guess", address=f"2001:db8::{number:x}") for number in range(guessing.TRIES + 1)]
+
+    assert statuses[-1] == 429
+    assert log_in(client, "guess", address="2001:db8:0:1::1") == 200
+
+
+def test_wait_ends_with_its_window(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guessing, "WINDOW_S", 1)
+    statuses = [log_in(client, "guess") for _ in range(guessing.TRIES)]
+    time.sleep(1.1)
+
+    assert (set(statuses), log_in(client, "guess")) == ({200}, 200)
+
+
+def test_guessing_over_the_api_is_stopped_as_well(client: Client, store: Store, settings: Settings) -> None:
+    settings.KEY_REQUIRED = settings.LOGIN_REQUIRED = True
+    settings.ADMIN_PASSWORD = "correct horse"
+    forget_keys()
+
+    def ask(password: str, address: str = "192.0.2.1", user: str = "admin") -> int:
+        credentials = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+        return client.get("/api/v1/traces", headers={"authorization": credentials}, REMOTE_ADDR=address).status_code
+
+    assert ask("correct horse") == 200
+    stale = [ask("last year's") for _ in range(guessing.TRIES + 1)]
+    guesses = [ask(f"guess {number}") for number in range(guessing.TRIES)]
+
+    assert set(stale) == {401}  # one and the same wrong password is no guessing
+    assert guesses == [401] * (guessing.TRIES - 1) + [429]
+    assert ask("correct horse") == 429
+    assert ask("admin:correct horse", user="x") == 429
+    assert log_in(client, "correct horse") == 429
+    assert ask("correct horse", address="192.0.2.2") == 200
 
 
 def test_logging_out_needs_a_post(client: Client) -> None:

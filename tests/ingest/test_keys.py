@@ -10,6 +10,7 @@ from pytest_django.fixtures import Settings
 
 from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span, open_connection
 from tests.ingest.test_receiver import read_status
+from tracestore.guessing import TRIES
 from tracestore.keys import find_project_id
 from tracestore.models import IngestKey, Project
 
@@ -90,6 +91,20 @@ def test_refusal_comes_before_the_body(receiver: Receiver) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_guessing_the_admin_password_is_answered_429_and_keys_go_on(receiver: Receiver, settings: Settings) -> None:
+    settings.KEY_REQUIRED, settings.API_KEY, settings.ADMIN_PASSWORD = True, KEY, "secret-word"
+
+    statuses = [receiver.send(authorization=basic(f"admin:guess {number}")).status for number in range(TRIES + 1)]
+    right_too_late = receiver.send(authorization=basic("admin:secret-word"))
+
+    assert statuses == [401] * TRIES + [429]
+    assert right_too_late.status == 429
+    assert right_too_late.headers["retry-after"] in ("1", "2")
+    assert read_status(right_too_late.body, PROTOBUF)[0] == 8
+    assert receiver.send(x_api_key=KEY).status == 200
+
+
+@pytest.mark.django_db(transaction=True)
 def test_key_of_a_project_selects_it(receiver: Receiver) -> None:
     project = Project.objects.create(slug="other", name="Other")
     IngestKey.objects.create(project=project, name="ci", sha256=hashlib.sha256(b"project-key").hexdigest())
@@ -111,5 +126,5 @@ def test_unknown_key_is_ignored_where_none_is_demanded(receiver: Receiver) -> No
 @pytest.mark.django_db
 def test_unknown_key_is_remembered(django_assert_num_queries) -> None:  # type: ignore[no-untyped-def]
     with django_assert_num_queries(1):
-        assert find_project_id("guess") is None
-        assert find_project_id("guess") is None
+        assert find_project_id("guess", "192.0.2.1") is None
+        assert find_project_id("guess", "192.0.2.1") is None

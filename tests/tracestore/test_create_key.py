@@ -18,6 +18,6 @@ def test_printed_key_opens_the_named_project() -> None:
     call_command("create_key", "ci", "--project", "staging", stdout=output)
 
     key = output.getvalue().strip()
-    assert find_project_id(key) == Project.objects.get(slug="staging").id
-    assert find_project_id(key + "x") is None
+    assert find_project_id(key, "") == Project.objects.get(slug="staging").id
+    assert find_project_id(key + "x", "") is None
     assert key not in IngestKey.objects.values_list("sha256", flat=True)

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -224,6 +225,17 @@ def test_otlp_demands_the_key_on_both_ports(locked: LiveServer) -> None:
         with_key = ask(url + "/v1/traces", "POST", a_span(), content_type="application/x-protobuf", x_api_key="battery-staple")[0]
 
         assert (anonymous, with_key) == (401, 200)
+
+
+def test_removed_password_opens_nothing_after_a_restart(data: Path) -> None:
+    first = start_server(data, TRACESTORE_ADMIN_PASSWORD="correct horse")
+    first.stop()
+
+    second = start_server(data, TRACESTORE_API_KEY="battery-staple")
+    second.stop()
+
+    with sqlite3.connect(data / "tracestore.sqlite3") as database:
+        assert database.execute("SELECT substr(password, 1, 1) FROM auth_user WHERE username = 'admin'").fetchall() == [("!",)]
 
 
 def test_secrets_are_not_logged(locked: LiveServer) -> None:

@@ -72,13 +72,23 @@ def prepare() -> None:
     """Bring both databases and the static files up to date. Safe to run at every start and from several processes."""
     call_command("migrate", interactive=False, verbosity=0)
     Project.objects.get_or_create(id=1, defaults={"slug": "default", "name": "Default"})
+    for step in migrate(get_store()):
+        log.info("clickhouse: applied %s", step)
+
+
+def settle_admin() -> None:
+    """Give the user `admin` the password of the settings. Without one nobody logs in, and the sessions of before end."""
+    users = get_user_model().objects
     if settings.ADMIN_PASSWORD:
-        user, _ = get_user_model().objects.get_or_create(username="admin", defaults={"is_staff": True, "is_superuser": True})
+        user, _ = users.get_or_create(username="admin", defaults={"is_staff": True, "is_superuser": True})
         if not user.check_password(settings.ADMIN_PASSWORD):
             user.set_password(settings.ADMIN_PASSWORD)
             user.save()
-    for step in migrate(get_store()):
-        log.info("clickhouse: applied %s", step)
+        return
+    for user in users.filter(username="admin"):
+        if user.has_usable_password():
+            user.set_unusable_password()
+            user.save()
 
 
 def collect_static() -> None:
@@ -222,6 +232,8 @@ def run(roles: tuple[str, ...]) -> None:
         stack.callback(get_store().close)
         try:
             prepare()
+            if "web" in roles:  # the others may run without the password
+                settle_admin()
         except StoreError as error:
             where = (
                 "CLICKHOUSE_URL" if settings.CLICKHOUSE_URL else f"the database in {settings.DATA} (does another process use it?)"

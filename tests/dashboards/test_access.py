@@ -14,6 +14,7 @@ from tracestore import guessing
 from tracestore.clickhouse.client import Store
 from tracestore.keys import forget_keys
 from tracestore.middleware import CONTENT_SECURITY_POLICY
+from tracestore.server import settle_admin
 
 pytestmark = pytest.mark.usefixtures("default_project")
 
@@ -151,6 +152,24 @@ def test_guessing_over_the_api_is_stopped_as_well(client: Client, store: Store, 
     assert ask("admin:correct horse", user="x") == 429
     assert log_in(client, "correct horse") == 429
     assert ask("correct horse", address="192.0.2.2") == 200
+
+
+@pytest.mark.usefixtures("login_required")
+def test_password_of_the_settings_is_the_only_one_after_a_start(client: Client, store: Store, settings: Settings) -> None:
+    settings.ADMIN_PASSWORD = "correct horse"
+    settle_admin()
+    assert (log_in(client, "correct horse"), client.get("/traces").status_code) == (302, 200)
+
+    settings.ADMIN_PASSWORD = "battery staple"
+    settle_admin()
+    assert client.get("/traces").status_code == 302
+    assert (log_in(client, "correct horse"), log_in(client, "battery staple")) == (200, 302)
+
+    settings.ADMIN_PASSWORD = ""
+    settle_admin()
+    assert client.get("/traces").status_code == 302
+    assert log_in(client, "battery staple") == 200
+    assert log_in(client, "") == 200
 
 
 def test_logging_out_needs_a_post(client: Client) -> None:

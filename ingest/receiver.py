@@ -82,11 +82,14 @@ def _find_signal(path: str) -> str:
 def handles(path: str, method: str = "GET") -> bool:
     """Whether a request belongs to OTLP: any path that ends in /v1/<signal>, except what the REST API under /api/ reads.
 
-    A POST to / comes from an exporter whose signal endpoint was given without a path; it is told the right one.
+    A POST to / comes from an exporter whose signal endpoint was given without a path, one to /v1/... from a slip of the pen;
+    both are told the right one.
     """
     if path.startswith("/api/"):
         return method == "POST" and bool(_find_signal(path))
-    return bool(_find_signal(path)) or "/v1development/" in path or (method == "POST" and path in ("", "/"))
+    if method == "POST" and (path in ("", "/") or path.startswith("/v1/")):
+        return True
+    return bool(_find_signal(path)) or "/v1development/" in path
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -101,7 +101,7 @@ def test_other_methods_are_answered_405(receiver: Receiver, method: str) -> None
     assert answer.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("path", ["/", "/v1development/profiles"])
+@pytest.mark.parametrize("path", ["/", "/v1/trace", "/v1development/profiles"])
 def test_wrong_path_names_the_right_one(receiver: Receiver, path: str) -> None:
     answer = receiver.send(b"", path=path)
 
@@ -128,6 +128,8 @@ def test_two_requests_share_a_connection(receiver: Receiver) -> None:
         ("/api/v1/traces", "POST", True),
         ("/", "GET", False),
         ("/", "POST", True),
+        ("/v1/trace", "POST", True),
+        ("/v1/trace", "GET", False),
         ("/traces", "GET", False),
     ],
 )

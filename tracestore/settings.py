@@ -138,7 +138,7 @@ SETTINGS = (
     ),
     Setting(
         "TRACESTORE_MAX_BODY_BYTES",
-        _BYTES,
+        _whole_number(1, 2**31 - 1),  # Protobuf refuses larger messages
         "whole number",
         "bytes",
         "67108864",

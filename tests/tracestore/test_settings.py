@@ -21,7 +21,7 @@ BAD_VALUES = {
     "DATABASE_URL": ["mysql://h/db", "postgres://u:p@h:port/db", "data.sqlite3"],
     "CELERY_BROKER_URL": ["sqs://", "redis", "kafka://h"],
     "TRACESTORE_SMTP_URL": ["mail.example.com", "http://h"],
-    "TRACESTORE_MAX_BODY_BYTES": ["0", "64MB", "-5"],
+    "TRACESTORE_MAX_BODY_BYTES": ["0", "64MB", "-5", str(2**31)],
     "TRACESTORE_SPOOL_MAX_BYTES": ["0", "1e9"],
     "TRACESTORE_QUERY_TIMEOUT_S": ["0", "soon", "86401"],
     "TRACESTORE_QUERY_MEMORY_BYTES": ["0", "lots"],

@@ -23,7 +23,8 @@ def repair_traces(body: bytes) -> bytes:
     return _repair_message(body, ExportTraceServiceRequest.DESCRIPTOR, 1)
 
 
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+def read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return the number that starts at `at` and the offset after it. Raises RepairError."""
     value = shift = 0
     while True:
         if at >= len(data) or shift > 63:
@@ -50,19 +51,19 @@ def _repair_message(data: bytes, descriptor: Descriptor, depth: int) -> bytes:
     at = 0
     while at < len(data):
         start = at
-        key, at = _read_varint(data, at)
+        key, at = read_varint(data, at)
         number, wire_type = key >> 3, key & 7
         if number == 0 or wire_type not in (_VARINT, _FIXED64, _BYTES, _FIXED32):
             raise RepairError("a field tag is invalid")
         if wire_type == _BYTES:
-            size, at = _read_varint(data, at)
+            size, at = read_varint(data, at)
             content = data[at : at + size]
             at += size
             if len(content) == size:
                 field = descriptor.fields_by_number.get(number)
                 parts.append(_repair_field(key, content, field, depth))
         elif wire_type == _VARINT:
-            _, at = _read_varint(data, at)
+            _, at = read_varint(data, at)
             parts.append(data[start:at])
         else:
             at += 8 if wire_type == _FIXED64 else 4

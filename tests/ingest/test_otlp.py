@@ -260,8 +260,9 @@ def test_long_texts_are_charged_a_few_times_their_size_only() -> None:
         b"\x0a\x00" * 10**6,
         b"\x0a" + _sized(b"\x12\x00" * 10**6),
         b"\x0a" + _sized(b"\x12" + _sized(b"\x12\x00" * 10**6)),
+        b"\x8a\x00" + _sized(b"\x92\x00" + _sized(b"\x92\x00\x00" * 10**6)),
     ],
-    ids=["resources", "scopes", "spans"],
+    ids=["resources", "scopes", "spans", "long tags"],
 )
 def test_a_million_empty_things_are_refused_before_python_sees_each(body: bytes) -> None:
     tracemalloc.start()
@@ -272,6 +273,11 @@ def test_a_million_empty_things_are_refused_before_python_sees_each(body: bytes)
     tracemalloc.stop()
 
     assert taken < 10**6
+
+
+def test_groups_do_not_hide_what_follows_them() -> None:
+    with pytest.raises(BadBody, match="it has groups"):
+        check_protobuf(b"\x3b\x3c" + b"\x0a\x00" * 10**6)
 
 
 def test_a_span_of_its_ids_alone_is_always_room_for() -> None:

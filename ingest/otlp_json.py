@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gc
 import json
 import struct
 from collections.abc import Callable, Iterable
@@ -34,12 +35,17 @@ def decode_json_object(body: bytes) -> dict[str, Any]:
     text = body.decode("utf-8-sig", "replace")
     if not text.strip():
         return {}
+    # The tree has no cycles, but the collector would walk it again and again while it grows, and every thread would wait:
+    # 0.9 in place of 0.3 s for 20 MB of small attributes, and more beside the heap of a running server.
+    gc.disable()
     try:
         document = json.loads(text, parse_int=_any_integer)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{error.msg} at character {error.pos}") from None
+    finally:
+        gc.enable()
     if not isinstance(document, dict):
         raise ValueError("it must be a JSON object")
     return document

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gc
 import json
 import math
 import tracemalloc
@@ -19,6 +20,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
 from ingest.otlp import BadBody, check_json, check_protobuf, estimate_parsing_bytes
+from ingest.otlp_json import decode_json_object
 
 TRACE_ID, SPAN_ID = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174"
 
@@ -273,6 +275,23 @@ def test_a_million_empty_things_are_refused_before_python_sees_each(body: bytes)
     tracemalloc.stop()
 
     assert taken < 10**6
+
+
+@pytest.mark.parametrize("body", [b"{}", b"{", b"[" * 100_000])
+def test_large_json_is_read_without_the_collector_and_leaves_it_on(body: bytes) -> None:
+    collections: list[str] = []
+    spans = json_of_spans(SPAN_HEAD + f"[{SMALL_ATTRIBUTES}]}}", 10**6)
+    gc.collect()
+    gc.callbacks.append(watch := lambda phase, info: collections.append(phase))
+    document = decode_json_object(spans)
+    gc.callbacks.remove(watch)
+
+    with contextlib.suppress(BadBody):
+        check_json(body)
+
+    assert document
+    assert len(collections) <= 2  # one, when it is on again
+    assert gc.isenabled()
 
 
 def test_groups_do_not_hide_what_follows_them() -> None:

@@ -27,8 +27,9 @@ _MARKED = 60  # with more windows than this, markers run into each other
 
 
 def build_rule_chart(preview: Preview) -> dict[str, Any]:
-    """Return what the chart script shows: {"figure": {data, layout}, "queries", "step_s"}. A point is a window, at its middle.
+    """Return what the chart script shows: {"figure": {data, layout}, "queries", "step_s"}.
 
+    A point is a window, at its middle; its custom data is the window's start, from which on a click looks for traces.
     The windows at whose end the rule fired are shaded.
     """
     window_ns = preview.condition.window_s * NS_PER_S
@@ -46,6 +47,7 @@ def build_alert_chart(preview: Preview, *, window: TimeRange, value: float, end_
         "mode": "markers",
         "name": "Alert",
         "x": [_ms((window.start_ns + window.end_ns) // 2)],
+        "customdata": [_ms(window.start_ns)],
         "y": [value],
         "marker": {"color": "var(--error)", "size": 10, "symbol": "diamond"},
     }
@@ -83,6 +85,7 @@ def _line(preview: Preview) -> dict[str, Any]:
         "mode": "lines+markers" if len(preview.points) <= _MARKED else "lines",
         "name": metric_label(preview.condition.metric),
         "x": [_ms(start_ns + half_ns) for start_ns, _ in preview.points],
+        "customdata": [_ms(start_ns) for start_ns, _ in preview.points],
         "y": [value for _, value in preview.points],
         "line": {"color": "var(--accent)", "width": 1.75},
         "marker": {"color": "var(--accent)", "size": 4},
@@ -119,6 +122,7 @@ def _threshold_label(metric: str, comparison: str, threshold: float) -> dict[str
         "xanchor": "right",
         "y": threshold,
         "yanchor": "bottom",
+        "yshift": 2,  # clear of the line itself
         "showarrow": False,
         "font": {"color": "var(--error)", "size": 11},
         "bgcolor": "var(--surface, 70%)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -14,7 +14,7 @@ from tests.alerts.receivers import MailServer, WebhookReceiver, receive_mail, re
 from tests.alerts.traffic import send_runs
 from tests.browser.conftest import OpenPage
 from tests.live import LiveServer, start_server
-from tracestore.timerange import NS_PER_S
+from tracestore.timerange import NS_PER_S, parse_time_ns
 
 
 @pytest.fixture(scope="module")
@@ -101,13 +101,62 @@ def test_rule_made_in_the_editor_ends_in_messages_that_lead_back_to_the_failing_
     # Good traffic resolves it, and the channels hear of it.
     send_runs(server.otlp_url, start_ns=time.time_ns() - 5 * NS_PER_S, count=60, version="v2", tool="search")
     wait_for(lambda: hook.bodies[-1]["event"] == "resolved" and len(mail.messages) == 2, 60)
-    page.reload()
-    expect(page.locator(".alert-head")).to_contain_text("Resolved")
+    # The page that stayed open says so too, in its head as in its timeline.
+    expect(page.locator("#alert-head")).to_contain_text("Resolved", timeout=20_000)
+    expect(page.locator("#alert-head")).not_to_contain_text("Those of the last")
+    expect(page.locator("#alert-status")).to_contain_text("Resolved")
     assert [message["Subject"].split(":")[0] for message in mail.messages] == [
         "[warning] Support fails",
         "[resolved] Support fails",
     ]
     assert len(hook.bodies) == 3
+
+
+def test_focus_stays_where_it_is_when_a_polled_list_is_replaced(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url + "/alerts/rules/new?q=service:nobody")
+    page.get_by_label("Name").fill("Kept in focus")
+    page.get_by_role("button", name="Create rule").click()
+    switch = page.get_by_role("button", name="Switch Kept in focus off")
+    switch.focus()
+    page.evaluate("() => document.activeElement.dataset.old = 'yes'")
+
+    expect(page.locator("[data-old]")).to_have_count(0, timeout=20_000)
+
+    expect(switch).to_be_focused()
+
+
+def test_click_on_a_point_opens_the_traces_of_its_window(server: LiveServer, open_page: OpenPage) -> None:
+    # The last whole window of ten minutes, and a run in its first half.
+    end_s = int(time.time()) // 600 * 600
+    send_runs(
+        server.otlp_url, start_ns=(end_s - 500) * NS_PER_S, count=1, version="v9", tool="clicked", error_type="TimeoutError"
+    )
+    page = open_page(server.url + "/alerts/rules/new?q=version:v9&window_s=600")
+    chart = page.locator(".rule-chart")
+    find_point = """(chart) => {
+        const at = (chart.data?.[0].y ?? []).findLastIndex((value) => value > 0);
+        if (at < 0) return null;
+        const plot = chart.querySelector(".nsewdrag").getBoundingClientRect();
+        const point = chart.calcdata[0][at];
+        return {x: plot.left + chart._fullLayout.xaxis.c2p(point.x), y: plot.top + chart._fullLayout.yaxis.c2p(point.y)};
+    }"""
+    point = None
+    for _ in range(40):
+        expect(page.locator("#rule-preview")).to_contain_text("Click a point")
+        point = chart.evaluate(find_point)
+        if point:
+            break
+        page.wait_for_timeout(500)
+        page.reload()
+    assert point is not None
+
+    page.mouse.move(point["x"], point["y"])
+    page.mouse.click(point["x"], point["y"])
+    page.wait_for_url("**/traces?**")
+
+    chosen = parse_qs(urlsplit(page.url).query)
+    assert [parse_time_ns(chosen[name][0]) // NS_PER_S for name in ("start", "end")] == [end_s - 600, end_s]
+    expect(page.locator("tr.trace-row")).to_have_count(1)
 
 
 def test_editor_refuses_a_bad_query_with_its_sentence(server: LiveServer, open_page: OpenPage) -> None:

@@ -1,7 +1,8 @@
 // Draws Plotly figures that the server describes. An element with data-chart="URL" loads itself when it comes into view:
 //   {"figure": {data, layout}, "queries": [query text per line], "step_s": seconds per bucket, "empty": bool}
 // Colours in a figure are CSS variables, "var(--error)" or "var(--error, 10%)" for a tenth of its opacity; they follow the theme.
-// With data-traces="/traces" a click opens the traces behind a point; with data-zoom a drag sets the page's time range.
+// With data-traces="/traces" a click opens the traces behind a point, those of the step_s from its customdata (else its x) on;
+// with data-zoom a drag sets the page's time range.
 (function () {
   "use strict";
 
@@ -201,7 +202,8 @@
 
   function tracesHref(element, point) {
     const answer = charts.get(element);
-    const start = answer.figure.data[point.curveNumber].x[point.pointNumber];
+    const line = answer.figure.data[point.curveNumber];
+    const start = (line.customdata || line.x)[point.pointNumber];
     const parameters = new URLSearchParams({ q: answer.queries[point.curveNumber] || "" });
     parameters.set("start", new Date(start).toISOString());
     parameters.set("end", new Date(start + answer.step_s * 1000).toISOString());

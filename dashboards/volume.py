@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from dashboards.forms import Search, time_range_querystring
@@ -16,7 +17,11 @@ _GAP = 0.2
 
 @dataclass(frozen=True)
 class VolumeBar:
-    """One bucket. x and width count buckets, y and heights are in px from the top; the failed part stands at the bottom."""
+    """One bucket. x and width count buckets, y and heights are in px from the top; the failed part stands at the bottom.
+
+    Heights grow with the square root of the count, so that one burst does not flatten all the rest; within a bar the failed part
+    has its true share.
+    """
 
     start_ns: int
     end_ns: int
@@ -62,8 +67,8 @@ def build_volume(search: Search, step_s: int, requests: list[tuple[int, int]], f
 
 
 def _build_bar(search: Search, index: int, start_ns: int, step_ns: int, requests: int, failures: int, most: int) -> VolumeBar:
-    height = max(_LEAST, HEIGHT * requests / most)
-    failed_height = min(height, max(_LEAST, HEIGHT * failures / most)) if failures else 0.0
+    height = max(_LEAST, HEIGHT * math.sqrt(requests / most))
+    failed_height = min(height, max(_LEAST, height * failures / requests)) if failures else 0.0
     # Buckets are aligned to the step; the first and last may stick out of the range that was asked for.
     first = max(start_ns, search.time_range.start_ns)
     last = min(start_ns + step_ns, search.time_range.end_ns)

@@ -11,12 +11,20 @@ NEXT_NS = START_NS + HOUR_S * NS_PER_S
 
 
 def test_bars_fill_the_height_and_failures_stand_at_the_bottom() -> None:
-    volume = build_volume(SEARCH, HOUR_S, [(START_NS, 100), (NEXT_NS, 50)], [(START_NS, 25), (NEXT_NS, 0)])
+    volume = build_volume(SEARCH, HOUR_S, [(START_NS, 100), (NEXT_NS, 25)], [(START_NS, 25), (NEXT_NS, 0)])
 
     first, second = volume.bars
     assert (first.y, first.height, first.failed_y, first.failed_height) == (0, HEIGHT * 0.75, HEIGHT * 0.75, HEIGHT * 0.25)
     assert (second.y, second.failed_height) == (HEIGHT / 2, 0)
-    assert (volume.requests, volume.failures, volume.failure_ratio) == (150, 25, 25 / 150)
+    assert (volume.requests, volume.failures, volume.failure_ratio) == (125, 25, 25 / 125)
+
+
+def test_a_burst_leaves_the_other_bars_high_enough_to_read() -> None:
+    volume = build_volume(SEARCH, HOUR_S, [(START_NS, 1_600), (NEXT_NS, 40)], [(START_NS, 0), (NEXT_NS, 10)])
+
+    calm = volume.bars[1]
+    assert calm.height + calm.failed_height > HEIGHT / 8
+    assert calm.failed_height < calm.height
 
 
 def test_one_failure_among_thousands_is_still_drawn() -> None:

@@ -87,4 +87,4 @@ def _value_items(field: Field, count_values: CountValues) -> list[Item]:
 
 def _value_item(field: Field, value: FacetValue) -> Item:
     written = format_filter(field.name, value.value).partition(":")[2]  # quoted where the language needs it
-    return Item(value.value, written, f"{value.count:,} traces" if value.count else "")
+    return Item(value.value, written, f"{value.count:,} trace{'' if value.count == 1 else 's'}" if value.count else "")

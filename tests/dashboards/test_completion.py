@@ -41,6 +41,12 @@ def test_value_offers_what_occurs_with_its_count() -> None:
     assert [(item.insert, item.help) for item in completion.items] == [("v3", "9 traces"), ("v2", "4 traces")]
 
 
+def test_count_of_one_is_singular() -> None:
+    completion = complete("version:", len("version:"), lambda field: [FacetValue("v1", 1, 0)])
+
+    assert completion.items[0].help == "1 trace"
+
+
 def test_value_that_needs_quotes_gets_them() -> None:
     assert _inserts("tool:ref|") == ['"refund order"']
     assert _inserts('tool:"ref|') == ['"refund order"']

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +16,17 @@ from tests.browser.conftest import OpenPage
 from tests.live import LiveServer, start_server
 
 TRACE_ADDRESS = re.compile(r"/traces/[0-9a-f]{32}")
+RUNS = 7  # of the module's instance
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+def wait_until_listed(server: LiveServer, runs: int) -> None:
+    for _ in range(150):
+        with urllib.request.urlopen(f"{server.url}/api/v1/traces", timeout=10) as answer:
+            if len(json.load(answer)["results"]) == runs:
+                return
+        time.sleep(0.2)
+    raise AssertionError("the runs were not listed in time")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
             error_type=HOSTILE,
             age_s=90,
         )
+        wait_until_listed(running, RUNS)
         yield running
     finally:
         running.stop()
@@ -91,6 +105,21 @@ def test_failing_traces_of_a_version_with_a_tool_by_keyboard_alone(server: LiveS
     page.keyboard.press("Enter")
 
     expect(page).to_have_url(TRACE_ADDRESS)
+
+
+def test_row_selected_by_key_is_never_hidden_by_the_header(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url, height=240)
+    page.locator(".trace-row").nth(6).wait_for()
+    page.keyboard.press("k")  # the last one
+    page.evaluate("() => window.scrollTo(0, document.body.scrollHeight)")
+
+    for _ in range(page.locator(".trace-row").count() - 1):
+        page.keyboard.press("k")
+        row = page.locator(".trace-row[aria-selected=true]").bounding_box()
+        header = page.locator("#trace-table th").first.bounding_box()
+        assert row
+        assert header
+        assert row["y"] >= header["y"] + header["height"] - 1
 
 
 def test_failing_traces_of_a_version_with_a_tool_by_address_alone(server: LiveServer, open_page: OpenPage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import re
 from pathlib import Path
 
@@ -62,3 +63,15 @@ def test_badges_are_legible_on_their_own_fill(theme: dict[str, str], name: str) 
 def test_primary_buttons_are_legible(theme: dict[str, str]) -> None:
     assert _contrast(theme["accent-text"], theme["accent"]) >= AA_TEXT
     assert _contrast(theme["accent-text"], theme["accent-hover"]) >= AA_TEXT
+
+
+def _hue(colour: str) -> float:
+    return colorsys.rgb_to_hls(*(int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)))[0] * 360
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_kind_of_step_looks_like_an_error(theme: dict[str, str], kind: str) -> None:
+    apart = abs(_hue(theme[f"kind-{kind}"]) - _hue(theme["error"]))
+
+    assert min(apart, 360 - apart) >= 25

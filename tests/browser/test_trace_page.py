@@ -141,6 +141,18 @@ def test_keyboard_reaches_every_step_and_error(open_page: OpenPage, send_trace: 
     expect(page.locator("#span-panel")).to_have_attribute("data-span", TOOL)
 
 
+def test_tab_stops_at_nothing_hidden_from_screen_readers(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*_failed_run()))
+    _wait_ready(page)
+
+    stops = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        stops.append(page.evaluate("document.activeElement.closest('[aria-hidden=true]')?.className ?? ''"))
+
+    assert set(stops) == {""}
+
+
 def test_search_finds_tools_by_name(open_page: OpenPage, send_trace: SendTrace) -> None:
     page = open_page(send_trace(*_failed_run()) + f"?span={ROOT}")
     _wait_ready(page)
@@ -275,6 +287,21 @@ def test_link_to_the_failing_step_leads_a_phone_to_its_panel(open_page: OpenPage
     page.locator("#why a").tap()
 
     expect(failure).to_be_in_viewport()
+
+
+def test_tap_on_a_step_brings_its_panel_to_the_top_of_a_phone(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*_failed_run()), width=390, height=700, has_touch=True, is_mobile=True, reduced_motion="reduce")
+    _wait_ready(page)
+
+    page.locator(f'.trow[data-span="{CHAT}"]').tap()
+    expect(page.locator("#span-panel")).to_have_attribute("data-span", CHAT)
+
+    expect(page.locator("#span-panel h2")).to_be_in_viewport()
+    page.wait_for_timeout(800)  # scrolling is smooth
+    panel, bar = page.locator("#panel").bounding_box(), page.locator(".topbar").bounding_box()
+    assert panel
+    assert bar
+    assert panel["y"] == pytest.approx(bar["y"] + bar["height"], abs=2)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -101,6 +101,27 @@ def test_header_links_to_lists_of_the_same_kind(client: Client, store: Store) ->
         assert f'href="/traces?q={query}"' in text
 
 
+def test_header_counts_the_values_it_has_no_room_for(client: Client, store: Store) -> None:
+    spans = [
+        {
+            "span_id": f"{number:016x}",
+            "attributes": {
+                "gen_ai.operation.name": "invoke_agent",
+                "gen_ai.agent.name": f"agent-{number}",
+                "gen_ai.agent.version": f"v{number}",
+            },
+        }
+        for number in range(1, 7)
+    ]
+    page = client.get(f"/traces/{_store_trace(store, *spans)}").content.decode()
+
+    head = page[page.index('id="trace-head"') : page.index('id="panes"')]
+    assert head.count("version%3Av") == 3
+    assert head.count("agent%3Aagent-") == 4
+    assert head.count(">+3<") == 1
+    assert head.count(">+2<") == 1
+
+
 def test_link_to_one_span_selects_it(client: Client, store: Store) -> None:
     trace_id = _failed_run(store)
 

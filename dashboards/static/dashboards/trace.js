@@ -51,13 +51,15 @@
     return String(Number(number.toFixed(decimals)));
   }
 
+  /** As duration_ns in templatetags/formatting.py. */
   function duration(ns) {
     if (ns < 1e3) return trim(ns, 0) + " ns";
     if (ns < 1e6) return trim(ns / 1e3, 1) + " µs";
     if (ns < 1e9) return trim(ns / 1e6, ns < 1e7 ? 1 : 0) + " ms";
     if (ns < 59.95e9) return trim(ns / 1e9, ns < 1e10 ? 2 : 1) + " s";
     const seconds = Math.round(ns / 1e9);
-    return seconds < 3600 ? twoUnits(seconds, 60, " m", 1, " s") : twoUnits(seconds, 3600, " h", 60, " m");
+    if (seconds < 3600) return twoUnits(seconds, 60, " m", 1, " s");
+    return seconds < 86400 ? twoUnits(seconds, 3600, " h", 60, " m") : twoUnits(seconds, 86400, " d", 3600, " h");
   }
 
   function twoUnits(seconds, largeS, large, smallS, small) {
@@ -70,9 +72,11 @@
     return number < 999500 ? trim(number / 1e3, number < 9950 ? 1 : 0) + "k" : trim(number / 1e6, 1) + "M";
   }
 
+  /** As cost_usd in templatetags/formatting.py. */
   function cost(usd) {
     if (usd < 1e-6) return usd ? "<$0.000001" : "$0";
-    return "$" + (usd >= 0.01 ? usd.toFixed(usd < 1 ? 3 : 2) : Number(usd.toPrecision(2)).toFixed(6).replace(/0+$/, ""));
+    if (usd >= 1) return "$" + usd.toLocaleString("en-US", { minimumFractionDigits: usd < 1000 ? 2 : 0, maximumFractionDigits: usd < 1000 ? 2 : 0 });
+    return "$" + usd.toFixed(usd >= 0.01 ? 3 : [4, 5, 6, 7].find((decimals) => usd * 10 ** decimals >= 9.5));
   }
 
   function element(tag, className, text) {
@@ -323,6 +327,7 @@
   let request = null;
   let timer = 0;
   let tab = "step";
+  let leadToPanel = false; // on a phone the panel lies below the steps
 
   function select(index, { reveal = true, center = false } = {}) {
     if (index < 0 || rows[index].placeholder) return;
@@ -399,6 +404,19 @@
     panel.replaceChildren(template.content);
     panel.scrollTop = 0;
     showTab(tab);
+    if (leadToPanel) revealPanel();
+  }
+
+  /** Only once the panel holds the step: while its content changes, a scroll would stop half way. */
+  function revealPanel() {
+    leadToPanel = false;
+    panel.scrollIntoView({ behavior: "smooth", block: "start" });
+  }
+
+  function selectAndLead(index, options) {
+    leadToPanel = isNarrow() && !rows[index].placeholder;
+    select(index, options);
+    if (leadToPanel && panel.querySelector('[data-span="' + rows[index].id + '"]')) revealPanel();
   }
 
   function showTab(name) {
@@ -459,8 +477,7 @@
     if (!line) return;
     const index = Number(line.dataset.row);
     if (rows[index].placeholder) fold(index, !collapsed.has(index));
-    select(index, { reveal: false });
-    if (isNarrow()) panel.scrollIntoView({ behavior: "smooth", block: "start" });
+    selectAndLead(index, { reveal: false });
   });
 
   body.addEventListener("dblclick", (event) => {
@@ -501,8 +518,7 @@
     const link = event.target.closest("[data-select]");
     if (link && byId.has(link.dataset.select)) {
       event.preventDefault();
-      select(byId.get(link.dataset.select), { center: true });
-      if (isNarrow()) panel.scrollIntoView({ behavior: "smooth", block: "start" });
+      selectAndLead(byId.get(link.dataset.select), { center: true });
     }
     const share = event.target.closest("[data-copy-link]");
     if (share) {

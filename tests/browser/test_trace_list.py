@@ -178,6 +178,18 @@ def test_new_trace_is_offered_without_moving_the_list(server: LiveServer, open_p
     expect(page.locator(".trace-row")).to_have_count(1)
 
 
+def test_fragment_that_cannot_be_loaded_says_so_in_its_place(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page("about:blank")
+    page.route("**/traces/facets?*field=tool*", lambda route: route.fulfill(status=500, body="broken"))
+    page.route("**/traces/volume*", lambda route: route.abort())
+    page.goto(server.url)
+
+    expect(page.locator("[data-facet=tool]")).to_contain_text("Could not be loaded")
+    expect(page.locator(".volume")).to_contain_text("Could not be loaded")
+    expect(page.locator("[data-facet=version] .facet__value").first).to_be_visible()
+    expect(page.locator("#toasts")).to_contain_text("The server answered 500")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_phone_has_no_sideways_scrolling_and_large_targets(server: LiveServer, open_page: OpenPage, scheme: str) -> None:
     page = open_page(server.url, width=390, height=844, has_touch=True, color_scheme=scheme)

@@ -104,7 +104,18 @@
     return true;
   });
 
+  /** What was to be replaced by the answer would otherwise look as if it were still on its way. */
+  function giveUpWaiting(target) {
+    const place = target.matches(".trace-more") ? target.querySelector("td") : target.querySelector(".skeleton, .volume__waiting") ? target : null;
+    if (!place) return;
+    const note = document.createElement("p");
+    note.className = "muted fragment-error";
+    note.textContent = "Could not be loaded. Reload the page to try again.";
+    place.replaceChildren(note);
+  }
+
   document.addEventListener("htmx:responseError", (event) => {
+    giveUpWaiting(event.detail.target);
     if (event.detail.xhr.status !== 422) show("The server answered " + event.detail.xhr.status + ". Reload the page to try again.", "error");
   });
   // What polls rests while nobody looks.
@@ -113,7 +124,8 @@
     if (document.hidden && trigger.startsWith("every ")) event.preventDefault();
   });
   let offline = false; // fragments poll: say it once, not every few seconds
-  document.addEventListener("htmx:sendError", () => {
+  document.addEventListener("htmx:sendError", (event) => {
+    giveUpWaiting(event.detail.target);
     if (!offline) show("The server cannot be reached.", "error");
     offline = true;
   });

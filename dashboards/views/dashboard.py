@@ -70,13 +70,17 @@ def dashboard_tiles(request: PageRequest) -> HttpResponse:
     """The row of numbers on top, and the models whose cost is not known."""
     try:
         search = parse_search(request.GET)
-        tiles = _build_tiles(request, search)
+        values, previous = _read_tiles(request, search)
+        tiles = [
+            _build_tile(search, metric, narrowed, rise, values[metric], previous.get(metric)) for metric, narrowed, rise in TILES
+        ]
         unpriced = find_unpriced_models(
             get_store(), project_id=request.project.id, time_range=search.time_range, query=search.query
         )
     except (SearchRefused, StoreError) as error:
         return render(request, "dashboards/_dashboard_tiles.html", {"problem": str(error)})
-    return render(request, "dashboards/_dashboard_tiles.html", {"tiles": tiles, "unpriced": unpriced, "search": search})
+    context = {"tiles": tiles, "unpriced": unpriced, "search": search, "nothing_matches": not values["requests"]}
+    return render(request, "dashboards/_dashboard_tiles.html", context)
 
 
 @require_GET
@@ -120,7 +124,8 @@ def _group_by(request: HttpRequest) -> str:
     return chosen if chosen in GROUPINGS else ""
 
 
-def _build_tiles(request: PageRequest, search: Search) -> list[Tile]:
+def _read_tiles(request: PageRequest, search: Search) -> tuple[dict[str, float | None], dict[str, float | None]]:
+    """Return the metrics of the tiles in the range and in the one of equal length before, which is empty where time begins."""
     metrics = [metric for metric, _, _ in TILES]
     now, _ = chart_range(search.time_range)
     length_ns = now.end_ns - now.start_ns
@@ -131,8 +136,7 @@ def _build_tiles(request: PageRequest, search: Search) -> list[Tile]:
             get_store(), project_id=request.project.id, time_range=time_range, query=search.query, metrics=metrics
         )
 
-    values, previous = read(now), read(before) if before else {}
-    return [_build_tile(search, metric, narrowed, rise, values[metric], previous.get(metric)) for metric, narrowed, rise in TILES]
+    return read(now), read(before) if before else {}
 
 
 def _build_tile(search: Search, metric: str, narrowed: str, rise: str, value: float | None, previous: float | None) -> Tile:

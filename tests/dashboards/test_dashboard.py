@@ -95,6 +95,15 @@ def test_tiles_link_to_the_traces_they_count(client: Client, store: Store) -> No
     assert '/traces?q=env%3A%2A+status%3Aerror"' in body
 
 
+def test_search_without_a_match_leads_to_the_list_that_explains_it(client: Client, store: Store) -> None:
+    insert_traces(store, {})
+
+    assert "No trace matches" not in client.get("/dashboard/tiles?q=-tool:nobody").content.decode()
+    body = client.get("/dashboard/tiles?q=tool:nobody").content.decode()
+    assert "No trace matches" in body
+    assert "/traces?q=tool%3Anobody" in body
+
+
 def test_models_without_a_price_are_named(client: Client, store: Store) -> None:
     insert_traces(store, {"unpriced_models": ["acme-7b"]}, {"unpriced_models": ["acme-7b", "<b>x"]})
 

@@ -1,222 +1,64 @@
-"""How many spans a second this machine takes: `python -m bench.ingest [--seconds 20] [--connections 8] [--json FILE]`.
+"""How many spans a second this machine takes: `python -m bench.ingest [--spans 1000000] [--connections 8] [--json FILE]`.
 
-Starts a private instance, sends pre-encoded requests of 512 spans over keep-alive connections from a process of its own, and
-reports what was acknowledged, how soon all of it was in ClickHouse, the answer times, memory and disk. Generator and server
-share the machine's cores. Spans look like an agent's: about 1.7 KB, with model calls, tools and their messages.
+Starts a private instance and sends requests of 512 spans (bodies.py) from a process of its own (load.py): first as fast as they
+are acknowledged, then, when all is stored, at half that rate, then nothing. Reports what was acknowledged, how soon all of it
+could be queried, answer times, memory and disk. Generator and server share the machine's cores. At the end the stored spans
+are counted: every acknowledged one, once.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
-import random
-import socket
-import statistics
+import subprocess
+import sys
 import tempfile
-import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-import numpy
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
-
+from bench.bodies import SPANS_A_REQUEST, build_body
+from bench.load import Generator, Load, generator
 from ingest.checkpoint import is_drained
 from tests.live import LiveServer, start_server
 
-SPANS_A_REQUEST = 512
-_DISTINCT_BODIES = 32
-_SPANS_A_TRACE = 8
-# Every id starts with these four bytes, which the generator replaces by a counter: no two requests share an id.
-_MARK = b"\xfe\xed\xfa\xce"
-_WORDS = [
-    "order", "refund", "customer", "policy", "invoice", "please", "the", "was", "not", "found", "payment", "shipping", "delayed",
-    "we", "can", "offer", "a", "credit", "of", "thirty", "days", "after", "delivery", "according", "to", "account", "settings",
-    "agent", "will", "escalate", "when", "amount", "exceeds", "limit", "thank", "you", "for", "waiting",
-]  # fmt: skip
+_DRAIN_TIMEOUT_S = 1800
+_SETTLE_S = 20
+_IDLE_S = 20
+_COUNT = """
+SELECT (SELECT uniqExact(trace_id, span_id) FROM spans), sum(rows), sum(bytes_on_disk)
+FROM system.parts WHERE active AND table = 'spans'
+"""
 
 
 @dataclass(frozen=True)
 class Result:
-    """Rates in spans a second. `queryable` counts until the last acknowledged span was in ClickHouse.
+    """Rates in spans a second. `queryable` counts until the last acknowledged span was in ClickHouse; CPU of the server alone.
 
-    `acknowledge_cpu_us_a_span` is the server's processor time while requests came in, inserts included: on a machine that
-    does other work it says more than the rates.
+    `disk_bytes_a_span` is what the parts of `spans` hold, indexes included.
     """
 
+    body_bytes_a_span: float
     acknowledged_spans: int
+    stored_spans: int
     acknowledged_a_second: float
     queryable_a_second: float
     refused_requests: int
-    p50_ms: float
-    p99_ms: float
+    full_rate_p50_ms: float
+    full_rate_p99_ms: float
+    half_rate_p50_ms: float
+    half_rate_p99_ms: float
+    cpu_us_a_span: float
     peak_rss_mib: float
-    acknowledge_cpu_us_a_span: float
+    idle_rss_mib: float
+    idle_cpu_percent: float
     disk_bytes_a_span: float
-    body_bytes_a_span: float
 
 
-def _text(chance: random.Random, words: int) -> str:
-    return " ".join(chance.choices(_WORDS, k=words))
-
-
-def _messages(chance: random.Random, words: int) -> str:
-    return json.dumps([{"role": "user", "parts": [{"type": "text", "content": _text(chance, words)}]}])
-
-
-def _attributes(chance: random.Random, step: int) -> dict[str, str | int]:
-    common: dict[str, str | int] = {
-        "session.id": f"session-{chance.randrange(10**6)}",
-        "user.id": f"user-{chance.randrange(10**5)}",
-    }
-    if step == 0:
-        return common | {
-            "gen_ai.operation.name": "invoke_agent",
-            "gen_ai.agent.name": "support",
-            "gen_ai.input.messages": _messages(chance, 60),
-            "gen_ai.output.messages": _messages(chance, 80),
-        }
-    if step % 2:
-        return common | {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": "openai",
-            "gen_ai.request.model": "gpt-4o-mini",
-            "gen_ai.response.model": "gpt-4o-mini-2024-07-18",
-            "gen_ai.response.id": f"chatcmpl-{chance.randrange(10**12)}",
-            "gen_ai.usage.input_tokens": chance.randrange(200, 4000),
-            "gen_ai.usage.output_tokens": chance.randrange(10, 800),
-            "gen_ai.request.temperature": "0.2",
-            "gen_ai.input.messages": _messages(chance, 140),
-            "gen_ai.output.messages": _messages(chance, 70),
-        }
-    return common | {
-        "gen_ai.operation.name": "execute_tool",
-        "gen_ai.tool.name": chance.choice(("lookup_order", "refund", "search_policy")),
-        "gen_ai.tool.call.id": f"call_{chance.randrange(10**9)}",
-        "gen_ai.tool.call.arguments": json.dumps({"order_id": chance.randrange(10**6), "note": _text(chance, 30)}),
-        "gen_ai.tool.call.result": _text(chance, 140),
-    }
-
-
-def _fill_span(span: Span, chance: random.Random, trace_id: bytes, ids: list[bytes], step: int, start_ns: int) -> None:
-    span.trace_id, span.span_id = trace_id, ids[step]
-    if step:
-        span.parent_span_id = ids[0]
-    span.name = ("invoke_agent support", "chat gpt-4o-mini", "execute_tool")[0 if not step else 1 if step % 2 else 2]
-    span.kind = Span.SPAN_KIND_INTERNAL
-    span.start_time_unix_nano = start_ns + step * 10**8
-    span.end_time_unix_nano = span.start_time_unix_nano + chance.randrange(10**7, 10**9)
-    for key, value in _attributes(chance, step).items():
-        attribute = span.attributes.add(key=key)
-        if isinstance(value, int):
-            attribute.value.int_value = value
-        else:
-            attribute.value.string_value = value
-    if step and chance.random() < 0.03:
-        span.status.code, span.status.message = Status.STATUS_CODE_ERROR, "TimeoutError: the order service did not answer"
-
-
-def build_body(seed: int) -> bytes:
-    """Return one serialized request of SPANS_A_REQUEST spans in traces of eight."""
-    chance = random.Random(seed)
-    request = ExportTraceServiceRequest()
-    resource_spans = request.resource_spans.add()
-    for key, value in {
-        "service.name": "support-agent",
-        "service.version": f"v{seed % 4}",
-        "deployment.environment.name": "prod",
-    }.items():
-        resource_spans.resource.attributes.add(key=key).value.string_value = value
-    scope_spans = resource_spans.scope_spans.add()
-    scope_spans.scope.name = "bench"
-    now_ns = time.time_ns()
-    for _ in range(SPANS_A_REQUEST // _SPANS_A_TRACE):
-        trace_id = _MARK + chance.randbytes(12)
-        ids = [_MARK + chance.randbytes(4) for _ in range(_SPANS_A_TRACE)]
-        for step in range(_SPANS_A_TRACE):
-            _fill_span(scope_spans.spans.add(), chance, trace_id, ids, step, now_ns - chance.randrange(10**9))
-    return request.SerializeToString()
-
-
-class _Template:
-    """A request as bytes whose ids can be made new in place."""
-
-    def __init__(self, host: str, body: bytes) -> None:
-        fields = {"Host": host, "Content-Type": "application/x-protobuf", "Content-Length": len(body)}
-        head = "\r\n".join(["POST /v1/traces HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""])
-        self.data = numpy.frombuffer(bytearray(head.encode() + body), dtype=numpy.uint8)
-        raw, at, marks = self.data.tobytes(), 0, []
-        while (at := raw.find(_MARK, at)) >= 0:
-            marks.append(at)
-            at += 4
-        self._places = numpy.array(marks)[:, None] + numpy.arange(4)
-
-    def renew(self, number: int) -> None:
-        self.data[self._places] = numpy.frombuffer(number.to_bytes(4, "little"), dtype=numpy.uint8)
-
-
-def _read_answer(connection: socket.socket) -> int:
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        part = connection.recv(65536)
-        if not part:
-            raise ConnectionError("the server closed the connection")
-        answer += part
-    head, _, rest = answer.partition(b"\r\n\r\n")
-    length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0)
-    while len(rest) < length:
-        rest += connection.recv(65536)
-    return int(head.split(b" ", 2)[1])
-
-
-def _send_until(
-    deadline: float, address: tuple[str, int], first: int, step: int, bodies: list[bytes], out: list[tuple[int, float]]
-) -> None:
-    templates = [_Template(f"{address[0]}:{address[1]}", body) for body in bodies]
-    with socket.create_connection(address) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        number = first
-        while time.monotonic() < deadline:
-            template = templates[(number // step) % len(templates)]
-            template.renew(number)
-            started = time.monotonic()
-            connection.sendall(template.data.data)
-            status = _read_answer(connection)
-            out.append((status, time.monotonic() - started))
-            number += step
-            if status == 503:
-                time.sleep(0.1)
-
-
-def generate(address: tuple[str, int], seconds: float, connections: int, results: Any) -> None:
-    """Send for `seconds` and put the list of (status, seconds) of all requests on the queue. Runs in a process of its own."""
-    bodies = [build_body(seed) for seed in range(_DISTINCT_BODIES)]
-    share = max(1, _DISTINCT_BODIES // connections)
-    results.put("ready")
-    answers: list[tuple[int, float]] = []
-    deadline = time.monotonic() + seconds
-    threads = [
-        threading.Thread(
-            target=_send_until,
-            args=(deadline, address, index, connections, bodies[index * share % _DISTINCT_BODIES :][:share], answers),
-        )
-        for index in range(connections)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    results.put(answers)
-
-
-def _peak_rss_mib(pid: int) -> float:
+def _status_mib(pid: int, field: str) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
+    return round(int(next(line.split()[1] for line in status.splitlines() if line.startswith(field))) / 1024)
 
 
 def _cpu_s(pid: int) -> float:
@@ -224,54 +66,74 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _disk_bytes(folder: Path) -> int:
-    return sum(entry.stat().st_blocks * 512 for entry in folder.rglob("*") if entry.is_file() and not entry.is_symlink())
-
-
-def measure(server: LiveServer, *, seconds: float, connections: int) -> Result:
-    """Load the server, wait until everything is stored, and return the figures."""
-    parts = urlsplit(server.otlp_url)
-    context = multiprocessing.get_context("spawn")
-    results: Any = context.Queue()
-    address = (parts.hostname or "127.0.0.1", parts.port or 4318)
-    generator = context.Process(target=generate, args=(address, seconds, connections, results))
-    generator.start()
-    results.get(timeout=120)
-    disk_before = _disk_bytes(server.data / "clickhouse")
-    started, cpu_before_s = time.monotonic(), _cpu_s(server.process.pid)
-    answers: list[tuple[int, float]] = results.get(timeout=seconds + 120)
-    sent_s, cpu_s = time.monotonic() - started, _cpu_s(server.process.pid) - cpu_before_s
-    generator.join(30)
-    deadline = time.monotonic() + 600
-    while not is_drained(server.data / "spool") and time.monotonic() < deadline:
+def _wait_until_drained(server: LiveServer) -> None:
+    deadline = time.monotonic() + _DRAIN_TIMEOUT_S
+    while not is_drained(server.data / "spool"):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the spool was not drained in time")
         time.sleep(0.02)
-    stored_s = time.monotonic() - started
-    spans = sum(SPANS_A_REQUEST for status, _ in answers if status == 200)
-    times_ms = sorted(taken * 1000 for status, taken in answers if status == 200)
+
+
+def _count_stored(data: Path) -> list[int]:
+    """Return distinct spans, rows and bytes on disk of a stopped instance, read in a process of its own."""
+    program = (
+        "import sys, clickhouse_connect as c; "
+        "print(*c.get_client(interface='chdb', path=sys.argv[1]).query(sys.argv[2]).result_rows[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(data / "clickhouse"), _COUNT], capture_output=True, text=True, check=True, timeout=300
+    )
+    return [int(number) for number in done.stdout.split()]
+
+
+def measure(server: LiveServer, load: Generator, *, spans: int, connections: int) -> Result:
+    """Load the server in three phases and return the figures; the server is stopped at the end."""
+    pid, cpu_before_s, started = server.process.pid, _cpu_s(server.process.pid), time.monotonic()
+    load.start(Load(server.otlp_url, connections, seconds=_DRAIN_TIMEOUT_S, spans=spans, spans_a_second=0, first_number=0))
+    full = load.wait(_DRAIN_TIMEOUT_S + 60)
+    _wait_until_drained(server)
+    stored_s, cpu_s, peak_rss_mib = time.monotonic() - started, _cpu_s(pid) - cpu_before_s, _status_mib(pid, "VmHWM")
+    time.sleep(_SETTLE_S)
+    rate = full.spans / full.took_s / 2
+    after = full.spans // SPANS_A_REQUEST + full.refused + 1000
+    load.start(Load(server.otlp_url, connections, seconds=10, spans=10**9, spans_a_second=rate, first_number=after))
+    half = load.wait(120)
+    _wait_until_drained(server)
+    time.sleep(_SETTLE_S)
+    idle_before_s = _cpu_s(pid)
+    time.sleep(_IDLE_S)
+    idle_cpu_s, idle_rss_mib = _cpu_s(pid) - idle_before_s, _status_mib(pid, "VmRSS")
+    server.stop(60)
+    stored, rows, disk_bytes = _count_stored(server.data)
     return Result(
-        acknowledged_spans=spans,
-        acknowledged_a_second=round(spans / sent_s),
-        queryable_a_second=round(spans / stored_s),
-        refused_requests=sum(status != 200 for status, _ in answers),
-        p50_ms=round(statistics.median(times_ms), 1),
-        p99_ms=round(times_ms[int(len(times_ms) * 0.99)], 1),
-        peak_rss_mib=round(_peak_rss_mib(server.process.pid)),
-        acknowledge_cpu_us_a_span=round(cpu_s / spans * 1e6, 1),
-        disk_bytes_a_span=round((_disk_bytes(server.data / "clickhouse") - disk_before) / spans),
         body_bytes_a_span=round(len(build_body(0)) / SPANS_A_REQUEST),
+        acknowledged_spans=full.spans + half.spans,
+        stored_spans=stored,
+        acknowledged_a_second=round(full.spans / full.took_s),
+        queryable_a_second=round(full.spans / stored_s),
+        refused_requests=full.refused + half.refused,
+        full_rate_p50_ms=full.percentile_ms(50),
+        full_rate_p99_ms=full.percentile_ms(99),
+        half_rate_p50_ms=half.percentile_ms(50),
+        half_rate_p99_ms=half.percentile_ms(99),
+        cpu_us_a_span=round(cpu_s / full.spans * 1e6, 1),
+        peak_rss_mib=peak_rss_mib,
+        idle_rss_mib=idle_rss_mib,
+        idle_cpu_percent=round(idle_cpu_s / _IDLE_S * 100, 1),
+        disk_bytes_a_span=round(disk_bytes / rows),
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--spans", type=int, default=1_000_000)
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="tracestore-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="tracestore-bench-") as folder, generator() as load:
         server = start_server(Path(folder))
         try:
-            result = measure(server, seconds=options.seconds, connections=options.connections)
+            result = measure(server, load, spans=options.spans, connections=options.connections)
         finally:
             server.kill()
     for name, value in asdict(result).items():

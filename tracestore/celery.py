@@ -8,23 +8,35 @@ from typing import Any
 from celery import Celery, signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tracestore.settings")
-_IN_PROCESS = os.environ.get("CELERY_BROKER_URL", "memory").startswith("memory")
+_IN_PROCESS = (os.environ.get("CELERY_BROKER_URL", "").strip() or "memory").startswith("memory")  # empty means the default
+_DELIVERY_QUEUE = "deliveries"
 
-app = Celery("tracestore")
-app.config_from_object("django.conf:settings", namespace="CELERY")
-app.conf.update(
-    task_ignore_result=True,
-    task_acks_late=True,
-    task_reject_on_worker_lost=True,
-    worker_prefetch_multiplier=1,
-    broker_connection_retry_on_startup=True,
-    broker_connection_max_retries=None,  # the default gives up after 100, and the process would serve on without its jobs
-    # The in-process broker is polled; the default of one second would be most of the two seconds a span may take to appear.
-    broker_transport_options={"polling_interval": 0.1} if _IN_PROCESS else {},
-    task_default_queue="tracestore",
-    timezone="UTC",
-)
-app.autodiscover_tasks(["tracestore", "alerts"])
+
+def _create_app(name: str, queue: str, *, current: bool) -> Celery:
+    """Return an application whose worker consumes this queue. Which queue a task goes to is the same from each."""
+    created = Celery(name, set_as_current=current)
+    created.config_from_object("django.conf:settings", namespace="CELERY")
+    created.conf.update(
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # the default gives up after 100, and the process would serve on without its jobs
+        # The in-process broker is polled; the default of a second would be most of the two seconds a span may take to appear.
+        broker_transport_options={"polling_interval": 0.1} if _IN_PROCESS else {},
+        task_default_queue=queue,
+        task_routes={"alerts.tasks.deliver_notification": {"queue": _DELIVERY_QUEUE}},
+        timezone="UTC",
+    )
+    created.autodiscover_tasks(["tracestore", "alerts"])
+    return created
+
+
+app = _create_app("tracestore", "tracestore", current=True)
+# A receiver may take its time; on threads of their own the messages wait for each other alone. An application of their own,
+# because Celery keeps which queues to consume on the application.
+delivery_app = _create_app("tracestore-deliveries", _DELIVERY_QUEUE, current=False)
 
 
 @signals.setup_logging.connect

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from django.db import OperationalError
 from django.utils.module_loading import import_string
 
 from tracestore.celery import app as celery_app
+from tracestore.celery import delivery_app
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.clickhouse.migrate import migrate
@@ -40,6 +42,7 @@ ROLES = ("web", "ingest", "worker")
 _REQUESTS_STOP_S = 3
 _INGEST_STOP_S = 3.0
 _WORKER_STOP_S = 3.0
+_SIMULTANEOUS_DELIVERIES = 8  # they only wait for their receivers
 _WORKER_STOP_THREAD = "celery-stop"
 
 
@@ -106,33 +109,41 @@ def collect_static() -> None:
 
 
 def _start_worker(stack: ExitStack) -> None:
-    """Run a Celery worker and beat on threads of this process. The worker's own signal handlers stay out."""
+    """Run two Celery workers and beat on threads of this process. The workers' own signal handlers stay out."""
     from celery.beat import EmbeddedService
     from celery.worker import WorkController
 
+    class DeliveryWorker(WorkController):  # type: ignore[misc]  # Celery is not typed
+        def should_use_eventloop(self) -> bool:
+            return False  # kombu has one event loop per process; the first worker may be using it
+
     if settings.CELERY_BROKER_URL.startswith("memory:"):
         release_leases()  # no other process can hold one
-    worker = WorkController(
-        app=celery_app, pool_cls="threads", concurrency=2, hostname=f"tracestore@{socket.gethostname()}",
-        without_gossip=True, without_mingle=True, without_heartbeat=True, quiet=True,
-    )  # fmt: skip
-    thread = threading.Thread(target=worker.start, name="celery-worker", daemon=True)
+    quiet = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True, "quiet": True}
+    host = socket.gethostname()
+    workers = [
+        WorkController(app=celery_app, pool_cls="threads", concurrency=2, hostname=f"tracestore@{host}", **quiet),
+        DeliveryWorker(
+            app=delivery_app, pool_cls="threads", concurrency=_SIMULTANEOUS_DELIVERIES, hostname=f"deliveries@{host}", **quiet
+        ),
+    ]
     beat = EmbeddedService(celery_app, max_interval=1, thread=True, scheduler_cls="celery.beat:Scheduler")
     beat.daemon = True
-    thread.start()
+    for worker in workers:
+        threading.Thread(target=worker.start, name="celery-worker", daemon=True).start()
     beat.start()
     watch_thread("jobs", thread)
     watch_thread("schedule", beat)
     watch_job("summaries")
 
-    def stop_both() -> None:
-        worker.stop()
-        beat.stop()
-
     def stop() -> None:
-        stopping = threading.Thread(target=stop_both, name=_WORKER_STOP_THREAD, daemon=True)
-        stopping.start()  # waits for the job in hand, or for a broker that is away, however long that takes
-        stopping.join(_WORKER_STOP_S)
+        # Each waits for the jobs in hand, or for a broker that is away, however long that takes.
+        stopping = [threading.Thread(target=part.stop, name=_WORKER_STOP_THREAD, daemon=True) for part in (*workers, beat)]
+        for thread in stopping:
+            thread.start()
+        deadline = time.monotonic() + _WORKER_STOP_S
+        for thread in stopping:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     stack.callback(stop)
 

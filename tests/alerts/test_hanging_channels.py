@@ -1,0 +1,77 @@
+"""Receivers that take a connection and never answer hold up their own messages, nothing else."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.alerts.receivers import wait_for
+from tests.live import LiveServer, start_server
+
+CHANNELS = 8
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[LiveServer]:
+    server = start_server(tmp_path / "data", TRACESTORE_ALERT_INTERVAL_S="1")
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def black_hole() -> Iterator[socket.socket]:
+    """Connections wait in the kernel's queue, accepted by nobody until a test does."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        listener.settimeout(60)
+        yield listener
+
+
+def send_span(server: LiveServer, service: str) -> None:
+    now_ns = time.time_ns()
+    span: Any = {
+        "traceId": f"{now_ns:032x}", "spanId": f"{now_ns:016x}", "name": "run", "kind": 1,
+        "startTimeUnixNano": str(now_ns), "endTimeUnixNano": str(now_ns),
+    }  # fmt: skip
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]}
+    body: Any = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]}
+    requests.post(server.otlp_url + "/v1/traces", json=body, timeout=10).raise_for_status()
+
+
+def find_traces(server: LiveServer, service: str) -> list[Any]:
+    answer = requests.get(server.url + "/api/v1/traces", params={"q": f"service:{service}"}, timeout=10)
+    traces: list[Any] = answer.json()["results"]
+    return traces
+
+
+def create_channel(server: LiveServer, name: str, target: str) -> None:
+    session = requests.Session()
+    page = session.get(server.url + "/alerts/channels/new", timeout=10)
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
+    assert token
+    form = {"csrfmiddlewaretoken": token[1], "name": name, "kind": "webhook", "target": target}
+    answer = session.post(page.url, data=form, headers={"Referer": page.url}, timeout=10, allow_redirects=False)
+    assert answer.status_code == 302, answer.text
+
+
+def test_spans_are_found_while_every_channel_hangs(server: LiveServer, black_hole: socket.socket) -> None:
+    names = [f"hanging {number}" for number in range(CHANNELS)]
+    for name in names:
+        create_channel(server, name, f"http://127.0.0.1:{black_hole.getsockname()[1]}/{name[-1]}")
+    rule: Any = {"name": "Any trace", "metric": "requests", "threshold": 0, "channels": names}
+    requests.post(server.url + "/api/v1/alert-rules", json=rule, timeout=10).raise_for_status()
+    send_span(server, "first")
+    hanging = [black_hole.accept()[0] for _ in range(2)]  # as many as the worker has threads for the other jobs
+
+    send_span(server, "second")
+
+    # Eight attempts of ten seconds each on two threads take forty.
+    assert wait_for(lambda: find_traces(server, "second"), timeout_s=15)
+    for connection in hanging:
+        connection.close()

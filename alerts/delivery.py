@@ -8,10 +8,11 @@ dies between the channel's acceptance and our note of it leaves a lease that run
 from __future__ import annotations
 
 import logging
+import time
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from alerts.channels import ChannelError, send_notification
@@ -37,9 +38,9 @@ def _due(now: datetime) -> QuerySet[Delivery]:
         alert=OuterRef("alert"), channel=OuterRef("channel"), pk__lt=OuterRef("pk"), status=DeliveryStatus.PENDING
     )
     # "Resolved" waits for its "firing": out of order they would read as a new alert.
-    return Delivery.objects.filter(
-        ~Exists(earlier), status=DeliveryStatus.PENDING, next_attempt_at__lte=now, channel__enabled=True
-    )
+    # An attempt farther away than the longest pause means that the clock was set back meanwhile.
+    due = Q(next_attempt_at__lte=now) | Q(next_attempt_at__gt=now + timedelta(seconds=2 * LONGEST_PAUSE_S))
+    return Delivery.objects.filter(due, ~Exists(earlier), status=DeliveryStatus.PENDING, channel__enabled=True)
 
 
 def find_due_deliveries(now: datetime) -> list[int]:
@@ -56,17 +57,24 @@ def deliver(delivery_id: int, now: datetime) -> bool:
     if delivery is None or not _claim(delivery, now):
         return False
     channel = delivery.channel
+    started = time.monotonic()
     try:
         send_notification(channel.kind, channel.target, build_notification(delivery, settings.BASE_URL))
     except ChannelError as error:
-        _record_failure(delivery, error, now)
+        _record_failure(delivery, error, now + _since(started))
         return False
     except Exception:  # a task's edge: an unforeseen answer must not stop the retries
         logger.exception("delivery %s to channel %s broke", delivery.pk, channel.name)
-        _record_failure(delivery, ChannelError("internal error; the server's log says more", permanent=False), now)
+        _record_failure(
+            delivery, ChannelError("internal error; the server's log says more", permanent=False), now + _since(started)
+        )
         return False
     Delivery.objects.filter(pk=delivery.pk).update(status=DeliveryStatus.DELIVERED, delivered_at=timezone.now(), last_error="")
     return True
+
+
+def _since(started: float) -> timedelta:
+    return timedelta(seconds=time.monotonic() - started)
 
 
 def _claim(delivery: Delivery, now: datetime) -> bool:

@@ -72,8 +72,9 @@ class NotificationChannel(models.Model):
 class AlertRule(models.Model):
     """A condition on one metric of the traces that match a query, and how far its evaluation has come.
 
-    `threshold` is in the metric's unit (rates 0 to 1). `next_evaluation_at` is the claim: who moves it forward evaluates.
-    `evaluation_seq` grows with every claim and edit, so that a slow evaluation of an older definition is dropped.
+    `threshold` is in the metric's unit (rates 0 to 1). `next_evaluation_at` is the claim and, while evaluating, the lease: who
+    moves it forward evaluates. `evaluation_seq` grows with every result and edit, so that the result of a slow evaluation is
+    dropped when a later one or an edit has overtaken it.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="alert_rules")

@@ -11,7 +11,7 @@ from django.db.models import Case, F, Q, QuerySet, When
 
 from alerts.evaluation import AlertState, Comparison, is_breached, next_state
 from alerts.evidence import Evidence, collect_evidence, outline_evidence
-from alerts.models import Alert, AlertRule, AlertTransition, Delivery
+from alerts.models import Alert, AlertRule, AlertTransition, Delivery, NotificationChannel
 from tracestore.celery import app
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError
@@ -25,12 +25,20 @@ logger = logging.getLogger(__name__)
 CONDITION_FIELDS = ("metric", "query", "window_s", "comparison", "threshold", "hold_s")
 DEFINITION_FIELDS = ("name", "severity", "enabled", *CONDITION_FIELDS)
 _MAX_MISSED = 4
+# Longer than an evaluation usually takes (up to three queries); one that died gives its rule back after it.
+_LEASE = timedelta(seconds=60)
+
+
+def _due_rules(now: datetime) -> QuerySet[AlertRule]:
+    # A turn farther away than any that is ever set means that the clock was set back meanwhile.
+    unheard_of = now + 2 * max(_LEASE, timedelta(seconds=settings.ALERT_INTERVAL_S))
+    due = Q(next_evaluation_at__lte=now) | Q(next_evaluation_at__gt=unheard_of)
+    return AlertRule.objects.filter(due, enabled=True)
 
 
 def find_due_rules(now: datetime) -> list[int]:
     """Return the ids of the enabled rules whose next evaluation has come, longest waiting first."""
-    due = AlertRule.objects.filter(enabled=True, next_evaluation_at__lte=now).order_by("next_evaluation_at")
-    return list(due.values_list("pk", flat=True))
+    return list(_due_rules(now).order_by("next_evaluation_at").values_list("pk", flat=True))
 
 
 def evaluate_alert_rule(rule_id: int, now: datetime, store: Store | None = None) -> AlertTransition | None:
@@ -49,7 +57,9 @@ def evaluate_alert_rule(rule_id: int, now: datetime, store: Store | None = None)
         )
     except (StoreError, QueryError, MetricError) as error:
         logger.warning("alert rule %s (%s) could not be evaluated: %s", rule.pk, rule.name, error)
-        AlertRule.objects.filter(pk=rule.pk, evaluation_seq=rule.evaluation_seq).update(last_error=str(error)[:1000])
+        AlertRule.objects.filter(pk=rule.pk, evaluation_seq=rule.evaluation_seq).update(
+            last_error=str(error)[:1000], next_evaluation_at=_next_turn(now)
+        )
         return None
     state = _decide(rule, value, now)
     evidence = outline_evidence(rule, time_range)
@@ -75,13 +85,13 @@ def window_before(now: datetime, window_s: int) -> TimeRange:
 
 
 def _claim(rule: AlertRule, now: datetime) -> bool:
+    claimed = _due_rules(now).filter(pk=rule.pk, next_evaluation_at=rule.next_evaluation_at, evaluation_seq=rule.evaluation_seq)
+    return claimed.update(next_evaluation_at=now + _LEASE) == 1
+
+
+def _next_turn(now: datetime) -> datetime:
     # A fifth less than the interval: a scheduler's tick that comes a little early must not skip a turn.
-    next_at = now + timedelta(seconds=0.8 * settings.ALERT_INTERVAL_S)
-    claimed = AlertRule.objects.filter(
-        pk=rule.pk, enabled=True, next_evaluation_at__lte=now, evaluation_seq=rule.evaluation_seq
-    ).update(next_evaluation_at=next_at, evaluation_seq=rule.evaluation_seq + 1)
-    rule.evaluation_seq += 1
-    return claimed == 1
+    return now + timedelta(seconds=0.8 * settings.ALERT_INTERVAL_S)
 
 
 def _decide(rule: AlertRule, value: float | None, now: datetime) -> AlertState:
@@ -95,9 +105,10 @@ def _decide(rule: AlertRule, value: float | None, now: datetime) -> AlertState:
 
 
 def _record(rule: AlertRule, state: AlertState, value: float | None, evidence: Evidence, now: datetime) -> AlertTransition | None:
-    """Write the evaluation's result in one transaction, unless a later evaluation or an edit has overtaken it."""
+    """Write the evaluation's result in one transaction, unless another result or an edit came since the rule was read."""
     kept = AlertState.INACTIVE if state == AlertState.RESOLVED else state
     changes: dict[str, object] = {"last_value": value, "last_evaluated_at": now, "last_error": "", "state": kept.value}
+    changes |= {"next_evaluation_at": _next_turn(now), "evaluation_seq": rule.evaluation_seq + 1}
     if kept != rule.state or (kept == AlertState.PENDING and _lost_sight(rule, now)):
         changes["state_since"] = now
     with transaction.atomic():
@@ -114,9 +125,8 @@ def _record(rule: AlertRule, state: AlertState, value: float | None, evidence: E
 
 def _lost_sight(rule: AlertRule, now: datetime) -> bool:
     """A pending rule that was not evaluated for a while has not been seen to hold: its hold starts again."""
-    return rule.last_evaluated_at is None or now - rule.last_evaluated_at > timedelta(
-        seconds=_MAX_MISSED * settings.ALERT_INTERVAL_S
-    )
+    limit = timedelta(seconds=_MAX_MISSED * settings.ALERT_INTERVAL_S)
+    return rule.last_evaluated_at is None or abs(now - rule.last_evaluated_at) > limit
 
 
 def _raise_peak(rule: AlertRule, value: float) -> None:
@@ -179,7 +189,10 @@ def _open_alert(rule: AlertRule, value: float, evidence: Evidence, now: datetime
 
 def _add_deliveries(rule: AlertRule, alert: Alert, transition: AlertTransition, now: datetime) -> None:
     # A channel that failed for good still gets its rows: they wait, visibly, until someone repairs it.
-    channels = rule.channels.filter(Q(enabled=True) | ~Q(disabled_reason=""))
+    reachable = Q(enabled=True) | ~Q(disabled_reason="")
+    channels = rule.channels.filter(reachable)
+    if transition.to_state == AlertState.RESOLVED:  # goes to those who heard of the alert, whatever the rule says by now
+        channels = NotificationChannel.objects.filter(reachable, deliveries__alert=alert)
     Delivery.objects.bulk_create(
         Delivery(alert=alert, transition=transition, channel=channel, created_at=now, next_attempt_at=now) for channel in channels
     )

@@ -8,6 +8,7 @@ import pytest
 from django.db import connections
 
 from alerts import services
+from alerts.evidence import collect_evidence
 from alerts.models import Alert, AlertRule, AlertTransition, Delivery
 from tests.alerts.factories import create_channel, create_rule, insert_traffic
 from tracestore.clickhouse.client import Store
@@ -277,3 +278,67 @@ def test_long_window_ends_with_a_whole_minute() -> None:
 
     assert services.judged_window(moment, 300).end_ns == services.window_before(moment, 300).end_ns
     assert services.judged_window(moment, 86_400) == services.window_before(NOW, 86_400)
+
+
+def test_evaluation_slower_than_the_interval_still_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = create_rule()
+    insert_traffic(store, NOW, failed=3, ok=7)
+    measure = metrics.metric_value
+    due_meanwhile: list[int] = []
+
+    def measure_slowly(*args: Any, **kwargs: Any) -> float | None:
+        due_meanwhile.extend(services.find_due_rules(NOW + timedelta(seconds=30)))
+        monkeypatch.setattr(metrics, "metric_value", measure)
+        services.evaluate_alert_rule(rule.pk, NOW + timedelta(seconds=90))  # the lease has run out: someone else begins
+        return measure(*args, **kwargs)
+
+    monkeypatch.setattr(metrics, "metric_value", measure_slowly)
+
+    services.evaluate_alert_rule(rule.pk, NOW)
+
+    assert due_meanwhile == []
+    assert Alert.objects.count() == 1
+    assert services.find_due_rules(NOW + timedelta(seconds=90 + 15)) == [rule.pk]
+
+
+def test_overtaken_evaluation_counts_when_the_one_that_overtook_has_no_result_yet(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = create_rule()
+    insert_traffic(store, NOW, failed=3, ok=7)
+
+    def collect_while_someone_else_begins(*args: Any) -> Any:
+        AlertRule.objects.filter(pk=rule.pk).update(next_evaluation_at=NOW)
+        assert services._claim(AlertRule.objects.get(pk=rule.pk), NOW)
+        return collect_evidence(*args)
+
+    monkeypatch.setattr(services, "collect_evidence", collect_while_someone_else_begins)
+
+    assert services.evaluate_alert_rule(rule.pk, NOW) is not None
+
+    assert Alert.objects.count() == 1
+
+
+def test_rule_goes_on_after_the_clock_was_set_back(store: Store) -> None:
+    rule = create_rule()
+    services.evaluate_alert_rule(rule.pk, NOW)
+    earlier = NOW - timedelta(hours=5)
+
+    assert services.find_due_rules(earlier) == [rule.pk]
+    services.evaluate_alert_rule(rule.pk, earlier)
+
+    rule.refresh_from_db()
+    assert rule.last_evaluated_at == earlier
+
+
+def test_resolved_goes_to_whom_firing_went(store: Store) -> None:
+    told, added = create_channel(name="Told"), create_channel(name="Added later")
+    rule = create_rule(told, window_s=60)
+    insert_traffic(store, NOW, failed=3, ok=7, age_s=30)
+    services.evaluate_alert_rule(rule.pk, NOW)
+    rule.channels.set([added])
+
+    services.evaluate_alert_rule(rule.pk, NOW + timedelta(seconds=45))
+
+    resolved = Delivery.objects.filter(transition__to_state="resolved")
+    assert [delivery.channel for delivery in resolved] == [told]

@@ -188,8 +188,7 @@ class _Server(uvicorn.Server):
 
 
 def _announce(roles: tuple[str, ...], sockets: list[socket.socket]) -> None:
-    host = urlsplit(settings.BASE_URL).hostname if settings.HOST in ("0.0.0.0", "::") else settings.HOST
-    host = "localhost" if host in ("127.0.0.1", "::1") else host
+    host = urlsplit(settings.BASE_URL).hostname if settings.HOST in ("0.0.0.0", "::") else settings.REACHED_AS
     ports = [sock.getsockname()[1] for sock in sockets]
     if "web" in roles:
         print(f"Tracestore is ready: http://{host}:{ports[0]}", flush=True)
@@ -236,7 +235,6 @@ def run(roles: tuple[str, ...]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, note_signal)
     # The embedded engine writes its copy of the Protobuf schema into the working directory.
-    settings.DATA.mkdir(parents=True, exist_ok=True)
     os.chdir(settings.DATA)
     with ExitStack() as stack:
         stack.callback(_abandon_jobs)  # last of all

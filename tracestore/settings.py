@@ -6,6 +6,7 @@ test compares the two. A bad value raises ``ImproperlyConfigured`` with a senten
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import secrets
@@ -14,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from socket import gethostname
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import dj_database_url
 import django_stubs_ext
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 
 django_stubs_ext.monkeypatch()  # lets generic Django classes carry their type arguments at run time
 
@@ -54,7 +56,7 @@ def _url(*schemes: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         try:
             parts = urlsplit(value)
-            fits = parts.scheme in schemes and (parts.port is None or parts.port > 0)
+            fits = value.startswith(tuple(f"{scheme}://" for scheme in schemes)) and (parts.port is None or parts.port > 0)
         except ValueError:  # brackets without an address, or a port that is no number up to 65535
             fits = False
         if value and not fits:
@@ -62,6 +64,39 @@ def _url(*schemes: str) -> Callable[[str], str]:
         return value
 
     return parse
+
+
+def _server_url(*schemes: str) -> Callable[[str], str]:
+    """Read a URL that is of no use without the name of a host."""
+    parse_url = _url(*schemes)
+
+    def parse(value: str) -> str:
+        if parse_url(value) and not urlsplit(value).hostname:
+            raise ValueError("empty or a URL that names a host, such as " + f"{schemes[0]}://host")
+        return value
+
+    return parse
+
+
+def _database_url(value: str) -> str:
+    parts = urlsplit(_url("sqlite", "postgres", "postgresql")(value))
+    if value and not parts.path.strip("/"):
+        raise ValueError("empty or a URL that names a database, such as postgres://user:password@host:5432/database")
+    return value
+
+
+def _smtp_url(value: str) -> str:
+    options = parse_qs(urlsplit(_server_url("smtp", "smtps")(value)).query, keep_blank_values=True)
+    if unknown := options.keys() - {"from", "tls"}:
+        raise ValueError(f"a URL whose only options are from and tls, not {min(unknown)[:40]!r}")
+    if options.get("tls", ["starttls"]) != ["starttls"] or ("tls" in options and value.startswith("smtps:")):
+        raise ValueError("smtps:// for TLS, smtp:// with tls=starttls for STARTTLS, or smtp:// without tls for neither")
+    for sender in options.get("from", []):
+        try:
+            validate_email(sender)
+        except ValidationError:
+            raise ValueError("a URL whose from= is an e-mail address, such as from=alerts@example.com") from None
+    return value
 
 
 def _log_level(value: str) -> str:
@@ -89,7 +124,7 @@ SETTINGS = (
     Setting("TRACESTORE_OTLP_HTTP_PORT", _PORT, "port", "", "4318", "OTLP/HTTP on the port that exporters expect."),
     Setting(
         "TRACESTORE_BASE_URL",
-        _url("http", "https"),
+        _server_url("http", "https"),
         "URL",
         "",
         "",
@@ -114,7 +149,7 @@ SETTINGS = (
     Setting("TRACESTORE_SECRET_KEY", _text, "text", "", "", "Signs sessions. Default: made once, kept in the data folder."),
     Setting(
         "CLICKHOUSE_URL",
-        _url("http", "https"),
+        _server_url("http", "https"),
         "URL",
         "",
         "",
@@ -122,7 +157,7 @@ SETTINGS = (
     ),
     Setting(
         "DATABASE_URL",
-        _url("sqlite", "postgres", "postgresql"),
+        _database_url,
         "URL",
         "",
         "",
@@ -172,7 +207,7 @@ SETTINGS = (
     Setting("TRACESTORE_ALERT_INTERVAL_S", _SECONDS, "whole number", "seconds", "15", "How often alert rules are evaluated."),
     Setting(
         "TRACESTORE_SMTP_URL",
-        _url("smtp", "smtps"),
+        _smtp_url,
         "URL",
         "",
         "",
@@ -205,12 +240,22 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _prepare_data_folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise ImproperlyConfigured(f"TRACESTORE_DATA: cannot write to the folder {path}: {reason}.") from None
+    return path
+
+
 def _read_secret_key(given: str, data: Path) -> str:
     if given:
         return given
     path = data / "secret_key"
     try:
-        data.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
@@ -219,12 +264,12 @@ def _read_secret_key(given: str, data: Path) -> str:
     except FileExistsError:  # another process made it at the same moment
         return path.read_text()
     except OSError as error:
-        raise ImproperlyConfigured(f"TRACESTORE_DATA: cannot write to the folder {data}: {error.strerror}.") from None
+        raise ImproperlyConfigured(f"TRACESTORE_DATA: cannot use the file {path}: {error.strerror}.") from None
 
 
 _values = read_environment(dict(os.environ))
 
-DATA = Path(_values["TRACESTORE_DATA"]).expanduser().resolve()
+DATA = _prepare_data_folder(Path(_values["TRACESTORE_DATA"]).expanduser().resolve())
 HOST: str = _values["TRACESTORE_HOST"]
 PORT: int = _values["TRACESTORE_PORT"]
 OTLP_HTTP_PORT: int = _values["TRACESTORE_OTLP_HTTP_PORT"]
@@ -239,8 +284,13 @@ RUNNING_TIMEOUT_S: int = _values["TRACESTORE_RUNNING_TIMEOUT_S"]
 ALERT_INTERVAL_S: int = _values["TRACESTORE_ALERT_INTERVAL_S"]
 SMTP_URL: str = _values["TRACESTORE_SMTP_URL"]
 LOG_LEVEL: str = _values["TRACESTORE_LOG_LEVEL"]
-_reached_as = "localhost" if is_loopback(HOST) else gethostname() if HOST in ("0.0.0.0", "::") else HOST
-BASE_URL: str = _values["TRACESTORE_BASE_URL"].rstrip("/") or f"http://{_reached_as}:{PORT}"
+if HOST in ("localhost", "127.0.0.1", "::1"):
+    REACHED_AS = "localhost"
+elif HOST in ("0.0.0.0", "::"):
+    REACHED_AS = gethostname()
+else:
+    REACHED_AS = f"[{HOST}]" if ":" in HOST else HOST
+BASE_URL: str = _values["TRACESTORE_BASE_URL"].rstrip("/") or f"http://{REACHED_AS}:{PORT}"
 
 LOGIN_REQUIRED = bool(ADMIN_PASSWORD) or not is_loopback(HOST)
 # A password is set to keep people out: then nobody may write either (a reverse proxy may stand before loopback).
@@ -255,8 +305,10 @@ SECRET_KEY = _read_secret_key(_values["TRACESTORE_SECRET_KEY"], DATA)
 DEBUG = False
 # On loopback only local names are served, which stops a web page from reaching the UI by rebinding its own DNS name.
 # Elsewhere a login or key stands in front, and the name under which the machine is reached is not ours to know.
-ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", urlsplit(BASE_URL).hostname or "localhost"] if is_loopback(HOST) else ["*"]
-CSRF_TRUSTED_ORIGINS = [BASE_URL] if BASE_URL.startswith("https://") else []
+ALLOWED_HOSTS = (
+    ["localhost", "127.0.0.1", "[::1]", REACHED_AS, urlsplit(BASE_URL).hostname or "localhost"] if is_loopback(HOST) else ["*"]
+)
+CSRF_TRUSTED_ORIGINS = ["https://" + urlsplit(BASE_URL).netloc] if BASE_URL.startswith("https://") else []
 
 INSTALLED_APPS = [
     "django.contrib.auth",

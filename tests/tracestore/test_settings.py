@@ -5,22 +5,31 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from tests.live import ROOT
+from tests.live import ROOT, start_server, wait_until_ready
 from tracestore.settings import SETTINGS, is_loopback, read_environment
 
 BAD_VALUES = {
     "TRACESTORE_PORT": ["eight", "-1", "65536", "80.0", "9" * 5000, "８０００"],
     "TRACESTORE_OTLP_HTTP_PORT": ["x", "99999"],
-    "TRACESTORE_BASE_URL": ["localhost:8000", "ftp://x", "http://[::1", "http://host:port"],
-    "CLICKHOUSE_URL": ["localhost", "clickhouse://h", "tcp://h:9000", "http://h:99999"],
-    "DATABASE_URL": ["mysql://h/db", "postgres://u:p@h:port/db", "data.sqlite3"],
+    "TRACESTORE_BASE_URL": ["localhost:8000", "ftp://x", "http://[::1", "http://host:port", "http://", "https:example.com"],
+    "CLICKHOUSE_URL": ["localhost", "clickhouse://h", "tcp://h:9000", "http://h:99999", "http://"],
+    "DATABASE_URL": ["mysql://h/db", "postgres://u:p@h:port/db", "data.sqlite3", "sqlite:data.sqlite3", "postgres://h"],
     "CELERY_BROKER_URL": ["sqs://", "redis", "kafka://h"],
-    "TRACESTORE_SMTP_URL": ["mail.example.com", "http://h"],
+    "TRACESTORE_SMTP_URL": [
+        "mail.example.com",
+        "http://h",
+        "smtp://",
+        "smtp://h?tls=maybe",
+        "smtps://h?tls=starttls",
+        "smtp://h?from=nobody",
+        "smtp://h?form=a@b.example",
+    ],
     "TRACESTORE_MAX_BODY_BYTES": ["0", "64MB", "-5", str(2**31)],
     "TRACESTORE_SPOOL_MAX_BYTES": ["0", "1e9"],
     "TRACESTORE_QUERY_TIMEOUT_S": ["0", "soon", "86401"],
@@ -130,10 +139,53 @@ def test_secret_key_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path)
 def test_data_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    result = start(tmp_path, TRACESTORE_DATA=str(tmp_path / "file" / "data"))
+    for folder in (tmp_path / "file" / "data", tmp_path / "file", Path("/proc/nothing")):
+        for key in ("", "given"):
+            result = start(tmp_path, TRACESTORE_DATA=str(folder), TRACESTORE_SECRET_KEY=key)
 
-    assert result.returncode != 0
-    assert "TRACESTORE_DATA: cannot write to the folder" in result.stderr
+            assert result.returncode != 0
+            assert f"TRACESTORE_DATA: cannot write to the folder {folder}" in result.stderr
+            assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "http://localhost:8000 []"),
+        ({"TRACESTORE_HOST": "::1"}, "http://localhost:8000 []"),
+        ({"TRACESTORE_HOST": "127.0.0.2"}, "http://127.0.0.2:8000 []"),
+        ({"TRACESTORE_HOST": "2001:db8::1", "TRACESTORE_API_KEY": "key"}, "http://[2001:db8::1]:8000 []"),
+        ({"TRACESTORE_BASE_URL": "https://t.example/path/"}, "https://t.example/path ['https://t.example']"),
+    ],
+)
+def test_address_that_people_use_follows_from_the_one_that_is_bound(
+    tmp_path: Path, environment: dict[str, str], expected: str
+) -> None:
+    ask = "from django.conf import settings; print(settings.BASE_URL, settings.CSRF_TRUSTED_ORIGINS)"
+
+    result = run(tmp_path, "shell", "--no-imports", "-c", ask, **environment)
+
+    assert result.stdout.strip() == expected, result.stderr
+
+
+def test_every_loopback_address_is_served_under_its_own_name(tmp_path: Path) -> None:
+    server = start_server(tmp_path / "data", TRACESTORE_HOST="127.0.0.2", wait=False)
+    server.url = server.url.replace("127.0.0.1", "127.0.0.2")
+    try:
+        wait_until_ready(server)
+        with urllib.request.urlopen(server.url + "/traces", timeout=10) as answer:
+            assert answer.status == 200
+    finally:
+        server.kill()
+    assert f"Tracestore is ready: {server.url}" in server.log.read_text()
+
+
+def test_empty_broker_setting_is_polled_like_the_default(tmp_path: Path) -> None:
+    ask = "from tracestore.celery import app; print(app.conf.broker_transport_options)"
+
+    result = run(tmp_path, "shell", "--no-imports", "-c", ask, CELERY_BROKER_URL="")
+
+    assert result.stdout.strip() == "{'polling_interval': 0.1}", result.stderr
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def _start_worker(stack: ExitStack) -> None:
             app=delivery_app, pool_cls="threads", concurrency=_SIMULTANEOUS_DELIVERIES, hostname=f"deliveries@{host}", **quiet
         ),
     ]
-    beat = EmbeddedService(celery_app, max_interval=1, thread=True, scheduler_cls="celery.beat:Scheduler")
+    beat = EmbeddedService(celery_app, max_interval=1, thread=True, scheduler_cls="tracestore.beat:SteadyScheduler")
     beat.daemon = True
     for worker in workers:
         threading.Thread(target=worker.start, name="celery-worker", daemon=True).start()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from apprise import NotifyBase
+import requests
+from apprise import NotifyBase, NotifyType
 from apprise.plugins.custom_json import NotifyJSON
 
 from alerts.channels.base import ASSET, Notification
@@ -30,11 +31,37 @@ def describe_target(target: str) -> str:
     return f"{parts.scheme}://{host}{port}/" + ("…" if parts.path.strip("/") or parts.query else "")
 
 
+class _Webhook(NotifyJSON):  # type: ignore[no-untyped-call]  # apprise's plugins are only partly typed
+    """Apprise's webhook with our fields, and deaf: its own reads the whole answer, which may be endless."""
+
+    notification: Notification
+
+    def send(self, body: str, title: str = "", notify_type: NotifyType = NotifyType.INFO, attach: Any = None, **_: Any) -> bool:
+        port = f":{self.port}" if self.port else ""
+        try:
+            with requests.post(
+                f"{'https' if self.secure else 'http'}://{self.host}{port}{self.fullpath}",
+                json={"title": title, "message": body} | self.notification.payload,
+                params=self.params,
+                headers={"User-Agent": self.app_id},
+                auth=(self.user, self.password or "") if self.user else None,
+                timeout=self.request_timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                if not 200 <= answer.status_code < 300:
+                    self.logger.warning("Failed to send: error=%s", answer.status_code)
+                    return False
+        except requests.RequestException as error:
+            self.logger.warning("Failed to send: %s", error)
+            return False
+        return True
+
+
 def build_plugin(target: str, notification: Notification) -> NotifyBase:
-    """Apprise's own fields (version, title, message, type, attachments) are replaced by ours, which are structured."""
     check_target(target)
     parts = urlsplit(target)
-    plugin = NotifyJSON(  # type: ignore[no-untyped-call]  # apprise's plugins are only partly typed
+    plugin = _Webhook(  # type: ignore[no-untyped-call]
         host=f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname,
         port=parts.port,
         user=unquote(parts.username) if parts.username else None,
@@ -44,6 +71,5 @@ def build_plugin(target: str, notification: Notification) -> NotifyBase:
         params=parse_qs(parts.query, keep_blank_values=True),
         asset=ASSET,
     )
-    # A falsy value for one of apprise's own fields removes it, any other key is added as it is.
-    plugin.payload_extras = {"version": "", "attachments": "", "type": "", **notification.payload}
-    return cast(NotifyBase, plugin)
+    plugin.notification = notification
+    return plugin

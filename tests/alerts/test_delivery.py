@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -269,3 +271,26 @@ def test_pause_after_a_receiver_that_took_long_begins_at_its_end(store: Store, m
         assert deliver_all(now) == [False]
 
     assert Delivery.objects.get().next_attempt_at >= now + timedelta(seconds=delivery.FIRST_PAUSE_S + 0.5)
+
+
+def test_answer_of_a_webhook_is_not_read(store: Store) -> None:
+    sent_bytes = 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        fire(store, create_channel(target=f"http://127.0.0.1:{listener.getsockname()[1]}/hook"))
+
+        def answer_at_length() -> None:
+            nonlocal sent_bytes
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                while sent_bytes < 256 << 20:
+                    sent_bytes += connection.send(b"x" * (1 << 20))
+
+        thread = threading.Thread(target=answer_at_length, daemon=True)
+        thread.start()
+
+        assert deliver_all(NOW) == [True]
+
+        thread.join(30)
+    assert sent_bytes < 64 << 20

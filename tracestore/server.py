@@ -129,10 +129,11 @@ def _start_worker(stack: ExitStack) -> None:
     ]
     beat = EmbeddedService(celery_app, max_interval=1, thread=True, scheduler_cls="tracestore.beat:SteadyScheduler")
     beat.daemon = True
-    for worker in workers:
-        threading.Thread(target=worker.start, name="celery-worker", daemon=True).start()
+    for worker, name in zip(workers, ("jobs", "deliveries"), strict=True):
+        thread = threading.Thread(target=worker.start, name=name, daemon=True)
+        thread.start()
+        watch_thread(name, thread)
     beat.start()
-    watch_thread("jobs", thread)
     watch_thread("schedule", beat)
     watch_job("summaries")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -116,4 +117,6 @@ def test_server_whose_worker_has_ended_says_so(tmp_path: Path) -> None:
         [sys.executable, "-c", DEAD_WORKER], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False
     )
 
-    assert '503 {"status": "unavailable", "reasons": {"jobs": "its thread has ended; restart the process"}}' in result.stdout
+    ended = "its thread has ended; restart the process"
+    reasons = json.dumps({"jobs": ended, "deliveries": ended})
+    assert f'503 {{"status": "unavailable", "reasons": {reasons}}}' in result.stdout

@@ -26,7 +26,7 @@ class DeadLetter:
     replay: bool
 
 
-def _write_durably(path: Path, content: bytes) -> None:
+def _write_durably(path: Path, content: bytes | memoryview) -> None:
     fresh = path.with_name(path.name + ".new")
     with open(fresh, "wb") as file:
         file.write(content)
@@ -41,7 +41,9 @@ class DeadLetters:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def add(self, name: str, payload: bytes, *, project_id: int, received_at_ns: int, refused_at_ns: int, reason: str) -> None:
+    def add(
+        self, name: str, payload: bytes | memoryview, *, project_id: int, received_at_ns: int, refused_at_ns: int, reason: str
+    ) -> None:
         """Keep a refused request. The same name again replaces it: a replay after a crash adds no second copy."""
         self._folder.mkdir(parents=True, exist_ok=True)
         why = {"project_id": project_id, "received_at_ns": received_at_ns, "refused_at_ns": refused_at_ns, "reason": reason}

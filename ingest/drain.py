@@ -13,6 +13,7 @@ from ingest.checkpoint import Batch, Checkpoint
 from ingest.dead_letters import DeadLetters
 from ingest.spool import Position, Spool, SpooledRequest
 from tracestore.clickhouse.errors import BadInsert, StoreUnavailable
+from tracestore.clickhouse.landing import Record
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ _IDLE_S = 1.0
 class Insert(Protocol):
     """`tracestore.clickhouse.landing.insert_batch` bound to a store."""
 
-    def __call__(self, records: Sequence[tuple[int, int, bytes]], *, writer: str, batch_seq: int, part: str = "") -> None: ...
+    def __call__(self, records: Sequence[Record], *, writer: str, batch_seq: int, part: str = "") -> None: ...
 
 
 class _Stopping(Exception):

@@ -50,12 +50,15 @@ class Position:
 
 @dataclass(frozen=True)
 class SpooledRequest:
-    """One accepted request: serialized ExportTraceServiceRequest bytes, and where they stand in the spool."""
+    """One accepted request: serialized ExportTraceServiceRequest bytes, and where they stand in the spool.
+
+    The payload is a view of what was read from the file: a batch is in memory once.
+    """
 
     position: Position
     project_id: int
     received_at_ns: int
-    payload: bytes
+    payload: bytes | memoryview
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,13 @@ def decode_records(data: bytes, segment: int, offset: int, *, verify: bool) -> I
     a damaged record come from a sender, who could have put a forged record there.
     """
     at = 0
+    view = memoryview(data)
     while at + _HEADER.size <= len(data):
         magic, size, checksum, project_id, received_at_ns = _HEADER.unpack_from(data, at)
         start, end = at + _HEADER.size, at + _HEADER.size + size
         if magic != _MAGIC or end > len(data):
             return
-        payload = data[start:end]
+        payload = view[start:end]
         if verify and zlib.crc32(payload, zlib.crc32(_FIELDS.pack(size, project_id, received_at_ns))) != checksum:
             return
         yield SpooledRequest(Position(segment, offset + at), project_id, received_at_ns, payload), offset + end

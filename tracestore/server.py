@@ -26,6 +26,7 @@ from django.core.management import call_command
 from django.db import OperationalError
 from django.utils.module_loading import import_string
 
+from tracestore.allocator import return_freed_memory
 from tracestore.celery import app as celery_app
 from tracestore.celery import delivery_app
 from tracestore.clickhouse.client import get_store
@@ -235,6 +236,7 @@ def run(roles: tuple[str, ...]) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, note_signal)
+    return_freed_memory()
     # The embedded engine writes its copy of the Protobuf schema into the working directory.
     os.chdir(settings.DATA)
     with ExitStack() as stack:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -133,8 +133,8 @@ class Store:
         with self._client(inserting=True) as client:
             client.insert(table, list(columns.values()), column_names=list(columns), column_oriented=True)
 
-    def insert_raw(self, table: str, body: bytes, fmt: str, settings: dict[str, Any]) -> None:
-        """Insert bytes in a ClickHouse input format. Raises BadInsert or StoreUnavailable."""
+    def insert_raw(self, table: str, body: Generator[bytes, None, None], fmt: str, settings: dict[str, Any]) -> None:
+        """Insert the pieces of one body in a ClickHouse input format. Raises BadInsert or StoreUnavailable."""
         with self._client(inserting=True) as client:
             client.raw_insert(table, insert_block=body, fmt=fmt, settings=settings)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from functools import cache
 from pathlib import Path
 
 from tracestore.clickhouse.client import Store
 
 # One request per row: (project id, receive time in ns since the epoch, serialized ExportTraceServiceRequest).
-Record = tuple[int, int, bytes]
+Record = tuple[int, int, bytes | memoryview]
 
 # (field number << 3 | wire type) of our fields in otlp.proto, as varints.
 _PROJECT_ID = b"\xc0\xa9\x07"
@@ -32,18 +32,16 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def encode_batch(records: Sequence[Record], *, writer: str, batch_seq: int) -> bytes:
-    """Return length-delimited messages (ClickHouse format Protobuf): each request's bytes with our fields appended.
+def encode_batch(records: Sequence[Record], *, writer: str, batch_seq: int) -> Generator[bytes, None, None]:
+    """Yield length-delimited messages piece by piece (ClickHouse format Protobuf): each request's bytes with our fields appended.
 
     Appending is legal because serialized Protobuf messages concatenate to their merge.
     """
     name = writer.encode()
     common = _WRITER + _varint(len(name)) + name + _BATCH_SEQ + _varint(batch_seq)
-    parts: list[bytes] = []
     for project_id, received_at_ns, payload in records:
         suffix = b"".join((_PROJECT_ID, _varint(project_id), _RECEIVED_AT_NS, received_at_ns.to_bytes(8, "little"), common))
-        parts += (_varint(len(payload) + len(suffix)), payload, suffix)
-    return b"".join(parts)
+        yield b"".join((_varint(len(payload) + len(suffix)), payload, suffix))
 
 
 def insert_batch(store: Store, records: Sequence[Record], *, writer: str, batch_seq: int, part: str = "") -> None:

@@ -1,0 +1,26 @@
+"""How this process returns memory: glibc keeps what threads freed, in an arena for each thread, up to hundreds of MiB."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+# malloc.h of glibc; mallopt(3) says what each does.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+# Request bodies and batches are larger than this: each is mapped by itself, and gone when freed. Setting it also stops glibc
+# from raising the threshold to the largest block that was ever freed.
+_MAPPED_BYTES = 512 * 2**10
+_TRIM_BYTES = 8 * 2**20
+_ARENAS = 2
+
+
+def return_freed_memory() -> None:
+    """Set the allocator's limits for this process, before it starts threads. Does nothing where the C library has none."""
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has no such function
+    if mallopt is None:
+        return
+    mallopt(_M_ARENA_MAX, _ARENAS)
+    mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)

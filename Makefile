@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MANAGE := $(RUN) manage.py
 
-.PHONY: up demo test lint bench-ingest bench-query screenshots lock clean
+.PHONY: up demo test lint bench-ingest bench-rivals bench-query screenshots lock clean
 
 up: $(VENV)/.installed
 	@exec $(MANAGE) up
@@ -23,6 +23,15 @@ lint: $(VENV)/.installed-dev
 
 bench-ingest: $(VENV)/.installed-dev
 	$(RUN) -m bench.ingest
+
+# Phoenix in an environment of its own, because its requirements are not ours.
+RIVALS := $(VENV)/rivals
+bench-rivals: $(VENV)/.installed-dev $(RIVALS)/bin/phoenix
+	$(RUN) -m bench.rivals --phoenix $(RIVALS)/bin/phoenix
+
+$(RIVALS)/bin/phoenix:
+	$(PYTHON) -m venv $(RIVALS)
+	$(RIVALS)/bin/pip install -q --disable-pip-version-check "arize-phoenix>=20,<21"
 
 bench-query: $(VENV)/.installed-dev
 	$(RUN) -m bench.query

@@ -56,7 +56,7 @@ class Result:
     disk_bytes_a_span: float
 
 
-def _status_mib(pid: int, field: str) -> float:
+def status_mib(pid: int, field: str) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
     return round(int(next(line.split()[1] for line in status.splitlines() if line.startswith(field))) / 1024)
 
@@ -66,7 +66,7 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _wait_until_drained(server: LiveServer) -> None:
+def wait_until_drained(server: LiveServer) -> None:
     deadline = time.monotonic() + _DRAIN_TIMEOUT_S
     while not is_drained(server.data / "spool"):
         if time.monotonic() > deadline:
@@ -74,7 +74,7 @@ def _wait_until_drained(server: LiveServer) -> None:
         time.sleep(0.02)
 
 
-def _count_stored(data: Path) -> list[int]:
+def count_stored(data: Path) -> list[int]:
     """Return distinct spans, rows and bytes on disk of a stopped instance, read in a process of its own."""
     program = (
         "import sys, clickhouse_connect as c; "
@@ -91,20 +91,20 @@ def measure(server: LiveServer, load: Generator, *, spans: int, connections: int
     pid, cpu_before_s, started = server.process.pid, _cpu_s(server.process.pid), time.monotonic()
     load.start(Load(server.otlp_url, connections, seconds=_DRAIN_TIMEOUT_S, spans=spans, spans_a_second=0, first_number=0))
     full = load.wait(_DRAIN_TIMEOUT_S + 60)
-    _wait_until_drained(server)
-    stored_s, cpu_s, peak_rss_mib = time.monotonic() - started, _cpu_s(pid) - cpu_before_s, _status_mib(pid, "VmHWM")
+    wait_until_drained(server)
+    stored_s, cpu_s, peak_rss_mib = time.monotonic() - started, _cpu_s(pid) - cpu_before_s, status_mib(pid, "VmHWM")
     time.sleep(_SETTLE_S)
     rate = full.spans / full.took_s / 2
     after = full.spans // SPANS_A_REQUEST + full.refused + 1000
     load.start(Load(server.otlp_url, connections, seconds=10, spans=10**9, spans_a_second=rate, first_number=after))
     half = load.wait(120)
-    _wait_until_drained(server)
+    wait_until_drained(server)
     time.sleep(_SETTLE_S)
     idle_before_s = _cpu_s(pid)
     time.sleep(_IDLE_S)
-    idle_cpu_s, idle_rss_mib = _cpu_s(pid) - idle_before_s, _status_mib(pid, "VmRSS")
+    idle_cpu_s, idle_rss_mib = _cpu_s(pid) - idle_before_s, status_mib(pid, "VmRSS")
     server.stop(60)
-    stored, rows, disk_bytes = _count_stored(server.data)
+    stored, rows, disk_bytes = count_stored(server.data)
     return Result(
         body_bytes_a_span=round(len(build_body(0)) / SPANS_A_REQUEST),
         acknowledged_spans=full.spans + half.spans,

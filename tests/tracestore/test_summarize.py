@@ -243,12 +243,23 @@ def test_failing_job_frees_its_lease(store: Store, monkeypatch: pytest.MonkeyPat
 
 
 def test_many_traces_are_read_in_parts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part's ids lie together, as the rows of one minute do: no part reads the rows of the others."""
     monkeypatch.setattr(summarize, "_TRACES_PER_QUERY", 7)
     ids = [new_trace_id() for _ in range(20)]
     insert(store, *(span for trace_id in ids for span in a_run(trace_id)))
+    parts: list[list[str]] = []
+    read = summaries.read_spans
+
+    def read_and_note(store: Store, **query: Any) -> Any:
+        parts.append(query["trace_ids"])
+        return read(store, **query)
+
+    monkeypatch.setattr(summaries, "read_spans", read_and_note)
 
     assert summarize_pending() == 20
     assert read_traces(store) == [(trace_id, "ok", 2, 100) for trace_id in sorted(ids)]
+    assert [len(part) for part in parts] == [7, 7, 6]
+    assert [trace_id for part in parts for trace_id in part] == sorted(ids)
 
 
 def test_trace_too_large_for_a_query_does_not_hold_up_the_others(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,8 +30,9 @@ class TouchedBatch:
     age_s: int
 
 
-# All ingest processes that wrote lately; a batch that is long done is no longer in the table (TTL).
-WRITERS = "SELECT DISTINCT writer FROM trace_touches ORDER BY writer"
+# The next ingest process by name that wrote lately; a batch that is long done is no longer in the table (TTL). The table is sorted
+# by writer, so that one granule answers: DISTINCT would read a fortnight of rows, every second.
+NEXT_WRITER = "SELECT writer FROM trace_touches WHERE writer > {after:String} ORDER BY writer LIMIT 1"
 
 TOUCHED_IN_BATCHES = """
 SELECT project_id, trace_id,
@@ -104,8 +105,11 @@ LIMIT 100000
 
 
 def find_writers(store: Store) -> list[str]:
-    """Return the name of every ingest process that inserted batches."""
-    return [str(writer) for (writer,) in store.query_rows(WRITERS)]
+    """Return the name of every ingest process that inserted batches, by name."""
+    writers: list[str] = []
+    while rows := store.query_rows(NEXT_WRITER, after=writers[-1] if writers else ""):
+        writers.append(str(rows[0][0]))
+    return writers
 
 
 def find_batches(store: Store, *, writer: str, after: int) -> list[TouchedBatch]:

@@ -30,8 +30,8 @@ class TouchedBatch:
     age_s: int
 
 
-# The next ingest process by name that wrote lately; a batch that is long done is no longer in the table (TTL). The table is sorted
-# by writer, so that one granule answers: DISTINCT would read a fortnight of rows, every second.
+# The next ingest process by name that wrote lately; a batch that is long done is no longer in the table (TTL). The table is
+# sorted by writer, so one granule answers: DISTINCT would read a fortnight of rows, every two seconds.
 NEXT_WRITER = "SELECT writer FROM trace_touches WHERE writer > {after:String} ORDER BY writer LIMIT 1"
 
 TOUCHED_IN_BATCHES = """

@@ -18,6 +18,7 @@ from django.utils import timezone
 from alerts.channels import ChannelError, send_notification
 from alerts.message import build_notification, build_test_notification
 from alerts.models import Delivery, DeliveryStatus, NotificationChannel
+from tracestore import telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -61,14 +62,17 @@ def deliver(delivery_id: int, now: datetime) -> bool:
     try:
         send_notification(channel.kind, channel.target, build_notification(delivery, settings.BASE_URL))
     except ChannelError as error:
+        telemetry.ALERT_DELIVERIES.labels(channel.kind, "failed").inc()
         _record_failure(delivery, error, now + _since(started))
         return False
     except Exception:  # a task's edge: an unforeseen answer must not stop the retries
+        telemetry.ALERT_DELIVERIES.labels(channel.kind, "failed").inc()
         logger.exception("delivery %s to channel %s broke", delivery.pk, channel.name)
         _record_failure(
             delivery, ChannelError("internal error; the server's log says more", permanent=False), now + _since(started)
         )
         return False
+    telemetry.ALERT_DELIVERIES.labels(channel.kind, "delivered").inc()
     Delivery.objects.filter(pk=delivery.pk).update(status=DeliveryStatus.DELIVERED, delivered_at=timezone.now(), last_error="")
     return True
 

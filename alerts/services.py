@@ -12,6 +12,7 @@ from django.db.models import Case, F, Q, QuerySet, When
 from alerts.evaluation import AlertState, Comparison, is_breached, next_state
 from alerts.evidence import Evidence, collect_evidence, outline_evidence
 from alerts.models import Alert, AlertRule, AlertTransition, Delivery, NotificationChannel
+from tracestore import telemetry
 from tracestore.celery import app
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError
@@ -60,7 +61,9 @@ def evaluate_alert_rule(rule_id: int, now: datetime, store: Store | None = None)
         AlertRule.objects.filter(pk=rule.pk, evaluation_seq=rule.evaluation_seq).update(
             last_error=str(error)[:1000], next_evaluation_at=_next_turn(now)
         )
+        telemetry.ALERT_EVALUATIONS.labels("failed").inc()
         return None
+    telemetry.ALERT_EVALUATIONS.labels("ok").inc()
     state = _decide(rule, value, now)
     evidence = outline_evidence(rule, time_range)
     if state == AlertState.FIRING and rule.state != AlertState.FIRING:

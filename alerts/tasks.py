@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from alerts import delivery, services
+from tracestore.telemetry import timed_job
 
 DELIVERY_INTERVAL_S = 5
 
@@ -21,7 +22,8 @@ def evaluate_alert_rules() -> None:
 
 @shared_task(ignore_result=True)
 def evaluate_alert_rule(rule_id: int) -> None:
-    services.evaluate_alert_rule(rule_id, timezone.now())
+    with timed_job("evaluate_alert_rule"):
+        services.evaluate_alert_rule(rule_id, timezone.now())
 
 
 @shared_task(ignore_result=True)
@@ -33,4 +35,5 @@ def deliver_notifications() -> None:
 
 @shared_task(ignore_result=True)
 def deliver_notification(delivery_id: int) -> None:
-    delivery.deliver(delivery_id, timezone.now())
+    with timed_job("deliver_notification"):
+        delivery.deliver(delivery_id, timezone.now())

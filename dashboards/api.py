@@ -6,7 +6,11 @@ import re
 import time
 from typing import Any, cast
 
+from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiExample, extend_schema
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import choose_encoder
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -15,6 +19,7 @@ from rest_framework.views import APIView
 from dashboards.api_errors import ParameterError
 from dashboards.requests import PageRequest
 from dashboards.serializers import (
+    CompletenessSerializer,
     ErrorSerializer,
     FacetParameters,
     FacetResultSerializer,
@@ -31,6 +36,7 @@ from dashboards.serializers import (
     TraceSerializer,
 )
 from tracestore.clickhouse.client import get_store
+from tracestore.completeness import find_completeness
 from tracestore.language import Query, parse_query
 from tracestore.language.fields import find_field
 from tracestore.queries.facets import FACETS, count_facet
@@ -74,8 +80,10 @@ class TraceView(APIView):
     def get(self, request: Request, trace_id: str) -> Response:
         """The trace and its spans in start order, without attributes."""
         _refuse_unknown(request, set())
-        trace = get_trace(get_store(), project_id=_project_id(request), trace_id=trace_id.lower())
-        return Response(TraceDetailSerializer(trace).data)
+        store, project_id = get_store(), _project_id(request)
+        trace = get_trace(store, project_id=project_id, trace_id=trace_id.lower())
+        completeness = find_completeness(store, project_id=project_id, trace=trace)
+        return Response(TraceDetailSerializer(trace).data | {"completeness": CompletenessSerializer(completeness).data})
 
 
 class SpanView(APIView):
@@ -150,6 +158,18 @@ class FacetView(APIView):
             limit=given["limit"],
         )  # fmt: skip
         return Response({"results": FacetValueSerializer(values, many=True).data, "next": None})
+
+
+class PrometheusView(APIView):
+    """What this process counts about itself, for Prometheus; under the API's rule of access, outside its paths."""
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[JSONRenderer, str]:
+        return JSONRenderer(), JSONRenderer.media_type  # of errors: scrapers ask for formats that DRF knows nothing of
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> HttpResponse:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return HttpResponse(encode(REGISTRY), content_type=content_type)
 
 
 def _project_id(request: Request) -> int:

@@ -192,7 +192,19 @@ class SpanSerializer(serializers.Serializer[Any]):
     supplied_cost_usd = serializers.FloatField(allow_null=True)
 
 
+class _GapSerializer(serializers.Serializer[Any]):
+    reason = serializers.ChoiceField(choices=["no_root", "orphans", "dropped", "truncated", "duplicates"])
+    count = serializers.IntegerField(help_text="Spans; for `dropped` what was left out, for `duplicates` copies.")
+    message = serializers.CharField(help_text="What is missing, and what to do about it.")
+
+
+class CompletenessSerializer(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(choices=["complete", "incomplete"])
+    reasons = _GapSerializer(many=True, help_text="Duplicates alone leave a trace complete.")
+
+
 class TraceDetailSerializer(TraceSerializer):
+    completeness = CompletenessSerializer()
     spans = SpanSerializer(many=True, help_text="In start order, without attributes.")
     truncated = serializers.BooleanField(help_text="True when the trace has more spans than are listed.")
 

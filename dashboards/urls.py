@@ -6,6 +6,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.generic import RedirectView
 
+from dashboards import api
 from dashboards.views import dashboard, setup, trace, traces
 from dashboards.views.login import Login
 
@@ -13,6 +14,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="trace-list", query_string=True), name="home"),
     path("login", Login.as_view(), name="login"),
     path("logout", LogoutView.as_view(), name="logout"),
+    path("metrics", api.PrometheusView.as_view(), name="prometheus"),
     path("dashboard", dashboard.dashboard, name="dashboard"),
     path("dashboard/tiles", dashboard.dashboard_tiles, name="dashboard-tiles"),
     path("dashboard/charts/<slug:name>", dashboard.dashboard_chart, name="dashboard-chart"),

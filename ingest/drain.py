@@ -12,8 +12,9 @@ from typing import Protocol
 from ingest.checkpoint import Batch, Checkpoint
 from ingest.dead_letters import DeadLetters
 from ingest.spool import Position, Spool, SpooledRequest
+from tracestore import telemetry
 from tracestore.clickhouse.errors import BadInsert, StoreUnavailable
-from tracestore.clickhouse.landing import Record
+from tracestore.clickhouse.landing import Record, read_span_count
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +125,9 @@ class Drain:
         if requests:
             self.oldest_received_at_ns = min(request.received_at_ns for request in requests)
             self._insert(requests, batch.batch_seq)
+            telemetry.DRAIN_BATCHES.inc()
+            telemetry.DRAIN_SPANS.inc(sum(read_span_count(request.payload) for request in requests))
+            telemetry.DRAIN_BYTES.inc(sum(len(request.payload) for request in requests))
             self._tell(batch.batch_seq)
         return end
 
@@ -178,7 +182,13 @@ class Drain:
 
     def _insert_once(self, requests: Sequence[SpooledRequest], batch_seq: int, part: str) -> None:
         records = [(request.project_id, request.received_at_ns, request.payload) for request in requests]
-        self._insert_batch(records, writer=self._checkpoint.writer, batch_seq=batch_seq, part=part)
+        started = time.monotonic()
+        try:
+            self._insert_batch(records, writer=self._checkpoint.writer, batch_seq=batch_seq, part=part)
+        except (BadInsert, StoreUnavailable) as error:
+            telemetry.INSERT_FAILURES.labels("refused" if isinstance(error, BadInsert) else "unavailable").inc()
+            raise
+        telemetry.DRAIN_INSERT.observe(time.monotonic() - started)
 
     def _store_accepts_another(self, batch_seq: int) -> bool:
         """Whether an empty request passes: a missing table or a revoked grant refuses all, which is not the sender's fault."""

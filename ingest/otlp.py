@@ -5,13 +5,14 @@ Parsing with upb is the validation; what passes is stored as it came. Spans are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import eq
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
 from ingest.otlp_json import decode_json_object, encode_traces
@@ -32,6 +33,15 @@ class BadBody(ValueError):
 
 
 @dataclass(frozen=True)
+class Rejection:
+    """Why the first of the rejected spans was, in a word (docs/data-quality.md), its name, and the SDK that it came from."""
+
+    reason: str
+    span_name: str
+    sdk: str
+
+
+@dataclass(frozen=True)
 class Checked:
     """What to store of one request: `payload` holds the `accepted` spans, `message` says why the others are not in it."""
 
@@ -39,6 +49,7 @@ class Checked:
     accepted: int
     rejected: int
     message: str
+    rejection: Rejection | None = None
 
 
 def estimate_parsing_bytes(body: bytes, *, is_json: bool) -> int:
@@ -162,6 +173,7 @@ def _check_ids(request: ExportTraceServiceRequest, body: bytes) -> Checked:
     accepted = rejected = 0
     changed = False
     problem = ""
+    rejection = None
     has_any_id = False
     for resource_spans in request.resource_spans:
         for scope_spans in resource_spans.scope_spans:
@@ -175,12 +187,14 @@ def _check_ids(request: ExportTraceServiceRequest, body: bytes) -> Checked:
             rejected += len(bad)
             if bad:
                 problem = problem or _describe_bad_span(spans[bad[0]])
+                rejection = rejection or _describe_rejection(spans[bad[0]], resource_spans.resource)
                 has_any_id = has_any_id or any(spans[index].trace_id or spans[index].span_id for index in bad)
                 _remove(scope_spans, bad)
     if rejected and not accepted and not has_any_id:
         problem = f"none has a trace id or a span id: {_LOGS_HINT}"
+        rejection = rejection and replace(rejection, reason="no_ids")
     message = f"{rejected} of {accepted + rejected} spans were not stored: {problem}." if rejected else ""
-    return Checked(request.SerializeToString() if changed else body, accepted, rejected, message[:_MESSAGE_CHARACTERS])
+    return Checked(request.SerializeToString() if changed else body, accepted, rejected, message[:_MESSAGE_CHARACTERS], rejection)
 
 
 def _remove(scope_spans: ScopeSpans, bad: list[int]) -> None:
@@ -192,9 +206,20 @@ def _remove(scope_spans: ScopeSpans, bad: list[int]) -> None:
     scope_spans.MergeFrom(rest)
 
 
-def _describe_bad_span(span: Span) -> str:
+def _find_bad_id(span: Span) -> tuple[str, int]:
+    """Return which id of a rejected span is at fault, and how many bytes it should have."""
     ids = (("trace id", span.trace_id, 16), ("span id", span.span_id, 8))
-    field, size = next((field, size) for field, value, size in ids if len(value) != size or value == bytes(size))
+    return next((field, size) for field, value, size in ids if len(value) != size or value == bytes(size))
+
+
+def _describe_rejection(span: Span, resource: Resource) -> Rejection:
+    said = {pair.key: pair.value.string_value for pair in resource.attributes}
+    sdk = " ".join(filter(None, (said.get(f"telemetry.sdk.{part}", "") for part in ("name", "language", "version"))))
+    return Rejection("bad_" + _find_bad_id(span)[0].replace(" ", "_"), span.name, sdk)
+
+
+def _describe_bad_span(span: Span) -> str:
+    field, size = _find_bad_id(span)
     return f"span {span.name[:80]!r} has no valid {field} ({size} bytes or {size * 2} hex digits, not all zero)"
 
 

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -40,8 +41,10 @@ from ingest.body import (
 from ingest.otlp import BadBody, Checked, check_json, check_protobuf, count_data_points, count_log_records, estimate_parsing_bytes
 from ingest.service import Ingest, get_running_ingest
 from ingest.spool import SpoolUnwritable
+from tracestore import telemetry
 from tracestore.guessing import TooManyGuesses
-from tracestore.keys import DEFAULT_PROJECT_ID, extract_key, find_project_id_async
+from tracestore.keys import DEFAULT_PROJECT_ID, extract_key, find_project_id_async, recall_key
+from tracestore.refusals import refusals
 
 log = logging.getLogger(__name__)
 
@@ -96,17 +99,38 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """ASGI entry point for every request that `handles` claims."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    started = time.monotonic()
+    signal = _find_signal(scope["path"])
     try:
         status, body = 200, await _answer(scope, headers, content_type, receive)
     except Disconnected:
         return
     except Refused as refused:
         status, body = refused.status, _encode_status(refused, content_type)
+        _note_refusal(refused, scope, headers)
     except Exception:
         log.exception("otlp: a request failed")
         status = 500
-        body = _encode_status(Refused(500, "The server failed to handle this request; its log says why."), content_type)
+        failed = Refused(500, "The server failed to handle this request; its log says why.")
+        body = _encode_status(failed, content_type)
+        _note_refusal(failed, scope, headers)
+    encoding = "other" if content_type not in _CONTENT_TYPES else "json" if content_type == JSON else "protobuf"
+    telemetry.REQUESTS.labels(signal or "other", encoding, str(status)).inc()
+    if status == 200 and signal == "traces":
+        telemetry.ACKNOWLEDGE.observe(time.monotonic() - started)
     await _send(send, status, body, _CONTENT_TYPES.get(content_type, JSON))
+
+
+def _note_refusal(refused: Refused, scope: Scope, headers: dict[str, str]) -> None:
+    """Count it for the data quality page: except after 503 an exporter drops what it sent, and few of them say so."""
+    project_id, key_name = recall_key(extract_key(headers))
+    refusals.note(
+        f"http_{refused.status}",
+        project_id=project_id or DEFAULT_PROJECT_ID,
+        ingest_key=key_name,
+        sdk=headers.get("user-agent", ""),
+        sample=f"{scope['method'][:10]} {scope['path'][:80]}: {refused.message}",
+    )
 
 
 async def _send(send: Send, status: int, body: bytes, content_type: str) -> None:
@@ -155,8 +179,11 @@ async def _answer(scope: Scope, headers: dict[str, str], content_type: str, rece
     with Allowance(_budget, max_body_bytes=settings.MAX_BODY_BYTES) as allowance:
         try:
             body = await read_body(receive, allowance)
+            telemetry.BODY_BYTES.labels(signal).inc(len(body))
             if signal == "traces":
-                return await _store(ingest, project_id, body, encoding, content_type == JSON, allowance)
+                known, name = recall_key(extract_key(headers))  # where no key is demanded, an unknown one is as good as none
+                key_name = name if known else ""
+                return await _store(ingest, project_id, key_name, body, encoding, content_type == JSON, allowance)
             return await _decline(signal, body, encoding, content_type == JSON, allowance)
         except (BadBody, Corrupt) as error:
             reason = f"The body is not valid {encoding}: {error}." if isinstance(error, Corrupt) else str(error)
@@ -236,15 +263,22 @@ def _parse_large(parse: Callable[[bytes], Any], content: bytes, is_json: bool, m
         _parsing_budget.give_back(size)
 
 
-async def _store(ingest: Ingest, project_id: int, body: bytes, encoding: str, is_json: bool, allowance: Allowance) -> bytes:
+async def _store(
+    ingest: Ingest, project_id: int, key_name: str, body: bytes, encoding: str, is_json: bool, allowance: Allowance
+) -> bytes:
     check = check_json if is_json else check_protobuf
     checked: Checked = await _parse(check, body, encoding, is_json, allowance)
     if checked.accepted:
-        await asyncio.wrap_future(ingest.accept(project_id, checked.payload))
+        await asyncio.wrap_future(ingest.accept(project_id, checked.payload, ingest_key=key_name, spans=checked.accepted))
     ingest.count(accepted=checked.accepted, rejected=checked.rejected, message=checked.message)
     if not checked.rejected:
         return b"{}" if is_json else b""
     log.warning("otlp: project %d: %s", project_id, checked.message)
+    if checked.rejection:
+        refusals.note(
+            checked.rejection.reason, project_id=project_id, ingest_key=key_name, sdk=checked.rejection.sdk,
+            spans=checked.rejected, sample=checked.rejection.span_name,
+        )  # fmt: skip
     if is_json:
         return json.dumps({"partialSuccess": {"rejectedSpans": str(checked.rejected), "errorMessage": checked.message}}).encode()
     response = ExportTraceServiceResponse()

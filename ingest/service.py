@@ -5,20 +5,25 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from django.conf import settings
+from prometheus_client import REGISTRY
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from ingest.checkpoint import Checkpoint
 from ingest.dead_letters import DeadLetters
 from ingest.drain import Drain
 from ingest.spool import Spool
+from tracestore import telemetry
 from tracestore.clickhouse.client import Store
-from tracestore.clickhouse.landing import insert_batch
+from tracestore.clickhouse.landing import insert_batch, stamp
+from tracestore.refusals import refusals
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +78,7 @@ class Ingest:
         self._drain = Drain(self.spool, self._checkpoint, self.dead_letters, insert, on_inserted)
         self._drain.start()
         self._accepting = True
+        refusals.start()
         _running = self
 
     def stop(self, timeout_s: float) -> None:
@@ -83,6 +89,7 @@ class Ingest:
         self._accepting = False
         if _running is self:
             _running = None
+        refusals.stop()
         if not self._drain.stop(timeout_s):
             log.warning("ingest: an insert is still under way; it is repeated, without effect, at the next start")
             return  # the drain's thread still reads: the spool's files close with the process
@@ -103,11 +110,16 @@ class Ingest:
             return f"The server cannot store data now: {self.spool.last_error}."
         return ""
 
-    def accept(self, project_id: int, payload: bytes) -> Future[None]:
-        """Store a serialized ExportTraceServiceRequest; the future resolves once it is durable or raises SpoolUnwritable."""
-        return self.spool.append(project_id, time.time_ns(), payload)
+    def accept(self, project_id: int, payload: bytes, *, ingest_key: str = "", spans: int = 0) -> Future[None]:
+        """Store a serialized ExportTraceServiceRequest; the future resolves once it is durable or raises SpoolUnwritable.
+
+        `ingest_key` names the key that it came with, "" for none; `spans` is their number.
+        """
+        return self.spool.append(project_id, time.time_ns(), stamp(payload, ingest_key=ingest_key, spans=spans))
 
     def count(self, *, accepted: int, rejected: int, message: str) -> None:
+        telemetry.SPANS.labels("accepted").inc(accepted)
+        telemetry.SPANS.labels("rejected").inc(rejected)
         with self._counting:
             self._accepted_spans += accepted
             self._rejected_spans += rejected
@@ -134,3 +146,27 @@ _running: Ingest | None = None
 def get_running_ingest() -> Ingest | None:
     """Return the started Ingest of this process, None before the start and after the stop."""
     return _running
+
+
+class _StatusCollector(Collector):
+    """Gauges of /metrics that are asked for when they are read; none in a process that takes no spans."""
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        return []  # the registry would otherwise ask for values now, to learn the names
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        ingest = get_running_ingest()
+        if ingest is None:
+            return
+        status = ingest.status()
+        for name, help_text, value in (
+            ("tracestore_spool_waiting_bytes", "Acknowledged bytes that are not in ClickHouse yet.", status.waiting_bytes),
+            ("tracestore_spool_max_bytes", "Size at which requests are answered 503.", ingest.spool.max_bytes),
+            ("tracestore_spool_oldest_age_seconds", "Age of the oldest request of the batch in work.", status.oldest_age_s),
+            ("tracestore_dead_letters", "Requests that ClickHouse refused and that wait for a replay.", status.dead_letters),
+            ("tracestore_ingest_refusing", "1 while every request is answered 503.", float(bool(status.refusal))),
+        ):
+            yield GaugeMetricFamily(name, help_text, value)
+
+
+REGISTRY.register(_StatusCollector())

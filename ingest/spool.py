@@ -21,6 +21,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from tracestore import telemetry
+
 log = logging.getLogger(__name__)
 
 _MAGIC = b"TSR1"
@@ -236,6 +238,7 @@ class Spool:
         """Write and sync the batch; on failure cut the file back to its last good byte and fail every waiter."""
         error: SpoolUnwritable | None = None
         size = sum(len(item.payload) + _HEADER.size for item in batch)
+        started = time.monotonic()
         try:
             if self._end.offset >= self._segment_bytes or self._must_rotate:
                 self._rotate()
@@ -245,7 +248,9 @@ class Spool:
                     buffers += encode_record(item.project_id, item.received_at_ns, item.payload)
                 _write_all(self._descriptor, buffers)
             os.fdatasync(self._descriptor)
+            telemetry.SPOOL_SYNC.observe(time.monotonic() - started)
         except Exception as cause:  # the thread must outlive anything: without it every request would wait for ever
+            telemetry.SPOOL_FAILURES.inc()
             reason = _describe(cause)
             self.last_error, self.failed_at_s = reason, time.monotonic()
             error = SpoolUnwritable(f"The server cannot store data now: {reason}.")

@@ -19,7 +19,9 @@ from tracestore.models import IngestKey
 DEFAULT_PROJECT_ID = 1
 _KNOWN_S, _UNKNOWN_S = 30.0, 5.0  # a revoked key works this much longer, a new one is noticed this late
 _MAX_REMEMBERED = 4096
-_remembered: dict[str, tuple[int | None, float]] = {}  # SHA-256 of the key -> (project id, monotonic time until which it holds)
+# SHA-256 of the key -> (project id, name of the key, monotonic time until which that holds)
+_remembered: dict[str, tuple[int | None, str, float]] = {}
+_UNREMEMBERED: tuple[int | None, str, float] = (None, "", 0.0)
 
 
 def extract_key(headers: Mapping[str, str]) -> str | None:
@@ -68,11 +70,11 @@ async def find_project_id_async(presented: str, address: str) -> int | None:
         check_address(address)
     digests = [_digest(key) for key in _candidates(presented)]
     now = time.monotonic()
-    known = [_remembered.get(digest, (None, 0.0)) for digest in digests]
-    for project_id, until in known:
+    known = [_remembered.get(digest, _UNREMEMBERED) for digest in digests]
+    for project_id, _, until in known:
         if project_id is not None and until > now:
             return project_id
-    if all(until > now for _, until in known):
+    if all(until > now for _, _, until in known):
         return None
     return await asyncio.to_thread(_find_and_close, presented, address)
 
@@ -82,6 +84,20 @@ def _find_and_close(presented: str, address: str) -> int | None:
         return find_project_id(presented, address)
     finally:
         close_old_connections()
+
+
+def recall_key(presented: str | None) -> tuple[int | None, str]:
+    """Return project and name of a key that was looked up before; of an unknown one None and the start of its SHA-256.
+
+    (None, "") for no key. Never the key itself; `printf %s KEY | sha256sum` finds out which one it was.
+    """
+    if not presented:
+        return None, ""
+    digests = [_digest(key) for key in _candidates(presented)]
+    for project_id, name, _ in (_remembered.get(digest, _UNREMEMBERED) for digest in digests):
+        if project_id is not None:
+            return project_id, name
+    return None, f"unknown, sha256 {digests[1 if len(digests) > 1 else 0][:8]}"
 
 
 def forget_keys() -> None:
@@ -107,22 +123,26 @@ def _find(key: str, address: str) -> int | None:
     if _is_password(key):
         check_address(address)  # first of all: what is remembered must not tell a guesser that he is right
     digest = _digest(key)
-    project_id, until = _remembered.get(digest, (None, 0.0))
+    project_id, name, until = _remembered.get(digest, _UNREMEMBERED)
     if until > time.monotonic():
         return project_id
     if _is_password(key):
         spend_try(address)
     # Basic admin:password opens the same doors as the login page, so that a password alone is enough to start with.
-    masters = [settings.API_KEY, settings.ADMIN_PASSWORD and f"admin:{settings.ADMIN_PASSWORD}"]
-    if any(master and hmac.compare_digest(digest, _digest(master)) for master in masters):
-        project_id = DEFAULT_PROJECT_ID
+    masters = {"TRACESTORE_API_KEY": settings.API_KEY}
+    if settings.ADMIN_PASSWORD:
+        masters["admin"] = f"admin:{settings.ADMIN_PASSWORD}"
+    opened = [name for name, master in masters.items() if master and hmac.compare_digest(digest, _digest(master))]
+    if opened:
+        project_id, name = DEFAULT_PROJECT_ID, opened[0]
         if _is_password(key):
             refund_try(address)
     else:
-        project_id = IngestKey.objects.filter(sha256=digest).values_list("project_id", flat=True).first()
+        found = IngestKey.objects.filter(sha256=digest).values_list("project_id", "name").first()
+        project_id, name = found or (None, "")
     if len(_remembered) >= _MAX_REMEMBERED:
         _remembered.clear()  # someone is guessing: what is forgotten costs one query each
     # An exporter that repeats a password from before the last start is wrong, but it does not guess.
     unknown_s = WINDOW_S if _is_password(key) else _UNKNOWN_S
-    _remembered[digest] = (project_id, time.monotonic() + (unknown_s if project_id is None else _KNOWN_S))
+    _remembered[digest] = (project_id, name, time.monotonic() + (unknown_s if project_id is None else _KNOWN_S))
     return project_id

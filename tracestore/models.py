@@ -28,6 +28,30 @@ class IngestKey(models.Model):
         return self.name
 
 
+class Refusal(models.Model):
+    """What ingest did not store in one hour for one reason, by key and SDK (refusals.py). `spans` is 0 for whole requests.
+
+    `hour` is its start, `ingest_key` the name of the key ("" for none), `sdk` what the sender says it is, `sample` the last
+    case in a few words. The project is a number: a refused key belongs to none, and is shown with the default project.
+    """
+
+    project_id = models.PositiveBigIntegerField()
+    hour = models.DateTimeField(db_index=True)
+    reason = models.CharField(max_length=32)
+    ingest_key = models.CharField(max_length=128, blank=True)
+    sdk = models.CharField(max_length=128, blank=True)
+    requests = models.PositiveBigIntegerField(default=0)
+    spans = models.PositiveBigIntegerField(default=0)
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+    sample = models.CharField(max_length=320, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project_id", "hour", "reason", "ingest_key", "sdk"], name="one_refusal_an_hour")
+        ]
+
+
 class JobCursor(models.Model):
     """How far a job has come with the rows of one source.
 

@@ -328,6 +328,11 @@ REFUSED_CALL = (
 )
 
 
+# How instrumentations mark a value that they cut: "... [truncated]", "(litellm_truncated 812 chars)", "[TRUNCATED - Content
+# exceeds 60KB limit]", "<truncated due to size exceeding limit>". A sentence that ends in the word does not count.
+TRUNCATION_MARK = r"(?i)(\.\.\.|…|[\[(<])[^\[\](<>]{0,24}truncated[^\[(<]{0,40}$"
+
+
 # Read for a decision, not for a column of their own.
 OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.message", "error",

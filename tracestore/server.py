@@ -196,6 +196,8 @@ def _announce(roles: tuple[str, ...], sockets: list[socket.socket]) -> None:
         print(f"Tracestore is ready: http://{host}:{ports[0]}", flush=True)
     if "ingest" in roles:
         print(f"OTLP/HTTP: http://{host}:{ports[-1]}/v1/traces", flush=True)
+    if roles == ("worker",):
+        print(f"Tracestore worker is ready: http://{host}:{ports[0]}/metrics", flush=True)
     print("Stop with Ctrl-C.", flush=True)
 
 
@@ -228,6 +230,8 @@ def run(roles: tuple[str, ...]) -> None:
         sockets.append(_bind(_Address("TRACESTORE_PORT", settings.PORT)))
     if "ingest" in roles:
         sockets.append(_bind(_Address("TRACESTORE_OTLP_HTTP_PORT", settings.OTLP_HTTP_PORT)))
+    if roles == ("worker",) and settings.WORKER_PORT is not None:
+        sockets.append(_bind(_Address("TRACESTORE_WORKER_PORT", settings.WORKER_PORT)))
     stopped = threading.Event()
 
     def note_signal(number: int, frame: Any) -> None:

@@ -99,6 +99,10 @@ def _smtp_url(value: str) -> str:
     return value
 
 
+def _port_or_none(value: str) -> int | None:
+    return _whole_number(1, 65535)(value) if value else None
+
+
 def _log_level(value: str) -> str:
     levels = ("debug", "info", "warning", "error")
     if value.lower() not in levels:
@@ -122,6 +126,14 @@ SETTINGS = (
     ),
     Setting("TRACESTORE_PORT", _PORT, "port", "", "8000", "UI, REST API and OTLP/HTTP."),
     Setting("TRACESTORE_OTLP_HTTP_PORT", _PORT, "port", "", "4318", "OTLP/HTTP on the port that exporters expect."),
+    Setting(
+        "TRACESTORE_WORKER_PORT",
+        _port_or_none,
+        "port",
+        "",
+        "",
+        "Where a process with the role `worker` alone answers `/metrics`, `/healthz` and `/readyz`. Default: nowhere.",
+    ),
     Setting(
         "TRACESTORE_BASE_URL",
         _server_url("http", "https"),
@@ -275,6 +287,7 @@ PORT: int = _values["TRACESTORE_PORT"]
 OTLP_HTTP_PORT: int = _values["TRACESTORE_OTLP_HTTP_PORT"]
 ADMIN_PASSWORD: str = _values["TRACESTORE_ADMIN_PASSWORD"]
 API_KEY: str = _values["TRACESTORE_API_KEY"]
+WORKER_PORT: int | None = _values["TRACESTORE_WORKER_PORT"]
 CLICKHOUSE_URL: str = _values["CLICKHOUSE_URL"]
 MAX_BODY_BYTES: int = _values["TRACESTORE_MAX_BODY_BYTES"]
 SPOOL_MAX_BYTES: int = _values["TRACESTORE_SPOOL_MAX_BYTES"]

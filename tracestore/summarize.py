@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
+from tracestore import telemetry
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.liveness import note_progress
@@ -92,17 +93,20 @@ def release_leases() -> None:
 def summarize_pending() -> int:
     """Summarise every trace that batches since the cursors touched; returns how many summaries were written."""
     store = get_store()
-    written = 0
+    written = lag_s = 0
     for writer in summaries.find_writers(store):
         with _leased("summarize", writer) as cursor:
             if cursor is not None:
-                written += _summarize_writer(store, cursor)
+                written_here, lag_here_s = _summarize_writer(store, cursor)
+                written, lag_s = written + written_here, max(lag_s, lag_here_s)
     note_progress("summaries")
+    telemetry.JOB_LAG.labels("summarize").set(lag_s)
     return written
 
 
-def _summarize_writer(store: Store, cursor: JobCursor) -> int:
-    writer, done, written = cursor.source, cursor.position, 0
+def _summarize_writer(store: Store, cursor: JobCursor) -> tuple[int, int]:
+    """Return how many summaries were written, and the age in seconds of the oldest batch that had none; 0 for none."""
+    writer, done, written, lag_s = cursor.source, cursor.position, 0, 0
     while batches := summaries.find_batches(store, writer=writer, after=done):
         step = _take_step(batches)
         last = step[-1]
@@ -110,6 +114,8 @@ def _summarize_writer(store: Store, cursor: JobCursor) -> int:
         state = (last.seq, last.traces, last.age_s < _MOMENT_S)
         if is_open and len(step) == 1 and _open_batches.get(writer) == state:
             break
+        if step[0].seq > _open_batches.get(writer, (0, 0, False))[0]:
+            lag_s = max(lag_s, step[0].age_s)
         written += _summarize(store, summaries.find_touched(store, writer=writer, after=done, until=last.seq))
         note_progress("summaries")  # what an outage left behind can take a while
         if is_open:
@@ -119,7 +125,7 @@ def _summarize_writer(store: Store, cursor: JobCursor) -> int:
             break
         done = last.seq
         _advance(cursor, done)
-    return written
+    return written, lag_s
 
 
 def _take_step(batches: list[TouchedBatch]) -> list[TouchedBatch]:
@@ -152,6 +158,7 @@ def roll_up_pending() -> int:
         if cursor is None:
             return 0
         now_ns = time.time_ns()
+        telemetry.JOB_LAG.labels("roll_up").set((now_ns - cursor.position) / 1e9 if cursor.position else 0)
         changed = summaries.find_changed_minutes(store, since_ns=max(0, cursor.position - _ROLLUP_OVERLAP_NS))
         for project_id, minutes in changed.items():
             recompute_rollups(store, project_id=project_id, bucket_starts_s=minutes)

@@ -5,21 +5,25 @@ from __future__ import annotations
 from celery import shared_task
 
 from tracestore import summarize
+from tracestore.telemetry import timed_job
 
 
 @shared_task
 def summarize_traces() -> None:
     """Write the `traces` rows of all traces that new batches touched."""
-    summarize.summarize_pending()
+    with timed_job("summarize"):
+        summarize.summarize_pending()
 
 
 @shared_task
 def settle_running_traces() -> None:
     """Decide traces whose root never came and that have been silent for long enough."""
-    summarize.settle_running()
+    with timed_job("settle"):
+        summarize.settle_running()
 
 
 @shared_task
 def roll_up() -> None:
     """Recompute the minutes whose traces changed."""
-    summarize.roll_up_pending()
+    with timed_job("roll_up"):
+        summarize.roll_up_pending()

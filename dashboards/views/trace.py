@@ -19,6 +19,7 @@ from dashboards.text import split_stacktrace
 from dashboards.waterfall import Row, Waterfall, build_waterfall, pack_rows
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
+from tracestore.completeness import find_completeness
 from tracestore.model import Outcome, Span, TraceSummary
 from tracestore.queries.events import find_event_marks
 from tracestore.queries.spans import get_span
@@ -45,6 +46,7 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
     store, project_id = get_store(), request.project.id
     trace = get_trace(store, project_id=project_id, trace_id=trace_id, span_limit=SPAN_LIMIT)
     marks = find_event_marks(store, project_id=project_id, trace_id=trace_id)
+    completeness = find_completeness(store, project_id=project_id, trace=trace)
     waterfall = build_waterfall(trace.spans)
     failing = waterfall.find_row(trace.summary.failing_span_id)
     failing_span = failing.span if failing else None
@@ -57,6 +59,7 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
         "trace": trace,
         "summary": trace.summary,
         "rule": OUTCOME_RULES.get(trace.summary.outcome_rule, ""),
+        "completeness": completeness,
         "waterfall": waterfall,
         "failing": failing,
         "failing_message": split_stacktrace(failing_message)[0],

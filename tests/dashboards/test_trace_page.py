@@ -161,6 +161,30 @@ def test_orphans_are_counted_and_shown(client: Client, store: Store) -> None:
     assert sorted(row[0] for row in _rows(response)["rows"]) == sorted([ROOT, TOOL, CHAT, "9" * 16])
 
 
+def test_whole_trace_is_marked_complete(client: Client, store: Store) -> None:
+    trace_id = _store_trace(store, {"span_id": ROOT}, {"span_id": CHAT, "parent": ROOT})
+
+    text = _text(client.get(f"/traces/{trace_id}"))
+
+    assert "Complete</span>" in text
+    assert 'id="completeness"' not in text
+
+
+def test_trace_with_gaps_says_what_is_missing(client: Client, store: Store) -> None:
+    cut = {"gen_ai.input.messages": "x" * 99 + "... [truncated]"}
+    trace_id = _store_trace(
+        store, {"span_id": CHAT, "parent": "9" * 16, "attributes": cut, "start_ns": time.time_ns() - 3600 * 10**9}
+    )
+
+    text = _text(client.get(f"/traces/{trace_id}"))
+    api = client.get(f"/api/v1/traces/{trace_id}").json()["completeness"]
+
+    assert "Incomplete</a>" in text
+    assert api["state"] == "incomplete"
+    assert [gap["reason"] for gap in api["reasons"]] == ["no_root", "orphans", "truncated"]
+    assert all(gap["message"] in text for gap in api["reasons"])
+
+
 def test_parent_of_a_running_trace_may_still_arrive(client: Client, store: Store) -> None:
     trace_id = _store_trace(store, {"span_id": CHAT, "parent": "9" * 16, "start_ns": time.time_ns() - 10**9})
 

@@ -17,6 +17,7 @@ from tracestore.settings import SETTINGS, is_loopback, read_environment
 BAD_VALUES = {
     "TRACESTORE_PORT": ["eight", "-1", "65536", "80.0", "9" * 5000, "８０００"],
     "TRACESTORE_OTLP_HTTP_PORT": ["x", "99999"],
+    "TRACESTORE_WORKER_PORT": ["0", "x", "99999"],
     "TRACESTORE_BASE_URL": ["localhost:8000", "ftp://x", "http://[::1", "http://host:port", "http://", "https:example.com"],
     "CLICKHOUSE_URL": ["localhost", "clickhouse://h", "tcp://h:9000", "http://h:99999", "http://"],
     "DATABASE_URL": ["mysql://h/db", "postgres://u:p@h:port/db", "data.sqlite3", "sqlite:data.sqlite3", "postgres://h"],

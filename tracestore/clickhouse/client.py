@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import fields
 from functools import cache
@@ -18,6 +19,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 from django.conf import settings
 
+from tracestore import telemetry
 from tracestore.clickhouse.errors import BadInsert, QueryTooExpensive, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -78,8 +80,10 @@ class Store:
         )
 
     @contextlib.contextmanager
-    def _client(self, *, inserting: bool = False) -> Iterator[Client]:
+    def _client(self, operation: str) -> Iterator[Client]:
+        """Lend a client for one statement; `operation` is select, insert or command."""
         with self._places:
+            started = time.monotonic()
             try:
                 try:
                     client = self._idle.get_nowait()
@@ -87,8 +91,11 @@ class Store:
                     client = self._open()
                 yield client
             except (ClickHouseError, DatabaseError, OSError) as error:
-                raise _translate(error, inserting=inserting) from error
+                translated = _translate(error, inserting=operation == "insert")
+                telemetry.QUERY_ERRORS.labels(operation, type(translated).__name__).inc()
+                raise translated from error
             else:
+                telemetry.QUERY.labels(operation).observe(time.monotonic() - started)
                 self._idle.put(client)
 
     def query(self, sql: str, row_type: type[Row], **params: Any) -> list[Row]:
@@ -97,7 +104,7 @@ class Store:
         Parameters bind on the server as {name:Type}. Raises QueryTooExpensive, StoreUnavailable or StoreError.
         """
         names = {field.name for field in fields(cast(Any, row_type))}
-        with self._client() as client:
+        with self._client("select") as client:
             result = client.query(sql, parameters=params, settings=self._read_settings)
         unknown = set(result.column_names) - names
         if unknown:
@@ -106,12 +113,12 @@ class Store:
 
     def query_rows(self, sql: str, **params: Any) -> list[tuple[Any, ...]]:
         """Return plain tuples: for queries of one or two columns that need no name."""
-        with self._client() as client:
+        with self._client("select") as client:
             return cast("list[tuple[Any, ...]]", client.query(sql, parameters=params, settings=self._read_settings).result_rows)
 
     def query_arrow(self, sql: str, **params: Any) -> pyarrow.Table:
         """Return columns, LowCardinality ones as dictionaries, FixedString ones as fixed-size binary: for batch computation."""
-        with self._client() as client:
+        with self._client("select") as client:
             return client.query_arrow(
                 sql,
                 parameters=params,
@@ -125,17 +132,17 @@ class Store:
 
     def command(self, sql: str, **params: Any) -> Any:
         """Run one statement that returns nothing or one value (DDL, INSERT ... SELECT)."""
-        with self._client(inserting=sql.lstrip()[:6].upper() == "INSERT") as client:
+        with self._client("insert" if sql.lstrip()[:6].upper() == "INSERT" else "command") as client:
             return client.command(sql, parameters=params)
 
     def insert_columns(self, table: str, columns: dict[str, Sequence[Any]]) -> None:
         """Insert column-wise. Raises BadInsert when the values do not fit, StoreUnavailable when a retry may pass."""
-        with self._client(inserting=True) as client:
+        with self._client("insert") as client:
             client.insert(table, list(columns.values()), column_names=list(columns), column_oriented=True)
 
     def insert_raw(self, table: str, body: Generator[bytes, None, None], fmt: str, settings: dict[str, Any]) -> None:
         """Insert the pieces of one body in a ClickHouse input format. Raises BadInsert or StoreUnavailable."""
-        with self._client(inserting=True) as client:
+        with self._client("insert") as client:
             client.raw_insert(table, insert_block=body, fmt=fmt, settings=settings)
 
     def close(self) -> None:

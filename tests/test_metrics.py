@@ -1,0 +1,133 @@
+"""`GET /metrics` of a real server after real traffic."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.ingest.conftest import JSON, PROTOBUF, build_request, build_span
+from tests.live import ROOT, LiveServer, start_server
+
+KEY = "the key of this test"
+Samples = dict[str, dict[frozenset[tuple[str, str]], float]]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    server = start_server(tmp_path_factory.mktemp("metrics"), TRACESTORE_API_KEY=KEY)
+    send_traffic(server)
+    yield server
+    server.stop()
+
+
+def send(server: LiveServer, body: bytes, content_type: str = PROTOBUF, key: str = KEY) -> int:
+    headers = {"content-type": content_type, "x-api-key": key, "user-agent": "OTel-OTLP-Exporter-Python/1.45.0"}
+    request = urllib.request.Request(server.otlp_url + "/v1/traces", data=body, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def send_traffic(server: LiveServer) -> None:
+    """Three spans, one of them twice; one span without a trace id; what is refused as a whole."""
+    spans = [build_span(), build_span(), build_span(name="kept")]
+    nameless = build_span(name="lost one", trace_id=b"")
+    assert send(server, build_request(*spans, nameless).SerializeToString()) == 200
+    assert send(server, build_request(spans[0]).SerializeToString()) == 200
+    assert send(server, json.dumps({"resourceSpans": []}).encode(), JSON) == 200
+    assert send(server, b"\xff\xff") == 400
+    assert send(server, b"x", "text/plain") == 415
+    assert send(server, b"", key="an expired key") == 401
+
+
+def get(server: LiveServer, path: str, **headers: str) -> tuple[str, str]:
+    request = urllib.request.Request(server.url + path, headers={"x-api-key": KEY} | headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.read().decode(), answer.headers["content-type"]
+
+
+def scrape(server: LiveServer) -> Samples:
+    samples: Samples = {}
+    for family in text_string_to_metric_families(get(server, "/metrics")[0]):
+        for sample in family.samples:
+            samples.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
+    return samples
+
+
+def scrape_until(server: LiveServer, name: str, value: float) -> Samples:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        samples = scrape(server)
+        if sum(samples.get(name, {}).values()) >= value:
+            return samples
+        time.sleep(0.2)
+    raise AssertionError(f"{name} did not reach {value}: {samples.get(name)}")
+
+
+def labels(**values: str) -> frozenset[tuple[str, str]]:
+    return frozenset(values.items())
+
+
+def test_every_stage_counts_the_traffic(server: LiveServer) -> None:
+    samples = scrape_until(server, "tracestore_drain_spans_total", 4)
+
+    requests = samples["tracestore_ingest_requests_total"]
+    assert requests[labels(signal="traces", encoding="protobuf", status="200")] == 2
+    assert requests[labels(signal="traces", encoding="json", status="200")] == 1
+    assert requests[labels(signal="traces", encoding="protobuf", status="400")] == 1
+    assert requests[labels(signal="traces", encoding="protobuf", status="401")] == 1
+    assert requests[labels(signal="traces", encoding="other", status="415")] == 1
+    assert samples["tracestore_ingest_spans_total"] == {labels(result="accepted"): 4, labels(result="rejected"): 1}
+    assert samples["tracestore_ingest_body_bytes_total"][labels(signal="traces")] > 100
+    assert samples["tracestore_ingest_acknowledge_seconds_count"][labels()] == 3
+    assert 1 <= samples["tracestore_spool_sync_seconds_count"][labels()] <= 2
+    assert samples["tracestore_drain_spans_total"][labels()] == 4
+    assert 1 <= samples["tracestore_drain_batches_total"][labels()] <= 2
+    assert samples["tracestore_drain_bytes_total"][labels()] > 100
+    assert samples["tracestore_drain_insert_seconds_count"] == samples["tracestore_drain_batches_total"]
+    assert samples["tracestore_dead_letters"][labels()] == 0
+    assert samples["tracestore_ingest_refusing"][labels()] == 0
+    assert samples["tracestore_spool_max_bytes"][labels()] == 2**32
+    assert {"tracestore_spool_waiting_bytes", "tracestore_spool_oldest_age_seconds"} <= set(samples)
+    assert samples["tracestore_clickhouse_query_seconds_count"][labels(operation="select")] > 0
+    assert samples["process_resident_memory_bytes"][labels()] > 10**7
+
+
+def test_jobs_say_when_they_last_ended_well(server: LiveServer) -> None:
+    samples = scrape_until(server, "tracestore_job_seconds_count", 2)
+
+    assert time.time() - samples["tracestore_job_last_success_timestamp_seconds"][labels(job="summarize")] < 60
+    assert samples["tracestore_job_lag_seconds"][labels(job="summarize")] < 60
+
+
+def test_metrics_follow_the_conventions_and_are_documented(server: LiveServer) -> None:
+    text, content_type = get(server, "/metrics", accept="application/openmetrics-text;version=1.0.0")
+    families = [family for family in parse_openmetrics(text) if family.name.startswith("tracestore_")]  # type: ignore[no-untyped-call]
+    manual = (ROOT / "docs" / "operating.md").read_text()
+
+    assert content_type.startswith("application/openmetrics-text")
+    assert len(families) > 15
+    assert [family.name for family in families if not family.documentation] == []
+    assert [family.name for family in families if f"`{name_in_manual(family.name, family.type)}`" not in manual] == []
+
+
+def name_in_manual(name: str, kind: str) -> str:
+    return f"{name}_total" if kind == "counter" else name
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-api-key": "another"}])
+def test_metrics_are_under_the_rule_of_the_api(server: LiveServer, headers: dict[str, str]) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(server.url + "/metrics", headers=headers), timeout=30)
+
+    assert refused.value.code == 401
+    assert "error" in json.load(refused.value)

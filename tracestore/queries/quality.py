@@ -1,0 +1,173 @@
+"""What arrived and in what state: per key and SDK over a time of arrival, and for one trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.views import is_truncated
+from tracestore.queries.predicates import IN_RANGE
+from tracestore.timerange import NS_PER_S, TimeRange
+
+_MINUTE_NS = 60 * NS_PER_S
+MAX_SOURCES = 200
+# Traces with orphans whose spans are looked at; there is an example among them, and a number that says where to look.
+MAX_ORPHANED_TRACES = 5000
+_PROJECT = "project_id = {project_id:UInt32}"
+_START, _END = "fromUnixTimestamp64Nano({start_ns:Int64})", "fromUnixTimestamp64Nano({end_ns:Int64})"
+_ARRIVED = f"{_PROJECT} AND received_at >= {_START} AND received_at < {_END}"
+
+
+def _hex(column: str) -> str:
+    return f"if({column} = toFixedString('', 16), '', lower(hex({column})))"
+
+
+_INTAKE = f"""
+SELECT ingest_key, sdk, sum(spans) AS received, sum(late) AS late, sum(ahead) AS ahead, sum(clamped) AS clamped,
+    sum(truncated) AS truncated, sum(dropping) AS dropping, sum(dropped_attributes) AS dropped_attributes,
+    sum(dropped_events) AS dropped_events, sum(dropped_links) AS dropped_links,
+    min(min_lag_ns) AS min_lag_ns, max(max_lag_ns) AS max_lag_ns,
+    {_hex("max(late_trace_id)")} AS late_trace_id, {_hex("max(clock_trace_id)")} AS clock_trace_id,
+    {_hex("max(truncated_trace_id)")} AS truncated_trace_id, {_hex("max(dropping_trace_id)")} AS dropping_trace_id
+FROM intake
+WHERE {_PROJECT} AND bucket_start >= {_START} AND bucket_start < {_END}
+GROUP BY ingest_key, sdk
+ORDER BY received DESC, ingest_key, sdk
+LIMIT {MAX_SOURCES}
+"""
+# A span counts once however often it was sent. Grouped in the order of the sort key, so that it needs no memory to speak of.
+_STORED = f"""
+SELECT key_name AS ingest_key, sdk_name AS sdk, count() AS spans, '' AS trace_id
+FROM
+(
+    SELECT any(ingest_key) AS key_name, any(sdk) AS sdk_name
+    FROM spans
+    WHERE {_ARRIVED}
+    GROUP BY project_id, toStartOfMinute(start_time), trace_id, span_id
+)
+GROUP BY key_name, sdk_name
+ORDER BY spans DESC
+LIMIT {MAX_SOURCES}
+SETTINGS optimize_aggregation_in_order = 1
+"""
+# Traces that changed in the range and had orphans then; whether they still do is asked of their spans. Those of running traces
+# may have a parent that is under way.
+_ORPHANED = f"""
+SELECT DISTINCT trace_id FROM traces
+WHERE {_PROJECT} AND summarized_at >= {_START} AND summarized_at < {_END}
+    AND orphan_count > 0 AND outcome != 'running' AND NOT is_deleted
+LIMIT {MAX_ORPHANED_TRACES}
+"""
+_ORPHANS = f"""
+WITH
+    orphaned AS ({_ORPHANED}),
+    (SELECT (min(min_start_time), max(max_start_time)) FROM trace_index
+        WHERE {_PROJECT} AND trace_id IN orphaned) AS times
+SELECT ingest_key, sdk, uniqExact((trace, span_id)) AS spans, lower(hex(max(trace))) AS trace_id
+FROM
+(
+    SELECT ingest_key, sdk, trace_id AS trace, span_id
+    FROM spans
+    WHERE {_PROJECT} AND start_time >= times.1 AND start_time <= times.2 AND trace_id IN orphaned
+        AND parent_span_id != toFixedString('', 8)
+        AND (trace_id, parent_span_id) NOT IN (
+            SELECT trace_id, span_id FROM spans
+            WHERE {_PROJECT} AND start_time >= times.1 AND start_time <= times.2 AND trace_id IN orphaned)
+)
+GROUP BY ingest_key, sdk
+ORDER BY spans DESC
+LIMIT {MAX_SOURCES}
+"""
+_OF_TRACE = f"""
+SELECT count() AS spans, countIf(is_root) AS roots, sum(attributes_dropped) AS dropped_attributes,
+    sum(dropped_events_count) AS dropped_events, sum(dropped_links_count) AS dropped_links, countIf(truncated) AS truncated,
+    (SELECT sum(received_spans) FROM trace_index
+        WHERE {_PROJECT} AND trace_id = toFixedString(unhex({{trace_id:String}}), 16)) AS received
+FROM
+(
+    SELECT span_id, parent_span_id = toFixedString('', 8) AS is_root, dropped_events_count, dropped_links_count,
+        dropped_attributes_count + arraySum(event_dropped_attributes_counts) AS attributes_dropped,
+        {is_truncated("attributes")} AS truncated
+    FROM spans
+    WHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}})
+    ORDER BY received_at DESC
+    LIMIT 1 BY span_id
+)
+"""
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What arrived from one SDK under one key. `received` counts copies of a span too; all others are numbers of spans,
+
+    except the dropped_* ones, which are what SDKs say they left out of `dropping` spans. lag_ns is from a span's end to its
+    arrival: below zero when the sender's clock is ahead. A `*_trace_id` is an example, "" when there is none.
+    """
+
+    ingest_key: str
+    sdk: str
+    received: int
+    late: int
+    ahead: int
+    clamped: int
+    truncated: int
+    dropping: int
+    dropped_attributes: int
+    dropped_events: int
+    dropped_links: int
+    min_lag_ns: int
+    max_lag_ns: int
+    late_trace_id: str
+    clock_trace_id: str
+    truncated_trace_id: str
+    dropping_trace_id: str
+
+
+@dataclass(frozen=True)
+class SpanCount:
+    """How many spans of one SDK and key, and a trace that has one of them ("" where none is given)."""
+
+    ingest_key: str
+    sdk: str
+    spans: int
+    trace_id: str
+
+
+@dataclass(frozen=True)
+class TraceCounts:
+    """What tells whether a trace is whole. `received` counts copies, and is 0 for what arrived before it was counted."""
+
+    spans: int
+    roots: int
+    dropped_attributes: int
+    dropped_events: int
+    dropped_links: int
+    truncated: int
+    received: int
+
+
+def whole_minutes(time_range: TimeRange) -> TimeRange:
+    """Return the range of whole minutes that covers this one: arrivals are counted by the minute."""
+    return TimeRange(time_range.start_ns - time_range.start_ns % _MINUTE_NS, time_range.end_ns + -time_range.end_ns % _MINUTE_NS)
+
+
+def find_intake(store: Store, *, project_id: int, arrived: TimeRange) -> list[Intake]:
+    """Return what arrived in these whole minutes by key and SDK, most spans first."""
+    return store.query(_INTAKE, Intake, project_id=project_id, start_ns=arrived.start_ns, end_ns=arrived.end_ns)
+
+
+def count_stored(store: Store, *, project_id: int, arrived: TimeRange) -> list[SpanCount]:
+    """Return how many distinct spans that arrived then are kept. Reads a row a span: raises QueryTooExpensive for very many."""
+    return store.query(_STORED, SpanCount, project_id=project_id, start_ns=arrived.start_ns, end_ns=arrived.end_ns)
+
+
+def count_orphans(store: Store, *, project_id: int, arrived: TimeRange) -> list[SpanCount]:
+    """Return how many spans name a parent that never came, of traces that changed then and are over, with a trace each."""
+    return store.query(_ORPHANS, SpanCount, project_id=project_id, start_ns=arrived.start_ns, end_ns=arrived.end_ns)
+
+
+def count_trace(store: Store, *, project_id: int, trace_id: str, time_range: TimeRange) -> TraceCounts:
+    """Return the counts of one trace, whose spans start in the range."""
+    return store.query(
+        _OF_TRACE, TraceCounts, project_id=project_id, trace_id=trace_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns
+    )[0]

@@ -98,6 +98,7 @@ def find_shots(server: LiveServer) -> list[Shot]:
         Shot("alert", f"/alerts/{alert_id}"),
         Shot("rules", "/alerts/rules"),
         Shot("rule", f"/alerts/rules/{rule_id}", click="7 days"),
+        Shot("quality", "/quality"),
         Shot("setup", "/setup"),
         Shot("refused-query", "/traces?q=verison:v3"),
     ]

@@ -1,4 +1,4 @@
-"""`GET /metrics` of a real server after real traffic."""
+"""`GET /metrics` of a real server after real traffic, and what the same traffic leaves on the data quality page."""
 
 from __future__ import annotations
 
@@ -131,3 +131,18 @@ def test_metrics_are_under_the_rule_of_the_api(server: LiveServer, headers: dict
 
     assert refused.value.code == 401
     assert "error" in json.load(refused.value)
+
+
+def test_refusals_are_on_the_data_quality_page_after_a_restart_too(tmp_path_factory: pytest.TempPathFactory) -> None:
+    data = tmp_path_factory.mktemp("refusals")
+    server = start_server(data, TRACESTORE_API_KEY=KEY)
+    send_traffic(server)
+    server.stop()
+    server = start_server(data, TRACESTORE_API_KEY=KEY)
+    try:
+        page, _ = get(server, "/quality")
+    finally:
+        server.stop()
+
+    for expected in ("http_400", "http_401", "http_415", "bad_trace_id", "lost one", "unknown, sha256 d657941f", "OTel-OTLP-"):
+        assert expected in page

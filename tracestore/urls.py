@@ -14,6 +14,7 @@ urlpatterns = [
     path("api/v1/", include("dashboards.api_urls")),
     path("api/v1/", include("alerts.api_urls")),
     path("", include("alerts.urls")),
+    path("", include("ingest.urls")),
     path("", include("dashboards.urls")),
 ]
 handler404 = "dashboards.views.errors.not_found"

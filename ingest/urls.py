@@ -1,0 +1,12 @@
+"""The part of the UI that ingest answers for; OTLP paths never come here (asgi.py)."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from ingest import views
+
+urlpatterns = [
+    path("quality/dead-letters", views.dead_letter_list, name="dead-letter-list"),
+    path("quality/dead-letters/replay", views.dead_letter_replay, name="dead-letter-replay"),
+]

@@ -1,0 +1,207 @@
+"""The data quality page over spans that came through the real tables, and dead letters on it."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from dashboards.views.quality import REASONS, build_sources
+from ingest.dead_letters import DeadLetters
+from tests.factories import new_trace_id
+from tests.live import ROOT
+from tests.queries.test_quality import build_payload
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import QueryTooExpensive, StoreUnavailable
+from tracestore.clickhouse.landing import insert_batch, stamp
+from tracestore.queries.quality import SpanCount
+from tracestore.refusals import Refusals
+from tracestore.summarize import summarize_pending
+
+pytestmark = pytest.mark.usefixtures("default_project")
+_batches = itertools.count(1)
+NOW = {"HX-Request": "true"}
+
+
+def insert(store: Store, *spans: dict[str, Any], ingest_key: str = "") -> str:
+    """Store spans of one trace that just ended; returns its id."""
+    now_ns, trace_id = time.time_ns(), new_trace_id()
+    times = {"trace_id": trace_id, "start_ns": now_ns - 2 * 10**9, "end_ns": now_ns - 10**9}
+    payload = stamp(build_payload(*[times | span for span in spans]), ingest_key=ingest_key, spans=len(spans))
+    insert_batch(store, [(1, now_ns, payload)], writer="quality-page", batch_seq=next(_batches))
+    summarize_pending()
+    return trace_id
+
+
+def text_of(client: Client, path: str = "/quality", status: int = 200) -> str:
+    response = client.get(path)
+    assert response.status_code == status
+    return unescape(response.content.decode())
+
+
+@pytest.fixture
+def letters(settings: Settings, tmp_path: Path) -> DeadLetters:
+    settings.DATA = tmp_path
+    return DeadLetters(tmp_path / "dead-letters")
+
+
+def add_letter(letters: DeadLetters, name: str, *, project_id: int = 1) -> None:
+    letters.add(
+        name, b"x" * 2048, project_id=project_id, received_at_ns=time.time_ns(), refused_at_ns=time.time_ns(), reason="Code: 27"
+    )
+
+
+def test_senders_are_listed_with_what_is_wrong_with_their_spans(client: Client, store: Store) -> None:
+    orphaned = insert(store, {}, {"parent": "f" * 16}, ingest_key="checkout")
+    insert(store, {"dropped_attributes": 12, "attributes": {"x": "y" * 99 + "... [truncated]"}}, ingest_key="checkout")
+
+    text = text_of(client)
+
+    assert "checkout" in text
+    assert "opentelemetry python 1.45.0" in text
+    assert f'href="/traces/{orphaned}"' in text
+    assert "12 attributes" in text
+    assert "Nothing: every request and every span in this range was accepted." in text
+
+
+def test_refusals_are_listed_with_reason_sample_and_next_step(client: Client, store: Store) -> None:
+    refusals = Refusals()
+    refusals.note("http_401", project_id=1, ingest_key="unknown, sha256 00c0ffee", sdk="OTel-OTLP-Exporter-Python/1.45.0")
+    refusals.note(
+        "bad_span_id", project_id=1, ingest_key="checkout", sdk="opentelemetry go 1.38.0", spans=3, sample="<b>chat</b>"
+    )
+    refusals.flush()
+
+    response = client.get("/quality")
+
+    text = unescape(response.content.decode())
+    assert b"<b>chat</b>" not in response.content
+    for expected in ("401: key missing or unknown", "create_key", "sha256 00c0ffee", "3 spans", "<b>chat</b>", "go 1.38.0"):
+        assert expected in text
+
+
+def test_range_is_in_the_address_and_an_empty_one_says_what_to_do(client: Client, store: Store) -> None:
+    insert(store, {})
+
+    text = text_of(client, "/quality?start=now-2d&end=now-1d")
+
+    assert "Nothing arrived in this range" in text
+    assert "now-2d to now-1d" in text
+    assert 'href="/setup"' in text
+    assert "Nothing arrived" not in text_of(client, "/quality?start=now-1h")
+
+
+def test_bad_range_is_a_sentence(client: Client, store: Store) -> None:
+    assert "is not a time" in text_of(client, "/quality?start=yesterday", status=422)
+
+
+def test_other_projects_are_not_shown(client: Client, store: Store) -> None:
+    payload = stamp(build_payload({}), ingest_key="theirs", spans=1)
+    insert_batch(store, [(2, time.time_ns(), payload)], writer="quality-page", batch_seq=next(_batches))
+
+    assert "theirs" not in text_of(client)
+
+
+def test_store_that_is_away_is_a_sentence(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable("the store is away")
+
+    monkeypatch.setattr(Store, "query", fail)
+
+    assert "the store is away" in text_of(client, status=503)
+
+
+def test_range_with_too_many_spans_to_compare_still_shows_the_rest(
+    client: Client, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert(store, {}, ingest_key="checkout")
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise QueryTooExpensive("choose a shorter range")
+
+    monkeypatch.setattr("dashboards.views.quality.count_stored", fail)
+    text = text_of(client)
+
+    assert "Stored and duplicate could not be counted: choose a shorter range" in text
+    assert "checkout" in text
+
+
+def test_what_was_stored_before_arrivals_were_counted_is_no_duplicate() -> None:
+    [source] = build_sources([], [SpanCount("", "", 5, "")], [], [])
+
+    assert (source.received, source.stored, source.duplicates) == (5, 5, 0)
+
+
+def test_every_reason_of_the_page_is_in_the_manual() -> None:
+    manual = (ROOT / "docs" / "data-quality.md").read_text()
+
+    assert [reason for reason in REASONS if f"`{reason}`" not in manual] == []
+
+
+def test_dead_letters_are_listed(client: Client, letters: DeadLetters) -> None:
+    add_letter(letters, "one")
+    add_letter(letters, "theirs", project_id=2)
+
+    text = text_of(client, "/quality/dead-letters")
+
+    assert "Code: 27" in text
+    assert "2 KiB" in text
+    assert "theirs" not in text
+
+
+def test_no_dead_letters_is_a_sentence(client: Client, letters: DeadLetters) -> None:
+    assert "None: ClickHouse took everything that was acknowledged." in text_of(client, "/quality/dead-letters")
+
+
+def test_one_dead_letter_is_replayed(client: Client, letters: DeadLetters) -> None:
+    add_letter(letters, "one")
+    add_letter(letters, "two")
+
+    response = client.post("/quality/dead-letters/replay", {"name": "one"}, headers=NOW)
+
+    assert response.status_code == 200
+    assert b"Replay under way" in response.content
+    assert [letter.name for letter in letters.find_requested()] == ["one"]
+
+
+def test_all_dead_letters_of_the_project_are_replayed(client: Client, letters: DeadLetters) -> None:
+    for name, project_id in (("one", 1), ("two", 1), ("theirs", 2)):
+        add_letter(letters, name, project_id=project_id)
+
+    response = client.post("/quality/dead-letters/replay", {"all": "1"})
+
+    assert (response.status_code, response.headers["Location"]) == (302, "/quality")
+    assert sorted(letter.name for letter in letters.find_requested()) == ["one", "two"]
+
+
+@pytest.mark.parametrize("name", ["gone", "../../etc/passwd", "theirs", ""])
+def test_dead_letter_that_is_not_there_is_refused(client: Client, letters: DeadLetters, name: str) -> None:
+    add_letter(letters, "theirs", project_id=2)
+
+    response = client.post("/quality/dead-letters/replay", {"name": name}, headers=NOW)
+
+    assert response.status_code == 422
+    assert b"no such dead letter" in response.content
+    assert letters.find_requested() == []
+
+
+def test_replay_needs_the_csrf_token(letters: DeadLetters) -> None:
+    add_letter(letters, "one")
+
+    response = Client(enforce_csrf_checks=True).post("/quality/dead-letters/replay", {"all": "1"})
+
+    assert response.status_code == 403
+    assert letters.find_requested() == []
+
+
+def test_page_needs_the_login_where_one_is_demanded(client: Client, settings: Settings) -> None:
+    settings.LOGIN_REQUIRED = True
+
+    for path in ("/quality", "/quality/dead-letters"):
+        assert client.get(path).headers["Location"].startswith("/login")

@@ -19,6 +19,8 @@ from tracestore.timerange import NS_PER_S, TimeRange
 
 # A sender whose quickest span took this long to arrive has a clock that is behind, or a queue in between.
 _SLOW_NS = 60 * NS_PER_S
+# Comparing takes a second for a million spans and a half; more than this is not worth the wait.
+_MOST_COMPARED = 10_000_000
 # What to call a reason, and what its sender should change. docs/data-quality.md has the same list.
 REASONS = {
     "bad_trace_id": ("No valid trace id", "The instrumentation makes ids of its own: 16 bytes are needed, not all zero."),
@@ -151,7 +153,11 @@ def build_report(store: Store, *, project_id: int, time_range: TimeRange) -> Rep
     intake = find_intake(store, project_id=project_id, arrived=arrived)
     refusals = find_refusals(project_id=project_id, time_range=time_range)
     notices: list[str] = []
-    stored = _try(notices, "Stored and duplicate", lambda: count_stored(store, project_id=project_id, arrived=arrived))
+    stored = None
+    if sum(row.received for row in intake) <= _MOST_COMPARED:
+        stored = _try(notices, "Stored and duplicate", lambda: count_stored(store, project_id=project_id, arrived=arrived))
+    else:
+        notices.append(f"Stored and duplicate are counted up to {_MOST_COMPARED:,} spans. Choose a shorter range.")
     orphans = _try(notices, "Orphan", lambda: count_orphans(store, project_id=project_id, arrived=arrived))
     sources = build_sources(intake, stored, orphans, refusals)
     rows = [Refused(refusal, *REASONS.get(refusal.reason, (refusal.reason, ""))) for refusal in refusals]

@@ -132,6 +132,16 @@ def test_range_with_too_many_spans_to_compare_still_shows_the_rest(
     assert "checkout" in text
 
 
+def test_range_with_very_many_spans_is_not_compared(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert(store, {}, {}, ingest_key="checkout")
+    monkeypatch.setattr("dashboards.views.quality._MOST_COMPARED", 1)
+
+    text = text_of(client)
+
+    assert "Stored and duplicate are counted up to 1 spans. Choose a shorter range." in text
+    assert "checkout" in text
+
+
 def test_what_was_stored_before_arrivals_were_counted_is_no_duplicate() -> None:
     [source] = build_sources([], [SpanCount("", "", 5, "")], [], [])
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.ingest.conftest import JSON, PROTOBUF, build_request, build_span
-from tests.live import ROOT, LiveServer, start_server
+from tests.live import ROOT, LiveServer, free_port, start_server, wait_until_ready
 
 KEY = "the key of this test"
 Samples = dict[str, dict[frozenset[tuple[str, str]], float]]
@@ -146,3 +150,26 @@ def test_refusals_are_on_the_data_quality_page_after_a_restart_too(tmp_path_fact
 
     for expected in ("http_400", "http_401", "http_415", "bad_trace_id", "lost one", "unknown, sha256 d657941f", "OTel-OTLP-"):
         assert expected in page
+
+
+def test_worker_alone_answers_on_its_port(tmp_path: Path) -> None:
+    port = free_port()
+    environment = {"TRACESTORE_DATA": str(tmp_path), "TRACESTORE_WORKER_PORT": str(port), "TRACESTORE_API_KEY": KEY}
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "up", "--role", "worker"],
+            cwd=ROOT,
+            env=os.environ | environment,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        server = LiveServer(process, f"http://127.0.0.1:{port}", "", tmp_path, tmp_path / "log")
+        wait_until_ready(server)
+        samples = scrape_until(server, "tracestore_job_seconds_count", 1)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+    assert "tracestore_spool_waiting_bytes" not in samples
+    assert process.returncode == 0, (tmp_path / "log").read_text()

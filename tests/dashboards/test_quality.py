@@ -101,6 +101,13 @@ def test_bad_range_is_a_sentence(client: Client, store: Store) -> None:
     assert "is not a time" in text_of(client, "/quality?start=yesterday", status=422)
 
 
+@pytest.mark.parametrize("query", ["start=0&end=9223372036854775807", "start=9223372036854775806&end=9223372036854775807"])
+def test_longest_and_last_ranges_are_answered(client: Client, store: Store, query: str) -> None:
+    insert(store, {}, ingest_key="checkout")
+
+    assert ("checkout" in text_of(client, f"/quality?{query}")) == query.startswith("start=0&")
+
+
 def test_other_projects_are_not_shown(client: Client, store: Store) -> None:
     payload = stamp(build_payload({}), ingest_key="theirs", spans=1)
     insert_batch(store, [(2, time.time_ns(), payload)], writer="quality-page", batch_seq=next(_batches))

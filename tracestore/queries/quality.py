@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.views import is_truncated
 from tracestore.queries.predicates import IN_RANGE
-from tracestore.timerange import NS_PER_S, TimeRange
+from tracestore.timerange import MAX_NS, NS_PER_S, TimeRange
 
 _MINUTE_NS = 60 * NS_PER_S
 MAX_SOURCES = 200
@@ -150,7 +150,8 @@ class TraceCounts:
 
 def whole_minutes(time_range: TimeRange) -> TimeRange:
     """Return the range of whole minutes that covers this one: arrivals are counted by the minute."""
-    return TimeRange(time_range.start_ns - time_range.start_ns % _MINUTE_NS, time_range.end_ns + -time_range.end_ns % _MINUTE_NS)
+    end_ns = time_range.end_ns + -time_range.end_ns % _MINUTE_NS
+    return TimeRange(time_range.start_ns - time_range.start_ns % _MINUTE_NS, min(end_ns, MAX_NS))
 
 
 def find_intake(store: Store, *, project_id: int, arrived: TimeRange) -> list[Intake]:

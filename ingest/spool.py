@@ -197,6 +197,7 @@ class Spool:
     def append(self, project_id: int, received_at_ns: int, payload: bytes) -> Future[None]:
         """Queue a record; the future resolves when it is durable, or raises SpoolUnwritable."""
         durable: Future[None] = Future()
+        durable.set_running_or_notify_cancel()  # a client that hangs up cannot cancel what other records wait for as well
         with self._arrived:
             if self._closing:
                 durable.set_exception(SpoolUnwritable("The server is stopping."))

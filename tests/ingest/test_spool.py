@@ -220,6 +220,18 @@ def test_full_disk_fails_the_request_and_keeps_the_rest(tmp_path: Path) -> None:
     reopened.close()
 
 
+def test_cancelled_wait_does_not_end_the_spool(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, max_bytes=10**9)
+    waits = [spool.append(1, number, b"x") for number in range(50)]
+    for wait in waits:
+        wait.cancel()  # what asyncio does when a client hangs up
+
+    spool.append(1, 99, b"next").result(10)
+
+    assert spool.bytes_after(Position(1, 0)) > 0
+    spool.close()
+
+
 def test_appending_after_close_fails(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
     spool.close()

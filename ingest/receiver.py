@@ -2,6 +2,8 @@
 
 Outside Django's request cycle, because that refuses bodies over 2.5 MB with HTML, redirects, and reads a body before the
 key is known. Every refusal is a google.rpc.Status in the encoding of the request, as the OTLP specification asks.
+
+`admit` and `store_signal` know nothing of HTTP: OTLP/gRPC (grpc_receiver.py) goes through them as well.
 """
 
 from __future__ import annotations
@@ -48,19 +50,19 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 _CONTENT_TYPES = {PROTOBUF: PROTOBUF, "application/protobuf": "application/protobuf", JSON: JSON}
-_SIGNALS = ("traces", "logs", "metrics")
+SIGNALS = ("traces", "logs", "metrics")
 # Larger bodies are inflated and parsed in a thread; below this the hand-over costs more than the work.
 _INLINE_BYTES, _INLINE_COMPRESSED_BYTES = 64 * 2**10, 4 * 2**10
 # google.rpc.Code by HTTP status, as in the OpenTelemetry Collector (internal/statusutil).
 _RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 12, 405: 12, 413: 3, 415: 3, 429: 8, 503: 14}
 
-_budget = MemoryBudget()
+budget = MemoryBudget()  # of all requests, whatever brought them
 _workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="otlp")
 
 
 @dataclass
 class Refused(Exception):
-    """An answer other than 200."""
+    """A request that is not accepted. `status` is HTTP's; the message is for the sender."""
 
     status: int
     message: str
@@ -68,7 +70,7 @@ class Refused(Exception):
 
 def _find_signal(path: str) -> str:
     """Return what is posted to this path, "" when it is not an OTLP path. A base path and a slash at the end are fine."""
-    for signal in _SIGNALS:
+    for signal in SIGNALS:
         if path.rstrip("/").endswith(f"/v1/{signal}"):
             return signal
     return ""
@@ -101,11 +103,15 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     await _send(send, status, body, _CONTENT_TYPES.get(content_type, JSON))
 
 
+def choose_retry_delay_s() -> int:
+    """SDKs give a whole export 10 s and drop it when asked to wait longer; the spread keeps them from coming back together."""
+    return random.choice((1, 2))
+
+
 async def _send(send: Send, status: int, body: bytes, content_type: str) -> None:
     headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
     if status == 503:
-        # SDKs give a whole export 10 s and drop it when asked to wait longer; the spread keeps them from coming back together.
-        headers.append((b"retry-after", random.choice((b"1", b"2"))))
+        headers.append((b"retry-after", str(choose_retry_delay_s()).encode()))
     elif status == 405:
         headers.append((b"allow", b"POST"))
     elif status == 401:
@@ -122,12 +128,16 @@ def _encode_status(refused: Refused, content_type: str) -> bytes:
             fields = [{"field": "body", "description": refused.message}]
             document["details"] = [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": fields}]
         return json.dumps(document).encode()
+    encoded: bytes = build_status(refused, code).SerializeToString()
+    return encoded
+
+
+def build_status(refused: Refused, code: int) -> Status:
     status = Status(code=code, message=refused.message)
     if refused.status == 400:
         violation = BadRequest.FieldViolation(field="body", description=refused.message)
         status.details.add().Pack(BadRequest(field_violations=[violation]))
-    encoded: bytes = status.SerializeToString()
-    return encoded
+    return status
 
 
 async def _answer(scope: Scope, headers: dict[str, str], content_type: str, receive: Receive) -> bytes:
@@ -137,30 +147,51 @@ async def _answer(scope: Scope, headers: dict[str, str], content_type: str, rece
         raise Refused(404, "There is no OTLP endpoint here. Traces are accepted at /v1/traces.")
     if scope["method"] != "POST":
         raise Refused(405, f"OTLP is sent with POST, not {scope['method']}.")
+    ingest, project_id = await admit(headers)
+    encoding = _check_headers(headers, content_type)
+    with Allowance(budget, max_body_bytes=settings.MAX_BODY_BYTES) as allowance:
+        try:
+            body = await read_body(receive, allowance)
+        except TooLarge:
+            raise too_large() from None
+        except NoMemory:
+            raise no_memory() from None
+        except Stalled:
+            raise Refused(503, "The body stopped arriving.") from None
+        return await store_signal(ingest, signal, project_id, body, encoding, allowance, is_json=content_type == JSON)
+
+
+async def admit(headers: dict[str, str]) -> tuple[Ingest, int]:
+    """Return who stores the request and its project, before a byte of its body is read. Raises Refused."""
     ingest = get_running_ingest()
     if ingest is None:
         raise Refused(503, "The server is not ready to store data.")
     project_id = await _authenticate(headers)
-    encoding = _check_headers(headers, content_type)
     if refusal := ingest.refusal():
         raise Refused(503, refusal)
-    with Allowance(_budget, max_body_bytes=settings.MAX_BODY_BYTES) as allowance:
-        try:
-            body = await read_body(receive, allowance)
-            if signal == "traces":
-                return await _store(ingest, project_id, body, encoding, content_type == JSON, allowance)
-            return await _decline(signal, body, encoding, content_type == JSON, allowance)
-        except (BadBody, Corrupt) as error:
-            reason = f"The body is not valid {encoding}: {error}." if isinstance(error, Corrupt) else str(error)
-            raise Refused(400, reason) from None
-        except TooLarge:
-            raise _too_large() from None
-        except NoMemory:
-            raise Refused(503, "The server is busy with other large requests.") from None
-        except Stalled:
-            raise Refused(503, "The body stopped arriving.") from None
-        except SpoolUnwritable as error:
-            raise Refused(503, str(error)) from None
+    return ingest, project_id
+
+
+async def store_signal(
+    ingest: Ingest, signal: str, project_id: int, body: bytes, encoding: str, allowance: Allowance, *, is_json: bool
+) -> bytes:
+    """Check one request's body and store what is good of it; return the response message once that is durable. Raises Refused.
+
+    `signal` is one of SIGNALS, `encoding` one of ENCODINGS; the response is serialized as the body was, Protobuf or JSON.
+    """
+    try:
+        if signal == "traces":
+            return await _store(ingest, project_id, body, encoding, is_json, allowance)
+        return await _decline(signal, body, encoding, is_json, allowance)
+    except (BadBody, Corrupt) as error:
+        reason = f"The body is not valid {encoding}: {error}." if isinstance(error, Corrupt) else str(error)
+        raise Refused(400, reason) from None
+    except TooLarge:
+        raise too_large() from None
+    except NoMemory:
+        raise no_memory() from None
+    except SpoolUnwritable as error:
+        raise Refused(503, str(error)) from None
 
 
 async def _authenticate(headers: dict[str, str]) -> int:
@@ -190,12 +221,16 @@ def _check_headers(headers: dict[str, str], content_type: str) -> str:
         raise Refused(415, f"Content-Encoding must be one of {', '.join(ENCODINGS)}, not {','.join(applied)[:100]!r}.")
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > settings.MAX_BODY_BYTES:
-        raise _too_large()
+        raise too_large()
     return applied[0]
 
 
-def _too_large() -> Refused:
+def too_large() -> Refused:
     return Refused(413, f"The body is larger than {settings.MAX_BODY_BYTES} bytes, as sent or inflated. Send smaller batches.")
+
+
+def no_memory() -> Refused:
+    return Refused(503, "The server is busy with other large requests.")
 
 
 async def _run(work: Callable[[], Any], body: bytes, encoding: str) -> Any:

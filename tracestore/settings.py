@@ -87,6 +87,7 @@ SETTINGS = (
     ),
     Setting("TRACESTORE_PORT", _PORT, "port", "", "8000", "UI, REST API and OTLP/HTTP."),
     Setting("TRACESTORE_OTLP_HTTP_PORT", _PORT, "port", "", "4318", "OTLP/HTTP on the port that exporters expect."),
+    Setting("TRACESTORE_OTLP_GRPC_PORT", _PORT, "port", "", "4317", "OTLP/gRPC on the port that exporters expect."),
     Setting(
         "TRACESTORE_BASE_URL",
         _url("http", "https"),
@@ -228,6 +229,7 @@ DATA = Path(_values["TRACESTORE_DATA"]).expanduser().resolve()
 HOST: str = _values["TRACESTORE_HOST"]
 PORT: int = _values["TRACESTORE_PORT"]
 OTLP_HTTP_PORT: int = _values["TRACESTORE_OTLP_HTTP_PORT"]
+OTLP_GRPC_PORT: int = _values["TRACESTORE_OTLP_GRPC_PORT"]
 ADMIN_PASSWORD: str = _values["TRACESTORE_ADMIN_PASSWORD"]
 API_KEY: str = _values["TRACESTORE_API_KEY"]
 CLICKHOUSE_URL: str = _values["CLICKHOUSE_URL"]

@@ -16,6 +16,7 @@ from tracestore.settings import SETTINGS, is_loopback, read_environment
 BAD_VALUES = {
     "TRACESTORE_PORT": ["eight", "-1", "65536", "80.0", "9" * 5000, "８０００"],
     "TRACESTORE_OTLP_HTTP_PORT": ["x", "99999"],
+    "TRACESTORE_OTLP_GRPC_PORT": ["x", "-4317"],
     "TRACESTORE_BASE_URL": ["localhost:8000", "ftp://x", "http://[::1", "http://host:port"],
     "CLICKHOUSE_URL": ["localhost", "clickhouse://h", "tcp://h:9000", "http://h:99999"],
     "DATABASE_URL": ["mysql://h/db", "postgres://u:p@h:port/db", "data.sqlite3"],
@@ -140,6 +141,7 @@ def test_data_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> Non
     ("environment", "sentence"),
     [
         ({"TRACESTORE_PORT": "8999", "TRACESTORE_OTLP_HTTP_PORT": "8999"}, "TRACESTORE_OTLP_HTTP_PORT are both 8999"),
+        ({"TRACESTORE_PORT": "8999", "TRACESTORE_OTLP_GRPC_PORT": "8999"}, "TRACESTORE_OTLP_GRPC_PORT are both 8999"),
         ({"TRACESTORE_HOST": "host.invalid", "TRACESTORE_API_KEY": "key"}, "TRACESTORE_HOST is 'host.invalid'"),
         ({"TRACESTORE_HOST": "192.0.2.1", "TRACESTORE_API_KEY": "key"}, "TRACESTORE_HOST is '192.0.2.1'"),
         ({"DATABASE_URL": "postgres://user:hunter2@127.0.0.1:1/db"}, "cannot use the relational database (DATABASE_URL)"),
@@ -148,7 +150,7 @@ def test_data_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> Non
 def test_setting_that_cannot_work_stops_the_start_with_a_sentence(
     tmp_path: Path, environment: dict[str, str], sentence: str
 ) -> None:
-    ports = {"TRACESTORE_PORT": "0", "TRACESTORE_OTLP_HTTP_PORT": "0"}
+    ports = {"TRACESTORE_PORT": "0", "TRACESTORE_OTLP_HTTP_PORT": "0", "TRACESTORE_OTLP_GRPC_PORT": "0"}
 
     result = run(tmp_path, "up", **ports | environment)
 

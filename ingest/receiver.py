@@ -38,6 +38,7 @@ from ingest.body import (
     inflate,
     read_body,
 )
+from ingest.cors import Headers, build_cors_headers, build_preflight_headers
 from ingest.otlp import BadBody, Checked, check_json, check_protobuf, count_data_points, count_log_records
 from ingest.service import Ingest, get_running_ingest
 from ingest.spool import SpoolUnwritable
@@ -90,6 +91,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """ASGI entry point for every request that `handles` claims."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    cors = build_cors_headers(headers, settings.OTLP_CORS_ORIGINS)
+    if preflight := build_preflight_headers(cors, scope["method"], headers):  # browsers send no key with it
+        await send({"type": "http.response.start", "status": 204, "headers": cors + preflight})
+        await send({"type": "http.response.body", "body": b""})
+        return
     try:
         status, body = 200, await _answer(scope, headers, content_type, receive)
     except Disconnected:
@@ -100,7 +106,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         log.exception("otlp: a request failed")
         status = 500
         body = _encode_status(Refused(500, "The server failed to handle this request; its log says why."), content_type)
-    await _send(send, status, body, _CONTENT_TYPES.get(content_type, JSON))
+    await _send(send, status, body, _CONTENT_TYPES.get(content_type, JSON), cors)
 
 
 def choose_retry_delay_s() -> int:
@@ -108,8 +114,8 @@ def choose_retry_delay_s() -> int:
     return random.choice((1, 2))
 
 
-async def _send(send: Send, status: int, body: bytes, content_type: str) -> None:
-    headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
+async def _send(send: Send, status: int, body: bytes, content_type: str, cors: Headers) -> None:
+    headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode()), *cors]
     if status == 503:
         headers.append((b"retry-after", str(choose_retry_delay_s()).encode()))
     elif status == 405:

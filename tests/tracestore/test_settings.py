@@ -17,6 +17,16 @@ BAD_VALUES = {
     "TRACESTORE_PORT": ["eight", "-1", "65536", "80.0", "9" * 5000, "８０００"],
     "TRACESTORE_OTLP_HTTP_PORT": ["x", "99999"],
     "TRACESTORE_OTLP_GRPC_PORT": ["x", "-4317"],
+    "TRACESTORE_OTLP_CORS_ORIGINS": [
+        "example.com",
+        "https://a/b",
+        "https://a/",
+        "https://u@a",
+        "ftp://a",
+        "https://",
+        "*, b",
+        "http://a:x",
+    ],
     "TRACESTORE_BASE_URL": ["localhost:8000", "ftp://x", "http://[::1", "http://host:port"],
     "CLICKHOUSE_URL": ["localhost", "clickhouse://h", "tcp://h:9000", "http://h:99999"],
     "DATABASE_URL": ["mysql://h/db", "postgres://u:p@h:port/db", "data.sqlite3"],
@@ -61,6 +71,12 @@ def test_empty_value_means_the_default() -> None:
     empty = {setting.name: " " for setting in SETTINGS}
 
     assert read_environment(empty) == read_environment({})
+
+
+def test_origins_are_a_list() -> None:
+    values = read_environment({"TRACESTORE_OTLP_CORS_ORIGINS": " https://App.example.com ,http://localhost:3000,*"})
+
+    assert values["TRACESTORE_OTLP_CORS_ORIGINS"] == ("https://app.example.com", "http://localhost:3000", "*")
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ from ingest.otlp_json import decode_json_object, encode_traces
 from ingest.otlp_repair import RepairError, repair_traces
 
 _NO_TRACE_ID, _NO_SPAN_ID = bytes(16), bytes(8)
+_NEEDED_IDS = "a trace id needs 16 bytes (32 hex digits) and a span id 8 (16), not all zero"
 _LOGS_HINT = "this looks like a logs export; send it to /v1/logs"
-_MESSAGE_CHARACTERS = 1000  # a response may not grow with the request
+_NAMED_SPANS, _NAME_CHARACTERS = 10, 80  # a response may not grow with the request
 
 
 class BadBody(ValueError):
@@ -106,7 +107,7 @@ def _check_ids(request: ExportTraceServiceRequest, body: bytes) -> Checked:
     """Take out spans without valid ids; make a span that names itself or nothing as its parent a root."""
     accepted = rejected = 0
     changed = False
-    problem = ""
+    named: list[str] = []
     has_any_id = False
     for resource_spans in request.resource_spans:
         for scope_spans in resource_spans.scope_spans:
@@ -119,13 +120,17 @@ def _check_ids(request: ExportTraceServiceRequest, body: bytes) -> Checked:
             accepted += len(spans) - len(bad)
             rejected += len(bad)
             if bad:
-                problem = problem or _describe_bad_span(spans[bad[0]])
+                named += [_describe_bad_span(spans[index]) for index in bad[: _NAMED_SPANS - len(named)]]
                 has_any_id = has_any_id or any(spans[index].trace_id or spans[index].span_id for index in bad)
                 _remove(scope_spans, bad)
-    if rejected and not accepted and not has_any_id:
-        problem = f"none has a trace id or a span id: {_LOGS_HINT}"
-    message = f"{rejected} of {accepted + rejected} spans were not stored: {problem}." if rejected else ""
-    return Checked(request.SerializeToString() if changed else body, accepted, rejected, message[:_MESSAGE_CHARACTERS])
+    message = ""
+    if rejected:
+        more = f" and {rejected - len(named)} more" if rejected > len(named) else ""
+        problem = f", because {_NEEDED_IDS}: {', '.join(named)}{more}"
+        if not accepted and not has_any_id:
+            problem = f": none has a trace id or a span id; {_LOGS_HINT}"
+        message = f"{rejected} of {accepted + rejected} spans were not stored{problem}."
+    return Checked(request.SerializeToString() if changed else body, accepted, rejected, message)
 
 
 def _remove(scope_spans: ScopeSpans, bad: list[int]) -> None:
@@ -139,8 +144,12 @@ def _remove(scope_spans: ScopeSpans, bad: list[int]) -> None:
 
 def _describe_bad_span(span: Span) -> str:
     ids = (("trace id", span.trace_id, 16), ("span id", span.span_id, 8))
-    field, size = next((field, size) for field, value, size in ids if len(value) != size or value == bytes(size))
-    return f"span {span.name[:80]!r} has no valid {field} ({size} bytes or {size * 2} hex digits, not all zero)"
+    shown = [f"{field} {_describe_id(value, size)}" for field, value, size in ids]
+    return f"{span.name[:_NAME_CHARACTERS]!r} ({', '.join(shown)})"
+
+
+def _describe_id(value: bytes, size: int) -> str:
+    return value.hex() if len(value) == size and value != bytes(size) else "invalid" if value else "missing"
 
 
 def _camel(name: str) -> str:

@@ -19,8 +19,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from ingest.checkpoint import is_drained
 from tests.ingest.conftest import Receiver
 from tests.ingest.faulty_proxy import Fault, FaultyProxy, answer_429, lose_answer, reset
+from tests.ingest.test_crash import count_stored
+from tests.live import start_server
 
 NODE = Path(__file__).resolve().parent.parent / "node_exporter"
 TRACES, SPANS_A_TRACE = 150, 5
@@ -216,3 +219,38 @@ def test_answer_that_the_exporter_does_not_wait_for(receiver: Receiver, client: 
     delivered = send(client, port_of(receiver, client), BATCH_TRACES, timeout_s=2)
 
     check_outcome(receiver, delivered, UNNOTICED)
+
+
+@pytest.mark.timeout(300)
+def test_restart_loses_nothing(tmp_path: Path) -> None:
+    first = start_server(tmp_path)
+    noting = _Noting(GrpcExporter(endpoint=f"http://{first.grpc_address}", insecure=True, timeout=120))
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(noting, max_queue_size=10**6, schedule_delay_millis=50))
+    over, sent = threading.Event(), 0
+
+    def keep_sending() -> None:
+        nonlocal sent
+        while not over.wait(0.005):
+            provider.get_tracer("test").start_span("step").end()
+            sent += 1
+
+    sending = threading.Thread(target=keep_sending, daemon=True)
+    sending.start()
+    time.sleep(1)
+    stopped = first.stop()
+    second = start_server(tmp_path, TRACESTORE_OTLP_GRPC_PORT=first.grpc_address.rpartition(":")[2])
+    over.set()
+    sending.join(10)
+    flushed = provider.force_flush(120_000)
+    provider.shutdown()
+    deadline = time.monotonic() + 60
+    while not is_drained(tmp_path / "spool") and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert (stopped, flushed, noting.results, second.stop()) == (0, True, {SpanExportResult.SUCCESS}, 0)
+    stored = count_stored(tmp_path)
+    assert sent > 100
+    assert len(stored) == sent
+    assert {distinct for _, distinct in stored.values()} == {1}
+    assert "Traceback" not in second.log.read_text()

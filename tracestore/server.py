@@ -166,7 +166,9 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         if self._grpc_port:
-            # By name and here only: grpc is not needed by other roles and costs 20 MiB.
+            # Before grpc is imported: its core logs a line for every broken header that somebody sends.
+            os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+            # By name and here only: other roles do not need grpc, and the start does not wait for it.
             try:
                 self._grpc_server = await import_string("ingest.grpc_receiver.start")(settings.HOST, self._grpc_port)
             except OSError:

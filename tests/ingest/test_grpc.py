@@ -7,6 +7,7 @@ import base64
 import contextlib
 import errno
 import gzip
+import logging
 import os
 import random
 import socket
@@ -293,6 +294,12 @@ def test_memory_is_shared_with_http(receiver: Receiver, settings: Settings) -> N
     assert call(receiver, build_request(build_span()).SerializeToString()).code is CODE.OK
 
 
+def test_calls_beyond_the_bound_ask_for_a_retry(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grpc_receiver, "_MAX_CALLS", 0)
+
+    check_retry_is_asked_for(call(receiver, build_request(build_span()).SerializeToString()))
+
+
 def _send_nothing(until: threading.Event) -> Iterator[bytes]:
     until.wait(30)
     yield from ()
@@ -391,6 +398,14 @@ def frame(kind: int, payload: bytes = b"") -> bytes:
     return struct.pack(">I", len(payload))[1:] + bytes([kind, 0]) + bytes(4) + payload
 
 
+def read_frames(received: bytes) -> list[int]:
+    at, kinds = 0, []
+    while at + 9 <= len(received):
+        kinds.append(received[at + 3])
+        at += 9 + int.from_bytes(received[at : at + 3], "big")
+    return kinds
+
+
 def ping_until_told_to_go(port: int, *, interval_s: float, pings: int) -> bool:
     """Send pings on a connection of its own without calls; return whether the server ended it with GOAWAY."""
     received = b""
@@ -404,10 +419,7 @@ def ping_until_told_to_go(port: int, *, interval_s: float, pings: int) -> bool:
         with contextlib.suppress(TimeoutError, ConnectionError):
             while part := connection.recv(65536):
                 received += part
-    at, kinds = 0, []
-    while at + 9 <= len(received):
-        kinds.append(received[at + 3])
-        at += 9 + int.from_bytes(received[at : at + 3], "big")
+    kinds = read_frames(received)
     assert PING_FRAME in kinds
     return GOAWAY_FRAME in kinds
 
@@ -422,6 +434,77 @@ def short_ping_interval(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_keepalive_pings_are_tolerated_down_to_the_interval(receiver: Receiver) -> None:
     assert not ping_until_told_to_go(receiver.grpc_port, interval_s=0.4, pings=8)
     assert ping_until_told_to_go(receiver.grpc_port, interval_s=0.02, pings=8)
+
+
+def test_connection_moves_on_when_it_is_old_and_no_call_notices(monkeypatch: pytest.MonkeyPatch, request: Any) -> None:
+    assert 60_000 <= grpc_receiver._MAX_CONNECTION_AGE_MS < 3_600_000
+    monkeypatch.setattr(grpc_receiver, "_MAX_CONNECTION_AGE_MS", 500)
+    receiver: Receiver = request.getfixturevalue("receiver")
+
+    with open_channel(receiver) as channel:
+        codes = set()
+        deadline = time.monotonic() + 2.5
+        while time.monotonic() < deadline:
+            codes.add(call_on(channel, build_request(build_span()).SerializeToString()).code)
+    with socket.create_connection(("127.0.0.1", receiver.grpc_port), timeout=10) as connection:
+        connection.sendall(PREFACE + frame(SETTINGS_FRAME))
+        received = b""
+        while GOAWAY_FRAME not in read_frames(received):
+            part = connection.recv(65536)
+            assert part, "closed without GOAWAY"
+            received += part
+
+    assert codes == {CODE.OK}
+
+
+def raw_call(message: bytes) -> bytes:
+    """A unary call of TraceService/Export, its message as given: five bytes of flag and length belong to it."""
+    path = TRACES.encode()
+    headers = b"\x83\x86\x04" + bytes([len(path)]) + path + b"\x01\x01x"  # POST, http, path, authority
+    for name, value in ((b"content-type", b"application/grpc"), (b"te", b"trailers")):
+        headers += b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
+    return b"".join((PREFACE, frame(SETTINGS_FRAME), stream_frame(1, 4, headers), stream_frame(0, 1, message)))
+
+
+def stream_frame(kind: int, flags: int, payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", 1) + payload
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        os.urandom(5000),
+        PREFACE + frame(99, b"?" * 100) * 50,
+        raw_call(b"\x00\xff\xff\xff\xf0garbage"),
+        raw_call(b"\x00\x00\x00\xff\xffgarbage"),
+        raw_call(b"\x01\x00\x00\x00\x01x"),
+        raw_call(b""),
+        raw_call(b"\x00\x00"),
+    ],
+    ids=[
+        "http1",
+        "noise",
+        "unknown frames",
+        "4 GiB announced",
+        "cut short",
+        "compressed with nothing",
+        "no message",
+        "half a length",
+    ],
+)
+def test_broken_call_disturbs_nobody_and_leaves_no_traceback(
+    receiver: Receiver, sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_connection(("127.0.0.1", receiver.grpc_port), timeout=10) as connection:
+        connection.sendall(sent)
+        connection.settimeout(0.5)
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            while connection.recv(65536):
+                pass
+
+    assert call(receiver, build_request(build_span()).SerializeToString()).code is CODE.OK
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_second_server_on_the_port_fails(receiver: Receiver) -> None:

@@ -25,7 +25,7 @@ USER tracestore
 ENV TRACESTORE_DATA=/data \
     TRACESTORE_HOST=0.0.0.0
 VOLUME /data
-EXPOSE 8000 4318
+EXPOSE 8000 4317 4318
 # The start takes a while only when it brings the databases up to date.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]

@@ -63,16 +63,24 @@ class Allowance:
         self._budget, self.max_body_bytes = budget, max_body_bytes
         self._limit = 4 * max_body_bytes
         self._taken = 0
+        self._closed = False
+        self._lock = threading.Lock()
 
     def take(self, size: int) -> None:
-        self._budget.take(size, self._limit)
-        self._taken += size
+        """Raises NoMemory, also after the end of the block: a thread may still inflate when the client has gone."""
+        with self._lock:
+            if self._closed:
+                raise NoMemory
+            self._budget.take(size, self._limit)
+            self._taken += size
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._budget.give_back(self._taken)
+        with self._lock:
+            self._closed = True
+            self._budget.give_back(self._taken)
 
 
 async def read_body(receive: Receive, allowance: Allowance) -> bytes:

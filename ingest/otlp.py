@@ -19,8 +19,9 @@ from ingest.otlp_json import decode_json_object, encode_traces
 from ingest.otlp_repair import RepairError, read_varint, repair_traces
 
 _NO_TRACE_ID, _NO_SPAN_ID = bytes(16), bytes(8)
+_NEEDED_IDS = "a trace id needs 16 bytes (32 hex digits) and a span id 8 (16), not all zero"
 _LOGS_HINT = "this looks like a logs export; send it to /v1/logs"
-_MESSAGE_CHARACTERS = 1000  # a response may not grow with the request
+_NAMED_SPANS, _NAME_CHARACTERS = 10, 80  # a response may not grow with the request
 # An empty span takes 2 bytes on the wire and 450 in memory. So each counts as the 30 bytes of a span with both ids, each
 # envelope and field around the spans as 12, and they may be twice the body's size together. Small bodies are not counted.
 _SPAN_BYTES, _FIELD_BYTES, _UNCOUNTED_BYTES = 30, 12, 64 * 2**10
@@ -172,7 +173,7 @@ def _check_ids(request: ExportTraceServiceRequest, body: bytes) -> Checked:
     """Take out spans without valid ids; make a span that names itself or nothing as its parent a root."""
     accepted = rejected = 0
     changed = False
-    problem = ""
+    named: list[str] = []
     rejection = None
     has_any_id = False
     for resource_spans in request.resource_spans:
@@ -186,15 +187,19 @@ def _check_ids(request: ExportTraceServiceRequest, body: bytes) -> Checked:
             accepted += len(spans) - len(bad)
             rejected += len(bad)
             if bad:
-                problem = problem or _describe_bad_span(spans[bad[0]])
+                named += [_describe_bad_span(spans[index]) for index in bad[: _NAMED_SPANS - len(named)]]
                 rejection = rejection or _describe_rejection(spans[bad[0]], resource_spans.resource)
                 has_any_id = has_any_id or any(spans[index].trace_id or spans[index].span_id for index in bad)
                 _remove(scope_spans, bad)
-    if rejected and not accepted and not has_any_id:
-        problem = f"none has a trace id or a span id: {_LOGS_HINT}"
-        rejection = rejection and replace(rejection, reason="no_ids")
-    message = f"{rejected} of {accepted + rejected} spans were not stored: {problem}." if rejected else ""
-    return Checked(request.SerializeToString() if changed else body, accepted, rejected, message[:_MESSAGE_CHARACTERS], rejection)
+    message = ""
+    if rejected:
+        more = f" and {rejected - len(named)} more" if rejected > len(named) else ""
+        problem = f", because {_NEEDED_IDS}: {', '.join(named)}{more}"
+        if not accepted and not has_any_id:
+            problem = f": none has a trace id or a span id; {_LOGS_HINT}"
+            rejection = rejection and replace(rejection, reason="no_ids")
+        message = f"{rejected} of {accepted + rejected} spans were not stored{problem}."
+    return Checked(request.SerializeToString() if changed else body, accepted, rejected, message, rejection)
 
 
 def _remove(scope_spans: ScopeSpans, bad: list[int]) -> None:
@@ -206,21 +211,24 @@ def _remove(scope_spans: ScopeSpans, bad: list[int]) -> None:
     scope_spans.MergeFrom(rest)
 
 
-def _find_bad_id(span: Span) -> tuple[str, int]:
-    """Return which id of a rejected span is at fault, and how many bytes it should have."""
+def _describe_bad_span(span: Span) -> str:
     ids = (("trace id", span.trace_id, 16), ("span id", span.span_id, 8))
-    return next((field, size) for field, value, size in ids if len(value) != size or value == bytes(size))
+    shown = [f"{field} {_describe_id(value, size)}" for field, value, size in ids]
+    return f"{span.name[:_NAME_CHARACTERS]!r} ({', '.join(shown)})"
+
+
+def _describe_id(value: bytes, size: int) -> str:
+    return "missing" if not value else value.hex() if _is_id(value, size) else "invalid"
+
+
+def _is_id(value: bytes, size: int) -> bool:
+    return len(value) == size and value != bytes(size)
 
 
 def _describe_rejection(span: Span, resource: Resource) -> Rejection:
     said = {pair.key: pair.value.string_value for pair in resource.attributes}
     sdk = " ".join(filter(None, (said.get(f"telemetry.sdk.{part}", "") for part in ("name", "language", "version"))))
-    return Rejection("bad_" + _find_bad_id(span)[0].replace(" ", "_"), span.name, sdk)
-
-
-def _describe_bad_span(span: Span) -> str:
-    field, size = _find_bad_id(span)
-    return f"span {span.name[:80]!r} has no valid {field} ({size} bytes or {size * 2} hex digits, not all zero)"
+    return Rejection("bad_span_id" if _is_id(span.trace_id, 16) else "bad_trace_id", span.name, sdk)
 
 
 def _camel(name: str) -> str:

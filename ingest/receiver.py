@@ -2,6 +2,8 @@
 
 Outside Django's request cycle, because that refuses bodies over 2.5 MB with HTML, redirects, and reads a body before the
 key is known. Every refusal is a google.rpc.Status in the encoding of the request, as the OTLP specification asks.
+
+`admit` and `store_signal` know nothing of HTTP: OTLP/gRPC (grpc_receiver.py) goes through them as well.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from ingest.body import (
     inflate,
     read_body,
 )
+from ingest.cors import Headers, build_cors_headers, build_preflight_headers
 from ingest.otlp import BadBody, Checked, check_json, check_protobuf, count_data_points, count_log_records, estimate_parsing_bytes
 from ingest.service import Ingest, get_running_ingest
 from ingest.spool import SpoolUnwritable
@@ -53,7 +56,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 _CONTENT_TYPES = {PROTOBUF: PROTOBUF, "application/protobuf": "application/protobuf", JSON: JSON}
-_SIGNALS = ("traces", "logs", "metrics")
+SIGNALS = ("traces", "logs", "metrics")
 # Larger bodies are inflated and parsed in a thread; below this the hand-over costs more than the work.
 _INLINE_BYTES, _INLINE_COMPRESSED_BYTES = 64 * 2**10, 4 * 2**10
 # In bodies of the largest size: what all requests in threads may take together to parse, and what one of them may.
@@ -61,22 +64,31 @@ _ALL_PARSING, _ONE_PARSING = 4, 32
 # google.rpc.Code by HTTP status, as in the OpenTelemetry Collector (internal/statusutil).
 _RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 12, 405: 12, 413: 3, 415: 3, 429: 8, 503: 14}
 
-_budget = MemoryBudget()
+budget = MemoryBudget()  # of all requests, whatever brought them
 _parsing_budget = MemoryBudget()  # of its own: beside small requests a large one must still find room
 _workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="otlp")
 
 
 @dataclass
 class Refused(Exception):
-    """An answer other than 200."""
+    """A request that is not accepted. `status` is HTTP's; the message is for the sender."""
 
     status: int
     message: str
 
 
+@dataclass(frozen=True)
+class Admitted:
+    """Who stores a request, and whose it is. `ingest_key` names its key, "" when none was needed and none came."""
+
+    ingest: Ingest
+    project_id: int
+    ingest_key: str
+
+
 def _find_signal(path: str) -> str:
     """Return what is posted to this path, "" when it is not an OTLP path. A base path and a slash at the end are fine."""
-    for signal in _SIGNALS:
+    for signal in SIGNALS:
         if path.rstrip("/").endswith(f"/v1/{signal}"):
             return signal
     return ""
@@ -99,29 +111,35 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """ASGI entry point for every request that `handles` claims."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    cors = build_cors_headers(headers, settings.OTLP_CORS_ORIGINS)
+    if preflight := build_preflight_headers(cors, scope["method"], headers):  # browsers send no key with it
+        await send({"type": "http.response.start", "status": 204, "headers": cors + preflight})
+        await send({"type": "http.response.body", "body": b""})
+        return
     started = time.monotonic()
     signal = _find_signal(scope["path"])
+    request_line = f"{scope['method'][:10]} {scope['path'][:80]}"
     try:
         status, body = 200, await _answer(scope, headers, content_type, receive)
     except Disconnected:
         return
     except Refused as refused:
         status, body = refused.status, _encode_status(refused, content_type)
-        _note_refusal(refused, scope, headers)
+        note_refusal(refused, headers, request_line)
     except Exception:
         log.exception("otlp: a request failed")
         status = 500
         failed = Refused(500, "The server failed to handle this request; its log says why.")
         body = _encode_status(failed, content_type)
-        _note_refusal(failed, scope, headers)
+        note_refusal(failed, headers, request_line)
     encoding = "other" if content_type not in _CONTENT_TYPES else "json" if content_type == JSON else "protobuf"
     telemetry.REQUESTS.labels(signal or "other", encoding, str(status)).inc()
     if status == 200 and signal == "traces":
         telemetry.ACKNOWLEDGE.observe(time.monotonic() - started)
-    await _send(send, status, body, _CONTENT_TYPES.get(content_type, JSON))
+    await _send(send, status, body, _CONTENT_TYPES.get(content_type, JSON), cors)
 
 
-def _note_refusal(refused: Refused, scope: Scope, headers: dict[str, str]) -> None:
+def note_refusal(refused: Refused, headers: dict[str, str], request_line: str) -> None:
     """Count it for the data quality page: except after 503 an exporter drops what it sent, and few of them say so."""
     project_id, key_name = recall_key(extract_key(headers))
     refusals.note(
@@ -129,15 +147,19 @@ def _note_refusal(refused: Refused, scope: Scope, headers: dict[str, str]) -> No
         project_id=project_id or DEFAULT_PROJECT_ID,
         ingest_key=key_name,
         sdk=headers.get("user-agent", ""),
-        sample=f"{scope['method'][:10]} {scope['path'][:80]}: {refused.message}",
+        sample=f"{request_line}: {refused.message}",
     )
 
 
-async def _send(send: Send, status: int, body: bytes, content_type: str) -> None:
-    headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
+def choose_retry_delay_s() -> int:
+    """SDKs give a whole export 10 s and drop it when asked to wait longer; the spread keeps them from coming back together."""
+    return random.choice((1, 2))
+
+
+async def _send(send: Send, status: int, body: bytes, content_type: str, cors: Headers) -> None:
+    headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode()), *cors]
     if status in (429, 503):
-        # SDKs give a whole export 10 s and drop it when asked to wait longer; the spread keeps them from coming back together.
-        headers.append((b"retry-after", random.choice((b"1", b"2"))))
+        headers.append((b"retry-after", str(choose_retry_delay_s()).encode()))
     elif status == 405:
         headers.append((b"allow", b"POST"))
     elif status == 401:
@@ -154,12 +176,16 @@ def _encode_status(refused: Refused, content_type: str) -> bytes:
             fields = [{"field": "body", "description": refused.message}]
             document["details"] = [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": fields}]
         return json.dumps(document).encode()
+    encoded: bytes = build_status(refused, code).SerializeToString()
+    return encoded
+
+
+def build_status(refused: Refused, code: int) -> Status:
     status = Status(code=code, message=refused.message)
     if refused.status == 400:
         violation = BadRequest.FieldViolation(field="body", description=refused.message)
         status.details.add().Pack(BadRequest(field_violations=[violation]))
-    encoded: bytes = status.SerializeToString()
-    return encoded
+    return status
 
 
 async def _answer(scope: Scope, headers: dict[str, str], content_type: str, receive: Receive) -> bytes:
@@ -169,33 +195,56 @@ async def _answer(scope: Scope, headers: dict[str, str], content_type: str, rece
         raise Refused(404, "There is no OTLP endpoint here. Traces are accepted at /v1/traces.")
     if scope["method"] != "POST":
         raise Refused(405, f"OTLP is sent with POST, not {scope['method']}.")
+    admitted = await admit(headers, (scope["client"] or ("",))[0])
+    encoding = _check_headers(headers, content_type)
+    with Allowance(budget, max_body_bytes=settings.MAX_BODY_BYTES) as allowance:
+        try:
+            body = await read_body(receive, allowance)
+        except TooLarge:
+            raise too_large() from None
+        except NoMemory:
+            raise no_memory() from None
+        except Stalled:
+            raise Refused(503, "The body stopped arriving.") from None
+        return await store_signal(admitted, signal, body, encoding, allowance, is_json=content_type == JSON)
+
+
+async def admit(headers: dict[str, str], address: str) -> Admitted:
+    """Return who stores the request and its project, before a byte of its body is read. Raises Refused.
+
+    `address` is the sender's, "" when unknown: guesses at the password are counted by it.
+    """
     ingest = get_running_ingest()
     if ingest is None:
         raise Refused(503, "The server is not ready to store data.")
-    project_id = await _authenticate(headers, (scope["client"] or ("",))[0])
-    encoding = _check_headers(headers, content_type)
+    project_id = await _authenticate(headers, address)
     if refusal := ingest.refusal():
         raise Refused(503, refusal)
-    with Allowance(_budget, max_body_bytes=settings.MAX_BODY_BYTES) as allowance:
-        try:
-            body = await read_body(receive, allowance)
-            telemetry.BODY_BYTES.labels(signal).inc(len(body))
-            if signal == "traces":
-                known, name = recall_key(extract_key(headers))  # where no key is demanded, an unknown one is as good as none
-                key_name = name if known else ""
-                return await _store(ingest, project_id, key_name, body, encoding, content_type == JSON, allowance)
-            return await _decline(signal, body, encoding, content_type == JSON, allowance)
-        except (BadBody, Corrupt) as error:
-            reason = f"The body is not valid {encoding}: {error}." if isinstance(error, Corrupt) else str(error)
-            raise Refused(400, reason) from None
-        except TooLarge:
-            raise _too_large() from None
-        except (NoMemory, MemoryError):
-            raise Refused(503, "The server is busy with other large requests.") from None
-        except Stalled:
-            raise Refused(503, "The body stopped arriving.") from None
-        except SpoolUnwritable as error:
-            raise Refused(503, str(error)) from None
+    known, name = recall_key(extract_key(headers))  # where no key is demanded, an unknown one is as good as none
+    return Admitted(ingest, project_id, name if known else "")
+
+
+async def store_signal(
+    admitted: Admitted, signal: str, body: bytes, encoding: str, allowance: Allowance, *, is_json: bool
+) -> bytes:
+    """Check one request's body and store what is good of it; return the response message once that is durable. Raises Refused.
+
+    `signal` is one of SIGNALS, `encoding` one of ENCODINGS; the response is serialized as the body was, Protobuf or JSON.
+    """
+    telemetry.BODY_BYTES.labels(signal).inc(len(body))
+    try:
+        if signal == "traces":
+            return await _store(admitted, body, encoding, is_json, allowance)
+        return await _decline(signal, body, encoding, is_json, allowance)
+    except (BadBody, Corrupt) as error:
+        reason = f"The body is not valid {encoding}: {error}." if isinstance(error, Corrupt) else str(error)
+        raise Refused(400, reason) from None
+    except TooLarge:
+        raise too_large() from None
+    except (NoMemory, MemoryError):
+        raise no_memory() from None
+    except SpoolUnwritable as error:
+        raise Refused(503, str(error)) from None
 
 
 async def _authenticate(headers: dict[str, str], address: str) -> int:
@@ -227,16 +276,20 @@ def _check_headers(headers: dict[str, str], content_type: str) -> str:
         raise Refused(415, f"Content-Encoding must be one of {', '.join(ENCODINGS)}, not {','.join(applied)[:100]!r}.")
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > settings.MAX_BODY_BYTES:
-        raise _too_large()
+        raise too_large()
     return applied[0]
 
 
-def _too_large() -> Refused:
+def too_large() -> Refused:
     return Refused(
         413,
         f"The body is larger than {settings.MAX_BODY_BYTES} bytes, as sent or inflated, or holds too many small values. "
         "Send smaller batches.",
     )
+
+
+def no_memory() -> Refused:
+    return Refused(503, "The server is busy with other large requests.")
 
 
 async def _parse(parse: Callable[[bytes], Any], body: bytes, encoding: str, is_json: bool, allowance: Allowance) -> Any:
@@ -263,20 +316,21 @@ def _parse_large(parse: Callable[[bytes], Any], content: bytes, is_json: bool, m
         _parsing_budget.give_back(size)
 
 
-async def _store(
-    ingest: Ingest, project_id: int, key_name: str, body: bytes, encoding: str, is_json: bool, allowance: Allowance
-) -> bytes:
+async def _store(admitted: Admitted, body: bytes, encoding: str, is_json: bool, allowance: Allowance) -> bytes:
+    ingest, project_id = admitted.ingest, admitted.project_id
     check = check_json if is_json else check_protobuf
     checked: Checked = await _parse(check, body, encoding, is_json, allowance)
     if checked.accepted:
-        await asyncio.wrap_future(ingest.accept(project_id, checked.payload, ingest_key=key_name, spans=checked.accepted))
+        await asyncio.wrap_future(
+            ingest.accept(project_id, checked.payload, ingest_key=admitted.ingest_key, spans=checked.accepted)
+        )
     ingest.count(accepted=checked.accepted, rejected=checked.rejected, message=checked.message)
     if not checked.rejected:
         return b"{}" if is_json else b""
     log.warning("otlp: project %d: %s", project_id, checked.message)
     if checked.rejection:
         refusals.note(
-            checked.rejection.reason, project_id=project_id, ingest_key=key_name, sdk=checked.rejection.sdk,
+            checked.rejection.reason, project_id=project_id, ingest_key=admitted.ingest_key, sdk=checked.rejection.sdk,
             spans=checked.rejected, sample=checked.rejection.span_name,
         )  # fmt: skip
     if is_json:

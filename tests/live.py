@@ -25,11 +25,15 @@ def free_port() -> int:
 
 @dataclass
 class LiveServer:
-    """A running instance. `url` serves UI, API and OTLP; `otlp_url` OTLP on its own port; `log` holds stdout and stderr."""
+    """A running instance. `url` serves UI, API and OTLP; `otlp_url` OTLP on its own port; `log` holds stdout and stderr.
+
+    `grpc_address` is host:port of OTLP/gRPC.
+    """
 
     process: subprocess.Popen[bytes]
     url: str
     otlp_url: str
+    grpc_address: str
     data: Path
     log: Path
 
@@ -47,7 +51,7 @@ class LiveServer:
 def start_server(data: Path, *, wait: bool = True, **environment: str) -> LiveServer:
     """Start `manage.py up` on free loopback ports with its data in `data`; a second start on the same folder continues it."""
     data.mkdir(parents=True, exist_ok=True)
-    port, otlp_port = free_port(), free_port()
+    port, otlp_port, grpc_port = free_port(), free_port(), free_port()
     log = data / "server.log"
     clean = {key: value for key, value in os.environ.items() if not key.startswith("TRACESTORE_")}
     with log.open("ab") as output:
@@ -59,6 +63,7 @@ def start_server(data: Path, *, wait: bool = True, **environment: str) -> LiveSe
                 "TRACESTORE_DATA": str(data),
                 "TRACESTORE_PORT": str(port),
                 "TRACESTORE_OTLP_HTTP_PORT": str(otlp_port),
+                "TRACESTORE_OTLP_GRPC_PORT": str(grpc_port),
                 "DJANGO_SETTINGS_MODULE": "tracestore.settings",
             }
             | environment,
@@ -66,7 +71,7 @@ def start_server(data: Path, *, wait: bool = True, **environment: str) -> LiveSe
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    server = LiveServer(process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{otlp_port}", data, log)
+    server = LiveServer(process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{otlp_port}", f"127.0.0.1:{grpc_port}", data, log)
     if wait:
         wait_until_ready(server)
     return server

@@ -164,7 +164,7 @@ def test_worker_alone_answers_on_its_port(tmp_path: Path) -> None:
             stderr=log,
         )
     try:
-        server = LiveServer(process, f"http://127.0.0.1:{port}", "", tmp_path, tmp_path / "log")
+        server = LiveServer(process, f"http://127.0.0.1:{port}", "", "", tmp_path, tmp_path / "log")
         wait_until_ready(server)
         samples = scrape_until(server, "tracestore_job_seconds_count", 1)
     finally:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from tests.live import ROOT, LiveServer, start_server, wait_until_ready
@@ -143,16 +144,17 @@ def test_job_under_way_does_not_hold_up_the_stop(data: Path) -> None:
     assert stop_s < STOP_S
 
 
-def test_port_in_use_is_a_sentence(data: Path) -> None:
+@pytest.mark.parametrize("name", ["TRACESTORE_PORT", "TRACESTORE_OTLP_HTTP_PORT", "TRACESTORE_OTLP_GRPC_PORT"])
+def test_port_in_use_is_a_sentence(data: Path, name: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
 
-        server = start_server(data, wait=False, TRACESTORE_PORT=str(taken.getsockname()[1]))
+        server = start_server(data, wait=False, **{name: str(taken.getsockname()[1])})
         status = server.process.wait(60)
 
     assert status != 0
-    assert "set TRACESTORE_PORT to a free port." in server.log.read_text()
+    assert f"set {name} to a free port." in server.log.read_text()
     assert "Traceback" not in server.log.read_text()
 
 
@@ -236,6 +238,20 @@ def test_removed_password_opens_nothing_after_a_restart(data: Path) -> None:
 
     with sqlite3.connect(data / "tracestore.sqlite3") as database:
         assert database.execute("SELECT substr(password, 1, 1) FROM auth_user WHERE username = 'admin'").fetchall() == [("!",)]
+
+
+def test_grpc_is_served_with_the_same_key(locked: LiveServer) -> None:
+    codes = []
+    with grpc.insecure_channel(locked.grpc_address) as channel:
+        export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+        for metadata in ([], [("x-api-key", "battery-staple")]):
+            try:
+                codes.append(export.with_call(a_span(), metadata=metadata, timeout=20)[1].code())
+            except grpc.RpcError as error:
+                codes.append(error.code())
+
+    assert codes == [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.OK]
+    assert f"OTLP/gRPC: http://localhost:{locked.grpc_address.rpartition(':')[2]}\n" in locked.log.read_text()
 
 
 def test_secrets_are_not_logged(locked: LiveServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import logging
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -65,11 +67,15 @@ def _bind(address: _Address) -> socket.socket:
             raise ImproperlyConfigured(
                 f"TRACESTORE_HOST is {settings.HOST!r}, which is no address of this machine ({error.strerror})."
             ) from None
-        raise ImproperlyConfigured(
-            f"cannot listen on {settings.HOST}:{address.port} ({error.strerror}); set {address.label} to a free port."
-        ) from None
+        raise _cannot_listen(address, error.strerror) from None
     sock.set_inheritable(False)
     return sock
+
+
+def _cannot_listen(address: _Address, reason: str | None) -> ImproperlyConfigured:
+    return ImproperlyConfigured(
+        f"cannot listen on {settings.HOST}:{address.port} ({reason}); set {address.label} to a free port."
+    )
 
 
 def prepare() -> None:
@@ -176,32 +182,50 @@ def _ask_for_summaries(writer: str, batch_seq: int) -> None:
         log.warning("could not ask for summaries after batch %d of %s: %s", batch_seq, writer, error)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn that says when it serves."""
+class Server(uvicorn.Server):
+    """uvicorn that says when it serves, with OTLP/gRPC beside it on the same event loop. `grpc_port` 0 is without gRPC."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None], grpc_port: int) -> None:
         super().__init__(config)
         self._on_started = on_started
+        self._grpc_port = grpc_port
+        self._grpc_server: Any = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._grpc_port:
+            # Before grpc is imported: its core logs a line for every broken header that somebody sends.
+            os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+            # By name and here only: other roles do not need grpc, and the start does not wait for it.
+            try:
+                self._grpc_server = await import_string("ingest.grpc_receiver.start")(settings.HOST, self._grpc_port)
+            except OSError:
+                raise _cannot_listen(_Address("TRACESTORE_OTLP_GRPC_PORT", self._grpc_port), "Address already in use") from None
         await super().startup(sockets)
         if self.started:
             self._on_started()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Both stop at once: new requests are refused, those under way get the same time."""
+        stops = [super().shutdown(sockets)]
+        if self._grpc_server is not None:
+            stops.append(self._grpc_server.stop(_REQUESTS_STOP_S))
+        await asyncio.gather(*stops)
 
-def _announce(roles: tuple[str, ...], sockets: list[socket.socket]) -> None:
+
+def _announce(roles: tuple[str, ...], sockets: list[socket.socket], grpc_port: int) -> None:
     host = urlsplit(settings.BASE_URL).hostname if settings.HOST in ("0.0.0.0", "::") else settings.REACHED_AS
     ports = [sock.getsockname()[1] for sock in sockets]
     if "web" in roles:
         print(f"Tracestore is ready: http://{host}:{ports[0]}", flush=True)
     if "ingest" in roles:
         print(f"OTLP/HTTP: http://{host}:{ports[-1]}/v1/traces", flush=True)
+        print(f"OTLP/gRPC: http://{host}:{grpc_port}", flush=True)
     if roles == ("worker",):
         print(f"Tracestore worker is ready: http://{host}:{ports[0]}/metrics", flush=True)
     print("Stop with Ctrl-C.", flush=True)
 
 
-def _serve(roles: tuple[str, ...], sockets: list[socket.socket]) -> None:
+def _serve(roles: tuple[str, ...], sockets: list[socket.socket], grpc_socket: socket.socket | None) -> None:
     config = uvicorn.Config(
         "tracestore.asgi:application",
         interface="asgi3",
@@ -213,23 +237,36 @@ def _serve(roles: tuple[str, ...], sockets: list[socket.socket]) -> None:
         timeout_graceful_shutdown=_REQUESTS_STOP_S,
         backlog=1024,
     )
-    server = _Server(config, lambda: _announce(roles, sockets))
+    grpc_port = 0
+    if grpc_socket is not None:
+        grpc_port = grpc_socket.getsockname()[1]
+        grpc_socket.close()  # it only kept the port: grpc cannot take over a socket
+    server = Server(config, lambda: _announce(roles, sockets, grpc_port), grpc_port)
     server.run(sockets=sockets)
     if not server.started:
         sys.exit("tracestore: the web server did not start; see the log above.")
 
 
+def _check_ports(roles: tuple[str, ...]) -> None:
+    """Raise ImproperlyConfigured when two listeners are to share a port. 0 is any free one."""
+    ports = {"TRACESTORE_PORT": settings.PORT} if "web" in roles else {}
+    if "ingest" in roles:
+        ports |= {"TRACESTORE_OTLP_HTTP_PORT": settings.OTLP_HTTP_PORT, "TRACESTORE_OTLP_GRPC_PORT": settings.OTLP_GRPC_PORT}
+    for (first, port), (second, other) in combinations(ports.items(), 2):
+        if port == other != 0:
+            raise ImproperlyConfigured(f"{first} and {second} are both {port}; each needs a port of its own.")
+
+
 def run(roles: tuple[str, ...]) -> None:
     """Start these roles and serve until SIGINT or SIGTERM, then stop within ten seconds. Raises ImproperlyConfigured."""
     sockets = []
-    if {"web", "ingest"} <= set(roles) and settings.PORT == settings.OTLP_HTTP_PORT != 0:
-        raise ImproperlyConfigured(
-            f"TRACESTORE_PORT and TRACESTORE_OTLP_HTTP_PORT are both {settings.PORT}; both ports take OTLP/HTTP."
-        )
+    grpc_socket = None
+    _check_ports(roles)
     if "web" in roles:
         sockets.append(_bind(_Address("TRACESTORE_PORT", settings.PORT)))
     if "ingest" in roles:
         sockets.append(_bind(_Address("TRACESTORE_OTLP_HTTP_PORT", settings.OTLP_HTTP_PORT)))
+        grpc_socket = _bind(_Address("TRACESTORE_OTLP_GRPC_PORT", settings.OTLP_GRPC_PORT))
     if roles == ("worker",) and settings.WORKER_PORT is not None:
         sockets.append(_bind(_Address("TRACESTORE_WORKER_PORT", settings.WORKER_PORT)))
     stopped = threading.Event()
@@ -269,7 +306,7 @@ def run(roles: tuple[str, ...]) -> None:
         if stopped.is_set():
             return
         if sockets:
-            _serve(roles, sockets)
+            _serve(roles, sockets, grpc_socket)
         else:
             print("Tracestore worker is ready. Stop with Ctrl-C.", flush=True)
             stopped.wait()

@@ -103,6 +103,20 @@ def _port_or_none(value: str) -> int | None:
     return _whole_number(1, 65535)(value) if value else None
 
 
+def _origins(value: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip().lower() for origin in value.split(",") if origin.strip())
+    for origin in origins:
+        try:
+            parts = urlsplit(origin)
+            fits = parts.scheme in ("http", "https") and bool(parts.hostname) and origin == f"{parts.scheme}://{parts.netloc}"
+            fits = fits and "@" not in parts.netloc and parts.port != 0
+        except ValueError:
+            fits = False
+        if origin != "*" and not fits:
+            raise ValueError("`*` or origins such as https://app.example.com, without a path, separated by commas")
+    return origins
+
+
 def _log_level(value: str) -> str:
     levels = ("debug", "info", "warning", "error")
     if value.lower() not in levels:
@@ -126,6 +140,15 @@ SETTINGS = (
     ),
     Setting("TRACESTORE_PORT", _PORT, "port", "", "8000", "UI, REST API and OTLP/HTTP."),
     Setting("TRACESTORE_OTLP_HTTP_PORT", _PORT, "port", "", "4318", "OTLP/HTTP on the port that exporters expect."),
+    Setting("TRACESTORE_OTLP_GRPC_PORT", _PORT, "port", "", "4317", "OTLP/gRPC on the port that exporters expect."),
+    Setting(
+        "TRACESTORE_OTLP_CORS_ORIGINS",
+        _origins,
+        "origins",
+        "",
+        "",
+        "Web pages that may send OTLP/HTTP: `https://app.example.com`, more after commas, or `*` for all. Default: none.",
+    ),
     Setting(
         "TRACESTORE_WORKER_PORT",
         _port_or_none,
@@ -285,6 +308,8 @@ DATA = _prepare_data_folder(Path(_values["TRACESTORE_DATA"]).expanduser().resolv
 HOST: str = _values["TRACESTORE_HOST"]
 PORT: int = _values["TRACESTORE_PORT"]
 OTLP_HTTP_PORT: int = _values["TRACESTORE_OTLP_HTTP_PORT"]
+OTLP_GRPC_PORT: int = _values["TRACESTORE_OTLP_GRPC_PORT"]
+OTLP_CORS_ORIGINS: tuple[str, ...] = _values["TRACESTORE_OTLP_CORS_ORIGINS"]
 ADMIN_PASSWORD: str = _values["TRACESTORE_ADMIN_PASSWORD"]
 API_KEY: str = _values["TRACESTORE_API_KEY"]
 WORKER_PORT: int | None = _values["TRACESTORE_WORKER_PORT"]

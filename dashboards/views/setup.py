@@ -30,6 +30,7 @@ class Setup:
 
     endpoint: str
     otlp_endpoint: str
+    grpc_endpoint: str
     key_required: bool
     key_header: str
 
@@ -46,6 +47,7 @@ def build_setup(request: PageRequest) -> Setup:
     return Setup(
         endpoint=endpoint,
         otlp_endpoint=f"http://{bracketed}:{settings.OTLP_HTTP_PORT}",
+        grpc_endpoint=f"http://{bracketed}:{settings.OTLP_GRPC_PORT}",
         key_required=settings.KEY_REQUIRED,
         key_header="x-api-key=YOUR_KEY",
     )

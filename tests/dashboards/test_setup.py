@@ -15,12 +15,13 @@ pytestmark = pytest.mark.usefixtures("default_project")
 
 
 def test_instance_without_traces_shows_the_guide_with_its_own_address(client: Client, store: Store, settings: Settings) -> None:
-    settings.OTLP_HTTP_PORT = 14318
+    settings.OTLP_HTTP_PORT, settings.OTLP_GRPC_PORT = 14318, 14317
 
     page = unescape(client.get("/traces", headers={"host": "localhost:8123"}).content.decode())
 
     assert "Send the first trace" in page
     assert "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:14318" in page
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:14317" in page
     assert "curl http://localhost:8123/v1/traces" in page
     assert "YOUR_KEY" not in page
 

@@ -1,4 +1,4 @@
-"""A receiver on a real socket, with its own spool, draining into the embedded store."""
+"""A receiver on real sockets, HTTP and gRPC, with its own spool, draining into the embedded store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from ingest.service import Ingest
 from tests.live import free_port
 from tracestore.clickhouse.client import Store
 from tracestore.keys import forget_keys
+from tracestore.server import Server
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 
@@ -36,11 +37,13 @@ class Answer:
 
 @dataclass
 class Receiver:
-    """The running receiver and what it stores into."""
+    """The running receiver and what it stores into. `stop` ends it as the product ends, before the end of the test."""
 
     port: int
+    grpc_port: int
     ingest: Ingest
     store: Store
+    stop: Callable[[], None]
     announced: list[tuple[str, int]] = field(default_factory=list)
 
     def send(self, body: bytes | Iterator[bytes] = b"", path: str = "/v1/traces", method: str = "POST", **headers: str) -> Answer:
@@ -98,17 +101,23 @@ def receiver(store: Store, tmp_path: Path) -> Iterator[Receiver]:
     announced: list[tuple[str, int]] = []
     ingest = Ingest(store, data=tmp_path)
     ingest.start(lambda writer, batch_seq: announced.append((writer, batch_seq)))
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=port, log_level="warning", lifespan="off"))
+    port, grpc_port = free_port(), free_port()
+    started = threading.Event()
+    config = uvicorn.Config(
+        application, host="127.0.0.1", port=port, log_level="warning", lifespan="off", timeout_graceful_shutdown=3
+    )
+    server = Server(config, started.set, grpc_port)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 10
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.01)
-    yield Receiver(port, ingest, store, announced)
-    server.should_exit = True
-    thread.join(10)
-    ingest.stop(10)
+    assert started.wait(30)
+
+    def stop() -> None:
+        server.should_exit = True
+        thread.join(10)
+        ingest.stop(10)
+
+    yield Receiver(port, grpc_port, ingest, store, stop, announced)
+    stop()
 
 
 def open_connection(port: int) -> socket.socket:

@@ -1,57 +1,256 @@
-"""The exporters that people use, against the running product: what they sent is what is stored, once."""
+"""The exporters that people use, against the running product: what they sent is stored, once, whatever happens between."""
 
 from __future__ import annotations
 
+import os
 import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import pytest
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from ingest.checkpoint import is_drained
 from tests.ingest.conftest import Receiver
+from tests.ingest.faulty_proxy import Fault, FaultyProxy, answer_429, lose_answer, reset
+from tests.ingest.test_crash import count_stored
+from tests.live import start_server
 
 NODE = Path(__file__).resolve().parent.parent / "node_exporter"
 TRACES, SPANS_A_TRACE = 150, 5
+NODE_CLIENTS = ("node http/json", "node http/protobuf", "node grpc")
+CLIENTS = ("python http", "python grpc", *NODE_CLIENTS)
 
 
-@pytest.mark.parametrize("compression", list(Compression))
-def test_python_exporter(receiver: Receiver, compression: Compression) -> None:
+class _Noting(SpanExporter):
+    """Passes on to a real exporter and notes whether it reported a batch as failed."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+        self.results: set[SpanExportResult] = set()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._exporter.export(spans)
+        self.results.add(result)
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+
+def send_from_python(exporter: SpanExporter, traces: int) -> bool:
+    noting = _Noting(exporter)
     provider = TracerProvider(resource=Resource({"service.name": "python"}))
-    exporter = OTLPSpanExporter(endpoint=f"http://127.0.0.1:{receiver.port}/v1/traces", compression=compression, timeout=30)
-    provider.add_span_processor(BatchSpanProcessor(exporter))
+    provider.add_span_processor(BatchSpanProcessor(noting))
     tracer = provider.get_tracer("test")
-    for _ in range(TRACES):
+    for _ in range(traces):
         with tracer.start_as_current_span("invoke_agent"):
             for step in range(SPANS_A_TRACE - 1):
                 tracer.start_span("chat", attributes={"step": step, "text": "x" * 500}).end()
-
-    assert provider.force_flush(30_000)
+    assert provider.force_flush(60_000)
     provider.shutdown()
+    assert noting.results
+    return noting.results == {SpanExportResult.SUCCESS}
+
+
+def send_from_node(protocol: str, url: str, traces: int, compression: str, timeout_s: float) -> bool:
+    done = subprocess.run(
+        ["node", "send.mjs", protocol, url, str(traces), str(SPANS_A_TRACE), compression, str(int(timeout_s * 1000))],
+        cwd=NODE, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, 1), done.stderr
+    assert "SyntaxError" not in done.stderr, done.stderr
+    return done.returncode == 0
+
+
+def send(client: str, port: int, traces: int, *, compressed: bool = False, timeout_s: float = 30) -> bool:
+    """Send with a real exporter; return whether it reported everything as delivered."""
+    if client in NODE_CLIENTS and not (NODE / "node_modules").exists():
+        pytest.skip("run `npm ci` in tests/node_exporter first")
+    url, traces_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}/v1/traces"
+    language, protocol = client.split(" ")
+    if language == "node":
+        compression = "gzip" if compressed else "none"
+        return send_from_node(protocol, url if protocol == "grpc" else traces_url, traces, compression, timeout_s)
+    if protocol == "http":
+        http_compression = Compression.Gzip if compressed else Compression.NoCompression
+        return send_from_python(HttpExporter(endpoint=traces_url, compression=http_compression, timeout=timeout_s), traces)
+    grpc_compression = grpc.Compression.Gzip if compressed else grpc.Compression.NoCompression
+    return send_from_python(GrpcExporter(endpoint=url, insecure=True, compression=grpc_compression, timeout=timeout_s), traces)
+
+
+def port_of(receiver: Receiver, client: str) -> int:
+    return receiver.grpc_port if client.endswith("grpc") else receiver.port
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_everything_is_stored_once(receiver: Receiver, client: str, compressed: bool) -> None:
+    assert send(client, port_of(receiver, client), TRACES, compressed=compressed)
 
     ids = receiver.stored_spans()
     assert len(ids) == len(set(ids)) == TRACES * SPANS_A_TRACE
     assert len({trace_id for trace_id, _ in ids}) == TRACES
+    if client in NODE_CLIENTS:
+        kept = receiver.store.query_rows(
+            "SELECT DISTINCT attributes['step'], attributes['ratio'], attributes['deep'] != '' FROM spans "
+            "WHERE project_id = 1 AND name = 'chat' ORDER BY 1"
+        )
+        assert [tuple(row) for row in kept] == [(str(step), "0.5", True) for step in range(SPANS_A_TRACE - 1)]
 
 
-@pytest.mark.skipif(not (NODE / "node_modules").exists(), reason="run `npm ci` in tests/node_exporter first")
-@pytest.mark.parametrize("compression", ["none", "gzip"])
-def test_node_exporter_with_json(receiver: Receiver, compression: str) -> None:
-    url = f"http://127.0.0.1:{receiver.port}/v1/traces"
+def test_python_deflate_is_stored(receiver: Receiver) -> None:
+    exporter = HttpExporter(endpoint=f"http://127.0.0.1:{receiver.port}/v1/traces", compression=Compression.Deflate)
 
-    done = subprocess.run(
-        ["node", "send.mjs", url, str(TRACES), str(SPANS_A_TRACE), compression],
-        cwd=NODE, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    assert send_from_python(exporter, 20)
+    assert len(set(receiver.stored_spans())) == 20 * SPANS_A_TRACE
 
-    assert done.returncode == 0, done.stderr
+
+# What goes wrong on the way. One batch: what becomes of it is known exactly.
+
+BATCH_TRACES = 20
+BATCH_SPANS = BATCH_TRACES * SPANS_A_TRACE
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Whether the exporter reported success, and how many rows its batch became."""
+
+    delivered: bool
+    rows: int
+
+
+STORED, LOST, UNNOTICED = Outcome(True, BATCH_SPANS), Outcome(False, 0), Outcome(False, BATCH_SPANS)
+TWICE = Outcome(True, 2 * BATCH_SPANS)
+
+
+def check_outcome(receiver: Receiver, delivered: bool, expected: Outcome) -> None:
     ids = receiver.stored_spans()
-    assert len(ids) == len(set(ids)) == TRACES * SPANS_A_TRACE
-    kept = receiver.store.query_rows(
-        "SELECT DISTINCT attributes['step'], attributes['ratio'], attributes['deep'] != '' FROM spans "
-        "WHERE project_id = 1 AND name = 'chat' ORDER BY 1"
-    )
-    assert [tuple(row) for row in kept] == [(str(step), "0.5", True) for step in range(SPANS_A_TRACE - 1)]
+    assert Outcome(delivered, len(ids)) == expected
+    assert len(set(ids)) == min(expected.rows, BATCH_SPANS)
+    receiver.store.command("OPTIMIZE TABLE spans FINAL")
+    assert len(receiver.stored_spans()) == min(expected.rows, BATCH_SPANS)
+
+
+@pytest.mark.parametrize(
+    ("client", "fault", "expected"),
+    [
+        ("python http", answer_429, STORED),
+        ("node http/json", answer_429, STORED),
+        ("node http/protobuf", answer_429, STORED),
+        ("python http", reset, STORED),
+        ("python grpc", reset, STORED),
+        ("node http/json", reset, LOST),  # this exporter does not try again, and says so
+        ("node http/protobuf", reset, LOST),
+        ("node grpc", reset, LOST),
+        ("python http", lose_answer, TWICE),
+        ("node http/json", lose_answer, UNNOTICED),
+        ("node http/protobuf", lose_answer, UNNOTICED),
+    ],
+)
+def test_broken_connection(receiver: Receiver, client: str, fault: Fault, expected: Outcome) -> None:
+    with FaultyProxy(port_of(receiver, client), fault) as proxy:
+        delivered = send(client, proxy.port, BATCH_TRACES)
+
+    assert proxy.connections == (1 if expected in (LOST, UNNOTICED) else 2)
+    check_outcome(receiver, delivered, expected)
+
+
+@pytest.mark.parametrize(
+    ("client", "expected"),
+    [(client, LOST if client == "node grpc" else STORED) for client in CLIENTS],  # node's gRPC exporter never tries again
+)
+def test_full_spool_is_waited_out(receiver: Receiver, client: str, expected: Outcome) -> None:
+    usual, refused = receiver.ingest.spool.max_bytes, threading.Event()
+    refusal = receiver.ingest.refusal
+
+    def note_refusal() -> str:
+        reason = refusal()
+        if reason:
+            refused.set()
+            receiver.ingest.spool.max_bytes = usual
+        return reason
+
+    receiver.ingest.spool.max_bytes = 0
+    receiver.ingest.refusal = note_refusal  # type: ignore[method-assign]
+
+    delivered = send(client, port_of(receiver, client), BATCH_TRACES)
+
+    assert refused.is_set()
+    check_outcome(receiver, delivered, expected)
+
+
+def delay_sync(monkeypatch: pytest.MonkeyPatch, delay_s: float) -> Callable[[], int]:
+    """Make the disk slow; return what counts the slow writes."""
+    synced, slow = os.fdatasync, []
+
+    def take_long(descriptor: int) -> None:
+        slow.append(descriptor)
+        time.sleep(delay_s)
+        synced(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", take_long)
+    return lambda: len(slow)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_slow_answer_within_the_exporters_patience(receiver: Receiver, client: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    count_slow = delay_sync(monkeypatch, 2)
+
+    delivered = send(client, port_of(receiver, client), BATCH_TRACES, timeout_s=30)
+
+    assert count_slow() == 1
+    check_outcome(receiver, delivered, STORED)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_answer_that_the_exporter_does_not_wait_for(receiver: Receiver, client: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    delay_sync(monkeypatch, 5)
+
+    delivered = send(client, port_of(receiver, client), BATCH_TRACES, timeout_s=2)
+
+    check_outcome(receiver, delivered, UNNOTICED)
+
+
+@pytest.mark.timeout(300)
+def test_restart_loses_nothing(tmp_path: Path) -> None:
+    first = start_server(tmp_path)
+    noting = _Noting(GrpcExporter(endpoint=f"http://{first.grpc_address}", insecure=True, timeout=120))
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(noting, max_queue_size=10**6, schedule_delay_millis=50))
+    over, sent = threading.Event(), 0
+
+    def keep_sending() -> None:
+        nonlocal sent
+        while not over.wait(0.005):
+            provider.get_tracer("test").start_span("step").end()
+            sent += 1
+
+    sending = threading.Thread(target=keep_sending, daemon=True)
+    sending.start()
+    time.sleep(1)
+    stopped = first.stop()
+    second = start_server(tmp_path, TRACESTORE_OTLP_GRPC_PORT=first.grpc_address.rpartition(":")[2])
+    over.set()
+    sending.join(10)
+    flushed = provider.force_flush(120_000)
+    provider.shutdown()
+    deadline = time.monotonic() + 60
+    while not is_drained(tmp_path / "spool") and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert (stopped, flushed, noting.results, second.stop()) == (0, True, {SpanExportResult.SUCCESS}, 0)
+    stored = count_stored(tmp_path)
+    assert sent > 100
+    assert len(stored) == sent
+    assert {distinct for _, distinct in stored.values()} == {1}
+    assert "Traceback" not in second.log.read_text()

@@ -197,7 +197,30 @@ def test_bad_json_id_costs_its_span_only(trace_id: object) -> None:
     checked = check_json(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).encode())
 
     assert (checked.accepted, checked.rejected) == (1, 2)
-    assert "'bad' has no valid trace id" in checked.message
+    assert "'bad' (trace id " in checked.message
+    assert f", span id {SPAN_ID})" in checked.message
+
+
+def test_rejected_spans_are_named_with_what_they_have_and_the_message_stays_short() -> None:
+    trace_id, span_id = bytes.fromhex(TRACE_ID), bytes.fromhex(SPAN_ID)
+    bad = [
+        Span(name="no span id", trace_id=trace_id),
+        Span(name="zero\n", trace_id=bytes(16), span_id=span_id),
+        *(Span(name="x" * 10**5, trace_id=trace_id, span_id=b"short") for _ in range(500)),
+    ]
+    request = ExportTraceServiceRequest()
+    for span in bad:  # one scope each: the names come from all of them
+        request.resource_spans.add().scope_spans.add().spans.append(span)
+    request.resource_spans.add().scope_spans.add().spans.add(trace_id=trace_id, span_id=span_id)
+
+    checked = check_protobuf(request.SerializeToString())
+
+    assert (checked.accepted, checked.rejected) == (1, 502)
+    assert checked.message.startswith("502 of 503 spans were not stored, because ")
+    assert f"'no span id' (trace id {TRACE_ID.lower()}, span id missing), " in checked.message
+    assert f"'zero\\n' (trace id invalid, span id {SPAN_ID})" in checked.message
+    assert checked.message.endswith(" and 492 more.")
+    assert len(checked.message) < 3000
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
-// node send.mjs URL TRACES SPANS_A_TRACE none|gzip: sends traces with the real exporter, OTLP/JSON over HTTP.
+// node send.mjs PROTOCOL URL TRACES SPANS_A_TRACE none|gzip TIMEOUT_MS: sends traces with the real exporter of http/json,
+// http/protobuf or grpc. Ends with status 1 when the exporter reports a batch as failed.
 import { context, trace } from "@opentelemetry/api";
-import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
+import { OTLPTraceExporter as GrpcExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
+import { OTLPTraceExporter as JsonExporter } from "@opentelemetry/exporter-trace-otlp-http";
+import { OTLPTraceExporter as ProtobufExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
 
-const [url, traces, spansATrace, compression] = process.argv.slice(2);
-const exporter = new OTLPTraceExporter({ url, compression, timeoutMillis: 30000 });
+const [protocol, url, traces, spansATrace, compression, timeoutMillis] = process.argv.slice(2);
+const Exporter = { "http/json": JsonExporter, "http/protobuf": ProtobufExporter, grpc: GrpcExporter }[protocol];
+const exporter = new Exporter({ url, compression, timeoutMillis: Number(timeoutMillis) });
 const failures = [];
 const send = exporter.export.bind(exporter);
 exporter.export = (spans, done) => send(spans, (result) => {
@@ -25,8 +29,9 @@ for (let index = 0; index < Number(traces); index++) {
   }
   root.end();
 }
-await provider.forceFlush();
-await provider.shutdown();
+// Both reject when a batch failed, which is noted above.
+await provider.forceFlush().catch(() => {});
+await provider.shutdown().catch(() => {});
 if (failures.length) {
   console.error(failures);
   process.exit(1);

@@ -17,6 +17,17 @@ from tracestore.settings import SETTINGS, is_loopback, read_environment
 BAD_VALUES = {
     "TRACESTORE_PORT": ["eight", "-1", "65536", "80.0", "9" * 5000, "８０００"],
     "TRACESTORE_OTLP_HTTP_PORT": ["x", "99999"],
+    "TRACESTORE_OTLP_GRPC_PORT": ["x", "-4317"],
+    "TRACESTORE_OTLP_CORS_ORIGINS": [
+        "example.com",
+        "https://a/b",
+        "https://a/",
+        "https://u@a",
+        "ftp://a",
+        "https://",
+        "*, b",
+        "http://a:x",
+    ],
     "TRACESTORE_WORKER_PORT": ["0", "x", "99999"],
     "TRACESTORE_BASE_URL": ["localhost:8000", "ftp://x", "http://[::1", "http://host:port", "http://", "https:example.com"],
     "CLICKHOUSE_URL": ["localhost", "clickhouse://h", "tcp://h:9000", "http://h:99999", "http://"],
@@ -70,6 +81,12 @@ def test_empty_value_means_the_default() -> None:
     empty = {setting.name: " " for setting in SETTINGS}
 
     assert read_environment(empty) == read_environment({})
+
+
+def test_origins_are_a_list() -> None:
+    values = read_environment({"TRACESTORE_OTLP_CORS_ORIGINS": " https://App.example.com ,http://localhost:3000,*"})
+
+    assert values["TRACESTORE_OTLP_CORS_ORIGINS"] == ("https://app.example.com", "http://localhost:3000", "*")
 
 
 @pytest.mark.parametrize(
@@ -193,6 +210,7 @@ def test_empty_broker_setting_is_polled_like_the_default(tmp_path: Path) -> None
     ("environment", "sentence"),
     [
         ({"TRACESTORE_PORT": "8999", "TRACESTORE_OTLP_HTTP_PORT": "8999"}, "TRACESTORE_OTLP_HTTP_PORT are both 8999"),
+        ({"TRACESTORE_PORT": "8999", "TRACESTORE_OTLP_GRPC_PORT": "8999"}, "TRACESTORE_OTLP_GRPC_PORT are both 8999"),
         ({"TRACESTORE_HOST": "host.invalid", "TRACESTORE_API_KEY": "key"}, "TRACESTORE_HOST is 'host.invalid'"),
         ({"TRACESTORE_HOST": "192.0.2.1", "TRACESTORE_API_KEY": "key"}, "TRACESTORE_HOST is '192.0.2.1'"),
         ({"DATABASE_URL": "postgres://user:hunter2@127.0.0.1:1/db"}, "cannot use the relational database (DATABASE_URL)"),
@@ -201,7 +219,7 @@ def test_empty_broker_setting_is_polled_like_the_default(tmp_path: Path) -> None
 def test_setting_that_cannot_work_stops_the_start_with_a_sentence(
     tmp_path: Path, environment: dict[str, str], sentence: str
 ) -> None:
-    ports = {"TRACESTORE_PORT": "0", "TRACESTORE_OTLP_HTTP_PORT": "0"}
+    ports = {"TRACESTORE_PORT": "0", "TRACESTORE_OTLP_HTTP_PORT": "0", "TRACESTORE_OTLP_GRPC_PORT": "0"}
 
     result = run(tmp_path, "up", **ports | environment)
 

@@ -1,8 +1,9 @@
 """Attribute names of every dialect, by canonical field, in order of precedence; the view's SQL is generated from them.
 
 Dialects: OpenTelemetry GenAI conventions (current and deprecated names), OpenInference, OpenLLMetry (traceloop.*), Vercel AI
-SDK (ai.*), Langfuse, LangSmith, MLflow, pydantic-ai and Logfire, Claude Code, Codex CLI, Mastra, LiteLLM, OpenLIT, Laminar, ADK.
-For each field the first non-empty value wins.
+SDK (ai.*), Langfuse, LangSmith, MLflow, pydantic-ai and Logfire, Claude Code, Codex CLI, Mastra, LiteLLM, OpenLIT, Laminar, ADK,
+Genkit, Haystack, LiveKit, CrewAI, AutoGen and Microsoft's agent framework. For each field the first non-empty value wins.
+A value that is one JSON string (MLflow quotes scalars, old Langfuse SDKs encode twice) is read as what it quotes.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Placeholders that frameworks send instead of leaving an attribute out. Logfire's scrubber writes "[Scrubbed due to '...']".
-ABSENT = ("<REDACTED>", "[REDACTED]", "<not specified>", "N/A", "null", "undefined")
+# "OpenAI Agent" is what an instrumentation of the OpenAI Agents SDK calls every agent, "(merged tools)" no tool but several.
+ABSENT = ("<REDACTED>", "[REDACTED]", "<not specified>", "N/A", "null", "undefined", "None", "OpenAI Agent", "(merged tools)")
 SCRUBBED_PREFIX = "[Scrubbed due to "
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a value may stand: a span attribute, a resource attribute, a path in an attribute's JSON, a JSON-encoded scalar."""
+    """Where a value may stand: a span or resource attribute, in an attribute's JSON or text, or told in USAGE_TEXTS."""
 
     key: str
-    # plain, resource, json (text or number at path), quoted (JSON-encoded scalar), pattern (group 1 of path[0])
+    # plain, resource, json (text or number at path), pattern (group 1 of path[0]), told (key is a member's name in a usage text)
     form: str = "plain"
     path: tuple[str, ...] = ()
 
@@ -32,8 +34,8 @@ def _json(key: str, *path: str) -> Source:
     return Source(key, "json", path)
 
 
-def _quoted(key: str) -> Source:
-    return Source(key, "quoted")
+def _told(*names: str) -> tuple[Source, ...]:
+    return tuple(Source(name, "told") for name in names)
 
 
 def _pattern(key: str, pattern: str) -> Source:
@@ -45,15 +47,15 @@ def _plain(*keys: str) -> tuple[Source, ...]:
 
 
 FIELDS: dict[str, tuple[Source, ...]] = {
-    "agent_attribute": _plain(
-        "gen_ai.agent.name", "agent.name", "gen_ai.main_agent.name", "gen_ai.agent.role", "crewai.agent.role"
+    "agent_attribute": (
+        *_plain("gen_ai.agent.name", "gen_ai.main_agent.name", "agent.name", "ai.telemetry.functionId", "gen_ai.agent.role"),
+        *_plain("crewai.agent.role", "langsmith.metadata.lc_agent_name", "lk.agent_name"),
+        *_resource("gen_ai.main_agent.name"),
     ),
     "agent_of_agent_span": (
-        *_plain(
-            "graph.node.name", "graph.node.id", "traceloop.entity.name", "ai.telemetry.functionId", "resource.name", "agent_name"
-        ),
+        *_plain("graph.node.name", "graph.node.id", "traceloop.entity.name", "resource.name", "agent_name", "lk.agent_label"),
         _json("metadata", "lc_agent_name"),
-        *_plain("mastra.agent.name"),
+        *_plain("mastra.agent.name", "agent_role"),
     ),
     "version": (
         *_plain("gen_ai.agent.version", "langfuse.version", "langfuse.release"),
@@ -61,20 +63,25 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("mastra.metadata.appVersion", "langsmith.metadata.app_version", "traceloop.entity.version", "service.version"),
         *_resource("service.version", "openlit.agent.version_hash", "app.version", "vcs.ref.head.revision"),
         *_resource("vcs.repository.ref.revision", "deployment.id"),
+        *_plain("openlit.agent.version_hash", "app.version", "vcs.ref.head.revision", "langsmith.metadata.revision_id"),
     ),
     "prompt_name": (
         *_plain("gen_ai.prompt.name", "langfuse.observation.prompt.name", "langfuse.prompt.name"),
         _json("ai.telemetry.metadata.langfusePrompt", "name"),
         *_plain("traceloop.prompt.key", "prompt.id"),
+        _pattern("mlflow.linkedPrompts", '"name": *"([^"]+)"'),
     ),
     "prompt_version": (
         *_plain("gen_ai.prompt.version", "langfuse.observation.prompt.version", "langfuse.prompt.version"),
-        *_plain("traceloop.prompt.version", "traceloop.prompt.version_name", "llm.prompt_template.version"),
+        *_plain("traceloop.prompt.version", "traceloop.prompt.version_name", "traceloop.prompt.version_hash"),
+        *_plain("llm.prompt_template.version"),
+        _json("ai.telemetry.metadata.langfusePrompt", "version"),
+        _pattern("mlflow.linkedPrompts", '"version": *"?([^",} ]+)'),
     ),
     "workflow": (
         *_plain("gen_ai.workflow.name", "gen_ai.workflow.type", "traceloop.workflow.name", "workflow.name", "workflow.id"),
-        *_plain("langfuse.trace.name", "langsmith.trace.name"),
-        _quoted("mlflow.traceName"),
+        *_plain("langfuse.trace.name", "mlflow.traceName", "crewai.crew.name", "crew_name", "haystack.pipeline.name"),
+        *_plain("genkit:metadata:flow:name", "workflow.run_id"),
     ),
     "session_id": (
         # The application's own word before the conversation id that some frameworks make up for every run.
@@ -83,20 +90,26 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("langfuse.trace.metadata.langfuse_session_id", "langfuse.observation.metadata.langfuse_session_id"),
         *_plain("traceloop.association.properties.session_id", "traceloop.association.properties.thread_id"),
         *_plain("traceloop.association.properties.conversation_id", "traceloop.association.properties.chat_id"),
-        *_plain("ai.telemetry.metadata.sessionId", "langsmith.trace.session_id", "langsmith.metadata.session_id"),
-        *_plain("langsmith.metadata.thread_id", "langsmith.metadata.conversation_id", "gcp.vertex.agent.session_id"),
-        _quoted("mlflow.trace.session"),
-        *_plain("mastra.metadata.sessionId", "conversation.id", "thread.id"),
+        *_plain("ai.telemetry.metadata.sessionId", "ai.settings.context.sessionId", "ai.telemetry.metadata.threadId"),
+        *_plain("langsmith.metadata.session_id", "langsmith.metadata.thread_id", "langsmith.metadata.conversation_id"),
+        # LangSmith calls a project a session too; this name has been used for both.
+        *_plain("langsmith.trace.session_id", "gcp.vertex.agent.session_id", "mlflow.trace.session"),
+        *_plain("mastra.metadata.sessionId", "mastra.metadata.threadId", "lmnr.association.properties.session_id"),
+        *_plain("genkit:sessionId", "lk.room_name", "conversation.id", "thread.id", "session_id", "conversation_id", "thread_id"),
         _json("metadata", "thread_id"),
+        _json("metadata", "conversation_id"),
+        _json("metadata", "sessionId"),
         *_resource("session.id"),
     ),
     "user_id": (
         *_plain("user.id", "enduser.id", "langfuse.user.id", "langfuse.trace.metadata.langfuse_user_id"),
         *_plain("langfuse.observation.metadata.langfuse_user_id", "traceloop.association.properties.user_id"),
-        *_plain("gen_ai.user", "llm.user", "gen_ai.request.user", "ai.telemetry.metadata.userId", "langsmith.metadata.user_id"),
-        _quoted("mlflow.trace.user"),
-        *_plain("mastra.metadata.userId", "metadata.user_api_key_end_user_id", "user.account_uuid", "user.account_id", "user_id"),
+        *_plain("gen_ai.user", "llm.user", "gen_ai.request.user", "ai.telemetry.metadata.userId", "ai.settings.context.userId"),
+        *_plain("langsmith.metadata.user_id", "mlflow.trace.user", "mastra.metadata.userId", "mastra.metadata.resourceId"),
+        *_plain("lmnr.association.properties.user_id", "metadata.user_api_key_end_user_id", "user.account_uuid"),
+        *_plain("user.account_id", "user.email", "user_id"),
         _json("metadata", "user_id"),
+        _json("metadata", "userId"),
         *_resource("user.id", "enduser.id"),
     ),
     "environment": (
@@ -105,25 +118,27 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("deployment.environment.name", "deployment.environment", "gen_ai.environment"),
         *_plain("traceloop.association.properties.environment"),
     ),
-    "service": _resource("service.name"),
+    "service": (
+        *_resource("service.name"),
+        *_plain("gen_ai.application_name", "langsmith.trace.session_name"),
+        *_resource("openinference.project.name"),
+    ),
     "request_model": (
-        *_plain("gen_ai.request.model", "llm.request.model_name", "ai.model.id", "aisdk.model.id"),
+        *_plain("gen_ai.request.model", "llm.request.model_name", "ai.model.id", "aisdk.model.id", "llm.request.model"),
         _json("llm.invocation_parameters", "model_name"),
         _json("llm.invocation_parameters", "model"),
         _json("langfuse.observation.model.parameters", "model"),
-        _quoted("model"),
-        *_plain("model_name"),
+        *_plain("model", "model_name"),
     ),
     "response_model": (
         *_plain("gen_ai.response.model", "llm.response.model_name", "ai.response.model", "llm.response.model"),
         *_plain("llm.model_name", "embedding.model_name", "reranker.model_name", "langfuse.observation.model.name"),
-        _quoted("mlflow.llm.model"),
+        *_plain("mlflow.llm.model"),
     ),
     "provider": (
-        *_plain("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider"),
-        _quoted("mlflow.llm.provider"),
+        *_plain("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider", "llm.vendor"),
+        *_plain("mlflow.llm.provider", "langsmith.metadata.ls_provider"),
         _json("metadata", "ls_provider"),
-        *_plain("langsmith.metadata.ls_provider"),
     ),
     "response_id": _plain("gen_ai.response.id", "llm.response.id", "ai.response.id", "response_id"),
     "finish_reason": _plain(
@@ -137,7 +152,10 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "gen_ai.completion.0.finish_reason",
         "stop_reason",
     ),
-    "tool_attribute": _plain("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "mcp.tool.name", "tool_name"),
+    "tool_attribute": (
+        *_plain("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "mcp.tool.name", "tool_name", "lk.function_tool.name"),
+        *_plain("crewai.tool.name"),
+    ),
     "tool_arguments": _plain(
         "gen_ai.tool.call.arguments",
         "tool_arguments",
@@ -147,6 +165,10 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "input.value",
         "traceloop.entity.input",
         "tool_input",
+        "gen_ai.tool.input",
+        "lk.function_tool.arguments",
+        "mlflow.spanInputs",
+        "genkit:input",
         "arguments",
     ),
     "tool_result": _plain(
@@ -155,11 +177,18 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "ai.toolCall.result",
         "output.value",
         "traceloop.entity.output",
+        "gcp.vertex.agent.tool_response",
+        "gen_ai.tool.output",
+        "lk.function_tool.output",
         "error.message",
         "error",
     ),
-    "tool_call_id": _plain("gen_ai.tool.call.id", "tool_call.id", "tool.id", "ai.toolCall.id", "tool_use_id", "call_id"),
-    "error_attribute": _plain("error.type", "gen_ai.framework.error.type", "status_code"),
+    "tool_call_id": (
+        *_plain("gen_ai.tool.call.id", "tool_call.id", "tool.id", "ai.toolCall.id", "tool_use_id", "call_id"),
+        *_plain("lk.function_tool.id"),
+    ),
+    "error_attribute": _plain("gen_ai.framework.error.type", "status_code"),
+    "error_text_attribute": _plain("error.message", "error", "langfuse.observation.status_message"),
     "input_tokens": (
         _json("langfuse.observation.usage_details", "input"),
         _json("langfuse.observation.usage_details", "prompt_tokens"),
@@ -167,6 +196,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens"),
         _json("mlflow.chat.tokenUsage", "input_tokens"),
         *_plain("input_tokens", "input_token_count"),
+        *_told("prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "prompt_token_count", "promptTokenCount"),
     ),
     "output_tokens": (
         _json("langfuse.observation.usage_details", "output"),
@@ -175,12 +205,15 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("llm.usage.completion_tokens", "ai.usage.outputTokens", "ai.usage.completionTokens"),
         _json("mlflow.chat.tokenUsage", "output_tokens"),
         *_plain("output_tokens", "output_token_count"),
+        *_told("completion_tokens", "output_tokens", "completionTokens", "outputTokens", "candidates_token_count"),
+        *_told("candidatesTokenCount"),
     ),
     "total_tokens": (
         _json("langfuse.observation.usage_details", "total"),
         *_plain("gen_ai.usage.total_tokens", "llm.token_count.total", "llm.usage.total_tokens", "ai.usage.totalTokens"),
         _json("mlflow.chat.tokenUsage", "total_tokens"),
         *_plain("codex.usage.total_tokens"),
+        *_told("total_tokens", "totalTokens", "total_token_count", "totalTokenCount"),
     ),
     "cache_read_tokens": (
         *_plain("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens"),
@@ -193,14 +226,12 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("langfuse.observation.usage_details", "input_cached_tokens"),
         _json("langfuse.observation.usage_details", "input_cache_read"),
         _json("langfuse.observation.usage_details", "cache_read_input_tokens"),
-        _json("gen_ai.usage.input_token_details", "cache_read"),
         _json("mlflow.chat.tokenUsage", "cache_read_input_tokens"),
-        _json("gen_ai.usage.raw", "prompt_tokens_details", "cached_tokens"),
-        _json("gen_ai.usage.raw", "input_tokens_details", "cached_tokens"),
-        _json("gen_ai.usage.raw", "cache_read_input_tokens"),
-        _json("usage", "input_tokens_details", "cached_tokens"),
-        _pattern("metadata.usage_object", "'cached_tokens': ([0-9]+)"),
+        _json("ai.response.providerMetadata", "openai", "cachedPromptTokens"),
+        _json("ai.response.providerMetadata", "anthropic", "cacheReadInputTokens"),
         *_plain("cache_read_tokens", "cached_token_count"),
+        *_told("cached_tokens", "cache_read_input_tokens", "cacheReadInputTokens", "cache_read", "cached_content_token_count"),
+        *_told("cachedContentTokenCount", "cachedContentTokens"),
     ),
     "cache_write_tokens": (
         *_plain("gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens"),
@@ -209,10 +240,16 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("gen_ai.usage.details.cache_creation_input_tokens", "ai.usage.inputTokenDetails.cacheWriteTokens"),
         _json("langfuse.observation.usage_details", "cache_creation_input_tokens"),
         _json("langfuse.observation.usage_details", "input_cache_creation"),
-        _json("gen_ai.usage.input_token_details", "cache_creation"),
         _json("mlflow.chat.tokenUsage", "cache_creation_input_tokens"),
-        _json("gen_ai.usage.raw", "cache_creation_input_tokens"),
+        _json("ai.response.providerMetadata", "anthropic", "cacheCreationInputTokens"),
         *_plain("cache_creation_tokens"),
+        *_told("cache_creation_input_tokens", "cacheWriteInputTokens", "cache_creation"),
+    ),
+    # Part of cache_write_tokens: kept for an hour instead of five minutes, at another price.
+    "cache_write_1h_tokens": (
+        *_plain("gen_ai.usage.cache_creation.input_tokens.ephemeral_1h", "gen_ai.usage.cache_creation.ephemeral_1h_input_tokens"),
+        *_plain("anthropic.usage.cache_creation.ephemeral_1h_input_tokens"),
+        *_told("ephemeral_1h_input_tokens"),
     ),
     "reasoning_tokens": (
         *_plain("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"),
@@ -222,24 +259,56 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("langfuse.observation.usage_details", "output_tokens_details", "reasoning_tokens"),
         _json("langfuse.observation.usage_details", "output_reasoning_tokens"),
         _json("langfuse.observation.usage_details", "output_reasoning"),
-        *_plain("codex.usage.reasoning_output_tokens", "reasoning_token_count"),
-        _json("gen_ai.usage.raw", "completion_tokens_details", "reasoning_tokens"),
-        _json("usage", "output_tokens_details", "reasoning_tokens"),
-        _pattern("metadata.usage_object", "'reasoning_tokens': ([0-9]+)"),
+        _json("ai.response.providerMetadata", "openai", "reasoningTokens"),
+        *_plain("codex.usage.reasoning_output_tokens", "reasoning_token_count", "gen_ai.usage.experimental.reasoning_tokens"),
+        *_told("reasoning_tokens", "reasoningTokens", "reasoning", "thoughts_token_count", "thoughtsTokenCount"),
+        *_told("thoughtsTokens"),
+    ),
+    "input_audio_tokens": (
+        *_plain("gen_ai.usage.audio.input_tokens", "llm.token_count.prompt_details.audio"),
+        *_plain("gen_ai.usage.details.input_audio_tokens", "gen_ai.usage.audio_input_tokens"),
+        _json("langfuse.observation.usage_details", "prompt_tokens_details", "audio_tokens"),
+        _json("langfuse.observation.usage_details", "input_audio_tokens"),
+    ),
+    "output_audio_tokens": (
+        *_plain("gen_ai.usage.audio.output_tokens", "llm.token_count.completion_details.audio"),
+        *_plain("gen_ai.usage.details.output_audio_tokens", "gen_ai.usage.audio_output_tokens"),
+        _json("langfuse.observation.usage_details", "completion_tokens_details", "audio_tokens"),
+        _json("langfuse.observation.usage_details", "output_audio_tokens"),
     ),
     "supplied_cost": (
         _json("langfuse.observation.cost_details", "total"),
         *_plain("llm.cost.total", "gen_ai.usage.cost", "gen_ai.usage.total_cost", "gen_ai.cost.total_cost", "operation.cost"),
         *_plain("cost_usd", "opencode.llm.cost.total"),
+        _json("mlflow.llm.cost", "total_cost"),
+    ),
+    # Added up where a dialect gives no total.
+    "supplied_input_cost": (
+        *_plain("llm.cost.prompt", "gen_ai.usage.input_cost"),
+        _json("langfuse.observation.cost_details", "input"),
+        _json("mlflow.llm.cost", "input_cost"),
+    ),
+    "supplied_output_cost": (
+        *_plain("llm.cost.completion", "gen_ai.usage.output_cost"),
+        _json("langfuse.observation.cost_details", "output"),
+        _json("mlflow.llm.cost", "output_cost"),
     ),
 }
+
+# Texts that hold a call's usage at a depth and in a notation of their own (JSON, Python's repr): the provider's answer, mostly.
+# Read in spans of model calls, or of no declared kind; the first member of each name counts.
+USAGE_TEXTS = (
+    "gen_ai.usage.raw", "usage", "metadata.usage_object", "gen_ai.usage.input_token_details", "gen_ai.usage.output_token_details",
+    "haystack.component.output", "gcp.vertex.agent.llm_response", "genkit:output", "mlflow.spanOutputs", "output.value",
+    "gen_ai.completion", "lmnr.span.output", "langfuse.observation.output",
+)  # fmt: skip
 
 _OPERATIONS = {
     "chat": "llm", "text_completion": "llm", "generate_content": "llm", "completion": "llm", "generate": "llm", "llm_call": "llm",
     "model_request": "llm", "response": "llm", "llm_request": "llm", "model_inference": "llm", "speech_generation": "llm",
     "transcription": "llm", "embeddings": "embedding", "embedding": "embedding", "retrieval": "retriever",
     "search_memory": "retriever", "rerank": "retriever", "execute_tool": "tool", "tool_call": "tool", "client_tool_call": "other",
-    "invoke_agent": "agent", "create_agent": "other", "agent_call": "agent", "agent_step": "chain", "invoke_workflow": "chain",
+    "invoke_agent": "agent", "create_agent": "agent", "agent_call": "agent", "agent_step": "agent", "invoke_workflow": "chain",
     "plan": "chain", "handle_conversation_turn": "chain", "execute_task": "chain", "vector_db_retrieve": "chain",
     "user_prompt": "chain", "system_prompt": "chain", "schedule_tool_calls": "chain", "framework": "chain",
     "execute_event_loop_cycle": "chain", "model_generation": "chain", "model_chunk": "other", "mapping": "other",
@@ -252,14 +321,17 @@ _OPENINFERENCE = _PLAIN_KINDS | {"reranker": "retriever", "prompt": "chain"}
 _AI_SDK = {
     "ai.generatetext.dogenerate": "llm", "ai.generateobject.dogenerate": "llm", "ai.streamtext.dostream": "llm",
     "ai.streamobject.dostream": "llm", "ai.embed.doembed": "embedding", "ai.embedmany.doembed": "embedding",
-    "ai.toolcall": "tool", "ai.rerank": "retriever", "ai.rerank.dorerank": "retriever", "ai.generatetext": "chain",
+    "ai.toolcall": "tool", "ai.generateimage": "llm", "ai.generatespeech": "llm", "ai.transcribe": "llm",
+    "ai.rerank": "retriever", "ai.rerank.dorerank": "retriever", "ai.generatetext": "chain",
     "ai.streamtext": "chain", "ai.generateobject": "chain", "ai.streamobject": "chain", "ai.embed": "chain",
     "ai.embedmany": "chain",
 }  # fmt: skip
 
-# (source, lower-cased value -> kind), first match wins.
+# (source, lower-cased first word of the value -> kind), first match wins.
 KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
     (Source("langfuse.observation.type"), _PLAIN_KINDS | {"generation": "llm", "span": "chain", "event": "other"}),
+    # Before the operation: LangSmith's exporter calls a prompt template's operation "chat", a retriever's "embeddings".
+    (Source("langsmith.span.kind"), _PLAIN_KINDS | {"prompt": "chain", "parser": "chain"}),
     (
         Source("span.type"),
         {
@@ -277,14 +349,36 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
     (Source("llm.request.type"), {"chat": "llm", "completion": "llm", "embedding": "embedding", "rerank": "retriever"}),
     (Source("traceloop.llm.request.type"), {"chat": "llm", "completion": "llm", "embedding": "embedding", "rerank": "retriever"}),
     (Source("ai.operationId"), _AI_SDK),
-    (Source("langsmith.span.kind"), _PLAIN_KINDS | {"prompt": "chain", "parser": "chain"}),
+    (Source("operation.name"), _AI_SDK),
     (
-        _quoted("mlflow.spanType"),
+        Source("mlflow.spanType"),
         _PLAIN_KINDS | {"chat_model": "llm", "reranker": "retriever", "parser": "chain", "workflow": "chain", "task": "chain"},
     ),
     (Source("lmnr.span.type"), _PLAIN_KINDS | {"executor": "chain", "default": "other"}),
-    (Source("genkit:metadata:subtype"), _PLAIN_KINDS | {"model": "llm", "embedder": "embedding"}),
-    (Source("genkit:type"), {"flow": "chain"}),
+    (Source("genkit:metadata:subtype"), _PLAIN_KINDS | {"model": "llm", "embedder": "embedding", "flow": "chain"}),
+    (Source("genkit:type"), {"flow": "chain", "flowstep": "chain", "util": "chain"}),
+)
+# Spans that declare no kind, by name (Haystack's by "haystack:" and the type of the component); first match wins.
+NAME_KINDS = (
+    (r"^(invoke_agent|agent_run|haystack\.agent\.run|crewai\.agent)\b|^(agent_turn|claude_code\.interaction)$"
+     r"|\._execute_core$|^haystack:.*Agent$", "agent"),
+    (r"^(execute_tool |tool[.: /]|Function: )|^(function_tool|claude_code\.tool|ToolUsage\._use)$|\.tool$"
+     r"|^haystack:.*ToolInvoker$", "tool"),
+    (r"^(call_llm|llm_request|claude_code\.llm_request)$|\.do(Generate|Stream)$|^haystack:.*Generator$", "llm"),
+    (r"\.doEmbed$|^haystack:.*Embedder$", "embedding"),
+    (r"^haystack:.*(Retriever|Ranker)$", "retriever"),
+    (r"^(invocation|agent_session|llm_node|haystack\.pipeline\.run)$|^(workflow\.(run|build)|executor\.process|edge_group\.process)\b"
+     r"|^crewai\.(crew|task|workflow)\b|\.kickoff$|^haystack:", "chain"),
+)  # fmt: skip
+# Attributes whose presence tells the kind of a span that neither declares one nor has a telling name.
+SHAPE_KEYS = (
+    (r"^(gen_ai\.tool\.(name|call\.id)|tool\.name|ai\.toolCall\.name)$", "tool"),
+    (r"^(gen_ai\.retrieval\.|retrieval\.documents\b)", "retriever"),
+    (r"^gen_ai\.embeddings\.dimension\.count$", "embedding"),
+)
+# What a model call holds beside its model.
+MESSAGE_KEY = (
+    r"^(gen_ai\.(input\.messages|output\.messages|prompt|completion)|llm\.(input_messages|output_messages|prompts|completions)\.)"
 )
 
 # Framework names that some instrumentations put where the provider belongs: the price list is asked by model alone then.
@@ -298,17 +392,63 @@ FRAMEWORKS = (
     "smolagents",
     "haystack",
     "llama_index",
+    "llamaindex",
+    "autogen",
+    "microsoft.agent_framework",
+    "dspy",
+    "openai_agents",
+    "pydantic_ai",
+    "vercel",
 )
 PROVIDERS = {
     "vertex_ai": "gcp.vertex_ai", "vertexai": "gcp.vertex_ai", "gemini": "gcp.gemini", "google": "gcp.gen_ai",
     "az.ai.openai": "azure.ai.openai", "azure": "azure.ai.openai", "azureopenai": "azure.ai.openai",
     "az.ai.inference": "azure.ai.inference", "xai": "x_ai", "mistralai": "mistral_ai", "amazon_bedrock": "aws.bedrock",
     "amazon-bedrock": "aws.bedrock", "aws": "aws.bedrock", "bedrock": "aws.bedrock", "moonshot": "moonshot_ai",
+    "mistral": "mistral_ai", "googleai": "gcp.gen_ai", "google_genai": "gcp.gen_ai", "google_vertexai": "gcp.vertex_ai",
+    "azure_openai": "azure.ai.openai", "azure_ai": "azure.ai.inference", "bedrock_converse": "aws.bedrock",
+    "api.openai.com": "openai", "api.anthropic.com": "anthropic", "generativelanguage.googleapis.com": "gcp.gemini",
+    "api.mistral.ai": "mistral_ai", "api.groq.com": "groq", "api.deepseek.com": "deepseek", "api.x.ai": "x_ai",
+    "api.cohere.com": "cohere", "openrouter.ai": "openrouter",
 }  # fmt: skip
+# Who makes a model, by how its name starts: the provider of a call that names none.
+MAKERS = {
+    "gpt-": "openai", "chatgpt-": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "text-embedding-": "openai",
+    "claude-": "anthropic", "gemini-": "gcp.gemini", "mistral-": "mistral_ai", "grok-": "x_ai", "deepseek-": "deepseek",
+    "command-": "cohere",
+}  # fmt: skip
+# A router's word before the model's own name: openai/gpt-4o, bedrock/converse/us.anthropic.claude-..., .../models/gemini-2.5-pro.
+MODEL_PREFIX = (
+    r"^(?:(openai|anthropic|azure|azure_ai|bedrock|gemini|google|googleai|google_genai|vertex_ai|vertexai|groq|mistral|cohere|cohere_chat"
+    r"|deepseek|xai|ollama|ollama_chat|openrouter|litellm_proxy|moonshot|perplexity)[/:](?:converse/)?|(?:\S*/)?models/)"
+)
 
-# Raised to steer a graph or to wait for a person, not because something failed. Without their modules.
+# Does an instrumentation's input count leave out cached tokens (docs/outcome.md)? By scope; some only for Anthropic's models.
+EXCLUSIVE_SCOPES = r"^(openinference\.instrumentation\.bedrock|com\.anthropic\.claude_code)"
+EXCLUSIVE_FOR_ANTHROPIC = r"^(strands|agent_framework)"
+INCLUSIVE_SCOPES = (
+    r"^(opentelemetry\.(instrumentation\.anthropic|util\.genai)|openinference\.instrumentation\.(anthropic|openai)"
+    r"|pydantic-ai|logfire|com\.anthropic\.sdk|gcp\.vertex\.agent|gen_ai$)"
+)
+ANTHROPIC = "anthropic|claude|bedrock"
+# Names that hand on the provider's own numbers; beside a name of the conventions they say nothing.
+RAW_CACHE_NAMES = (
+    *_plain("gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cache_creation_input_tokens", "ai.usage.cachedInputTokens"),
+    *_plain("gen_ai.usage.cache_write_input_tokens", "ai.response.providerMetadata"),
+    *_told("cache_read_input_tokens", "cache_creation_input_tokens", "cacheReadInputTokens", "cacheWriteInputTokens"),
+)
+AGREED_CACHE_NAMES = _plain(
+    "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens",
+    "llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_write",
+    "ai.usage.inputTokenDetails.cacheReadTokens", "ai.usage.inputTokenDetails.cacheWriteTokens",
+    "gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_write_tokens",
+)  # fmt: skip
+
+# Raised to steer a graph, to wait for a person or because the user gave up, not because something failed. Without their modules.
+INTERRUPTS = ("GraphInterrupt", "NodeInterrupt", "CallDeferred", "ApprovalRequired")
 CONTROL_FLOW_ERRORS = (
-    "GraphInterrupt", "NodeInterrupt", "ParentCommand", "Command", "CallDeferred", "ApprovalRequired", "GraphBubbleUp",
+    *INTERRUPTS, "ParentCommand", "Command", "GraphBubbleUp", "CancelledError", "AbortError", "KeyboardInterrupt",
+    "GeneratorExit",
 )  # fmt: skip
 # Operations whose spans repeat the usage of a call that has a span of its own: background responses fetched later, agent loops.
 REPEATED_USAGE = ("fetch_response", "agent_step")
@@ -318,13 +458,16 @@ RESULT_KEY = (
     r"|ai\.response\.|ai\.toolCall\.result|traceloop\.entity\.output|mlflow\.spanOutputs|langfuse\.observation\.output)"
 )
 # Claude Code and Codex report the outcome of a call in an attribute, Langfuse in an observation level.
-FAILURE_FLAGS = (("success", ("false", "False")), ("langfuse.observation.level", ("ERROR",)), ("gen_ai.tool.status", ("error",)))
+FAILURE_FLAGS = (
+    ("success", ("false", "False")), ("langfuse.observation.level", ("ERROR",)), ("gen_ai.tool.status", ("error",)),
+    ("lk.function_tool.is_error", ("true",)), ("genkit:state", ("error",)),
+)  # fmt: skip
 
 
 # A call that the framework refused before the tool ran: unknown tool, or arguments that do not fit. Not a tool error.
 REFUSED_CALL = (
     r"(?i)validation errors? for|validation failed for|input validation (error|failed)|malformed tool arg|invalid json"
-    r"|unterminated string|unknown tool|no such tool|tool \S{1,80} not found|not a valid tool|invalid tool (name|argument|input)"
+    r"|unterminated string|unknown tool|no such tool|tool \S+ not found|not a valid tool|invalid tool (name|argument|input)"
 )
 
 
@@ -332,14 +475,37 @@ REFUSED_CALL = (
 # exceeds 60KB limit]", "<truncated due to size exceeding limit>". A sentence that ends in the word does not count.
 TRUNCATION_MARK = r"(?i)(\.\.\.|…|[\[(<])[^\[\](<>]{0,24}truncated[^\[(<]{0,40}$"
 
+# An application says outright what a span means for people: one of SIGNALS in this attribute, or an event of that name.
+SIGNAL_KEY = "tracestore.signal"
+ESCALATION_EVENT = "tracestore.human_escalation"
+SIGNALS = ("agent_handoff", "human_approval_requested", "human_approval_decided", "human_escalation", "human_wait")
+# Tools that pass the conversation to another agent, and names of spans that stand for having done so.
+HANDOFF_TOOL = (
+    r"^(transfer_(back_)?to_|handoff_to_|hand_off_to_|handoff$|(Delegate work|Ask question) to coworker$|(Task|Agent)$)"
+)
+HANDOFF_NAME = r"^(Handoff: |handoff to |agent_handoff\b)| → .*\.handoff$"
+HANDOFF_TARGETS = (
+    "gen_ai.handoff.to_agent", "gen_ai.handoff.to_agent.name", "langgraph.command.goto_node", "langgraph.command.goto_nodes",
+)  # fmt: skip
+# A hand-off to one of these is to a person.
+HUMAN = r"(?i)(^|[^a-z])(human|live[_-]?agent|operator|agent_desk|support_desk|representative)([^a-z]|$)"
+# Tools that ask the person at the keyboard (Claude Code).
+APPROVAL_TOOLS = ("AskUserQuestion", "ExitPlanMode")
+APPROVAL_EVENTS = {
+    "human_feedback_requested": "human_approval_requested", "request_info": "human_approval_requested",
+    "human_feedback_received": "human_approval_decided", ESCALATION_EVENT: "human_escalation",
+}  # fmt: skip
+APPROVAL_TEXT = r'"__interrupt__"|mcp_approval_request|tool-approval-request|FunctionApprovalRequestContent'
 
 # Read for a decision, not for a column of their own.
 OTHER_KEYS = (
-    "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.message", "error",
+    "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",
+    "lk.function_tool.is_error", "genkit:state", "genkit:name", "haystack.component.type", "mcp.method.name", "server.address",
+    "langsmith.trace.name", "langsmith.span.parent_id", "pydantic_ai.tool.deferral.name", "source", SIGNAL_KEY, *HANDOFF_TARGETS,
 )  # fmt: skip
 
 
 def wanted_keys() -> list[str]:
     """Return every span attribute that some canonical column reads, by name."""
-    keys = {source.key for sources in FIELDS.values() for source in sources if source.form != "resource"}
-    return sorted(keys | {source.key for source, _ in KINDS} | set(OTHER_KEYS))
+    keys = {source.key for sources in FIELDS.values() for source in sources if source.form not in ("resource", "told")}
+    return sorted(keys | {source.key for source, _ in KINDS} | set(USAGE_TEXTS) | set(OTHER_KEYS))

@@ -350,6 +350,7 @@ def _price(spans: SpanColumns, calls: Calls) -> dict[str, list[Any]]:
         spans.numbers(name)
         for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "start_ns")
     ]
+    priced_apart = {name: spans.numbers(name) for name in ("cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens")}
     errors = spans.mask("is_error")
     models: list[dict[tuple[str, str], _ModelTotals]] = [{} for _ in range(spans.trace_count)]
     unpriced: list[list[str]] = [[] for _ in range(spans.trace_count)]
@@ -372,9 +373,10 @@ def _price(spans: SpanColumns, calls: Calls) -> dict[str, list[Any]]:
         if not np.isnan(supplied[position]):
             supplied_costs[number] = (supplied_costs[number] or 0.0) + float(supplied[position])
         usage = (tokens_in, tokens_out, cached, written)
-        cost = price_call(used[1], answered.at(position) or model, *usage, start_ns, reasoning_tokens=reasoned)
+        classes = {name: int(column[position]) for name, column in priced_apart.items()} | {"reasoning_tokens": reasoned}
+        cost = price_call(used[1], answered.at(position) or model, *usage, start_ns, **classes)
         if cost is None and answered.at(position) != model:
-            cost = price_call(used[1], model, *usage, start_ns, reasoning_tokens=reasoned)
+            cost = price_call(used[1], model, *usage, start_ns, **classes)
         if cost is None:
             if (name := model or "unknown") not in unpriced[number]:
                 unpriced[number].append(name)

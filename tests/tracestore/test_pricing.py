@@ -103,5 +103,31 @@ def test_any_day_that_a_span_may_bear_has_some_price(start_ns: int) -> None:
     assert price_call("openai", "gpt-4o", 10**12, 10**12, 0, 0, start_ns) is not None
 
 
+def test_classes_with_a_price_of_their_own_are_paid_as_such() -> None:
+    hour = price_call("anthropic", "claude-sonnet-4-5", 1000, 50, 0, 800, NOON_NS, cache_write_1h_tokens=800)
+    audio = price_call("google", "gemini-2.5-flash", 1000, 50, 0, 0, NOON_NS, input_audio_tokens=800)
+
+    assert hour == pytest.approx(
+        catalogue_price(
+            "claude-sonnet-4-5",
+            "anthropic",
+            input_tokens=1000,
+            output_tokens=50,
+            cache_write_tokens=800,
+            cache_write_1h_tokens=800,
+        )
+    )
+    assert hour != pytest.approx(price_call("anthropic", "claude-sonnet-4-5", 1000, 50, 0, 800, NOON_NS))
+    assert audio == pytest.approx(
+        catalogue_price("gemini-2.5-flash", "google", input_tokens=1000, output_tokens=50, input_audio_tokens=800)
+    )
+    assert audio != pytest.approx(price_call("google", "gemini-2.5-flash", 1000, 50, 0, 0, NOON_NS))
+
+
+@pytest.mark.parametrize("cached", [0, 100, 900])
+def test_cached_audio_has_a_price_although_nobody_says_which_tokens_were_cached(cached: int) -> None:
+    assert price_call("openai", "gpt-realtime", 1000, 500, cached, 0, NOON_NS, input_audio_tokens=800) is not None
+
+
 def test_impossible_usage_is_unpriced_rather_than_an_error() -> None:
     assert price_call("openai", "gpt-4o", 100, 10, 800, 0, NOON_NS) is None

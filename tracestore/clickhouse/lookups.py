@@ -2,7 +2,8 @@
 
 A span's wanted attributes become two short arrays, `slots` (numbers) and `vs` (values), sorted by slot. The names that a field
 tries one after the other share a run of slots, numbered in their order of precedence; so a field's first value is the first
-entry of its run, `vs[indexOf(runs, 7)]`: one comparison of small integers (measured: docs/performance.md).
+entry of its run, `vs[indexOf(runs, 7)]`: one comparison of small integers (measured: docs/performance.md). What a usage text
+tells and what the resource says stands behind them, under slots of their own names in the same runs.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
-from itertools import groupby
+from itertools import combinations_with_replacement, groupby
 
 from tracestore import semconv
 from tracestore.semconv import Source
 
-# Content of tool calls is looked at only in tool spans, and there in place: not copied into the small arrays.
-_CONTENT_FIELDS = ("tool_arguments", "tool_result")
-_FIELDS = {field: sources for field, sources in semconv.FIELDS.items() if field not in _CONTENT_FIELDS}
+# As much of a usage text as is read, from its end: that is where providers put the usage.
+_USAGE_TEXT_BYTES = 65_536
 RUN = 64  # slots a run of names may have
+# Sources that have a slot of their own. Neighbours in the order of precedence share a run when their values stand in this order.
+_NAMES = ("plain", "told", "resource")
+_JOINED = set(combinations_with_replacement(_NAMES, 2))
 
 
 def literal(text: str) -> str:
@@ -29,24 +32,32 @@ def literals(texts: Iterable[str]) -> str:
     return ", ".join(literal(text) for text in texts)
 
 
+def _name(source: Source) -> str:
+    """Return what the slot of a source is called: the span's attribute, the resource's, or a member of a usage text."""
+    return f"{source.form}:{source.key}" if source.form in ("told", "resource") else source.key
+
+
 @cache
 def slots() -> dict[str, int]:
-    """Return a slot number for every span attribute that some canonical column reads; slot // RUN is its run.
+    """Return a slot number for every name that some canonical column reads; slot // RUN is its run.
 
-    A name that an earlier field has taken keeps its slot, and splits the run of the later one.
+    A name that an earlier field has taken keeps its slot, and splits the run of the later one. So does a name after one of the
+    resource, whose values stand behind all others.
     """
     kinds = tuple(source for source, _ in semconv.KINDS)
     others = tuple(Source(key) for key in semconv.OTHER_KEYS)
+    texts = tuple(Source(key) for key in semconv.USAGE_TEXTS)
     slots: dict[str, int] = {}
-    run = 1
-    for sources in [*_FIELDS.values(), kinds, *((other,) for other in others)]:
-        for joined, group in groupby(sources, key=lambda source: source.form == "plain" and source.key not in slots):
-            for number, source in enumerate(group):
-                if source.form == "resource" or source.key in slots:
-                    continue
-                slots[source.key] = run * RUN + (number if joined else 0)
-                run += not joined
-            run += 1
+    run, number, previous = 0, 0, ""
+    for sources in [*semconv.FIELDS.values(), kinds, texts, *((other,) for other in others)]:
+        previous = ""
+        for source in sources:
+            form = "" if _name(source) in slots else source.form
+            joined = (previous, form) in _JOINED
+            previous = form
+            if form:
+                run, number = (run, number + 1) if joined else (run + 1, 0)
+                slots[_name(source)] = run * RUN + number
     return slots
 
 
@@ -55,36 +66,33 @@ def at(key: str) -> str:
     return f"at_{slots()[key]}"
 
 
+def has_any(sources: Iterable[Source]) -> str:
+    """Return the expression over `picked` for whether one of these is present."""
+    return f"hasAny(slots, {[slots()[_name(source)] for source in sources]})"
+
+
 def _runs(field: str) -> list[list[Source]]:
-    """Cut a field's sources into runs of plain names that one look-up covers, runs of resource attributes, and single others."""
+    """Cut a field's sources into runs of names that one look-up covers, and single others."""
     runs: list[list[Source]] = []
-    for source in _FIELDS[field]:
+    for source in semconv.FIELDS[field]:
         previous = runs[-1][-1] if runs else None
-        if previous is not None and source.form == previous.form and _follows(previous, source):
+        if previous is not None and slots()[_name(source)] == slots()[_name(previous)] + 1 and source.form in _NAMES:
             runs[-1].append(source)
         else:
             runs.append([source])
     return runs
 
 
-def _follows(previous: Source, source: Source) -> bool:
-    return source.form == "resource" or (source.form == "plain" and slots()[source.key] == slots()[previous.key] + 1)
-
-
-def _candidate(field: str, run: list[Source]) -> str:
+def _candidate(run: list[Source]) -> str:
     """Return the expression over `picked` for the first value of a run."""
     source = run[0]
     match source.form:
-        case "resource":
-            return f"resource_{field}"
         case "json":
             return ".".join((f"json_{slots()[source.key]}", *(f"`{step}`" for step in source.path)))
-        case "quoted":
-            return f"trim(BOTH '\"' FROM {at(source.key)})"
         case "pattern":
             return f"extract({at(source.key)}, {literal(source.path[0])})"
         case _:
-            return at(source.key) if len(run) == 1 else f"run_{slots()[source.key] // RUN}"
+            return at(_name(source)) if len(run) == 1 else f"run_{slots()[_name(source)] // RUN}"
 
 
 def first_of(candidates: list[str]) -> str:
@@ -95,7 +103,7 @@ def first_of(candidates: list[str]) -> str:
 
 def first(field: str) -> str:
     """Return the expression for a field's first non-empty value."""
-    return first_of([_candidate(field, run) for run in _runs(field)])
+    return first_of([_candidate(run) for run in _runs(field)])
 
 
 def _json_type(paths: Iterable[tuple[str, ...]]) -> str:
@@ -125,33 +133,18 @@ def _named(prefix: str, sql: str) -> list[int]:
 
 
 def _all_sources() -> list[Source]:
-    return [source for sources in _FIELDS.values() for source in sources]
+    return [source for sources in semconv.FIELDS.values() for source in sources]
 
 
 def is_present(value: str) -> str:
     return f"{value} NOT IN ('', {literals(semconv.ABSENT)}) AND NOT startsWith({value}, {literal(semconv.SCRUBBED_PREFIX)})"
 
 
-def resource_fields() -> dict[str, str]:
-    """Return, by field that a resource attribute can fill, the expression over the resource's attributes `r`."""
-    return {
-        field: first_of([f"r[{literal(source.key)}]" for source in run])
-        for field in _FIELDS
-        for run in _runs(field)
-        if run[0].form == "resource"
-    }
-
-
-def content(field: str) -> str:
-    """Return the expression for a tool call's arguments or result, read from the whole attributes."""
-    return first_of([f"attributes[{literal(source.key)}]" for source in semconv.FIELDS[field]])
-
-
 def declared_kind() -> str:
     """Return the expression for the kind that the first known value of a kind attribute declares."""
     pairs = {f"{slots()[source.key]}={value}": kind for source, kinds in semconv.KINDS for value, kind in kinds.items()}
     return (
-        "arrayFirst(x -> x != '', arrayMap(t -> transform(concat(toString(t.1), '=', lower(trim(BOTH '\"' FROM t.2))), "
+        "arrayFirst(x -> x != '', arrayMap(t -> transform(concat(toString(t.1), '=', lower(substringIndex(t.2, ' ', 1))), "
         f"[{literals(pairs)}], [{literals(pairs.values())}], ''), arrayFilter(t -> t.1 IN ({_kind_slots()}), wanted)))"
     )
 
@@ -162,11 +155,45 @@ def _kind_slots() -> str:
 
 def json_member(key: str, *path: str) -> str:
     """Return the expression over `picked` for the text at a path of an attribute's JSON, '' when absent."""
-    return _candidate("", [Source(key, "json", path)])
+    return _candidate([Source(key, "json", path)])
+
+
+def _pairs(attributes: str, numbers: dict[str, int]) -> str:
+    """Return the expression for the array of (slot, value) of a map's attributes that have a slot and are present, by slot."""
+    slot = f"transform(k, [{literals(numbers)}], {list(numbers.values())}, 0)"
+    pairs = f"arrayZip(arrayMap(k -> {slot}, mapKeys({attributes})), mapValues({attributes}))"
+    unquoted = "if(startsWith(t.2, '\"') AND isValidJSON(t.2), JSONExtractString(t.2), t.2)"
+    present = f"arrayFilter(t -> {is_present('t.2')}, arrayMap(t -> (t.1, {unquoted}), arrayFilter(t -> t.1 > 0, {pairs})))"
+    return f"arraySort(t -> t.1, {present})"
 
 
 def wanted() -> str:
-    """Return the expression for the array of (slot, value) of a span's wanted attributes that are present, by slot."""
-    numbers = f"transform(k, [{literals(slots())}], {list(slots().values())}, 0)"
-    pairs = f"arrayZip(arrayMap(k -> {numbers}, mapKeys(attributes)), mapValues(attributes))"
-    return f"arraySort(t -> t.1, arrayFilter(t -> {is_present('t.2')}, arrayFilter(t -> t.1 > 0, {pairs})))"
+    """Return the expression for the (slot, value) of a span's wanted attributes."""
+    return _pairs("attributes", {name: slot for name, slot in slots().items() if not name.startswith(("told:", "resource:"))})
+
+
+def resource_wanted() -> str:
+    """Return the expression for the (slot, value) of a resource's wanted attributes."""
+    return _pairs("resource_attributes", _slots_of("resource:"))
+
+
+def _slots_of(prefix: str) -> dict[str, int]:
+    return {name.removeprefix(prefix): slot for name, slot in slots().items() if name.startswith(prefix)}
+
+
+def usage_text() -> str:
+    """Return the expression over `wanted` for the text that may tell the usage of a model call, '' for none."""
+    numbers = ", ".join(str(slots()[key]) for key in semconv.USAGE_TEXTS)
+    return f"arrayStringConcat(arrayMap(t -> right(t.2, {_USAGE_TEXT_BYTES}), arrayFilter(t -> t.1 IN ({numbers}), wanted)), ' ')"
+
+
+def told() -> str:
+    """Return the expression for the array of (slot, number) of the members of `usage_text` that some field reads."""
+    names = _slots_of("told:")
+    # A backslash before the quote: JSON within a string, which is what somebody said and not what the call used.
+    pattern = rf"""[{{,(\s]["']?({"|".join(names)})["']?\s*[:=]\s*([0-9]+)"""
+    slot = f"transform(t[1], [{literals(names)}], {list(names.values())}, 0)"
+    return (
+        f"if(position(usage_text, 'oken') > 0 AND declared_kind IN ('llm', 'embedding', ''), "
+        f"arrayMap(t -> ({slot}, t[2]), extractAllGroupsVertical(usage_text, {literal(pattern)})), [])"
+    )

@@ -17,26 +17,27 @@ from tracestore.model import Signal
 _batches = itertools.count(1)
 
 
-def insert_logs(
-    store: Store, *records: dict[str, Any], project_id: int = 1, received_ns: int = 0, scope: str = "", **common: Any
-) -> None:
-    """Store records given as dicts: trace_id, span_id, time_ns, body, event_name, severity, attributes. `common` is for all."""
+def insert_logs(store: Store, *records: dict[str, Any], project_id: int = 1, received_ns: int = 0, **common: Any) -> None:
+    """Store records that are given as for `build_logs`; `common` is for all of them."""
+    received_ns = received_ns or time.time_ns()
+    payload = build_logs(*({"time_ns": received_ns} | common | record for record in records))
+    insert_batch(store, [(project_id, received_ns, payload)], writer="logs", batch_seq=next(_batches), signal=Signal.LOGS)
+
+
+def build_logs(*records: dict[str, Any]) -> bytes:
+    """Return a request with records given as dicts: trace_id, span_id, time_ns, body, event_name, severity, attributes."""
     request = ExportLogsServiceRequest()
     resource_logs = request.resource_logs.add()
     resource_logs.resource.attributes.extend(key_values({"service.name": "support-bot"}))
     scope_logs = resource_logs.scope_logs.add()
-    scope_logs.scope.name = scope
-    received_ns = received_ns or time.time_ns()
     for values in records:
-        values = common | values
         record = scope_logs.log_records.add(
             trace_id=bytes.fromhex(values.get("trace_id", "")),
             span_id=bytes.fromhex(values.get("span_id", "")),
-            time_unix_nano=values.get("time_ns", received_ns),
+            time_unix_nano=values.get("time_ns", 0),
             event_name=values.get("event_name", ""),
             severity_number=values.get("severity", 0),
         )
         record.body.CopyFrom(any_value(values.get("body", "")))
         record.attributes.extend(key_values(values.get("attributes", {})))
-    payload = request.SerializeToString()
-    insert_batch(store, [(project_id, received_ns, payload)], writer="logs", batch_seq=next(_batches), signal=Signal.LOGS)
+    return request.SerializeToString()

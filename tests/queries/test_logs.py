@@ -14,7 +14,7 @@ from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.model import LogRecord, Page
 from tracestore.queries import logs
-from tracestore.queries.logs import find_logs_of_no_step, find_logs_of_step, find_logs_of_trace, get_log_record
+from tracestore.queries.logs import find_logs_of_no_step, find_logs_of_step, find_logs_of_trace, get_log_record, locate_logs
 from tracestore.queries.paging import CursorError
 
 A, B, ROOT, TOOL = "a" * 32, "b" * 32, "1" * 16, "2" * 16
@@ -104,13 +104,14 @@ def test_step_has_its_own_records_and_those_of_its_tool_call(store: Store, send_
         {"span_id": "f" * 16, "time_ns": T0 + 5, "body": "step that never came"},
     )
 
+    located = locate_logs(store, project_id=1, trace_id=A)
+
     def of_step(span_id: str, tool_call_id: str = "") -> list[Any]:
-        page = find_logs_of_step(store, project_id=1, trace_id=A, span_id=span_id, tool_call_id=tool_call_id, limit=9)
-        return bodies(page)
+        return bodies(find_logs_of_step(store, located, span_id=span_id, tool_call_id=tool_call_id, limit=9))
 
     assert of_step(TOOL, "call-1") == ["result", "own"]
     assert of_step(ROOT) == ["result", "root"]
-    assert bodies(find_logs_of_no_step(store, project_id=1, trace_id=A, limit=9)) == ["no step", "step that never came"]
+    assert bodies(find_logs_of_no_step(store, located, limit=9)) == ["no step", "step that never came"]
 
 
 def test_records_without_their_spans_are_found(store: Store, send_logs: SendLogs) -> None:

@@ -41,51 +41,61 @@ UNION ALL
 SELECT 'named', toUnixTimestamp64Nano(min(min_time)), toUnixTimestamp64Nano(max(max_time))
 FROM log_index WHERE project_id = {{project_id:UInt32}} AND {_OF_TRACE} GROUP BY trace_id
 """
-# When the trace ran, and when records were written that name a response of it.
+_SESSIONS = f"SELECT session_id FROM spans WHERE {IN_RANGE} AND {_OF_TRACE} AND session_id != ''"
+_RESPONSES = f"SELECT response_id FROM spans WHERE {IN_RANGE} AND {_OF_TRACE} AND response_id != ''"
+_LAST_END = (
+    f"(SELECT fromUnixTimestamp64Nano(max(toUnixTimestamp64Nano(start_time) + toInt64(least(duration_ns, {_REACH_NS}))))"
+    f" FROM spans WHERE {IN_RANGE} AND {_OF_TRACE})"
+)
+# When the records were written that name a response of the trace, or its session while it ran.
 _JOIN_TIMES = f"""
-SELECT 'run', toUnixTimestamp64Nano(min(start_time)),
-    max(toUnixTimestamp64Nano(start_time) + toInt64(least(duration_ns, {_REACH_NS})))
-FROM spans WHERE {IN_RANGE} AND {_OF_TRACE} GROUP BY trace_id
-UNION ALL
 SELECT 'response', toUnixTimestamp64Nano(min(min_time)), toUnixTimestamp64Nano(max(max_time))
 FROM log_index
-WHERE project_id = {{project_id:UInt32}} AND trace_id = {_NO_TRACE}
-    AND response_id IN (SELECT response_id FROM spans WHERE {IN_RANGE} AND {_OF_TRACE} AND response_id != '')
+WHERE project_id = {{project_id:UInt32}} AND trace_id = {_NO_TRACE} AND response_id IN ({_RESPONSES})
+GROUP BY project_id
+UNION ALL
+SELECT 'session', toUnixTimestamp64Nano(min(time)), toUnixTimestamp64Nano(max(time))
+FROM logs
+WHERE project_id = {{project_id:UInt32}} AND time >= fromUnixTimestamp64Nano({{start_ns:Int64}} - {_BEFORE_RUN_NS})
+    AND time <= {_LAST_END} AND trace_id = {_NO_TRACE} AND session_id IN ({_SESSIONS})
 GROUP BY project_id
 """
-# A record that was sent twice has two rows until a merge; one without a time of its own has them at two times.
-_KEYS = f"""
-SELECT toUnixTimestamp64Nano(min(moment)) AS first_ns, record_id, any(step), any(joined_by)
-FROM
-(
+# How records are joined -> those in the range of that name. Only what has any is read.
+_BRANCHES = {
+    "named": f"""
     SELECT time AS moment, record_id, if(span_id = toFixedString('', 8), '', lower(hex(span_id))) AS step,
         'trace_id' AS joined_by, tool_call_id
-    FROM logs WHERE {_within("named")} AND {_OF_TRACE}
-    UNION ALL
+    FROM logs WHERE {_within("named")} AND {_OF_TRACE}""",
+    # Of several spans about one response the innermost, which starts last.
+    "response": f"""
     SELECT moment, record_id, lower(hex(span_id)) AS step, 'response_id' AS joined_by, tool_call_id
     FROM
     (
         SELECT time AS moment, record_id, response_id, tool_call_id
         FROM logs WHERE {_within("response")} AND trace_id = {_NO_TRACE} AND response_id != ''
     ) AS record
-    -- Of several spans about one response the innermost, which starts last.
     INNER JOIN
     (
         SELECT response_id, argMax(span_id, start_time) AS span_id
         FROM spans WHERE {IN_RANGE} AND {_OF_TRACE} GROUP BY response_id
-    ) AS span USING (response_id)
-    UNION ALL
+    ) AS span USING (response_id)""",
+    "session": f"""
     SELECT time AS moment, record_id, '' AS step, 'session_id' AS joined_by, tool_call_id
     FROM logs
-    WHERE {_within("run")} AND trace_id = {_NO_TRACE} AND session_id != ''
-        AND session_id IN (SELECT session_id FROM spans WHERE {IN_RANGE} AND {_OF_TRACE})
-        AND (response_id = '' OR response_id NOT IN (SELECT response_id FROM spans WHERE {IN_RANGE} AND {_OF_TRACE}))
+    WHERE {_within("session")} AND trace_id = {_NO_TRACE} AND session_id IN ({_SESSIONS})
+        AND (response_id = '' OR response_id NOT IN ({_RESPONSES}))""",
+}
+# A record that was sent twice has two rows until a merge; one without a time of its own has them at two times.
+_KEYS = """
+SELECT toUnixTimestamp64Nano(min(moment)) AS first_ns, record_id, any(step), any(joined_by)
+FROM
+(%s
 )
 WHERE %s
 GROUP BY record_id
-HAVING (first_ns, record_id) > ({{position_ns:Int64}}, {{position_id:UInt64}})
+HAVING (first_ns, record_id) > ({position_ns:Int64}, {position_id:UInt64})
 ORDER BY first_ns, record_id
-LIMIT {{limit:UInt32}}
+LIMIT {limit:UInt32}
 """
 _EVERY = "true"
 _OF_STEP = "step = {span_id:String} OR (tool_call_id != '' AND tool_call_id = {tool_call_id:String})"
@@ -119,6 +129,16 @@ LIMIT 1 BY record_id
 
 
 @dataclass(frozen=True)
+class LogLocation:
+    """Where the records of a trace lie: how some are joined (keys of _BRANCHES) and the bounds in ns of what that reads."""
+
+    project_id: int
+    trace_id: str
+    joins: list[str]
+    bounds: dict[str, int]
+
+
+@dataclass(frozen=True)
 class _Key:
     """A record in the list of a trace; `step` is the span id it belongs to, "" for none."""
 
@@ -133,42 +153,56 @@ def find_logs_of_trace(store: Store, *, project_id: int, trace_id: str, limit: i
 
     Raises TraceNotFound when neither a span nor a record names the trace, CursorError, QueryTooExpensive or StoreUnavailable.
     """
-    return _find(store, _EVERY, project_id=project_id, trace_id=trace_id, limit=limit, cursor=cursor)
+    return _find(store, _EVERY, locate_logs(store, project_id=project_id, trace_id=trace_id), limit=limit, cursor=cursor)
 
 
-def find_logs_of_step(
-    store: Store, *, project_id: int, trace_id: str, span_id: str, tool_call_id: str, limit: int
-) -> Page[LogRecord]:
+def find_logs_of_step(store: Store, located: LogLocation, *, span_id: str, tool_call_id: str, limit: int) -> Page[LogRecord]:
     """Return the records that belong to a step, or to the tool call that it is (`tool_call_id`, "" for none); oldest first."""
-    return _find(
-        store, _OF_STEP, project_id=project_id, trace_id=trace_id, limit=limit, span_id=span_id, tool_call_id=tool_call_id
-    )
+    return _find(store, _OF_STEP, located, limit=limit, span_id=span_id, tool_call_id=tool_call_id)
 
 
-def find_logs_of_no_step(store: Store, *, project_id: int, trace_id: str, limit: int) -> Page[LogRecord]:
+def find_logs_of_no_step(store: Store, located: LogLocation, *, limit: int) -> Page[LogRecord]:
     """Return the records of a trace that belong to none of its spans, oldest first."""
-    return _find(store, _OF_NO_STEP, project_id=project_id, trace_id=trace_id, limit=limit)
+    return _find(store, _OF_NO_STEP, located, limit=limit)
 
 
 def get_log_record(store: Store, *, project_id: int, trace_id: str, record_id: str) -> LogRecord:
     """Return one record of a trace. Raises TraceNotFound."""
-    condition = "record_id = {record_id:UInt64}"
     number = int(record_id, 16) if is_id(record_id, 16) else 0
-    found = _find(store, condition, project_id=project_id, trace_id=trace_id, limit=1, record_id=number).items
+    located = locate_logs(store, project_id=project_id, trace_id=trace_id)
+    found = _find(store, "record_id = {record_id:UInt64}", located, limit=1, record_id=number).items
     if not found:
         raise TraceNotFound(f"There is no log record {record_id} in trace {trace_id}.")
     return found[0]
 
 
-def _find(
-    store: Store, condition: str, *, project_id: int, trace_id: str, limit: int, cursor: str = "", **values: Any
-) -> Page[LogRecord]:
-    position = decode_cursor(cursor, id_digits=16)
+def locate_logs(store: Store, *, project_id: int, trace_id: str) -> LogLocation:
+    """Return when records of a trace were written, by how they are joined to it. Raises TraceNotFound."""
     common: dict[str, Any] = {"project_id": project_id, "trace_id": trace_id}
-    ranges = _find_ranges(store, project_id, trace_id)
+    ranges = _read_ranges(store.query_rows(_TIMES, **common)) if is_id(trace_id, 32) else {}
+    if not ranges:
+        raise TraceNotFound(f"There is no trace {trace_id}.")
+    spans = ranges.pop("spans", TimeRange(0, 1))
+    bounds = {"start_ns": spans.start_ns, "end_ns": spans.end_ns}
+    if spans.start_ns:
+        ranges |= _read_ranges(store.query_rows(_JOIN_TIMES, **common, **bounds))
+    for name, time_range in ranges.items():
+        bounds |= {f"{name}_start_ns": time_range.start_ns, f"{name}_end_ns": time_range.end_ns}
+    return LogLocation(project_id, trace_id, list(ranges), bounds)
+
+
+def _read_ranges(rows: list[tuple[Any, ...]]) -> dict[str, TimeRange]:
+    return {name: TimeRange(first_ns, last_ns + 1) for name, first_ns, last_ns in rows}
+
+
+def _find(store: Store, condition: str, located: LogLocation, *, limit: int, cursor: str = "", **values: Any) -> Page[LogRecord]:
+    position = decode_cursor(cursor, id_digits=16)
+    if not located.joins:
+        return Page([])
+    common: dict[str, Any] = {"project_id": located.project_id, "trace_id": located.trace_id}
     rows = store.query_rows(
-        _KEYS % condition,
-        **common, **ranges, **values, limit=limit + 1,
+        _KEYS % ("\n    UNION ALL".join(_BRANCHES[name] for name in located.joins), condition),
+        **common, **located.bounds, **values, limit=limit + 1,
         position_ns=position.start_ns if position else -1,
         position_id=int(position.item_id, 16) if position else 0,
     )  # fmt: skip
@@ -177,30 +211,6 @@ def _find(
     records = _read(store, page, common)
     last = page[-1] if len(page) < len(keys) else None
     return Page(records, Position(last.time_ns, f"{last.record_id:016x}").encode() if last else "")
-
-
-def _find_ranges(store: Store, project_id: int, trace_id: str) -> dict[str, int]:
-    """Return the bounds of every range that _KEYS names; one without any record is empty. Raises TraceNotFound."""
-    common = {"project_id": project_id, "trace_id": trace_id}
-    times = {name: TimeRange(*_bounds(row)) for name, *row in store.query_rows(_TIMES, **common)} if is_id(trace_id, 32) else {}
-    if not times:
-        raise TraceNotFound(f"There is no trace {trace_id}.")
-    bounds = dict.fromkeys(
-        ("start_ns", "end_ns", *(f"{n}_{e}_ns" for n in ("named", "response", "run") for e in ("start", "end"))), 0
-    )
-    if "named" in times:
-        bounds |= {"named_start_ns": times["named"].start_ns, "named_end_ns": times["named"].end_ns}
-    if "spans" in times:
-        bounds |= {"start_ns": times["spans"].start_ns, "end_ns": times["spans"].end_ns}
-        for name, *row in store.query_rows(_JOIN_TIMES, **common, start_ns=bounds["start_ns"], end_ns=bounds["end_ns"]):
-            start_ns, end_ns = _bounds(row)
-            bounds |= {f"{name}_start_ns": start_ns - (_BEFORE_RUN_NS if name == "run" else 0), f"{name}_end_ns": end_ns}
-    return bounds
-
-
-def _bounds(row: list[int]) -> tuple[int, int]:
-    first_ns, last_ns = row
-    return first_ns, last_ns + 1
 
 
 def _key_values(keys: list[_Key]) -> dict[str, Any]:

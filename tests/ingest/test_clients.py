@@ -6,8 +6,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from opentelemetry._logs import SeverityNumber
 from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -15,7 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from tests.ingest.conftest import Receiver
 
 NODE = Path(__file__).resolve().parent.parent / "node_exporter"
-TRACES, SPANS_A_TRACE = 150, 5
+TRACES, SPANS_A_TRACE, RECORDS = 150, 5, 1200
 
 
 @pytest.mark.parametrize("compression", list(Compression))
@@ -35,6 +39,28 @@ def test_python_exporter(receiver: Receiver, compression: Compression) -> None:
     ids = receiver.stored_spans()
     assert len(ids) == len(set(ids)) == TRACES * SPANS_A_TRACE
     assert len({trace_id for trace_id, _ in ids}) == TRACES
+
+
+def test_python_log_exporter(receiver: Receiver) -> None:
+    """Records carry the ids of the span in which they were emitted."""
+    exporter = OTLPLogExporter(endpoint=f"http://127.0.0.1:{receiver.port}/v1/logs", compression=Compression.Gzip, timeout=30)
+    provider = LoggerProvider(resource=Resource({"service.name": "python"}))
+    provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+    logger = provider.get_logger("agent")
+    with TracerProvider().get_tracer("test").start_as_current_span("chat") as span:
+        for number in range(RECORDS):
+            logger.emit(severity_number=SeverityNumber.WARN, body=f"step {number}", event_name="step")
+
+    assert provider.force_flush(30_000)
+    provider.shutdown()
+
+    receiver.wait_until_drained()
+    columns = (
+        "lower(hex(trace_id)), lower(hex(span_id)), severity_number, service, count(), uniqExact(body), uniqExact(record_id)"
+    )
+    rows = receiver.store.query_rows(f"SELECT {columns} FROM logs WHERE project_id = 1 GROUP BY ALL")
+    context = span.get_span_context()
+    assert rows == [(f"{context.trace_id:032x}", f"{context.span_id:016x}", 13, "python", RECORDS, RECORDS, RECORDS)]
 
 
 @pytest.mark.skipif(not (NODE / "node_modules").exists(), reason="run `npm ci` in tests/node_exporter first")

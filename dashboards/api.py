@@ -24,9 +24,12 @@ from dashboards.serializers import (
     FacetParameters,
     FacetResultSerializer,
     FacetValueSerializer,
+    LogPageSerializer,
+    LogRecordSerializer,
     MetricParameters,
     MetricResultSerializer,
     MetricSeriesSerializer,
+    PageParameters,
     SearchParameters,
     SpanDetailSerializer,
     SpanPageSerializer,
@@ -40,6 +43,7 @@ from tracestore.completeness import find_completeness
 from tracestore.language import Query, parse_query
 from tracestore.language.fields import find_field
 from tracestore.queries.facets import FACETS, count_facet
+from tracestore.queries.logs import find_logs_of_trace
 from tracestore.queries.metrics import find_metric, metric_series
 from tracestore.queries.paging import read_cursor
 from tracestore.queries.spans import find_spans, get_span
@@ -84,6 +88,21 @@ class TraceView(APIView):
         trace = get_trace(store, project_id=project_id, trace_id=trace_id.lower())
         completeness = find_completeness(store, project_id=project_id, trace=trace)
         return Response(TraceDetailSerializer(trace).data | {"completeness": CompletenessSerializer(completeness).data})
+
+
+class TraceLogsView(APIView):
+    @extend_schema(
+        operation_id="list_trace_logs", summary="List the log records of a trace", tags=["traces"], parameters=[PageParameters],
+        responses={200: LogPageSerializer, 404: ErrorSerializer, **_ERRORS},
+    )  # fmt: skip
+    def get(self, request: Request, trace_id: str) -> Response:
+        """Records that belong to the trace or one of its spans, oldest first. A page of large records ends early."""
+        given = _read_parameters(PageParameters, request)
+        page = find_logs_of_trace(
+            get_store(), project_id=_project_id(request), trace_id=trace_id.lower(), limit=given["limit"],
+            cursor=read_cursor(given["cursor"]),
+        )  # fmt: skip
+        return _page(request, LogRecordSerializer(page.items, many=True).data, page.next_cursor)
 
 
 class SpanView(APIView):
@@ -218,12 +237,13 @@ def _read_step_s(text: str) -> int:
     return int(match[1]) * _STEP_UNITS_S[match[2]]
 
 
-def _page(request: Request, results: Any, next_cursor: str, time_range: TimeRange) -> Response:
-    """`next` repeats the request with absolute times, so that no page shifts while the list is read."""
+def _page(request: Request, results: Any, next_cursor: str, time_range: TimeRange | None = None) -> Response:
+    """`next` repeats the request, with absolute times where it has any, so that no page shifts while the list is read."""
     following = None
     if next_cursor:
         parameters = request.query_params.copy()
-        parameters["start"], parameters["end"] = str(time_range.start_ns), str(time_range.end_ns)
+        if time_range is not None:
+            parameters["start"], parameters["end"] = str(time_range.start_ns), str(time_range.end_ns)
         parameters["cursor"] = next_cursor
         following = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
     return Response({"results": results, "next": following})

@@ -9,6 +9,7 @@ from dashboards import api
 urlpatterns = [
     path("traces", api.TraceListView.as_view(), name="api-trace-list"),
     path("traces/<str:trace_id>", api.TraceView.as_view(), name="api-trace"),
+    path("traces/<str:trace_id>/logs", api.TraceLogsView.as_view(), name="api-trace-logs"),
     path("traces/<str:trace_id>/spans/<str:span_id>", api.SpanView.as_view(), name="api-span"),
     path("spans", api.SpanListView.as_view(), name="api-span-list"),
     path("metrics", api.MetricView.as_view(), name="api-metric"),

@@ -7,13 +7,14 @@ OpenLLMetry, Vercel AI SDK, Langfuse, pydantic-ai, MLflow, Google ADK and others
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
+from dashboards.logs import as_span
 from dashboards.messages import Message, Part, read_messages
 from dashboards.text import EXCERPT_CHARS, decode_value, is_structured, to_text
-from tracestore.model import Span, SpanEvent
+from tracestore.model import LogRecord, Span, SpanEvent
 
 SLOT_LIMIT = 2_000  # llm.input_messages.999999999.x must not become a list of that length
 _SEGMENT_LIMIT = 12
@@ -77,16 +78,23 @@ class Content:
 Reader = Callable[[Span, str], Payload | None]
 
 
-def read_content(span: Span) -> Content:
-    """Return what the span says about its content."""
+def read_content(span: Span, records: Sequence[LogRecord] = ()) -> Content:
+    """Return what the span says about its content and, where it says nothing, what its log records say."""
+    logged = as_span(span, records)
+
+    def read(table: Sequence[tuple[str, Reader]]) -> Payload | None:
+        own = _first_payload(span, table)
+        told = _first_payload(logged, table) if own is None and records else None
+        return replace(told, source=f"{told.source}, logged") if told is not None else own
+
     is_tool = span.summary.kind == "tool"
-    arguments = _first_payload(span, ARGUMENTS) if is_tool else None
-    result = _first_payload(span, RESULTS) if is_tool else None
-    read_input = _first_payload(span, INPUTS)
+    arguments = read(ARGUMENTS) if is_tool else None
+    result = read(RESULTS) if is_tool else None
+    read_input = read(INPUTS)
     return Content(
-        instructions=_read_instructions(span, read_input),
+        instructions=_read_instructions(span, read_input) or _read_instructions(logged, read_input),
         input=None if arguments or result else read_input,
-        output=None if arguments or result else _first_payload(span, OUTPUTS),
+        output=None if arguments or result else read(OUTPUTS),
         arguments=arguments,
         result=result,
         documents=_read_documents(span),
@@ -353,6 +361,25 @@ def _plain(source: str, value: Any) -> Payload:
     return Payload(source, text=to_text(value), is_json=is_structured(value))
 
 
+def _event_arguments(name: str, attribute: str) -> Reader:
+    def read(span: Span, key: str) -> Payload | None:
+        values = [event.attributes.get(attribute) for event in span.events[:_KEY_LIMIT] if event.name == name]
+        return next((_plain(f"{name} event", value) for value in values if value not in (None, "")), None)
+
+    return read
+
+
+def _event_texts(name: str, attribute: str, role: str) -> Reader:
+    """Every event of this name as one message: a coding agent logs one for each thing it was told or answered."""
+
+    def read(span: Span, key: str) -> Payload | None:
+        texts = [event.attributes.get(attribute) for event in span.events[:_KEY_LIMIT] if event.name == name]
+        said = [text for text in texts if isinstance(text, str) and text.strip() not in _ABSENT]
+        return Payload(f"{name} event", [Message(role, [Part("text", text)]) for text in said]) if said else None
+
+    return read
+
+
 _REQUEST_EVENTS = frozenset(name for name in _EVENT_ROLES if name != "gen_ai.choice")
 _DETAILS = "gen_ai.client.inference.operation.details"
 
@@ -390,6 +417,8 @@ INPUTS: tuple[tuple[str, Reader], ...] = (
     ("user_prompt", _chat("user")),
     ("new_context", _chat("user")),
     ("prompt", _chat("user")),
+    ("claude_code.user_prompt", _event_texts("claude_code.user_prompt", "prompt", "user")),
+    ("codex.user_prompt", _event_texts("codex.user_prompt", "prompt", "user")),
     ("input", _chat()),
 )
 OUTPUTS: tuple[tuple[str, Reader], ...] = (
@@ -423,6 +452,7 @@ OUTPUTS: tuple[tuple[str, Reader], ...] = (
     ("genkit:output", _chat()),
     ("lk.response.text", _chat("assistant")),
     ("response.model_output", _chat("assistant")),
+    ("claude_code.assistant_response", _event_texts("claude_code.assistant_response", "response", "assistant")),
     ("output", _chat()),
 )
 ARGUMENTS: tuple[tuple[str, Reader], ...] = (
@@ -441,6 +471,8 @@ ARGUMENTS: tuple[tuple[str, Reader], ...] = (
     ("args", _arguments),
     ("gen_ai.tool.message", _argument_event),
     ("tool.parameters", _arguments),
+    ("claude_code.tool_result", _event_arguments("claude_code.tool_result", "tool_input")),
+    ("codex.tool_result", _event_arguments("codex.tool_result", "arguments")),
 )
 RESULTS: tuple[tuple[str, Reader], ...] = (
     ("gen_ai.tool.call.result", _result),
@@ -457,6 +489,7 @@ RESULTS: tuple[tuple[str, Reader], ...] = (
     ("gen_ai.output.messages", _result),
     ("output", _result),
     ("return", _result),
+    ("codex.tool_result", _event_field(("codex.tool_result", "output"))),
 )
 _INSTRUCTIONS = (
     "gen_ai.system_instructions",

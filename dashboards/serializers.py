@@ -36,14 +36,18 @@ class RangeParameters(serializers.Serializer[Any]):
     )
 
 
-class SearchParameters(RangeParameters):
+class PageParameters(serializers.Serializer[Any]):
     """A page of a list."""
 
     limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=MAX_LIMIT, help_text="Items on one page.")
     cursor = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=20_000,
-        help_text="That of `next` of the page before, or all of `next`. Goes with the same `q`, `start` and `end`.",
+        help_text="That of `next` of the page before, or all of `next`. Goes with the same other parameters.",
     )  # fmt: skip
+
+
+class SearchParameters(PageParameters, RangeParameters):
+    """A page of what a query finds."""
 
 
 class MetricParameters(RangeParameters):
@@ -84,6 +88,14 @@ class AttributesField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any
 
     def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
         return {key: _to_json(item) for key, item in value.items()}
+
+
+@extend_schema_field({})
+class BodyField(serializers.Field[Any, Any, Any, Any]):
+    """Any value, as attributes have them."""
+
+    def to_representation(self, value: Any) -> Any:
+        return _to_json(value)
 
 
 def _to_json(value: Any) -> Any:
@@ -229,6 +241,36 @@ class SpanLinkSerializer(serializers.Serializer[Any]):
     attributes = AttributesField()
 
 
+class LogRecordSerializer(serializers.Serializer[Any]):
+    record_id = serializers.CharField(help_text="16 hexadecimal digits, made from what was sent.")
+    time = TimeField(source="time_ns", help_text="When it happened, else when it was observed, else when it was received.")
+    trace_id = serializers.CharField(help_text="As sent; empty for a record that names no trace.")
+    span_id = serializers.CharField(help_text="The span it belongs to; empty for the trace as a whole.")
+    joined_by = serializers.ChoiceField(
+        choices=("trace_id", "response_id", "session_id"), help_text="What connects the record with this trace."
+    )
+    severity_number = serializers.IntegerField(help_text="OpenTelemetry's SeverityNumber; 0 when not given.")
+    severity_text = serializers.CharField()
+    event_name = serializers.CharField()
+    body = BodyField()
+    service = serializers.CharField()
+    session_id = serializers.CharField()
+    response_id = serializers.CharField()
+    tool_call_id = serializers.CharField()
+    attributes = AttributesField()
+    resource_attributes = AttributesField()
+    scope_name = serializers.CharField()
+    scope_version = serializers.CharField()
+    scope_attributes = AttributesField()
+    resource_schema_url = serializers.CharField()
+    scope_schema_url = serializers.CharField()
+    flags = serializers.IntegerField()
+    dropped_attributes_count = serializers.IntegerField()
+    reported_time_ns = serializers.IntegerField(help_text="As sent; 0 when absent.")
+    observed_time_ns = serializers.IntegerField(help_text="As sent; 0 when absent.")
+    received_time = TimeField(source="received_ns")
+
+
 class _SpanRestSerializer(serializers.Serializer[Any]):
     attributes = AttributesField()
     resource_attributes = AttributesField()
@@ -282,6 +324,11 @@ class TracePageSerializer(serializers.Serializer[Any]):
 
 class SpanPageSerializer(serializers.Serializer[Any]):
     results = SpanSerializer(many=True)
+    next = serializers.URLField(allow_null=True, help_text="The next page; null on the last.")
+
+
+class LogPageSerializer(serializers.Serializer[Any]):
+    results = LogRecordSerializer(many=True)
     next = serializers.URLField(allow_null=True, help_text="The next page; null on the last.")
 
 

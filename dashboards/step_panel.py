@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from dashboards.content import Content, find_text, read_content
+from dashboards.logs import LogRow, Score, build_log_rows, find_record_text, read_scores
 from dashboards.text import make_visible, split_stacktrace, to_text
 from tracestore.language import format_filter
-from tracestore.model import Span, SpanEvent
+from tracestore.model import LogRecord, Span, SpanEvent
 
 # A value longer than this is no filter anyone means, and no link a browser likes.
 _FILTER_CHARS = 300
@@ -52,7 +53,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Panel:
-    """One step, ready to show. Texts may be long: the template cuts them and links to the rest by reference."""
+    """One step, ready to show. Texts may be long: the template cuts them and links to the rest by reference.
+
+    `exceptions` are the logged ones that `failure` does not show.
+    """
 
     span: Span
     content: Content
@@ -62,6 +66,9 @@ class Panel:
     scope: list[Attribute]
     events: list[Event]
     hidden_events: int
+    logs: list[LogRow]
+    exceptions: list[LogRow]
+    scores: list[Score]
     raw: str
 
     @property
@@ -74,22 +81,35 @@ class Panel:
         return max(0, self.span.summary.output_tokens - self.span.summary.reasoning_tokens)
 
 
-def build_panel(span: Span) -> Panel:
-    """Return everything the panel of this step shows."""
+def build_panel(span: Span, records: Sequence[LogRecord] = ()) -> Panel:
+    """Return everything the panel of this step shows; `records` are its log records."""
+    logs = build_log_rows(records, span.summary.start_ns)
+    failure = _find_failure(span)
+    exceptions = [row for row in logs if row.is_exception]
+    if failure is not None and not failure.stacktrace:
+        told = next((row for row in reversed(exceptions) if row.stacktrace), None)
+        if told is not None:
+            reference = f"log:{told.record.record_id}:attribute:exception.stacktrace"
+            failure = replace(failure, stacktrace=told.stacktrace, stacktrace_reference=reference)
+            failure = replace(failure, message=failure.message or told.exception_message)
+    shown = failure.stacktrace if failure is not None else ""
     return Panel(
         span=span,
-        content=read_content(span),
-        failure=_find_failure(span),
+        content=read_content(span, records),
+        failure=failure,
         attributes=_rows("attribute", span.attributes, queryable=True),
         resource=_rows("resource", span.resource_attributes, queryable=True),
         scope=_rows("scope", span.scope_attributes, queryable=True),
         events=[_event(span, index, event) for index, event in enumerate(span.events[:_EVENT_LIMIT])],
         hidden_events=max(0, len(span.events) - _EVENT_LIMIT),
+        logs=logs,
+        exceptions=[row for row in exceptions if not shown or row.stacktrace != shown],
+        scores=read_scores(span, records),
         raw=format_raw(span),
     )
 
 
-def find_referenced_text(span: Span, reference: str) -> str | None:
+def find_referenced_text(span: Span, reference: str, records: Sequence[LogRecord] = ()) -> str | None:
     """Return the whole text behind a reference of this span's panel, None when there is none."""
     kind, _, key = reference.partition(":")
     if reference == RAW:
@@ -97,7 +117,11 @@ def find_referenced_text(span: Span, reference: str) -> str | None:
     if reference == STATUS_STACKTRACE:
         return split_stacktrace(span.summary.error_message or span.summary.status_message)[1] or None
     if not key:
-        return find_text(read_content(span), reference)
+        return find_text(read_content(span, records), reference)
+    if kind == "log":
+        record_id, _, inner = key.partition(":")
+        record = next((record for record in records if record.record_id == record_id), None)
+        return find_record_text(record, inner) if record is not None else None
     if kind == "event":
         index, _, key = key.partition(":")
         known = index.isascii() and index.isdigit() and len(index) < 9 and int(index) < len(span.events)

@@ -27,6 +27,7 @@ urlpatterns = [
     path("traces/new", traces.trace_new, name="trace-new"),
     path("traces/complete", traces.trace_complete, name="trace-complete"),
     path("traces/<str:trace_id>", trace.trace_detail, name="trace-detail"),
+    path("traces/<str:trace_id>/logs/<str:record_id>/text", trace.log_text, name="log-text"),
     path("traces/<str:trace_id>/spans/<str:span_id>", trace.span_detail, name="span-detail"),
     path("traces/<str:trace_id>/spans/<str:span_id>/text", trace.span_text, name="span-text"),
     path("traces/<str:trace_id>/spans/<str:span_id>/json", trace.span_json, name="span-json"),

@@ -1,6 +1,6 @@
 """Requests that ClickHouse refused: kept as files that an operator can list, examine and replay.
 
-Each is `<name>.pb` (the serialized ExportTraceServiceRequest) with `<name>.json` beside it (project, receive time, reason).
+Each is `<name>.pb` (the serialized Export...ServiceRequest) with `<name>.json` beside it (signal, project, receive time, reason).
 A replay is asked for by an empty `<name>.replay`; the ingest process that owns the folder does it, because only that
 process has the spool open.
 """
@@ -11,6 +11,8 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from tracestore.model import Signal
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class DeadLetter:
     reason: str
     body_bytes: int
     replay: bool
+    signal: Signal = Signal.TRACES  # files of versions that stored only traces do not say
 
 
 def _write_durably(path: Path, content: bytes | memoryview) -> None:
@@ -42,11 +45,25 @@ class DeadLetters:
         self._folder = folder
 
     def add(
-        self, name: str, payload: bytes | memoryview, *, project_id: int, received_at_ns: int, refused_at_ns: int, reason: str
+        self,
+        name: str,
+        payload: bytes | memoryview,
+        *,
+        project_id: int,
+        received_at_ns: int,
+        refused_at_ns: int,
+        reason: str,
+        signal: Signal = Signal.TRACES,
     ) -> None:
         """Keep a refused request. The same name again replaces it: a replay after a crash adds no second copy."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        why = {"project_id": project_id, "received_at_ns": received_at_ns, "refused_at_ns": refused_at_ns, "reason": reason}
+        why = {
+            "signal": signal,
+            "project_id": project_id,
+            "received_at_ns": received_at_ns,
+            "refused_at_ns": refused_at_ns,
+            "reason": reason,
+        }
         _write_durably(self._folder / f"{name}.pb", payload)
         _write_durably(self._folder / f"{name}.json", json.dumps(why, indent=2).encode())
 
@@ -56,6 +73,7 @@ class DeadLetters:
         for path in self._folder.glob("*.json"):
             try:
                 why = json.loads(path.read_text())
+                why["signal"] = Signal(why.get("signal", Signal.TRACES))
                 size = path.with_suffix(".pb").stat().st_size
             except (FileNotFoundError, ValueError):
                 continue  # removed by a replay between two looks

@@ -15,6 +15,7 @@ from ingest.spool import Position, Spool, SpooledRequest
 from tracestore import telemetry
 from tracestore.clickhouse.errors import BadInsert, StoreUnavailable
 from tracestore.clickhouse.landing import Record, read_span_count
+from tracestore.model import Signal
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ _IDLE_S = 1.0
 class Insert(Protocol):
     """`tracestore.clickhouse.landing.insert_batch` bound to a store."""
 
-    def __call__(self, records: Sequence[Record], *, writer: str, batch_seq: int, part: str = "") -> None: ...
+    def __call__(self, records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None: ...
 
 
 class _Stopping(Exception):
@@ -48,7 +49,7 @@ class Drain:
         insert: Insert,
         on_inserted: Callable[[str, int], None],
     ) -> None:
-        """`on_inserted(writer, batch_seq)` is called at least once for every batch, after its insert."""
+        """`on_inserted(writer, batch_seq)` is called at least once for every batch that holds traces, after its insert."""
         self._spool, self._checkpoint, self._dead_letters = spool, checkpoint, dead_letters
         self._insert_batch, self._on_inserted = insert, on_inserted
         self.last_error = ""
@@ -105,9 +106,7 @@ class Drain:
         start = batch.start
         while start < batch.end:
             requests, start = self._spool.read(start, max_bytes=0, max_requests=0, end=batch.end)
-            self._insert(requests, batch.batch_seq)
-        if batch.start < batch.end:
-            self._tell(batch.batch_seq)
+            self._insert_batch_of_signals(requests, batch.batch_seq)
         return batch.end
 
     def _linger(self, position: Position, seconds: float) -> None:
@@ -124,11 +123,11 @@ class Drain:
         self._spool.release(batch.start)
         if requests:
             self.oldest_received_at_ns = min(request.received_at_ns for request in requests)
-            self._insert(requests, batch.batch_seq)
+            self._insert_batch_of_signals(requests, batch.batch_seq)
+            spans = sum(read_span_count(request.payload) for request in requests if request.signal is Signal.TRACES)
             telemetry.DRAIN_BATCHES.inc()
-            telemetry.DRAIN_SPANS.inc(sum(read_span_count(request.payload) for request in requests))
+            telemetry.DRAIN_SPANS.inc(spans)
             telemetry.DRAIN_BYTES.inc(sum(len(request.payload) for request in requests))
-            self._tell(batch.batch_seq)
         return end
 
     def _note_idle(self, position: Position) -> None:
@@ -138,8 +137,16 @@ class Drain:
             self._checkpoint.save(Batch(batch.batch_seq, position, position))
             self._spool.release(position)
 
+    def _insert_batch_of_signals(self, requests: Sequence[SpooledRequest], batch_seq: int) -> None:
+        """Insert a batch, each signal into its table by itself: what is wrong with one must not repeat the other."""
+        for signal in Signal:
+            if of_signal := [request for request in requests if request.signal is signal]:
+                self._insert(of_signal, batch_seq)
+                if signal is Signal.TRACES:
+                    self._tell(batch_seq)
+
     def _insert(self, requests: Sequence[SpooledRequest], batch_seq: int, part: str = "") -> None:
-        """Insert all; cut the batch in halves until the request that ClickHouse refuses stands alone, and move that aside."""
+        """Insert all, of one signal; cut the batch in halves until the request that ClickHouse refuses is alone. It is buried."""
         while True:
             try:
                 return self._insert_patiently(requests, batch_seq, part)
@@ -149,7 +156,7 @@ class Drain:
                 half = len(requests) // 2
                 self._insert(requests[:half], batch_seq, part + "0")
                 return self._insert(requests[half:], batch_seq, part + "1")
-            if self._store_accepts_another(batch_seq):
+            if self._store_accepts_another(requests[0].signal, batch_seq):
                 return self._bury(requests[0], reason)
             self.last_error = f"ClickHouse refuses every insert: {reason}"
             log.error("drain: %s", self.last_error)
@@ -175,7 +182,7 @@ class Drain:
             self.last_error = reason
             pause = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
             tries += 1
-            if tries % _SUSPECT_AFTER_TRIES == 0 and self._store_accepts_another(batch_seq):
+            if tries % _SUSPECT_AFTER_TRIES == 0 and self._store_accepts_another(requests[0].signal, batch_seq):
                 raise BadInsert(reason)
             if self._finish.is_set() or self._abort.wait(pause):
                 raise _Stopping
@@ -184,15 +191,16 @@ class Drain:
         records = [(request.project_id, request.received_at_ns, request.payload) for request in requests]
         started = time.monotonic()
         try:
-            self._insert_batch(records, writer=self._checkpoint.writer, batch_seq=batch_seq, part=part)
+            writer = self._checkpoint.writer
+            self._insert_batch(records, signal=requests[0].signal, writer=writer, batch_seq=batch_seq, part=part)
         except (BadInsert, StoreUnavailable) as error:
             telemetry.INSERT_FAILURES.labels("refused" if isinstance(error, BadInsert) else "unavailable").inc()
             raise
         telemetry.DRAIN_INSERT.observe(time.monotonic() - started)
 
-    def _store_accepts_another(self, batch_seq: int) -> bool:
+    def _store_accepts_another(self, signal: Signal, batch_seq: int) -> bool:
         """Whether an empty request passes: a missing table or a revoked grant refuses all, which is not the sender's fault."""
-        empty = SpooledRequest(Position(0, 0), 1, time.time_ns(), b"")
+        empty = SpooledRequest(Position(0, 0), 1, time.time_ns(), b"", signal)
         try:
             self._insert_once([empty], batch_seq, "probe")
         except (BadInsert, StoreUnavailable):
@@ -208,6 +216,7 @@ class Drain:
             received_at_ns=request.received_at_ns,
             refused_at_ns=time.time_ns(),
             reason=reason,
+            signal=request.signal,
         )
         log.error(
             "drain: ClickHouse refused a request of %d bytes, kept as dead letter %s: %s", len(request.payload), name, reason
@@ -223,7 +232,7 @@ class Drain:
         """Take dead letters whose replay was asked for back into the spool."""
         for letter in self._dead_letters.find_requested():
             payload = self._dead_letters.read_payload(letter.name)
-            durable = self._spool.append(letter.project_id, letter.received_at_ns, payload)
+            durable = self._spool.append(letter.project_id, letter.received_at_ns, payload, letter.signal)
             wait([durable])
             durable.result()
             self._dead_letters.remove(letter.name)

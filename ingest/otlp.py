@@ -5,6 +5,7 @@ Parsing with upb is the validation; what passes is stored as it came. Spans are 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import eq
 
@@ -15,15 +16,18 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
-from ingest.otlp_json import decode_json_object, encode_traces
-from ingest.otlp_repair import RepairError, read_varint, repair_traces
+from ingest.otlp_json import decode_json_object, encode_logs, encode_traces
+from ingest.otlp_repair import RepairError, read_varint, repair
+from tracestore.model import Signal
 
 _NO_TRACE_ID, _NO_SPAN_ID = bytes(16), bytes(8)
 _NEEDED_IDS = "a trace id needs 16 bytes (32 hex digits) and a span id 8 (16), not all zero"
 _LOGS_HINT = "this looks like a logs export; send it to /v1/logs"
 _NAMED_SPANS, _NAME_CHARACTERS = 10, 80  # a response may not grow with the request
+_TRACES_HINT = "this looks like a traces export; send it to /v1/traces"
 # An empty span takes 2 bytes on the wire and 450 in memory. So each counts as the 30 bytes of a span with both ids, each
 # envelope and field around the spans as 12, and they may be twice the body's size together. Small bodies are not counted.
+# The same weights and tags hold for log records.
 _SPAN_BYTES, _FIELD_BYTES, _UNCOUNTED_BYTES = 30, 12, 64 * 2**10
 _SPAN_PATH = (0x0A, 0x12, 0x12)  # resource_spans, scope_spans, spans
 _CONTROL = bytes(range(0x20))
@@ -44,7 +48,7 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Checked:
-    """What to store of one request: `payload` holds the `accepted` spans, `message` says why the others are not in it."""
+    """What to store of one request: `payload` holds the `accepted` spans or records, `message` says why others are not in it."""
 
     payload: bytes
     accepted: int
@@ -72,13 +76,11 @@ def check_protobuf(body: bytes) -> Checked:
 
     Invalid UTF-8 and values nested too deep for the parser cost themselves, not the request: they are replaced.
     """
-    if len(body) > _UNCOUNTED_BYTES:
-        _take_room(body, 0, len(body), 2 * len(body), _SPAN_PATH)
     try:
-        request = ExportTraceServiceRequest.FromString(body)
+        request = _parse_traces(body)
     except DecodeError:
         try:
-            body = repair_traces(body)
+            body = repair(body, ExportTraceServiceRequest.DESCRIPTOR)
             request = ExportTraceServiceRequest.FromString(body)
         except (RepairError, DecodeError):
             hint = f": {_LOGS_HINT}" if _parses_as_logs(body) else ""
@@ -100,6 +102,72 @@ def check_json(body: bytes) -> Checked:
     return check_protobuf(payload)
 
 
+def check_logs_protobuf(body: bytes) -> Checked:
+    """Validate a binary ExportLogsServiceRequest. Raises BadBody when it cannot be decoded; see `check_protobuf`.
+
+    Every record of it is accepted: ids that are no ids only mean that a record belongs to no trace.
+    """
+    try:
+        count = _count_log_records(body)
+    except DecodeError:
+        try:
+            body = repair(body, ExportLogsServiceRequest.DESCRIPTOR)
+            count = _count_log_records(body)
+        except (RepairError, DecodeError):
+            hint = f": {_TRACES_HINT}" if _parses_as_traces(body) else ""
+            raise BadBody(f"The body is not a Protobuf ExportLogsServiceRequest{hint}.") from None
+    return Checked(body, count, 0, "")
+
+
+def check_logs_json(body: bytes) -> Checked:
+    """Convert an OTLP/JSON ExportLogsServiceRequest. Raises BadBody when it is not a JSON object of that shape."""
+    try:
+        document = decode_json_object(body)
+        if "resourceSpans" in document and "resourceLogs" not in document:
+            raise ValueError(_TRACES_HINT)
+        payload = encode_logs(document)
+    except RecursionError:
+        raise BadBody("The body is nested too deep.") from None
+    except ValueError as error:
+        raise BadBody(f"The body is not an OTLP/JSON ExportLogsServiceRequest: {error}.") from None
+    checked = check_logs_protobuf(payload)
+    sent = _count_json(document, ("resource_logs", "scope_logs", "log_records"))
+    rejected = max(0, sent - checked.accepted)
+    message = f"{rejected} of {sent} log records were not stored: they are no JSON objects." if rejected else ""
+    return Checked(checked.payload, checked.accepted, rejected, message)
+
+
+def _parses_as_traces(body: bytes) -> bool:
+    try:
+        return any(scope.spans for resource in _parse_traces(body).resource_spans for scope in resource.scope_spans)
+    except (BadBody, DecodeError):
+        return False
+
+
+def _parse_traces(body: bytes) -> ExportTraceServiceRequest:
+    if len(body) > _UNCOUNTED_BYTES:
+        _take_room(body, 0, len(body), 2 * len(body), _SPAN_PATH)
+    return ExportTraceServiceRequest.FromString(body)
+
+
+def _count_log_records(body: bytes) -> int:
+    """Parse, and return the number of records. Raises DecodeError, or BadBody when there are too many for the body's size."""
+    if len(body) > _UNCOUNTED_BYTES:
+        _take_room(body, 0, len(body), 2 * len(body), _SPAN_PATH)
+    request = ExportLogsServiceRequest.FromString(body)
+    return sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs)
+
+
+def _count_json(value: object, path: tuple[str, ...]) -> int:
+    """Return how many items stand in the arrays at the end of a path of arrays, whatever they are."""
+    if not isinstance(value, dict):
+        return 0
+    lists = [value[name] for name in (path[0], _camel(path[0])) if isinstance(value.get(name), list)]
+    if len(path) == 1:
+        return sum(map(len, lists))
+    return sum(_count_json(item, path[1:]) for items in lists for item in items)
+
+
 def _take_room(body: bytes, at: int, end: int, room: int, path: tuple[int, ...]) -> int:
     """Walk the spans' headers before the parser makes an object of each; return the room left. Raises BadBody when it runs out.
 
@@ -114,7 +182,7 @@ def _take_room(body: bytes, at: int, end: int, room: int, path: tuple[int, ...])
             wanted = key == path[0]
             room -= _SPAN_BYTES if wanted and len(path) == 1 else _FIELD_BYTES
             if room < 0:
-                raise BadBody("The body holds more spans, scopes or resources than can be valid in its size.")
+                raise BadBody("The body holds more spans or log records, scopes or resources than can be valid in its size.")
             match key & 7:
                 case 0:
                     _, at = read_varint(body, at)
@@ -128,7 +196,7 @@ def _take_room(body: bytes, at: int, end: int, room: int, path: tuple[int, ...])
                 case 5:
                     at += 4
                 case _:
-                    raise BadBody("The body is not a Protobuf ExportTraceServiceRequest: it has groups.")
+                    raise BadBody("The body is not a Protobuf request of OTLP: it has groups.")
     except (RepairError, IndexError):
         pass  # cut short: the parser refuses it
     return room
@@ -136,8 +204,8 @@ def _take_room(body: bytes, at: int, end: int, room: int, path: tuple[int, ...])
 
 def _parses_as_logs(body: bytes) -> bool:
     try:
-        return count_log_records(body, is_json=False) > 0
-    except BadBody:
+        return _count_log_records(body) > 0
+    except (BadBody, DecodeError):
         return False
 
 
@@ -243,18 +311,6 @@ def _find_json(value: object, path: tuple[str, ...]) -> list[dict[str, object]]:
     return found if len(path) == 1 else [last for item in found for last in _find_json(item, path[1:])]
 
 
-def count_log_records(body: bytes, *, is_json: bool) -> int:
-    """Count the records of an ExportLogsServiceRequest. Raises BadBody."""
-    path = ("resource_logs", "scope_logs", "log_records")
-    try:
-        if is_json:
-            return len(_find_json(decode_json_object(body), path))
-        request = ExportLogsServiceRequest.FromString(body)
-        return sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs)
-    except (ValueError, DecodeError):
-        raise BadBody("The body is not an ExportLogsServiceRequest.") from None
-
-
 def count_data_points(body: bytes, *, is_json: bool) -> int:
     """Count the data points of an ExportMetricsServiceRequest. Raises BadBody."""
     kinds = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
@@ -267,3 +323,13 @@ def count_data_points(body: bytes, *, is_json: bool) -> int:
         return sum(len(getattr(metric, kind).data_points) for scope in scopes for metric in scope.metrics for kind in kinds)
     except (ValueError, DecodeError):
         raise BadBody("The body is not an ExportMetricsServiceRequest.") from None
+
+
+Check = Callable[[bytes], Checked]
+# (signal, is JSON) -> what turns a body into what is stored
+CHECKS: dict[tuple[Signal, bool], Check] = {
+    (Signal.TRACES, False): check_protobuf,
+    (Signal.TRACES, True): check_json,
+    (Signal.LOGS, False): check_logs_protobuf,
+    (Signal.LOGS, True): check_logs_json,
+}

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 Encode = Callable[[Any], bytes]
@@ -53,10 +54,20 @@ def decode_json_object(body: bytes) -> dict[str, Any]:
 
 def encode_traces(document: dict[str, Any]) -> bytes:
     """Return a serialized ExportTraceServiceRequest. Spans whose ids are not hex get ids that no check accepts."""
-    for name in ("resourceSpans", "resource_spans"):
+    _require_lists(document, "resourceSpans", "resource_spans")
+    return _encode(document, _REQUEST)
+
+
+def encode_logs(document: dict[str, Any]) -> bytes:
+    """Return a serialized ExportLogsServiceRequest. Ids that are not hex become ids that associate a record with nothing."""
+    _require_lists(document, "resourceLogs", "resource_logs")
+    return _encode(document, _LOGS_REQUEST)
+
+
+def _require_lists(document: dict[str, Any], *names: str) -> None:
+    for name in names:
         if not isinstance(document.get(name, []), list | None):
             raise ValueError(f"{name} must be an array")
-    return _encode(document, _REQUEST)
 
 
 def _varint(value: int) -> bytes:
@@ -335,3 +346,30 @@ _RESOURCE_SPANS = _fields(
     (("resource", _message(1, _RESOURCE)), ("scope_spans", _repeated(_message(2, _SCOPE_SPANS))), ("schema_url", _text(3)))
 )
 _REQUEST = _fields((("resource_spans", _repeated(_message(1, _RESOURCE_SPANS))),))
+_LOG_RECORD = _fields(
+    (
+        ("time_unix_nano", _fixed64(1)),
+        ("severity_number", _enum(2, SeverityNumber)),
+        ("severity_text", _text(3)),
+        ("body", _bytes_field(5, _any_value)),
+        _attributes(6),
+        ("dropped_attributes_count", _uint32(7)),
+        ("flags", _fixed(8, 5, "<I", 2**32 - 1)),
+        ("trace_id", _id(9, 16)),
+        ("span_id", _id(10, 8)),
+        ("observed_time_unix_nano", _fixed64(11)),
+        ("event_name", _text(12)),
+    )
+)
+_encode_log_record = _message(2, _LOG_RECORD)
+_SCOPE_LOGS = _fields(
+    (
+        ("scope", _message(1, _SCOPE)),
+        ("log_records", _repeated(lambda record: _encode_log_record(record) if isinstance(record, dict) else b"")),
+        ("schema_url", _text(3)),
+    )
+)
+_RESOURCE_LOGS = _fields(
+    (("resource", _message(1, _RESOURCE)), ("scope_logs", _repeated(_message(2, _SCOPE_LOGS))), ("schema_url", _text(3)))
+)
+_LOGS_REQUEST = _fields((("resource_logs", _repeated(_message(1, _RESOURCE_LOGS))),))

@@ -7,7 +7,6 @@ bytes along the schema, replaces only those, and copies everything else. It runs
 from __future__ import annotations
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 _MAX_DEPTH = 95  # upb's limit is 100
 _TOO_DEEP = b"(nested too deep)"
@@ -18,9 +17,9 @@ class RepairError(ValueError):
     """The bytes are not Protobuf wire format."""
 
 
-def repair_traces(body: bytes) -> bytes:
-    """Return an ExportTraceServiceRequest that parses, as close to `body` as can be. Raises RepairError."""
-    return _repair_message(body, ExportTraceServiceRequest.DESCRIPTOR, 1)
+def repair(body: bytes, request: Descriptor) -> bytes:
+    """Return a message of this type that parses, as close to `body` as can be. Raises RepairError."""
+    return _repair_message(body, request, 1)
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
+from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
@@ -41,12 +42,13 @@ from ingest.body import (
     read_body,
 )
 from ingest.cors import Headers, build_cors_headers, build_preflight_headers
-from ingest.otlp import BadBody, Checked, check_json, check_protobuf, count_data_points, count_log_records, estimate_parsing_bytes
+from ingest.otlp import CHECKS, BadBody, Checked, count_data_points, estimate_parsing_bytes
 from ingest.service import Ingest, get_running_ingest
 from ingest.spool import SpoolUnwritable
 from tracestore import telemetry
 from tracestore.guessing import TooManyGuesses
 from tracestore.keys import DEFAULT_PROJECT_ID, extract_key, find_project_id_async, recall_key
+from tracestore.model import Signal
 from tracestore.refusals import refusals
 
 log = logging.getLogger(__name__)
@@ -192,7 +194,7 @@ async def _answer(scope: Scope, headers: dict[str, str], content_type: str, rece
     """Return the body of a 200, or raise Refused."""
     signal = _find_signal(scope["path"])
     if not signal:
-        raise Refused(404, "There is no OTLP endpoint here. Traces are accepted at /v1/traces.")
+        raise Refused(404, "There is no OTLP endpoint here. Traces are accepted at /v1/traces, logs at /v1/logs.")
     if scope["method"] != "POST":
         raise Refused(405, f"OTLP is sent with POST, not {scope['method']}.")
     admitted = await admit(headers, (scope["client"] or ("",))[0])
@@ -233,9 +235,9 @@ async def store_signal(
     """
     telemetry.BODY_BYTES.labels(signal).inc(len(body))
     try:
-        if signal == "traces":
-            return await _store(admitted, body, encoding, is_json, allowance)
-        return await _decline(signal, body, encoding, is_json, allowance)
+        if signal == "metrics":
+            return await _decline_metrics(body, encoding, is_json, allowance)
+        return await _store(admitted, Signal(signal), body, encoding, is_json, allowance)
     except (BadBody, Corrupt) as error:
         reason = f"The body is not valid {encoding}: {error}." if isinstance(error, Corrupt) else str(error)
         raise Refused(400, reason) from None
@@ -316,45 +318,44 @@ def _parse_large(parse: Callable[[bytes], Any], content: bytes, is_json: bool, m
         _parsing_budget.give_back(size)
 
 
-async def _store(admitted: Admitted, body: bytes, encoding: str, is_json: bool, allowance: Allowance) -> bytes:
+async def _store(admitted: Admitted, signal: Signal, body: bytes, encoding: str, is_json: bool, allowance: Allowance) -> bytes:
     ingest, project_id = admitted.ingest, admitted.project_id
-    check = check_json if is_json else check_protobuf
-    checked: Checked = await _parse(check, body, encoding, is_json, allowance)
+    checked: Checked = await _parse(CHECKS[signal, is_json], body, encoding, is_json, allowance)
     if checked.accepted:
         await asyncio.wrap_future(
-            ingest.accept(project_id, checked.payload, ingest_key=admitted.ingest_key, spans=checked.accepted)
+            ingest.accept(project_id, checked.payload, signal, ingest_key=admitted.ingest_key, spans=checked.accepted)
         )
-    ingest.count(accepted=checked.accepted, rejected=checked.rejected, message=checked.message)
-    if not checked.rejected:
-        return b"{}" if is_json else b""
-    log.warning("otlp: project %d: %s", project_id, checked.message)
+    ingest.count(signal, accepted=checked.accepted, rejected=checked.rejected, message=checked.message)
+    if checked.rejected:
+        log.warning("otlp: project %d: %s", project_id, checked.message)
     if checked.rejection:
         refusals.note(
             checked.rejection.reason, project_id=project_id, ingest_key=admitted.ingest_key, sdk=checked.rejection.sdk,
             spans=checked.rejected, sample=checked.rejection.span_name,
         )  # fmt: skip
-    if is_json:
-        return json.dumps({"partialSuccess": {"rejectedSpans": str(checked.rejected), "errorMessage": checked.message}}).encode()
-    response = ExportTraceServiceResponse()
-    response.partial_success.rejected_spans = checked.rejected
-    response.partial_success.error_message = checked.message
-    return response.SerializeToString()
+    return _encode_success(signal, checked.rejected, checked.message, is_json)
 
 
-async def _decline(signal: str, body: bytes, encoding: str, is_json: bool, allowance: Allowance) -> bytes:
-    """Answer logs and metrics: an exporter with a base endpoint sends them too, and a 404 would fill its own log with errors."""
-    count = count_log_records if signal == "logs" else count_data_points
-    rejected: int = await _parse(partial(count, is_json=is_json), body, encoding, is_json, allowance)
+async def _decline_metrics(body: bytes, encoding: str, is_json: bool, allowance: Allowance) -> bytes:
+    """Answer metrics: an exporter with a base endpoint sends them too, and a 404 would fill its own log with errors."""
+    rejected: int = await _parse(partial(count_data_points, is_json=is_json), body, encoding, is_json, allowance)
+    return _encode_success("metrics", rejected, "Tracestore does not store metrics; only traces and logs are kept.", is_json)
+
+
+# signal -> response, its field with the number of what was rejected, the same in JSON
+_RESPONSES: dict[str, tuple[type[Message], str, str]] = {
+    "traces": (ExportTraceServiceResponse, "rejected_spans", "rejectedSpans"),
+    "logs": (ExportLogsServiceResponse, "rejected_log_records", "rejectedLogRecords"),
+    "metrics": (ExportMetricsServiceResponse, "rejected_data_points", "rejectedDataPoints"),
+}
+
+
+def _encode_success(signal: str, rejected: int, message: str, is_json: bool) -> bytes:
+    """Return the body of a 200: empty when nothing was rejected, as the specification asks."""
     if not rejected:
         return b"{}" if is_json else b""
-    message = f"Tracestore does not store {signal} yet; only traces are kept."
-    field = "rejectedLogRecords" if signal == "logs" else "rejectedDataPoints"
+    response_type, field, json_field = _RESPONSES[signal]
     if is_json:
-        return json.dumps({"partialSuccess": {field: str(rejected), "errorMessage": message}}).encode()
-    if signal == "logs":
-        logs = ExportLogsServiceResponse()
-        logs.partial_success.rejected_log_records, logs.partial_success.error_message = rejected, message
-        return logs.SerializeToString()
-    metrics = ExportMetricsServiceResponse()
-    metrics.partial_success.rejected_data_points, metrics.partial_success.error_message = rejected, message
-    return metrics.SerializeToString()
+        return json.dumps({"partialSuccess": {json_field: str(rejected), "errorMessage": message}}).encode()
+    partial_success = {field: rejected, "error_message": message}
+    return response_type(partial_success=partial_success).SerializeToString()

@@ -23,6 +23,7 @@ from ingest.spool import Spool
 from tracestore import telemetry
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch, stamp
+from tracestore.model import Signal
 from tracestore.refusals import refusals
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,8 @@ class IngestStatus:
     """What an operator asks about ingest. `refusal` is "" while requests are accepted, else why they are not.
 
     `waiting_bytes` are acknowledged and not yet in ClickHouse, the oldest for `oldest_age_s` seconds; `drain_error` is what
-    ClickHouse answered to the last failed insert, "" once one has passed, or says that nothing is inserted any more. Spans are
-    counted since the start.
+    ClickHouse answered to the last failed insert, "" once one has passed, or says that nothing is inserted any more. Spans and
+    log records are counted since the start.
     """
 
     refusal: str
@@ -47,6 +48,8 @@ class IngestStatus:
     dead_letters: int
     accepted_spans: int
     rejected_spans: int
+    accepted_log_records: int
+    rejected_log_records: int
     last_rejection: str
     writer: str
 
@@ -60,7 +63,8 @@ class Ingest:
         self._spool_max_bytes = spool_max_bytes or settings.SPOOL_MAX_BYTES
         self._counting = threading.Lock()
         self._accepting = False
-        self._accepted_spans = self._rejected_spans = 0
+        self._accepted = dict.fromkeys(Signal, 0)
+        self._rejected = dict.fromkeys(Signal, 0)
         self._last_rejection = ""
         self.dead_letters = DeadLetters(self._data / "dead-letters")
 
@@ -110,19 +114,24 @@ class Ingest:
             return f"The server cannot store data now: {self.spool.last_error}."
         return ""
 
-    def accept(self, project_id: int, payload: bytes, *, ingest_key: str = "", spans: int = 0) -> Future[None]:
-        """Store a serialized ExportTraceServiceRequest; the future resolves once it is durable or raises SpoolUnwritable.
+    def accept(
+        self, project_id: int, payload: bytes, signal: Signal = Signal.TRACES, *, ingest_key: str = "", spans: int = 0
+    ) -> Future[None]:
+        """Store a serialized Export...ServiceRequest; the future resolves once it is durable or raises SpoolUnwritable.
 
-        `ingest_key` names the key that it came with, "" for none; `spans` is their number.
+        `ingest_key` names the key that it came with, "" for none; `spans` is their number. Logs carry neither.
         """
-        return self.spool.append(project_id, time.time_ns(), stamp(payload, ingest_key=ingest_key, spans=spans))
+        if signal is Signal.TRACES:
+            payload = stamp(payload, ingest_key=ingest_key, spans=spans)
+        return self.spool.append(project_id, time.time_ns(), payload, signal)
 
-    def count(self, *, accepted: int, rejected: int, message: str) -> None:
-        telemetry.SPANS.labels("accepted").inc(accepted)
-        telemetry.SPANS.labels("rejected").inc(rejected)
+    def count(self, signal: Signal, *, accepted: int, rejected: int, message: str) -> None:
+        counter = telemetry.SPANS if signal is Signal.TRACES else telemetry.LOG_RECORDS
+        counter.labels("accepted").inc(accepted)
+        counter.labels("rejected").inc(rejected)
         with self._counting:
-            self._accepted_spans += accepted
-            self._rejected_spans += rejected
+            self._accepted[signal] += accepted
+            self._rejected[signal] += rejected
             self._last_rejection = message or self._last_rejection
 
     def status(self) -> IngestStatus:
@@ -133,8 +142,10 @@ class Ingest:
             oldest_age_s=(time.time_ns() - oldest_ns) / 1e9 if oldest_ns else 0.0,
             drain_error=self._drain.last_error if self._drain.is_alive else _DRAIN_ENDED,
             dead_letters=self.dead_letters.count(),
-            accepted_spans=self._accepted_spans,
-            rejected_spans=self._rejected_spans,
+            accepted_spans=self._accepted[Signal.TRACES],
+            rejected_spans=self._rejected[Signal.TRACES],
+            accepted_log_records=self._accepted[Signal.LOGS],
+            rejected_log_records=self._rejected[Signal.LOGS],
             last_rejection=self._last_rejection,
             writer=self._checkpoint.writer,
         )

@@ -22,10 +22,13 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from tracestore import telemetry
+from tracestore.model import Signal
 
 log = logging.getLogger(__name__)
 
-_MAGIC = b"TSR1"
+# A record begins with the magic of its signal.
+_MAGICS = {Signal.TRACES: b"TSR1", Signal.LOGS: b"TSL1"}
+_SIGNALS = {magic: signal for signal, magic in _MAGICS.items()}
 # magic, payload bytes, CRC-32 of the rest of the header and the payload, project id, receive time (ns since the epoch)
 _HEADER = struct.Struct("<4sIIIQ")
 _FIELDS = struct.Struct("<IIQ")
@@ -52,7 +55,7 @@ class Position:
 
 @dataclass(frozen=True)
 class SpooledRequest:
-    """One accepted request: serialized ExportTraceServiceRequest bytes, and where they stand in the spool.
+    """One accepted request: the serialized Export...ServiceRequest of its signal, and where it stands in the spool.
 
     The payload is a view of what was read from the file: a batch is in memory once.
     """
@@ -61,6 +64,7 @@ class SpooledRequest:
     project_id: int
     received_at_ns: int
     payload: bytes | memoryview
+    signal: Signal = Signal.TRACES
 
 
 @dataclass(frozen=True)
@@ -68,13 +72,20 @@ class _Pending:
     project_id: int
     received_at_ns: int
     payload: bytes
+    signal: Signal
     durable: Future[None]
 
 
-def encode_record(project_id: int, received_at_ns: int, payload: bytes) -> tuple[bytes, bytes]:
+def _checksum(signal: Signal, project_id: int, received_at_ns: int, payload: bytes | memoryview) -> int:
+    # Traces came first, and their magic was not part of it.
+    start = 0 if signal is Signal.TRACES else zlib.crc32(_MAGICS[signal])
+    return zlib.crc32(payload, zlib.crc32(_FIELDS.pack(len(payload), project_id, received_at_ns), start))
+
+
+def encode_record(project_id: int, received_at_ns: int, payload: bytes, signal: Signal = Signal.TRACES) -> tuple[bytes, bytes]:
     """Return the header and the payload: kept apart, so that a large payload is not copied."""
-    checksum = zlib.crc32(payload, zlib.crc32(_FIELDS.pack(len(payload), project_id, received_at_ns)))
-    return _HEADER.pack(_MAGIC, len(payload), checksum, project_id, received_at_ns), payload
+    checksum = _checksum(signal, project_id, received_at_ns, payload)
+    return _HEADER.pack(_MAGICS[signal], len(payload), checksum, project_id, received_at_ns), payload
 
 
 def decode_records(data: bytes, segment: int, offset: int, *, verify: bool) -> Iterator[tuple[SpooledRequest, int]]:
@@ -88,12 +99,13 @@ def decode_records(data: bytes, segment: int, offset: int, *, verify: bool) -> I
     while at + _HEADER.size <= len(data):
         magic, size, checksum, project_id, received_at_ns = _HEADER.unpack_from(data, at)
         start, end = at + _HEADER.size, at + _HEADER.size + size
-        if magic != _MAGIC or end > len(data):
+        signal = _SIGNALS.get(magic)
+        if signal is None or end > len(data):
             return
         payload = view[start:end]
-        if verify and zlib.crc32(payload, zlib.crc32(_FIELDS.pack(size, project_id, received_at_ns))) != checksum:
+        if verify and _checksum(signal, project_id, received_at_ns, payload) != checksum:
             return
-        yield SpooledRequest(Position(segment, offset + at), project_id, received_at_ns, payload), offset + end
+        yield SpooledRequest(Position(segment, offset + at), project_id, received_at_ns, payload, signal), offset + end
         at = end
 
 
@@ -211,7 +223,7 @@ class Spool:
         with self._durable:
             return self._end
 
-    def append(self, project_id: int, received_at_ns: int, payload: bytes) -> Future[None]:
+    def append(self, project_id: int, received_at_ns: int, payload: bytes, signal: Signal = Signal.TRACES) -> Future[None]:
         """Queue a record; the future resolves when it is durable, or raises SpoolUnwritable."""
         durable: Future[None] = Future()
         durable.set_running_or_notify_cancel()  # a request that is given up must not cancel what the thread will resolve
@@ -219,7 +231,7 @@ class Spool:
             if self._closing:
                 durable.set_exception(SpoolUnwritable("The server is stopping."))
                 return durable
-            self._pending.append(_Pending(project_id, received_at_ns, payload, durable))
+            self._pending.append(_Pending(project_id, received_at_ns, payload, signal, durable))
             self._pending_bytes += len(payload) + _HEADER.size
             self._arrived.notify()
         return durable
@@ -245,7 +257,7 @@ class Spool:
             for first in range(0, len(batch), _RECORDS_A_WRITE):
                 buffers: list[bytes] = []
                 for item in batch[first : first + _RECORDS_A_WRITE]:
-                    buffers += encode_record(item.project_id, item.received_at_ns, item.payload)
+                    buffers += encode_record(item.project_id, item.received_at_ns, item.payload, item.signal)
                 _write_all(self._descriptor, buffers)
             os.fdatasync(self._descriptor)
             telemetry.SPOOL_SYNC.observe(time.monotonic() - started)

@@ -9,6 +9,13 @@ from typing import Any, Generic, TypeVar
 Item = TypeVar("Item")
 
 
+class Signal(StrEnum):
+    """A kind of OTLP data that is stored."""
+
+    TRACES = "traces"
+    LOGS = "logs"
+
+
 class Outcome(StrEnum):
     """How a trace ended, for the person who asked: not whether some span of it has an error."""
 
@@ -168,6 +175,42 @@ class Span:
     dropped_links_count: int
     reported_start_ns: int
     reported_end_ns: int
+    received_ns: int
+
+
+@dataclass(frozen=True)
+class LogRecord:
+    """A log record of a trace. `span_id` is the step it belongs to, "" for the trace as a whole.
+
+    `joined_by` says how it was found: by the `trace_id` it names, by the `response_id` of a model call or by the `session_id`
+    of the trace; `trace_id` is "" in the last two. `body` and attribute values are JSON-like. `severity_number` is 0 when not
+    given, 17 and more are errors. `reported_time_ns` and `observed_time_ns` are as sent, 0 when absent.
+    """
+
+    record_id: str
+    time_ns: int
+    trace_id: str
+    span_id: str
+    joined_by: str
+    severity_number: int
+    severity_text: str
+    event_name: str
+    body: Any
+    service: str
+    session_id: str
+    response_id: str
+    tool_call_id: str
+    attributes: dict[str, Any]
+    resource_attributes: dict[str, Any]
+    scope_name: str
+    scope_version: str
+    scope_attributes: dict[str, Any]
+    resource_schema_url: str
+    scope_schema_url: str
+    flags: int
+    dropped_attributes_count: int
+    reported_time_ns: int
+    observed_time_ns: int
     received_ns: int
 
 

@@ -21,6 +21,9 @@ REQUESTS = Counter(
 )
 BODY_BYTES = Counter("tracestore_ingest_body_bytes", "Bytes of OTLP bodies as sent.", ("signal",))
 SPANS = Counter("tracestore_ingest_spans", "Spans of answered requests, by whether they were accepted.", ("result",))
+LOG_RECORDS = Counter(
+    "tracestore_ingest_log_records", "Log records of answered requests, by whether they were accepted.", ("result",)
+)
 ACKNOWLEDGE = Histogram(
     "tracestore_ingest_acknowledge_seconds", "From the head of a request to its 200, storing included.", buckets=_SECONDS
 )

@@ -52,6 +52,12 @@ def field_link(context: template.Context, field: str, value: str) -> str:
 
 
 @register.simple_tag
+def text_name(kind: str, key: str) -> str:
+    """Name of an attribute's text: `attribute:error.type`."""
+    return f"{kind}:{key}"
+
+
+@register.simple_tag
 def text_reference(*steps: Any) -> str:
     """Name of a text within a step's content: `input.2.0`."""
     return ".".join(str(step) for step in steps)

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from dashboards.logs import build_log_rows, find_record_text, read_scores
 from dashboards.requests import PageRequest
 from dashboards.step_panel import Panel, build_panel, find_referenced_text, format_raw
 from dashboards.text import split_stacktrace
@@ -20,14 +21,17 @@ from dashboards.waterfall import Row, Waterfall, build_waterfall, pack_rows
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.completeness import find_completeness
-from tracestore.model import Outcome, Span, TraceSummary
+from tracestore.model import LogRecord, Outcome, Page, Span, TraceSummary
 from tracestore.queries.events import find_event_marks
+from tracestore.queries.logs import LogLocation, find_logs_of_no_step, find_logs_of_step, get_log_record, locate_logs
 from tracestore.queries.spans import get_span
 from tracestore.queries.traces import get_trace
 from tracestore.summary import OUTCOME_RULES
 from tracestore.timerange import DAY_NS, format_time_ns
 
 SPAN_LIMIT = 20_000
+LOG_LIMIT = 100
+_NO_LOGS: Page[LogRecord] = Page([])
 
 
 @require_GET
@@ -47,6 +51,7 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
     trace = get_trace(store, project_id=project_id, trace_id=trace_id, span_limit=SPAN_LIMIT)
     marks = find_event_marks(store, project_id=project_id, trace_id=trace_id)
     completeness = find_completeness(store, project_id=project_id, trace=trace)
+    located = _locate_logs(request, trace_id)
     waterfall = build_waterfall(trace.spans)
     failing = waterfall.find_row(trace.summary.failing_span_id)
     failing_span = failing.span if failing else None
@@ -68,22 +73,23 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
         "selected_id": selected_id,
         "is_detached": bool(requested) and waterfall.find_row(requested) is None,
         "rows": pack_rows(waterfall, marks),
-        **_panel_context(request, trace_id, selected_id),
+        **_trace_logs(located, waterfall.start_ns),
+        **_panel_context(request, trace_id, selected_id, located),
         "list_range": list_range(trace.summary.start_ns, time.time_ns()),
     }
 
 
-SpanView = Callable[[PageRequest, str, str], HttpResponse]
+View = Callable[..., HttpResponse]
 
 
-def _span_view(view: SpanView) -> SpanView:
-    """What a view about one step does when the store cannot answer."""
+def _span_view(view: View) -> View:
+    """What a view about one step or record does when the store cannot answer."""
 
     @require_GET
     @wraps(view)
-    def guarded(request: PageRequest, trace_id: str, span_id: str) -> HttpResponse:
+    def guarded(request: PageRequest, **ids: str) -> HttpResponse:
         try:
-            return view(request, trace_id.lower(), span_id.lower())
+            return view(request, **{name: value.lower() for name, value in ids.items()})
         except StoreError as error:
             return HttpResponse(str(error), content_type="text/plain; charset=utf-8", status=503)
 
@@ -96,7 +102,7 @@ def span_detail(request: PageRequest, trace_id: str, span_id: str) -> HttpRespon
     """The panel of one step; opened by itself it leads to its page."""
     if not request.htmx:
         return redirect(reverse("trace-detail", args=[trace_id]) + "?" + urlencode({"span": span_id}))
-    context = _panel_context(request, trace_id, span_id)
+    context = _panel_context(request, trace_id, span_id, _locate_logs(request, trace_id))
     return render(request, "dashboards/_span_panel.html", context, status=200 if context["panel"] else 404)
 
 
@@ -104,7 +110,23 @@ def span_detail(request: PageRequest, trace_id: str, span_id: str) -> HttpRespon
 def span_text(request: PageRequest, trace_id: str, span_id: str) -> HttpResponse:
     """One text of a step whole and as sent, by the reference (`?ref=`) that its panel gave."""
     span = _find_span(request, trace_id, span_id)
-    text = find_referenced_text(span, request.GET.get("ref", "")) if span else None
+    if span is None:
+        return _as_text(None)
+    records, _ = _step_logs(span, _locate_logs(request, trace_id))
+    return _as_text(find_referenced_text(span, request.GET.get("ref", ""), records.items))
+
+
+@_span_view
+def log_text(request: PageRequest, trace_id: str, record_id: str) -> HttpResponse:
+    """One text of a log record whole and as sent, by the reference (`?ref=`) that its row gave."""
+    try:
+        record = get_log_record(get_store(), project_id=request.project.id, trace_id=trace_id, record_id=record_id)
+    except TraceNotFound:
+        return _as_text(None)
+    return _as_text(find_record_text(record, request.GET.get("ref", "")))
+
+
+def _as_text(text: str | None) -> HttpResponse:
     if text is None:
         return HttpResponse("There is no such text.", content_type="text/plain; charset=utf-8", status=404)
     return HttpResponse(text.encode("utf-8", "backslashreplace"), content_type="text/plain; charset=utf-8")
@@ -141,20 +163,58 @@ def _name_path(waterfall: Waterfall, row: Row | None) -> list[Row]:
     return [above for above in waterfall.find_ancestors(row) if above.span is not None][-3:] if row else []
 
 
-def _panel_context(request: PageRequest, trace_id: str, span_id: str) -> dict[str, object]:
+def _panel_context(request: PageRequest, trace_id: str, span_id: str, located: LogLocation | str) -> dict[str, object]:
     span = _find_span(request, trace_id, span_id)
-    panel: Panel | None = build_panel(span) if span else None
+    logs, logs_error = _step_logs(span, located) if span else (_NO_LOGS, "")
+    panel: Panel | None = build_panel(span, logs.items) if span else None
     urls = {}
     if span is not None:
         urls = {name: reverse(name, args=[trace_id, span_id]) for name in ("span-text", "span-json")}
     start_ns = span.summary.start_ns if span else time.time_ns()
     return {
         "panel": panel,
+        "has_more_logs": bool(logs.next_cursor),
+        "logs_error": logs_error,
         "trace_id": trace_id,
         "span_id": span_id,
         "text_url": urls.get("span-text", ""),
         "json_url": urls.get("span-json", ""),
         "list_range": list_range(start_ns, time.time_ns()),
+    }
+
+
+def _locate_logs(request: PageRequest, trace_id: str) -> LogLocation | str:
+    """Return where the trace's log records lie, or why that cannot be told: the page is worth showing without them."""
+    try:
+        return locate_logs(get_store(), project_id=request.project.id, trace_id=trace_id)
+    except (StoreError, TraceNotFound) as error:  # not found: deleted between two queries
+        return str(error)
+
+
+def _step_logs(span: Span, located: LogLocation | str) -> tuple[Page[LogRecord], str]:
+    """Return the step's log records and, if they cannot be read, why."""
+    if isinstance(located, str):
+        return _NO_LOGS, located
+    step = span.summary
+    try:
+        page = find_logs_of_step(get_store(), located, span_id=step.span_id, tool_call_id=step.tool_call_id, limit=LOG_LIMIT)
+    except StoreError as error:
+        return _NO_LOGS, str(error)
+    return page, ""
+
+
+def _trace_logs(located: LogLocation | str, start_ns: int) -> dict[str, object]:
+    """Return what the page shows of records that belong to the trace and to none of its steps."""
+    if isinstance(located, str):
+        return {"trace_logs_error": located}
+    try:
+        page = find_logs_of_no_step(get_store(), located, limit=LOG_LIMIT)
+    except StoreError as error:
+        return {"trace_logs_error": str(error)}
+    return {
+        "trace_logs": build_log_rows(page.items, start_ns),
+        "has_more_trace_logs": bool(page.next_cursor),
+        "trace_scores": read_scores(None, page.items),
     }
 
 

@@ -6,6 +6,7 @@ Each page fails its test on a script error or a violation of the Content-Securit
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 import urllib.error
@@ -18,6 +19,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.live import LiveServer, start_server
+from tests.logs import build_logs
 from tests.spans import build_request
 
 SendTrace = Callable[..., str]
@@ -190,6 +192,49 @@ def test_tabs_show_attributes_events_and_raw(open_page: OpenPage, send_trace: Se
     page.keyboard.press("k")
     expect(page.locator("#span-panel")).to_have_attribute("data-span", INFRA)
     expect(page.locator('[data-pane="raw"]')).to_be_visible()
+
+
+def test_logs_stand_with_their_step_and_with_the_trace(open_page: OpenPage, server: LiveServer, send_trace: SendTrace) -> None:
+    url = send_trace({"span_id": ROOT, "name": "invoke_agent triage"}, {"span_id": CHAT, "parent": ROOT, "name": "chat gpt-5"})
+    long_text = "\n".join(f"line {number}" for number in range(100))
+    nasty = "<img src=x onerror=alert(1)>"
+    common: dict[str, Any] = {"trace_id": url.rpartition("/")[2], "time_ns": time.time_ns() - 30 * 10**9}
+    body = build_logs(
+        common | {"span_id": CHAT, "body": "cache was cold", "severity": 13, "attributes": {nasty: nasty}},
+        common | {"span_id": ROOT, "body": "run started"},
+        common | {"body": long_text},
+    )
+    headers = {"Content-Type": "application/x-protobuf"}
+    urllib.request.urlopen(urllib.request.Request(f"{server.url}/v1/logs", body, headers), timeout=30).close()
+    _wait_for_logs(server, common["trace_id"], 3)
+    page = open_page(f"{url}?span={CHAT}")
+    _wait_ready(page)
+
+    page.get_by_role("tab", name="Logs 1").click()
+    row = page.locator("#pane-logs .log")
+    row.locator("summary").click()
+
+    expect(row).to_contain_text("cache was cold")
+    expect(row.locator(".attr__value")).to_have_text(nasty)
+    page.keyboard.press("Escape")
+    page.locator("#tree-body").focus()
+    page.keyboard.press("k")
+    expect(page.locator("#pane-logs .log")).to_contain_text("run started")
+    page.locator("#trace-logs > summary").click()
+    page.locator("#trace-logs .log > summary").click()
+    expect(page.locator("#trace-logs [data-text]")).to_have_class(re.compile("text--folded"))
+    page.locator("#trace-logs [data-unfold]").click()
+    expect(page.locator("#trace-logs [data-text]")).not_to_have_class(re.compile("text--folded"))
+
+
+def _wait_for_logs(server: LiveServer, trace_id: str, count: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{server.url}/api/v1/traces/{trace_id}/logs", timeout=10) as answer:
+            if len(json.load(answer)["results"]) == count:
+                return
+        time.sleep(0.2)
+    raise AssertionError("the logs did not arrive")
 
 
 def test_hostile_attributes_are_harmless(open_page: OpenPage, send_trace: SendTrace) -> None:

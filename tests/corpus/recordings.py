@@ -53,10 +53,17 @@ class Recording:
 
     def trace_requests(self) -> list[bytes]:
         """Return the plain protobuf bodies of its trace requests (none for a source that sends JSON)."""
+        return self._bodies("/v1/traces")
+
+    def log_requests(self) -> list[bytes]:
+        """Return the plain protobuf bodies of its log requests."""
+        return self._bodies("/v1/logs")
+
+    def _bodies(self, wanted: str) -> list[bytes]:
         return [
             gzip.decompress(body) if headers.get("Content-Encoding") == "gzip" else body
             for path, body, headers in self.requests()
-            if path == "/v1/traces" and headers["Content-Type"] == "application/x-protobuf"
+            if path == wanted and headers["Content-Type"] == "application/x-protobuf"
         ]
 
 

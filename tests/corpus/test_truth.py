@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from tests.corpus.recordings import END, START, Recording, recordings, replay
 from tests.live import LiveServer, start_server
@@ -181,6 +182,54 @@ def test_a_run_is_called_failed_when_it_failed(recording: Recording, stored: Any
     wrong = [case["case"] for case in single if (outcome[case["trace_ids"][0]] == "error") != case["failed"]]
 
     assert len(wrong) <= {"claude-agent-sdk": 1, "litellm-otel": 1}.get(recording.name, 0), wrong
+
+
+def _records_by_trace(recording: Recording) -> Counter[str]:
+    """Return how many log records name each trace, "" for none."""
+    requests = map(ExportLogsServiceRequest.FromString, recording.log_requests())
+    scopes = [scope for request in requests for resource in request.resource_logs for scope in resource.scope_logs]
+    return Counter(record.trace_id.hex() for scope in scopes for record in scope.log_records)
+
+
+# source -> records, and what of them a trace page shows as content that no span has
+LOGGED = {
+    "claude-agent-sdk": (536, "claude_code.assistant_response event, logged"),
+    "mastra": (30, ""),
+    "openlit": (127, ""),
+    "otel-openai-v2-latest": (115, ""),
+}
+
+
+def test_every_recorded_log_stands_with_its_trace(stored: Any) -> None:
+    """Their numbers are compared with the truth above: the records repeat tokens and costs of the same calls."""
+    server, by_source = stored
+    counts = {recording.name: _records_by_trace(recording) for recording in RECORDINGS}
+
+    assert {name: count.total() for name, count in counts.items() if count} == {name: n for name, (n, _) in LOGGED.items()}
+    for name, count in counts.items():
+        for trace_id in [trace["trace_id"] for trace in by_source[name] if trace["trace_id"] in count]:
+            records = _get(f"{server.url}/api/v1/traces/{trace_id}/logs?limit=1000")["results"]
+            assert sum(record["joined_by"] == "trace_id" for record in records) == count[trace_id], (name, trace_id)
+        named = set(count) - {""}
+        assert named <= {trace["trace_id"] for trace in by_source[name]}
+
+
+@pytest.mark.parametrize("name", LOGGED)
+def test_recorded_logs_are_visible_on_the_trace_page(name: str, stored: Any) -> None:
+    server, by_source = stored
+    shown = 0
+    recorded = _records_by_trace(next(recording for recording in RECORDINGS if recording.name == name))
+    for trace in [trace for trace in by_source[name] if trace["trace_id"] in recorded][:12]:
+        records = _get(f"{server.url}/api/v1/traces/{trace['trace_id']}/logs")["results"]
+        for span_id in {record["span_id"] for record in records if record["span_id"]}:
+            with urllib.request.urlopen(f"{server.url}/traces/{trace['trace_id']}?span={span_id}", timeout=60) as answer:
+                page = answer.read().decode()
+            logs = page[page.index('id="pane-logs"') :]
+            assert all(record["event_name"] in logs for record in records if record["span_id"] == span_id)
+            assert "No log record belongs to this step" not in logs
+            shown += LOGGED[name][1] in page
+
+    assert shown > 5
 
 
 def test_every_call_has_a_price(stored: Any) -> None:

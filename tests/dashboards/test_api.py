@@ -13,7 +13,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
-from tests.factories import insert_traces
+from tests.factories import insert_traces, new_trace_id
+from tests.logs import insert_logs
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreUnavailable
 from tracestore.keys import forget_keys
@@ -144,6 +145,29 @@ def test_metric_is_a_list_of_series(client: Client, store: Store) -> None:
     assert body["results"][0]["points"][0][0].endswith(":00.000000000Z")
 
 
+def test_logs_of_a_trace_are_read_page_by_page(client: Client, store: Store) -> None:
+    trace_id, now_ns = new_trace_id(), time.time_ns()
+    records = [{"body": number, "time_ns": now_ns + number, "attributes": {"score": float("nan")}} for number in range(7)]
+    insert_logs(store, *records, trace_id=trace_id, span_id="1" * 16, severity=17, event_name="exception")
+    insert_logs(store, {"trace_id": trace_id, "body": "of another project"}, project_id=2)
+    seen: list[dict[str, Any]] = []
+
+    body = get(client, f"traces/{trace_id.upper()}/logs", limit=3)
+    for _ in range(5):
+        seen += body["results"]
+        if body["next"] is None:
+            break
+        address = urlsplit(body["next"])
+        body = client.get(f"{address.path}?{address.query}").json()
+
+    assert [record["body"] for record in seen] == [0, 1, 2, 3, 4, 5, 6]
+    assert {(record["trace_id"], record["span_id"], record["joined_by"]) for record in seen} == {(trace_id, "1" * 16, "trace_id")}
+    assert seen[0]["time"] == format_time_ns(now_ns)
+    assert (seen[0]["attributes"], seen[0]["severity_number"], seen[0]["event_name"]) == ({"score": "NaN"}, 17, "exception")
+    assert get_error(client, f"traces/{trace_id}/logs", cursor="x")["parameter"] == "cursor"
+    assert get_error(client, f"traces/{trace_id}/logs", q="x")["parameter"] == "q"
+
+
 def test_facet_counts_values(client: Client, store: Store) -> None:
     insert_traces(store, {"tools": [("refund", 1, 0)], "outcome": "error"}, {"tools": [("refund", 1, 0), ("search", 1, 0)]})
 
@@ -205,7 +229,15 @@ def test_group_is_suggested_for_a_field_of_the_language(client: Client, store: S
 
 
 @pytest.mark.parametrize(
-    "path", ["traces/" + "ab" * 16, "traces/nonsense", "traces/" + "ab" * 16 + "/spans/" + "cd" * 8, "nothing"]
+    "path",
+    [
+        "traces/" + "ab" * 16,
+        "traces/nonsense",
+        "traces/nonsense/logs",
+        "traces/" + "ab" * 16 + "/logs",
+        "traces/" + "ab" * 16 + "/spans/" + "cd" * 8,
+        "nothing",
+    ],
 )
 def test_what_does_not_exist_is_404_as_json(client: Client, store: Store, path: str) -> None:
     get_error(client, path, status=404)

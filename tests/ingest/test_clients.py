@@ -12,9 +12,13 @@ from pathlib import Path
 
 import grpc
 import pytest
+from opentelemetry._logs import SeverityNumber
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -26,7 +30,7 @@ from tests.ingest.test_crash import count_stored
 from tests.live import start_server
 
 NODE = Path(__file__).resolve().parent.parent / "node_exporter"
-TRACES, SPANS_A_TRACE = 150, 5
+TRACES, SPANS_A_TRACE, RECORDS = 150, 5, 1200
 NODE_CLIENTS = ("node http/json", "node http/protobuf", "node grpc")
 CLIENTS = ("python http", "python grpc", *NODE_CLIENTS)
 
@@ -106,6 +110,28 @@ def test_everything_is_stored_once(receiver: Receiver, client: str, compressed: 
             "WHERE project_id = 1 AND name = 'chat' ORDER BY 1"
         )
         assert [tuple(row) for row in kept] == [(str(step), "0.5", True) for step in range(SPANS_A_TRACE - 1)]
+
+
+def test_python_log_exporter(receiver: Receiver) -> None:
+    """Records carry the ids of the span in which they were emitted."""
+    exporter = OTLPLogExporter(endpoint=f"http://127.0.0.1:{receiver.port}/v1/logs", compression=Compression.Gzip, timeout=30)
+    provider = LoggerProvider(resource=Resource({"service.name": "python"}))
+    provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+    logger = provider.get_logger("agent")
+    with TracerProvider().get_tracer("test").start_as_current_span("chat") as span:
+        for number in range(RECORDS):
+            logger.emit(severity_number=SeverityNumber.WARN, body=f"step {number}", event_name="step")
+
+    assert provider.force_flush(30_000)
+    provider.shutdown()
+
+    receiver.wait_until_drained()
+    columns = (
+        "lower(hex(trace_id)), lower(hex(span_id)), severity_number, service, count(), uniqExact(body), uniqExact(record_id)"
+    )
+    rows = receiver.store.query_rows(f"SELECT {columns} FROM logs WHERE project_id = 1 GROUP BY ALL")
+    context = span.get_span_context()
+    assert rows == [(f"{context.trace_id:032x}", f"{context.span_id:016x}", 13, "python", RECORDS, RECORDS, RECORDS)]
 
 
 def test_python_deflate_is_stored(receiver: Receiver) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,8 +17,9 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ingest.checkpoint import is_drained
-from tests.ingest.conftest import PROTOBUF, build_request
+from tests.ingest.conftest import PROTOBUF, build_request, build_span
 from tests.live import ROOT, LiveServer, start_server
+from tests.logs import build_logs
 
 CRASHES = 10
 SENDERS = 3
@@ -77,16 +79,16 @@ _COUNT = """
 import json, sys
 from tracestore.clickhouse.client import Store
 store = Store(path=sys.argv[1])
-rows = store.query_rows("SELECT lower(hex(trace_id)), count(), uniqExact(span_id) FROM spans GROUP BY trace_id")
+rows = store.query_rows(f"SELECT lower(hex(trace_id)), count(), uniqExact({sys.argv[3]}) FROM {sys.argv[2]} GROUP BY trace_id")
 print(json.dumps([list(row) for row in rows]))
 store.close()
 """
 
 
-def count_stored(data: Path) -> dict[str, tuple[int, int]]:
-    """Return (rows, distinct spans) of every trace id."""
+def count_stored(data: Path, table: str = "spans", item: str = "span_id") -> dict[str, tuple[int, int]]:
+    """Return (rows, distinct items) of every trace id."""
     done = subprocess.run(
-        [sys.executable, "-c", _COUNT, str(data / "clickhouse")],
+        [sys.executable, "-c", _COUNT, str(data / "clickhouse"), table, item],
         cwd=ROOT, env=os.environ | {"TRACESTORE_DATA": str(data)}, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     return {trace_id: (rows, distinct) for trace_id, rows, distinct in json.loads(done.stdout)}
@@ -109,3 +111,29 @@ def test_acknowledged_spans_survive_ten_kills_exactly_once(tmp_path: Path) -> No
     assert len(acknowledged) > 100
     assert [trace_id for trace_id in acknowledged if stored.get(trace_id) != (SPANS_A_TRACE, SPANS_A_TRACE)] == []
     assert set(stored.values()) == {(SPANS_A_TRACE, SPANS_A_TRACE)}
+
+
+@pytest.mark.timeout(200)
+def test_acknowledged_logs_survive_a_kill_exactly_once(tmp_path: Path) -> None:
+    """Killed after the answer and again after the drain has begun; spans of the same traces go through the same batches."""
+    trace_ids = [os.urandom(16).hex() for _ in range(60)]
+    for half in (trace_ids[:30], trace_ids[30:]):
+        server = start_server(tmp_path)
+        for trace_id in half:
+            for path, body in (
+                ("logs", build_logs({"trace_id": trace_id, "body": "a"}, {"trace_id": trace_id, "body": "b"})),
+                ("traces", build_request(build_span(trace_id=bytes.fromhex(trace_id))).SerializeToString()),
+            ):
+                request = urllib.request.Request(f"{server.otlp_url}/v1/{path}", body, {"Content-Type": PROTOBUF})
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    assert answer.status == 200
+        server.kill()
+
+    server = start_server(tmp_path)
+    deadline = time.monotonic() + 60
+    while not is_drained(tmp_path / "spool") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert server.stop() == 0
+
+    assert count_stored(tmp_path, "logs", "record_id") == dict.fromkeys(trace_ids, (2, 2))
+    assert count_stored(tmp_path) == dict.fromkeys(trace_ids, (1, 1))

@@ -21,6 +21,7 @@ from tests.ingest.conftest import Receiver, build_request, build_span, ids_of
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import BadInsert, StoreUnavailable
 from tracestore.clickhouse.landing import Record, insert_batch
+from tracestore.model import Signal
 
 # Passes as Protobuf for anybody who skips unknown groups; ClickHouse reads the field as an unfinished message.
 REFUSED_BYTES = b"\x0a\xff\xff\xff\xff\x0f"
@@ -111,10 +112,10 @@ def test_outage_is_waited_out(store: Store, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(drain_module, "_RETRY_S", (0.05,))
     failures = iter(range(3))
 
-    def insert(records: Sequence[Record], *, writer: str, batch_seq: int, part: str = "") -> None:
+    def insert(records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None:
         if next(failures, None) is not None:
             raise StoreUnavailable("connection refused")
-        insert_batch(store, records, writer=writer, batch_seq=batch_seq, part=part)
+        insert_batch(store, records, signal=signal, writer=writer, batch_seq=batch_seq, part=part)
 
     span = build_span()
     bench = Bench(tmp_path, store, insert)
@@ -128,7 +129,7 @@ def test_outage_is_waited_out(store: Store, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_stop_during_an_outage_leaves_the_data_for_the_next_start(store: Store, tmp_path: Path) -> None:
-    def refuse(records: Sequence[Record], *, writer: str, batch_seq: int, part: str = "") -> None:
+    def refuse(records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None:
         raise StoreUnavailable("connection refused")
 
     span = build_span()
@@ -170,10 +171,10 @@ def test_store_that_refuses_everything_makes_no_dead_letters(
     monkeypatch.setattr(drain_module, "_RETRY_S", (0.05,))
     broken = [True]
 
-    def insert(records: Sequence[Record], *, writer: str, batch_seq: int, part: str = "") -> None:
+    def insert(records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None:
         if broken:
             raise BadInsert("Table otlp_traces does not exist")
-        insert_batch(store, records, writer=writer, batch_seq=batch_seq, part=part)
+        insert_batch(store, records, signal=signal, writer=writer, batch_seq=batch_seq, part=part)
 
     span = build_span()
     bench = Bench(tmp_path, store, insert)
@@ -195,10 +196,10 @@ def test_request_that_always_exhausts_the_store_does_not_hold_up_the_others(
     monkeypatch.setattr(drain_module, "_RETRY_S", (0.01,))
     huge, spans = build_span(name="huge"), [build_span() for _ in range(3)]
 
-    def insert(records: Sequence[Record], *, writer: str, batch_seq: int, part: str = "") -> None:
+    def insert(records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None:
         if any(b"huge" in bytes(payload) for _, _, payload in records):
             raise StoreUnavailable("Memory limit exceeded")
-        insert_batch(store, records, writer=writer, batch_seq=batch_seq, part=part)
+        insert_batch(store, records, signal=signal, writer=writer, batch_seq=batch_seq, part=part)
 
     bench = Bench(tmp_path, store, insert)
     bench.append(*(build_request(span).SerializeToString() for span in [spans[0], huge, *spans[1:]]))

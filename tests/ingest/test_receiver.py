@@ -10,7 +10,7 @@ import zlib
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
 from google.rpc.status_pb2 import Status
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -135,17 +135,6 @@ def test_two_requests_share_a_connection(receiver: Receiver) -> None:
 )
 def test_only_otlp_paths_are_claimed(path: str, method: str, expected: bool) -> None:
     assert handles(path, method) is expected
-
-
-def test_logs_are_declined_with_their_count(receiver: Receiver) -> None:
-    request = ExportLogsServiceRequest()
-    request.resource_logs.add().scope_logs.add().log_records.add().body.string_value = "hello"
-
-    answer = receiver.send(request.SerializeToString(), path="/v1/logs")
-
-    partial = ExportLogsServiceResponse.FromString(answer.body).partial_success
-    assert (answer.status, partial.rejected_log_records) == (200, 1)
-    assert "does not store logs" in partial.error_message
 
 
 def test_metrics_are_declined_with_their_count(receiver: Receiver) -> None:

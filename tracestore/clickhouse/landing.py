@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 
 from tracestore.clickhouse.client import Store
+from tracestore.model import Signal
 
-# One request per row: (project id, receive time in ns since the epoch, serialized ExportTraceServiceRequest).
+# One request per row: (project id, receive time in ns since the epoch, serialized Export...ServiceRequest).
 Record = tuple[int, int, bytes | memoryview]
 
 # (field number << 3 | wire type) of our fields in otlp.proto, as varints.
@@ -18,6 +19,12 @@ _WRITER = b"\xd2\xa9\x07"
 _BATCH_SEQ = b"\xd8\xa9\x07"
 _INGEST_KEY = b"\x92\xaa\x07"
 _SPAN_COUNT = b"\x9d\xaa\x07"  # fixed32 and always last, so that it is read without parsing
+
+# signal -> (landing table, message of otlp.proto)
+_TARGETS = {
+    Signal.TRACES: ("otlp_traces", "ExportTraceServiceRequest"),
+    Signal.LOGS: ("otlp_logs", "ExportLogsServiceRequest"),
+}
 
 
 @cache
@@ -60,20 +67,23 @@ def encode_batch(records: Sequence[Record], *, writer: str, batch_seq: int) -> G
         yield b"".join((_varint(len(payload) + len(suffix)), payload, suffix))
 
 
-def insert_batch(store: Store, records: Sequence[Record], *, writer: str, batch_seq: int, part: str = "") -> None:
-    """Insert the spans of these requests exactly once however often it is called with the same arguments.
+def insert_batch(
+    store: Store, records: Sequence[Record], *, writer: str, batch_seq: int, part: str = "", signal: Signal = Signal.TRACES
+) -> None:
+    """Insert the spans or log records of these requests exactly once however often it is called with the same arguments.
 
     `writer` names the spool, `batch_seq` counts its batches; `part` tells the pieces of one batch apart when it had to be cut.
     Raises BadInsert when ClickHouse refuses these bytes, StoreUnavailable when the same call may pass later.
     """
+    table, message = _TARGETS[signal]
     store.insert_raw(
-        "otlp_traces",
+        table,
         encode_batch(records, writer=writer, batch_seq=batch_seq),
         "Protobuf",
         {
             "format_schema_source": "string",
             "format_schema": _schema(),
-            "format_schema_message_name": "ExportTraceServiceRequest",
+            "format_schema_message_name": message,
             "insert_deduplication_token": f"{writer}:{batch_seq}:{part}",
             "insert_deduplicate": 1,
             "deduplicate_blocks_in_dependent_materialized_views": 1,

@@ -1,4 +1,5 @@
-"""The generated views: raw OTLP -> `spans` (canonical columns from semconv.py) -> the summary job's work list and index.
+"""The generated views: raw OTLP -> `spans` (canonical columns from semconv.py) -> the summary job's work list and index; and
+raw OTLP -> `logs`.
 
 Every expression is total: no value that passed the Protobuf parser can make the insert fail.
 
@@ -16,6 +17,7 @@ from tracestore.clickhouse.lookups import (
     first,
     first_of,
     has_any,
+    is_present,
     json_member,
     literal,
     literals,
@@ -123,21 +125,30 @@ def _map(attributes: str) -> str:
 
     A look-up in a Map takes the first of equal keys; of attributes that a span has twice, the last counts (docs/ingest.md).
     """
-    value = (
-        "coalesce(kv.value.string_value, toString(kv.value.int_value), toString(kv.value.double_value), "
-        "if(isNull(kv.value.bool_value), NULL, if(kv.value.bool_value, 'true', 'false')), "
-        "kv.value.array_value, kv.value.kvlist_value, kv.value.bytes_value, '')"
-    )
-    return f"CAST(arrayReverse(arrayMap(kv -> (kv.key, {value}), {attributes})), 'Map(LowCardinality(String), String)')"
+    pairs = f"arrayMap(kv -> (kv.key, {_text('kv.value')}), {attributes})"
+    return f"CAST(arrayReverse({pairs}), 'Map(LowCardinality(String), String)')"
 
 
 def _types(attributes: str) -> str:
     """Return the expression for the letters of attributes.py, in the order of the map."""
+    return f"reverse(arrayStringConcat(arrayMap(kv -> {_letter('kv.value')}, {attributes})))"
+
+
+def _text(value: str) -> str:
+    """Return the expression for an AnyValue as it is stored: see attributes.py."""
     return (
-        "reverse(arrayStringConcat(arrayMap(kv -> multiIf(isNotNull(kv.value.string_value), 's', "
-        "isNotNull(kv.value.int_value), 'i', "
-        "isNotNull(kv.value.double_value), 'd', isNotNull(kv.value.bool_value), 'b', isNotNull(kv.value.array_value), 'a', "
-        f"isNotNull(kv.value.kvlist_value), 'k', isNotNull(kv.value.bytes_value), 'y', 'n'), {attributes})))"
+        f"coalesce({value}.string_value, toString({value}.int_value), toString({value}.double_value), "
+        f"if(isNull({value}.bool_value), NULL, if({value}.bool_value, 'true', 'false')), "
+        f"{value}.array_value, {value}.kvlist_value, {value}.bytes_value, '')"
+    )
+
+
+def _letter(value: str) -> str:
+    """Return the expression for the letter that says which kind of AnyValue it is."""
+    return (
+        f"multiIf(isNotNull({value}.string_value), 's', isNotNull({value}.int_value), 'i', "
+        f"isNotNull({value}.double_value), 'd', isNotNull({value}.bool_value), 'b', isNotNull({value}.array_value), 'a', "
+        f"isNotNull({value}.kvlist_value), 'k', isNotNull({value}.bytes_value), 'y', 'n')"
     )
 
 
@@ -528,6 +539,101 @@ GROUP BY project_id, bucket_start, ingest_key, sdk
 """
 
 
+def _is_sane(time_ns: str) -> str:
+    return f"{time_ns} >= {MIN_TIME_NS} AND {time_ns} < {MAX_TIME_NS}"
+
+
+# Columns of logs that attributes give; they join a record to a trace or step that it does not name.
+_LOG_FIELDS = ("session_id", "response_id", "tool_call_id")
+
+
+def _log_keys(field: str) -> list[str]:
+    return [source.key for source in semconv.FIELDS[field] if source.form == "plain"]
+
+
+def _log_fields() -> str:
+    """Return the columns for _LOG_FIELDS, read from `joining`: a few short attributes, since each look-up passes all texts."""
+    values = {field: first_of([f"joining[{literal(key)}]" for key in _log_keys(field)]) for field in _LOG_FIELDS}
+    return ", ".join(f"{value} AS {field}" for field, value in values.items())
+
+
+def otlp_to_logs() -> str:
+    """Return the SELECT of the view that turns a row of otlp_logs (one request) into rows of logs."""
+    joining_keys = literals(key for field in _LOG_FIELDS for key in _log_keys(field))
+    return f"""
+SELECT
+    project_id,
+    fromUnixTimestamp64Nano(toInt64(multiIf(
+        {_is_sane("reported_time_ns")}, reported_time_ns,
+        {_is_sane("observed_time_ns")}, observed_time_ns,
+        least(greatest(received_at_ns, {MIN_TIME_NS}), {MAX_TIME_NS}))), 'UTC') AS time,
+    toFixedString(if(has_trace, record.trace_id, ''), 16) AS trace_id,
+    toFixedString(if(has_trace AND length(record.span_id) = 8, record.span_id, ''), 8) AS span_id,
+    sipHash64(
+        reported_time_ns, observed_time_ns, trace_id, span_id, severity_number, severity_text, event_name, body, body_type,
+        mapKeys(attributes), mapValues(attributes), attribute_types, mapKeys(resource_attributes),
+        mapValues(resource_attributes), scope_name, occurrence) AS record_id,
+    toUInt8(least(greatest(record.severity_number, 0), 255)) AS severity_number,
+    record.severity_text AS severity_text,
+    -- Claude Code names its events without the prefix that its manual gives them.
+    if(startsWith(scope_name, 'com.anthropic.claude_code') AND sent_name != '' AND NOT startsWith(sent_name, 'claude_code.'),
+        concat('claude_code.', sent_name), sent_name) AS event_name,
+    {_text("record.body")} AS body,
+    {_letter("record.body")} AS body_type,
+    service,
+    {_log_fields()},
+    attributes, attribute_types, resource_attributes, resource_attribute_types,
+    scope_name, scope_version, scope_attributes, scope_attribute_types, resource_schema_url, scope_schema_url,
+    record.flags AS flags,
+    record.dropped_attributes_count AS dropped_attributes_count,
+    reported_time_ns, observed_time_ns,
+    fromUnixTimestamp64Nano(toInt64(least(received_at_ns, {MAX_TIME_NS})), 'UTC') AS received_at,
+    writer, batch_seq
+FROM
+(
+    SELECT *,
+        record.time_unix_nano AS reported_time_ns,
+        record.observed_time_unix_nano AS observed_time_ns,
+        length(record.trace_id) = 16 AND record.trace_id != repeat(char(0), 16) AS has_trace,
+        {_map("record.attributes")} AS attributes,
+        {_types("record.attributes")} AS attribute_types,
+        mapFilter((k, x) -> k IN ({joining_keys}) AND {is_present("x")}, attributes) AS joining,
+        if(record.event_name != '', record.event_name, attributes['event.name']) AS sent_name
+    FROM
+    (
+        SELECT *, item.1 AS record, item.2 AS occurrence
+        FROM
+        (
+            SELECT
+                project_id, received_at_ns, writer, batch_seq,
+                resource_attributes, resource_attribute_types, resource_schema_url, service,
+                scope_logs.scope.name AS scope_name, scope_logs.scope.version AS scope_version,
+                {_map("scope_logs.scope.attributes")} AS scope_attributes,
+                {_types("scope_logs.scope.attributes")} AS scope_attribute_types,
+                scope_logs.schema_url AS scope_schema_url,
+                -- Equal records of one request are different ones, unlike those of a request that is sent again.
+                arrayJoin(arrayZip(scope_logs.log_records, arrayEnumerateUniq(scope_logs.log_records))) AS item
+            FROM
+            (
+                SELECT
+                    project_id, received_at_ns, writer, batch_seq,
+                    {_map("resource_log.resource.attributes")} AS resource_attributes,
+                    {_types("resource_log.resource.attributes")} AS resource_attribute_types,
+                    if(resource_attributes['service.name'] = '', 'unknown', resource_attributes['service.name']) AS service,
+                    resource_log.schema_url AS resource_schema_url,
+                    arrayJoin(resource_log.scope_logs) AS scope_logs
+                FROM
+                (
+                    SELECT project_id, received_at_ns, writer, batch_seq, arrayJoin(resource_logs) AS resource_log
+                    FROM otlp_logs
+                )
+            )
+        )
+    )
+)
+"""
+
+
 # name -> (target table, SELECT). Created after the migrations, and again whenever their text changes.
 def views() -> dict[str, tuple[str, str]]:
     """Return every materialized view: name -> (target table, SELECT statement)."""
@@ -543,4 +649,11 @@ def views() -> dict[str, tuple[str, str]]:
             "count() AS received_spans FROM spans GROUP BY project_id, trace_id",
         ),
         "spans_to_intake": ("intake", spans_to_intake()),
+        "otlp_to_logs": ("logs", otlp_to_logs()),
+        "logs_to_log_index": (
+            "log_index",
+            "SELECT project_id, trace_id, if(trace_id = toFixedString('', 16), response_id, '') AS response_id, "
+            "min(time) AS min_time, max(time) AS max_time FROM logs "
+            "WHERE trace_id != toFixedString('', 16) OR response_id != '' GROUP BY project_id, trace_id, response_id",
+        ),
     }

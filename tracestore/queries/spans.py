@@ -35,16 +35,20 @@ _COLUMNS = {
 _SUMMARY = ", ".join(_COLUMNS.values())
 
 
-def _values_of(column: str, types: str) -> str:
+def values_of(column: str, types: str) -> str:
     """Return the values of a map as text, those whose bytes need not be UTF-8 in base64."""
-    binary = ", ".join(f"'{letter}'" for letter in BINARY_TYPES)
     values = f"mapValues({column})"
-    text = f"if(substring({types}, i, 1) IN ({binary}), base64Encode(x), x)"
-    return f"arrayMap((x, i) -> {text}, {values}, arrayEnumerate({values}))"
+    return f"arrayMap((x, i) -> {value_of('x', f'substring({types}, i, 1)')}, {values}, arrayEnumerate({values}))"
+
+
+def value_of(value: str, letter: str) -> str:
+    """Return a stored value as text, in base64 where its bytes need not be UTF-8."""
+    binary = ", ".join(f"'{letter}'" for letter in BINARY_TYPES)
+    return f"if({letter} IN ({binary}), base64Encode({value}), {value})"
 
 
 def _values_of_each(column: str, types: str) -> str:
-    return f"arrayMap((m, t) -> {_values_of('m', 't')}, {column}, {types})"
+    return f"arrayMap((m, t) -> {values_of('m', 't')}, {column}, {types})"
 
 
 # A span that was sent twice has two rows until a merge: the one received last counts.
@@ -75,9 +79,9 @@ LIMIT {{limit:UInt32}}
 """
 _GET_SPAN = f"""
 SELECT {_SUMMARY},
-    mapKeys(attributes), {_values_of("attributes", "attribute_types")}, attribute_types,
-    mapKeys(resource_attributes), {_values_of("resource_attributes", "resource_attribute_types")}, resource_attribute_types,
-    mapKeys(scope_attributes), {_values_of("scope_attributes", "scope_attribute_types")}, scope_attribute_types,
+    mapKeys(attributes), {values_of("attributes", "attribute_types")}, attribute_types,
+    mapKeys(resource_attributes), {values_of("resource_attributes", "resource_attribute_types")}, resource_attribute_types,
+    mapKeys(scope_attributes), {values_of("scope_attributes", "scope_attribute_types")}, scope_attribute_types,
     event_times_ns, event_names, arrayMap(m -> mapKeys(m), event_attributes),
     {_values_of_each("event_attributes", "event_attribute_types")}, event_attribute_types, event_dropped_attributes_counts,
     link_trace_ids, link_span_ids, link_trace_states, arrayMap(m -> mapKeys(m), link_attributes),
@@ -138,7 +142,7 @@ def find_spans_of_trace(store: Store, *, project_id: int, trace_id: str, time_ra
 
 def find_trace_times(store: Store, *, project_id: int, trace_id: str) -> TimeRange:
     """Return the range in which all spans of a trace start. Raises TraceNotFound."""
-    rows = store.query_rows(_TRACE_TIMES, project_id=project_id, trace_id=trace_id) if _is_id(trace_id, 32) else []
+    rows = store.query_rows(_TRACE_TIMES, project_id=project_id, trace_id=trace_id) if is_id(trace_id, 32) else []
     if not rows:
         raise TraceNotFound(f"There is no trace {trace_id}.")
     return TimeRange(rows[0][0], rows[0][1] + 1)
@@ -150,14 +154,14 @@ def get_span(store: Store, *, project_id: int, trace_id: str, span_id: str) -> S
     rows = store.query_rows(
         _GET_SPAN, project_id=project_id, trace_id=trace_id, span_id=span_id, start_ns=time_range.start_ns,
         end_ns=time_range.end_ns,
-    ) if _is_id(span_id, 16) else []  # fmt: skip
+    ) if is_id(span_id, 16) else []  # fmt: skip
     if not rows:
         raise TraceNotFound(f"There is no span {span_id} in trace {trace_id}.")
     width = len(_COLUMNS)
     return _read_details(_read_span(rows[0][:width]), rows[0][width:])
 
 
-def _is_id(text: str, digits: int) -> bool:
+def is_id(text: str, digits: int) -> bool:
     return len(text) == digits and all(digit in "0123456789abcdef" for digit in text)
 
 

@@ -434,16 +434,19 @@
   panel.addEventListener("click", (event) => {
     const tabButton = event.target.closest("[data-tab]");
     if (tabButton) showTab(tabButton.dataset.tab);
-    const unfold = event.target.closest("[data-unfold]");
-    if (unfold) {
-      const folded = unfold.closest("[data-text]").classList.toggle("text--folded");
-      unfold.textContent = folded ? "Show all" : "Show less";
-    }
     const copy = event.target.closest("[data-copy-value]");
     if (copy) {
       copy.dataset.copy = copy.closest("[data-attribute]").querySelector("pre").textContent;
       window.tracestore.actions.copy(copy);
     }
+  });
+
+  // Also in the logs of the trace, which stand above the panel.
+  document.getElementById("trace").addEventListener("click", (event) => {
+    const unfold = event.target.closest("[data-unfold]");
+    if (!unfold) return;
+    const folded = unfold.closest("[data-text]").classList.toggle("text--folded");
+    unfold.textContent = folded ? "Show all" : "Show less";
   });
 
   panel.addEventListener("keydown", (event) => {

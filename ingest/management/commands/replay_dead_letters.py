@@ -33,7 +33,9 @@ class Command(BaseCommand):
         for letter in found:
             refused_at = datetime.fromtimestamp(letter.refused_at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
             waiting = "  (replay asked for)" if letter.replay else ""
-            self.stdout.write(f"{letter.name}  {refused_at}  project {letter.project_id}  {letter.body_bytes} bytes{waiting}")
+            self.stdout.write(
+                f"{letter.name}  {refused_at}  project {letter.project_id}  {letter.signal}  {letter.body_bytes} bytes{waiting}"
+            )
             self.stdout.write(f"    {letter.reason}")
         if not found:
             self.stdout.write("There are no dead letters.")

@@ -1,0 +1,149 @@
+"""Log records made ready for the trace page: rows, what they say about a step, and evaluation results. Pure.
+
+Sources: OpenTelemetry's semantic conventions for exceptions and for GenAI events, Claude Code's and Codex's manuals of telemetry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dashboards.text import decode_value, is_structured, preview, to_text
+from tracestore.model import LogRecord, Span, SpanEvent
+
+EVALUATION = "gen_ai.evaluation.result"
+_WARN, _ERROR = 13, 17  # SeverityNumber, from which on
+_LEVELS = ((_ERROR, "error"), (_WARN, "warn"), (9, "info"), (5, "debug"), (1, "trace"))
+# What tells most about a record that has no text of its own: first what speaks for itself, then what needs its name beside it.
+_SAYING = (
+    "exception.message", "error.message", "error", "gen_ai.evaluation.name", "gen_ai.evaluation.score.label", "prompt",
+    "response", "content", "message",
+)  # fmt: skip
+_TELLING = (
+    "tool_name", "gen_ai.tool.name", "decision", "success", "gen_ai.response.model", "model", "plugin.name", "status_code",
+    "duration_ms",
+)  # fmt: skip
+_TELLING_COUNT = 4
+
+
+@dataclass(frozen=True)
+class LogRow:
+    """One record. `offset_ns` counts from the start of the step or trace; `level` is "" when nothing tells it.
+
+    `text` is the body unless the event's name says the same; `attributes` are (key, text). Exceptions have a stack trace, or "".
+    """
+
+    record: LogRecord
+    name: str
+    level: str
+    offset_ns: int
+    summary: str
+    text: str
+    is_json: bool
+    attributes: list[tuple[str, str]]
+    exception_type: str
+    exception_message: str
+    stacktrace: str
+
+    @property
+    def is_exception(self) -> bool:
+        return bool(self.exception_type or self.stacktrace)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One evaluation result. `value` is text as sent, "" when absent."""
+
+    name: str
+    value: str
+    label: str
+    explanation: str
+    evaluator: str
+    error_type: str
+
+
+def build_log_rows(records: Sequence[LogRecord], start_ns: int) -> list[LogRow]:
+    """Return a row for each record, offsets from `start_ns`."""
+    return [_row(record, start_ns) for record in records]
+
+
+def _row(record: LogRecord, start_ns: int) -> LogRow:
+    said = read_fields(record)
+    body = "" if record.body is None else to_text(record.body)
+    name = record.event_name
+    text = "" if body == name else body
+    is_json = is_structured(record.body)
+    return LogRow(
+        record=record,
+        name=name,
+        level=find_level(record),
+        offset_ns=record.time_ns - start_ns,
+        summary=(_summary(said) if is_json or not text else "") or preview(text),
+        text=text,
+        is_json=is_json,
+        attributes=[(key, _text(record.attributes[key])) for key in sorted(record.attributes)],
+        exception_type=_text(said.get("exception.type")),
+        exception_message=_text(said.get("exception.message")),
+        stacktrace=_text(said.get("exception.stacktrace")),
+    )
+
+
+def read_fields(record: LogRecord) -> dict[str, Any]:
+    """Return what a record says by name: its attributes, and the fields of its body, where older events have them."""
+    body = decode_value(record.body)
+    return {**body, **record.attributes} if isinstance(body, dict) else record.attributes
+
+
+def find_level(record: LogRecord) -> str:
+    """Return error, warn, info, debug or trace: by severity, else by what kind of event it is; "" when nothing tells."""
+    if record.severity_number:
+        return next(level for lowest, level in _LEVELS if record.severity_number >= lowest)
+    said = read_fields(record)
+    failed = said.get("success") in (False, "false") or any(said.get(key) for key in ("exception.type", "error.type", "error"))
+    return "error" if failed or record.event_name.endswith("exception") else ""
+
+
+def _summary(said: Mapping[str, Any]) -> str:
+    found = [_text(said[key])[:200] for key in _SAYING if said.get(key) not in (None, "")]
+    found += [f"{key} {_text(said[key])[:200]}" for key in _TELLING if said.get(key) not in (None, "")]
+    return preview(" · ".join(found[:_TELLING_COUNT]))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else to_text(value)
+
+
+def find_record_text(record: LogRecord, reference: str) -> str | None:
+    """Return a text of a record whole: `body`, or `attribute:<key>` also of the fields of its body; None when there is none."""
+    if reference == "body":
+        return None if record.body is None else to_text(record.body)
+    kind, _, key = reference.partition(":")
+    said = read_fields(record)
+    return _text(said[key]) if kind == "attribute" and key in said else None
+
+
+def as_span(span: Span, records: Sequence[LogRecord]) -> Span:
+    """Return a span that has only what the records say, as its events: so content is read from both in the same way."""
+    events = [SpanEvent(record.time_ns, record.event_name, read_fields(record), 0) for record in records if record.event_name]
+    return replace(span, attributes={}, events=events)
+
+
+def read_scores(span: Span | None, records: Sequence[LogRecord]) -> list[Score]:
+    """Return the evaluation results in a span's events and in log records."""
+    events = span.events if span is not None else []
+    told = [event.attributes for event in events if event.name == EVALUATION]
+    told += [read_fields(record) for record in records if record.event_name == EVALUATION]
+    return [_score(values) for values in told]
+
+
+def _score(values: Mapping[str, Any]) -> Score:
+    def text(name: str) -> str:
+        value = values.get(f"gen_ai.evaluation.{name}")
+        return f"{value:.4g}" if isinstance(value, float) else _text(value)
+
+    evaluator = " ".join(filter(None, (text("evaluator.source"), text("evaluator.version"))))
+    error_type = _text(values.get("error.type"))
+    return Score(text("name"), text("score.value"), text("score.label"), text("explanation"), evaluator, error_type)

@@ -14,7 +14,7 @@ demo: $(VENV)/.installed
 	@$(RUN) -m demo $(if $(TRACES),--traces $(TRACES))
 
 test: $(VENV)/.installed-dev tests/node_exporter/node_modules/.installed system-packages lint
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

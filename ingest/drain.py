@@ -20,7 +20,7 @@ from tracestore.model import Signal
 log = logging.getLogger(__name__)
 
 _LINGER_S = 0.05  # what arrives this soon after the first request of a batch joins it
-_PACE_S = 0.6  # small batches start at least this far apart: each insert costs about 0.2 s of planning, and makes a part to merge
+_PACE_S = 0.9  # small batches start at least this far apart: each insert costs about 0.2 s of planning, and makes a part to merge
 _MAX_BATCH_BYTES = 64 * 2**20
 _MAX_BATCH_REQUESTS = 4096
 _RETRY_S = (0.25, 0.5, 1.0, 2.0, 5.0)

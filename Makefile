@@ -14,7 +14,7 @@ demo: $(VENV)/.installed
 	@$(RUN) -m demo $(if $(TRACES),--traces $(TRACES))
 
 test: $(VENV)/.installed-dev tests/node_exporter/node_modules/.installed system-packages lint
-	$(RUN) -m pytest -n 2 --dist loadfile
+	@.ci/tests $(RUN)
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

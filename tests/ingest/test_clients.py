@@ -79,7 +79,7 @@ def send_from_node(protocol: str, url: str, traces: int, compression: str, timeo
 def send(client: str, port: int, traces: int, *, compressed: bool = False, timeout_s: float = 30) -> bool:
     """Send with a real exporter; return whether it reported everything as delivered."""
     if client in NODE_CLIENTS and not (NODE / "node_modules").exists():
-        pytest.skip("run `npm ci` in tests/node_exporter first")
+        pytest.fail("run `npm ci` in tests/node_exporter first, or `make test`")
     url, traces_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}/v1/traces"
     language, protocol = client.split(" ")
     if language == "node":

@@ -1,0 +1,463 @@
+"""The generated view raw OTLP -> `spans`, with canonical columns from semconv.py.
+
+Every expression is total: no value that passed the Protobuf parser can make the insert fail.
+
+ClickHouse analyses a view anew for every insert, which takes longer the more is written out. So what several expressions
+need is a column of the layer below, and a layer hardly uses aliases of its own.
+"""
+
+from __future__ import annotations
+
+from tracestore import semconv
+from tracestore.clickhouse.anyvalue import MAX_TIME_NS, MIN_TIME_NS, map_of, types_of
+from tracestore.clickhouse.lookups import (
+    RUN,
+    at,
+    declared_kind,
+    first,
+    first_of,
+    has_any,
+    json_member,
+    literal,
+    literals,
+    picked,
+    resource_wanted,
+    told,
+    usage_text,
+    wanted,
+)
+from tracestore.semconv import Source
+
+# More tokens than any call can have; keeps sums of hostile numbers far from overflow.
+MAX_TOKENS = 10**12
+TOKEN_FIELDS = (
+    "input_tokens", "output_tokens", "total_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
+    "cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens",
+)  # fmt: skip
+
+
+def _token_counts() -> str:
+    """Return an array of the token fields' numbers, in the order of TOKEN_FIELDS."""
+    # As floats, because some languages write "12.0" or "1e3"; exact far beyond MAX_TOKENS. NaN and negatives count as none.
+    texts = ", ".join(first(field) for field in TOKEN_FIELDS)
+    counted = f"if({at('gen_ai.operation.name')} IN ({literals(semconv.REPEATED_USAGE)}), [], [{texts}])"
+    clamped = f"toUInt64(if(number > 0 AND number < 1e18, least(number, toFloat64({MAX_TOKENS})), 0))"
+    return f"arrayMap(number -> {clamped}, arrayMap(text -> toFloat64OrZero(text), {counted}))"
+
+
+def _shape() -> str:
+    """Return the kind of a span that declares none: what its name and attributes look like."""
+    named = ", ".join(f"match(shown_name, {literal(pattern)}), {literal(kind)}" for pattern, kind in semconv.NAME_KINDS)
+    keys = "mapKeys(attributes)"
+    shaped = ", ".join(
+        f"arrayExists(k -> match(k, {literal(pattern)}), {keys}), {literal(kind)}" for pattern, kind in semconv.SHAPE_KEYS
+    )
+    return (
+        f"multiIf({named}, tool_attribute != '' OR startsWith(name, 'tools/call '), 'tool', {shaped}, "
+        "(request_model != '' OR response_model != '') AND (tokens_in + tokens_out > 0 "
+        f"OR arrayExists(k -> match(k, {literal(semconv.MESSAGE_KEY)}), {keys})), 'llm', 'other')"
+    )
+
+
+def _kind() -> str:
+    """Return the kind of a span: what it declares, else what it looks like; with the cases where a declaration misleads."""
+    return (
+        "multiIf(name = 'execute_tool (merged tools)' OR startsWith(name, 'handoff to '), 'other', "
+        f"declared_kind != '', if(is_langfuse_generation, 'llm', declared_kind), {_shape()})"
+    )
+
+
+def _exclusive_input() -> str:
+    """Return whether the input count leaves out cached tokens: arithmetic first, then the scope's habit, the total, the names."""
+    return f"""multiIf(
+            cached + cache_written = 0, false,
+            cached + cache_written > tokens_in, true,
+            match(scope_name, {literal(semconv.EXCLUSIVE_SCOPES)}), true,
+            anthropic AND match(scope_name, {literal(semconv.EXCLUSIVE_FOR_ANTHROPIC)}), true,
+            match(scope_name, {literal(semconv.INCLUSIVE_SCOPES)}), false,
+            bare_names, true,
+            tokens_total > 0 AND tokens_total = tokens_in + tokens_out, false,
+            tokens_total > 0 AND tokens_total = tokens_in + tokens_out + cached + cache_written, true,
+            -- Langfuse's own bucket names are disjoint (OpenAI's names in the same place are not).
+            langfuse_buckets OR (anthropic AND raw_names))"""
+
+
+def _said_signal() -> str:
+    """Return what a span says outright about hand-offs and people: the application's own word, then the dialects' conventions."""
+    said = at(semconv.SIGNAL_KEY)
+    target = f"arrayFirst(x -> x != '', [{', '.join(at(key) for key in semconv.HANDOFF_TARGETS)}, name])"
+    return f"""multiIf(
+            {said} IN ({literals(semconv.SIGNALS)}), {said},
+            event_signal != '', event_signal,
+            match(name, {literal(semconv.HANDOFF_NAME)}) OR {at("gen_ai.operation.name")} IN ('handoff', 'agent_handoff')
+                OR {at("traceloop.span.kind")} = 'handoff' OR {has_any(Source(key) for key in semconv.HANDOFF_TARGETS)},
+                if(match({target}, {literal(semconv.HUMAN)}), 'human_escalation', 'agent_handoff'),
+            -- A configuration or a hook that decides is nobody who is asked.
+            ({at("span.type")} = 'tool.blocked_on_user' OR name = 'claude_code.tool.blocked_on_user')
+                AND {at("source")} NOT IN ('config', 'hook'), 'human_wait',
+            {at("pydantic_ai.tool.deferral.name")} != '' OR name = 'Human Feedback'
+                OR match(usage_text, {literal(semconv.APPROVAL_TEXT)}), 'human_approval_requested',
+            '')"""
+
+
+def _signal() -> str:
+    """Return what a span says about the run: what it says outright, else what its tool and its error mean."""
+    return f"""multiIf(
+        said_signal != '', said_signal,
+        interrupted, 'human_approval_requested',
+        NOT runs_tool, '',
+        match(tool_text, {literal(semconv.REFUSED_CALL)}), 'refused_call',
+        kind != 'tool', '',
+        tool IN ({literals(semconv.APPROVAL_TOOLS)}), 'human_approval_requested',
+        match(tool, {literal(semconv.HANDOFF_TOOL)}) AND NOT match(tool, {literal(semconv.HUMAN)}), 'agent_handoff',
+        '')"""
+
+
+def _failed_by_flag() -> str:
+    return " OR ".join(f"{at(key)} IN ({literals(values)})" for key, values in semconv.FAILURE_FLAGS)
+
+
+def _sdk() -> str:
+    """Return the expression for the SDK as its resource names it: "opentelemetry python 1.45.0", "" when it does not."""
+    parts = ", ".join(
+        f"substring(resource_attributes['telemetry.sdk.{part}'], 1, 64)" for part in ("name", "language", "version")
+    )
+    return f"arrayStringConcat(arrayFilter(x -> x != '', [{parts}]), ' ')"
+
+
+def _carried() -> dict[str, str]:
+    """Return the columns that no layer above `_spans` reads, by name: they go up in one tuple, `carried`.
+
+    Each layer costs analysis for each column that it passes on.
+    """
+    return {
+        "project_id": "project_id",
+        "trace_id": "trace_id",
+        "span_id": "span_id",
+        "parent_span_id": "parent_span_id",
+        "start_time": "fromUnixTimestamp64Nano(toInt64(start_ns), 'UTC')",
+        "duration_ns": "duration_ns",
+        "span_kind": "transform(span_kind_number, [1, 2, 3, 4, 5], ['internal', 'server', 'client', 'producer', 'consumer'], "
+        "'internal')",
+        "trace_state": "trace_state",
+        "flags": "flags",
+        "scope_version": "scope_version",
+        "attribute_types": "attribute_types",
+        "resource_attributes": "resource_attributes",
+        "resource_attribute_types": "resource_attribute_types",
+        "scope_attributes": "scope_attributes",
+        "scope_attribute_types": "scope_attribute_types",
+        "event_times_ns": "arrayMap(e -> e.time_unix_nano, events)",
+        "event_names": "event_names",
+        "event_attributes": "event_attributes",
+        "event_attribute_types": f"arrayMap(e -> {types_of('e.attributes')}, events)",
+        "event_dropped_attributes_counts": "arrayMap(e -> e.dropped_attributes_count, events)",
+        "link_trace_ids": "arrayMap(l -> lower(hex(l.trace_id)), links)",
+        "link_span_ids": "arrayMap(l -> lower(hex(l.span_id)), links)",
+        "link_trace_states": "arrayMap(l -> l.trace_state, links)",
+        "link_attributes": f"arrayMap(l -> {map_of('l.attributes')}, links)",
+        "link_attribute_types": f"arrayMap(l -> {types_of('l.attributes')}, links)",
+        "resource_schema_url": "resource_schema_url",
+        "scope_schema_url": "scope_schema_url",
+        "dropped_attributes_count": "dropped_attributes_count",
+        "dropped_events_count": "dropped_events_count",
+        "dropped_links_count": "dropped_links_count",
+        "reported_start_ns": "reported_start_ns",
+        "reported_end_ns": "reported_end_ns",
+        "received_at": f"fromUnixTimestamp64Nano(toInt64(least(received_at_ns, {MAX_TIME_NS})), 'UTC')",
+        "writer": "writer",
+        "batch_seq": "batch_seq",
+        "ingest_key": "ingest_key",
+        "sdk": "sdk",
+    }
+
+
+def _settled() -> dict[str, str]:
+    """Return the columns that are found by looking at attributes and not looked at again, by name, as `_carried` does."""
+    return {
+        "service": f"if({first('service')} = '', 'unknown', {first('service')})",
+        "environment": f"if({first('environment')} = '', 'default', {first('environment')})",
+        "version": first("version"),
+        "response_id": first("response_id"),
+        "finish_reason": f"extract({first('finish_reason')}, '[A-Za-z_-][A-Za-z_-]+')",
+        "tool_call_id": first("tool_call_id"),
+        "prompt_name": first("prompt_name"),
+        "prompt_version": first("prompt_version"),
+        "session_id": first("session_id"),
+        "user_id": first("user_id"),
+        # LangSmith names every span's run; the root's is the workflow.
+        "workflow": first_of([first("workflow"), f"if({at('langsmith.span.parent_id')} = '', {at('langsmith.trace.name')}, '')"]),
+    }
+
+
+def _tuple(columns: dict[str, str]) -> str:
+    return f"tuple({', '.join(columns.values())})"
+
+
+def _members(tuple_name: str, columns: dict[str, str]) -> str:
+    return ", ".join(f"{tuple_name}.{number} AS {name}" for number, name in enumerate(columns, start=1))
+
+
+def _spans() -> str:
+    """Return the SELECT of one row a span: its own fields, and what its resource and scope say."""
+    events = semconv.APPROVAL_EVENTS
+    return f"""SELECT
+        attributes, name, scope_name, status_code, status_message, resource_wanted,
+        transform(arrayFirst(n -> n IN ({literals(events)}), event_names),
+            [{literals(events)}], [{literals(events.values())}], '') AS event_signal,
+        arrayFirst(x -> x != '', arrayMap(m -> m['exception.type'], event_attributes)) AS exception_type,
+        arrayFirst(x -> x != '', arrayMap(m -> m['exception.message'], event_attributes)) AS exception_message,
+        {_tuple(_carried())} AS carried
+        FROM
+        (
+        SELECT
+            project_id, received_at_ns, writer, batch_seq, ingest_key, sdk,
+            resource_attributes, resource_attribute_types, resource_schema_url,
+            scope_name, scope_version, scope_attributes, scope_attribute_types, scope_schema_url,
+            resource_wanted,
+            toFixedString(substring(span.trace_id, 1, 16), 16) AS trace_id,
+            toFixedString(substring(span.span_id, 1, 8), 8) AS span_id,
+            toFixedString(if(span.parent_span_id = span.span_id, '', substring(span.parent_span_id, 1, 8)), 8) AS parent_span_id,
+            span.name AS name, span.kind AS span_kind_number,
+            span.status.code AS status_code, span.status.message AS status_message,
+            span.trace_state AS trace_state, span.flags AS flags,
+            span.events AS events, span.links AS links, arrayMap(e -> e.name, span.events) AS event_names,
+            span.dropped_attributes_count AS dropped_attributes_count,
+            span.dropped_events_count AS dropped_events_count,
+            span.dropped_links_count AS dropped_links_count,
+            span.start_time_unix_nano AS reported_start_ns,
+            span.end_time_unix_nano AS reported_end_ns,
+            reported_start_ns >= {MIN_TIME_NS} AND reported_start_ns < {MAX_TIME_NS} AS start_is_sane,
+            if(start_is_sane, reported_start_ns, least(greatest(received_at_ns, {MIN_TIME_NS}), {MAX_TIME_NS})) AS start_ns,
+            if(start_is_sane AND reported_end_ns > reported_start_ns AND reported_end_ns < {MAX_TIME_NS},
+                reported_end_ns - reported_start_ns, 0) AS duration_ns,
+            {map_of("span.attributes")} AS attributes,
+            {types_of("span.attributes")} AS attribute_types,
+            arrayMap(e -> {map_of("e.attributes")}, events) AS event_attributes
+        FROM
+        (
+            SELECT
+                project_id, received_at_ns, writer, batch_seq, ingest_key,
+                {_sdk()} AS sdk,
+                resource_attributes, resource_attribute_types, resource_schema_url,
+                resource_wanted,
+                scope_spans.scope.name AS scope_name, scope_spans.scope.version AS scope_version,
+                {map_of("scope_spans.scope.attributes")} AS scope_attributes,
+                {types_of("scope_spans.scope.attributes")} AS scope_attribute_types,
+                scope_spans.schema_url AS scope_schema_url,
+                arrayJoin(scope_spans.spans) AS span
+            FROM
+            (
+                SELECT
+                    project_id, received_at_ns, writer, batch_seq, ingest_key,
+                    {map_of("resource_span.resource.attributes")} AS resource_attributes,
+                    {types_of("resource_span.resource.attributes")} AS resource_attribute_types,
+                    {resource_wanted()} AS resource_wanted,
+                    resource_span.schema_url AS resource_schema_url,
+                    arrayJoin(resource_span.scope_spans) AS scope_spans
+                FROM
+                (
+                    SELECT project_id, received_at_ns, writer, batch_seq, ingest_keys[-1] AS ingest_key,
+                        arrayJoin(resource_spans) AS resource_span
+                    FROM otlp_traces
+                )
+            )
+        )
+        )"""
+
+
+def _provider() -> str:
+    """Return the provider of a model call as it is named: by an attribute, the model's prefix, the host or the model's maker."""
+    hosts = [name for name in semconv.PROVIDERS if "." in name]
+    makers, providers = "|".join(semconv.MAKERS), literals(semconv.MAKERS.values())
+    return f"""lower(multiIf(
+            provider_attribute NOT IN ('', {literals(semconv.FRAMEWORKS)}), provider_attribute,
+            any_model = '', '',
+            model_prefix != '', model_prefix,
+            server_address IN ({literals(hosts)}), server_address,
+            transform(extract(any_model, '^({makers})'), [{literals(semconv.MAKERS)}], [{providers}], '')))"""
+
+
+def _looked_up() -> str:
+    """Return the layer that looks attributes up; those above read its columns only."""
+    component, named = at("haystack.component.type"), at("name")
+    provider = first("provider")
+    return f"""SELECT
+        carried, {_tuple(_settled())} AS settled,
+        attributes, name, scope_name, status_code, status_message, declared_kind, exception_type, exception_message,
+        {_said_signal()} AS said_signal,
+        {first("agent_attribute")} AS agent_attribute,
+        {first("agent_of_agent_span")} AS agent_of_agent_span,
+        {first("request_model")} AS raw_request_model,
+        {first("response_model")} AS raw_response_model,
+        {json_member("llm.invocation_parameters", "model")} != '' AND {at("gen_ai.request.model")} = '' AS echoed_model,
+        -- "openai.chat", "anthropic.messages" and "google.generative-ai" are the Vercel AI SDK's names.
+        if({at("ai.model.provider")} != '' AND {at("gen_ai.provider.name")} = '', substringIndex({provider}, '.', 1), {provider})
+            AS provider_attribute,
+        {at("server.address")} AS server_address,
+        {first("tool_attribute")} AS tool_attribute,
+        -- Haystack's invoker runs the tools that the model asked for: the first is named in its answer.
+        multiIf({at("genkit:name")} != '', {at("genkit:name")},
+            {at("traceloop.entity.name")} != '', {at("traceloop.entity.name")},
+            startsWith(name, 'Function: '), {named},
+            {component} != '', extract(usage_text, '"tool_name": *"([^"]+)"'), '') AS other_tool_name,
+        if({component} != '', concat('haystack:', {component}), name) AS shown_name,
+        {at("span.type")} = 'tool.execution' AS is_execution,
+        -- Langfuse's older SDKs call everything a span, generations too.
+        {at("langfuse.observation.type")} = 'span' AND {at("langfuse.observation.model.name")} != '' AS is_langfuse_generation,
+        {first("tool_result")} AS tool_result,
+        {first("tool_arguments")} AS tool_arguments,
+        {_token_counts()} AS tokens,
+        {json_member("langfuse.observation.usage_details", "input")} != '' AS langfuse_buckets,
+        {at("input_tokens")} != '' AND {at("cache_read_tokens")} != '' AS bare_names,
+        {has_any(semconv.RAW_CACHE_NAMES)} AND NOT {has_any(semconv.AGREED_CACHE_NAMES)} AS raw_names,
+        toFloat64OrZero({first("supplied_cost")}) AS supplied_total,
+        arrayMap(x -> greatest(toFloat64OrZero(x), 0), [{first("supplied_input_cost")}, {first("supplied_output_cost")}])
+            AS supplied_parts,
+        {at("error.type")} AS error_type_attribute,
+        {first("error_attribute")} AS other_error_attribute,
+        {first("error_text_attribute")} AS error_text_attribute,
+        {_failed_by_flag()} AS failed_by_flag"""
+
+
+def _fields() -> str:
+    """Return the SELECTs from attributes to canonical columns, up to the FROM of the layer that `picked` fills."""
+    control_flow = f"'^({'|'.join(semconv.CONTROL_FLOW_ERRORS)})[(]'"
+    interrupts = f"'^({'|'.join(semconv.INTERRUPTS)})[(]'"
+    prefix = literal(semconv.MODEL_PREFIX)
+    return f"""SELECT
+    {_members("carried", _carried())},
+    {_members("settled", _settled())},
+    if(name = '', 'unknown', name) AS name,
+    transform(status_code, [1, 2], ['ok', 'error'], 'unset') AS status,
+    status_message, scope_name, attributes, kind,
+    multiIf(
+        agent_attribute NOT IN ('', request_model, response_model), agent_attribute,
+        kind != 'agent', '',
+        agent_of_agent_span NOT IN ('', request_model, response_model), agent_of_agent_span,
+        named_agent != '', if(named_agent IN (request_model, response_model, {literals(semconv.ABSENT)}), '', named_agent),
+        startsWith(scope_name, 'com.anthropic.claude_code'), 'claude_code',
+        replaceRegexpOne(name, '[.](agent|run|_execute_core)$|^(invoke_agent|create_agent|agent_step.*|step [0-9]+)$', ''))
+        AS agent,
+    tool,
+    -- What an answer echoes as its request's parameters is the answer's model.
+    if(echoed_model AND request_model = response_model, '', request_model) AS request_model,
+    response_model,
+    transform(provider_name, [{literals(semconv.PROVIDERS)}], [{literals(semconv.PROVIDERS.values())}], provider_name)
+        AS provider,
+    is_error,
+    if(is_error, if(raw_error_type = '', 'unknown', raw_error_type), '') AS error_type,
+    if(is_error, error_text, '') AS error_message,
+    {_signal()} AS signal,
+    least(tokens_in + if(exclusive_input, cached + cache_written, 0), {MAX_TOKENS}) AS input_tokens,
+    tokens_out + if(additive_reasoning, reasoned, 0) AS output_tokens,
+    least(cached, input_tokens) AS cache_read_tokens,
+    least(cache_written, input_tokens - cache_read_tokens) AS cache_write_tokens,
+    least(reasoned, output_tokens) AS reasoning_tokens,
+    least(tokens[7], cache_write_tokens) AS cache_write_1h_tokens,
+    least(tokens[8], input_tokens) AS input_audio_tokens,
+    least(tokens[9], output_tokens) AS output_audio_tokens,
+    if(supplied > 0 AND supplied < 1e9, supplied, NULL) AS supplied_cost_usd
+FROM
+(
+    SELECT *,
+        kind = 'tool' OR is_execution AS runs_tool,
+        -- What a framework says when it refuses a call; arguments cut short are refused without a word.
+        multiIf(NOT runs_tool, '',
+            is_error AND startsWith(tool_arguments, '{{') AND NOT isValidJSON(tool_arguments), 'invalid json',
+            concat(error_text, ' ', substring(tool_result, 1, 200))) AS tool_text,
+        multiIf(
+            kind != 'tool', '',
+            -- Semantic Kernel names a tool plugin-function.
+            startsWith(scope_name, 'semantic_kernel.functions'), replaceRegexpOne(tool_attribute, '^[A-Za-z0-9_]+-', ''),
+            tool_attribute != '', tool_attribute,
+            other_tool_name != '', other_tool_name,
+            replaceRegexpOne(name, '^(execute_tool |tools/call |tool[.: /])|[.]tool$', '')) AS tool,
+        trim(BOTH '[]' FROM extract(name, '^(?:invoke_agent|create_agent|agent_run) (.*)')) AS named_agent
+    FROM
+    (
+    SELECT *,
+        {_exclusive_input()} AS exclusive_input,
+        -- Gemini's candidates leave out thoughts.
+        reasoned > tokens_out OR (reasoned > 0 AND (tokens_total = tokens_in + tokens_out + reasoned
+            OR (langfuse_buckets AND tokens_total != tokens_in + tokens_out))) AS additive_reasoning,
+        {_provider()} AS provider_name,
+        (status_code = 2 OR error_type_attribute != '' OR exception_ended_it OR failed_by_flag)
+            AND raw_error_type NOT IN ({literals(semconv.CONTROL_FLOW_ERRORS)})
+            AND NOT match(error_text, {control_flow}) AS is_error,
+        raw_error_type IN ({literals(semconv.INTERRUPTS)}) OR match(error_text, {interrupts}) AS interrupted,
+        {_kind()} AS kind
+    FROM
+    (
+    SELECT *,
+        tokens[1] AS tokens_in, tokens[2] AS tokens_out, tokens[3] AS tokens_total,
+        tokens[4] AS cached, tokens[5] AS cache_written, tokens[6] AS reasoned,
+        if(supplied_total > 0, supplied_total, supplied_parts[1] + supplied_parts[2]) AS supplied,
+        extract(any_raw_model, {prefix}) AS model_prefix,
+        replaceRegexpOne(raw_request_model, {prefix}, '') AS request_model,
+        replaceRegexpOne(raw_response_model, {prefix}, '') AS response_model,
+        replaceRegexpOne(any_raw_model, {prefix}, '') AS any_model,
+        match(lower(concat(provider_attribute, ' ', any_raw_model)), {literal(semconv.ANTHROPIC)}) AS anthropic,
+        -- An exception recorded on a span that says OK: dealt with when the span has a result (a retry), else the end of it
+        -- (LangSmith sets OK on everything).
+        exception_type != '' AND (status_code != 1
+            OR NOT arrayExists(k -> match(k, {literal(semconv.RESULT_KEY)}), mapKeys(attributes))) AS exception_ended_it,
+        -- One name for one error, whether a dialect writes module.path.Name, <class 'module.path.Name'> or Name. What LangSmith
+        -- records is always an Exception; its message begins with the repr of the real one.
+        replaceRegexpOne(
+            replaceRegexpOne(
+                multiIf(error_type_attribute != '', error_type_attribute,
+                    exception_type = 'Exception' AND match(exception_message, '^[A-Z][A-Za-z0-9]+[(]'),
+                    substringIndex(exception_message, '(', 1),
+                    exception_type != '', exception_type, other_error_attribute),
+                '^<class \\'(.*)\\'>$', '\\\\1'),
+            '^[A-Za-z_][A-Za-z0-9_.]*[.]([A-Z][A-Za-z0-9_]*)$', '\\\\1') AS raw_error_type,
+        multiIf(status_message != '', status_message, exception_message != '', exception_message, error_text_attribute)
+            AS error_text
+    FROM
+    (
+    SELECT *, if(raw_request_model != '', raw_request_model, raw_response_model) AS any_raw_model
+    FROM
+    (
+    {_looked_up()}"""
+
+
+def otlp_to_spans() -> str:
+    """Return the SELECT of the view that turns a row of otlp_traces (one request) into rows of spans."""
+    fields, ended = _fields(), f"{at('logfire.span_type')} != 'pending_span'"
+    return f"""
+{fields}
+    FROM
+    (
+        SELECT *, {picked(f"{fields} {ended}")}
+        FROM
+        (
+            SELECT *, arrayConcat(wanted.1, told.1, resource_wanted.1) AS slots,
+                arrayConcat(wanted.2, told.2, resource_wanted.2) AS vs,
+                arrayMap(slot -> intDiv(slot, {RUN}), slots) AS runs
+            FROM
+            (
+                SELECT *, {told()} AS told
+                FROM
+                (
+                    SELECT *, {usage_text()} AS usage_text, {declared_kind()} AS declared_kind
+                    FROM
+                    (
+                        SELECT *, {wanted()} AS wanted
+                        FROM
+                        (
+                        {_spans()}
+                        )
+                    )
+                )
+            )
+        )
+        -- Logfire sends a span once when it starts (pending) and once when it ends; only the second counts.
+        WHERE {ended}
+    )
+    )
+    )
+    )
+    )
+)
+"""

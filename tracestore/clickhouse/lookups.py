@@ -137,7 +137,7 @@ def _all_sources() -> list[Source]:
 
 
 def is_present(value: str) -> str:
-    return f"{value} NOT IN ('', {literals(semconv.ABSENT)}) AND NOT startsWith({value}, {literal(semconv.SCRUBBED_PREFIX)})"
+    return f"if({value} IN ('', {literals(semconv.ABSENT)}), false, NOT startsWith({value}, {literal(semconv.SCRUBBED_PREFIX)}))"
 
 
 def declared_kind() -> str:
@@ -162,7 +162,7 @@ def _pairs(attributes: str, numbers: dict[str, int]) -> str:
     """Return the expression for the array of (slot, value) of a map's attributes that have a slot and are present, by slot."""
     slot = f"transform(k, [{literals(numbers)}], {list(numbers.values())}, 0)"
     pairs = f"arrayZip(arrayMap(k -> {slot}, mapKeys({attributes})), mapValues({attributes}))"
-    unquoted = "if(startsWith(t.2, '\"') AND isValidJSON(t.2), JSONExtractString(t.2), t.2)"
+    unquoted = "if(if(startsWith(t.2, '\"'), isValidJSON(t.2), false), JSONExtractString(t.2), t.2)"
     present = f"arrayFilter(t -> {is_present('t.2')}, arrayMap(t -> (t.1, {unquoted}), arrayFilter(t -> t.1 > 0, {pairs})))"
     return f"arraySort(t -> t.1, {present})"
 
@@ -194,6 +194,6 @@ def told() -> str:
     pattern = rf"""[{{,(\s]["']?({"|".join(names)})["']?\s*[:=]\s*([0-9]+)"""
     slot = f"transform(t[1], [{literals(names)}], {list(names.values())}, 0)"
     return (
-        f"if(position(usage_text, 'oken') > 0 AND declared_kind IN ('llm', 'embedding', ''), "
+        f"if(if(position(usage_text, 'oken') > 0, declared_kind IN ('llm', 'embedding', ''), false), "
         f"arrayMap(t -> ({slot}, t[2]), extractAllGroupsVertical(usage_text, {literal(pattern)})), [])"
     )

@@ -41,7 +41,7 @@ def _token_counts() -> str:
     # As floats, because some languages write "12.0" or "1e3"; exact far beyond MAX_TOKENS. NaN and negatives count as none.
     texts = ", ".join(first(field) for field in TOKEN_FIELDS)
     counted = f"if({at('gen_ai.operation.name')} IN ({literals(semconv.REPEATED_USAGE)}), [], [{texts}])"
-    clamped = f"toUInt64(if(number > 0 AND number < 1e18, least(number, toFloat64({MAX_TOKENS})), 0))"
+    clamped = f"toUInt64(if(if(number > 0, number < 1e18, false), least(number, toFloat64({MAX_TOKENS})), 0))"
     return f"arrayMap(number -> {clamped}, arrayMap(text -> toFloat64OrZero(text), {counted}))"
 
 
@@ -53,16 +53,16 @@ def _shape() -> str:
         f"arrayExists(k -> match(k, {literal(pattern)}), {keys}), {literal(kind)}" for pattern, kind in semconv.SHAPE_KEYS
     )
     return (
-        f"multiIf({named}, tool_attribute != '' OR startsWith(name, 'tools/call '), 'tool', {shaped}, "
-        "(request_model != '' OR response_model != '') AND (tokens_in + tokens_out > 0 "
-        f"OR arrayExists(k -> match(k, {literal(semconv.MESSAGE_KEY)}), {keys})), 'llm', 'other')"
+        f"multiIf({named}, tool_attribute != '', 'tool', startsWith(name, 'tools/call '), 'tool', {shaped}, "
+        "concat(request_model, response_model) = '', 'other', tokens_in + tokens_out > 0, 'llm', "
+        f"arrayExists(k -> match(k, {literal(semconv.MESSAGE_KEY)}), {keys}), 'llm', 'other')"
     )
 
 
 def _kind() -> str:
     """Return the kind of a span: what it declares, else what it looks like; with the cases where a declaration misleads."""
     return (
-        "multiIf(name = 'execute_tool (merged tools)' OR startsWith(name, 'handoff to '), 'other', "
+        "multiIf(name = 'execute_tool (merged tools)', 'other', startsWith(name, 'handoff to '), 'other', "
         f"declared_kind != '', if(is_langfuse_generation, 'llm', declared_kind), {_shape()})"
     )
 
@@ -73,13 +73,13 @@ def _exclusive_input() -> str:
             cached + cache_written = 0, false,
             cached + cache_written > tokens_in, true,
             match(scope_name, {literal(semconv.EXCLUSIVE_SCOPES)}), true,
-            anthropic AND match(scope_name, {literal(semconv.EXCLUSIVE_FOR_ANTHROPIC)}), true,
+            if(anthropic, match(scope_name, {literal(semconv.EXCLUSIVE_FOR_ANTHROPIC)}), false), true,
             match(scope_name, {literal(semconv.INCLUSIVE_SCOPES)}), false,
             bare_names, true,
-            tokens_total > 0 AND tokens_total = tokens_in + tokens_out, false,
-            tokens_total > 0 AND tokens_total = tokens_in + tokens_out + cached + cache_written, true,
+            tokens_total = tokens_in + tokens_out, false,
+            tokens_total = tokens_in + tokens_out + cached + cache_written, true,
             -- Langfuse's own bucket names are disjoint (OpenAI's names in the same place are not).
-            langfuse_buckets OR (anthropic AND raw_names))"""
+            langfuse_buckets, true, if(anthropic, raw_names, false))"""
 
 
 def _said_signal() -> str:
@@ -89,14 +89,15 @@ def _said_signal() -> str:
     return f"""multiIf(
             {said} IN ({literals(semconv.SIGNALS)}), {said},
             event_signal != '', event_signal,
-            match(name, {literal(semconv.HANDOFF_NAME)}) OR {at("gen_ai.operation.name")} IN ('handoff', 'agent_handoff')
-                OR {at("traceloop.span.kind")} = 'handoff' OR {has_any(Source(key) for key in semconv.HANDOFF_TARGETS)},
+            multiIf(match(name, {literal(semconv.HANDOFF_NAME)}), true,
+                {at("gen_ai.operation.name")} IN ('handoff', 'agent_handoff'), true, {at("traceloop.span.kind")} = 'handoff', true,
+                {has_any(Source(key) for key in semconv.HANDOFF_TARGETS)}),
                 if(match({target}, {literal(semconv.HUMAN)}), 'human_escalation', 'agent_handoff'),
             -- A configuration or a hook that decides is nobody who is asked.
-            ({at("span.type")} = 'tool.blocked_on_user' OR name = 'claude_code.tool.blocked_on_user')
-                AND {at("source")} NOT IN ('config', 'hook'), 'human_wait',
-            {at("pydantic_ai.tool.deferral.name")} != '' OR name = 'Human Feedback'
-                OR match(usage_text, {literal(semconv.APPROVAL_TEXT)}), 'human_approval_requested',
+            multiIf({at("source")} IN ('config', 'hook'), false, {at("span.type")} = 'tool.blocked_on_user', true,
+                name = 'claude_code.tool.blocked_on_user'), 'human_wait',
+            multiIf({at("pydantic_ai.tool.deferral.name")} != '', true, name = 'Human Feedback', true,
+                match(usage_text, {literal(semconv.APPROVAL_TEXT)})), 'human_approval_requested',
             '')"""
 
 
@@ -109,12 +110,13 @@ def _signal() -> str:
         match(tool_text, {literal(semconv.REFUSED_CALL)}), 'refused_call',
         kind != 'tool', '',
         tool IN ({literals(semconv.APPROVAL_TOOLS)}), 'human_approval_requested',
-        match(tool, {literal(semconv.HANDOFF_TOOL)}) AND NOT match(tool, {literal(semconv.HUMAN)}), 'agent_handoff',
+        if(match(tool, {literal(semconv.HANDOFF_TOOL)}), NOT match(tool, {literal(semconv.HUMAN)}), false), 'agent_handoff',
         '')"""
 
 
 def _failed_by_flag() -> str:
-    return " OR ".join(f"{at(key)} IN ({literals(values)})" for key, values in semconv.FAILURE_FLAGS)
+    flags = "".join(f"{at(key)} IN ({literals(values)}), true, " for key, values in semconv.FAILURE_FLAGS)
+    return f"multiIf({flags}false)"
 
 
 def _sdk() -> str:
@@ -227,10 +229,10 @@ def _spans() -> str:
             span.dropped_links_count AS dropped_links_count,
             span.start_time_unix_nano AS reported_start_ns,
             span.end_time_unix_nano AS reported_end_ns,
-            reported_start_ns >= {MIN_TIME_NS} AND reported_start_ns < {MAX_TIME_NS} AS start_is_sane,
+            if(reported_start_ns >= {MIN_TIME_NS}, reported_start_ns < {MAX_TIME_NS}, false) AS start_is_sane,
             if(start_is_sane, reported_start_ns, least(greatest(received_at_ns, {MIN_TIME_NS}), {MAX_TIME_NS})) AS start_ns,
-            if(start_is_sane AND reported_end_ns > reported_start_ns AND reported_end_ns < {MAX_TIME_NS},
-                reported_end_ns - reported_start_ns, 0) AS duration_ns,
+            multiIf(NOT start_is_sane, 0, reported_end_ns <= reported_start_ns, 0, reported_end_ns >= {MAX_TIME_NS}, 0,
+                reported_end_ns - reported_start_ns) AS duration_ns,
             {map_of("span.attributes")} AS attributes,
             {types_of("span.attributes")} AS attribute_types,
             arrayMap(e -> {map_of("e.attributes")}, events) AS event_attributes
@@ -290,9 +292,10 @@ def _looked_up() -> str:
         {first("agent_of_agent_span")} AS agent_of_agent_span,
         {first("request_model")} AS raw_request_model,
         {first("response_model")} AS raw_response_model,
-        {json_member("llm.invocation_parameters", "model")} != '' AND {at("gen_ai.request.model")} = '' AS echoed_model,
+        if({at("gen_ai.request.model")} = '', {json_member("llm.invocation_parameters", "model")} != '', false) AS echoed_model,
         -- "openai.chat", "anthropic.messages" and "google.generative-ai" are the Vercel AI SDK's names.
-        if({at("ai.model.provider")} != '' AND {at("gen_ai.provider.name")} = '', substringIndex({provider}, '.', 1), {provider})
+        multiIf({at("ai.model.provider")} = '', {provider}, {at("gen_ai.provider.name")} != '', {provider},
+            substringIndex({provider}, '.', 1))
             AS provider_attribute,
         {at("server.address")} AS server_address,
         {first("tool_attribute")} AS tool_attribute,
@@ -304,13 +307,13 @@ def _looked_up() -> str:
         if({component} != '', concat('haystack:', {component}), name) AS shown_name,
         {at("span.type")} = 'tool.execution' AS is_execution,
         -- Langfuse's older SDKs call everything a span, generations too.
-        {at("langfuse.observation.type")} = 'span' AND {at("langfuse.observation.model.name")} != '' AS is_langfuse_generation,
+        if({at("langfuse.observation.type")} = 'span', {at("langfuse.observation.model.name")} != '', false) AS is_langfuse_generation,
         {first("tool_result")} AS tool_result,
         {first("tool_arguments")} AS tool_arguments,
         {_token_counts()} AS tokens,
         {json_member("langfuse.observation.usage_details", "input")} != '' AS langfuse_buckets,
-        {at("input_tokens")} != '' AND {at("cache_read_tokens")} != '' AS bare_names,
-        {has_any(semconv.RAW_CACHE_NAMES)} AND NOT {has_any(semconv.AGREED_CACHE_NAMES)} AS raw_names,
+        if({at("input_tokens")} != '', {at("cache_read_tokens")} != '', false) AS bare_names,
+        if({has_any(semconv.RAW_CACHE_NAMES)}, NOT {has_any(semconv.AGREED_CACHE_NAMES)}, false) AS raw_names,
         toFloat64OrZero({first("supplied_cost")}) AS supplied_total,
         arrayMap(x -> greatest(toFloat64OrZero(x), 0), [{first("supplied_input_cost")}, {first("supplied_output_cost")}])
             AS supplied_parts,
@@ -341,7 +344,7 @@ def _fields() -> str:
         AS agent,
     tool,
     -- What an answer echoes as its request's parameters is the answer's model.
-    if(echoed_model AND request_model = response_model, '', request_model) AS request_model,
+    if(if(echoed_model, request_model = response_model, false), '', request_model) AS request_model,
     response_model,
     transform(provider_name, [{literals(semconv.PROVIDERS)}], [{literals(semconv.PROVIDERS.values())}], provider_name)
         AS provider,
@@ -357,14 +360,14 @@ def _fields() -> str:
     least(tokens[7], cache_write_tokens) AS cache_write_1h_tokens,
     least(tokens[8], input_tokens) AS input_audio_tokens,
     least(tokens[9], output_tokens) AS output_audio_tokens,
-    if(supplied > 0 AND supplied < 1e9, supplied, NULL) AS supplied_cost_usd
+    if(if(supplied > 0, supplied < 1e9, false), supplied, NULL) AS supplied_cost_usd
 FROM
 (
     SELECT *,
-        kind = 'tool' OR is_execution AS runs_tool,
+        if(kind = 'tool', true, is_execution) AS runs_tool,
         -- What a framework says when it refuses a call; arguments cut short are refused without a word.
         multiIf(NOT runs_tool, '',
-            is_error AND startsWith(tool_arguments, '{{') AND NOT isValidJSON(tool_arguments), 'invalid json',
+            multiIf(NOT is_error, false, startsWith(tool_arguments, '{{'), NOT isValidJSON(tool_arguments), false), 'invalid json',
             concat(error_text, ' ', substring(tool_result, 1, 200))) AS tool_text,
         multiIf(
             kind != 'tool', '',
@@ -379,13 +382,14 @@ FROM
     SELECT *,
         {_exclusive_input()} AS exclusive_input,
         -- Gemini's candidates leave out thoughts.
-        reasoned > tokens_out OR (reasoned > 0 AND (tokens_total = tokens_in + tokens_out + reasoned
-            OR (langfuse_buckets AND tokens_total != tokens_in + tokens_out))) AS additive_reasoning,
+        multiIf(reasoned > tokens_out, true, reasoned = 0, false, tokens_total = tokens_in + tokens_out + reasoned, true,
+            langfuse_buckets, tokens_total != tokens_in + tokens_out, false) AS additive_reasoning,
         {_provider()} AS provider_name,
-        (status_code = 2 OR error_type_attribute != '' OR exception_ended_it OR failed_by_flag)
-            AND raw_error_type NOT IN ({literals(semconv.CONTROL_FLOW_ERRORS)})
-            AND NOT match(error_text, {control_flow}) AS is_error,
-        raw_error_type IN ({literals(semconv.INTERRUPTS)}) OR match(error_text, {interrupts}) AS interrupted,
+        multiIf(
+            NOT multiIf(status_code = 2, true, error_type_attribute != '', true, exception_ended_it, true, failed_by_flag), false,
+            raw_error_type IN ({literals(semconv.CONTROL_FLOW_ERRORS)}), false,
+            NOT match(error_text, {control_flow})) AS is_error,
+        if(raw_error_type IN ({literals(semconv.INTERRUPTS)}), true, match(error_text, {interrupts})) AS interrupted,
         {_kind()} AS kind
     FROM
     (
@@ -400,14 +404,14 @@ FROM
         match(lower(concat(provider_attribute, ' ', any_raw_model)), {literal(semconv.ANTHROPIC)}) AS anthropic,
         -- An exception recorded on a span that says OK: dealt with when the span has a result (a retry), else the end of it
         -- (LangSmith sets OK on everything).
-        exception_type != '' AND (status_code != 1
-            OR NOT arrayExists(k -> match(k, {literal(semconv.RESULT_KEY)}), mapKeys(attributes))) AS exception_ended_it,
+        multiIf(exception_type = '', false, status_code != 1, true,
+            NOT arrayExists(k -> match(k, {literal(semconv.RESULT_KEY)}), mapKeys(attributes))) AS exception_ended_it,
         -- One name for one error, whether a dialect writes module.path.Name, <class 'module.path.Name'> or Name. What LangSmith
         -- records is always an Exception; its message begins with the repr of the real one.
         replaceRegexpOne(
             replaceRegexpOne(
                 multiIf(error_type_attribute != '', error_type_attribute,
-                    exception_type = 'Exception' AND match(exception_message, '^[A-Z][A-Za-z0-9]+[(]'),
+                    if(exception_type = 'Exception', match(exception_message, '^[A-Z][A-Za-z0-9]+[(]'), false),
                     substringIndex(exception_message, '(', 1),
                     exception_type != '', exception_type, other_error_attribute),
                 '^<class \\'(.*)\\'>$', '\\\\1'),

@@ -89,6 +89,32 @@ def test_open_batch_is_replayed_without_a_second_row(store: Store, tmp_path: Pat
     assert bench.announced == [(bench.checkpoint.writer, 1)]
 
 
+def test_replay_after_one_half_of_a_large_batch_adds_only_the_other(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain_module, "_HALVED_BYTES", 1)
+    spans = [build_span() for _ in range(5)]
+    bench = Bench(tmp_path, store)
+    bench.append(*(build_request(span).SerializeToString() for span in spans))
+    requests, end = bench.spool.read(bench.spool.first, max_bytes=10**6, max_requests=100)
+    bench.checkpoint.save(Batch(1, requests[0].position, end))
+    insert_batch(
+        store,
+        [(request.project_id, request.received_at_ns, request.payload) for request in requests[:2]],
+        writer=bench.checkpoint.writer,
+        batch_seq=1,
+        part="0",
+    )
+    bench.spool.close()
+
+    bench.open()
+    bench.drain.start()
+    wait_until(lambda: bench.announced)
+    bench.close()
+
+    assert bench.ids() == ids_of(*spans)
+
+
 def test_restart_goes_on_where_it_stopped(store: Store, tmp_path: Path) -> None:
     first, second = build_span(), build_span()
     bench = Bench(tmp_path, store)
@@ -149,7 +175,11 @@ def test_stop_during_an_outage_leaves_the_data_for_the_next_start(store: Store, 
     assert bench.ids() == ids_of(span)
 
 
-def test_refused_request_becomes_a_dead_letter_and_the_others_are_stored(store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("halved_bytes", [1, 2**40])
+def test_refused_request_becomes_a_dead_letter_and_the_others_are_stored(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, halved_bytes: int
+) -> None:
+    monkeypatch.setattr(drain_module, "_HALVED_BYTES", halved_bytes)
     spans = [build_span() for _ in range(6)]
     payloads = [build_request(span).SerializeToString() for span in spans]
     bench = Bench(tmp_path, store)

@@ -50,6 +50,10 @@ def _translate(error: Exception, *, inserting: bool) -> StoreError:
     return StoreError(message)
 
 
+# Merges of the embedded engine give way to inserts and queries: put off while the cores are busy, they are made up for after.
+_EMBEDDED_SETTINGS = "os_threads_nice_value_merge_mutate=10"
+
+
 class Store:
     """A pool of ClickHouse clients (one per concurrent caller) with ceilings on time and memory."""
 
@@ -64,7 +68,7 @@ class Store:
     def _open(self) -> Client:
         if not self._url:
             with self._opening:
-                return clickhouse_connect.get_client(interface="chdb", path=self._path, tz_mode="aware")
+                return clickhouse_connect.get_client(interface="chdb", path=f"{self._path}?{_EMBEDDED_SETTINGS}", tz_mode="aware")
         parts = urlsplit(self._url)
         return clickhouse_connect.get_client(
             interface=parts.scheme,

@@ -3,7 +3,9 @@
 Every expression is total: no value that passed the Protobuf parser can make the insert fail.
 
 ClickHouse analyses a view anew for every insert, which takes longer the more is written out. So what several expressions
-need is a column of the layer below, and a layer hardly uses aliases of its own.
+need is a column of the layer below, and a layer hardly uses aliases of its own. Conditions are joined by if and multiIf instead
+of AND and OR: the optimizer of logical expressions compares their operands by hashes, and the hash of a column is that of all
+the layers below (100 ms of 220 ms an insert).
 """
 
 from __future__ import annotations
@@ -90,7 +92,8 @@ def _said_signal() -> str:
             {said} IN ({literals(semconv.SIGNALS)}), {said},
             event_signal != '', event_signal,
             multiIf(match(name, {literal(semconv.HANDOFF_NAME)}), true,
-                {at("gen_ai.operation.name")} IN ('handoff', 'agent_handoff'), true, {at("traceloop.span.kind")} = 'handoff', true,
+                {at("gen_ai.operation.name")} IN ('handoff', 'agent_handoff'), true,
+                {at("traceloop.span.kind")} = 'handoff', true,
                 {has_any(Source(key) for key in semconv.HANDOFF_TARGETS)}),
                 if(match({target}, {literal(semconv.HUMAN)}), 'human_escalation', 'agent_handoff'),
             -- A configuration or a hook that decides is nobody who is asked.
@@ -307,7 +310,8 @@ def _looked_up() -> str:
         if({component} != '', concat('haystack:', {component}), name) AS shown_name,
         {at("span.type")} = 'tool.execution' AS is_execution,
         -- Langfuse's older SDKs call everything a span, generations too.
-        if({at("langfuse.observation.type")} = 'span', {at("langfuse.observation.model.name")} != '', false) AS is_langfuse_generation,
+        if({at("langfuse.observation.type")} = 'span', {at("langfuse.observation.model.name")} != '', false)
+            AS is_langfuse_generation,
         {first("tool_result")} AS tool_result,
         {first("tool_arguments")} AS tool_arguments,
         {_token_counts()} AS tokens,
@@ -367,7 +371,8 @@ FROM
         if(kind = 'tool', true, is_execution) AS runs_tool,
         -- What a framework says when it refuses a call; arguments cut short are refused without a word.
         multiIf(NOT runs_tool, '',
-            multiIf(NOT is_error, false, startsWith(tool_arguments, '{{'), NOT isValidJSON(tool_arguments), false), 'invalid json',
+            multiIf(NOT is_error, false, startsWith(tool_arguments, '{{'), NOT isValidJSON(tool_arguments), false),
+            'invalid json',
             concat(error_text, ' ', substring(tool_result, 1, 200))) AS tool_text,
         multiIf(
             kind != 'tool', '',

@@ -118,17 +118,15 @@ class Store:
 
     def query_arrow(self, sql: str, **params: Any) -> pyarrow.Table:
         """Return columns, LowCardinality ones as dictionaries, FixedString ones as fixed-size binary: for batch computation."""
+        settings = self._read_settings | {
+            "output_format_arrow_low_cardinality_as_dictionary": 1,
+            "output_format_arrow_string_as_string": 0,
+            "output_format_arrow_fixed_string_as_fixed_byte_array": 1,
+        }
+        # In the text: for settings beside a query of this kind the embedded engine would run a SET for each, before and after.
+        clause = ", ".join(f"{name} = {value}" for name, value in settings.items())
         with self._client("select") as client:
-            return client.query_arrow(
-                sql,
-                parameters=params,
-                settings=self._read_settings
-                | {
-                    "output_format_arrow_low_cardinality_as_dictionary": 1,
-                    "output_format_arrow_string_as_string": 0,
-                    "output_format_arrow_fixed_string_as_fixed_byte_array": 1,
-                },
-            )
+            return client.query_arrow(f"{sql}\nSETTINGS {clause}", parameters=params)
 
     def command(self, sql: str, **params: Any) -> Any:
         """Run one statement that returns nothing or one value (DDL, INSERT ... SELECT)."""
@@ -139,6 +137,11 @@ class Store:
         """Insert column-wise. Raises BadInsert when the values do not fit, StoreUnavailable when a retry may pass."""
         with self._client("insert") as client:
             client.insert(table, list(columns.values()), column_names=list(columns), column_oriented=True)
+
+    def insert_arrow(self, table: str, columns: pyarrow.Table) -> None:
+        """Insert columns without a Python object for each value. Raises BadInsert or StoreUnavailable."""
+        with self._client("insert") as client:
+            client.insert_arrow(table, columns)
 
     def insert_raw(self, table: str, body: Generator[bytes, None, None], fmt: str, settings: dict[str, Any]) -> None:
         """Insert the pieces of one body in a ClickHouse input format. Raises BadInsert or StoreUnavailable."""

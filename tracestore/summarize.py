@@ -56,8 +56,8 @@ _TRACES_PER_STEP = 50_000
 # One query's share: a fixed part of its cost, and a bounded part of its memory (0.3 KB a span in each of two forms).
 _TRACES_PER_QUERY, _SPANS_PER_QUERY = summaries.MAX_TRACE_IDS, 65_536
 # A batch that ClickHouse refused is inserted again in halves under the same number, and rows of one insert become readable
-# part by part. So the newest batch of a writer stays open for this long unless a newer one follows: it is summarised when
-# it shows, when it grows, and once more when nothing has been added to it for a moment.
+# part by part. So the newest batch of a writer stays open for this long unless a newer one follows or the writer has said that
+# it is complete: it is summarised when it shows, when it grows, and once more when nothing has been added to it for a moment.
 _OPEN_S, _MOMENT_S = 600, 3
 # Running traces older than this are not looked for: they were decided long ago, or their spans bear absurd times.
 _SETTLE_LOOKBACK_NS = 7 * 86_400 * 10**9
@@ -68,6 +68,8 @@ _NS_PER_MINUTE = 60 * 10**9
 
 # writer -> state in which this process last summarised its open batch; forgetting it costs one summary too many.
 _open_batches: dict[str, tuple[int, int, bool]] = {}
+# writer -> newest batch of which it has said that all of it is inserted; forgetting it costs the same.
+_complete_batches: dict[str, int] = {}
 
 
 @contextmanager
@@ -95,6 +97,11 @@ def release_leases() -> None:
     JobCursor.objects.update(lease_until=None)
 
 
+def note_complete(writer: str, batch_seq: int) -> None:
+    """All rows of the writer's batches up to this one are inserted."""
+    _complete_batches[writer] = max(batch_seq, _complete_batches.get(writer, 0))
+
+
 def summarize_pending() -> int:
     """Summarise every trace that batches since the cursors touched; returns how many summaries were written."""
     store = get_store()
@@ -115,7 +122,7 @@ def _summarize_writer(store: Store, cursor: JobCursor) -> tuple[int, int]:
     while batches := summaries.find_batches(store, writer=writer, after=done):
         step = _take_step(batches)
         last = step[-1]
-        is_open = last is batches[-1] and last.age_s < _OPEN_S
+        is_open = last is batches[-1] and last.age_s < _OPEN_S and last.seq > _complete_batches.get(writer, 0)
         state = (last.seq, last.traces, last.age_s < _MOMENT_S)
         if is_open and len(step) == 1 and _open_batches.get(writer) == state:
             break

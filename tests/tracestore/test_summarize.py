@@ -19,6 +19,7 @@ from tracestore.clickhouse.landing import insert_batch
 from tracestore.models import JobCursor
 from tracestore.queries import summaries
 from tracestore.summarize import release_leases, roll_up_pending, settle_running, summarize_pending
+from tracestore.tasks import summarize_traces
 
 pytestmark = pytest.mark.django_db
 
@@ -98,6 +99,27 @@ def test_idle_job_does_not_summarise_the_last_batch_forever(store: Store) -> Non
 
     assert sum(runs) == 2  # when it showed, and once it had been quiet for a moment
     assert [summarize_pending() for _ in range(3)] == [0, 0, 0]
+
+
+def test_batch_that_its_writer_calls_complete_is_summarised_once(store: Store) -> None:
+    batch_seq = insert(store, *a_run(new_trace_id()))
+
+    summarize_traces(WRITER, batch_seq)
+
+    assert len(read_traces(store)) == 1
+    assert JobCursor.objects.get(job="summarize", source=WRITER).position == batch_seq
+    assert summarize_pending() == 0
+
+
+def test_batch_after_a_complete_one_is_still_open(store: Store) -> None:
+    summarize_traces(WRITER, insert(store, *a_run(new_trace_id())))
+    batch_seq = insert(store, *a_run(new_trace_id()), part="0")
+    summarize_pending()
+    insert(store, *a_run(new_trace_id()), batch_seq=batch_seq, part="1")
+
+    summarize_traces(WRITER, batch_seq)
+
+    assert len(read_traces(store)) == 3
 
 
 def test_rows_that_join_a_batch_later_are_not_missed(store: Store) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.client import PlainText, Store
 
 if TYPE_CHECKING:
     import pyarrow
@@ -86,13 +86,14 @@ WHERE (project_id, trace_id) IN (
 GROUP BY project_id, trace_id
 """
 
-# Ids as numbers: the driver would look at each character of a text. A server takes at most 128 KiB for one parameter, 40 bytes an
-# id, and a fixed part of a query's cost is the same for one id and for thousands.
-_PARAMETERS, _IDS_A_PARAMETER = 3, 3000
-MAX_TRACE_IDS = _PARAMETERS * _IDS_A_PARAMETER
-_TRACE_IDS = "(SELECT reinterpretAsFixedString(arrayJoin(arrayConcat({}))))".format(
-    ", ".join(f"{{trace_ids_{part}:Array(UInt128)}}" for part in range(_PARAMETERS))
-)
+# Ids in hex, one after the other. A server takes at most 128 KiB for one parameter, and a part of a query's cost is the same for
+# one id and for thousands.
+_IDS_A_PARAMETER = 4000
+MAX_TRACE_IDS = 2 * _IDS_A_PARAMETER
+_RAW_IDS = "unhex(concat({trace_ids:String}, {more_trace_ids:String}))"
+_TRACE_IDS = f"""(
+    SELECT toFixedString(substring({_RAW_IDS}, 1 + 16 * number, 16), 16) FROM numbers(intDiv(length({_RAW_IDS}), 16))
+)"""
 
 SPANS_OF_TRACES = f"""
 SELECT trace_id, span_id, parent_span_id, toUnixTimestamp64Nano(start_time) AS start_ns, duration_ns, name, span_kind, kind,
@@ -175,7 +176,7 @@ def _touched(rows: pyarrow.Table) -> TouchedTraces:
 def read_spans(store: Store, *, project_id: int, trace_ids: list[str], min_start_ns: int, max_start_ns: int) -> pyarrow.Table:
     """Return the narrow columns of all spans of these traces (at most MAX_TRACE_IDS), each span once, by trace and start."""
     return store.query_arrow(
-        SPANS_OF_TRACES, project_id=project_id, min_start_ns=min_start_ns, max_start_ns=max_start_ns, **_as_numbers(trace_ids)
+        SPANS_OF_TRACES, project_id=project_id, min_start_ns=min_start_ns, max_start_ns=max_start_ns, **_as_text(trace_ids)
     )
 
 
@@ -184,14 +185,16 @@ def find_earlier_starts(
 ) -> list[tuple[bytes, int]]:
     """Return (trace id, start in ns) of the summaries that exist for these traces (at most MAX_TRACE_IDS)."""
     rows = store.query_rows(
-        EARLIER_STARTS, project_id=project_id, min_start_ns=min_start_ns, max_start_ns=max_start_ns, **_as_numbers(trace_ids)
+        EARLIER_STARTS, project_id=project_id, min_start_ns=min_start_ns, max_start_ns=max_start_ns, **_as_text(trace_ids)
     )
     return [(bytes(trace_id), int(start_ns)) for trace_id, start_ns in rows]
 
 
-def _as_numbers(trace_ids: list[str]) -> dict[str, list[int]]:
-    numbers = [int.from_bytes(bytes.fromhex(trace_id), "little") for trace_id in trace_ids]
-    return {f"trace_ids_{part}": numbers[part * _IDS_A_PARAMETER : (part + 1) * _IDS_A_PARAMETER] for part in range(_PARAMETERS)}
+def _as_text(trace_ids: list[str]) -> dict[str, PlainText]:
+    return {
+        "trace_ids": PlainText("".join(trace_ids[:_IDS_A_PARAMETER])),
+        "more_trace_ids": PlainText("".join(trace_ids[_IDS_A_PARAMETER:])),
+    }
 
 
 def find_changed_minutes(store: Store, *, since_ns: int) -> dict[int, list[int]]:

@@ -70,6 +70,9 @@ _NS_PER_MINUTE = 60 * 10**9
 _open_batches: dict[str, tuple[int, int, bool]] = {}
 # writer -> newest batch of which it has said that all of it is inserted; forgetting it costs the same.
 _complete_batches: dict[str, int] = {}
+# (project, minute) -> writes of summaries that its rollup has seen, for the time of the overlap: without it a minute would be
+# computed for as long as its changes lie in there, six times and more. Forgetting it costs no more than that.
+_rolled_up: dict[tuple[int, int], frozenset[int]] = {}
 
 
 @contextmanager
@@ -171,9 +174,15 @@ def roll_up_pending() -> int:
             return 0
         now_ns = time.time_ns()
         telemetry.JOB_LAG.labels("roll_up").set((now_ns - cursor.position) / 1e9 if cursor.position else 0)
-        changed = summaries.find_changed_minutes(store, since_ns=max(0, cursor.position - _ROLLUP_OVERLAP_NS))
+        writes = summaries.find_changed_minutes(store, since_ns=max(0, cursor.position - _ROLLUP_OVERLAP_NS))
+        changed: dict[int, list[int]] = {}
+        for (project_id, minute_s), seen in writes.items():
+            if not seen <= _rolled_up.get((project_id, minute_s), frozenset()):
+                changed.setdefault(project_id, []).append(minute_s)
         for project_id, minutes in changed.items():
             recompute_rollups(store, project_id=project_id, bucket_starts_s=minutes)
+        _rolled_up.clear()
+        _rolled_up.update(writes)
         _advance(cursor, now_ns)
         return sum(len(minutes) for minutes in changed.values())
 

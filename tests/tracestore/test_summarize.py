@@ -338,3 +338,56 @@ def test_rollup_cursor_overlaps_so_that_a_slow_insert_is_not_missed(store: Store
     store.command("ALTER TABLE traces DELETE WHERE summarized_at > now64(6) - INTERVAL 20 SECOND SETTINGS mutations_sync = 1")
 
     assert roll_up_pending() == 1
+
+
+def test_minute_is_rolled_up_once_unless_it_changes(store: Store) -> None:
+    trace_id = new_trace_id()
+    insert(store, *a_run(trace_id))
+    summarize_pending()
+
+    first = [roll_up_pending(), roll_up_pending()]
+    insert(store, step(trace_id, "3", "1", 2, attributes=CALL))
+    summarize_pending()
+
+    assert first == [1, 0]
+    assert [roll_up_pending(), roll_up_pending()] == [1, 0]
+
+
+def test_minute_that_a_trace_left_is_rolled_up(store: Store) -> None:
+    trace_id = new_trace_id()
+    insert(store, step(trace_id, "2", "1", 60, attributes=CALL))
+    summarize_pending()
+    roll_up_pending()
+
+    insert(store, step(trace_id, "1", "", -120, duration_ns=300 * 10**9, attributes=AGENT))
+    summarize_pending()
+
+    assert roll_up_pending() == 2
+    assert store.query_rows("SELECT sum(requests) FROM rollups FINAL WHERE dimension = ''") == [(1,)]
+
+
+def test_failed_rollup_is_done_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert(store, *a_run(new_trace_id()))
+    summarize_pending()
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(summarize, "recompute_rollups", fail)
+        with pytest.raises(RuntimeError):
+            roll_up_pending()
+
+    assert roll_up_pending() == 1
+
+
+def test_trace_that_is_decided_is_not_settled_again(store: Store, settings: Any) -> None:
+    trace_id = new_trace_id()
+    insert(store, step(trace_id, "2", "1", 1, attributes=CALL))
+    summarize_pending()
+    insert(store, step(trace_id, "1", duration_ns=10 * 10**9, attributes=AGENT))
+    summarize_pending()
+    settings.RUNNING_TIMEOUT_S = 30
+
+    assert settle_running() == 0
+    assert read_traces(store, "outcome") == [("ok",)]

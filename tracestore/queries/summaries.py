@@ -73,15 +73,21 @@ WHERE writer = {writer:String} AND batch_seq > {after:UInt64}
 GROUP BY batch_seq ORDER BY batch_seq LIMIT 1000
 """
 
-# Running traces whose newest span is old enough for a verdict.
+# Running traces whose newest span is old enough for a verdict. Without FINAL, which would merge all summaries of the time range:
+# few rows say running, and only the traces of those are looked up.
 SILENT_RUNNING = """
 SELECT project_id, trace_id, toUnixTimestamp64Nano(min(min_start_time)) AS min_start_ns,
     toUnixTimestamp64Nano(max(max_start_time)) AS max_start_ns, sum(received_spans) AS spans
 FROM trace_index
 WHERE (project_id, trace_id) IN (
-    SELECT project_id, trace_id FROM traces FINAL
-    WHERE outcome = 'running' AND start_time >= fromUnixTimestamp64Nano({start_ns:Int64})
-        AND toUnixTimestamp64Nano(start_time) + duration_ns < {silent_since_ns:Int64}
+    SELECT project_id, trace_id FROM traces
+    WHERE (project_id, start_time, trace_id) IN (
+        SELECT project_id, start_time, trace_id FROM traces
+        WHERE outcome = 'running' AND start_time >= fromUnixTimestamp64Nano({start_ns:Int64})
+            AND start_time < fromUnixTimestamp64Nano({silent_since_ns:Int64}))
+    GROUP BY project_id, start_time, trace_id
+    HAVING argMax(outcome, summarized_at) = 'running'
+        AND toUnixTimestamp64Nano(start_time) + argMax(duration_ns, summarized_at) < {silent_since_ns:Int64}
     LIMIT {limit:UInt32})
 GROUP BY project_id, trace_id
 """
@@ -128,11 +134,14 @@ GROUP BY trace_id, start_time
 HAVING NOT argMax(is_deleted, summarized_at)
 """
 
-# Minutes with a summary written (or deleted) since then.
+# Minutes with a summary written (or deleted) since then, and which writes those were. Rows of one write that lie in one minute
+# become readable together.
 CHANGED_MINUTES = """
-SELECT DISTINCT project_id, toUnixTimestamp(toStartOfMinute(start_time)) AS minute_s
+SELECT project_id, toUnixTimestamp(toStartOfMinute(start_time)) AS minute_s,
+    groupUniqArray(toUnixTimestamp64Micro(summarized_at) * 2 + is_deleted) AS writes
 FROM traces
 WHERE summarized_at >= fromUnixTimestamp64Nano({since_ns:Int64})
+GROUP BY project_id, minute_s
 ORDER BY project_id, minute_s
 LIMIT 100000
 """
@@ -197,9 +206,7 @@ def _as_text(trace_ids: list[str]) -> dict[str, PlainText]:
     }
 
 
-def find_changed_minutes(store: Store, *, since_ns: int) -> dict[int, list[int]]:
-    """Return project id -> minutes (Unix seconds) whose traces changed since then."""
-    minutes: dict[int, list[int]] = {}
-    for project_id, minute_s in store.query_rows(CHANGED_MINUTES, since_ns=since_ns):
-        minutes.setdefault(int(project_id), []).append(int(minute_s))
-    return minutes
+def find_changed_minutes(store: Store, *, since_ns: int) -> dict[tuple[int, int], frozenset[int]]:
+    """Return (project id, minute in Unix seconds) -> the writes since then that changed traces of it, as opaque numbers."""
+    rows = store.query_rows(CHANGED_MINUTES, since_ns=since_ns)
+    return {(int(project_id), int(minute_s)): frozenset(writes) for project_id, minute_s, writes in rows}

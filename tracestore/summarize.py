@@ -65,6 +65,8 @@ _SETTLE_LOOKBACK_NS = 7 * 86_400 * 10**9
 # which is when its spans were read.
 _ROLLUP_OVERLAP_NS = 60 * 10**9
 _NS_PER_MINUTE = 60 * 10**9
+# After so many summaries there was a load, and the engine keeps a hundred MiB that it freed.
+_RELEASE_AFTER_TRACES = 10_000
 
 # writer -> state in which this process last summarised its open batch; forgetting it costs one summary too many.
 _open_batches: dict[str, tuple[int, int, bool]] = {}
@@ -73,6 +75,12 @@ _complete_batches: dict[str, int] = {}
 # (project, minute) -> writes of summaries that its rollup has seen, for the time of the overlap: without it a minute would be
 # computed for as long as its changes lie in there, six times and more. Forgetting it costs no more than that.
 _rolled_up: dict[tuple[int, int], frozenset[int]] = {}
+
+
+class _Load:
+    """Summaries that this process has written since it last returned memory."""
+
+    written = 0
 
 
 @contextmanager
@@ -116,6 +124,10 @@ def summarize_pending() -> int:
                 written, lag_s = written + written_here, max(lag_s, lag_here_s)
     note_progress("summaries")
     telemetry.JOB_LAG.labels("summarize").set(lag_s)
+    _Load.written += written
+    if not written and _Load.written >= _RELEASE_AFTER_TRACES:
+        _Load.written = 0
+        store.release_memory()
     return written
 
 

@@ -161,6 +161,11 @@ class Store:
         with self._client("insert") as client:
             client.raw_insert(table, insert_block=body, fmt=fmt, settings=settings)
 
+    def release_memory(self) -> None:
+        """Let the embedded engine return what it has freed to the system; a server sees to its own memory."""
+        if self._path:
+            self.command("SYSTEM JEMALLOC PURGE")
+
     def close(self) -> None:
         """Close idle clients; the embedded engine releases its folder when the last one goes."""
         while True:

@@ -75,7 +75,7 @@ def summarize(*spans: Span, now_ns: int = LATER_NS) -> dict[str, Any]:
 def summarize_all(spans: list[Span], now_ns: int = LATER_NS) -> list[dict[str, Any]]:
     """Return one `traces` row per trace."""
     columns = build_rows(build_columns(spans), now_ns=now_ns, running_timeout_ns=TIMEOUT_NS)
-    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    rows: list[dict[str, Any]] = pa.table(columns).to_pylist()
     for row in rows:
         for name in ("trace_id", "root_span_id", "failing_span_id"):
             row[name] = row[name].rstrip(b"\0").decode()

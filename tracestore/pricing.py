@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 
+import numpy as np
+import numpy.typing as npt
 from genai_prices import Usage, calc_price
+from genai_prices.types import PriceCalculation, TieredPrices
 
 from tracestore.semconv import MAKERS
 
 # Provider names of the OpenTelemetry conventions that the catalogue knows under another id.
 _CATALOGUE_IDS = {"gcp.gen_ai": "google", "azure.ai.inference": "azure", "x_ai": "x-ai", "ibm.watsonx.ai": ""}
 _NS_PER_DAY = 86_400 * 10**9
+# Token classes in the order of a call's arguments. The first ones have prices that are computed for many calls at once.
+TOKEN_CLASSES = (
+    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
+    "cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens",
+)  # fmt: skip
+_COMMON = 5
+# A usage that is valid whatever is added to one class of it: cached tokens are part of the input, reasoning of the output.
+_PROBE = (3, 2, 1, 1, 1, 0, 0, 0)
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 def price_call(
@@ -36,35 +52,117 @@ def price_call(
     """
     if not model or not (input_tokens or output_tokens):
         return None
-    return _price(
-        provider,
-        model,
-        input_tokens,
-        output_tokens,
-        cache_read_tokens,
-        cache_write_tokens,
-        reasoning_tokens,
-        cache_write_1h_tokens,
-        input_audio_tokens,
-        output_audio_tokens,
-        start_ns // _NS_PER_DAY,
-    )
+    tokens = (
+        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+        cache_write_1h_tokens, input_audio_tokens, output_audio_tokens,
+    )  # fmt: skip
+    return _price(provider, model, tokens, start_ns // _NS_PER_DAY)
+
+
+def price_calls(sold: Sequence[tuple[str, str]], which: Ints, tokens: Mapping[str, Ints], start_ns: Ints) -> Floats:
+    """Return what price_call does for each of many calls, NaN for None.
+
+    `sold` are pairs of provider and model, `which` is the index into it of each call, `tokens` has a column for each of
+    TOKEN_CLASSES. Calls that share pair, day, step of the price list and the classes they use share the unit prices: there the
+    price is linear.
+    """
+    columns = [tokens[name] for name in TOKEN_CLASSES]
+    inputs, outputs, cache_read, cache_write, reasoning = columns[:_COMMON]
+    result = np.full(len(which), np.nan)
+    # What contradicts itself, or has a class of its own, is asked for by itself.
+    is_common = (cache_read + cache_write <= inputs) & (reasoning <= outputs)
+    for column in columns[_COMMON:]:
+        is_common &= column == 0
+    used = np.zeros(len(which), dtype=np.int64)
+    for bit, column in enumerate(columns[:_COMMON]):
+        used |= (column > 0).astype(np.int64) << bit
+    has_model = np.array([bool(model) for _, model in sold], dtype=bool)[which] if len(which) else is_common
+    members = np.flatnonzero(is_common & has_model & (inputs + outputs > 0))
+    days = start_ns // _NS_PER_DAY
+    alone = [np.flatnonzero(~is_common)]
+    for group in _split_equal(members, which, days, used):
+        first = group[0]
+        seller, model = sold[which[first]]
+        list_price = (seller, model, int(used[first]), int(days[first]))
+        steps = _steps(*list_price)
+        step_of = np.searchsorted(np.array(steps), inputs[group])
+        for step, (above, until) in enumerate(zip((0, *steps), (*steps, None), strict=True)):
+            here = group[step_of == step]
+            rates = _rates(*list_price, above, until) if here.size else None
+            if rates is None:
+                alone.append(here)
+                continue
+            result[here] = rates[0] + sum(rate * column[here] for rate, column in zip(rates[1:], columns, strict=False))
+    for position in np.concatenate(alone).tolist():
+        seller, model = sold[which[position]]
+        amounts = tuple(int(column[position]) for column in columns)
+        cost = _price(seller, model, amounts, int(days[position])) if model and amounts[0] + amounts[1] > 0 else None
+        result[position] = np.nan if cost is None else cost
+    return result
+
+
+def _split_equal(members: Ints, *columns: Ints) -> list[Ints]:
+    """Return the members in groups that have the same values in these columns."""
+    if not members.size:
+        return []
+    keys = np.stack([column[members] for column in columns])
+    order = np.lexsort(keys)
+    changes = (np.diff(keys[:, order], axis=1) != 0).any(axis=0)
+    return np.split(members[order], np.flatnonzero(changes) + 1)
+
+
+def _probe(used: int, *, above: int = 0, one_more: int = -1) -> tuple[int, ...]:
+    """Return a small usage of these classes (bits in the order of TOKEN_CLASSES) with input above that, and one token more."""
+    amounts = [amount if used >> bit & 1 else 0 for bit, amount in enumerate(_PROBE)]
+    if amounts[0]:
+        amounts[0] += above
+    if one_more >= 0:
+        amounts[one_more] += 1
+    return tuple(amounts)
+
+
+@lru_cache(maxsize=4096)
+def _steps(provider: str, model: str, used: int, day: int) -> tuple[int, ...]:
+    """Return the numbers of input tokens above which another price holds for all tokens of a call."""
+    found = _calculate(provider, model, _probe(used), day)
+    if found is None:
+        return ()
+    prices = vars(found.model_price).values()
+    return tuple(sorted({tier.start for price in prices if isinstance(price, TieredPrices) for tier in price.tiers}))
+
+
+@lru_cache(maxsize=4096)
+def _rates(provider: str, model: str, used: int, day: int, above: int, until: int | None) -> tuple[float, ...] | None:
+    """Return the price of a call and of a token of each common class; NaN without a price, None for a step too narrow to tell.
+
+    The catalogue adds up tokens times prices, so each unit price is what one token more costs.
+    """
+    least = _probe(used, above=above)
+    if until is not None and least[0] + 1 > until:
+        return None
+    base = _calculate(provider, model, least, day)
+    if base is None:
+        return (float("nan"),) * (1 + _COMMON)
+    rates = [Decimal(0)] * _COMMON
+    for position in range(_COMMON):
+        if used >> position & 1:
+            probed = _calculate(provider, model, _probe(used, above=above, one_more=position), day)
+            if probed is None:
+                return None
+            rates[position] = probed.total_price - base.total_price
+    fixed = base.total_price - sum((rate * amount for rate, amount in zip(rates, least, strict=False)), Decimal(0))
+    return (float(fixed), *(float(rate) for rate in rates))
 
 
 @lru_cache(maxsize=65_536)
-def _price(
-    provider: str,
-    model: str,
-    input_tokens: int,
-    output_tokens: int,
-    cache_read: int,
-    cache_write: int,
-    reasoning: int,
-    cache_write_1h: int,
-    input_audio: int,
-    output_audio: int,
-    day: int,
-) -> float | None:
+def _price(provider: str, model: str, tokens: tuple[int, ...], day: int) -> float | None:
+    found = _calculate(provider, model, tokens, day)
+    return None if found is None else float(found.total_price)
+
+
+def _calculate(provider: str, model: str, tokens: tuple[int, ...], day: int) -> PriceCalculation | None:
+    """Ask the catalogue; `tokens` are in the order of TOKEN_CLASSES."""
+    input_tokens, output_tokens, cache_read, cache_write, reasoning, cache_write_1h, input_audio, output_audio = tokens
     usage = Usage(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
@@ -86,7 +184,7 @@ def _price(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                return float(calc_price(usage, model, provider_id=candidate, genai_request_timestamp=moment).total_price)
+                return calc_price(usage, model, provider_id=candidate, genai_request_timestamp=moment)
             except (LookupError, ValueError):
                 continue
     return None

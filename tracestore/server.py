@@ -177,7 +177,7 @@ def _start_ingest(stack: ExitStack) -> None:
 def _ask_for_summaries(writer: str, batch_seq: int) -> None:
     """Tell the workers at once; should the broker be down, the scheduled job finds the same work within seconds."""
     try:
-        celery_app.send_task("tracestore.tasks.summarize_traces", expires=5, retry=False)
+        celery_app.send_task("tracestore.tasks.summarize_traces", (writer, batch_seq), expires=5, retry=False)
     except Exception as error:  # any broker's own exception: the span is stored, only its summary waits
         log.warning("could not ask for summaries after batch %d of %s: %s", batch_seq, writer, error)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
@@ -24,10 +25,10 @@ from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.liveness import note_progress
 from tracestore.models import JobCursor
-from tracestore.pricing import price_call
+from tracestore.pricing import TOKEN_CLASSES, price_calls
 from tracestore.queries import summaries
 from tracestore.queries.rollups import recompute_rollups
-from tracestore.queries.summaries import TouchedBatch, TouchedTrace
+from tracestore.queries.summaries import TouchedBatch, TouchedTraces
 from tracestore.summary import (
     ESCALATION_TOOL,
     Calls,
@@ -38,8 +39,12 @@ from tracestore.summary import (
     find_calls,
     find_tool_calls,
     first_by_trace,
+    group_by_trace,
     sum_by_trace,
 )
+
+if TYPE_CHECKING:
+    import pyarrow
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +53,11 @@ log = logging.getLogger(__name__)
 _SNAPSHOT_DATE = re.compile(r"-(20\d{2}-\d{2}-\d{2}|20\d{6})$")
 _LEASE_S = 120
 _TRACES_PER_STEP = 50_000
-# Trace ids of one query: a server takes at most 128 KiB for one parameter, 35 bytes an id.
-_TRACES_PER_QUERY = 2000
+# One query's share: a fixed part of its cost, and a bounded part of its memory (0.3 KB a span in each of two forms).
+_TRACES_PER_QUERY, _SPANS_PER_QUERY = summaries.MAX_TRACE_IDS, 65_536
 # A batch that ClickHouse refused is inserted again in halves under the same number, and rows of one insert become readable
-# part by part. So the newest batch of a writer stays open for this long unless a newer one follows: it is summarised when
-# it shows, when it grows, and once more when nothing has been added to it for a moment.
+# part by part. So the newest batch of a writer stays open for this long unless a newer one follows or the writer has said that
+# it is complete: it is summarised when it shows, when it grows, and once more when nothing has been added to it for a moment.
 _OPEN_S, _MOMENT_S = 600, 3
 # Running traces older than this are not looked for: they were decided long ago, or their spans bear absurd times.
 _SETTLE_LOOKBACK_NS = 7 * 86_400 * 10**9
@@ -60,9 +65,22 @@ _SETTLE_LOOKBACK_NS = 7 * 86_400 * 10**9
 # which is when its spans were read.
 _ROLLUP_OVERLAP_NS = 60 * 10**9
 _NS_PER_MINUTE = 60 * 10**9
+# After so many summaries there was a load, and the engine keeps a hundred MiB that it freed.
+_RELEASE_AFTER_TRACES = 10_000
 
 # writer -> state in which this process last summarised its open batch; forgetting it costs one summary too many.
 _open_batches: dict[str, tuple[int, int, bool]] = {}
+# writer -> newest batch of which it has said that all of it is inserted; forgetting it costs the same.
+_complete_batches: dict[str, int] = {}
+# (project, minute) -> writes of summaries that its rollup has seen, for the time of the overlap: without it a minute would be
+# computed for as long as its changes lie in there, six times and more. Forgetting it costs no more than that.
+_rolled_up: dict[tuple[int, int], frozenset[int]] = {}
+
+
+class _Load:
+    """Summaries that this process has written since it last returned memory."""
+
+    written = 0
 
 
 @contextmanager
@@ -90,6 +108,11 @@ def release_leases() -> None:
     JobCursor.objects.update(lease_until=None)
 
 
+def note_complete(writer: str, batch_seq: int) -> None:
+    """All rows of the writer's batches up to this one are inserted."""
+    _complete_batches[writer] = max(batch_seq, _complete_batches.get(writer, 0))
+
+
 def summarize_pending() -> int:
     """Summarise every trace that batches since the cursors touched; returns how many summaries were written."""
     store = get_store()
@@ -101,6 +124,10 @@ def summarize_pending() -> int:
                 written, lag_s = written + written_here, max(lag_s, lag_here_s)
     note_progress("summaries")
     telemetry.JOB_LAG.labels("summarize").set(lag_s)
+    _Load.written += written
+    if not written and _Load.written >= _RELEASE_AFTER_TRACES:
+        _Load.written = 0
+        store.release_memory()
     return written
 
 
@@ -110,7 +137,7 @@ def _summarize_writer(store: Store, cursor: JobCursor) -> tuple[int, int]:
     while batches := summaries.find_batches(store, writer=writer, after=done):
         step = _take_step(batches)
         last = step[-1]
-        is_open = last is batches[-1] and last.age_s < _OPEN_S
+        is_open = last is batches[-1] and last.age_s < _OPEN_S and last.seq > _complete_batches.get(writer, 0)
         state = (last.seq, last.traces, last.age_s < _MOMENT_S)
         if is_open and len(step) == 1 and _open_batches.get(writer) == state:
             break
@@ -159,80 +186,103 @@ def roll_up_pending() -> int:
             return 0
         now_ns = time.time_ns()
         telemetry.JOB_LAG.labels("roll_up").set((now_ns - cursor.position) / 1e9 if cursor.position else 0)
-        changed = summaries.find_changed_minutes(store, since_ns=max(0, cursor.position - _ROLLUP_OVERLAP_NS))
+        writes = summaries.find_changed_minutes(store, since_ns=max(0, cursor.position - _ROLLUP_OVERLAP_NS))
+        changed: dict[int, list[int]] = {}
+        for (project_id, minute_s), seen in writes.items():
+            if not seen <= _rolled_up.get((project_id, minute_s), frozenset()):
+                changed.setdefault(project_id, []).append(minute_s)
         for project_id, minutes in changed.items():
             recompute_rollups(store, project_id=project_id, bucket_starts_s=minutes)
+        _rolled_up.clear()
+        _rolled_up.update(writes)
         _advance(cursor, now_ns)
         return sum(len(minutes) for minutes in changed.values())
 
 
-def _summarize(store: Store, touched: list[TouchedTrace]) -> int:
-    written = 0
-    by_project: dict[int, list[TouchedTrace]] = {}
-    for trace in touched:
-        by_project.setdefault(trace.project_id, []).append(trace)
-    for project_id, traces in by_project.items():
-        # `spans` is sorted by minute and trace id: neighbours in that order share a query that reads a narrow part of it. Under
-        # load a minute has millions of spans, and each query would read all of them.
-        traces.sort(key=lambda trace: (trace.min_start_ns // _NS_PER_MINUTE, trace.trace_id))
-        for first in range(0, len(traces), _TRACES_PER_QUERY):
-            written += _summarize_what_fits(store, project_id, traces[first : first + _TRACES_PER_QUERY])
-    return written
+def _summarize(store: Store, touched: TouchedTraces) -> int:
+    # `spans` is sorted by minute and trace id: neighbours in that order share a query that reads a narrow part of it. Under
+    # load a minute has millions of spans, and each query would read all of them.
+    halves = touched.trace_id.view(">u8").reshape(-1, 2)
+    order = np.lexsort((halves[:, 1], halves[:, 0], touched.min_start_ns // _NS_PER_MINUTE, touched.project_id))
+    touched = touched.take(order)
+    return sum(_summarize_what_fits(store, touched.take(part)) for part in _split(touched))
 
 
-def _summarize_what_fits(store: Store, project_id: int, touched: list[TouchedTrace]) -> int:
+def _split(touched: TouchedTraces) -> Iterator[slice]:
+    """Yield runs of one project's traces that are few enough for one query, each of at least one trace."""
+    spans_until = np.cumsum(np.maximum(touched.spans, 1))
+    first = 0
+    while first < len(touched):
+        before = spans_until[first - 1] if first else 0
+        last = min(
+            int(np.searchsorted(spans_until, before + _SPANS_PER_QUERY, side="right")),
+            int(np.searchsorted(touched.project_id, touched.project_id[first], side="right")),
+            first + _TRACES_PER_QUERY,
+        )
+        last = max(last, first + 1)
+        yield slice(first, last)
+        first = last
+
+
+def _summarize_what_fits(store: Store, touched: TouchedTraces) -> int:
     """Summarise in halves what is too much for one query; a single trace that is too much keeps its last summary.
 
     It must not keep all other traces from theirs.
     """
     try:
-        return _summarize_traces(store, project_id, touched)
+        return _summarize_traces(store, touched)
     except QueryTooExpensive as error:
         if len(touched) == 1:
-            log.error("trace %s of project %d is too large to summarise: %s", touched[0].trace_id.hex(), project_id, error)
+            trace_id, project_id = touched.trace_ids[0], int(touched.project_id[0])
+            log.error("trace %s of project %d is too large to summarise: %s", trace_id, project_id, error)
             return 0
     half = len(touched) // 2
-    return sum(_summarize_what_fits(store, project_id, part) for part in (touched[:half], touched[half:]))
+    return sum(_summarize_what_fits(store, touched.take(part)) for part in (slice(half), slice(half, None)))
 
 
-def _summarize_traces(store: Store, project_id: int, touched: list[TouchedTrace]) -> int:
-    trace_ids = [trace.trace_id.hex() for trace in touched]
-    bounds = {
-        "min_start_ns": min(trace.min_start_ns for trace in touched),
-        "max_start_ns": max(trace.max_start_ns for trace in touched),
+def _summarize_traces(store: Store, touched: TouchedTraces) -> int:
+    import pyarrow
+
+    these: dict[str, Any] = {
+        "project_id": int(touched.project_id[0]),
+        "trace_ids": touched.trace_ids,
+        "min_start_ns": int(touched.min_start_ns.min()),
+        "max_start_ns": int(touched.max_start_ns.max()),
     }
     now = datetime.now(UTC)  # before the spans are read: of two workers on one trace the one that read later must win
-    spans = SpanColumns(summaries.read_spans(store, project_id=project_id, trace_ids=trace_ids, **bounds))
+    spans = SpanColumns(summaries.read_spans(store, **these))
     if not spans.count:
         return 0
     rows = build_rows(spans, now_ns=time.time_ns(), running_timeout_ns=settings.RUNNING_TIMEOUT_S * 10**9)
-    starts = dict(zip(rows["trace_id"], rows.pop("start_ns"), strict=True))
-    earlier = summaries.find_earlier_starts(store, project_id=project_id, trace_ids=trace_ids, **bounds)
-    moved = [(trace_id, start_ns) for trace_id, start_ns in earlier if starts.get(trace_id, start_ns) != start_ns]
-    count = spans.trace_count
-    columns: dict[str, Sequence[Any]] = rows | {
-        "project_id": [project_id] * count,
-        "start_time": list(starts.values()),
-        "summarized_at": [now] * count,
-        "is_deleted": [0] * count,
+    start_ns = rows.pop("start_ns")
+    _insert_summaries(store, rows | {"start_time": start_ns}, project_id=these["project_id"], now=now, is_deleted=False)
+    if earlier := summaries.find_earlier_starts(store, **these):
+        starts = dict(zip(rows["trace_id"].to_pylist(), start_ns.tolist(), strict=True))
+        moved = [(trace_id, start) for trace_id, start in earlier if starts.get(trace_id, start) != start]
+        if moved:
+            trace_ids = pyarrow.array([trace_id for trace_id, _ in moved], type=pyarrow.binary(16))
+            old_starts = {"trace_id": trace_ids, "start_time": np.array([start for _, start in moved])}
+            _insert_summaries(store, old_starts, project_id=these["project_id"], now=now, is_deleted=True)
+    return spans.trace_count
+
+
+def _insert_summaries(store: Store, columns: dict[str, Any], *, project_id: int, now: datetime, is_deleted: bool) -> None:
+    import pyarrow
+
+    count = len(columns["trace_id"])
+    columns = columns | {
+        "project_id": np.full(count, project_id, dtype=np.uint32),
+        "start_time": pyarrow.array(columns["start_time"], type=pyarrow.timestamp("ns", tz="UTC")),
+        "summarized_at": pyarrow.array(np.full(count, now.replace(tzinfo=None), dtype="M8[us]")).cast(
+            pyarrow.timestamp("us", tz="UTC")
+        ),
+        "is_deleted": np.full(count, is_deleted, dtype=np.uint8),
     }
-    store.insert_columns("traces", columns)
-    if moved:
-        store.insert_columns(
-            "traces",
-            {
-                "project_id": [project_id] * len(moved),
-                "trace_id": [trace_id for trace_id, _ in moved],
-                "start_time": [start_ns for _, start_ns in moved],
-                "summarized_at": [now] * len(moved),
-                "is_deleted": [1] * len(moved),
-            },
-        )
-    return count
+    store.insert_arrow("traces", pyarrow.table(columns))
 
 
-def build_rows(spans: SpanColumns, *, now_ns: int, running_timeout_ns: int) -> dict[str, list[Any]]:
-    """Return the columns of `traces` (without project and bookkeeping), one entry per trace, plus `start_ns`."""
+def build_rows(spans: SpanColumns, *, now_ns: int, running_timeout_ns: int) -> dict[str, Any]:
+    """Return the columns of `traces` (without project and bookkeeping) as arrays, one entry per trace, plus `start_ns`."""
     calls, tools = find_calls(spans), find_tool_calls(spans)
     outcomes = decide_outcomes(spans, tools, now_ns=now_ns, running_timeout_ns=running_timeout_ns)
     start = spans.numbers("start_ns")
@@ -241,7 +291,6 @@ def build_rows(spans: SpanColumns, *, now_ns: int, running_timeout_ns: int) -> d
     start_ns = start[spans.first]
     end_ns = np.zeros(count, dtype=np.int64)
     np.maximum.at(end_ns, trace, end)
-    errors = spans.mask("is_error")
     everything = np.ones(spans.count, dtype=bool)
     tool = spans.labels("tool")
     escalations = (tools.is_call & ~tools.failed & tool.matching(ESCALATION_TOOL.search)) | spans.labels("signal").where(
@@ -249,34 +298,26 @@ def build_rows(spans: SpanColumns, *, now_ns: int, running_timeout_ns: int) -> d
     )
     escalated = np.zeros(count, dtype=bool)
     escalated[trace[escalations]] = True
-    error_counts = sum_by_trace(spans, errors.astype(np.int64), everything)
-    roots, failing = outcomes.root.tolist(), outcomes.failing.tolist()
-    error_type, error_message = spans.labels("error_type"), spans.labels("error_message")
-    error_types = distinct_by_trace(spans, error_type)
-    messages = first_by_trace(spans, error_message, np.where(outcomes.failing >= 0, outcomes.failing, outcomes.root))
-    for number, position in enumerate(failing):
-        cause = error_type.at(position) if position >= 0 else ""
-        if cause in error_types[number][1:]:  # the cause of the failure comes first
-            error_types[number].remove(cause)
-            error_types[number].insert(0, cause)
+    error_count = sum_by_trace(spans, spans.mask("is_error").astype(np.int64), everything)
+    cause = np.where(outcomes.failing >= 0, outcomes.failing, outcomes.root)
     return {
-        "trace_id": [bytes(trace_id) for trace_id in spans.trace_ids[spans.first]],
-        "start_ns": start_ns.tolist(),
-        "duration_ns": np.maximum(end_ns - start_ns, 0).tolist(),
-        "name": _at(spans, "name", roots),
-        "service": _at(spans, "service", roots),
+        "trace_id": spans.first_trace_ids(),
+        "start_ns": start_ns,
+        "duration_ns": np.maximum(end_ns - start_ns, 0),
+        "name": spans.labels("name").take(outcomes.root),
+        "service": spans.labels("service").take(outcomes.root),
         "services": distinct_by_trace(spans, spans.labels("service")),
         "outcome": outcomes.outcome,
         "outcome_rule": outcomes.rule,
-        "has_errors": [errors_here > 0 for errors_here in error_counts],
-        "escalated": escalated.tolist(),
-        "span_count": np.bincount(trace, minlength=count).tolist(),
-        "error_count": error_counts,
+        "has_errors": error_count > 0,
+        "escalated": escalated,
+        "span_count": np.bincount(trace, minlength=count),
+        "error_count": error_count,
         "orphan_count": sum_by_trace(spans, spans.is_orphan.astype(np.int64), everything),
-        "root_span_id": [spans.id_at("span_id", position) for position in roots],
-        "failing_span_id": [spans.id_at("span_id", position) if position >= 0 else bytes(8) for position in failing],
-        "error_types": error_types,
-        "error_message": messages,
+        "root_span_id": spans.ids_at("span_id", outcomes.root),
+        "failing_span_id": spans.ids_at("span_id", outcomes.failing),
+        "error_types": distinct_by_trace(spans, spans.labels("error_type"), leading=outcomes.failing),
+        "error_message": first_by_trace(spans, spans.labels("error_message"), cause),
         "workflows": distinct_by_trace(spans, spans.labels("workflow")),
         "agents": distinct_by_trace(spans, spans.labels("agent")),
         "versions": distinct_by_trace(spans, spans.labels("version")),
@@ -295,110 +336,116 @@ def build_rows(spans: SpanColumns, *, now_ns: int, running_timeout_ns: int) -> d
     }
 
 
-def _at(spans: SpanColumns, column: str, positions: list[int]) -> list[str]:
-    labels = spans.labels(column)
-    return [labels.at(position) for position in positions]
-
-
-def _prompts(spans: SpanColumns) -> list[list[str]]:
-    """Return per trace the prompts as name or name@version."""
-    names, versions = spans.labels("prompt_name"), spans.labels("prompt_version")
-    result: list[list[str]] = [[] for _ in range(spans.trace_count)]
-    for position in np.flatnonzero(names.present).tolist():
-        version = versions.at(position)
-        prompt = f"{names.at(position)}@{version}" if version else names.at(position)
-        if prompt not in (mine := result[spans.trace[position]]):
-            mine.append(prompt)
-    return result
-
-
-def _tools_by_trace(spans: SpanColumns, tools: ToolCalls) -> dict[str, list[Any]]:
-    labels = spans.labels("tool")
-    members = np.flatnonzero(tools.is_call)
-    keys, first, inverse = np.unique(
-        spans.trace[members] * len(labels.values) + labels.codes[members], return_index=True, return_inverse=True
-    )
-    call_counts = np.bincount(inverse, minlength=len(keys))
-    error_counts = np.bincount(inverse, weights=tools.failed[members], minlength=len(keys)).astype(np.int64)
-    names: list[list[str]] = [[] for _ in range(spans.trace_count)]
-    calls: list[list[int]] = [[] for _ in range(spans.trace_count)]
-    errors: list[list[int]] = [[] for _ in range(spans.trace_count)]
-    for entry in np.argsort(first).tolist():
-        position = members[first[entry]]
-        number = spans.trace[position]
-        names[number].append(labels.at(position))
-        calls[number].append(int(call_counts[entry]))
-        errors[number].append(int(error_counts[entry]))
-    return {"tools.name": names, "tools.calls": calls, "tools.errors": errors}
-
-
-class _ModelTotals:
-    """Sums of one model's calls in one trace; cost stays None until a call has a price."""
-
-    __slots__ = ("cached", "calls", "cost_usd", "errors", "input", "output")
+class _Names:
+    """Numbers for texts, the same for the same text."""
 
     def __init__(self) -> None:
-        self.calls = self.errors = self.input = self.output = self.cached = 0
-        self.cost_usd: float | None = None
+        self._numbers: dict[str, int] = {}
+
+    def number(self, values: Iterable[str]) -> npt.NDArray[np.int64]:
+        return np.array([self._numbers.setdefault(value, len(self._numbers)) for value in values], dtype=np.int64)
+
+    @property
+    def texts(self) -> list[str]:
+        return list(self._numbers)
+
+    def take(self, numbers: npt.NDArray[np.int64]) -> pyarrow.Array:
+        import pyarrow
+
+        return pyarrow.array(self.texts, type=pyarrow.string()).take(pyarrow.array(numbers))
 
 
-def _price(spans: SpanColumns, calls: Calls) -> dict[str, list[Any]]:
-    """Return cost and model columns. Loops over model calls only, about one span in four; equal calls share one price look-up."""
-    requested, answered = spans.labels("request_model"), spans.labels("response_model")
-    provider, supplied = spans.labels("provider"), spans.floats("supplied_cost_usd")
-    numbers = [
-        spans.numbers(name)
-        for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "start_ns")
-    ]
-    priced_apart = {name: spans.numbers(name) for name in ("cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens")}
-    errors = spans.mask("is_error")
-    models: list[dict[tuple[str, str], _ModelTotals]] = [{} for _ in range(spans.trace_count)]
-    unpriced: list[list[str]] = [[] for _ in range(spans.trace_count)]
-    trace_costs: list[float | None] = [None] * spans.trace_count
-    supplied_costs: list[float | None] = [None] * spans.trace_count
-    for position in np.flatnonzero(calls.is_call | calls.counts_usage).tolist():
-        number = spans.trace[position]
-        model = requested.at(position) or _SNAPSHOT_DATE.sub("", answered.at(position))
-        used = (model, provider.at(position))
-        totals = models[number].setdefault(used, _ModelTotals()) if model else _ModelTotals()
-        if calls.is_call[position]:
-            totals.calls += 1
-            totals.errors += bool(errors[position])
-        if not calls.counts_usage[position]:
-            continue
-        tokens_in, tokens_out, cached, written, reasoned, start_ns = (int(column[position]) for column in numbers)
-        totals.input += tokens_in
-        totals.output += tokens_out
-        totals.cached += cached
-        if not np.isnan(supplied[position]):
-            supplied_costs[number] = (supplied_costs[number] or 0.0) + float(supplied[position])
-        usage = (tokens_in, tokens_out, cached, written)
-        classes = {name: int(column[position]) for name, column in priced_apart.items()} | {"reasoning_tokens": reasoned}
-        cost = price_call(used[1], answered.at(position) or model, *usage, start_ns, **classes)
-        if cost is None and answered.at(position) != model:
-            cost = price_call(used[1], model, *usage, start_ns, **classes)
-        if cost is None:
-            if (name := model or "unknown") not in unpriced[number]:
-                unpriced[number].append(name)
-            continue
-        totals.cost_usd = (totals.cost_usd or 0.0) + cost
-        trace_costs[number] = (trace_costs[number] or 0.0) + cost
-    # No tokens, no cost: zero is the truth there, not "unpriced".
-    cost_usd = [0.0 if cost is None and not missing else cost for cost, missing in zip(trace_costs, unpriced, strict=True)]
+def _prompts(spans: SpanColumns) -> pyarrow.Array:
+    """Return per trace the prompts as name or name@version."""
+    names, versions = spans.labels("prompt_name"), spans.labels("prompt_version")
+    members = np.flatnonzero(names.present)
+    pairs, pair = np.unique(names.codes[members] * max(len(versions.values), 1) + versions.codes[members], return_inverse=True)
+    prompts = _Names()
+    numbers = prompts.number(
+        f"{name}@{version}" if version else name
+        for name, version in (
+            (names.values[code // len(versions.values)], versions.values[code % len(versions.values)]) for code in pairs.tolist()
+        )
+    )[pair]
+    groups = group_by_trace(spans, members, numbers)
+    return groups.lists(prompts.take(numbers[np.searchsorted(members, groups.first)]))
 
-    def column(read: Any) -> list[list[Any]]:
-        return [[read(key, totals) for key, totals in used.items()] for used in models]
 
+def _tools_by_trace(spans: SpanColumns, tools: ToolCalls) -> dict[str, Any]:
+    labels = spans.labels("tool")
+    members = np.flatnonzero(tools.is_call)
+    groups = group_by_trace(spans, members, labels.codes[members])
     return {
-        "cost_usd": cost_usd,
-        "supplied_cost_usd": supplied_costs,
-        "unpriced_models": unpriced,
-        "models.model": column(lambda key, _: key[0]),
-        "models.provider": column(lambda key, _: key[1]),
-        "models.calls": column(lambda _, totals: totals.calls),
-        "models.errors": column(lambda _, totals: totals.errors),
-        "models.input_tokens": column(lambda _, totals: totals.input),
-        "models.output_tokens": column(lambda _, totals: totals.output),
-        "models.cached_input_tokens": column(lambda _, totals: totals.cached),
-        "models.cost_usd": column(lambda _, totals: totals.cost_usd),
+        "tools.name": groups.lists(labels.take(groups.first)),
+        "tools.calls": groups.lists(groups.sums(np.ones(len(members), dtype=np.int64))),
+        "tools.errors": groups.lists(groups.sums(tools.failed[members].astype(np.int64))),
     }
+
+
+def _price(spans: SpanColumns, calls: Calls) -> dict[str, Any]:
+    """Return cost and model columns. A cost is null when nothing of it has a price."""
+    import pyarrow
+
+    requested, answered, provider = spans.labels("request_model"), spans.labels("response_model"), spans.labels("provider")
+    members = np.flatnonzero(calls.is_call | calls.counts_usage)
+    names = _Names()
+    of_request, of_answer = names.number(requested.values), names.number(answered.values)
+    of_snapshot = names.number(_SNAPSHOT_DATE.sub("", value) for value in answered.values)
+    unnamed, unknown = names.number(["", "unknown"])
+    asked, answer = of_request[requested.codes[members]], of_answer[answered.codes[members]]
+    model = np.where(asked == unnamed, of_snapshot[answered.codes[members]], asked)
+
+    counts = calls.counts_usage[members]
+    usage = {name: np.where(counts, spans.numbers(name)[members], 0) for name in TOKEN_CLASSES}
+    start_ns = spans.numbers("start_ns")[members]
+
+    def price(sold_as: npt.NDArray[np.int64], which: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        providers = provider.codes[members[which]]
+        pairs, pair = np.unique(providers * len(names.texts) + sold_as[which], return_inverse=True)
+        sold = [(provider.values[key // len(names.texts)], names.texts[key % len(names.texts)]) for key in pairs.tolist()]
+        return price_calls(sold, pair, {name: column[which] for name, column in usage.items()}, start_ns[which])
+
+    cost = np.full(len(members), np.nan)
+    used = np.flatnonzero(counts)
+    cost[used] = price(np.where(answer == unnamed, model, answer), used)
+    again = np.flatnonzero(counts & np.isnan(cost) & (answer != model))
+    cost[again] = price(model, again)
+
+    trace, trace_count = spans.trace[members], spans.trace_count
+    unpriced = counts & np.isnan(cost)
+    missing = group_by_trace(spans, members[unpriced], np.where(model == unnamed, unknown, model)[unpriced])
+    cost_usd, is_priced = _sum_known(trace, cost, trace_count)
+    supplied_usd, is_supplied = _sum_known(
+        trace, np.where(counts, spans.floats("supplied_cost_usd")[members], np.nan), trace_count
+    )
+    # No tokens, no cost: zero is the truth there, not "unpriced".
+    is_known = is_priced | (np.diff(missing.offsets) == 0)
+
+    named = np.flatnonzero(model != unnamed)
+    codes = model * max(len(provider.values), 1) + provider.codes[members]
+    groups = group_by_trace(spans, members[named], codes[named])
+    group_cost, has_cost = _sum_known(groups.of, cost[named], len(groups.first))
+    first = np.searchsorted(members, groups.first)
+    is_call = calls.is_call[members]
+    return {
+        "cost_usd": pyarrow.array(cost_usd, mask=~is_known),
+        "supplied_cost_usd": pyarrow.array(supplied_usd, mask=~is_supplied),
+        "unpriced_models": missing.lists(
+            names.take(np.where(model == unnamed, unknown, model)[np.searchsorted(members, missing.first)])
+        ),
+        "models.model": groups.lists(names.take(model[first])),
+        "models.provider": groups.lists(provider.take(groups.first)),
+        "models.calls": groups.lists(groups.sums(is_call[named].astype(np.int64))),
+        "models.errors": groups.lists(groups.sums((is_call & spans.mask("is_error")[members])[named].astype(np.int64))),
+        "models.input_tokens": groups.lists(groups.sums(usage["input_tokens"][named])),
+        "models.output_tokens": groups.lists(groups.sums(usage["output_tokens"][named])),
+        "models.cached_input_tokens": groups.lists(groups.sums(usage["cache_read_tokens"][named])),
+        "models.cost_usd": groups.lists(pyarrow.array(group_cost, mask=~has_cost)),
+    }
+
+
+def _sum_known(group: npt.NDArray[np.int64], values: npt.NDArray[np.float64], count: int) -> tuple[Any, Any]:
+    """Return per group the sum of the values that are not NaN, and whether there are any."""
+    known = ~np.isnan(values)
+    sums = np.bincount(group[known], weights=values[known], minlength=count)
+    return sums, np.bincount(group[known], minlength=count) > 0

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,18 +48,31 @@ ESCALATION_TOOL = re.compile(
 _PARENT_KNOWN, _PARENT_REMOTE = 0x100, 0x200
 
 
-@dataclass(frozen=True)
 class Labels:
     """A text column as codes into its distinct values; code of the empty text is `empty`, -1 when it does not occur."""
 
-    codes: Ints
-    values: list[str]
-    empty: int = field(init=False)
+    def __init__(self, codes: Ints, distinct: pyarrow.Array) -> None:
+        import pyarrow
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "empty", self.values.index("") if "" in self.values else -1)
+        self.codes = codes
+        self._distinct = distinct
+        self.empty: int = distinct.index(pyarrow.scalar(b"", type=distinct.type)).as_py()
 
-    @property
+    @cached_property
+    def texts(self) -> pyarrow.Array:
+        """The distinct values as text; what is not UTF-8 is replaced."""
+        import pyarrow
+
+        try:
+            return self._distinct.cast(pyarrow.string())
+        except pyarrow.ArrowInvalid:
+            return pyarrow.array([value.decode(errors="replace") for value in self._distinct.to_pylist()], type=pyarrow.string())
+
+    @cached_property
+    def values(self) -> list[str]:
+        return list(self.texts.to_pylist())
+
+    @cached_property
     def present(self) -> Mask:
         return np.asarray(self.codes != self.empty, dtype=np.bool_)
 
@@ -69,12 +83,12 @@ class Labels:
         passes = np.fromiter((bool(test(value)) for value in self.values), dtype=np.bool_, count=len(self.values))
         return np.asarray(passes[self.codes], dtype=np.bool_)
 
-    def at(self, index: int) -> str:
-        return self.values[int(self.codes[index])]
+    def take(self, positions: Ints) -> pyarrow.Array:
+        """Return the text at each position, the empty text for -1."""
+        import pyarrow
 
-
-def _as_text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+        codes = pyarrow.array(self.codes[positions], mask=positions < 0) if len(self.codes) else pyarrow.nulls(0, pyarrow.int64())
+        return self.texts.take(codes).fill_null("")
 
 
 class SpanColumns:
@@ -82,6 +96,8 @@ class SpanColumns:
 
     def __init__(self, table: pyarrow.Table) -> None:
         self._table = table.combine_chunks()
+        self._labels: dict[str, Labels] = {}
+        self._arrays: dict[str, npt.NDArray[Any]] = {}
         self.count = table.num_rows
         self.trace_ids = self._fixed("trace_id", 16)
         starts = np.ones(self.count, dtype=bool)
@@ -98,16 +114,26 @@ class SpanColumns:
         return raw[chunk.offset : chunk.offset + self.count]
 
     def numbers(self, name: str) -> Ints:
-        return np.asarray(self._table.column(name).to_numpy(zero_copy_only=False), dtype=np.int64)
+        return self._array(name, np.int64)
 
     def floats(self, name: str) -> npt.NDArray[np.float64]:
         """Return a nullable number column, NaN for null."""
-        return np.asarray(self._table.column(name).to_numpy(zero_copy_only=False), dtype=np.float64)
+        return self._array(name, np.float64)
 
     def mask(self, name: str) -> Mask:
-        return np.asarray(self._table.column(name).to_numpy(zero_copy_only=False), dtype=np.bool_)
+        return self._array(name, np.bool_)
+
+    def _array(self, name: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
+        if name not in self._arrays:
+            self._arrays[name] = np.asarray(self._table.column(name).to_numpy(zero_copy_only=False), dtype=dtype)
+        return self._arrays[name]
 
     def labels(self, name: str) -> Labels:
+        if name not in self._labels:
+            self._labels[name] = self._read_labels(name)
+        return self._labels[name]
+
+    def _read_labels(self, name: str) -> Labels:
         import pyarrow
 
         column = self._table.column(name)
@@ -116,11 +142,23 @@ class SpanColumns:
         column = column.unify_dictionaries().combine_chunks()
         if isinstance(column, pyarrow.ChunkedArray):
             column = column.chunk(0) if column.num_chunks else pyarrow.array([], type=column.type)
-        values = [_as_text(value) for value in column.dictionary.to_pylist()]
-        return Labels(column.indices.to_numpy(zero_copy_only=False).astype(np.int64), values)
+        return Labels(column.indices.to_numpy(zero_copy_only=False).astype(np.int64), column.dictionary)
 
-    def id_at(self, name: str, index: int) -> bytes:
-        return bytes(self._table.column(name)[index].as_py())
+    def first_trace_ids(self) -> pyarrow.Array:
+        """Return each trace's id."""
+        import pyarrow
+
+        ids = self.trace_ids[self.first]
+        return pyarrow.FixedSizeBinaryArray.from_buffers(pyarrow.binary(16), len(ids), [None, pyarrow.py_buffer(ids.tobytes())])
+
+    def ids_at(self, name: str, positions: Ints) -> pyarrow.Array:
+        """Return the 8-byte id at each position, zeros for -1."""
+        import pyarrow
+
+        ids = self._fixed(name, 8).view("u8")[positions] if self.count else np.empty(0, dtype="u8")
+        return pyarrow.FixedSizeBinaryArray.from_buffers(
+            pyarrow.binary(8), len(positions), [None, pyarrow.py_buffer(np.where(positions >= 0, ids, 0).astype("u8"))]
+        )
 
     def _link_parents(self) -> tuple[Ints, Mask]:
         """Return each span's parent as a position (-1: none here) and which spans name a parent that is not here."""
@@ -222,6 +260,13 @@ def _drop_unnamed_copies(spans: SpanColumns, counted: Mask, has_id: Mask) -> Mas
     """Drop usage without a response id that equals, to the token, that of a call with one by another instrumentation."""
     scope, model = spans.labels("scope_name").codes, spans.labels("request_model").codes
     members = np.flatnonzero(counted)
+    # Only a trace that has both kinds can have such a copy; most have none.
+    has_named, has_unnamed = np.zeros((2, spans.trace_count), dtype=bool)
+    has_named[spans.trace[members[has_id[members]]]] = True
+    has_unnamed[spans.trace[members[~has_id[members]]]] = True
+    members = members[(has_named & has_unnamed)[spans.trace[members]]]
+    if not members.size:
+        return counted
     tokens = (spans.numbers("input_tokens")[members], spans.numbers("output_tokens")[members])
     usage = np.stack([spans.trace[members], model[members], *tokens], axis=1)
     _, groups = np.unique(usage, axis=0, return_inverse=True)
@@ -398,29 +443,71 @@ def _find_failing(spans: SpanColumns, errors: Mask, unrecovered: Mask, end: Ints
     return result
 
 
-def distinct_by_trace(spans: SpanColumns, labels: Labels, mask: Mask | None = None) -> list[list[str]]:
-    """Return per trace the distinct non-empty values, in the order of their first appearance."""
-    keep = labels.present if mask is None else labels.present & mask
-    members = np.flatnonzero(keep)
-    keys = spans.trace[members] * len(labels.values) + labels.codes[members] if members.size else members
-    _, first = np.unique(keys, return_index=True)
-    result: list[list[str]] = [[] for _ in range(spans.trace_count)]
-    for position in np.sort(members[first]).tolist():
-        result[spans.trace[position]].append(labels.at(position))
-    return result
+@dataclass(frozen=True)
+class Groups:
+    """Members (positions of spans) with equal codes in one trace, groups in the order of their first member.
+
+    `first` are the positions of the first members, `of` is the group of each member, and the groups of trace number i are
+    offsets[i] to offsets[i + 1].
+    """
+
+    first: Ints
+    of: Ints
+    offsets: Ints
+
+    def lists(self, values: pyarrow.Array | npt.NDArray[Any]) -> pyarrow.Array:
+        """Return per trace the list of its groups' values; `values` has one for each group."""
+        import pyarrow
+
+        return pyarrow.ListArray.from_arrays(self.offsets.astype(np.int32), values)
+
+    def sums(self, values: Ints) -> Ints:
+        """Return the sum of each group; `values` has one for each member."""
+        result = np.zeros(len(self.first), dtype=np.int64)
+        np.add.at(result, self.of, values)
+        return result
 
 
-def first_by_trace(spans: SpanColumns, labels: Labels, root: Ints) -> list[str]:
+def group_by_trace(spans: SpanColumns, members: Ints, codes: Ints) -> Groups:
+    """Group these spans by trace and code. `members` ascend, `codes` has a number from 0 for each of them."""
+    keys = spans.trace[members] * (int(codes.max(initial=0)) + 1) + codes
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    first = members[first[order]]
+    sizes = np.bincount(spans.trace[first], minlength=spans.trace_count)
+    return Groups(first, rank[group], np.concatenate([[0], np.cumsum(sizes)]))
+
+
+def distinct_by_trace(spans: SpanColumns, labels: Labels, leading: Ints | None = None) -> pyarrow.Array:
+    """Return per trace the distinct non-empty values, in the order of their first appearance.
+
+    The value at the trace's position in `leading` comes first, where it has one (-1 has none).
+    """
+    # A value that the span before has as well has appeared already: most columns are the same all over a trace.
+    fresh = labels.present.copy()
+    fresh[1:] &= (labels.codes[1:] != labels.codes[:-1]) | (spans.trace[1:] != spans.trace[:-1])
+    members = np.flatnonzero(fresh)
+    groups = group_by_trace(spans, members, labels.codes[members])
+    first = groups.first
+    if leading is not None:
+        trace = spans.trace[first]
+        leads = (leading[trace] >= 0) & (labels.codes[first] == labels.codes[leading[trace]])
+        first = first[np.lexsort((first, ~leads, trace))]
+    return groups.lists(labels.take(first))
+
+
+def first_by_trace(spans: SpanColumns, labels: Labels, root: Ints) -> pyarrow.Array:
     """Return per trace the root's value, else the first non-empty one."""
     members = np.flatnonzero(labels.present)[::-1]
     chosen = np.full(spans.trace_count, -1, dtype=np.int64)
     chosen[spans.trace[members]] = members
-    chosen = np.where(labels.present[root], root, chosen)
-    return [labels.at(position) if position >= 0 else "" for position in chosen.tolist()]
+    return labels.take(np.where(labels.present[root], root, chosen))
 
 
-def sum_by_trace(spans: SpanColumns, values: Ints, mask: Mask) -> list[int]:
+def sum_by_trace(spans: SpanColumns, values: Ints, mask: Mask) -> Ints:
     """Return per trace the sum over the masked spans."""
     result = np.zeros(spans.trace_count, dtype=np.int64)
     np.add.at(result, spans.trace[mask], values[mask])
-    return [int(value) for value in result]
+    return result

@@ -9,8 +9,10 @@ from tracestore.telemetry import timed_job
 
 
 @shared_task
-def summarize_traces() -> None:
-    """Write the `traces` rows of all traces that new batches touched."""
+def summarize_traces(writer: str = "", batch_seq: int = 0) -> None:
+    """Write the `traces` rows of all traces that new batches touched. A writer may say that its batch is complete."""
+    if writer:
+        summarize.note_complete(writer, batch_seq)
     with timed_job("summarize"):
         summarize.summarize_pending()
 

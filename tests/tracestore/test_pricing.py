@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from genai_prices import Usage, calc_price
+from genai_prices.data import providers
+from genai_prices.types import ModelPrice, TieredPrices
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tracestore.pricing import price_call
+from tracestore.pricing import TOKEN_CLASSES, price_call, price_calls
 
 NOON_NS = int(datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()) * 10**9
 
@@ -131,3 +136,68 @@ def test_cached_audio_has_a_price_although_nobody_says_which_tokens_were_cached(
 
 def test_impossible_usage_is_unpriced_rather_than_an_error() -> None:
     assert price_call("openai", "gpt-4o", 100, 10, 800, 0, NOON_NS) is None
+
+
+SOLD = [(provider.id, model.id) for provider in providers for model in provider.models]
+TIERED = [
+    (provider.id, model.id)
+    for provider in providers
+    for model in provider.models
+    for prices in ([model.prices] if isinstance(model.prices, ModelPrice) else [one.prices for one in model.prices])
+    if any(isinstance(price, TieredPrices) for price in vars(prices).values())
+]
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> tuple[tuple[str, str], list[int], int]:
+    """Return who sold which model, tokens by class (also ones that contradict each other), and the day of the call."""
+    sold = draw(
+        st.sampled_from([*SOLD, ("", "gpt-4o"), ("gcp.gen_ai", "gemini-2.5-pro"), ("openai", "home-made"), ("openai", "")])
+    )
+    sold = draw(st.sampled_from([sold, draw(st.sampled_from(TIERED))]))
+    around_steps = st.sampled_from(
+        [start + more for start in (32_000, 128_000, 200_000, 256_000, 272_000) for more in (-1, 0, 1)]
+    )
+    amounts = st.one_of(st.just(0), st.integers(0, 9), around_steps, st.integers(0, 3 * 10**6))
+    rare = st.one_of(st.just(0), st.just(0), st.just(0), st.integers(0, 1000))
+    tokens = [
+        draw(amounts),
+        draw(amounts),
+        *(draw(st.one_of(st.just(0), amounts)) for _ in range(3)),
+        *(draw(rare) for _ in range(3)),
+    ]
+    return sold, tokens, NOON_NS - draw(st.integers(0, 700)) * 86_400 * 10**9
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(calls(), max_size=12))
+def test_many_calls_cost_what_each_costs_alone(many: list[tuple[tuple[str, str], list[int], int]]) -> None:
+    sold = list(dict.fromkeys(pair for pair, _, _ in many))
+    tokens = {name: np.array([used[index] for _, used, _ in many], dtype=np.int64) for index, name in enumerate(TOKEN_CLASSES)}
+
+    together = price_calls(
+        sold, np.array([sold.index(pair) for pair, _, _ in many], dtype=np.int64), tokens,
+        np.array([start_ns for _, _, start_ns in many], dtype=np.int64),
+    )  # fmt: skip
+
+    np.testing.assert_allclose(together, [cost_alone(*call) for call in many], rtol=1e-12, atol=1e-12)
+
+
+def cost_alone(sold: tuple[str, str], used: list[int], start_ns: int) -> float:
+    inputs, outputs, cache_read, cache_write, reasoning, hour, input_audio, output_audio = used
+    cost = price_call(
+        *sold, inputs, outputs, cache_read, cache_write, start_ns, reasoning_tokens=reasoning, cache_write_1h_tokens=hour,
+        input_audio_tokens=input_audio, output_audio_tokens=output_audio,
+    )  # fmt: skip
+    return np.nan if cost is None else cost
+
+
+@pytest.mark.parametrize("sold", sorted(set(TIERED)), ids="/".join)
+def test_step_of_a_price_list_holds_for_all_tokens_of_a_call(sold: tuple[str, str]) -> None:
+    used = [[inputs, 700, inputs // 2, 0, 0, 0, 0, 0] for inputs in (10, 31_999, 128_000, 128_001, 200_000, 200_001, 10**6)]
+    tokens = {name: np.array(column) for name, column in zip(TOKEN_CLASSES, zip(*used, strict=True), strict=True)}
+    count = len(used)
+
+    costs = price_calls([sold], np.zeros(count, dtype=np.int64), tokens, np.full(count, NOON_NS))
+
+    np.testing.assert_allclose(costs, [cost_alone(sold, row, NOON_NS) for row in used], rtol=1e-12)

@@ -19,6 +19,7 @@ from tracestore.clickhouse.landing import insert_batch
 from tracestore.models import JobCursor
 from tracestore.queries import summaries
 from tracestore.summarize import release_leases, roll_up_pending, settle_running, summarize_pending
+from tracestore.tasks import summarize_traces
 
 pytestmark = pytest.mark.django_db
 
@@ -98,6 +99,27 @@ def test_idle_job_does_not_summarise_the_last_batch_forever(store: Store) -> Non
 
     assert sum(runs) == 2  # when it showed, and once it had been quiet for a moment
     assert [summarize_pending() for _ in range(3)] == [0, 0, 0]
+
+
+def test_batch_that_its_writer_calls_complete_is_summarised_once(store: Store) -> None:
+    batch_seq = insert(store, *a_run(new_trace_id()))
+
+    summarize_traces(WRITER, batch_seq)
+
+    assert len(read_traces(store)) == 1
+    assert JobCursor.objects.get(job="summarize", source=WRITER).position == batch_seq
+    assert summarize_pending() == 0
+
+
+def test_batch_after_a_complete_one_is_still_open(store: Store) -> None:
+    summarize_traces(WRITER, insert(store, *a_run(new_trace_id())))
+    batch_seq = insert(store, *a_run(new_trace_id()), part="0")
+    summarize_pending()
+    insert(store, *a_run(new_trace_id()), batch_seq=batch_seq, part="1")
+
+    summarize_traces(WRITER, batch_seq)
+
+    assert len(read_traces(store)) == 3
 
 
 def test_rows_that_join_a_batch_later_are_not_missed(store: Store) -> None:
@@ -316,3 +338,77 @@ def test_rollup_cursor_overlaps_so_that_a_slow_insert_is_not_missed(store: Store
     store.command("ALTER TABLE traces DELETE WHERE summarized_at > now64(6) - INTERVAL 20 SECOND SETTINGS mutations_sync = 1")
 
     assert roll_up_pending() == 1
+
+
+def test_minute_is_rolled_up_once_unless_it_changes(store: Store) -> None:
+    trace_id = new_trace_id()
+    insert(store, *a_run(trace_id))
+    summarize_pending()
+
+    first = [roll_up_pending(), roll_up_pending()]
+    insert(store, step(trace_id, "3", "1", 2, attributes=CALL))
+    summarize_pending()
+
+    assert first == [1, 0]
+    assert [roll_up_pending(), roll_up_pending()] == [1, 0]
+
+
+def test_minute_that_a_trace_left_is_rolled_up(store: Store) -> None:
+    trace_id = new_trace_id()
+    insert(store, step(trace_id, "2", "1", 60, attributes=CALL))
+    summarize_pending()
+    roll_up_pending()
+
+    insert(store, step(trace_id, "1", "", -120, duration_ns=300 * 10**9, attributes=AGENT))
+    summarize_pending()
+
+    assert roll_up_pending() == 2
+    assert store.query_rows("SELECT sum(requests) FROM rollups FINAL WHERE dimension = ''") == [(1,)]
+
+
+def test_failed_rollup_is_done_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert(store, *a_run(new_trace_id()))
+    summarize_pending()
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(summarize, "recompute_rollups", fail)
+        with pytest.raises(RuntimeError):
+            roll_up_pending()
+
+    assert roll_up_pending() == 1
+
+
+def test_trace_that_is_decided_is_not_settled_again(store: Store, settings: Any) -> None:
+    trace_id = new_trace_id()
+    insert(store, step(trace_id, "2", "1", 1, attributes=CALL))
+    summarize_pending()
+    insert(store, step(trace_id, "1", duration_ns=10 * 10**9, attributes=AGENT))
+    summarize_pending()
+    settings.RUNNING_TIMEOUT_S = 30
+
+    assert settle_running() == 0
+    assert read_traces(store, "outcome") == [("ok",)]
+
+
+def test_memory_is_returned_once_when_a_load_is_over(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    releases: list[str] = []
+    release = store.release_memory
+
+    def release_and_note() -> None:
+        release()
+        releases.append("released")
+
+    monkeypatch.setattr(store, "release_memory", release_and_note)
+    monkeypatch.setattr(summarize, "_RELEASE_AFTER_TRACES", 2)
+    monkeypatch.setattr(summarize._Load, "written", 0)
+
+    for _ in range(2):
+        summarize_traces(WRITER, insert(store, *a_run(new_trace_id())))
+    under_load = len(releases)
+    summarize_pending()
+    summarize_pending()
+
+    assert (under_load, len(releases)) == (0, 1)

@@ -5,20 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tracestore.clickhouse.client import Store
+import numpy as np
+import numpy.typing as npt
+
+from tracestore.clickhouse.client import PlainText, Store
 
 if TYPE_CHECKING:
     import pyarrow
 
+Ints = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True)
-class TouchedTrace:
-    """A trace to summarise, with the time range of the spans it has so far (ns, both ends included)."""
+class TouchedTraces:
+    """Traces to summarise, each with the time range of the spans it has so far (ns, both ends included) and how many those are.
 
-    project_id: int
-    trace_id: bytes
-    min_start_ns: int
-    max_start_ns: int
+    `spans` counts copies too, and is 0 for what was stored before it was counted.
+    """
+
+    project_id: Ints
+    trace_id: npt.NDArray[np.void]
+    min_start_ns: Ints
+    max_start_ns: Ints
+    spans: Ints
+
+    def __len__(self) -> int:
+        return len(self.trace_id)
+
+    def take(self, which: Ints | slice) -> TouchedTraces:
+        """Return those at these positions, in this order."""
+        return TouchedTraces(**{name: column[which] for name, column in vars(self).items()})
+
+    @property
+    def trace_ids(self) -> list[str]:
+        """The ids in hex."""
+        text = self.trace_id.tobytes().hex()
+        return [text[at : at + 32] for at in range(0, len(text), 32)]
 
 
 @dataclass(frozen=True)
@@ -35,8 +57,8 @@ class TouchedBatch:
 NEXT_WRITER = "SELECT writer FROM trace_touches WHERE writer > {after:String} ORDER BY writer LIMIT 1"
 
 TOUCHED_IN_BATCHES = """
-SELECT project_id, trace_id,
-    toUnixTimestamp64Nano(min(min_start_time)) AS min_start_ns, toUnixTimestamp64Nano(max(max_start_time)) AS max_start_ns
+SELECT project_id, trace_id, toUnixTimestamp64Nano(min(min_start_time)) AS min_start_ns,
+    toUnixTimestamp64Nano(max(max_start_time)) AS max_start_ns, sum(received_spans) AS spans
 FROM trace_index
 WHERE (project_id, trace_id) IN (
     SELECT project_id, trace_id FROM trace_touches
@@ -51,20 +73,35 @@ WHERE writer = {writer:String} AND batch_seq > {after:UInt64}
 GROUP BY batch_seq ORDER BY batch_seq LIMIT 1000
 """
 
-# Running traces whose newest span is old enough for a verdict.
+# Running traces whose newest span is old enough for a verdict. Without FINAL, which would merge all summaries of the time range:
+# few rows say running, and only the traces of those are looked up.
 SILENT_RUNNING = """
-SELECT project_id, trace_id,
-    toUnixTimestamp64Nano(min(min_start_time)) AS min_start_ns, toUnixTimestamp64Nano(max(max_start_time)) AS max_start_ns
+SELECT project_id, trace_id, toUnixTimestamp64Nano(min(min_start_time)) AS min_start_ns,
+    toUnixTimestamp64Nano(max(max_start_time)) AS max_start_ns, sum(received_spans) AS spans
 FROM trace_index
 WHERE (project_id, trace_id) IN (
-    SELECT project_id, trace_id FROM traces FINAL
-    WHERE outcome = 'running' AND start_time >= fromUnixTimestamp64Nano({start_ns:Int64})
-        AND toUnixTimestamp64Nano(start_time) + duration_ns < {silent_since_ns:Int64}
+    SELECT project_id, trace_id FROM traces
+    WHERE (project_id, start_time, trace_id) IN (
+        SELECT project_id, start_time, trace_id FROM traces
+        WHERE outcome = 'running' AND start_time >= fromUnixTimestamp64Nano({start_ns:Int64})
+            AND start_time < fromUnixTimestamp64Nano({silent_since_ns:Int64}))
+    GROUP BY project_id, start_time, trace_id
+    HAVING argMax(outcome, summarized_at) = 'running'
+        AND toUnixTimestamp64Nano(start_time) + argMax(duration_ns, summarized_at) < {silent_since_ns:Int64}
     LIMIT {limit:UInt32})
 GROUP BY project_id, trace_id
 """
 
-SPANS_OF_TRACES = """
+# Ids in hex, one after the other. A server takes at most 128 KiB for one parameter, and a part of a query's cost is the same for
+# one id and for thousands.
+_IDS_A_PARAMETER = 4000
+MAX_TRACE_IDS = 2 * _IDS_A_PARAMETER
+_RAW_IDS = "unhex(concat({trace_ids:String}, {more_trace_ids:String}))"
+_TRACE_IDS = f"""(
+    SELECT toFixedString(substring({_RAW_IDS}, 1 + 16 * number, 16), 16) FROM numbers(intDiv(length({_RAW_IDS}), 16))
+)"""
+
+SPANS_OF_TRACES = f"""
 SELECT trace_id, span_id, parent_span_id, toUnixTimestamp64Nano(start_time) AS start_ns, duration_ns, name, span_kind, kind,
     status, flags, is_error, error_type, substringUTF8(error_message, 1, 2000) AS error_message, service, environment, scope_name,
     agent, version, workflow, request_model, response_model, provider, response_id, tool, tool_call_id,
@@ -75,31 +112,36 @@ FROM
 (
     SELECT * EXCEPT (attributes, resource_attributes, scope_attributes, event_attributes, link_attributes)
     FROM spans
-    WHERE project_id = {project_id:UInt32}
-        AND start_time >= fromUnixTimestamp64Nano({min_start_ns:Int64})
-        AND start_time <= fromUnixTimestamp64Nano({max_start_ns:Int64})
-        AND trace_id IN (SELECT toFixedString(unhex(arrayJoin({trace_ids:Array(String)})), 16))
+    WHERE project_id = {{project_id:UInt32}}
+        AND start_time >= fromUnixTimestamp64Nano({{min_start_ns:Int64}})
+        AND start_time <= fromUnixTimestamp64Nano({{max_start_ns:Int64}})
+        AND trace_id IN {_TRACE_IDS}
     ORDER BY trace_id, span_id, received_at DESC
     LIMIT 1 BY trace_id, span_id
 )
 ORDER BY trace_id, start_ns, span_id
 """
 
-# Earlier summaries under another start, which the new ones must delete.
-EARLIER_STARTS = """
+# Summaries that exist for these traces. Without FINAL, which would merge all summaries of the time range.
+EARLIER_STARTS = f"""
 SELECT trace_id, toUnixTimestamp64Nano(start_time) AS start_ns
-FROM traces FINAL
-WHERE project_id = {project_id:UInt32}
-    AND start_time >= fromUnixTimestamp64Nano({min_start_ns:Int64})
-        AND start_time <= fromUnixTimestamp64Nano({max_start_ns:Int64})
-    AND trace_id IN (SELECT toFixedString(unhex(arrayJoin({trace_ids:Array(String)})), 16))
+FROM traces
+WHERE project_id = {{project_id:UInt32}}
+    AND start_time >= fromUnixTimestamp64Nano({{min_start_ns:Int64}})
+    AND start_time <= fromUnixTimestamp64Nano({{max_start_ns:Int64}})
+    AND trace_id IN {_TRACE_IDS}
+GROUP BY trace_id, start_time
+HAVING NOT argMax(is_deleted, summarized_at)
 """
 
-# Minutes with a summary written (or deleted) since then.
+# Minutes with a summary written (or deleted) since then, and which writes those were. Rows of one write that lie in one minute
+# become readable together.
 CHANGED_MINUTES = """
-SELECT DISTINCT project_id, toUnixTimestamp(toStartOfMinute(start_time)) AS minute_s
+SELECT project_id, toUnixTimestamp(toStartOfMinute(start_time)) AS minute_s,
+    groupUniqArray(toUnixTimestamp64Micro(summarized_at) * 2 + is_deleted) AS writes
 FROM traces
 WHERE summarized_at >= fromUnixTimestamp64Nano({since_ns:Int64})
+GROUP BY project_id, minute_s
 ORDER BY project_id, minute_s
 LIMIT 100000
 """
@@ -121,40 +163,50 @@ def find_batches(store: Store, *, writer: str, after: int) -> list[TouchedBatch]
     ]
 
 
-def find_touched(store: Store, *, writer: str, after: int, until: int) -> list[TouchedTrace]:
+def find_touched(store: Store, *, writer: str, after: int, until: int) -> TouchedTraces:
     """Return the traces that batches in (after, until] brought spans of."""
-    return _touched(store.query_rows(TOUCHED_IN_BATCHES, writer=writer, after=after, until=until))
+    return _touched(store.query_arrow(TOUCHED_IN_BATCHES, writer=writer, after=after, until=until))
 
 
-def find_silent_running(store: Store, *, start_ns: int, silent_since_ns: int, limit: int) -> list[TouchedTrace]:
+def find_silent_running(store: Store, *, start_ns: int, silent_since_ns: int, limit: int) -> TouchedTraces:
     """Return running traces that started since `start_ns` and whose last span ended before `silent_since_ns`."""
-    return _touched(store.query_rows(SILENT_RUNNING, start_ns=start_ns, silent_since_ns=silent_since_ns, limit=limit))
+    return _touched(store.query_arrow(SILENT_RUNNING, start_ns=start_ns, silent_since_ns=silent_since_ns, limit=limit))
 
 
-def _touched(rows: list[tuple[int, bytes, int, int]]) -> list[TouchedTrace]:
-    return [TouchedTrace(int(project), bytes(trace), int(low), int(high)) for project, trace, low, high in rows]
+def _touched(rows: pyarrow.Table) -> TouchedTraces:
+    trace_id = rows.column("trace_id").combine_chunks()
+    raw = np.frombuffer(trace_id.buffers()[1], dtype="V16") if rows.num_rows else np.empty(0, dtype="V16")
+    numbers = {
+        name: rows.column(name).to_numpy().astype(np.int64) for name in ("project_id", "min_start_ns", "max_start_ns", "spans")
+    }
+    return TouchedTraces(trace_id=raw[trace_id.offset :][: rows.num_rows], **numbers)
 
 
 def read_spans(store: Store, *, project_id: int, trace_ids: list[str], min_start_ns: int, max_start_ns: int) -> pyarrow.Table:
-    """Return the narrow columns of all spans of these traces, each span once, by trace and start."""
+    """Return the narrow columns of all spans of these traces (at most MAX_TRACE_IDS), each span once, by trace and start."""
     return store.query_arrow(
-        SPANS_OF_TRACES, project_id=project_id, trace_ids=trace_ids, min_start_ns=min_start_ns, max_start_ns=max_start_ns
+        SPANS_OF_TRACES, project_id=project_id, min_start_ns=min_start_ns, max_start_ns=max_start_ns, **_as_text(trace_ids)
     )
 
 
 def find_earlier_starts(
     store: Store, *, project_id: int, trace_ids: list[str], min_start_ns: int, max_start_ns: int
 ) -> list[tuple[bytes, int]]:
-    """Return (trace id, start in ns) of the summaries that exist for these traces."""
+    """Return (trace id, start in ns) of the summaries that exist for these traces (at most MAX_TRACE_IDS)."""
     rows = store.query_rows(
-        EARLIER_STARTS, project_id=project_id, trace_ids=trace_ids, min_start_ns=min_start_ns, max_start_ns=max_start_ns
+        EARLIER_STARTS, project_id=project_id, min_start_ns=min_start_ns, max_start_ns=max_start_ns, **_as_text(trace_ids)
     )
     return [(bytes(trace_id), int(start_ns)) for trace_id, start_ns in rows]
 
 
-def find_changed_minutes(store: Store, *, since_ns: int) -> dict[int, list[int]]:
-    """Return project id -> minutes (Unix seconds) whose traces changed since then."""
-    minutes: dict[int, list[int]] = {}
-    for project_id, minute_s in store.query_rows(CHANGED_MINUTES, since_ns=since_ns):
-        minutes.setdefault(int(project_id), []).append(int(minute_s))
-    return minutes
+def _as_text(trace_ids: list[str]) -> dict[str, PlainText]:
+    return {
+        "trace_ids": PlainText("".join(trace_ids[:_IDS_A_PARAMETER])),
+        "more_trace_ids": PlainText("".join(trace_ids[_IDS_A_PARAMETER:])),
+    }
+
+
+def find_changed_minutes(store: Store, *, since_ns: int) -> dict[tuple[int, int], frozenset[int]]:
+    """Return (project id, minute in Unix seconds) -> the writes since then that changed traces of it, as opaque numbers."""
+    rows = store.query_rows(CHANGED_MINUTES, since_ns=since_ns)
+    return {(int(project_id), int(minute_s)): frozenset(writes) for project_id, minute_s, writes in rows}

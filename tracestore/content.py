@@ -158,9 +158,10 @@ def _find_usage(text: str) -> list[str]:
     tail = text.encode()[-_USAGE_TEXT_BYTES:].decode(errors="ignore")
     if "oken" not in tail:
         return []
-    # Only the first member of each name counts.
-    told = dict(reversed([(match[1], int(match[2])) for match in _TOLD.finditer(tail)]))
-    return [json.dumps({"tokens": {name: told[name] for name in reversed(told)}})] if told else []
+    told: dict[str, int] = {}
+    for match in _TOLD.finditer(tail):
+        told.setdefault(match[1], int(match[2]))  # the first member of each name counts
+    return [json.dumps({"tokens": told})] if told else []
 
 
 def _find_refusal(text: str) -> str:

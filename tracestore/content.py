@@ -110,7 +110,7 @@ _TOLD = re2.compile(
     + r""")["']?\s*[:=]\s*([0-9]+)"""
 )
 _REFUSED_CALL, _APPROVAL = re2.compile(semconv.REFUSED_CALL), re2.compile(semconv.APPROVAL_TEXT)
-_RAISED = re.compile(r"[A-Z][A-Za-z0-9]+[(]")
+_RAISED = re.compile(r"[A-Z][A-Za-z0-9]+[(]|[A-Z][A-Za-z0-9]*(?:Error|Exception|Failure|Timeout):")
 _TOOL_RESULTS = frozenset(source.key for source in semconv.FIELDS["tool_result"])
 _TOOL_ARGUMENTS = frozenset(source.key for source in semconv.FIELDS["tool_arguments"])
 _REFUSAL_CHARACTERS = 200
@@ -135,7 +135,7 @@ def reduce_content(key: str, text: str) -> str:
 def reduce_error(text: str) -> str:
     """Return what is stored in place of an error's text: the exception that it begins with, and the words of a refusal."""
     raised = _RAISED.match(text)
-    kept = [raised[0] + "...)"] if raised else []
+    kept = [raised[0].replace("(", "(...)")] if raised else []
     if refusal := _find_refusal(text):
         kept.append(refusal)
     return " ".join((*kept, REDACTED))

@@ -25,18 +25,15 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tracestore import semconv
 from tracestore.content import REDACTED, Part, find_part, find_part_in_event, reduce_content, reduce_error
 from tracestore.masked import CONTENT, ERROR_TEXT
+from tracestore.masking import MaskingTooSlow
 from tracestore.privacy import Policy
 
-# Exporters give a whole export 10 s. Only own rules that keep RE2 from building an automaton come near.
+# Exporters give a whole export 10 s.
 MAX_CLEANING_S = 20.0
 _USER_IDS = frozenset(source.key for source in semconv.FIELDS["user_id"])
 _ID = re.compile(r"(?i:(?:^|[._-])(?:u?uid|guid|ids?|hash|fingerprint|checksum|digest|version|timestamp|seed))$|[a-z]Ids?$")
 _STRUCTURES = ("array_value", "kvlist_value", "bytes_value")
 _KEY = KeyValue.DESCRIPTOR.fields_by_name["key"].full_name
-
-
-class CleaningTooSlow(Exception):
-    """The rules take too long for this body."""
 
 
 class Cleaner:
@@ -49,7 +46,7 @@ class Cleaner:
         self.counts: Counter[str] = Counter()
 
     def clean(self, request: ExportTraceServiceRequest | ExportLogsServiceRequest) -> None:
-        """Change the request in place. Raises CleaningTooSlow."""
+        """Change the request in place. Raises MaskingTooSlow."""
         request.DiscardUnknownFields()
         if isinstance(request, ExportTraceServiceRequest):
             for resource_spans in request.resource_spans:
@@ -77,7 +74,7 @@ class Cleaner:
 
     def _clean_span(self, span: Span) -> None:
         if time.monotonic() > self._until_s:
-            raise CleaningTooSlow
+            raise MaskingTooSlow
         if self._withholds:
             self._withhold(span.attributes)
             for event in span.events:
@@ -92,7 +89,7 @@ class Cleaner:
 
     def _clean_record(self, record: LogRecord) -> None:
         if time.monotonic() > self._until_s:
-            raise CleaningTooSlow
+            raise MaskingTooSlow
         if self._withholds:
             name = record.event_name or next((kv.value.string_value for kv in record.attributes if kv.key == "event.name"), "")
             self._withhold(record.attributes, name)
@@ -137,11 +134,13 @@ class Cleaner:
                 else:
                     setattr(message, field.name, self._mask_text(value, spares_ids=spares_ids))
             elif field.name == "bytes_value":
-                setattr(message, field.name, self._masker.mask(value, self.counts, spares_ids=spares_ids))
+                setattr(message, field.name, self._masker.mask(value, self.counts, spares_ids=spares_ids, until_s=self._until_s))
 
     def _mask_text(self, text: str, *, spares_ids: bool) -> str:
         # An own rule may cut through a character (\\C).
-        return self._masker.mask(text.encode(), self.counts, spares_ids=spares_ids).decode("utf-8", "replace")
+        return self._masker.mask(text.encode(), self.counts, spares_ids=spares_ids, until_s=self._until_s).decode(
+            "utf-8", "replace"
+        )
 
 
 @lru_cache(maxsize=8192)

@@ -43,14 +43,14 @@ from ingest.body import (
 )
 from ingest.cors import Headers, build_cors_headers, build_preflight_headers
 from ingest.otlp import CHECKS, BadBody, Checked, count_data_points, estimate_parsing_bytes
-from ingest.privacy import Cleaner, CleaningTooSlow
+from ingest.privacy import Cleaner
 from ingest.service import Ingest, get_running_ingest
 from ingest.spool import SpoolUnwritable
 from tracestore import telemetry
 from tracestore.guessing import TooManyGuesses
 from tracestore.keys import DEFAULT_PROJECT_ID, extract_key, find_project_id_async, recall_key
 from tracestore.masked import masked_counts
-from tracestore.masking import BadRule
+from tracestore.masking import BadRule, MaskingTooSlow
 from tracestore.model import Signal
 from tracestore.privacy import Policy, find_policy_async
 from tracestore.refusals import refusals
@@ -252,7 +252,7 @@ async def store_signal(
     except (BadBody, Corrupt) as error:
         reason = f"The body is not valid {encoding}: {error}." if isinstance(error, Corrupt) else str(error)
         raise Refused(400, reason) from None
-    except CleaningTooSlow:
+    except MaskingTooSlow:
         raise Refused(413, "The project's privacy rules take too long for this body. Send smaller batches.") from None
     except TooLarge:
         raise too_large() from None

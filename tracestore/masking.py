@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,7 +25,9 @@ MAX_RULES, MAX_PATTERN_CHARACTERS, MAX_NAME_CHARACTERS = 32, 500, 40
 SECRET = "secret"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 # A program of some thousand instructions: RE2 takes that long for a byte where it cannot build an automaton.
-_MAX_PROGRAM_MEM, _MAX_MEM, _MAX_SET_MEM = 256 * 2**10, 8 * 2**20, 64 * 2**20
+_MAX_PROGRAM_MEM, _MAX_MEM, _MAX_SET_MEM = 128 * 2**10, 8 * 2**20, 16 * 2**20
+# Longer texts are searched rule by rule, so that time is looked at in between.
+_SET_BYTES = 64 * 2**10
 _RESTART_BYTES = 64
 _HASH_DIGITS = 10
 # A letter or digit before a secret is part of it, unless it ends an escape sequence of JSON: "\nsk-..." in a string.
@@ -33,6 +37,10 @@ _ESCAPED = re.compile(rb'["\\/bfnrt]|u[0-9A-Fa-f]{4}')
 
 # (text, start, end of a match) -> what of it is to be replaced, None for nothing
 Confirm = Callable[[bytes, int, int], tuple[int, int] | None]
+
+
+class MaskingTooSlow(Exception):
+    """The rules take too long for a text. Only own rules do whose automaton does not fit into memory, in long texts."""
 
 
 class BadRule(ValueError):
@@ -291,17 +299,20 @@ class Masker:
 
     def find_suspects(self, text: bytes) -> list[Rule]:
         """Return the rules that may match in this text, or in one of several that are joined by line breaks. Fast."""
-        matched = self._set.Match(text)
-        if not matched:  # RE2 ran out of memory for its automaton, which it tells in no other way
+        matched = self._set.Match(text) if len(text) <= _SET_BYTES else []
+        if not matched:  # or RE2 ran out of memory for its automaton, which it tells in no other way
             return list(self.rules)
         return [self.rules[index - 1] for index in sorted(matched) if index]
 
-    def mask(self, text: bytes, counts: Counter[str], *, spares_ids: bool = False) -> bytes:
+    def mask(self, text: bytes, counts: Counter[str], *, spares_ids: bool = False, until_s: float = math.inf) -> bytes:
         """Return the text with placeholders; add to `counts` how many there are, by rule.
 
-        `spares_ids`: the text is an id, so rules that would take one for something else are left out.
+        `spares_ids`: the text is an id, so rules that would take one for something else are left out. Raises
+        MaskingTooSlow when the monotonic clock has passed `until_s`.
         """
         for rule in self.find_suspects(text):
+            if time.monotonic() > until_s:
+                raise MaskingTooSlow
             if not (rule.spares_ids and spares_ids):
                 text = self._replace(rule, text, counts)
         return text

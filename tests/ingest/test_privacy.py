@@ -298,6 +298,16 @@ def test_while_rules_cannot_be_read_nothing_is_stored(receiver: Receiver, monkey
     assert receiver.send(body).status == 200
 
 
+def test_rules_that_take_too_long_refuse_the_body_for_good(masked_receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.privacy.MAX_CLEANING_S", -1)
+
+    answer = masked_receiver.send(build_request(build_full_span(SECRET)).SerializeToString())
+
+    assert answer.status == 413
+    assert b"privacy rules take too long" in answer.body
+    assert masked_receiver.stored_spans() == []
+
+
 # --- through the whole product ------------------------------------------------------------------------------------------------
 
 

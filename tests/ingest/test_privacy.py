@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import grpc
 import pytest
 from django.db import DatabaseError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
@@ -40,8 +43,6 @@ def policy(*presets: str, content: bool = True, errors: bool = True, hash_key: b
 
 def clean(span: Span, policy: Policy) -> Span:
     checked = check_protobuf(build_request(span).SerializeToString(), Cleaner(policy).clean)
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
     return ExportTraceServiceRequest.FromString(checked.payload).resource_spans[0].scope_spans[0].spans[0]
 
 
@@ -319,9 +320,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 
 def call(server: LiveServer, path: str, body: bytes, content_type: str = JSON, method: str = "POST") -> tuple[int, bytes]:
-    import urllib.error
-    import urllib.request
-
     request = urllib.request.Request(server.url + path, data=body, headers={"content-type": content_type}, method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -384,7 +382,7 @@ def test_api_says_what_is_wrong_with_a_rule(server: LiveServer) -> None:
         status, body = call(server, "/api/v1/privacy", json.dumps(fields).encode(), method="PATCH")
         return status, json.loads(body)["error"]
 
-    for fields, said in [
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"rules": [{"name": "x", "pattern": "(["}]}, "no pattern that RE2 understands"),
         ({"rules": [{"name": "x", "pattern": "a*"}]}, "matches the empty text"),
         ({"rules": [{"name": "email", "pattern": "a"}]}, "choose another"),
@@ -392,7 +390,8 @@ def test_api_says_what_is_wrong_with_a_rule(server: LiveServer) -> None:
         ({"rules": [{"name": "x", "pattern": "a" * 501}]}, "500"),
         ({"presets": ["mail"]}, "mail"),
         ({"stores_content": False}, "store_content"),
-    ]:
+    ]
+    for fields, said in wrong:
         status, error = change(**fields)
         assert (status, said in json.dumps(error)) == (400, True), error
     assert call(server, "/api/v1/privacy", b"", method="GET")[1] == before

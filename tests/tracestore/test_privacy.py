@@ -64,7 +64,7 @@ def test_what_is_remembered_grows_old_after_seconds(project: Project, monkeypatc
 
     asyncio.run(privacy.find_policy_async(project.pk))
     late = time.monotonic() + privacy._KNOWN_S + 1
-    monkeypatch.setattr(privacy.time, "monotonic", lambda: late)
+    monkeypatch.setattr("tracestore.privacy.time.monotonic", lambda: late)
     asyncio.run(privacy.find_policy_async(project.pk))
 
     assert asked == [project.pk]

@@ -105,10 +105,17 @@ class Cleaner:
             part = find_part_in_event(event_name, attribute.key) if event_name else find_part(attribute.key)
             value = attribute.value
             if part is Part.OTHER:
-                for nested in (value.kvlist_value.values, *(item.kvlist_value.values for item in value.array_value.values)):
-                    self._withhold(nested)
+                self._withhold_nested(value)
             elif _holds_text(value):
                 self._replace(part, attribute.key, value)
+
+    def _withhold_nested(self, value: AnyValue) -> None:
+        match value.WhichOneof("value"):
+            case "kvlist_value":
+                self._withhold(value.kvlist_value.values)
+            case "array_value":
+                for item in value.array_value.values:
+                    self._withhold_nested(item)
 
     def _replace(self, part: Part, key: str, value: AnyValue) -> None:
         if self._policy.stores_content if part is Part.CONTENT else self._policy.stores_error_texts:
@@ -171,13 +178,26 @@ def _plain(value: AnyValue) -> Any:
 
 
 def _add_texts(attributes: Iterable[KeyValue], texts: list[str]) -> bool:
-    """Collect the texts of attributes; False when one of them is not a text or number, so that it has to be walked."""
+    """Collect the texts of attributes; False when one of them holds bytes, which only a walk can look at."""
     for attribute in attributes:
         value = attribute.value
         text = value.string_value
         if text:
             texts.append(text)
-        elif _is_structured(value):
+        elif not _add_structure(value, texts):
+            return False
+    return True
+
+
+def _add_structure(value: AnyValue, texts: list[str]) -> bool:
+    match value.WhichOneof("value"):
+        case "string_value":
+            texts.append(value.string_value)
+        case "array_value":
+            return all(_add_structure(item, texts) for item in value.array_value.values)
+        case "kvlist_value":
+            return _add_texts(value.kvlist_value.values, texts)
+        case "bytes_value":
             return False
     return True
 
@@ -200,7 +220,7 @@ def _span_texts(span: Span) -> list[str] | None:
 
 def _record_texts(record: LogRecord) -> list[str] | None:
     """As _span_texts."""
-    texts = [record.severity_text, record.event_name, record.body.string_value]
-    if _is_structured(record.body) or not _add_texts(record.attributes, texts):
+    texts = [record.severity_text, record.event_name]
+    if not (_add_structure(record.body, texts) and _add_texts(record.attributes, texts)):
         return None
     return texts

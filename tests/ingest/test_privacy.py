@@ -8,12 +8,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from django.db import DatabaseError
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
@@ -96,6 +99,66 @@ def test_every_text_of_a_span_is_masked_and_the_rest_stays() -> None:
     document = json.loads(cleaned.attributes[1].value.string_value)
     assert document["to"] == "x\n[email]"
     assert json.loads(document["inner"]) == {"a": "\n[email]"}
+
+
+def fill(message: Message, texts: Iterator[str], depth: int = 0) -> None:
+    """Set every text and one item of every list in a message, at any depth, as its .proto file has them now."""
+    for field in message.DESCRIPTOR.fields:
+        if field.type == FieldDescriptor.TYPE_MESSAGE and depth < 9:
+            nested = getattr(message, field.name)
+            fill(nested.add() if field.is_repeated else nested, texts, depth + 1)
+        elif field.type == FieldDescriptor.TYPE_STRING and not field.full_name.endswith("KeyValue.key"):
+            if field.is_repeated:
+                getattr(message, field.name).append(next(texts))
+            else:
+                setattr(message, field.name, next(texts))
+
+
+@pytest.mark.parametrize("request_type", [ExportTraceServiceRequest, ExportLogsServiceRequest])
+def test_secret_in_one_field_alone_is_found_whichever_it_is(request_type: Any) -> None:
+    found = 0
+    for place in range(500):
+        request = request_type()
+        fill(request, (SECRET if number == place else "x" for number in count()))
+        if SECRET.encode() not in request.SerializeToString():  # a field that another one of its oneof replaced, or none
+            continue
+
+        Cleaner(policy("email")).clean(request)
+
+        assert SECRET.encode() not in request.SerializeToString(), place
+        found += 1
+    assert found > 5
+
+
+@pytest.mark.parametrize("request_type", [ExportTraceServiceRequest, ExportLogsServiceRequest])
+@pytest.mark.parametrize("kind", ["string_value", "array_value", "kvlist_value", "bytes_value"])
+def test_no_text_field_of_a_request_is_forgotten(request_type: Any, kind: str) -> None:
+    """Fields of a oneof exclude each other, so each kind of value gets its turn."""
+    request = request_type()
+    fill(request, (SECRET for _ in count()))
+    values = {
+        "string_value": text(SECRET),
+        "array_value": AnyValue(array_value=ArrayValue(values=[text("x"), text(SECRET)])),
+        "kvlist_value": AnyValue(kvlist_value=KeyValueList(values=[KeyValue(key="k", value=text(SECRET))])),
+        "bytes_value": AnyValue(bytes_value=SECRET.encode()),
+    }
+
+    def put(message: Message) -> None:
+        for field, value in message.ListFields():
+            if field.type == FieldDescriptor.TYPE_MESSAGE:
+                for item in value if field.is_repeated else (value,):
+                    if isinstance(item, AnyValue):
+                        item.CopyFrom(values[kind])
+                    else:
+                        put(item)
+
+    put(request)
+    before = request.SerializeToString()
+
+    Cleaner(policy("email")).clean(request)
+
+    assert SECRET.encode() in before
+    assert SECRET.encode() not in request.SerializeToString()
 
 
 def test_fields_that_otlp_does_not_have_are_left_out() -> None:

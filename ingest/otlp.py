@@ -33,6 +33,10 @@ _SPAN_PATH = (0x0A, 0x12, 0x12)  # resource_spans, scope_spans, spans
 _CONTROL = bytes(range(0x20))
 
 
+# Changes a parsed request in place.
+Clean = Callable[[ExportTraceServiceRequest | ExportLogsServiceRequest], None]
+
+
 class BadBody(ValueError):
     """The body is not an OTLP request at all; the message is for the sender."""
 
@@ -71,8 +75,10 @@ def estimate_parsing_bytes(body: bytes, *, is_json: bool) -> int:
     return 4 * len(body) + 80 * (len(body) - len(body.translate(None, _CONTROL)))
 
 
-def check_protobuf(body: bytes) -> Checked:
+def check_protobuf(body: bytes, clean: Clean | None = None) -> Checked:
     """Validate a binary ExportTraceServiceRequest. Raises BadBody when it cannot be decoded.
+
+    `clean` changes the request before anything of it is told or stored.
 
     Invalid UTF-8 and values nested too deep for the parser cost themselves, not the request: they are replaced.
     """
@@ -85,10 +91,13 @@ def check_protobuf(body: bytes) -> Checked:
         except (RepairError, DecodeError):
             hint = f": {_LOGS_HINT}" if _parses_as_logs(body) else ""
             raise BadBody(f"The body is not a Protobuf ExportTraceServiceRequest{hint}.") from None
+    if clean is not None:
+        clean(request)
+        body = request.SerializeToString()
     return _check_ids(request, body)
 
 
-def check_json(body: bytes) -> Checked:
+def check_json(body: bytes, clean: Clean | None = None) -> Checked:
     """Convert an OTLP/JSON ExportTraceServiceRequest. Raises BadBody when it is not a JSON object of that shape."""
     try:
         document = decode_json_object(body)
@@ -99,27 +108,30 @@ def check_json(body: bytes) -> Checked:
         raise BadBody("The body is nested too deep.") from None
     except ValueError as error:
         raise BadBody(f"The body is not an OTLP/JSON ExportTraceServiceRequest: {error}.") from None
-    return check_protobuf(payload)
+    return check_protobuf(payload, clean)
 
 
-def check_logs_protobuf(body: bytes) -> Checked:
+def check_logs_protobuf(body: bytes, clean: Clean | None = None) -> Checked:
     """Validate a binary ExportLogsServiceRequest. Raises BadBody when it cannot be decoded; see `check_protobuf`.
 
     Every record of it is accepted: ids that are no ids only mean that a record belongs to no trace.
     """
     try:
-        count = _count_log_records(body)
+        request = _parse_logs(body)
     except DecodeError:
         try:
             body = repair(body, ExportLogsServiceRequest.DESCRIPTOR)
-            count = _count_log_records(body)
+            request = _parse_logs(body)
         except (RepairError, DecodeError):
             hint = f": {_TRACES_HINT}" if _parses_as_traces(body) else ""
             raise BadBody(f"The body is not a Protobuf ExportLogsServiceRequest{hint}.") from None
-    return Checked(body, count, 0, "")
+    if clean is not None:
+        clean(request)
+        body = request.SerializeToString()
+    return Checked(body, _count_log_records(request), 0, "")
 
 
-def check_logs_json(body: bytes) -> Checked:
+def check_logs_json(body: bytes, clean: Clean | None = None) -> Checked:
     """Convert an OTLP/JSON ExportLogsServiceRequest. Raises BadBody when it is not a JSON object of that shape."""
     try:
         document = decode_json_object(body)
@@ -130,7 +142,7 @@ def check_logs_json(body: bytes) -> Checked:
         raise BadBody("The body is nested too deep.") from None
     except ValueError as error:
         raise BadBody(f"The body is not an OTLP/JSON ExportLogsServiceRequest: {error}.") from None
-    checked = check_logs_protobuf(payload)
+    checked = check_logs_protobuf(payload, clean)
     sent = _count_json(document, ("resource_logs", "scope_logs", "log_records"))
     rejected = max(0, sent - checked.accepted)
     message = f"{rejected} of {sent} log records were not stored: they are no JSON objects." if rejected else ""
@@ -150,11 +162,14 @@ def _parse_traces(body: bytes) -> ExportTraceServiceRequest:
     return ExportTraceServiceRequest.FromString(body)
 
 
-def _count_log_records(body: bytes) -> int:
-    """Parse, and return the number of records. Raises DecodeError, or BadBody when there are too many for the body's size."""
+def _parse_logs(body: bytes) -> ExportLogsServiceRequest:
+    """Raises DecodeError, or BadBody when there are too many records for the body's size."""
     if len(body) > _UNCOUNTED_BYTES:
         _take_room(body, 0, len(body), 2 * len(body), _SPAN_PATH)
-    request = ExportLogsServiceRequest.FromString(body)
+    return ExportLogsServiceRequest.FromString(body)
+
+
+def _count_log_records(request: ExportLogsServiceRequest) -> int:
     return sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs)
 
 
@@ -204,7 +219,7 @@ def _take_room(body: bytes, at: int, end: int, room: int, path: tuple[int, ...])
 
 def _parses_as_logs(body: bytes) -> bool:
     try:
-        return _count_log_records(body) > 0
+        return _count_log_records(_parse_logs(body)) > 0
     except (BadBody, DecodeError):
         return False
 
@@ -325,7 +340,7 @@ def count_data_points(body: bytes, *, is_json: bool) -> int:
         raise BadBody("The body is not an ExportMetricsServiceRequest.") from None
 
 
-Check = Callable[[bytes], Checked]
+Check = Callable[..., Checked]
 # (signal, is JSON) -> what turns a body into what is stored
 CHECKS: dict[tuple[Signal, bool], Check] = {
     (Signal.TRACES, False): check_protobuf,

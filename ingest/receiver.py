@@ -43,12 +43,16 @@ from ingest.body import (
 )
 from ingest.cors import Headers, build_cors_headers, build_preflight_headers
 from ingest.otlp import CHECKS, BadBody, Checked, count_data_points, estimate_parsing_bytes
+from ingest.privacy import Cleaner
 from ingest.service import Ingest, get_running_ingest
 from ingest.spool import SpoolUnwritable
 from tracestore import telemetry
 from tracestore.guessing import TooManyGuesses
 from tracestore.keys import DEFAULT_PROJECT_ID, extract_key, find_project_id_async, recall_key
+from tracestore.masked import masked_counts
+from tracestore.masking import BadRule, MaskingTooSlow
 from tracestore.model import Signal
+from tracestore.privacy import Policy, find_policy_async
 from tracestore.refusals import refusals
 
 log = logging.getLogger(__name__)
@@ -69,6 +73,9 @@ _RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 12, 405: 12, 413: 3, 415: 3, 429: 8,
 budget = MemoryBudget()  # of all requests, whatever brought them
 _parsing_budget = MemoryBudget()  # of its own: beside small requests a large one must still find room
 _workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="otlp")
+# Of their own, so that costly rules of one project hold up no other.
+_cleaners = ThreadPoolExecutor(max_workers=2, thread_name_prefix="otlp-clean")
+_CLEANING = 3  # copies of a body's texts that cleaning makes beside what parsing makes
 
 
 @dataclass
@@ -81,11 +88,15 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Admitted:
-    """Who stores a request, and whose it is. `ingest_key` names its key, "" when none was needed and none came."""
+    """Who stores a request, and whose it is. `ingest_key` names its key, "" when none was needed and none came.
+
+    `policy` says what must not be stored of it, None for nothing.
+    """
 
     ingest: Ingest
     project_id: int
     ingest_key: str
+    policy: Policy | None
 
 
 def _find_signal(path: str) -> str:
@@ -223,7 +234,7 @@ async def admit(headers: dict[str, str], address: str) -> Admitted:
     if refusal := ingest.refusal():
         raise Refused(503, refusal)
     known, name = recall_key(extract_key(headers))  # where no key is demanded, an unknown one is as good as none
-    return Admitted(ingest, project_id, name if known else "")
+    return Admitted(ingest, project_id, name if known else "", await _find_policy(project_id))
 
 
 async def store_signal(
@@ -241,6 +252,8 @@ async def store_signal(
     except (BadBody, Corrupt) as error:
         reason = f"The body is not valid {encoding}: {error}." if isinstance(error, Corrupt) else str(error)
         raise Refused(400, reason) from None
+    except MaskingTooSlow:
+        raise Refused(413, "The project's privacy rules take too long for this body. Send smaller batches.") from None
     except TooLarge:
         raise too_large() from None
     except (NoMemory, MemoryError):
@@ -265,6 +278,15 @@ async def _authenticate(headers: dict[str, str], address: str) -> int:
         problem = "This key is not known." if key is not None else "A key is needed."
         raise Refused(401, f"{problem} Send it as `Authorization: Bearer <key>` or `x-api-key: <key>`.")
     return DEFAULT_PROJECT_ID
+
+
+async def _find_policy(project_id: int) -> Policy | None:
+    """Return what must not be stored. While that cannot be read, nothing is."""
+    try:
+        return await find_policy_async(project_id)
+    except (DatabaseError, BadRule):
+        log.exception("otlp: the privacy rules of project %d cannot be read", project_id)
+        raise Refused(503, "The server cannot read the project's privacy rules now.") from None
 
 
 def _check_headers(headers: dict[str, str], content_type: str) -> str:
@@ -294,21 +316,28 @@ def no_memory() -> Refused:
     return Refused(503, "The server is busy with other large requests.")
 
 
-async def _parse(parse: Callable[[bytes], Any], body: bytes, encoding: str, is_json: bool, allowance: Allowance) -> Any:
-    """Inflate and parse, each here when it is short, else in a thread, where it does not hold up other requests."""
+async def _parse(
+    parse: Callable[[bytes], Any], body: bytes, encoding: str, is_json: bool, allowance: Allowance, *, cleans: bool = False
+) -> Any:
+    """Inflate and parse, each here when it is short, else in a thread, where it does not hold up other requests.
+
+    `cleans`: parsing applies a project's rules too, which takes a thread whatever the size.
+    """
     loop = asyncio.get_running_loop()
     if encoding == "identity" or len(body) <= _INLINE_COMPRESSED_BYTES:
         content = inflate(body, encoding, allowance)
     else:
         content = await loop.run_in_executor(_workers, inflate, body, encoding, allowance)
+    pool = _cleaners if cleans else _workers
     if len(content) <= _INLINE_BYTES:
-        return parse(content)
-    return await loop.run_in_executor(_workers, _parse_large, parse, content, is_json, allowance.max_body_bytes)
+        return await loop.run_in_executor(pool, parse, content) if cleans else parse(content)
+    extra = _CLEANING * len(content) if cleans else 0
+    return await loop.run_in_executor(pool, _parse_large, parse, content, is_json, extra, allowance.max_body_bytes)
 
 
-def _parse_large(parse: Callable[[bytes], Any], content: bytes, is_json: bool, max_body_bytes: int) -> Any:
+def _parse_large(parse: Callable[[bytes], Any], content: bytes, is_json: bool, extra_bytes: int, max_body_bytes: int) -> Any:
     """Parse when there is memory for it. Raises NoMemory, or TooLarge when even a lone request would take too much."""
-    size = estimate_parsing_bytes(content, is_json=is_json)
+    size = estimate_parsing_bytes(content, is_json=is_json) + extra_bytes
     if size > _ONE_PARSING * max_body_bytes:
         raise TooLarge
     _parsing_budget.take(size, _ALL_PARSING * max_body_bytes)
@@ -320,11 +349,15 @@ def _parse_large(parse: Callable[[bytes], Any], content: bytes, is_json: bool, m
 
 async def _store(admitted: Admitted, signal: Signal, body: bytes, encoding: str, is_json: bool, allowance: Allowance) -> bytes:
     ingest, project_id = admitted.ingest, admitted.project_id
-    checked: Checked = await _parse(CHECKS[signal, is_json], body, encoding, is_json, allowance)
+    cleaner = Cleaner(admitted.policy) if admitted.policy is not None else None
+    check = partial(CHECKS[signal, is_json], clean=cleaner.clean) if cleaner else CHECKS[signal, is_json]
+    checked: Checked = await _parse(check, body, encoding, is_json, allowance, cleans=cleaner is not None)
     if checked.accepted:
         await asyncio.wrap_future(
             ingest.accept(project_id, checked.payload, signal, ingest_key=admitted.ingest_key, spans=checked.accepted)
         )
+    if cleaner:
+        masked_counts.note(project_id, cleaner.counts)
     ingest.count(signal, accepted=checked.accepted, rejected=checked.rejected, message=checked.message)
     if checked.rejected:
         log.warning("otlp: project %d: %s", project_id, checked.message)

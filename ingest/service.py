@@ -23,6 +23,7 @@ from ingest.spool import Spool
 from tracestore import telemetry
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch, stamp
+from tracestore.masked import masked_counts
 from tracestore.model import Signal
 from tracestore.refusals import refusals
 
@@ -83,6 +84,7 @@ class Ingest:
         self._drain.start()
         self._accepting = True
         refusals.start()
+        masked_counts.start()
         _running = self
 
     def stop(self, timeout_s: float) -> None:
@@ -94,6 +96,7 @@ class Ingest:
         if _running is self:
             _running = None
         refusals.stop()
+        masked_counts.stop()
         if not self._drain.stop(timeout_s):
             log.warning("ingest: an insert is still under way; it is repeated, without effect, at the next start")
             return  # the drain's thread still reads: the spool's files close with the process

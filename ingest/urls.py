@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from django.urls import path
 
-from ingest import views
+from ingest import privacy_views, views
 
 urlpatterns = [
+    path("privacy", privacy_views.privacy, name="privacy"),
+    path("privacy/test", privacy_views.privacy_test, name="privacy-test"),
     path("quality/dead-letters", views.dead_letter_list, name="dead-letter-list"),
     path("quality/dead-letters/replay", views.dead_letter_replay, name="dead-letter-replay"),
 ]

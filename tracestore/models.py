@@ -52,6 +52,35 @@ class Refusal(models.Model):
         ]
 
 
+class Privacy(models.Model):
+    """What of a project's data is masked or left out before it is stored (privacy.py). A project without a row stores all.
+
+    `presets` holds names of masking.PRESETS, `rules` the project's own as {"name", "pattern"}. `hash_key` is secret: with
+    `links_equal_values` placeholders are made with it.
+    """
+
+    project = models.OneToOneField(Project, on_delete=models.CASCADE, related_name="privacy")
+    presets = models.JSONField(default=list)
+    rules = models.JSONField(default=list)
+    stores_content = models.BooleanField(default=True)
+    stores_error_texts = models.BooleanField(default=True)
+    links_equal_values = models.BooleanField(default=False)
+    hash_key = models.CharField(max_length=64)
+    updated_at = models.DateTimeField(auto_now=True)
+
+
+class MaskedValues(models.Model):
+    """How many values a rule masked in one hour (masked.py). `hour` is its start."""
+
+    project_id = models.PositiveBigIntegerField()
+    hour = models.DateTimeField(db_index=True)
+    rule = models.CharField(max_length=48)
+    masked = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project_id", "hour", "rule"], name="one_masked_count_an_hour")]
+
+
 class JobCursor(models.Model):
     """How far a job has come with the rows of one source.
 

@@ -24,6 +24,9 @@ SPANS = Counter("tracestore_ingest_spans", "Spans of answered requests, by wheth
 LOG_RECORDS = Counter(
     "tracestore_ingest_log_records", "Log records of answered requests, by whether they were accepted.", ("result",)
 )
+MASKED_VALUES = Counter(
+    "tracestore_ingest_masked_values", "Values that were masked or left out before storing, by rule.", ("rule",)
+)
 ACKNOWLEDGE = Histogram(
     "tracestore_ingest_acknowledge_seconds", "From the head of a request to its 200, storing included.", buckets=_SECONDS
 )

@@ -13,6 +13,7 @@ from dashboards.forms import SearchRefused, parse_search
 from dashboards.requests import PageRequest
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError
+from tracestore.masked import MaskedSum, find_masked
 from tracestore.queries.quality import Intake, SpanCount, count_orphans, count_stored, find_intake, whole_minutes
 from tracestore.refusals import RefusalSum, find_refusals
 from tracestore.timerange import NS_PER_S, TimeRange
@@ -105,6 +106,7 @@ class Report:
     sources: list[Source]
     refused: list[Refused]
     notices: list[str] = field(default_factory=list)
+    masked: list[MaskedSum] = field(default_factory=list)
 
     def total(self, read: Callable[[Source], int | None]) -> int | None:
         values = [read(source) for source in self.sources]
@@ -161,7 +163,7 @@ def build_report(store: Store, *, project_id: int, time_range: TimeRange) -> Rep
     orphans = _try(notices, "Orphan", lambda: count_orphans(store, project_id=project_id, arrived=arrived))
     sources = build_sources(intake, stored, orphans, refusals)
     rows = [Refused(refusal, *REASONS.get(refusal.reason, (refusal.reason, ""))) for refusal in refusals]
-    return Report(sources, rows, notices)
+    return Report(sources, rows, notices, find_masked(project_id=project_id, time_range=time_range))
 
 
 def _try(notices: list[str], what: str, count: Callable[[], list[SpanCount]]) -> list[SpanCount] | None:

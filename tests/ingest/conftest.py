@@ -19,6 +19,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from ingest.receiver import application
 from ingest.service import Ingest
 from tests.live import free_port
+from tracestore import privacy
 from tracestore.clickhouse.client import Store
 from tracestore.keys import forget_keys
 from tracestore.server import Server
@@ -96,8 +97,11 @@ def ids_of(*spans: Span) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def receiver(store: Store, tmp_path: Path) -> Iterator[Receiver]:
+def receiver(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     forget_keys()
+    privacy.forget_policies()
+    # Most tests have no relational database; those of privacy put rules here, or use a whole server.
+    monkeypatch.setattr(privacy, "find_policy", lambda project_id: None)
     announced: list[tuple[str, int]] = []
     ingest = Ingest(store, data=tmp_path)
     ingest.start(lambda writer, batch_seq: announced.append((writer, batch_seq)))

@@ -1,0 +1,79 @@
+"""Every recording with and without "do not store content": numbers, outcomes and names are the same, and the content is gone."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.corpus.recordings import END, START, recordings, replay
+from tests.live import LiveServer, start_server
+
+RECORDINGS = recordings()
+SUMMARY_TIMEOUT_S = 120
+# What says whether a trace is whole counts values that their sender cut off; without content there are none.
+_VARYING = ("error_message", "completeness")
+
+
+def _get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return json.load(answer)
+
+
+def _read_traces(server: LiveServer, expected_spans: int) -> dict[str, dict[str, Any]]:
+    deadline = time.monotonic() + SUMMARY_TIMEOUT_S
+    while True:
+        traces: dict[str, dict[str, Any]] = {}
+        url: str | None = f"{server.url}/api/v1/traces?start={START}&end={END}&limit=1000"
+        while url:
+            page = _get(url)
+            traces |= {trace["trace_id"]: trace for trace in page["results"]}
+            url = page["next"]
+        if sum(trace["span_count"] for trace in traces.values()) >= expected_spans:
+            return {key: {k: v for k, v in trace.items() if k not in _VARYING} for key, trace in traces.items()}
+        assert time.monotonic() < deadline, "not all spans were summarised"
+        time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServer, LiveServer]]:
+    """Two instances that hold all recordings, the second one without content and texts of errors."""
+    pair = [start_server(tmp_path_factory.mktemp(name)) for name in ("all", "private")]
+    settings = json.dumps({"store_content": False, "store_error_texts": False}).encode()
+    request = urllib.request.Request(
+        pair[1].url + "/api/v1/privacy", data=settings, headers={"content-type": "application/json"}, method="PATCH"
+    )
+    urllib.request.urlopen(request, timeout=30).close()
+    for server in pair:
+        for recording in RECORDINGS:
+            assert set(replay(recording, server.otlp_url)) == {200}, recording.name
+    yield pair[0], pair[1]
+    for server in pair:
+        server.stop()
+
+
+@pytest.mark.timeout(600)
+def test_traces_are_the_same_without_content(servers: tuple[LiveServer, LiveServer]) -> None:
+    expected_spans = sum(recording.truth["distinct_spans"] for recording in RECORDINGS)
+    whole, private = (_read_traces(server, expected_spans) for server in servers)
+
+    differences = {
+        trace_id: {name: (trace[name], private[trace_id][name]) for name in trace if trace[name] != private[trace_id][name]}
+        for trace_id, trace in whole.items()
+        if trace != private[trace_id]
+    }
+
+    assert differences == {}
+    assert len(whole) == len(private) > 1000
+
+
+def test_nothing_of_the_content_is_found_any_more(servers: tuple[LiveServer, LiveServer]) -> None:
+    # An order's number stands in prompts, arguments, results, answers and messages of errors, and nowhere else.
+    whole, private = (_get(f"{server.url}/api/v1/traces?start={START}&end={END}&q=%22A-1099%22")["results"] for server in servers)
+
+    assert len(whole) > 10
+    assert private == []

@@ -1,0 +1,92 @@
+"""Which attributes are content: everything that pages show as such, and nothing that numbers and filters are made of."""
+
+from __future__ import annotations
+
+import pytest
+
+from dashboards import content as shown
+from tracestore import semconv
+from tracestore.clickhouse.lookups import told
+from tracestore.content import _TOLD, REDACTED, Part, find_part, find_part_in_event, reduce_content, reduce_error
+
+_TABLES = (shown.INPUTS, shown.OUTPUTS, shown.ARGUMENTS, shown.RESULTS)
+_EVENTS = {"gen_ai.client.inference.operation.details", "gen_ai.choice", "gen_ai.*.message", "ai.response", "ai.result"}
+_NAMES_OF_TOOLS = {"gen_ai.agent.tools", "smolagents.tools_names", "agno.tools"}
+
+
+def test_everything_that_a_page_shows_as_content_is_content() -> None:
+    keys = {key for table in _TABLES for key, _ in table} | {*shown._INSTRUCTIONS, *shown._TOOL_LISTS} - _NAMES_OF_TOOLS
+    indexed = {f"{key}.0.message.content" for key in ("llm.input_messages", "llm.output_messages")}
+    indexed |= {"gen_ai.prompt.0.content", "gen_ai.completion.0.content", "llm.tools.0.tool.json_schema", "ai.response.text"}
+    indexed |= {f"{key}.0.document.content" for key in shown._DOCUMENT_LISTS} | {"gen_ai.retrieval.documents"}
+
+    assert {key for key in (keys - _EVENTS) | indexed if find_part(key) is not Part.CONTENT} == set()
+
+
+def test_what_numbers_and_filters_are_made_of_is_not_content() -> None:
+    may_hold_content = {*semconv.USAGE_TEXTS, "llm.invocation_parameters", "langfuse.observation.model.parameters"}
+    may_hold_content |= {
+        source.key for name in ("tool_arguments", "tool_result", "error_text_attribute") for source in semconv.FIELDS[name]
+    }
+
+    assert {key for key in set(semconv.wanted_keys()) - may_hold_content if find_part(key) is not Part.OTHER} == set()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "llm.input_messages.0.message.role", "gen_ai.completion.0.finish_reason", "gen_ai.prompt.name", "input.mime_type",
+        "llm.output_messages.0.message.tool_calls.0.tool_call.function.name", "gen_ai.request.model", "ai.response.id",
+        "ai.response.providerMetadata", "gen_ai.usage.input_tokens", "http.response.status_code", "exception.type", "thread.id",
+    ],
+)  # fmt: skip
+def test_names_ids_and_counts_beside_content_stay(key: str) -> None:
+    assert find_part(key) is Part.OTHER
+
+
+@pytest.mark.parametrize("key", ["acme.user_prompt", "acme:llmOutput", "acme.final-answer", "acme.chat.history", "requestBody"])
+def test_content_of_unknown_dialects_is_told_by_its_name(key: str) -> None:
+    assert find_part(key) is Part.CONTENT
+
+
+def test_events_that_carry_messages_are_content_but_for_role_and_name() -> None:
+    assert find_part_in_event("gen_ai.choice", "anything") is Part.CONTENT
+    assert find_part_in_event("gen_ai.choice", "finish_reason") is Part.OTHER
+    assert find_part_in_event("exception", "exception.message") is Part.ERROR_TEXT
+    assert find_part_in_event("exception", "exception.type") is Part.OTHER
+
+
+def test_usage_is_found_as_the_view_finds_it() -> None:
+    assert _TOLD.pattern.replace("\\", "\\\\").replace("'", "\\'") in told()
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "stored"),
+    [
+        ("input.value", "hello", REDACTED),
+        ("output.value", '{"usage": {"input_tokens": 5}, "x": "input_tokens: 9"}', REDACTED + ' {"tokens": {"input_tokens": 5}}'),
+        ("output.value", "Usage(prompt_tokens=7, text='x')", REDACTED + ' {"tokens": {"prompt_tokens": 7}}'),
+        ("output.value", '{"__interrupt__": [{"value": "pay?"}]}', REDACTED + ' "__interrupt__"'),
+        ("gen_ai.tool.call.result", "Unknown tool: rm for jane", REDACTED + " Unknown tool"),
+        ("gen_ai.tool.call.arguments", '{"order": "A-1', "{"),
+        ("gen_ai.tool.call.arguments", '{"order": "A-1"}', REDACTED),
+        ("llm.invocation_parameters", '{"model": "gpt-4o", "temperature": 0.5, "system": "x", "tools": []}',
+         '{"model": "gpt-4o", "temperature": 0.5}'),
+        ("llm.invocation_parameters", "x", REDACTED),
+    ],
+)  # fmt: skip
+def test_of_content_only_what_numbers_need_is_kept(key: str, text: str, stored: str) -> None:
+    assert reduce_content(key, text) == stored
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("the order of jane failed", REDACTED),
+        ("GraphInterrupt((Interrupt(value='pay?'),))", "GraphInterrupt(...) [REDACTED]"),
+        ("ToolFailure: gateway of jane", "ToolFailure: [REDACTED]"),
+        ("tool refund not found for jane", "tool refund not found [REDACTED]"),
+    ],
+)
+def test_of_an_error_only_its_kind_is_kept(text: str, stored: str) -> None:
+    assert reduce_error(text) == stored

@@ -1,0 +1,177 @@
+"""What of a span or log record is content, by the name of its attribute, and what of a content's text is kept all the same.
+
+Content is what people, models and tools said to each other: prompts, answers, arguments, results, documents, bodies of logs.
+Names, ids, models, counts and the types of errors are not. A project may ask not to store content; its numbers must not change
+by that, and some dialects say them nowhere but in a content's text: those members are kept, the rest is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from enum import Enum
+from functools import lru_cache
+
+import re2
+
+from tracestore import semconv
+
+# Reads as absent everywhere (semconv.ABSENT), so nothing takes it for something that was said.
+REDACTED = "[REDACTED]"
+_USAGE_TEXT_BYTES = 65_536  # what clickhouse/lookups.py reads of a text, from its end
+
+
+class Part(Enum):
+    """What an attribute holds."""
+
+    CONTENT = "content"
+    ERROR_TEXT = "error text"
+    OTHER = "other"
+
+
+# Texts about a failure. They are content only where the project says so: without them a failing trace hardly says why.
+_ERROR_TEXTS = frozenset(
+    {"exception.message", "exception.stacktrace", "error.stack", "error.stack_trace"}
+    | {source.key for source in semconv.FIELDS["error_text_attribute"]}
+)  # fmt: skip
+_USAGE_ALONE = {"gen_ai.usage.raw", "usage", "metadata.usage_object"} | {
+    key for key in semconv.USAGE_TEXTS if key.startswith("gen_ai.usage.")
+}
+# Settings of a call as JSON, with the model's name among them, and definitions of tools and answers.
+_PARAMETERS = {"llm.invocation_parameters", "langfuse.observation.model.parameters", "model_config"}
+_NAMED = frozenset(
+    {source.key for name in ("tool_arguments", "tool_result") for source in semconv.FIELDS[name]}
+    | set(semconv.USAGE_TEXTS)
+    | {
+        "all_messages_events", "events", "request_data", "response_data", "new_context", "final_result", "return",
+        "model_request_parameters", "logfire.msg", "gen_ai.evaluation.explanation", "tool.parameters", "tool_parameters",
+        "ai.value", "ai.values", "ai.response.object", "ai.result.object", "ai.response.files", "ai.prompt.tools",
+        "tools", "mlflow.chat.tools", "tool.description", "gen_ai.tool.description", "gen_ai.agent.description", "lk.chat_ctx",
+        "full_command", "bash_command", "command",
+    }
+ | _PARAMETERS) - _ERROR_TEXTS - _USAGE_ALONE  # fmt: skip
+_PREFIXES = (
+    "gen_ai.prompt.", "gen_ai.completion.", "llm.input_messages", "llm.output_messages", "llm.prompts", "llm.choices",
+    "llm.tools",
+    "llm.request.functions", "llm.openai.", "llm.prompt_template.", "retrieval.documents", "reranker.input_documents",
+    "reranker.output_documents", "reranker.query", "embedding.embeddings", "embedding.text", "traceloop.entity.input",
+    "traceloop.entity.output", "mlflow.spanInputs", "mlflow.spanOutputs", "ai.prompt", "ai.response.", "ai.result.",
+    "gcp.vertex.agent.llm_re", "gcp.vertex.agent.data", "input.value", "output.value",
+)  # fmt: skip
+# What stays under those prefixes, by the last part of the name.
+_KEPT_LEAVES = re.compile(
+    r"(?i)(?:^|[._])(?:role|name|type|id|ids|index|score|key|version|version_hash|version_name|model|finish_?reasons?|stop_?reason"
+    r"|mime_?type|timestamp|ms_?to_?\w+|msto\w+|avgoutput\w+|providermetadata|tokens?)$"
+)
+# Dialects that no table knows call it by these words too.
+_LEAVES = re.compile(
+    r"(?:^|[._:/-]|(?<=[a-z])(?=[A-Z]))(?i:contents?|prompts?|system_prompt|user_prompt|completions?|inputs?|outputs?|messages?"
+    r"|arguments|args|kwargs|params|parameters|texts?|quer(?:y|ies)|questions?|answers?|transcripts?|documents?|chunks|context"
+    r"|instructions?|results?|responses?|requests?|body|payload|reasoning|thinking|thoughts?|history|conversation|definitions"
+    r"|user_input|tool_input|tool_output|tool_response)$"
+)
+# Canonical columns are read from these: ids, models, counts, names.
+_READ = frozenset(semconv.wanted_keys()) | {
+    source.key for sources in semconv.FIELDS.values() for source in sources if source.form == "resource"
+}
+# Events that are content as a whole: all their texts but those of _KEPT_LEAVES.
+_CONTENT_EVENT = re.compile(
+    r"^(gen_ai\.(system|user|assistant|tool)\.message|gen_ai\.choice|gen_ai\.content\.(prompt|completion)|db\.query\.result"
+    r"|tool\.output|tool_input|tool_output|(claude_code|codex)\.(user_prompt|assistant_response))$"
+)
+
+
+@lru_cache(maxsize=8192)
+def find_part(key: str) -> Part:
+    """Return what an attribute of this name holds."""
+    if key in _ERROR_TEXTS:
+        return Part.ERROR_TEXT
+    if key in _NAMED:
+        return Part.CONTENT
+    if key in _READ:
+        return Part.OTHER
+    if key.startswith(_PREFIXES):
+        return Part.OTHER if _KEPT_LEAVES.search(key) else Part.CONTENT
+    return Part.CONTENT if _LEAVES.search(key) else Part.OTHER
+
+
+@lru_cache(maxsize=8192)
+def find_part_in_event(event_name: str, key: str) -> Part:
+    """Return what an attribute of a span event or log record of this name holds."""
+    if _CONTENT_EVENT.match(event_name):
+        return Part.OTHER if _KEPT_LEAVES.search(key) or key in _READ - _NAMED else Part.CONTENT
+    return find_part(key)
+
+
+_TOLD = re2.compile(
+    # As clickhouse/lookups.py reads them.
+    r"""[{,(\s]["']?("""
+    + "|".join(source.key for sources in semconv.FIELDS.values() for source in sources if source.form == "told")
+    + r""")["']?\s*[:=]\s*([0-9]+)"""
+)
+_REFUSED_CALL, _APPROVAL = re2.compile(semconv.REFUSED_CALL), re2.compile(semconv.APPROVAL_TEXT)
+_RAISED = re.compile(r"[A-Z][A-Za-z0-9]+[(]|[A-Z][A-Za-z0-9]*(?:Error|Exception|Failure|Timeout):")
+_TOOL_RESULTS = frozenset(source.key for source in semconv.FIELDS["tool_result"])
+_TOOL_ARGUMENTS = frozenset(source.key for source in semconv.FIELDS["tool_arguments"])
+_REFUSAL_CHARACTERS = 200
+
+
+def reduce_content(key: str, text: str) -> str:
+    """Return what is stored in place of a content's text: usage, and words that say what became of a call, else REDACTED."""
+    if key in _PARAMETERS:
+        return _reduce_parameters(text)
+    kept = []
+    if key in semconv.USAGE_TEXTS:
+        kept += _find_usage(text)
+        kept += _APPROVAL.findall(text[:_USAGE_TEXT_BYTES])[:1]
+    if key in _TOOL_RESULTS and (refusal := _find_refusal(text[:_REFUSAL_CHARACTERS])):
+        kept.append(refusal)
+    if kept:
+        return f"{REDACTED} {' '.join(kept)}"
+    # Arguments that were cut short are how a refused call shows.
+    return "{" if key in _TOOL_ARGUMENTS and text.startswith("{") and not _is_json(text) else REDACTED
+
+
+def reduce_error(text: str) -> str:
+    """Return what is stored in place of an error's text: the exception that it begins with, and the words of a refusal."""
+    raised = _RAISED.match(text)
+    kept = [raised[0].replace("(", "(...)")] if raised else []
+    if refusal := _find_refusal(text):
+        kept.append(refusal)
+    return " ".join((*kept, REDACTED))
+
+
+def _reduce_parameters(text: str) -> str:
+    """Return the settings that are numbers, and the model."""
+    try:
+        settings = json.loads(text)
+    except (ValueError, RecursionError):
+        return REDACTED
+    if not isinstance(settings, dict):
+        return REDACTED
+    return json.dumps(
+        {name: value for name, value in settings.items() if isinstance(value, int | float) or name in ("model", "model_name")}
+    )
+
+
+def _find_usage(text: str) -> list[str]:
+    tail = text.encode()[-_USAGE_TEXT_BYTES:].decode(errors="ignore")
+    if "oken" not in tail:
+        return []
+    told: dict[str, int] = {}
+    for match in _TOLD.finditer(tail):
+        told.setdefault(match[1], int(match[2]))  # the first member of each name counts
+    return [json.dumps({"tokens": told})] if told else []
+
+
+def _find_refusal(text: str) -> str:
+    found = _REFUSED_CALL.search(text)
+    return found[0] if found else ""
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,106 @@
+"""How many values the rules of a project masked, by hour: that is all that is left of them.
+
+Noted per request, written to the relational database every two seconds; a crash costs the counts of that time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.db import DatabaseError, close_old_connections, transaction
+from django.db.models import F, Sum
+
+from tracestore import telemetry
+from tracestore.models import MaskedValues
+from tracestore.timerange import TimeRange
+
+log = logging.getLogger(__name__)
+
+KEPT = timedelta(days=31)
+CONTENT, ERROR_TEXT = "content", "error_text"  # what is left out is counted under these names, beside those of rules
+_FLUSH_S = 2.0
+
+
+class MaskedCounts:
+    """Counts of one process until they are written. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[int, datetime, str]] = Counter()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def note(self, project_id: int, masked: Mapping[str, int]) -> None:
+        """Count what was masked in one request, by rule."""
+        hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        with self._lock:
+            for rule, count in masked.items():
+                telemetry.MASKED_VALUES.labels(rule).inc(count)
+                self._counts[project_id, hour, rule] += count
+
+    def start(self) -> None:
+        """Write what is noted every two seconds, from a thread."""
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._run, name="masked", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is left and end."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(5)
+            self._thread = None
+
+    def _run(self) -> None:
+        while True:
+            stopping = self._stopping.wait(_FLUSH_S)
+            try:
+                self.flush()
+            except Exception:  # the thread must outlive a bug: what is noted would fill up and be lost
+                log.exception("masked: the counts could not be written")
+            finally:
+                close_old_connections()
+            if stopping:
+                return
+
+    def flush(self) -> None:
+        """Add what is noted to the database; keep it when that is away."""
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+        if not counts:
+            return
+        try:
+            with transaction.atomic():
+                for (project_id, hour, rule), count in counts.items():
+                    row, is_new = MaskedValues.objects.get_or_create(project_id=project_id, hour=hour, rule=rule)
+                    MaskedValues.objects.filter(pk=row.pk).update(masked=F("masked") + count)
+                    if is_new:
+                        MaskedValues.objects.filter(hour__lt=hour - KEPT).delete()
+        except DatabaseError as error:
+            log.warning("masked: the database is away, trying again: %s", error)
+            with self._lock:
+                self._counts.update(counts)
+
+
+masked_counts = MaskedCounts()
+
+
+@dataclass(frozen=True)
+class MaskedSum:
+    """How many values one rule masked."""
+
+    rule: str
+    masked: int
+
+
+def find_masked(*, project_id: int, time_range: TimeRange) -> list[MaskedSum]:
+    """Return what was masked in the hours that the range touches, most values first."""
+    start, end = (datetime.fromtimestamp(ns / 1e9, UTC) for ns in (time_range.start_ns, time_range.end_ns))
+    within = MaskedValues.objects.filter(project_id=project_id, hour__gt=start - timedelta(hours=1), hour__lt=end)
+    sums = within.values_list("rule").annotate(total=Sum("masked")).order_by("-total", "rule")
+    return [MaskedSum(rule, total) for rule, total in sums]

@@ -358,8 +358,9 @@ def _price(spans: SpanColumns, calls: Calls) -> dict[str, list[Any]]:
     supplied_costs: list[float | None] = [None] * spans.trace_count
     for position in np.flatnonzero(calls.is_call | calls.counts_usage).tolist():
         number = spans.trace[position]
-        model = requested.at(position) or _SNAPSHOT_DATE.sub("", answered.at(position))
-        used = (model, provider.at(position))
+        owner = int(calls.account[position])
+        model = requested.at(owner) or _SNAPSHOT_DATE.sub("", answered.at(owner))
+        used = (model, provider.at(owner))
         totals = models[number].setdefault(used, _ModelTotals()) if model else _ModelTotals()
         if calls.is_call[position]:
             totals.calls += 1

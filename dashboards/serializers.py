@@ -109,6 +109,12 @@ def _to_json(value: Any) -> Any:
     return value
 
 
+_SUPPLIED_HELP = "As the spans themselves report it."
+_COMPARED_HELP = "`cost_usd` of the calls that also report a cost; null when none does."
+_DIFFERENCE_HELP = "What these calls report more than we compute; below zero: less."
+_1H_HELP = "Part of `cache_creation_input_tokens`: kept for an hour."
+
+
 class ToolUsageSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     calls = serializers.IntegerField()
@@ -124,6 +130,9 @@ class ModelUsageSerializer(serializers.Serializer[Any]):
     output_tokens = serializers.IntegerField(help_text="Reasoning included.")
     cached_input_tokens = serializers.IntegerField()
     cost_usd = serializers.FloatField(allow_null=True, help_text="null when the model has no known price.")
+    supplied_cost_usd = serializers.FloatField(allow_null=True, help_text=_SUPPLIED_HELP)
+    compared_cost_usd = serializers.FloatField(allow_null=True, help_text=_COMPARED_HELP)
+    cost_difference_usd = serializers.FloatField(allow_null=True, help_text=_DIFFERENCE_HELP)
 
 
 class TraceSerializer(serializers.Serializer[Any]):
@@ -157,8 +166,13 @@ class TraceSerializer(serializers.Serializer[Any]):
     cached_input_tokens = serializers.IntegerField()
     cache_creation_input_tokens = serializers.IntegerField()
     reasoning_tokens = serializers.IntegerField()
+    cache_creation_1h_input_tokens = serializers.IntegerField(help_text=_1H_HELP)
+    input_audio_tokens = serializers.IntegerField(help_text="Part of `input_tokens`.")
+    output_audio_tokens = serializers.IntegerField(help_text="Part of `output_tokens`.")
     cost_usd = serializers.FloatField(allow_null=True, help_text="Computed from prices; null when no call of it has a price.")
-    supplied_cost_usd = serializers.FloatField(allow_null=True, help_text="As the spans themselves report it.")
+    supplied_cost_usd = serializers.FloatField(allow_null=True, help_text=_SUPPLIED_HELP)
+    compared_cost_usd = serializers.FloatField(allow_null=True, help_text=_COMPARED_HELP)
+    cost_difference_usd = serializers.FloatField(allow_null=True, help_text=_DIFFERENCE_HELP)
     unpriced_models = serializers.ListField(child=serializers.CharField())
     tools = ToolUsageSerializer(many=True)
     models = ModelUsageSerializer(many=True)
@@ -190,6 +204,7 @@ class SpanSerializer(serializers.Serializer[Any]):
     response_model = serializers.CharField()
     provider = serializers.CharField()
     finish_reason = serializers.CharField()
+    time_to_first_token_ns = serializers.IntegerField(allow_null=True, help_text="null when the sender did not say.")
     prompt_name = serializers.CharField()
     prompt_version = serializers.CharField()
     session_id = serializers.CharField()
@@ -200,8 +215,14 @@ class SpanSerializer(serializers.Serializer[Any]):
     cached_input_tokens = serializers.IntegerField()
     cache_creation_input_tokens = serializers.IntegerField()
     reasoning_tokens = serializers.IntegerField()
+    cache_creation_1h_input_tokens = serializers.IntegerField(help_text=_1H_HELP)
+    input_audio_tokens = serializers.IntegerField(help_text="Part of `input_tokens`.")
+    output_audio_tokens = serializers.IntegerField(help_text="Part of `output_tokens`.")
     cost_usd = serializers.FloatField(allow_null=True)
-    supplied_cost_usd = serializers.FloatField(allow_null=True)
+    supplied_cost_usd = serializers.FloatField(allow_null=True, help_text=_SUPPLIED_HELP)
+    cost_difference_usd = serializers.FloatField(
+        allow_null=True, help_text="What the span reports more than we compute; null unless both are known."
+    )
 
 
 class _GapSerializer(serializers.Serializer[Any]):

@@ -290,6 +290,9 @@ def build_rows(spans: SpanColumns, *, now_ns: int, running_timeout_ns: int) -> d
         "cached_input_tokens": sum_by_trace(spans, spans.numbers("cache_read_tokens"), calls.counts_usage),
         "cache_creation_input_tokens": sum_by_trace(spans, spans.numbers("cache_write_tokens"), calls.counts_usage),
         "reasoning_tokens": sum_by_trace(spans, spans.numbers("reasoning_tokens"), calls.counts_usage),
+        "cache_creation_1h_input_tokens": sum_by_trace(spans, spans.numbers("cache_write_1h_tokens"), calls.counts_usage),
+        "input_audio_tokens": sum_by_trace(spans, spans.numbers("input_audio_tokens"), calls.counts_usage),
+        "output_audio_tokens": sum_by_trace(spans, spans.numbers("output_audio_tokens"), calls.counts_usage),
         **_price(spans, calls),
         **_tools_by_trace(spans, tools),
     }
@@ -335,11 +338,15 @@ def _tools_by_trace(spans: SpanColumns, tools: ToolCalls) -> dict[str, list[Any]
 class _ModelTotals:
     """Sums of one model's calls in one trace; cost stays None until a call has a price."""
 
-    __slots__ = ("cached", "calls", "cost_usd", "errors", "input", "output")
+    __slots__ = ("cached", "calls", "compared_usd", "cost_usd", "difference_usd", "errors", "input", "output", "supplied_usd")
 
     def __init__(self) -> None:
         self.calls = self.errors = self.input = self.output = self.cached = 0
         self.cost_usd: float | None = None
+        self.supplied_usd: float | None = None
+        # Of calls that have a supplied and a computed cost: the computed one, and what the supplied one is more.
+        self.compared_usd: float | None = None
+        self.difference_usd: float | None = None
 
 
 def _price(spans: SpanColumns, calls: Calls) -> dict[str, list[Any]]:
@@ -356,6 +363,8 @@ def _price(spans: SpanColumns, calls: Calls) -> dict[str, list[Any]]:
     unpriced: list[list[str]] = [[] for _ in range(spans.trace_count)]
     trace_costs: list[float | None] = [None] * spans.trace_count
     supplied_costs: list[float | None] = [None] * spans.trace_count
+    compared: list[float | None] = [None] * spans.trace_count
+    differences: list[float | None] = [None] * spans.trace_count
     for position in np.flatnonzero(calls.is_call | calls.counts_usage).tolist():
         number = spans.trace[position]
         owner = int(calls.account[position])
@@ -371,8 +380,10 @@ def _price(spans: SpanColumns, calls: Calls) -> dict[str, list[Any]]:
         totals.input += tokens_in
         totals.output += tokens_out
         totals.cached += cached
-        if not np.isnan(supplied[position]):
-            supplied_costs[number] = (supplied_costs[number] or 0.0) + float(supplied[position])
+        said = None if np.isnan(supplied[position]) else float(supplied[position])
+        if said is not None:
+            supplied_costs[number] = (supplied_costs[number] or 0.0) + said
+            totals.supplied_usd = (totals.supplied_usd or 0.0) + said
         usage = (tokens_in, tokens_out, cached, written)
         classes = {name: int(column[position]) for name, column in priced_apart.items()} | {"reasoning_tokens": reasoned}
         cost = price_call(used[1], answered.at(position) or model, *usage, start_ns, **classes)
@@ -384,6 +395,11 @@ def _price(spans: SpanColumns, calls: Calls) -> dict[str, list[Any]]:
             continue
         totals.cost_usd = (totals.cost_usd or 0.0) + cost
         trace_costs[number] = (trace_costs[number] or 0.0) + cost
+        if said is not None:
+            totals.compared_usd = (totals.compared_usd or 0.0) + cost
+            totals.difference_usd = (totals.difference_usd or 0.0) + said - cost
+            compared[number] = (compared[number] or 0.0) + cost
+            differences[number] = (differences[number] or 0.0) + said - cost
     # No tokens, no cost: zero is the truth there, not "unpriced".
     cost_usd = [0.0 if cost is None and not missing else cost for cost, missing in zip(trace_costs, unpriced, strict=True)]
 
@@ -393,6 +409,8 @@ def _price(spans: SpanColumns, calls: Calls) -> dict[str, list[Any]]:
     return {
         "cost_usd": cost_usd,
         "supplied_cost_usd": supplied_costs,
+        "compared_cost_usd": compared,
+        "cost_difference_usd": differences,
         "unpriced_models": unpriced,
         "models.model": column(lambda key, _: key[0]),
         "models.provider": column(lambda key, _: key[1]),
@@ -402,4 +420,7 @@ def _price(spans: SpanColumns, calls: Calls) -> dict[str, list[Any]]:
         "models.output_tokens": column(lambda _, totals: totals.output),
         "models.cached_input_tokens": column(lambda _, totals: totals.cached),
         "models.cost_usd": column(lambda _, totals: totals.cost_usd),
+        "models.supplied_cost_usd": column(lambda _, totals: totals.supplied_usd),
+        "models.compared_cost_usd": column(lambda _, totals: totals.compared_usd),
+        "models.cost_difference_usd": column(lambda _, totals: totals.difference_usd),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -13,7 +14,16 @@ from dashboards.forms import SearchRefused, parse_search
 from dashboards.requests import PageRequest
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.queries.quality import Intake, SpanCount, count_orphans, count_stored, find_intake, whole_minutes
+from tracestore.queries.quality import (
+    CostComparison,
+    Intake,
+    SpanCount,
+    compare_costs,
+    count_orphans,
+    count_stored,
+    find_intake,
+    whole_minutes,
+)
 from tracestore.refusals import RefusalSum, find_refusals
 from tracestore.timerange import NS_PER_S, TimeRange
 
@@ -44,6 +54,9 @@ REASONS = {
         "Exporters repeat these for a while. If they go on, /readyz says what is in the way.",
     ),
 }
+
+
+Counted = TypeVar("Counted")
 
 
 @dataclass
@@ -105,6 +118,7 @@ class Report:
     sources: list[Source]
     refused: list[Refused]
     notices: list[str] = field(default_factory=list)
+    costs: list[CostComparison] = field(default_factory=list)
 
     def total(self, read: Callable[[Source], int | None]) -> int | None:
         values = [read(source) for source in self.sources]
@@ -161,10 +175,11 @@ def build_report(store: Store, *, project_id: int, time_range: TimeRange) -> Rep
     orphans = _try(notices, "Orphan", lambda: count_orphans(store, project_id=project_id, arrived=arrived))
     sources = build_sources(intake, stored, orphans, refusals)
     rows = [Refused(refusal, *REASONS.get(refusal.reason, (refusal.reason, ""))) for refusal in refusals]
-    return Report(sources, rows, notices)
+    costs = _try(notices, "Costs", lambda: compare_costs(store, project_id=project_id, time_range=time_range))
+    return Report(sources, rows, notices, costs or [])
 
 
-def _try(notices: list[str], what: str, count: Callable[[], list[SpanCount]]) -> list[SpanCount] | None:
+def _try(notices: list[str], what: str, count: Callable[[], list[Counted]]) -> list[Counted] | None:
     try:
         return count()
     except StoreError as error:

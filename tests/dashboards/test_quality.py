@@ -222,3 +222,29 @@ def test_page_needs_the_login_where_one_is_demanded(client: Client, settings: Se
 
     for path in ("/quality", "/quality/dead-letters"):
         assert client.get(path).headers["Location"].startswith("/login")
+
+
+def test_reported_and_computed_costs_stand_side_by_side_by_model(client: Client, store: Store) -> None:
+    call = {
+        "gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o",
+        "gen_ai.usage.input_tokens": 1_000_000, "gen_ai.usage.cost": 3.0,
+    }  # fmt: skip
+    most = insert(store, {"attributes": call | {"gen_ai.usage.cost": 3.5}})
+    insert(store, {"attributes": call})
+    insert(store, {"attributes": {**call, "gen_ai.request.model": "home-made", "gen_ai.usage.cost": 0.25}})
+
+    page = text_of(client)
+
+    costs = page[page.index('id="costs"') :]
+    assert "$6.50" in costs
+    assert "$5.00" in costs
+    assert "+$1.50 (+30%)" in costs
+    assert f"/traces/{most}" in costs
+    assert costs.count("data-disagrees") == 1
+    assert "unpriced" in costs
+
+
+def test_costs_are_not_listed_where_nobody_reports_any(client: Client, store: Store) -> None:
+    insert(store, {"attributes": {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}})
+
+    assert 'id="costs"' not in text_of(client)

@@ -307,6 +307,39 @@ def test_supplied_costs_add_up_beside_the_computed_one() -> None:
     assert 0 < row["cost_usd"] < 0.01
 
 
+def test_costs_are_compared_over_the_calls_that_have_both() -> None:
+    call = {"tokens": (1_000_000, 0), "request_model": "gpt-4o", "provider": "openai"}  # $2.50
+    row = summarize(
+        span("root", end=90, kind="agent"),
+        span("more", "root", 1, 10, "llm", supplied_cost_usd=3.0, **call),
+        span("less", "root", 20, 30, "llm", supplied_cost_usd=2.25, **call),
+        span("silent", "root", 40, 50, "llm", **call),
+        span("own", "root", 60, 70, "llm", tokens=(10, 1), request_model="home-made", supplied_cost_usd=1.0),
+    )
+
+    assert (row["supplied_cost_usd"], row["cost_usd"]) == (6.25, 7.5)
+    assert (row["compared_cost_usd"], row["cost_difference_usd"]) == (5.0, 0.25)
+    by_model = {
+        model: (supplied, compared, difference)
+        for model, supplied, compared, difference in zip(
+            row["models.model"], row["models.supplied_cost_usd"], row["models.compared_cost_usd"],
+            row["models.cost_difference_usd"], strict=True,
+        )
+    }  # fmt: skip
+    assert by_model == {"gpt-4o": (5.25, 5.0, 0.25), "home-made": (1.0, None, None)}
+
+
+def test_tokens_with_a_price_of_their_own_add_up() -> None:
+    classes = {"cache_write_tokens": 6, "cache_write_1h_tokens": 4, "input_audio_tokens": 3, "output_audio_tokens": 2}
+    row = summarize(
+        span("root", end=90, kind="agent", tokens=(20, 10), **classes),
+        span("one", "root", 1, 10, "llm", tokens=(10, 5), **classes),
+        span("two", "root", 20, 30, "llm", tokens=(10, 5), **classes),
+    )
+
+    assert (row["cache_creation_1h_input_tokens"], row["input_audio_tokens"], row["output_audio_tokens"]) == (8, 6, 4)
+
+
 # --- outcome ---------------------------------------------------------------------------------------------------------
 
 ROOT = span("root", end=100, kind="agent")

@@ -282,6 +282,8 @@ def _escape_like(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
+_FIRST_TOKEN_NS = "nullIf(time_to_first_token_ns, 0)"
+
 _TRACE_TERMS: dict[str, Compile] = {
     "status": _text_column("outcome"),
     "version": _array_column("versions"),
@@ -303,6 +305,8 @@ _TRACE_TERMS: dict[str, Compile] = {
     "span": _through_spans(_text_column("name")),
     "duration": _number_column("duration_ns", "UInt64"),
     "cost": _nullable_number_column("cost_usd", "Float64"),
+    "cost_difference": _nullable_number_column("abs(cost_difference_usd)", "Float64"),
+    "ttft": _through_spans(_nullable_number_column(_FIRST_TOKEN_NS, "UInt64")),
     "tokens": _number_column("input_tokens + output_tokens", "UInt64"),
     "input_tokens": _number_column("input_tokens", "UInt64"),
     "output_tokens": _number_column("output_tokens", "UInt64"),
@@ -333,6 +337,7 @@ _SPAN_TERMS: dict[str, Compile] = {
     "kind": _text_column("kind"),
     "span": _text_column("name"),
     "duration": _number_column("duration_ns", "UInt64"),
+    "ttft": _nullable_number_column(_FIRST_TOKEN_NS, "UInt64"),
     "tokens": _number_column("input_tokens + output_tokens", "UInt64"),
     "input_tokens": _number_column("input_tokens", "UInt64"),
     "output_tokens": _number_column("output_tokens", "UInt64"),
@@ -341,7 +346,7 @@ _SPAN_TERMS: dict[str, Compile] = {
 } | {
     # Facts of the whole trace: only its summary has them, or only some of its spans carry the attribute.
     name: _through_trace(_TRACE_TERMS[name])
-    for name in ("user", "session", "cost", "spans", "errors", "has_errors", "escalated", "rule")
+    for name in ("user", "session", "cost", "cost_difference", "spans", "errors", "has_errors", "escalated", "rule")
 }
 
 

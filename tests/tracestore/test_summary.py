@@ -308,7 +308,7 @@ def test_supplied_costs_add_up_beside_the_computed_one() -> None:
 
 
 def test_costs_are_compared_over_the_calls_that_have_both() -> None:
-    call = {"tokens": (1_000_000, 0), "request_model": "gpt-4o", "provider": "openai"}  # $2.50
+    call: dict[str, Any] = {"tokens": (1_000_000, 0), "request_model": "gpt-4o", "provider": "openai"}  # $2.50
     row = summarize(
         span("root", end=90, kind="agent"),
         span("more", "root", 1, 10, "llm", supplied_cost_usd=3.0, **call),
@@ -330,7 +330,12 @@ def test_costs_are_compared_over_the_calls_that_have_both() -> None:
 
 
 def test_tokens_with_a_price_of_their_own_add_up() -> None:
-    classes = {"cache_write_tokens": 6, "cache_write_1h_tokens": 4, "input_audio_tokens": 3, "output_audio_tokens": 2}
+    classes: dict[str, Any] = {
+        "cache_write_tokens": 6,
+        "cache_write_1h_tokens": 4,
+        "input_audio_tokens": 3,
+        "output_audio_tokens": 2,
+    }
     row = summarize(
         span("root", end=90, kind="agent", tokens=(20, 10), **classes),
         span("one", "root", 1, 10, "llm", tokens=(10, 5), **classes),

@@ -50,6 +50,15 @@ class SearchParameters(PageParameters, RangeParameters):
     """A page of what a query finds."""
 
 
+class LogSearchParameters(SearchParameters):
+    """A page of log records that a query finds."""
+
+    q = serializers.CharField(
+        required=False, allow_blank=True, default="", trim_whitespace=False,
+        help_text="Query text over log records, for example `severity:error event:claude_code.*`. Empty matches everything.",
+    )  # fmt: skip
+
+
 class MetricParameters(RangeParameters):
     """A metric over time."""
 
@@ -268,7 +277,8 @@ class LogRecordSerializer(serializers.Serializer[Any]):
     trace_id = serializers.CharField(help_text="As sent; empty for a record that names no trace.")
     span_id = serializers.CharField(help_text="The span it belongs to; empty for the trace as a whole.")
     joined_by = serializers.ChoiceField(
-        choices=("trace_id", "response_id", "session_id"), help_text="What connects the record with this trace."
+        choices=("trace_id", "response_id", "session_id", ""),
+        help_text="What connects the record with its trace; empty for none.",
     )
     severity_number = serializers.IntegerField(help_text="OpenTelemetry's SeverityNumber; 0 when not given.")
     severity_text = serializers.CharField()

@@ -212,11 +212,12 @@ class Span:
 
 @dataclass(frozen=True)
 class LogRecord:
-    """A log record of a trace. `span_id` is the step it belongs to, "" for the trace as a whole.
+    """A log record. `span_id` is the step it belongs to, "" for the trace as a whole or for none.
 
-    `joined_by` says how it was found: by the `trace_id` it names, by the `response_id` of a model call or by the `session_id`
-    of the trace; `trace_id` is "" in the last two. `body` and attribute values are JSON-like. `severity_number` is 0 when not
-    given, 17 and more are errors. `reported_time_ns` and `observed_time_ns` are as sent, 0 when absent.
+    `joined_by` says what makes it part of a trace: the `trace_id` it names, the `response_id` of a model call or the
+    `session_id` of the trace; `trace_id` is "" in the last two. It is "" for a record of no trace. `body` and attribute values
+    are JSON-like. `severity_number` is 0 when not given, 17 and more are errors. `reported_time_ns` and `observed_time_ns` are
+    as sent, 0 when absent.
     """
 
     record_id: str

@@ -36,6 +36,7 @@ REASONS = {
     "bad_trace_id": ("No valid trace id", "The instrumentation makes ids of its own: 16 bytes are needed, not all zero."),
     "bad_span_id": ("No valid span id", "The instrumentation makes ids of its own: 8 bytes are needed, not all zero."),
     "no_ids": ("Neither trace id nor span id", "These look like logs. Send them to /v1/logs."),
+    "bad_log_record": ("No log record", "An item of logRecords is no JSON object: repair what builds the body."),
     "http_400": (
         "400: body not readable",
         "Set OTEL_EXPORTER_OTLP_PROTOCOL to http/protobuf or http/json; see what stands between.",
@@ -57,6 +58,10 @@ REASONS = {
 
 
 Counted = TypeVar("Counted")
+
+
+# Reasons that count log records where others count spans.
+_LOG_REASONS = ("bad_log_record",)
 
 
 @dataclass
@@ -98,6 +103,17 @@ class Refused:
     refusal: RefusalSum
     title: str
     advice: str
+
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+        if not self.refusal.spans:
+            return "request"
+        return "log record" if self.refusal.reason in _LOG_REASONS else "span"
+
+    @property
+    def count(self) -> int:
+        return self.refusal.spans or self.refusal.requests
 
 
 @dataclass(frozen=True)
@@ -208,6 +224,6 @@ def build_sources(
         source = find(count.ingest_key, count.sdk)
         source.orphans, source.orphan_trace_id = count.spans, count.trace_id
     for refusal in refusals:
-        if refusal.spans:
+        if refusal.spans and refusal.reason not in _LOG_REASONS:
             find(refusal.ingest_key, refusal.sdk).rejected += refusal.spans
     return sorted(sources.values(), key=lambda source: (-source.received, source.ingest_key, source.sdk))

@@ -228,15 +228,6 @@ def _take_room(body: bytes, at: int, end: int, room: int, path: tuple[int, ...])
     return room
 
 
-def _describe_item(item: object) -> str:
-    """Return an item of an array in a few words, however large it is."""
-    if isinstance(item, str):
-        return f"the text “{item[:_NAME_CHARACTERS]}”"
-    if isinstance(item, list):
-        return f"a list of {len(item)} items"
-    return f"{'null' if item is None else str(item)[:_NAME_CHARACTERS]}, which is no object"
-
-
 def _parses_as_logs(body: bytes) -> bool:
     try:
         return _count_log_records(body) > 0

@@ -248,6 +248,19 @@ class LogRecord:
 
 
 @dataclass(frozen=True)
+class AgentEvents:
+    """What a coding agent's log says beside its spans: a person accepted or rejected tool calls, `automatic` ones were decided
+
+    by configuration or hooks, requests to the model's API failed.
+    """
+
+    accepted: int = 0
+    rejected: int = 0
+    automatic: int = 0
+    api_errors: int = 0
+
+
+@dataclass(frozen=True)
 class Trace:
     """One trace with its steps in start order. `truncated` is True when the trace has more spans than were loaded."""
 

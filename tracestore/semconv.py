@@ -518,6 +518,13 @@ APPROVAL_EVENTS = {
 }  # fmt: skip
 APPROVAL_TEXT = r'"__interrupt__"|mcp_approval_request|tool-approval-request|FunctionApprovalRequestContent'
 
+# Events of coding agents' logs (Claude Code's and Codex's manuals): somebody decided about a tool call, a request failed.
+DECISION_EVENTS = ("claude_code.tool_decision", "codex.tool_decision")
+REQUEST_ERROR_EVENTS = ("claude_code.api_error",)
+# `decision` and `source` of such an event: yes or no, and by a person or by configuration and hooks.
+ACCEPTED = ("accept", "accepted", "approved", "approvedforsession", "approved_for_session")
+BY_PERSON = "^user"
+
 # Read for a decision, not for a column of their own.
 OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",

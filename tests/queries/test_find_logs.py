@@ -26,8 +26,7 @@ _VALUES = ("*", "a*", "'%_", "é*", ">5", "error", "ab*")
 
 
 def found(store: Store, text: str = "", **options: Any) -> Page[LogRecord]:
-    options = {"project_id": 1, "time_range": RANGE} | options
-    return find_logs(store, query=parse_log_query(text), **options)
+    return find_logs(store, project_id=1, time_range=RANGE, query=parse_log_query(text), **options)
 
 
 def bodies(page: Page[LogRecord]) -> list[Any]:

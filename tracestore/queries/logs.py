@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from tracestore import semconv
 from tracestore.clickhouse.attributes import decode_attributes
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
+from tracestore.clickhouse.lookups import literal, literals
 from tracestore.language import Query
-from tracestore.model import FacetValue, LogRecord, Page
+from tracestore.model import AgentEvents, FacetValue, LogRecord, Page
 from tracestore.queries.paging import Position, decode_cursor, windows
 from tracestore.queries.predicates import IN_RANGE, REACH_DAYS, Params, log_predicate
 from tracestore.queries.spans import is_id, value_of, values_of
@@ -148,6 +150,27 @@ LIMIT 1 BY record_id
 """
 
 
+# What coding agents say in records alone; a record that was sent twice counts once. Where decisions are read from the body, the
+# fields stand in the attributes all the same (both agents' manuals).
+_AGENT_EVENTS = f"""
+SELECT countIf(decided AND by_person AND yes), countIf(decided AND by_person AND NOT yes), countIf(decided AND NOT by_person),
+    countIf(NOT decided)
+FROM
+(
+    SELECT record_id, any(event_name) IN ({literals(semconv.DECISION_EVENTS)}) AS decided,
+        lower(any(attributes['decision'])) IN ({literals(semconv.ACCEPTED)}) AS yes,
+        match(lower(any(attributes['source'])), {literal(semconv.BY_PERSON)}) AS by_person
+    FROM logs
+    WHERE %s AND event_name IN ({literals((*semconv.DECISION_EVENTS, *semconv.REQUEST_ERROR_EVENTS))})
+    GROUP BY record_id
+)
+"""
+_EVENT_BRANCHES = {
+    "named": f"{_within('named')} AND {_OF_TRACE}",
+    "session": f"{_within('session')} AND trace_id = {_NO_TRACE} AND session_id IN ({_SESSIONS})",
+}
+
+
 @dataclass(frozen=True)
 class LogLocation:
     """Where the records of a trace lie: how some are joined (keys of _BRANCHES) and the bounds in ns of what that reads."""
@@ -224,6 +247,16 @@ def count_log_values(store: Store, *, project_id: int, time_range: TimeRange, fi
     """Count the records of the range by value of a field of COUNTED, most frequent first."""
     bounds = {"window_start_ns": time_range.start_ns, "window_end_ns": time_range.end_ns}
     return store.query(_COUNT_VALUES % COUNTED[field], FacetValue, project_id=project_id, limit=limit, **bounds)
+
+
+def count_agent_events(store: Store, located: LogLocation) -> AgentEvents:
+    """Count what a coding agent's records of this trace say about approvals and failed requests."""
+    branches = [_EVENT_BRANCHES[name] for name in located.joins if name in _EVENT_BRANCHES]
+    if not branches:
+        return AgentEvents()
+    sql = _AGENT_EVENTS % f"({' OR '.join(f'({branch})' for branch in branches)})"
+    (row,) = store.query_rows(sql, project_id=located.project_id, trace_id=located.trace_id, **located.bounds)
+    return AgentEvents(*row)
 
 
 def get_log_record(store: Store, *, project_id: int, trace_id: str, record_id: str) -> LogRecord:

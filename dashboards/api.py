@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 from django.http import HttpResponse
@@ -26,6 +27,7 @@ from dashboards.serializers import (
     FacetValueSerializer,
     LogPageSerializer,
     LogRecordSerializer,
+    LogSearchParameters,
     MetricParameters,
     MetricResultSerializer,
     MetricSeriesSerializer,
@@ -40,10 +42,10 @@ from dashboards.serializers import (
 )
 from tracestore.clickhouse.client import get_store
 from tracestore.completeness import find_completeness
-from tracestore.language import Query, parse_query
+from tracestore.language import Query, parse_log_query, parse_query
 from tracestore.language.fields import find_field
 from tracestore.queries.facets import FACETS, count_facet
-from tracestore.queries.logs import find_logs_of_trace
+from tracestore.queries.logs import find_logs, find_logs_of_trace
 from tracestore.queries.metrics import find_metric, metric_series
 from tracestore.queries.paging import read_cursor
 from tracestore.queries.spans import find_spans, get_span
@@ -103,6 +105,22 @@ class TraceLogsView(APIView):
             cursor=read_cursor(given["cursor"]),
         )  # fmt: skip
         return _page(request, LogRecordSerializer(page.items, many=True).data, page.next_cursor)
+
+
+class LogListView(APIView):
+    @extend_schema(
+        operation_id="list_logs", summary="Find log records", tags=["logs"], parameters=[LogSearchParameters],
+        responses={200: LogPageSerializer, **_ERRORS},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """Records of the range that match, of a trace or of none, newest first. A page of large ones ends early."""
+        given = _read_parameters(LogSearchParameters, request)
+        query, time_range = _read_search(given, parse_log_query)
+        page = find_logs(
+            get_store(), project_id=_project_id(request), time_range=time_range, query=query, limit=given["limit"],
+            cursor=read_cursor(given["cursor"]),
+        )  # fmt: skip
+        return _page(request, LogRecordSerializer(page.items, many=True).data, page.next_cursor, time_range)
 
 
 class SpanView(APIView):
@@ -211,10 +229,10 @@ def _refuse_unknown(request: Request, known: set[str]) -> None:
             raise ParameterError(name, f"There is no parameter {name!r} here{offered}.")
 
 
-def _read_search(given: dict[str, Any]) -> tuple[Query, TimeRange]:
+def _read_search(given: dict[str, Any], parse: Callable[[str], Query] = parse_query) -> tuple[Query, TimeRange]:
     """Return query and range. Raises QueryError, or ParameterError for a time."""
     now_ns = time.time_ns()
-    query = parse_query(given["q"])
+    query = parse(given["q"])
     end_ns = _read_time_ns("end", given["end"], now_ns) if given["end"] else now_ns
     start_ns = _read_time_ns("start", given["start"], now_ns) if given["start"] else max(0, end_ns - DAY_NS)
     try:

@@ -11,6 +11,7 @@ urlpatterns = [
     path("traces/<str:trace_id>", api.TraceView.as_view(), name="api-trace"),
     path("traces/<str:trace_id>/logs", api.TraceLogsView.as_view(), name="api-trace-logs"),
     path("traces/<str:trace_id>/spans/<str:span_id>", api.SpanView.as_view(), name="api-span"),
+    path("logs", api.LogListView.as_view(), name="api-log-list"),
     path("spans", api.SpanListView.as_view(), name="api-span-list"),
     path("metrics", api.MetricView.as_view(), name="api-metric"),
     path("facets", api.FacetView.as_view(), name="api-facet"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tracestore.language import format_filter
-from tracestore.language.fields import FIELDS, Field, FieldType, find_field
+from tracestore.language.fields import TRACE_NAMES, Field, FieldType, Known, find_field
 from tracestore.model import FacetValue
 
 MAX_ITEMS = 12
@@ -42,23 +42,27 @@ class Completion:
     items: list[Item]
 
 
-def complete(text: str, cursor: int, count_values: CountValues) -> Completion:
-    """Offer what may stand at `cursor`. `count_values(field)` returns the values that occur, most frequent first, or []."""
+def complete(text: str, cursor: int, count_values: CountValues, known: Known = TRACE_NAMES, noun: str = "trace") -> Completion:
+    """Offer what may stand at `cursor`. `count_values(field)` returns the values that occur, most frequent first, or [].
+
+    `known` are the fields that the query may name, `noun` what it finds.
+    """
     before = text[:cursor]
-    if inside := _INSIDE_LIST.search(before):
-        return _complete_value(inside["field"], inside["value"], cursor, count_values)
-    if value := _VALUE.search(before):
-        return _complete_value(value["field"], value["value"], cursor, count_values)
+    for pattern in (_INSIDE_LIST, _VALUE):
+        if found := pattern.search(before):
+            field, start = find_field(found["field"], known), cursor - len(found["value"])
+            return Completion(start, _value_offers(field, found["value"], count_values, noun) if field else [])
     if name := _NAME.search(before):
-        return Completion(cursor - len(name["name"]), _name_items(name["name"].lower()))
+        return Completion(cursor - len(name["name"]), _name_items(name["name"].lower(), known))
     return Completion(cursor, [])
 
 
-def _name_items(prefix: str) -> list[Item]:
-    matching = [field for field in FIELDS if any(name.startswith(prefix) for name in (field.name, *field.aliases))]
+def _name_items(prefix: str, known: Known) -> list[Item]:
+    fields = list(dict.fromkeys(known.values()))
+    matching = [field for field in fields if any(name.startswith(prefix) for name in (field.name, *field.aliases))]
     return [
         Item(f"{field.name}{'.' if field.type is FieldType.ATTRIBUTE else ':'}", f"{field.name}{_joint(field)}", field.help, True)
-        for field in matching[: MAX_ITEMS if prefix else len(FIELDS)]
+        for field in matching[: MAX_ITEMS if prefix else len(fields)]
     ]
 
 
@@ -66,25 +70,21 @@ def _joint(field: Field) -> str:
     return "." if field.type is FieldType.ATTRIBUTE else ":"
 
 
-def _complete_value(name: str, typed: str, cursor: int, count_values: CountValues) -> Completion:
-    field = find_field(name)
-    start = cursor - len(typed)
-    if field is None:
-        return Completion(start, [])
+def _value_offers(field: Field, typed: str, count_values: CountValues, noun: str) -> list[Item]:
     prefix = typed.lstrip('"').lower()
-    return Completion(start, [item for item in _value_items(field, count_values) if prefix in item.label.lower()][:MAX_ITEMS])
+    return [item for item in _value_items(field, count_values, noun) if prefix in item.label.lower()][:MAX_ITEMS]
 
 
-def _value_items(field: Field, count_values: CountValues) -> list[Item]:
+def _value_items(field: Field, count_values: CountValues, noun: str) -> list[Item]:
     if field.type in _QUANTITIES:
         return [Item(text, text, field.help) for text in _QUANTITIES[field.type]]
     if field.type is FieldType.FLAG:
         return [Item(text, text, field.help) for text in ("true", "false")]
     counted = [value for value in count_values(field.name) if value.value]
     choices = [FacetValue(choice, 0, 0) for choice in field.choices if choice not in {value.value for value in counted}]
-    return [_value_item(field, value) for value in counted + choices]
+    return [_value_item(field, value, noun) for value in counted + choices]
 
 
-def _value_item(field: Field, value: FacetValue) -> Item:
+def _value_item(field: Field, value: FacetValue, noun: str) -> Item:
     written = format_filter(field.name, value.value).partition(":")[2]  # quoted where the language needs it
-    return Item(value.value, written, f"{value.count:,} trace{'' if value.count == 1 else 's'}" if value.count else "")
+    return Item(value.value, written, f"{value.count:,} {noun}{'' if value.count == 1 else 's'}" if value.count else "")

@@ -9,7 +9,7 @@ with them, which templates/dashboards/_search_bar.html shows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -143,8 +143,8 @@ def _is_moment(short_text: str) -> bool:
     return len(short_text) >= 16 and short_text[4] == short_text[7] == "-" and short_text[10] == " "
 
 
-def parse_search(params: Mapping[str, str], now_ns: int | None = None) -> Search:
-    """Read a query string. Raises SearchRefused, naming every text that is wrong, not only the first."""
+def parse_search(params: Mapping[str, str], now_ns: int | None = None, parse: Callable[[str], Query] = parse_query) -> Search:
+    """Read a query string, its query by `parse`. Raises SearchRefused, naming every text that is wrong, not only the first."""
     text, start, end = (params.get(name, "") for name in ("q", "start", "end"))
     problems: list[Problem] = []
     query = time_range = None
@@ -152,7 +152,7 @@ def parse_search(params: Mapping[str, str], now_ns: int | None = None) -> Search
         problems.append(Problem("q", f"The query is longer than {MAX_QUERY_CHARACTERS:,} characters.", MAX_QUERY_CHARACTERS))
     else:
         try:
-            query = parse_query(text)
+            query = parse(text)
         except QueryError as error:
             problems.append(Problem("q", error.message, error.position, error.length, error.suggestion))
     try:

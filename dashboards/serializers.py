@@ -50,6 +50,15 @@ class SearchParameters(PageParameters, RangeParameters):
     """A page of what a query finds."""
 
 
+class LogSearchParameters(SearchParameters):
+    """A page of log records that a query finds."""
+
+    q = serializers.CharField(
+        required=False, allow_blank=True, default="", trim_whitespace=False,
+        help_text="Query text over log records, for example `severity:error event:claude_code.*`. Empty matches everything.",
+    )  # fmt: skip
+
+
 class MetricParameters(RangeParameters):
     """A metric over time."""
 
@@ -109,6 +118,12 @@ def _to_json(value: Any) -> Any:
     return value
 
 
+_SUPPLIED_HELP = "As the spans themselves report it."
+_COMPARED_HELP = "`cost_usd` of the calls that also report a cost; null when none does."
+_DIFFERENCE_HELP = "What these calls report more than we compute; below zero: less."
+_1H_HELP = "Part of `cache_creation_input_tokens`: kept for an hour."
+
+
 class ToolUsageSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     calls = serializers.IntegerField()
@@ -124,6 +139,9 @@ class ModelUsageSerializer(serializers.Serializer[Any]):
     output_tokens = serializers.IntegerField(help_text="Reasoning included.")
     cached_input_tokens = serializers.IntegerField()
     cost_usd = serializers.FloatField(allow_null=True, help_text="null when the model has no known price.")
+    supplied_cost_usd = serializers.FloatField(allow_null=True, help_text=_SUPPLIED_HELP)
+    compared_cost_usd = serializers.FloatField(allow_null=True, help_text=_COMPARED_HELP)
+    cost_difference_usd = serializers.FloatField(allow_null=True, help_text=_DIFFERENCE_HELP)
 
 
 class TraceSerializer(serializers.Serializer[Any]):
@@ -157,8 +175,13 @@ class TraceSerializer(serializers.Serializer[Any]):
     cached_input_tokens = serializers.IntegerField()
     cache_creation_input_tokens = serializers.IntegerField()
     reasoning_tokens = serializers.IntegerField()
+    cache_creation_1h_input_tokens = serializers.IntegerField(help_text=_1H_HELP)
+    input_audio_tokens = serializers.IntegerField(help_text="Part of `input_tokens`.")
+    output_audio_tokens = serializers.IntegerField(help_text="Part of `output_tokens`.")
     cost_usd = serializers.FloatField(allow_null=True, help_text="Computed from prices; null when no call of it has a price.")
-    supplied_cost_usd = serializers.FloatField(allow_null=True, help_text="As the spans themselves report it.")
+    supplied_cost_usd = serializers.FloatField(allow_null=True, help_text=_SUPPLIED_HELP)
+    compared_cost_usd = serializers.FloatField(allow_null=True, help_text=_COMPARED_HELP)
+    cost_difference_usd = serializers.FloatField(allow_null=True, help_text=_DIFFERENCE_HELP)
     unpriced_models = serializers.ListField(child=serializers.CharField())
     tools = ToolUsageSerializer(many=True)
     models = ModelUsageSerializer(many=True)
@@ -190,6 +213,7 @@ class SpanSerializer(serializers.Serializer[Any]):
     response_model = serializers.CharField()
     provider = serializers.CharField()
     finish_reason = serializers.CharField()
+    time_to_first_token_ns = serializers.IntegerField(allow_null=True, help_text="null when the sender did not say.")
     prompt_name = serializers.CharField()
     prompt_version = serializers.CharField()
     session_id = serializers.CharField()
@@ -200,8 +224,14 @@ class SpanSerializer(serializers.Serializer[Any]):
     cached_input_tokens = serializers.IntegerField()
     cache_creation_input_tokens = serializers.IntegerField()
     reasoning_tokens = serializers.IntegerField()
+    cache_creation_1h_input_tokens = serializers.IntegerField(help_text=_1H_HELP)
+    input_audio_tokens = serializers.IntegerField(help_text="Part of `input_tokens`.")
+    output_audio_tokens = serializers.IntegerField(help_text="Part of `output_tokens`.")
     cost_usd = serializers.FloatField(allow_null=True)
-    supplied_cost_usd = serializers.FloatField(allow_null=True)
+    supplied_cost_usd = serializers.FloatField(allow_null=True, help_text=_SUPPLIED_HELP)
+    cost_difference_usd = serializers.FloatField(
+        allow_null=True, help_text="What the span reports more than we compute; null unless both are known."
+    )
 
 
 class _GapSerializer(serializers.Serializer[Any]):
@@ -247,7 +277,8 @@ class LogRecordSerializer(serializers.Serializer[Any]):
     trace_id = serializers.CharField(help_text="As sent; empty for a record that names no trace.")
     span_id = serializers.CharField(help_text="The span it belongs to; empty for the trace as a whole.")
     joined_by = serializers.ChoiceField(
-        choices=("trace_id", "response_id", "session_id"), help_text="What connects the record with this trace."
+        choices=("trace_id", "response_id", "session_id", ""),
+        help_text="What connects the record with its trace; empty for none.",
     )
     severity_number = serializers.IntegerField(help_text="OpenTelemetry's SeverityNumber; 0 when not given.")
     severity_text = serializers.CharField()

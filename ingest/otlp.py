@@ -5,7 +5,7 @@ Parsing with upb is the validation; what passes is stored as it came. Spans are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from operator import eq
 
@@ -43,10 +43,13 @@ class BadBody(ValueError):
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why the first of the rejected spans was, in a word (docs/data-quality.md), its name, and the SDK that it came from."""
+    """Why the first of the rejected spans or log records was, in a word (docs/data-quality.md), what of it can be shown (the
+
+    span's name, the start of what is no record), and the SDK that it came from.
+    """
 
     reason: str
-    span_name: str
+    sample: str
     sdk: str
 
 
@@ -146,7 +149,33 @@ def check_logs_json(body: bytes, clean: Clean | None = None) -> Checked:
     sent = _count_json(document, ("resource_logs", "scope_logs", "log_records"))
     rejected = max(0, sent - checked.accepted)
     message = f"{rejected} of {sent} log records were not stored: they are no JSON objects." if rejected else ""
-    return Checked(checked.payload, checked.accepted, rejected, message)
+    # What is no record cannot be cleaned: of a project that keeps texts out, none is shown.
+    rejection = _describe_bad_record(document, shows_text=clean is None) if rejected else None
+    return Checked(checked.payload, checked.accepted, rejected, message, rejection)
+
+
+def _describe_bad_record(document: dict[str, object], *, shows_text: bool) -> Rejection | None:
+    """Return what the first item is that is no log record, and the SDK that its resource names."""
+    for resource_logs in _find_json(document, ("resource_logs",)):
+        for scope_logs in _find_json(resource_logs, ("scope_logs",)):
+            items = scope_logs.get("logRecords")
+            bad = [item for item in items if not isinstance(item, dict)] if isinstance(items, list) else []
+            if bad:
+                pairs = _find_json(resource_logs.get("resource"), ("attributes",))
+                values = ((str(pair.get("key")), pair.get("value")) for pair in pairs)
+                said = {key: value.get("stringValue") for key, value in values if isinstance(value, dict)}
+                sample = _describe_item(bad[0]) if shows_text else "an item that is no object"
+                return Rejection("bad_log_record", sample, _name_sdk(said))
+    return None
+
+
+def _describe_item(item: object) -> str:
+    """Return an item of an array in a few words, however large it is."""
+    if isinstance(item, str):
+        return f"the text “{item[:_NAME_CHARACTERS]}”"
+    if isinstance(item, list):
+        return f"a list of {len(item)} items"
+    return f"{'null' if item is None else str(item)[:_NAME_CHARACTERS]}, which is no object"
 
 
 def _parses_as_traces(body: bytes) -> bool:
@@ -310,8 +339,12 @@ def _is_id(value: bytes, size: int) -> bool:
 
 def _describe_rejection(span: Span, resource: Resource) -> Rejection:
     said = {pair.key: pair.value.string_value for pair in resource.attributes}
-    sdk = " ".join(filter(None, (said.get(f"telemetry.sdk.{part}", "") for part in ("name", "language", "version"))))
-    return Rejection("bad_span_id" if _is_id(span.trace_id, 16) else "bad_trace_id", span.name, sdk)
+    return Rejection("bad_span_id" if _is_id(span.trace_id, 16) else "bad_trace_id", span.name, _name_sdk(said))
+
+
+def _name_sdk(said: Mapping[str, object]) -> str:
+    parts = (said.get(f"telemetry.sdk.{part}") for part in ("name", "language", "version"))
+    return " ".join(part for part in parts if part and isinstance(part, str))
 
 
 def _camel(name: str) -> str:

@@ -364,7 +364,7 @@ async def _store(admitted: Admitted, signal: Signal, body: bytes, encoding: str,
     if checked.rejection:
         refusals.note(
             checked.rejection.reason, project_id=project_id, ingest_key=admitted.ingest_key, sdk=checked.rejection.sdk,
-            spans=checked.rejected, sample=checked.rejection.span_name,
+            spans=checked.rejected, sample=checked.rejection.sample,
         )  # fmt: skip
     return _encode_success(signal, checked.rejected, checked.message, is_json)
 

@@ -35,7 +35,11 @@ class ToolUsage:
 
 @dataclass(frozen=True)
 class ModelUsage:
-    """Calls of one model in one trace. `input_tokens` includes `cached_input_tokens`; cost is None when unpriced."""
+    """Calls of one model in one trace. `input_tokens` includes `cached_input_tokens`; cost is None when unpriced.
+
+    `supplied_cost_usd` is what the sender says, None when it says nothing. Over calls that have both, `compared_cost_usd` is
+    ours and `cost_difference_usd` what the sender says more.
+    """
 
     model: str
     provider: str
@@ -45,6 +49,9 @@ class ModelUsage:
     output_tokens: int
     cached_input_tokens: int
     cost_usd: float | None
+    supplied_cost_usd: float | None = None
+    compared_cost_usd: float | None = None
+    cost_difference_usd: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ class TraceSummary:
 
     `outcome_rule` names the rule that decided `outcome` (tracestore/summary.py, docs/outcome.md). `cost_usd` is the sum over
     the calls that have a price, None when tokens were used and no call has one; `unpriced_models` lists the others.
+    `compared_cost_usd` and `cost_difference_usd` are as in ModelUsage.
     """
 
     trace_id: str
@@ -85,8 +93,13 @@ class TraceSummary:
     cached_input_tokens: int
     cache_creation_input_tokens: int
     reasoning_tokens: int
+    cache_creation_1h_input_tokens: int
+    input_audio_tokens: int
+    output_audio_tokens: int
     cost_usd: float | None
     supplied_cost_usd: float | None
+    compared_cost_usd: float | None
+    cost_difference_usd: float | None
     unpriced_models: list[str]
     tools: list[ToolUsage]
     models: list[ModelUsage]
@@ -94,7 +107,10 @@ class TraceSummary:
 
 @dataclass(frozen=True)
 class SpanSummary:
-    """One step of a trace without its payload. `parent_span_id` is "" for a root; the parent may be absent (an orphan)."""
+    """One step of a trace without its payload. `parent_span_id` is "" for a root; the parent may be absent (an orphan).
+
+    `time_to_first_token_ns` is None when the sender did not say.
+    """
 
     trace_id: str
     span_id: str
@@ -121,6 +137,7 @@ class SpanSummary:
     response_model: str
     provider: str
     finish_reason: str
+    time_to_first_token_ns: int | None
     prompt_name: str
     prompt_version: str
     session_id: str
@@ -131,8 +148,23 @@ class SpanSummary:
     cached_input_tokens: int
     cache_creation_input_tokens: int
     reasoning_tokens: int
+    cache_creation_1h_input_tokens: int
+    input_audio_tokens: int
+    output_audio_tokens: int
     cost_usd: float | None
     supplied_cost_usd: float | None
+
+    @property
+    def compared_cost_usd(self) -> float | None:
+        """Our cost where there is one to compare it with."""
+        return None if self.supplied_cost_usd is None else self.cost_usd
+
+    @property
+    def cost_difference_usd(self) -> float | None:
+        """What the sender says more than we compute; None unless both are known."""
+        if self.cost_usd is None or self.supplied_cost_usd is None:
+            return None
+        return self.supplied_cost_usd - self.cost_usd
 
 
 @dataclass(frozen=True)
@@ -180,11 +212,12 @@ class Span:
 
 @dataclass(frozen=True)
 class LogRecord:
-    """A log record of a trace. `span_id` is the step it belongs to, "" for the trace as a whole.
+    """A log record. `span_id` is the step it belongs to, "" for the trace as a whole or for none.
 
-    `joined_by` says how it was found: by the `trace_id` it names, by the `response_id` of a model call or by the `session_id`
-    of the trace; `trace_id` is "" in the last two. `body` and attribute values are JSON-like. `severity_number` is 0 when not
-    given, 17 and more are errors. `reported_time_ns` and `observed_time_ns` are as sent, 0 when absent.
+    `joined_by` says what makes it part of a trace: the `trace_id` it names, the `response_id` of a model call or the
+    `session_id` of the trace; `trace_id` is "" in the last two. It is "" for a record of no trace. `body` and attribute values
+    are JSON-like. `severity_number` is 0 when not given, 17 and more are errors. `reported_time_ns` and `observed_time_ns` are
+    as sent, 0 when absent.
     """
 
     record_id: str
@@ -212,6 +245,19 @@ class LogRecord:
     reported_time_ns: int
     observed_time_ns: int
     received_ns: int
+
+
+@dataclass(frozen=True)
+class AgentEvents:
+    """What a coding agent's log says beside its spans: a person accepted or rejected tool calls, `automatic` ones were decided
+
+    by configuration or hooks, requests to the model's API failed.
+    """
+
+    accepted: int = 0
+    rejected: int = 0
+    automatic: int = 0
+    api_errors: int = 0
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class Refusals:
         self._prune_at_s = 0.0
 
     def note(self, reason: str, *, project_id: int, ingest_key: str, sdk: str, spans: int = 0, sample: str = "") -> None:
-        """Count a request that was refused (`spans` is 0) or whose `spans` spans were rejected; `sample` says more."""
+        """Count a request that was refused (`spans` is 0) or of which it rejected `spans` spans or log records."""
         now_ns = time.time_ns()
         key = (project_id, reason, _printable(ingest_key[:_NAME_CHARACTERS]), _printable(sdk[:_NAME_CHARACTERS]))
         with self._lock:

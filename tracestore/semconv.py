@@ -12,7 +12,11 @@ from dataclasses import dataclass
 
 # Placeholders that frameworks send instead of leaving an attribute out. Logfire's scrubber writes "[Scrubbed due to '...']".
 # "OpenAI Agent" is what an instrumentation of the OpenAI Agents SDK calls every agent, "(merged tools)" no tool but several.
-ABSENT = ("<REDACTED>", "[REDACTED]", "<not specified>", "N/A", "null", "undefined", "None", "OpenAI Agent", "(merged tools)")
+# "__fake_id__" is the id that the OpenAI Agents SDK gives to every answer of a chat completion.
+ABSENT = (
+    "<REDACTED>", "[REDACTED]", "<not specified>", "N/A", "null", "undefined", "None", "OpenAI Agent", "(merged tools)",
+    "__fake_id__",
+)  # fmt: skip
 SCRUBBED_PREFIX = "[Scrubbed due to "
 
 
@@ -276,6 +280,12 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("langfuse.observation.usage_details", "completion_tokens_details", "audio_tokens"),
         _json("langfuse.observation.usage_details", "output_audio_tokens"),
     ),
+    # How long the first token took: FIRST_TOKEN_UNITS_NS says in what. Events that mark it are in FIRST_TOKEN_EVENTS.
+    "time_to_first_token": (
+        *_plain("gen_ai.response.time_to_first_chunk", "gen_ai.client.operation.time_to_first_chunk"),
+        *_plain("gen_ai.server.time_to_first_token", "ai.response.msToFirstChunk", "ai.stream.msToFirstChunk"),
+        *_plain("langfuse.observation.completion_start_time", "mastra.completion_start_time", "lk.response.ttft", "ttft_ms"),
+    ),
     "supplied_cost": (
         _json("langfuse.observation.cost_details", "total"),
         *_plain("llm.cost.total", "gen_ai.usage.cost", "gen_ai.usage.total_cost", "gen_ai.cost.total_cost", "operation.cost"),
@@ -450,6 +460,17 @@ CONTROL_FLOW_ERRORS = (
     *INTERRUPTS, "ParentCommand", "Command", "GraphBubbleUp", "CancelledError", "AbortError", "KeyboardInterrupt",
     "GeneratorExit",
 )  # fmt: skip
+# Span events that mark the first token of a streamed answer; of events for every chunk the first one does.
+FIRST_TOKEN_EVENTS = (
+    "ai.stream.firstChunk", "gen_ai.content.completion.chunk", "llm.content.completion.chunk", "First Token Stream Event",
+    "new_token",
+)  # fmt: skip
+# How many nanoseconds one is; what is missing here is a time of day. Strands means milliseconds.
+FIRST_TOKEN_UNITS_NS = {
+    "gen_ai.response.time_to_first_chunk": 1e9, "gen_ai.client.operation.time_to_first_chunk": 1e9,
+    "gen_ai.server.time_to_first_token": 1e9, "lk.response.ttft": 1e9, "ai.response.msToFirstChunk": 1e6,
+    "ai.stream.msToFirstChunk": 1e6, "ttft_ms": 1e6,
+}  # fmt: skip
 # Operations whose spans repeat the usage of a call that has a span of its own: background responses fetched later, agent loops.
 REPEATED_USAGE = ("fetch_response", "agent_step")
 # Attributes that only a span which came to a result has.
@@ -496,6 +517,13 @@ APPROVAL_EVENTS = {
     "human_feedback_received": "human_approval_decided", ESCALATION_EVENT: "human_escalation",
 }  # fmt: skip
 APPROVAL_TEXT = r'"__interrupt__"|mcp_approval_request|tool-approval-request|FunctionApprovalRequestContent'
+
+# Events of coding agents' logs (Claude Code's and Codex's manuals): somebody decided about a tool call, a request failed.
+DECISION_EVENTS = ("claude_code.tool_decision", "codex.tool_decision")
+REQUEST_ERROR_EVENTS = ("claude_code.api_error",)
+# `decision` and `source` of such an event: yes or no, and by a person or by configuration and hooks.
+ACCEPTED = ("accept", "accepted", "approved", "approvedforsession", "approved_for_session")
+BY_PERSON = "^user"
 
 # Read for a decision, not for a column of their own.
 OTHER_KEYS = (

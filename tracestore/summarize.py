@@ -331,6 +331,9 @@ def build_rows(spans: SpanColumns, *, now_ns: int, running_timeout_ns: int) -> d
         "cached_input_tokens": sum_by_trace(spans, spans.numbers("cache_read_tokens"), calls.counts_usage),
         "cache_creation_input_tokens": sum_by_trace(spans, spans.numbers("cache_write_tokens"), calls.counts_usage),
         "reasoning_tokens": sum_by_trace(spans, spans.numbers("reasoning_tokens"), calls.counts_usage),
+        "cache_creation_1h_input_tokens": sum_by_trace(spans, spans.numbers("cache_write_1h_tokens"), calls.counts_usage),
+        "input_audio_tokens": sum_by_trace(spans, spans.numbers("input_audio_tokens"), calls.counts_usage),
+        "output_audio_tokens": sum_by_trace(spans, spans.numbers("output_audio_tokens"), calls.counts_usage),
         **_price(spans, calls),
         **_tools_by_trace(spans, tools),
     }
@@ -392,15 +395,16 @@ def _price(spans: SpanColumns, calls: Calls) -> dict[str, Any]:
     of_request, of_answer = names.number(requested.values), names.number(answered.values)
     of_snapshot = names.number(_SNAPSHOT_DATE.sub("", value) for value in answered.values)
     unnamed, unknown = names.number(["", "unknown"])
-    asked, answer = of_request[requested.codes[members]], of_answer[answered.codes[members]]
-    model = np.where(asked == unnamed, of_snapshot[answered.codes[members]], asked)
+    account = calls.account[members]
+    asked, answer = of_request[requested.codes[account]], of_answer[answered.codes[members]]
+    model = np.where(asked == unnamed, of_snapshot[answered.codes[account]], asked)
 
     counts = calls.counts_usage[members]
     usage = {name: np.where(counts, spans.numbers(name)[members], 0) for name in TOKEN_CLASSES}
     start_ns = spans.numbers("start_ns")[members]
 
     def price(sold_as: npt.NDArray[np.int64], which: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        providers = provider.codes[members[which]]
+        providers = provider.codes[account[which]]
         pairs, pair = np.unique(providers * len(names.texts) + sold_as[which], return_inverse=True)
         sold = [(provider.values[key // len(names.texts)], names.texts[key % len(names.texts)]) for key in pairs.tolist()]
         return price_calls(sold, pair, {name: column[which] for name, column in usage.items()}, start_ns[which])
@@ -415,32 +419,44 @@ def _price(spans: SpanColumns, calls: Calls) -> dict[str, Any]:
     unpriced = counts & np.isnan(cost)
     missing = group_by_trace(spans, members[unpriced], np.where(model == unnamed, unknown, model)[unpriced])
     cost_usd, is_priced = _sum_known(trace, cost, trace_count)
-    supplied_usd, is_supplied = _sum_known(
-        trace, np.where(counts, spans.floats("supplied_cost_usd")[members], np.nan), trace_count
-    )
+    supplied = np.where(counts, spans.floats("supplied_cost_usd")[members], np.nan)
+    supplied_usd, is_supplied = _sum_known(trace, supplied, trace_count)
+    # Of calls that have a supplied and a computed cost: the computed one, and what the supplied one is more.
+    compared, difference = np.where(np.isnan(supplied), np.nan, cost), supplied - cost
+    compared_usd, is_compared = _sum_known(trace, compared, trace_count)
+    difference_usd, _ = _sum_known(trace, difference, trace_count)
     # No tokens, no cost: zero is the truth there, not "unpriced".
     is_known = is_priced | (np.diff(missing.offsets) == 0)
 
     named = np.flatnonzero(model != unnamed)
-    codes = model * max(len(provider.values), 1) + provider.codes[members]
+    codes = model * max(len(provider.values), 1) + provider.codes[account]
     groups = group_by_trace(spans, members[named], codes[named])
-    group_cost, has_cost = _sum_known(groups.of, cost[named], len(groups.first))
+
+    def sums(values: npt.NDArray[np.float64]) -> pyarrow.Array:
+        group_sums, has_any = _sum_known(groups.of, values[named], len(groups.first))
+        return groups.lists(pyarrow.array(group_sums, mask=~has_any))
+
     first = np.searchsorted(members, groups.first)
     is_call = calls.is_call[members]
     return {
         "cost_usd": pyarrow.array(cost_usd, mask=~is_known),
         "supplied_cost_usd": pyarrow.array(supplied_usd, mask=~is_supplied),
+        "compared_cost_usd": pyarrow.array(compared_usd, mask=~is_compared),
+        "cost_difference_usd": pyarrow.array(difference_usd, mask=~is_compared),
         "unpriced_models": missing.lists(
             names.take(np.where(model == unnamed, unknown, model)[np.searchsorted(members, missing.first)])
         ),
         "models.model": groups.lists(names.take(model[first])),
-        "models.provider": groups.lists(provider.take(groups.first)),
+        "models.provider": groups.lists(provider.take(calls.account[groups.first])),
         "models.calls": groups.lists(groups.sums(is_call[named].astype(np.int64))),
         "models.errors": groups.lists(groups.sums((is_call & spans.mask("is_error")[members])[named].astype(np.int64))),
         "models.input_tokens": groups.lists(groups.sums(usage["input_tokens"][named])),
         "models.output_tokens": groups.lists(groups.sums(usage["output_tokens"][named])),
         "models.cached_input_tokens": groups.lists(groups.sums(usage["cache_read_tokens"][named])),
-        "models.cost_usd": groups.lists(pyarrow.array(group_cost, mask=~has_cost)),
+        "models.cost_usd": sums(cost),
+        "models.supplied_cost_usd": sums(supplied),
+        "models.compared_cost_usd": sums(compared),
+        "models.cost_difference_usd": sums(difference),
     }
 
 

@@ -205,19 +205,32 @@ def nearest_ancestor(parent: Ints, start: Ints, target: Mask, *, max_steps: int 
 
 @dataclass(frozen=True)
 class Calls:
-    """Which spans stand for a model call, and which carry token counts that are nobody else's."""
+    """Which spans stand for a model call, and which carry token counts that are nobody else's.
+
+    `account` is the position of the span whose model a call belongs to: its own, or the enclosing one that has its tokens.
+    """
 
     is_call: Mask
     counts_usage: Mask
+    account: Ints
 
 
-def _drop_repeated(keep: Mask, keys: Ints, has_key: Mask, preferred: Mask) -> Mask:
-    """Among kept spans with equal keys leave one: a preferred one if any, the last to start (the innermost) of those."""
+def _drop_repeated(
+    keep: Mask, keys: Ints, has_key: Mask, preferred: Mask, same: Callable[[Ints, Ints], Mask] | None = None
+) -> Mask:
+    """Among kept spans with equal keys leave one: a preferred one if any, the last to start (the innermost) of those.
+
+    `same` tells for (left, repeated) positions whether the key is to be believed.
+    """
     members = np.flatnonzero(keep & has_key)
     order = members[np.lexsort((-members, ~preferred[members], keys[members]))]
-    repeated = order[1:][keys[order][1:] == keys[order][:-1]]
+    repeats = np.zeros(len(order), dtype=bool)
+    repeats[1:] = keys[order][1:] == keys[order][:-1]
+    if same is not None:
+        left = order[np.maximum.accumulate(np.where(repeats, 0, np.arange(len(order))))]
+        repeats &= same(left, order)
     result = keep.copy()
-    result[repeated] = False
+    result[order[repeats]] = False
     return result
 
 
@@ -227,33 +240,55 @@ def find_calls(spans: SpanColumns) -> Calls:
     An agent or chain span may repeat the sum of the calls below it, a framework's span the numbers of the SDK span inside it:
     the deepest counts. But a call that runs a tool or another agent below itself (streamed calls of the Vercel AI SDK do)
     reports its own tokens, so tools and agents are barriers between calls. Two instrumentations of one call that are siblings
-    share the provider's response id, or lie inside each other's time.
+    share the provider's response id, or lie inside each other's time. Of two spans about one call the one that knows the
+    cached or reasoning tokens counts.
     """
     kind = spans.labels("kind")
     model_call = kind.where("llm", "embedding")
     barrier = kind.where("tool", "agent")
-    has_usage = (spans.numbers("input_tokens") + spans.numbers("output_tokens")) > 0
+    tokens_in, tokens_out = spans.numbers("input_tokens"), spans.numbers("output_tokens")
+    has_usage = (tokens_in + tokens_out) > 0
 
     response_id = spans.labels("response_id")
     response_keys = spans.trace * max(len(response_id.values), 1) + response_id.codes
     detailed = (spans.numbers("cache_read_tokens") + spans.numbers("reasoning_tokens")) > 0
 
+    start, end = spans.numbers("start_ns"), spans.numbers("start_ns") + spans.numbers("duration_ns")
+
+    def same_answer(left: Ints, right: Ints) -> Mask:
+        # Some SDKs send one placeholder as the id of every answer: calls apart in time with other tokens are others.
+        overlap = (start[left] <= end[right]) & (start[right] <= end[left])
+        equal = (tokens_in[left] == tokens_in[right]) & (tokens_out[left] == tokens_out[right])
+        return np.asarray(overlap | equal | ~has_usage[left] | ~has_usage[right], dtype=np.bool_)
+
     usage_calls = model_call & has_usage
     counted = usage_calls & ~mark_ancestors(spans.parent, usage_calls, barrier)
-    counted = _drop_repeated(counted, response_keys, response_id.present, detailed)
+    plain = np.flatnonzero(counted & ~detailed)
+    outer = nearest_ancestor(spans.parent, plain, usage_calls | barrier)
+    equal = (tokens_in[outer] == tokens_in[plain]) & (tokens_out[outer] == tokens_out[plain])
+    shared = response_id.present[plain] & (response_keys[outer] == response_keys[plain])
+    knows_more = (outer >= 0) & usage_calls[outer] & detailed[outer] & (shared | equal)
+    counted[plain[knows_more]], counted[outer[knows_more]] = False, True
+    counted = _drop_repeated(counted, response_keys, response_id.present, detailed, same_answer)
     counted = _drop_unnamed_copies(spans, counted, response_id.present)
     counted = _drop_enclosed_siblings(spans, counted, same_usage=True)
     aggregate = has_usage & ~model_call
     counted |= aggregate & ~mark_ancestors(spans.parent, has_usage)
+    counted = _drop_repeated(counted, response_keys, response_id.present, model_call, same_answer)
 
     is_call = model_call & ~mark_ancestors(spans.parent, model_call, barrier)
-    is_call = _drop_repeated(is_call, response_keys, response_id.present, has_usage)
+    is_call = _drop_repeated(is_call, response_keys, response_id.present, has_usage, same_answer)
     # A call takes time. Zero-length spans are log records of a call that has a span of its own.
     model = spans.labels("request_model")
     keys = spans.trace * len(model.values) + model.codes if spans.count else spans.trace
     timed = spans.numbers("duration_ns") > 0
     is_call &= timed | ~np.isin(keys, keys[is_call & timed])
-    return Calls(_drop_enclosed_siblings(spans, is_call), counted)
+    account = np.arange(spans.count)
+    inner = np.flatnonzero(is_call & ~has_usage)
+    owner = nearest_ancestor(spans.parent, inner, (model_call & counted) | barrier)
+    owned = (owner >= 0) & (model_call & counted)[owner]
+    account[inner[owned]] = owner[owned]
+    return Calls(_drop_enclosed_siblings(spans, is_call), counted, account)
 
 
 def _drop_unnamed_copies(spans: SpanColumns, counted: Mask, has_id: Mask) -> Mask:

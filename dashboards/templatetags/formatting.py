@@ -14,6 +14,8 @@ from tracestore.timerange import NS_PER_S, format_time_ns
 register = template.Library()
 NONE = "–"
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+# Costs that differ by more than both of these are marked; below a hundred-millionth of a dollar they are the same.
+_COST_ABSOLUTE_USD, _COST_RELATIVE, _COST_NOISE_USD = 0.0001, 0.01, 1e-8
 
 
 def _trim(number: float, decimals: int) -> str:
@@ -70,6 +72,27 @@ def cost_usd(value: float | None) -> str:
     if value < 1:
         return f"${value:.3f}"
     return f"${value:,.2f}" if value < 1_000 else f"${value:,.0f}"
+
+
+@register.filter
+def costs_disagree(item: Any) -> bool:
+    """Tell whether a supplied and a computed cost are so far apart that somebody should look: 1% and $0.0001."""
+    difference, compared = item.cost_difference_usd, item.compared_cost_usd
+    return difference is not None and abs(difference) > max(_COST_ABSOLUTE_USD, _COST_RELATIVE * (compared or 0.0))
+
+
+@register.filter
+def cost_difference(item: Any) -> str:
+    """What a sender says a call costs more than we compute: +$0.0042 (+3.1%), −$0.02 (−50%), "the same"."""
+    difference, compared = item.cost_difference_usd, item.compared_cost_usd
+    if difference is None:
+        return NONE
+    if abs(difference) < _COST_NOISE_USD:
+        return "the same"
+    sign = "+" if difference > 0 else "−"
+    share = ratio(abs(difference) / compared) if compared else ""
+    shown = f" ({share if share.startswith('<') else sign + share})" if share else ""
+    return f"{sign}{cost_usd(abs(difference))}{shown}"
 
 
 @register.filter

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django import template
 from django.urls import reverse
 
+from dashboards.forms import Search
 from dashboards.text import EXCERPT_CHARS, cut_text, make_visible, preview
 from tracestore.language import format_filter
 
@@ -49,6 +50,12 @@ def list_link(context: template.Context, query: str) -> str:
 def field_link(context: template.Context, field: str, value: str) -> str:
     """URL of the trace list with one filter."""
     return str(list_link(context, format_filter(field, value)))
+
+
+@register.simple_tag
+def log_query(search: Search, field: str, value: str) -> str:
+    """Query string of the list of logs with one filter alone, over the same time."""
+    return search.querystring(q=format_filter(field, value))
 
 
 @register.simple_tag

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -14,7 +15,16 @@ from dashboards.requests import PageRequest
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.masked import MaskedSum, find_masked
-from tracestore.queries.quality import Intake, SpanCount, count_orphans, count_stored, find_intake, whole_minutes
+from tracestore.queries.quality import (
+    CostComparison,
+    Intake,
+    SpanCount,
+    compare_costs,
+    count_orphans,
+    count_stored,
+    find_intake,
+    whole_minutes,
+)
 from tracestore.refusals import RefusalSum, find_refusals
 from tracestore.timerange import NS_PER_S, TimeRange
 
@@ -27,6 +37,7 @@ REASONS = {
     "bad_trace_id": ("No valid trace id", "The instrumentation makes ids of its own: 16 bytes are needed, not all zero."),
     "bad_span_id": ("No valid span id", "The instrumentation makes ids of its own: 8 bytes are needed, not all zero."),
     "no_ids": ("Neither trace id nor span id", "These look like logs. Send them to /v1/logs."),
+    "bad_log_record": ("No log record", "An item of logRecords is no JSON object: repair what builds the body."),
     "http_400": (
         "400: body not readable",
         "Set OTEL_EXPORTER_OTLP_PROTOCOL to http/protobuf or http/json; see what stands between.",
@@ -45,6 +56,13 @@ REASONS = {
         "Exporters repeat these for a while. If they go on, /readyz says what is in the way.",
     ),
 }
+
+
+Counted = TypeVar("Counted")
+
+
+# Reasons that count log records where others count spans.
+_LOG_REASONS = ("bad_log_record",)
 
 
 @dataclass
@@ -87,6 +105,17 @@ class Refused:
     title: str
     advice: str
 
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+        if not self.refusal.spans:
+            return "request"
+        return "log record" if self.refusal.reason in _LOG_REASONS else "span"
+
+    @property
+    def count(self) -> int:
+        return self.refusal.spans or self.refusal.requests
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -107,6 +136,7 @@ class Report:
     refused: list[Refused]
     notices: list[str] = field(default_factory=list)
     masked: list[MaskedSum] = field(default_factory=list)
+    costs: list[CostComparison] = field(default_factory=list)
 
     def total(self, read: Callable[[Source], int | None]) -> int | None:
         values = [read(source) for source in self.sources]
@@ -163,10 +193,11 @@ def build_report(store: Store, *, project_id: int, time_range: TimeRange) -> Rep
     orphans = _try(notices, "Orphan", lambda: count_orphans(store, project_id=project_id, arrived=arrived))
     sources = build_sources(intake, stored, orphans, refusals)
     rows = [Refused(refusal, *REASONS.get(refusal.reason, (refusal.reason, ""))) for refusal in refusals]
-    return Report(sources, rows, notices, find_masked(project_id=project_id, time_range=time_range))
+    costs = _try(notices, "Costs", lambda: compare_costs(store, project_id=project_id, time_range=time_range))
+    return Report(sources, rows, notices, find_masked(project_id=project_id, time_range=time_range), costs or [])
 
 
-def _try(notices: list[str], what: str, count: Callable[[], list[SpanCount]]) -> list[SpanCount] | None:
+def _try(notices: list[str], what: str, count: Callable[[], list[Counted]]) -> list[Counted] | None:
     try:
         return count()
     except StoreError as error:
@@ -195,6 +226,6 @@ def build_sources(
         source = find(count.ingest_key, count.sdk)
         source.orphans, source.orphan_trace_id = count.spans, count.trace_id
     for refusal in refusals:
-        if refusal.spans:
+        if refusal.spans and refusal.reason not in _LOG_REASONS:
             find(refusal.ingest_key, refusal.sdk).rejected += refusal.spans
     return sorted(sources.values(), key=lambda source: (-source.received, source.ingest_key, source.sdk))

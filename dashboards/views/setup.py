@@ -81,7 +81,11 @@ def find_newest_trace(store: Store, *, project_id: int, query: Query) -> TraceSu
     """Return the newest trace of any time that matches, None when there is none. Raises StoreError."""
     if not has_any_trace(store, project_id=project_id):
         return None
-    now_ns = time.time_ns()
-    ever = TimeRange(now_ns - _PAST_NS, now_ns + _FUTURE_NS)
-    found = find_traces(store, project_id=project_id, time_range=ever, query=query, limit=1).items
+    found = find_traces(store, project_id=project_id, time_range=ever(), query=query, limit=1).items
     return found[0] if found else None
+
+
+def ever() -> TimeRange:
+    """Return a range that holds whatever an agent may have sent."""
+    now_ns = time.time_ns()
+    return TimeRange(now_ns - _PAST_NS, now_ns + _FUTURE_NS)

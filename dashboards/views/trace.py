@@ -23,7 +23,14 @@ from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.completeness import find_completeness
 from tracestore.model import LogRecord, Outcome, Page, Span, TraceSummary
 from tracestore.queries.events import find_event_marks
-from tracestore.queries.logs import LogLocation, find_logs_of_no_step, find_logs_of_step, get_log_record, locate_logs
+from tracestore.queries.logs import (
+    LogLocation,
+    count_agent_events,
+    find_logs_of_no_step,
+    find_logs_of_step,
+    get_log_record,
+    locate_logs,
+)
 from tracestore.queries.spans import get_span
 from tracestore.queries.traces import get_trace
 from tracestore.summary import OUTCOME_RULES
@@ -209,12 +216,14 @@ def _trace_logs(located: LogLocation | str, start_ns: int) -> dict[str, object]:
         return {"trace_logs_error": located}
     try:
         page = find_logs_of_no_step(get_store(), located, limit=LOG_LIMIT)
+        events = count_agent_events(get_store(), located)
     except StoreError as error:
         return {"trace_logs_error": str(error)}
     return {
         "trace_logs": build_log_rows(page.items, start_ns),
         "has_more_trace_logs": bool(page.next_cursor),
         "trace_scores": read_scores(None, page.items),
+        "agent_events": events,
     }
 
 

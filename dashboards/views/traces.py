@@ -96,12 +96,12 @@ def _explain_emptiness(request: PageRequest, search: Search) -> dict[str, object
         "conditions": build_condition_chips(search),
         "matches_elsewhere": match is not None,
         "newest": newest,
-        "widened_href": _widened_href(search, newest.start_ns, time.time_ns()),
+        "widened_href": widened_href(search, newest.start_ns, time.time_ns()),
         "all_href": search.querystring(q=""),
     }
 
 
-def _widened_href(search: Search, start_ns: int, now_ns: int) -> str:
+def widened_href(search: Search, start_ns: int, now_ns: int) -> str:
     """The smallest preset range that holds `start_ns`, else the two hours around it."""
     for start, seconds in _PRESET_NS.items():
         if now_ns - seconds * NS_PER_S < start_ns < now_ns:

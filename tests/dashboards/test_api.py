@@ -64,7 +64,8 @@ def test_trace_has_every_promised_field(client: Client, store: Store) -> None:
     assert trace["models"] == [
         {
             "model": "gpt-5", "provider": "openai", "calls": 1, "errors": 0, "input_tokens": 10, "output_tokens": 2,
-            "cached_input_tokens": 4, "cost_usd": None,
+            "cached_input_tokens": 4, "cost_usd": None, "supplied_cost_usd": None, "compared_cost_usd": None,
+            "cost_difference_usd": None,
         }
     ]  # fmt: skip
     assert trace["cost_usd"] == 0.25

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from dashboards.templatetags import formatting
@@ -82,3 +84,24 @@ def test_control_and_direction_characters_become_visible() -> None:
 def test_excerpt_is_one_line_and_says_that_it_was_cut() -> None:
     assert formatting.excerpt("one\n  two three", 9) == "one two…"
     assert formatting.excerpt("one\ntwo", 20) == "one two"
+
+
+@pytest.mark.parametrize(
+    ("difference", "compared", "text", "is_marked"),
+    [
+        (None, None, "–", False),
+        (0.0, 1.0, "the same", False),
+        (1e-12, 0.5, "the same", False),
+        (0.00009, 0.0001, "+$0.000090 (+90%)", False),
+        (0.0002, 0.5, "+$0.00020 (<0.1%)", False),
+        (-0.25, 0.5, "−$0.250 (−50%)", True),
+        (0.25, 0.0, "+$0.250", True),
+    ],
+)
+def test_cost_difference_has_sign_unit_and_share(
+    difference: float | None, compared: float | None, text: str, is_marked: bool
+) -> None:
+    compared_costs = SimpleNamespace(cost_difference_usd=difference, compared_cost_usd=compared)
+
+    assert formatting.cost_difference(compared_costs) == text
+    assert formatting.costs_disagree(compared_costs) is is_marked

@@ -21,8 +21,9 @@ from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreUnavailable
 from tracestore.clickhouse.landing import insert_batch, stamp
 from tracestore.queries.quality import SpanCount
-from tracestore.refusals import Refusals
+from tracestore.refusals import Refusals, find_refusals
 from tracestore.summarize import summarize_pending
+from tracestore.timerange import TimeRange
 
 pytestmark = pytest.mark.usefixtures("default_project")
 _batches = itertools.count(1)
@@ -67,7 +68,7 @@ def test_senders_are_listed_with_what_is_wrong_with_their_spans(client: Client, 
     assert "opentelemetry python 1.45.0" in text
     assert f'href="/traces/{orphaned}"' in text
     assert "12 attributes" in text
-    assert "Nothing: every request and every span in this range was accepted." in text
+    assert "Nothing: every request, span and log record in this range was accepted." in text
 
 
 def test_refusals_are_listed_with_reason_sample_and_next_step(client: Client, store: Store) -> None:
@@ -222,3 +223,44 @@ def test_page_needs_the_login_where_one_is_demanded(client: Client, settings: Se
 
     for path in ("/quality", "/quality/dead-letters"):
         assert client.get(path).headers["Location"].startswith("/login")
+
+
+def test_reported_and_computed_costs_stand_side_by_side_by_model(client: Client, store: Store) -> None:
+    call = {
+        "gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o",
+        "gen_ai.usage.input_tokens": 1_000_000, "gen_ai.usage.cost": 3.0,
+    }  # fmt: skip
+    most = insert(store, {"attributes": call | {"gen_ai.usage.cost": 3.5}})
+    insert(store, {"attributes": call})
+    insert(store, {"attributes": {**call, "gen_ai.request.model": "home-made", "gen_ai.usage.cost": 0.25}})
+
+    page = text_of(client)
+
+    costs = page[page.index('id="costs"') :]
+    assert "$6.50" in costs
+    assert "$5.00" in costs
+    assert "+$1.50 (+30%)" in costs
+    assert f"/traces/{most}" in costs
+    assert costs.count("data-disagrees") == 1
+    assert "unpriced" in costs
+
+
+def test_costs_are_not_listed_where_nobody_reports_any(client: Client, store: Store) -> None:
+    insert(store, {"attributes": {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}})
+
+    assert 'id="costs"' not in text_of(client)
+
+
+def test_rejected_log_records_are_counted_as_such_and_not_as_spans(client: Client, store: Store) -> None:
+    insert(store, {}, ingest_key="checkout")
+    refusals = Refusals()
+    refusals.note("bad_log_record", project_id=1, ingest_key="checkout", sdk="go 1.38.0", spans=2, sample="the text “x”")
+    refusals.flush()
+
+    text = text_of(client)
+
+    assert "No log record" in text
+    assert "2 log records" in text
+    assert "the text “x”" in text
+    sources = build_sources([], [], [], find_refusals(project_id=1, time_range=TimeRange(1, 2**62)))
+    assert sum(source.rejected for source in sources) == 0

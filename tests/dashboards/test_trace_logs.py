@@ -298,3 +298,40 @@ def test_page_is_shown_although_its_logs_cannot_be_read(run: Run, monkeypatch: p
 
         assert "the logs are away" in html
         assert "execute_tool refund" in html
+
+
+def test_decisions_of_people_and_failed_requests_of_coding_agents_show_on_the_trace(client: Client, store: Store) -> None:
+    run = Run(store, client)
+    decision = {"event_name": "claude_code.tool_decision"}
+    run.log(**decision, attributes={"decision": "reject", "source": "user_reject"})
+    run.log(**decision, attributes={"decision": "accept", "source": "user_temporary"})
+    run.log(**decision, attributes={"decision": "accept", "source": "config"})
+    run.log(event_name="codex.tool_decision", attributes={"decision": "ApprovedForSession", "source": "User"})
+    run.log(event_name="claude_code.api_error", attributes={"status_code": "529"})
+    run.log(event_name="claude_code.api_error", attributes={"status_code": "529"})  # sent twice
+
+    text = " ".join(re.sub(r"<[^>]+>", " ", run.page()).split())
+
+    assert "Approvals 1 rejected , 2 accepted by a person, 1 automatic" in text
+    assert "Failed requests 1" in text
+    assert f"/logs?q=trace%3A{run.trace_id}+event%3A%2Atool_decision" in run.page()
+
+
+def test_decisions_without_a_trace_id_belong_to_the_run_of_their_session(client: Client, store: Store) -> None:
+    run = Run(store, client)
+    attributes = {"session.id": f"s-{run.trace_id}", "decision": "reject", "source": "user_reject"}
+    run.log(trace_id="", event_name="claude_code.tool_decision", attributes=attributes)
+
+    assert 'id="decisions"' in run.page()
+
+
+def test_requests_in_records_add_no_tokens_to_a_trace(client: Client, store: Store) -> None:
+    run = Run(store, client)
+    said = {"model": "claude-sonnet-4-5", "input_tokens": "500", "output_tokens": "50", "cost_usd": "0.01"}
+    run.log(event_name="claude_code.api_request", attributes=said)
+    summarize_pending()
+
+    trace = client.get(f"/api/v1/traces/{run.trace_id}").json()
+
+    assert (trace["input_tokens"], trace["supplied_cost_usd"]) == (0, None)
+    assert 'id="decisions"' not in run.page()

@@ -365,3 +365,65 @@ def test_five_thousand_spans_are_served_in_seconds(client: Client, store: Store)
 
     assert time.monotonic() - began < 5
     assert len(_rows(response)["rows"]) == 5_000
+
+
+_PRICED_CALL = {
+    "gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o",
+    "gen_ai.usage.input_tokens": 1_000_000, "gen_ai.usage.output_tokens": 0,
+}  # fmt: skip  # $2.50
+
+
+def test_cost_that_the_sender_counts_otherwise_is_marked(client: Client, store: Store) -> None:
+    trace_id = _store_trace(store, {"span_id": CHAT, "name": "chat", "attributes": _PRICED_CALL | {"gen_ai.usage.cost": 3.0}})
+
+    page = unescape(client.get(f"/traces/{trace_id}").content.decode())
+    api = client.get(f"/api/v1/traces/{trace_id}").json()
+
+    assert 'id="cost-mark"' in page
+    assert page.count("+$0.500 (+20%)") >= 3  # trace, facts of the step, its table
+    assert (api["cost_difference_usd"], api["compared_cost_usd"]) == (0.5, 2.5)
+    assert api["models"][0]["cost_difference_usd"] == api["spans"][0]["cost_difference_usd"] == 0.5
+    assert client.get("/api/v1/traces", {"q": "cost_difference:>0.4"}).json()["results"]
+    assert not client.get("/api/v1/traces", {"q": "cost_difference:>0.6"}).json()["results"]
+
+
+def test_cost_that_the_sender_counts_as_we_do_is_not_marked(client: Client, store: Store) -> None:
+    trace_id = _store_trace(store, {"span_id": CHAT, "name": "chat", "attributes": _PRICED_CALL | {"gen_ai.usage.cost": 2.5}})
+
+    page = unescape(client.get(f"/traces/{trace_id}").content.decode())
+
+    assert 'id="cost-mark"' not in page
+    assert "the same" in page
+
+
+def test_audio_and_tokens_cached_for_an_hour_are_shown_where_there_are_any(client: Client, store: Store) -> None:
+    more = {
+        "gen_ai.usage.audio.input_tokens": 1200, "gen_ai.usage.audio.output_tokens": 0,
+        "gen_ai.usage.cache_write.input_tokens": 500, "gen_ai.usage.cache_creation.input_tokens.ephemeral_1h": 400,
+    }  # fmt: skip
+    plain, rich = (
+        _store_trace(store, {"span_id": CHAT, "name": "chat", "attributes": _PRICED_CALL | extra}) for extra in ({}, more)
+    )
+
+    page = unescape(client.get(f"/traces/{rich}").content.decode())
+    api = client.get(f"/api/v1/traces/{rich}").json()
+
+    assert "Audio tokens" in page
+    assert "1,200 audio" in page
+    assert "(400 for an hour)" in page
+    assert (api["input_audio_tokens"], api["cache_creation_1h_input_tokens"]) == (1200, 400)
+    assert "Audio tokens" not in client.get(f"/traces/{plain}").content.decode()
+
+
+def test_time_to_first_token_is_shown_and_can_be_asked_for(client: Client, store: Store) -> None:
+    trace_id = _store_trace(
+        store, {"span_id": CHAT, "name": "chat", "attributes": _PRICED_CALL | {"gen_ai.response.time_to_first_chunk": 2.5}}
+    )
+
+    page = unescape(client.get(f"/traces/{trace_id}").content.decode())
+
+    assert "First token</dt><dd>2.5 s" in page
+    assert client.get(f"/api/v1/traces/{trace_id}").json()["spans"][0]["time_to_first_token_ns"] == 2_500_000_000
+    for path in ("traces", "spans"):
+        found = {q: len(client.get(f"/api/v1/{path}", {"q": q}).json()["results"]) for q in ("ttft:>2s", "ttft:>3s", "ttft:<1h")}
+        assert found == {"ttft:>2s": 1, "ttft:>3s": 0, "ttft:<1h": 1}

@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
-from ingest.otlp import BadBody, check_json, check_protobuf, estimate_parsing_bytes
+from ingest.otlp import BadBody, Rejection, check_json, check_logs_json, check_protobuf, estimate_parsing_bytes
 from ingest.otlp_json import decode_json_object
 
 TRACE_ID, SPAN_ID = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174"
@@ -433,3 +433,21 @@ def test_any_bytes_are_accepted_or_refused_but_never_crash(body: bytes) -> None:
         except BadBody:
             continue
         ExportTraceServiceRequest.FromString(payload)
+
+
+@pytest.mark.parametrize(
+    ("item", "sample"),
+    [
+        ("x" * 500, "the text “" + "x" * 80 + "”"), (None, "null, which is no object"), (7, "7, which is no object"),
+        ([1, 2], "a list of 2 items"), ("\ud83d", "the text “\ud83d”"),
+    ],
+)  # fmt: skip
+def test_item_that_is_no_log_record_is_described_with_its_sdk(item: Any, sample: str) -> None:
+    said = [{"key": "telemetry.sdk.name", "value": {"stringValue": "own"}}, {"key": "telemetry.sdk.version", "value": 7}, 3]
+    scopes = [{"logRecords": [{"body": {"stringValue": "good"}}, item]}]
+    document = {"resourceLogs": [{"resource": {"attributes": said}, "scopeLogs": scopes}]}
+
+    checked = check_logs_json(json.dumps(document).encode())
+
+    assert (checked.accepted, checked.rejected) == (1, 1)
+    assert checked.rejection == Rejection("bad_log_record", sample, "own")

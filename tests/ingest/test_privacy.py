@@ -22,7 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from ingest.otlp import check_logs_protobuf, check_protobuf
+from ingest.otlp import check_logs_json, check_logs_protobuf, check_protobuf
 from ingest.privacy import Cleaner
 from tests.ingest.conftest import JSON, Receiver, build_request, build_span
 from tests.ingest.test_grpc import LOGS, TRACES
@@ -176,7 +176,16 @@ def test_names_of_rejected_spans_are_masked_in_answer_and_sample() -> None:
 
     assert "mail [email]" in checked.message
     assert checked.rejection is not None
-    assert checked.rejection.span_name == "mail [email]"
+    assert checked.rejection.sample == "mail [email]"
+
+
+def test_what_is_no_log_record_is_not_quoted() -> None:
+    body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [f"mail {SECRET}"]}]}]}).encode()
+
+    checked = check_logs_json(body, Cleaner(policy("email")).clean)
+
+    assert checked.rejection is not None
+    assert checked.rejection.sample == "an item that is no object"
 
 
 def test_ids_of_traces_are_not_taken_for_cards_but_texts_are() -> None:

@@ -7,10 +7,35 @@ import re
 from pathlib import Path
 
 from tracestore.language import parse_query
-from tracestore.language.fields import FIELDS, FieldType, find_field, suggest_field
+from tracestore.language.fields import FIELDS, LOG_FIELDS, FieldType, find_field, suggest_field
 
 MANUAL = Path(__file__).parents[2] / "docs" / "query-language.md"
 _TABLE = re.compile(r"(<!-- fields: .*? -->\n)(.*?)(<!-- end of fields -->)", re.DOTALL)
+
+
+_LOG_TABLE = re.compile(r"(<!-- log fields: .*? -->\n)(.*?)(<!-- end of log fields -->)", re.DOTALL)
+
+
+def _log_table() -> str:
+    lines = ["| field | also | values | asks of a log record | example |", "|---|---|---|---|---|"]
+    for field in LOG_FIELDS:
+        name = "attr.KEY" if field.type is FieldType.ATTRIBUTE else field.name
+        aliases = ", ".join(f"`{alias}`" for alias in field.aliases)
+        values = ", ".join(f"`{choice}`" for choice in field.choices) or str(field.type)
+        lines.append(f"| `{name}` | {aliases} | {values} | {field.help} | `{field.example}` |")
+    return "\n".join(lines) + "\n"
+
+
+def test_table_of_log_fields_is_current() -> None:
+    text = MANUAL.read_text()
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        text = _LOG_TABLE.sub(lambda match: match[1] + _log_table() + match[3], text)
+        MANUAL.write_text(text)
+
+    match = _LOG_TABLE.search(text)
+
+    assert match
+    assert match[2] == _log_table()
 
 
 def _table() -> str:
@@ -36,7 +61,7 @@ def test_table_of_fields_is_current() -> None:
 
 
 def test_every_query_shown_in_the_manual_parses() -> None:
-    text = _TABLE.sub("", MANUAL.read_text())
+    text = _LOG_TABLE.sub("", _TABLE.sub("", MANUAL.read_text()))
     shown = [line.strip() for line in text.splitlines() if line.startswith("    ")]
     for row in re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE):
         shown += re.findall(r"`([^`]+)`", row)

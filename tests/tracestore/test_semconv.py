@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ COLUMNS = (
     "finish_reason", "tool", "tool_call_id", "prompt_name", "prompt_version", "session_id", "user_id", "is_error", "error_type",
     "error_message", "signal", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
     "supplied_cost_usd", "duration_ns", "status", "span_kind", "cache_write_1h_tokens", "input_audio_tokens",
-    "output_audio_tokens",
+    "output_audio_tokens", "time_to_first_token_ns",
 )  # fmt: skip
 
 
@@ -61,7 +62,7 @@ def add_to(request: ExportTraceServiceRequest, number: int, values: Row) -> None
     pairs = values["attributes"].items() if isinstance(values["attributes"], dict) else values["attributes"]
     span.attributes.extend(KeyValue(key=key, value=any_value(value)) for key, value in pairs)
     for name, attributes in values.get("events", ()):
-        span.events.add(name=name, time_unix_nano=START_NS, attributes=key_values(attributes))
+        span.events.add(name=name, time_unix_nano=values.get("event_ns", START_NS), attributes=key_values(attributes))
 
 
 def store_spans(store: Store, spans: list[Row], columns: tuple[str, ...] = COLUMNS) -> list[Row]:
@@ -116,6 +117,7 @@ SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "input_audio_tokens": ("input_audio_tokens", {"gen_ai.usage.input_tokens": 1000}),
     "output_audio_tokens": ("output_audio_tokens", {"gen_ai.usage.output_tokens": 1000}),
+    "time_to_first_token": ("time_to_first_token_ns", {}),
     # Added up when there is no total.
     "supplied_input_cost": ("supplied_cost_usd", {}),
     "supplied_output_cost": ("supplied_cost_usd", {}),
@@ -143,6 +145,8 @@ def value_of(field: str) -> Any:
             return "unknown tool"
         case "finish_reason":
             return "stop"
+        case "time_to_first_token":
+            return 250_000_000
         case "provider":
             return "some-provider"
         case name if name in TOKENS:
@@ -166,8 +170,16 @@ def place(source: Source, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return {source.key: value}, {}
 
 
+def first_token_value(key: str, after_ns: int = 250_000_000) -> Any:
+    """Return how an attribute says that the first token came that long after the start."""
+    unit_ns = semconv.FIRST_TOKEN_UNITS_NS.get(key)
+    moment = datetime.fromtimestamp((START_NS + after_ns) / 1e9, UTC)
+    return after_ns / unit_ns if unit_ns else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def single_source_span(field: str, source: Source) -> Row:
-    attributes, resource = place(source, value_of(field))
+    value = first_token_value(source.key) if field == "time_to_first_token" else value_of(field)
+    attributes, resource = place(source, value)
     needed = dict(SHOWN.get(field, ("", {}))[1])
     fails = ("error_attribute", "error_text_attribute", "tool_arguments", "tool_result")
     overrides: dict[str, Any] = {"status": 2} if field in fails else {}
@@ -210,6 +222,7 @@ PRECEDENCE_CASES = {
     (field, number): two_source_span(field, *pair)
     for field, sources in semconv.FIELDS.items()
     if field not in ("total_tokens", "tool_arguments", "tool_result", "finish_reason", "error_text_attribute", "service")
+    and field != "time_to_first_token"  # its names differ in unit
     and not field.startswith("supplied_")
     for number, pair in enumerate(itertools.pairwise(sources))
     if (pair[0].key, pair[0].form) != (pair[1].key, pair[1].form)
@@ -597,6 +610,34 @@ def test_parameters_that_echo_the_answer_are_no_request(store: Store) -> None:
     assert [tuple(row.values()) for row in rows] == [("", "gpt-4.1-2025-04-14"), ("gpt-4.1", "gpt-4.1-2025-04-14")]
 
 
+FIRST_TOKEN_CASES: dict[str, tuple[Row, int]] = {
+    "event": (build_span(events=[("llm.content.completion.chunk", {})], event_ns=START_NS + 40), 40),
+    "other event": (build_span(events=[("gen_ai.choice", {})], event_ns=START_NS + 40), 0),  # the whole answer, at its end
+    "attribute before event": (
+        build_span({"ttft_ms": 3}, events=[("ai.stream.firstChunk", {})], event_ns=START_NS + 40),
+        3_000_000,
+    ),
+    "Strands means milliseconds": (
+        build_span({"gen_ai.server.time_to_first_token": 29}, scope="strands.telemetry.tracer"),
+        29_000_000,
+    ),
+    "text": (build_span({"gen_ai.response.time_to_first_chunk": "0.5"}), 500_000_000),
+    "quoted time": (build_span({"langfuse.observation.completion_start_time": json.dumps(first_token_value("at"))}), 250_000_000),
+    "time before the start": (build_span({"mastra.completion_start_time": "2020-01-01T00:00:00Z"}), 0),
+    "nonsense": (build_span({"ttft_ms": "soon"}), 0),
+    "negative": (build_span({"ttft_ms": -5}), 0),
+    "not a number": (build_span({"gen_ai.response.time_to_first_chunk": math.nan}), 0),
+    "longer than any call": (build_span({"gen_ai.response.time_to_first_chunk": 1e300}), 0),
+    "year 9999": (build_span({"mastra.completion_start_time": "9999-12-31T23:59:59Z"}), 0),
+    "not said": (build_span({"gen_ai.operation.name": "chat"}), 0),
+}
+
+
+@pytest.mark.parametrize("case", FIRST_TOKEN_CASES)
+def test_time_to_first_token_is_in_nanoseconds(rows_of: Callable[[str], dict[Any, Row]], case: str) -> None:
+    assert rows_of("first token")[case]["time_to_first_token_ns"] == FIRST_TOKEN_CASES[case][1]
+
+
 TOOL_NAME_CASES = {
     "LangSmith": (build_span({"langsmith.span.kind": "tool"}, name="refund"), "refund"),
     "LiveKit": (build_span({"lk.function_tool.name": "refund"}, name="function_tool"), "refund"),
@@ -673,6 +714,12 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
         (True, "unknown", "no funds"),
     ),
     "LiveKit's flag": (build_span({"lk.function_tool.is_error": True}), (True, "unknown", "")),
+    "answer that ended in an error": (
+        build_span({"gen_ai.response.finish_reasons": '["error"]'}, status=1),
+        (True, "unknown", ""),
+    ),
+    "the same as a list": (build_span({"gen_ai.response.finish_reasons": ["error"]}), (True, "unknown", "")),
+    "answer cut off": (build_span({"gen_ai.response.finish_reasons": ["length"]}), (False, "", "")),
     "nothing": (build_span(), (False, "", "")),
     "unknown status code": (build_span(status=7), (False, "", "")),
     "message without error": (build_span(status=1, status_message="fine"), (False, "", "")),
@@ -971,5 +1018,6 @@ GROUPS: dict[str, dict[Any, Row]] = {
     "tool names": {case: span for case, (span, _) in TOOL_NAME_CASES.items()},
     "agents": {case: span for case, (span, _) in AGENT_CASES.items()},
     "errors": {case: span for case, (span, _) in ERROR_CASES.items()},
+    "first token": {case: span for case, (span, _) in FIRST_TOKEN_CASES.items()},
     "signals": {case: span for case, (span, _) in SIGNAL_CASES.items()},
 }

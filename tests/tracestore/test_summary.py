@@ -151,6 +151,47 @@ DOUBLE_COUNTING: dict[str, tuple[list[Span], tuple[int, int, int]]] = {
         ],
         (15, 2, 2),
     ),
+    "b: only the outer of two nested has tokens": (
+        [span("langch", end=50, kind="llm", tokens=(10, 2)), span("openai", "langch", 1, 49, "llm", response_id="r1")],
+        (10, 2, 1),
+    ),
+    "b: only the inner of two nested has tokens": (
+        [span("langch", end=50, kind="llm", response_id="r1"), span("openai", "langch", 1, 49, "llm", tokens=(10, 2))],
+        (10, 2, 1),
+    ),
+    "b: only the outer has tokens, above a failed try and a good one": (
+        [
+            span("langch", end=50, kind="llm", tokens=(10, 2)),
+            span("try", "langch", 1, 20, "llm", error="RateLimitError"),
+            span("again", "langch", 30, 49, "llm"),
+        ],
+        (10, 2, 2),
+    ),
+    "g: a background response that is polled": (
+        [
+            span("root", end=90, kind="agent"),
+            span("start", "root", 1, 5, "llm", response_id="r1"),
+            span("poll", "root", 20, 22, "llm", tokens=(10, 2), response_id="r1"),
+            span("again", "root", 40, 42, "llm", tokens=(10, 2), response_id="r1"),
+        ],
+        (10, 2, 1),
+    ),
+    "a chain that repeats a call beside it by its response id": (
+        [
+            span("root", end=90, kind="chain"),
+            span("turn", "root", 1, 50, "chain", tokens=(10, 2), response_id="r1"),
+            span("call", "root", 2, 49, "llm", tokens=(10, 2), response_id="r1"),
+        ],
+        (10, 2, 1),
+    ),
+    "one placeholder as the id of every answer": (
+        [
+            span("root", end=90, kind="agent"),
+            span("one", "root", 1, 20, "llm", tokens=(10, 2), response_id="fake"),
+            span("two", "root", 30, 49, "llm", tokens=(20, 3), response_id="fake"),
+        ],
+        (30, 5, 2),
+    ),
 }
 
 
@@ -177,6 +218,35 @@ def test_copy_with_cache_detail_is_the_one_kept() -> None:
     )
 
     assert (row["input_tokens"], row["cached_input_tokens"], row["reasoning_tokens"]) == (10, 8, 1)
+
+
+@pytest.mark.parametrize("id_inside", ["r1", ""])
+def test_outer_call_counts_when_it_alone_knows_the_cached_tokens(id_inside: str) -> None:
+    row = summarize(
+        span("outer", end=50, kind="llm", tokens=(10, 2), response_id="r1", cache_read_tokens=8),
+        span("inner", "outer", 1, 49, "llm", tokens=(10, 2), response_id=id_inside),
+    )
+
+    assert (row["input_tokens"], row["cached_input_tokens"], row["llm_calls"]) == (10, 8, 1)
+
+
+def test_outer_call_with_other_tokens_is_a_sum_and_does_not_count() -> None:
+    row = summarize(
+        span("outer", end=50, kind="llm", tokens=(30, 4), cache_read_tokens=8),
+        span("one", "outer", 1, 20, "llm", tokens=(10, 2)),
+        span("two", "outer", 21, 49, "llm", tokens=(20, 2)),
+    )
+
+    assert (row["input_tokens"], row["cached_input_tokens"], row["llm_calls"]) == (30, 0, 2)
+
+
+def test_call_and_its_tokens_belong_to_one_model_when_the_outer_span_has_the_tokens() -> None:
+    row = summarize(
+        span("outer", end=50, kind="llm", tokens=(10, 2), request_model="gpt-4o", provider="openai"),
+        span("inner", "outer", 1, 49, "llm", request_model="gpt-4o-2024-08-06", provider="azure.ai.openai"),
+    )
+
+    assert (row["models.model"], row["models.calls"], row["models.input_tokens"]) == (["gpt-4o"], [1], [10])
 
 
 def test_same_response_id_in_two_traces_is_two_calls() -> None:
@@ -235,6 +305,44 @@ def test_supplied_costs_add_up_beside_the_computed_one() -> None:
 
     assert row["supplied_cost_usd"] == 0.75
     assert 0 < row["cost_usd"] < 0.01
+
+
+def test_costs_are_compared_over_the_calls_that_have_both() -> None:
+    call: dict[str, Any] = {"tokens": (1_000_000, 0), "request_model": "gpt-4o", "provider": "openai"}  # $2.50
+    row = summarize(
+        span("root", end=90, kind="agent"),
+        span("more", "root", 1, 10, "llm", supplied_cost_usd=3.0, **call),
+        span("less", "root", 20, 30, "llm", supplied_cost_usd=2.25, **call),
+        span("silent", "root", 40, 50, "llm", **call),
+        span("own", "root", 60, 70, "llm", tokens=(10, 1), request_model="home-made", supplied_cost_usd=1.0),
+    )
+
+    assert (row["supplied_cost_usd"], row["cost_usd"]) == (6.25, 7.5)
+    assert (row["compared_cost_usd"], row["cost_difference_usd"]) == (5.0, 0.25)
+    by_model = {
+        model: (supplied, compared, difference)
+        for model, supplied, compared, difference in zip(
+            row["models.model"], row["models.supplied_cost_usd"], row["models.compared_cost_usd"],
+            row["models.cost_difference_usd"], strict=True,
+        )
+    }  # fmt: skip
+    assert by_model == {"gpt-4o": (5.25, 5.0, 0.25), "home-made": (1.0, None, None)}
+
+
+def test_tokens_with_a_price_of_their_own_add_up() -> None:
+    classes: dict[str, Any] = {
+        "cache_write_tokens": 6,
+        "cache_write_1h_tokens": 4,
+        "input_audio_tokens": 3,
+        "output_audio_tokens": 2,
+    }
+    row = summarize(
+        span("root", end=90, kind="agent", tokens=(20, 10), **classes),
+        span("one", "root", 1, 10, "llm", tokens=(10, 5), **classes),
+        span("two", "root", 20, 30, "llm", tokens=(10, 5), **classes),
+    )
+
+    assert (row["cache_creation_1h_input_tokens"], row["input_audio_tokens"], row["output_audio_tokens"]) == (8, 6, 4)
 
 
 # --- outcome ---------------------------------------------------------------------------------------------------------

@@ -106,6 +106,12 @@ def first(field: str) -> str:
     return first_of([_candidate(run) for run in _runs(field)])
 
 
+def first_slot(field: str) -> str:
+    """Return the expression over `picked` for the slot of the value that `first` gives of a field of one run."""
+    (run,) = _runs(field)
+    return f"slots[indexOf(runs, {slots()[_name(run[0])] // RUN})]"
+
+
 def _json_type(paths: Iterable[tuple[str, ...]]) -> str:
     """Return the Tuple type that reads all these paths of a JSON object as text in one pass."""
     members = []

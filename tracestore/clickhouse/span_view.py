@@ -18,12 +18,14 @@ from tracestore.clickhouse.lookups import (
     declared_kind,
     first,
     first_of,
+    first_slot,
     has_any,
     json_member,
     literal,
     literals,
     picked,
     resource_wanted,
+    slots,
     told,
     usage_text,
     wanted,
@@ -117,9 +119,25 @@ def _signal() -> str:
         '')"""
 
 
+def _finish_reason() -> str:
+    return f"extract({first('finish_reason')}, '[A-Za-z_-][A-Za-z_-]+')"
+
+
 def _failed_by_flag() -> str:
     flags = "".join(f"{at(key)} IN ({literals(values)}), true, " for key, values in semconv.FAILURE_FLAGS)
-    return f"multiIf({flags}false)"
+    return f"multiIf({flags}{_finish_reason()} = 'error')"
+
+
+def _time_to_first_token() -> str:
+    """Return the nanoseconds to the first token, 0 when nobody says."""
+    units = {slots()[key]: unit_ns for key, unit_ns in semconv.FIRST_TOKEN_UNITS_NS.items()}
+    said, slot = first("time_to_first_token"), first_slot("time_to_first_token")
+    unit_ns = f"transform({slot}, {list(units)}, {list(units.values())}, 0.)"
+    moment = f"toUnixTimestamp64Micro(parseDateTime64BestEffortOrZero({said}, 6, 'UTC'))"
+    start_time = f"carried.{list(_carried()).index('start_time') + 1}"
+    return f"""toUInt64(arrayFirst(ns -> if(ns > 0, ns < 1e15, false), [
+        toFloat64OrZero({said}) * if(startsWith(scope_name, 'strands'), 1e6, {unit_ns}),
+        ({moment} - intDiv(toUnixTimestamp64Nano({start_time}), 1000)) * 1e3, first_token_event_ns]))"""
 
 
 def _sdk() -> str:
@@ -152,7 +170,7 @@ def _carried() -> dict[str, str]:
         "resource_attribute_types": "resource_attribute_types",
         "scope_attributes": "scope_attributes",
         "scope_attribute_types": "scope_attribute_types",
-        "event_times_ns": "arrayMap(e -> e.time_unix_nano, events)",
+        "event_times_ns": "event_times_ns",
         "event_names": "event_names",
         "event_attributes": "event_attributes",
         "event_attribute_types": f"arrayMap(e -> {types_of('e.attributes')}, events)",
@@ -184,12 +202,13 @@ def _settled() -> dict[str, str]:
         "environment": f"if({first('environment')} = '', 'default', {first('environment')})",
         "version": first("version"),
         "response_id": first("response_id"),
-        "finish_reason": f"extract({first('finish_reason')}, '[A-Za-z_-][A-Za-z_-]+')",
+        "finish_reason": _finish_reason(),
         "tool_call_id": first("tool_call_id"),
         "prompt_name": first("prompt_name"),
         "prompt_version": first("prompt_version"),
         "session_id": first("session_id"),
         "user_id": first("user_id"),
+        "time_to_first_token_ns": _time_to_first_token(),
         # LangSmith names every span's run; the root's is the workflow.
         "workflow": first_of([first("workflow"), f"if({at('langsmith.span.parent_id')} = '', {at('langsmith.trace.name')}, '')"]),
     }
@@ -212,6 +231,8 @@ def _spans() -> str:
             [{literals(events)}], [{literals(events.values())}], '') AS event_signal,
         arrayFirst(x -> x != '', arrayMap(m -> m['exception.type'], event_attributes)) AS exception_type,
         arrayFirst(x -> x != '', arrayMap(m -> m['exception.message'], event_attributes)) AS exception_message,
+        toFloat64(arrayFirst((t, n) -> n IN ({literals(semconv.FIRST_TOKEN_EVENTS)}), event_times_ns, event_names) - start_ns)
+            AS first_token_event_ns,
         {_tuple(_carried())} AS carried
         FROM
         (
@@ -227,6 +248,7 @@ def _spans() -> str:
             span.status.code AS status_code, span.status.message AS status_message,
             span.trace_state AS trace_state, span.flags AS flags,
             span.events AS events, span.links AS links, arrayMap(e -> e.name, span.events) AS event_names,
+            arrayMap(e -> e.time_unix_nano, span.events) AS event_times_ns,
             span.dropped_attributes_count AS dropped_attributes_count,
             span.dropped_events_count AS dropped_events_count,
             span.dropped_links_count AS dropped_links_count,

@@ -2,7 +2,10 @@
 
 from tracestore.language.edit import add_filter, format_filter, has_filter, remove_filter, without_field
 from tracestore.language.errors import QueryError
-from tracestore.language.parser import parse_query
+from tracestore.language.parser import parse_log_query, parse_query
 from tracestore.language.tree import Query
 
-__all__ = ["Query", "QueryError", "add_filter", "format_filter", "has_filter", "parse_query", "remove_filter", "without_field"]
+__all__ = [
+    "Query", "QueryError", "add_filter", "format_filter", "has_filter", "parse_log_query", "parse_query", "remove_filter",
+    "without_field",
+]  # fmt: skip

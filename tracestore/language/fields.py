@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -89,6 +89,22 @@ FIELDS: tuple[Field, ...] = (
         span_help="from start to end of the span",
     ),
     Field("cost", FieldType.COST, "price of its model calls", "cost:>0.5", ("cost_usd",), span_help=_SAME_TRACE),
+    Field(
+        "cost_difference",
+        FieldType.COST,
+        "by how much the cost that its sender reports differs from ours, up or down",
+        "cost_difference:>0.01",
+        ("cost_diff",),
+        span_help=_SAME_TRACE,
+    ),
+    Field(
+        "ttft",
+        FieldType.DURATION,
+        "a model call of it took that long to its first token",
+        "ttft:>2s",
+        ("time_to_first_token",),
+        span_help="from its start to its first token",
+    ),
     Field("tokens", FieldType.COUNT, "input and output tokens", "tokens:>10k", ("total_tokens",)),
     Field("input_tokens", FieldType.COUNT, "input tokens, cached ones included", "input_tokens:1k..5k"),
     Field("output_tokens", FieldType.COUNT, "output tokens, reasoning included", "output_tokens:>=500"),
@@ -120,17 +136,43 @@ FIELDS: tuple[Field, ...] = (
     ),
 )
 
-_BY_NAME = {name: field for field in FIELDS for name in (field.name, *field.aliases)}
+LEVELS = ("trace", "debug", "info", "warn", "error", "fatal")
+# What a query over log records may name.
+LOG_FIELDS: tuple[Field, ...] = (
+    Field("severity", FieldType.CHOICE, "its severity, by OpenTelemetry's number", "severity:error", ("level",), LEVELS),
+    Field("event", FieldType.TEXT, "name of the event", "event:gen_ai.*", ("event_name", "name")),
+    Field("service", FieldType.TEXT, "service that wrote it", "service:support-bot"),
+    Field("session", FieldType.TEXT, "id of the session or conversation", "session:c-77", ("session_id", "conversation")),
+    Field("trace", FieldType.ID, "id of its trace, or the beginning and `*`", "trace:4bf92f35*", ("trace_id",)),
+    Field("scope", FieldType.TEXT, "instrumentation scope or logger", "scope:com.anthropic.*", ("logger",)),
+    Field("text", FieldType.SEARCH, "text in its body, event name or attribute values", 'text:"order 123"'),
+    Field(
+        "attr",
+        FieldType.ATTRIBUTE,
+        "it, its resource or its scope has that attribute; numbers compare",
+        "attr.decision:reject",
+        ("attribute", "attributes"),
+    ),
+)
+
+Known = Mapping[str, Field]
 
 
-def find_field(name: str) -> Field | None:
+def _by_name(fields: Iterable[Field]) -> Known:
+    return {name: field for field in fields for name in (field.name, *field.aliases)}
+
+
+TRACE_NAMES, LOG_NAMES = _by_name(FIELDS), _by_name(LOG_FIELDS)
+
+
+def find_field(name: str, known: Known = TRACE_NAMES) -> Field | None:
     """Return the field of that name or alias, in any case."""
-    return _BY_NAME.get(name.lower())
+    return known.get(name.lower())
 
 
-def suggest_field(name: str) -> str:
+def suggest_field(name: str, known: Known = TRACE_NAMES) -> str:
     """Return the name most like `name`, "" when none is near."""
-    return suggest(name.lower().strip("+@#."), _BY_NAME)
+    return suggest(name.lower().strip("+@#."), known)
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

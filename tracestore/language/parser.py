@@ -12,7 +12,7 @@ import re
 from dataclasses import replace
 
 from tracestore.language.errors import QueryError
-from tracestore.language.fields import Field, FieldType, find_field, suggest_field
+from tracestore.language.fields import LOG_NAMES, TRACE_NAMES, Field, FieldType, Known, find_field, suggest_field
 from tracestore.language.lexer import Token, TokenKind, tokenize
 from tracestore.language.tree import And, Node, Not, Or, Query, Term
 from tracestore.language.values import parse_value
@@ -27,20 +27,26 @@ _OTHER_OPERATORS = {"and": "AND", "&&": "AND", "&": "AND", "or": "OR", "||": "OR
 _OTHER_MINUS = "!–—−"
 
 
-def parse_query(text: str) -> Query:
-    """Return the meaning of `text`. Raises QueryError, and nothing else, whatever the text."""
+def parse_log_query(text: str) -> Query:
+    """Return the meaning of `text` over log records, which have fields of their own. Raises QueryError."""
+    return parse_query(text, LOG_NAMES)
+
+
+def parse_query(text: str, known: Known = TRACE_NAMES) -> Query:
+    """Return the meaning of `text`, which may name the `known` fields. Raises QueryError, and nothing else, whatever the text."""
     if len(text) > MAX_LENGTH:
         message = f"A query has at most {MAX_LENGTH} characters; this one has {len(text)}."
         raise QueryError(message, MAX_LENGTH, len(text) - MAX_LENGTH)
     for position, character in enumerate(text):
         if "\ud800" <= character <= "\udfff" or character == "\0":
             raise QueryError("This character is not text.", position, 1)
-    return Query(text, _Parser(text, tokenize(text)).run())
+    return Query(text, _Parser(text, tokenize(text), known).run())
 
 
 class _Parser:
-    def __init__(self, text: str, tokens: list[Token]) -> None:
+    def __init__(self, text: str, tokens: list[Token], known: Known) -> None:
         self.text = text
+        self.known = known
         self.tokens = tokens
         self.at = 0
         self.depth = 0
@@ -117,7 +123,7 @@ class _Parser:
     def _refuse_comparison_without_colon(self, token: Token) -> None:
         """`duration>2s` or `tool = x` would search for that text and find nothing: say how it is written."""
         match = _WITHOUT_COLON.match(self.text, token.start) if token.kind is TokenKind.WORD else None
-        if match and find_field(match[1]):
+        if match and find_field(match[1], self.known):
             sign = "-" if match[2] == "!=" else ""
             operator = match[2] if match[2][0] in "<>" else ""
             message = f"A colon follows the name of a field; put quotes around {match[0][:40]} to search for it as text."
@@ -145,10 +151,10 @@ class _Parser:
         return self._term((field, token.key), value, token.start)
 
     def _find_field(self, token: Token) -> Field:
-        field = find_field(token.text)
+        field = find_field(token.text, self.known)
         if field is None:
             message = f"There is no field “{token.text[:40]}”." if token.text else "A field's name comes before the colon."
-            suggestion = _suggest_name(token.text)
+            suggestion = _suggest_name(token.text, self.known)
             if not suggestion:
                 message += " Put quotes around a text that holds a colon."
             raise QueryError(message, token.start, token.end - token.start - 1, suggestion)
@@ -175,14 +181,14 @@ class _Parser:
         return QueryError(f"A condition is missing before {word}.", found.start, found.end - found.start)
 
 
-def _suggest_name(written: str) -> str:
+def _suggest_name(written: str, known: Known) -> str:
     """Return the field, attribute or exclusion that was probably meant, "" when none is near."""
     name = written.lstrip(_OTHER_MINUS)
-    head = find_field(name.partition(".")[0])
-    if find_field(name) or (head and head.type is FieldType.ATTRIBUTE):
+    head = find_field(name.partition(".")[0], known)
+    if find_field(name, known) or (head and head.type is FieldType.ATTRIBUTE):
         meant = name
     else:
-        meant = f"attr.{name}" if _ATTRIBUTE_NAME.fullmatch(name) else suggest_field(name)
+        meant = f"attr.{name}" if _ATTRIBUTE_NAME.fullmatch(name) else suggest_field(name, known)
     return meant and ("-" if name != written else "") + meant
 
 

@@ -1,4 +1,4 @@
-"""Reads of `logs`: the records of one trace, and what joins those that do not name it (docs/ingest.md)."""
+"""Reads of `logs`: the list, the records of one trace, and what joins those that do not name it (docs/ingest.md)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from tracestore import semconv
 from tracestore.clickhouse.attributes import decode_attributes
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
-from tracestore.model import LogRecord, Page
-from tracestore.queries.paging import Position, decode_cursor
-from tracestore.queries.predicates import IN_RANGE, REACH_DAYS
+from tracestore.clickhouse.lookups import literal, literals
+from tracestore.language import Query
+from tracestore.model import AgentEvents, FacetValue, LogRecord, Page
+from tracestore.queries.paging import Position, decode_cursor, windows
+from tracestore.queries.predicates import IN_RANGE, REACH_DAYS, Params, log_predicate
 from tracestore.queries.spans import is_id, value_of, values_of
-from tracestore.timerange import NS_PER_S, TimeRange
+from tracestore.timerange import MAX_NS, NS_PER_S, TimeRange
 
 # What an agent logs before its first span starts (its settings, its plugins) belongs to the run as well.
 _BEFORE_RUN_NS = 10 * NS_PER_S
@@ -101,9 +104,28 @@ _EVERY = "true"
 _OF_STEP = "step = {span_id:String} OR (tool_call_id != '' AND tool_call_id = {tool_call_id:String})"
 _OF_NO_STEP = f"step = '' OR step NOT IN (SELECT lower(hex(span_id)) FROM spans WHERE {IN_RANGE} AND {_OF_TRACE})"
 _OF_KEYS = (
-    f"{_within('page')} AND trace_id IN (unhex({{trace_id:String}}), {_NO_TRACE}) AND (toUnixTimestamp64Nano(time), record_id)"
+    f"{_within('page')} AND %s AND (toUnixTimestamp64Nano(time), record_id)"
     " IN (SELECT pair.1, pair.2 FROM (SELECT arrayJoin(arrayZip({times_ns:Array(Int64)}, {record_ids:Array(UInt64)})) AS pair))"
 )
+_OF_ANY_TRACE, _OF_THE_TRACE = "true", f"trace_id IN (unhex({{trace_id:String}}), {_NO_TRACE})"
+# Of a list: newest first, in the windows of paging.py. A record that was sent twice is shown once.
+_FIND_KEYS = f"""
+SELECT toUnixTimestamp64Nano(time) AS time_ns, record_id, if(span_id = toFixedString('', 8), '', lower(hex(span_id))),
+    if(trace_id = {_NO_TRACE}, '', 'trace_id')
+FROM logs
+WHERE {_within("window")} AND %s
+ORDER BY time DESC, record_id DESC
+LIMIT 1 BY record_id
+LIMIT {{limit:UInt32}}
+"""
+_AFTER_POSITION = "(time, record_id) < (fromUnixTimestamp64Nano({position_ns:Int64}), {position_id:UInt64})"
+# Field of the language -> column whose values are offered while a person types.
+COUNTED = {"event": "event_name", "service": "service", "scope": "scope_name"}
+_COUNT_VALUES = f"""
+SELECT %s AS value, uniq(record_id) AS count, 0 AS failed
+FROM logs WHERE {_within("window")} AND value != ''
+GROUP BY value ORDER BY count DESC, value LIMIT {{limit:UInt32}}
+"""
 _SIZES = f"""
 SELECT record_id, byteSize(body, attributes, resource_attributes, scope_attributes)
 FROM logs WHERE {_OF_KEYS}
@@ -126,6 +148,27 @@ FROM logs WHERE {_OF_KEYS}
 ORDER BY received_at
 LIMIT 1 BY record_id
 """
+
+
+# What coding agents say in records alone; a record that was sent twice counts once. Where decisions are read from the body, the
+# fields stand in the attributes all the same (both agents' manuals).
+_AGENT_EVENTS = f"""
+SELECT countIf(decided AND by_person AND yes), countIf(decided AND by_person AND NOT yes), countIf(decided AND NOT by_person),
+    countIf(NOT decided)
+FROM
+(
+    SELECT record_id, any(event_name) IN ({literals(semconv.DECISION_EVENTS)}) AS decided,
+        lower(any(attributes['decision'])) IN ({literals(semconv.ACCEPTED)}) AS yes,
+        match(lower(any(attributes['source'])), {literal(semconv.BY_PERSON)}) AS by_person
+    FROM logs
+    WHERE %s AND event_name IN ({literals((*semconv.DECISION_EVENTS, *semconv.REQUEST_ERROR_EVENTS))})
+    GROUP BY record_id
+)
+"""
+_EVENT_BRANCHES = {
+    "named": f"{_within('named')} AND {_OF_TRACE}",
+    "session": f"{_within('session')} AND trace_id = {_NO_TRACE} AND session_id IN ({_SESSIONS})",
+}
 
 
 @dataclass(frozen=True)
@@ -164,6 +207,56 @@ def find_logs_of_step(store: Store, located: LogLocation, *, span_id: str, tool_
 def find_logs_of_no_step(store: Store, located: LogLocation, *, limit: int) -> Page[LogRecord]:
     """Return the records of a trace that belong to none of its spans, oldest first."""
     return _find(store, _OF_NO_STEP, located, limit=limit)
+
+
+def find_logs(
+    store: Store, *, project_id: int, time_range: TimeRange, query: Query, limit: int = 50, cursor: str = ""
+) -> Page[LogRecord]:
+    """Return up to `limit` records of the range that match (`query` is of parse_log_query), newest first; fewer when large.
+
+    Raises CursorError, QueryTooExpensive or StoreUnavailable.
+    """
+    position = decode_cursor(cursor, id_digits=16)
+    end_ns = min(time_range.end_ns, position.start_ns + 1) if position else time_range.end_ns
+    params = Params()
+    conditions = [log_predicate(query, params)]
+    if position:
+        conditions.append(_AFTER_POSITION)
+        params.values |= {"position_ns": position.start_ns, "position_id": int(position.item_id, 16)}
+    sql, keys = _FIND_KEYS % " AND ".join(conditions), list[_Key]()
+    for start_ns, window_end_ns in windows(time_range.start_ns, end_ns):
+        scope = {"project_id": project_id, "window_start_ns": start_ns, "window_end_ns": window_end_ns}
+        rows = store.query_rows(sql, **scope, **params.values, limit=limit + 1 - len(keys))
+        keys += [_Key(*row) for row in rows]
+        if len(keys) > limit:
+            break
+    common: dict[str, Any] = {"project_id": project_id}
+    page = _fitting(store, keys[:limit], common)
+    last = page[-1] if len(page) < len(keys) else None
+    return Page(_read(store, page, common), Position(last.time_ns, f"{last.record_id:016x}").encode() if last else "")
+
+
+def get_log(store: Store, *, project_id: int, time_ns: int, record_id: str) -> LogRecord | None:
+    """Return the record of that time and id, None when there is none."""
+    if not is_id(record_id, 16) or not 0 <= time_ns < MAX_NS:
+        return None
+    return next(iter(_read(store, [_Key(time_ns, int(record_id, 16), "", "")], {"project_id": project_id})), None)
+
+
+def count_log_values(store: Store, *, project_id: int, time_range: TimeRange, field: str, limit: int) -> list[FacetValue]:
+    """Count the records of the range by value of a field of COUNTED, most frequent first."""
+    bounds = {"window_start_ns": time_range.start_ns, "window_end_ns": time_range.end_ns}
+    return store.query(_COUNT_VALUES % COUNTED[field], FacetValue, project_id=project_id, limit=limit, **bounds)
+
+
+def count_agent_events(store: Store, located: LogLocation) -> AgentEvents:
+    """Count what a coding agent's records of this trace say about approvals and failed requests."""
+    branches = [_EVENT_BRANCHES[name] for name in located.joins if name in _EVENT_BRANCHES]
+    if not branches:
+        return AgentEvents()
+    sql = _AGENT_EVENTS % f"({' OR '.join(f'({branch})' for branch in branches)})"
+    (row,) = store.query_rows(sql, project_id=located.project_id, trace_id=located.trace_id, **located.bounds)
+    return AgentEvents(*row)
 
 
 def get_log_record(store: Store, *, project_id: int, trace_id: str, record_id: str) -> LogRecord:
@@ -217,22 +310,27 @@ def _key_values(keys: list[_Key]) -> dict[str, Any]:
     return {
         "times_ns": [key.time_ns for key in keys],
         "record_ids": [key.record_id for key in keys],
-        "page_start_ns": keys[0].time_ns,
-        "page_end_ns": keys[-1].time_ns + 1,
+        "page_start_ns": min(key.time_ns for key in keys),
+        "page_end_ns": max(key.time_ns for key in keys) + 1,
     }
+
+
+def _reach(common: dict[str, Any]) -> str:
+    # The table is sorted by trace within a minute: naming it spares the rows of others.
+    return _OF_THE_TRACE if "trace_id" in common else _OF_ANY_TRACE
 
 
 def _fitting(store: Store, keys: list[_Key], common: dict[str, Any]) -> list[_Key]:
     """Return as many of the first keys as a page has room for, at least one."""
     if not keys:
         return []
-    sizes = dict(store.query_rows(_SIZES, **common, **_key_values(keys)))
+    sizes = dict(store.query_rows(_SIZES % _reach(common), **common, **_key_values(keys)))
     total = accumulate(sizes.get(key.record_id, 0) for key in keys)
     return [key for key, size in zip(keys, total, strict=True) if size <= _PAGE_BYTES] or keys[:1]
 
 
 def _read(store: Store, keys: list[_Key], common: dict[str, Any]) -> list[LogRecord]:
-    rows = store.query_rows(_ROWS, **common, **_key_values(keys)) if keys else []
+    rows = store.query_rows(_ROWS % _reach(common), **common, **_key_values(keys)) if keys else []
     by_id = {row[0]: row for row in rows}
     return [_build(key, by_id[key.record_id]) for key in keys if key.record_id in by_id]
 

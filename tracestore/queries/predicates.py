@@ -5,11 +5,12 @@ A condition refers to {project_id:UInt32}, {start_ns:Int64} and {end_ns:Int64}, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tracestore.clickhouse.attributes import encode_list_item
+from tracestore.language.fields import LEVELS
 from tracestore.language.tree import And, Flag, Interval, Node, Not, Pattern, Query, Term
 
 _PROJECT = "project_id = {project_id:UInt32}"
@@ -53,6 +54,11 @@ def trace_predicate(query: Query, params: Params) -> str:
 def span_predicate(query: Query, params: Params) -> str:
     """Return the condition over `spans` that `query` means. An empty query is `true`."""
     return _compile(query.root, params, _span_term)
+
+
+def log_predicate(query: Query, params: Params) -> str:
+    """Return the condition over `logs` that `query` (of parse_log_query) means. An empty query is `true`."""
+    return _compile(query.root, params, _log_term)
 
 
 def _compile(node: Node | None, params: Params, compile_term: Compile) -> str:
@@ -179,19 +185,29 @@ def _status_of_span(term: Term, params: Params) -> str:
 # Terms over contents
 
 
-def _search(term: Term, params: Params) -> str:
-    pattern = _pattern(term)
-    found = _finder(pattern, params)
-    columns = ("name", "status_message", "error_type", "error_message")
-    value_arrays = (
-        "mapValues(attributes)",
-        "mapValues(resource_attributes)",
-        "mapValues(scope_attributes)",
-        "event_names",
-        "arrayFlatten(arrayMap(m -> mapValues(m), event_attributes))",
-    )
-    conditions = [found(column) for column in columns] + [f"arrayExists(x -> {found('x')}, {values})" for values in value_arrays]
-    return "(" + " OR ".join(conditions) + ")"
+_ATTRIBUTE_VALUES = ("mapValues(attributes)", "mapValues(resource_attributes)", "mapValues(scope_attributes)")
+
+
+def _search_in(columns: Sequence[str], value_arrays: Sequence[str]) -> Compile:
+    def compile_term(term: Term, params: Params) -> str:
+        found = _finder(_pattern(term), params)
+        conditions = [found(column) for column in columns]
+        conditions += [f"arrayExists(x -> {found('x')}, {values})" for values in value_arrays]
+        return "(" + " OR ".join(conditions) + ")"
+
+    return compile_term
+
+
+_search = _search_in(
+    ("name", "status_message", "error_type", "error_message"),
+    (*_ATTRIBUTE_VALUES, "event_names", "arrayFlatten(arrayMap(m -> mapValues(m), event_attributes))"),
+)
+
+
+def _severity(term: Term, params: Params) -> str:
+    # SeverityNumber comes in steps of four, from 1 on (opentelemetry/proto/logs/v1/logs.proto).
+    lowest = 1 + 4 * LEVELS.index(_pattern(term).text)
+    return f"(severity_number >= {lowest} AND severity_number < {lowest + 4})"
 
 
 def _finder(pattern: Pattern, params: Params) -> Callable[[str], str]:
@@ -282,6 +298,8 @@ def _escape_like(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
+_FIRST_TOKEN_NS = "nullIf(time_to_first_token_ns, 0)"
+
 _TRACE_TERMS: dict[str, Compile] = {
     "status": _text_column("outcome"),
     "version": _array_column("versions"),
@@ -303,6 +321,8 @@ _TRACE_TERMS: dict[str, Compile] = {
     "span": _through_spans(_text_column("name")),
     "duration": _number_column("duration_ns", "UInt64"),
     "cost": _nullable_number_column("cost_usd", "Float64"),
+    "cost_difference": _nullable_number_column("abs(cost_difference_usd)", "Float64"),
+    "ttft": _through_spans(_nullable_number_column(_FIRST_TOKEN_NS, "UInt64")),
     "tokens": _number_column("input_tokens + output_tokens", "UInt64"),
     "input_tokens": _number_column("input_tokens", "UInt64"),
     "output_tokens": _number_column("output_tokens", "UInt64"),
@@ -333,6 +353,7 @@ _SPAN_TERMS: dict[str, Compile] = {
     "kind": _text_column("kind"),
     "span": _text_column("name"),
     "duration": _number_column("duration_ns", "UInt64"),
+    "ttft": _nullable_number_column(_FIRST_TOKEN_NS, "UInt64"),
     "tokens": _number_column("input_tokens + output_tokens", "UInt64"),
     "input_tokens": _number_column("input_tokens", "UInt64"),
     "output_tokens": _number_column("output_tokens", "UInt64"),
@@ -341,8 +362,24 @@ _SPAN_TERMS: dict[str, Compile] = {
 } | {
     # Facts of the whole trace: only its summary has them, or only some of its spans carry the attribute.
     name: _through_trace(_TRACE_TERMS[name])
-    for name in ("user", "session", "cost", "spans", "errors", "has_errors", "escalated", "rule")
+    for name in ("user", "session", "cost", "cost_difference", "spans", "errors", "has_errors", "escalated", "rule")
 }
+
+
+_LOG_TERMS: dict[str, Compile] = {
+    "severity": _severity,
+    "event": _text_column("event_name"),
+    "service": _text_column("service"),
+    "session": _text_column("session_id"),
+    "trace": _trace_id,
+    "scope": _text_column("scope_name"),
+    "text": _search_in(("body", "event_name", "severity_text"), _ATTRIBUTE_VALUES),
+    "attr": _attribute,
+}
+
+
+def _log_term(term: Term, params: Params) -> str:
+    return _LOG_TERMS[term.field](term, params)
 
 
 def _trace_term(term: Term, params: Params) -> str:

@@ -98,6 +98,27 @@ FROM
 """
 
 
+# Of traces that started in the range, since that is what a summary knows.
+_COSTS = f"""
+SELECT model, provider, sum(model_calls) AS calls, sum(supplied) AS supplied_cost_usd, sum(compared) AS compared_cost_usd,
+    sum(difference) AS cost_difference_usd, lower(hex(argMax(trace_id, ifNull(abs(difference), supplied)))) AS trace_id_with_most
+FROM
+(
+    SELECT trace_id, `models.model` AS models, `models.provider` AS providers, `models.calls` AS calls_of,
+        `models.supplied_cost_usd` AS supplied_of, `models.compared_cost_usd` AS compared_of,
+        `models.cost_difference_usd` AS difference_of
+    FROM traces FINAL
+    WHERE {IN_RANGE} AND supplied_cost_usd IS NOT NULL
+)
+ARRAY JOIN models AS model, providers AS provider, calls_of AS model_calls, supplied_of AS supplied,
+    compared_of AS compared, difference_of AS difference
+WHERE supplied IS NOT NULL
+GROUP BY model, provider
+ORDER BY abs(ifNull(cost_difference_usd, 0)) DESC, model, provider
+LIMIT {MAX_SOURCES}
+"""
+
+
 @dataclass(frozen=True)
 class Intake:
     """What arrived from one SDK under one key. `received` counts copies of a span too; all others are numbers of spans,
@@ -148,6 +169,23 @@ class TraceCounts:
     received: int
 
 
+@dataclass(frozen=True)
+class CostComparison:
+    """What senders say that a model's calls cost, beside what we compute for those of them that we can price.
+
+    `compared_cost_usd` and `cost_difference_usd` (reported less ours) are None when we know no price. `calls` counts all calls
+    of the model in traces where some report a cost; the trace is the one that differs most.
+    """
+
+    model: str
+    provider: str
+    calls: int
+    supplied_cost_usd: float
+    compared_cost_usd: float | None
+    cost_difference_usd: float | None
+    trace_id: str
+
+
 def whole_minutes(time_range: TimeRange) -> TimeRange:
     """Return the range of whole minutes that covers this one: arrivals are counted by the minute."""
     end_ns = time_range.end_ns + -time_range.end_ns % _MINUTE_NS
@@ -173,6 +211,12 @@ def count_orphans(store: Store, *, project_id: int, arrived: TimeRange) -> list[
     if not rows:
         return []
     return store.query(_ORPHANS, SpanCount, project_id=project_id, trace_ids=[trace_id for (trace_id,) in rows])
+
+
+def compare_costs(store: Store, *, project_id: int, time_range: TimeRange) -> list[CostComparison]:
+    """Return reported and computed cost by model and provider of traces that started in the range, most different first."""
+    rows = store.query_rows(_COSTS, project_id=project_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns)
+    return [CostComparison(*row) for row in rows]
 
 
 def count_trace(store: Store, *, project_id: int, trace_id: str, time_range: TimeRange) -> TraceCounts:

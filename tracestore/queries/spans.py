@@ -22,13 +22,15 @@ _COLUMNS = {
     "start_ns": "toUnixTimestamp64Nano(start_time)",
     "cached_input_tokens": "cache_read_tokens",
     "cache_creation_input_tokens": "cache_write_tokens",
+    "cache_creation_1h_input_tokens": "cache_write_1h_tokens",
+    "time_to_first_token_ns": "nullIf(time_to_first_token_ns, 0)",
     **{
         name: name
         for name in (
             "name", "kind", "span_kind", "duration_ns", "status", "status_message", "is_error", "error_type", "error_message",
             "service", "environment", "scope_name", "agent", "version", "workflow", "tool", "tool_call_id", "request_model",
             "response_model", "provider", "finish_reason", "prompt_name", "prompt_version", "session_id", "user_id", "signal",
-            "input_tokens", "output_tokens", "reasoning_tokens", "supplied_cost_usd",
+            "input_tokens", "output_tokens", "reasoning_tokens", "input_audio_tokens", "output_audio_tokens", "supplied_cost_usd",
         )
     },
 }  # fmt: skip
@@ -181,6 +183,8 @@ def _cost_usd(values: dict[str, Any]) -> float | None:
         cost_usd = pricing.price_call(
             values["provider"], model, values["input_tokens"], values["output_tokens"], values["cached_input_tokens"],
             values["cache_creation_input_tokens"], values["start_ns"], reasoning_tokens=values["reasoning_tokens"],
+            cache_write_1h_tokens=values["cache_creation_1h_input_tokens"], input_audio_tokens=values["input_audio_tokens"],
+            output_audio_tokens=values["output_audio_tokens"],
         )  # fmt: skip
         if cost_usd is not None:
             return cost_usd

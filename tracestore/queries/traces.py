@@ -25,13 +25,16 @@ _COLUMNS = {
             "duration_ns", "name", "service", "services", "outcome", "outcome_rule", "has_errors", "escalated", "span_count",
             "error_count", "orphan_count", "error_types", "error_message", "workflows", "agents", "versions", "environment",
             "prompts", "session_id", "user_id", "llm_calls", "input_tokens", "output_tokens", "cached_input_tokens",
-            "cache_creation_input_tokens", "reasoning_tokens", "cost_usd", "supplied_cost_usd", "unpriced_models",
+            "cache_creation_input_tokens", "reasoning_tokens", "cache_creation_1h_input_tokens", "input_audio_tokens",
+            "output_audio_tokens", "cost_usd", "supplied_cost_usd", "compared_cost_usd", "cost_difference_usd",
+            "unpriced_models",
         )
     },
     "tools": "arrayZip(`tools.name`, `tools.calls`, `tools.errors`)",
     "models": (
         "arrayZip(`models.model`, `models.provider`, `models.calls`, `models.errors`, `models.input_tokens`,"
-        " `models.output_tokens`, `models.cached_input_tokens`, `models.cost_usd`)"
+        " `models.output_tokens`, `models.cached_input_tokens`, `models.cost_usd`,"
+        " `models.supplied_cost_usd`, `models.compared_cost_usd`, `models.cost_difference_usd`)"
     ),
 }  # fmt: skip
 # A trace and all versions of its row share a month, so months need not be merged with each other.
@@ -157,5 +160,6 @@ def _summarize_running(trace_id: str, spans: list[SpanSummary]) -> TraceSummary:
         agents=values("agent"), versions=values("version"), environment=root.environment, prompts=values("prompt_name"),
         session_id=next(iter(values("session_id")), ""), user_id=next(iter(values("user_id")), ""), llm_calls=0,
         input_tokens=0, output_tokens=0, cached_input_tokens=0, cache_creation_input_tokens=0, reasoning_tokens=0,
-        cost_usd=None, supplied_cost_usd=None, unpriced_models=[], tools=[], models=[],
+        cache_creation_1h_input_tokens=0, input_audio_tokens=0, output_audio_tokens=0, cost_usd=None, supplied_cost_usd=None,
+        compared_cost_usd=None, cost_difference_usd=None, unpriced_models=[], tools=[], models=[],
     )  # fmt: skip

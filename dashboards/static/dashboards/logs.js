@@ -1,0 +1,36 @@
+// The list of log records: selection by keyboard, long texts.
+(function () {
+  "use strict";
+  const { onKey } = window.tracestore;
+  const list = document.getElementById("logs");
+  onKey("r", () => location.reload());
+  if (!list) return; // nothing matches
+
+  function current() {
+    return document.activeElement && document.activeElement.closest("[data-log]");
+  }
+
+  function move(step) {
+    const records = [...list.querySelectorAll("[data-log]")];
+    const at = records.indexOf(current());
+    const next = records[at < 0 ? (step > 0 ? 0 : records.length - 1) : Math.min(records.length - 1, Math.max(0, at + step))];
+    next.querySelector("summary").focus({ preventScroll: true });
+    next.scrollIntoView({ block: "nearest" });
+  }
+
+  onKey("j", () => move(1));
+  onKey("k", () => move(-1));
+  onKey("o", () => {
+    const link = current() && current().querySelector("[data-trace-link]");
+    if (!link) return false;
+    link.click();
+    return true;
+  });
+
+  list.addEventListener("click", (event) => {
+    const unfold = event.target.closest("[data-unfold]");
+    if (!unfold) return;
+    const folded = unfold.closest("[data-text]").classList.toggle("text--folded");
+    unfold.textContent = folded ? "Show all" : "Show less";
+  });
+})();

@@ -1,0 +1,80 @@
+"""The list of log records as a person uses it: search, keyboard, more rows, the way to the trace."""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.ingest.conftest import PROTOBUF
+from tests.live import LiveServer, start_server
+from tests.logs import build_logs
+from tests.spans import build_request
+
+TRACE, STEP = "a" * 32, "2" * 16
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    server = start_server(tmp_path_factory.mktemp("logs"))
+    now_ns = time.time_ns()
+    last = {"time_ns": now_ns, "trace_id": TRACE, "span_id": STEP, "event_name": "tool_decision", "body": "long " * 2000}
+    records = [last, *({"time_ns": now_ns - n * 10**6, "event_name": f"event-{n}", "severity": 9} for n in range(1, 70))]
+    trace = build_request({"trace_id": TRACE, "span_id": STEP, "name": "the step", "start_ns": now_ns - 10**9})
+    for path, body in (("/v1/logs", build_logs(*records)), ("/v1/traces", trace)):
+        request = urllib.request.Request(server.otlp_url + path, data=body, headers={"content-type": PROTOBUF})
+        urllib.request.urlopen(request, timeout=30).close()
+    yield server
+    server.stop()
+
+
+def open_logs(open_page: OpenPage, server: LiveServer, width: int = 1440) -> Page:
+    page = open_page(f"{server.url}/logs", width=width)
+    for _ in range(20):  # what was acknowledged becomes readable within a second or two
+        if page.locator("[data-log]").count():
+            break
+        page.wait_for_timeout(500)
+        page.reload()
+    return page
+
+
+def test_keys_open_a_record_and_go_to_its_step(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_logs(open_page, server)
+    newest = page.locator("[data-log]").first
+
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(newest.locator("[data-trace-link]")).to_be_visible()
+    newest.get_by_role("button", name="Show all").click()
+    expect(newest.get_by_role("button", name="Show less")).to_be_visible()
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    page.keyboard.press("o")
+
+    expect(page.locator("#span-panel h2")).to_contain_text("the step")
+
+
+def test_list_goes_on_where_it_ends_and_the_address_holds_the_search(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_logs(open_page, server)
+    expect(page.locator("[data-log]")).to_have_count(50)
+
+    page.locator(".logs__more").scroll_into_view_if_needed()
+    expect(page.locator("[data-log]")).to_have_count(70)
+    page.keyboard.press("/")
+    page.keyboard.type("event:event-7 ")
+    page.keyboard.press("Enter")
+
+    expect(page.locator("[data-log]")).to_have_count(1)
+    assert "q=event%3Aevent-7" in page.url
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_page_is_not_wider_than_its_window(server: LiveServer, open_page: OpenPage, width: int) -> None:
+    page = open_logs(open_page, server, width)
+    page.locator("[data-log] summary").first.click()
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseError
@@ -39,20 +39,25 @@ def _to_regex(pattern: str) -> str:
     return f"(?s)^{'.*'.join(map(re.escape, pattern.split('*')))}$"
 
 
-def find_mappings(project_ids: Iterable[int]) -> dict[int, str]:
-    """Return project id -> its encoded rules, for those of the projects that have some.
-
-    For the thread that inserts: raises StoreUnavailable when the database is away, so that spans wait rather than be misread.
-    """
+def find_mappings(project_ids: Collection[int]) -> dict[int, str]:
+    """Return project id -> its encoded rules, for those of the projects that have some. Raises django.db.Error."""
     rules: dict[int, list[MappingRule]] = {}
+    for rule in MappingRule.objects.filter(project_id__in=project_ids).order_by("position", "pk"):
+        rules.setdefault(rule.project_id, []).append(rule)
+    return {project_id: encode_rules(found) for project_id, found in rules.items()}
+
+
+def find_mappings_to_insert(project_ids: Collection[int]) -> dict[int, str]:
+    """As find_mappings, in a thread of its own.
+
+    Raises StoreUnavailable when the database is away: spans wait in the spool then rather than be misread.
+    """
     try:
-        for rule in MappingRule.objects.filter(project_id__in=set(project_ids)).order_by("position", "pk"):
-            rules.setdefault(rule.project_id, []).append(rule)
+        return find_mappings(project_ids)
     except DatabaseError as error:
         raise StoreUnavailable(f"The database with the mapping rules cannot be read: {error}") from error
     finally:
         close_old_connections()
-    return {project_id: encode_rules(found) for project_id, found in rules.items()}
 
 
 def check_rule(rule: MappingRule) -> None:

@@ -29,7 +29,8 @@ _TARGETS = {
 
 
 @cache
-def _schema() -> str:
+def read_schema() -> str:
+    """Return otlp.proto, for ClickHouse settings."""
     return (Path(__file__).parent / "otlp.proto").read_text()
 
 
@@ -99,7 +100,7 @@ def insert_batch(
         "Protobuf",
         {
             "format_schema_source": "string",
-            "format_schema": _schema(),
+            "format_schema": read_schema(),
             "format_schema_message_name": message,
             "insert_deduplication_token": f"{writer}:{batch_seq}:{part}",
             "insert_deduplicate": 1,

@@ -114,6 +114,20 @@ def first(field: str) -> str:
     return first_of([_candidate(run) for run in _runs(field)])
 
 
+def winner(field: str) -> str:
+    """Return the expression for where `first(field)` comes from: the slot's number, a JSON member's path, "" for nowhere."""
+    branches = []
+    for run in _runs(field):
+        source, value = run[0], _candidate(run)
+        place = literal(str(slots()[source.key]) if source.form == "pattern" else ".".join((source.key, *source.path)))
+        if source.form in _NAMES:
+            place = literal(str(slots()[_name(source)]))
+        if len(run) > 1:
+            place = f"toString(slots[indexOf(runs, {slots()[_name(source)] // RUN})])"
+        branches.append(f"{value} != '', {place}")
+    return f"multiIf({', '.join(branches)}, '')"
+
+
 def _json_type(paths: Iterable[tuple[str, ...]]) -> str:
     """Return the Tuple type that reads all these paths of a JSON object as text in one pass."""
     members = []

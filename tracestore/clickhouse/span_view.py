@@ -28,10 +28,12 @@ from tracestore.clickhouse.lookups import (
     mapping_texts,
     picked,
     resource_wanted,
+    rule_value,
     told,
     tool_signal,
     usage_text,
     wanted,
+    winner,
 )
 from tracestore.semconv import Source
 
@@ -222,11 +224,10 @@ def _given(columns: dict[str, str], *, by_rules: bool) -> str:
         {_tuple(columns | ({"tool_rules": "mapping.2"} if by_rules else {}))} AS carried"""
 
 
-def _spans(*, by_rules: bool) -> str:
+def _spans(table: str, *, by_rules: bool) -> str:
     """Return the SELECT of one row a span: its own fields, and what its resource and scope say."""
     mapping = "mapping, " if by_rules else ""
     read_mapping = f"JSONExtract(mappings[-1], {literal(MAPPING_TYPE)}) AS mapping, " if by_rules else ""
-    table = "otlp_mapped_traces" if by_rules else "otlp_traces"
     return f"""{_given(_carried(), by_rules=by_rules)}
         FROM
         (
@@ -448,12 +449,12 @@ FROM
     {_looked_up()}"""
 
 
-def otlp_to_spans(*, by_rules: bool = False) -> str:
+def otlp_to_spans(table: str = "otlp_traces", *, by_rules: bool = False) -> str:
     """Return the SELECT of the view that turns a row of otlp_traces (one request) into rows of spans.
 
     With rules it reads otlp_mapped_traces, where each request has the rules of its project.
     """
-    return _read(_spans(by_rules=by_rules), by_rules=by_rules)
+    return _read(_spans(table, by_rules=by_rules), by_rules=by_rules)
 
 
 def stored_to_spans(source: str) -> str:
@@ -461,23 +462,45 @@ def stored_to_spans(source: str) -> str:
 
     `source` is a table expression over `spans`. A nanosecond is added to received_at, so that of two copies the new one counts.
     """
+    return _read(_stored(source), by_rules=True)
+
+
+def _stored(source: str) -> str:
     columns = {name: name for name in _carried()} | {"received_at": "addNanoseconds(received_at, 1)"}
-    return _read(
-        f"""{_given(columns, by_rules=True)}
+    return f"""{_given(columns, by_rules=True)}
         FROM
         (
             SELECT *, {resource_wanted()} AS resource_wanted, transform(status, ['ok', 'error'], [1, 2], 0) AS status_code,
                 JSONExtract({{mapping:String}}, {literal(MAPPING_TYPE)}) AS mapping
             FROM {source}
-        )""",
-        by_rules=True,
-    )
+        )"""
+
+
+def why_otlp(table: str) -> str:
+    """Return the SELECT of `_why` for the spans of requests with rules."""
+    return _why(_spans(table, by_rules=True))
+
+
+def why_stored(source: str) -> str:
+    """Return the SELECT of `_why` for stored spans; see stored_to_spans."""
+    return _why(_stored(source))
+
+
+def _why(given: str) -> str:
+    """Return the SELECT of where each mapped field of a span has its value from, and of what each rule says of the span.
+
+    One column a target of MAPPED_FIELDS, with a slot's number, a JSON member's path or ""; `rule_values` has a text a rule.
+    """
+    winners = ", ".join(f"{winner(field)} AS {target}" for target, field in semconv.MAPPED_FIELDS.items())
+    return f"""
+SELECT {winners}, arrayMap(r -> {rule_value("r")}, rules) AS rule_values
+FROM (SELECT *, {picked(winners, by_rules=True)} FROM ({_slotted(given, by_rules=True)}))
+"""
 
 
 def _read(given: str, *, by_rules: bool) -> str:
     """Return the SELECT of rows of spans from one that begins with `_given`."""
     fields, ended = _fields(by_rules=by_rules), f"{at('logfire.span_type')} != 'pending_span'"
-    read_rules = f" EXCEPT (rules, texts, mapping_keys), {mapping_found()} AS found" if by_rules else ""
     return f"""
 {fields}
     FROM
@@ -485,6 +508,23 @@ def _read(given: str, *, by_rules: bool) -> str:
         SELECT *, {picked(f"{fields} {ended}", by_rules=by_rules)}
         FROM
         (
+        {_slotted(given, by_rules=by_rules)}
+        )
+        -- Logfire sends a span once when it starts (pending) and once when it ends; only the second counts.
+        WHERE {ended}
+    )
+    )
+    )
+    )
+    )
+)
+"""
+
+
+def _slotted(given: str, *, by_rules: bool) -> str:
+    """Return the SELECT of what `_given` has, and of the attributes that some column reads, by slot (lookups.py)."""
+    read_rules = f" EXCEPT (texts, mapping_keys), {mapping_found()} AS found" if by_rules else ""
+    return f"""
             SELECT *, arrayConcat(wanted.1, told.1, resource_wanted.1) AS slots,
                 arrayConcat(wanted.2, told.2, resource_wanted.2) AS vs,
                 arrayMap(slot -> intDiv(slot, {RUN}), slots) AS runs
@@ -503,14 +543,4 @@ def _read(given: str, *, by_rules: bool) -> str:
                         )
                     )
                 )
-            )
-        )
-        -- Logfire sends a span once when it starts (pending) and once when it ends; only the second counts.
-        WHERE {ended}
-    )
-    )
-    )
-    )
-    )
-)
-"""
+            )"""

@@ -162,7 +162,8 @@ class MappingRule(models.Model):
 class Reread(models.Model):
     """One run of the job that reads a project's stored spans again, oldest first (reread.py).
 
-    Spans that start before `position_ns` are done; it ends at `until_ns`. `chunk` numbers what was handed to the summary job.
+    Spans that start before `position_ns` are done; it ends at `until_ns`, which is 0 until it has begun. `chunk` numbers
+    what was handed to the summary job.
     """
 
     class Status(models.TextChoices):
@@ -174,7 +175,7 @@ class Reread(models.Model):
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rereads")
     status = models.CharField(max_length=16, choices=Status, default=Status.RUNNING)
     position_ns = models.BigIntegerField(default=0)
-    until_ns = models.BigIntegerField()
+    until_ns = models.BigIntegerField(default=0)
     chunk = models.PositiveIntegerField(default=0)
     spans_done = models.PositiveBigIntegerField(default=0)
     spans_total = models.PositiveBigIntegerField(default=0)

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('status', models.CharField(choices=[('running', 'Running'), ('done', 'Done'), ('cancelled', 'Cancelled'), ('failed', 'Failed')], default='running', max_length=16)),
                 ('position_ns', models.BigIntegerField(default=0)),
-                ('until_ns', models.BigIntegerField()),
+                ('until_ns', models.BigIntegerField(default=0)),
                 ('chunk', models.PositiveIntegerField(default=0)),
                 ('spans_done', models.PositiveBigIntegerField(default=0)),
                 ('spans_total', models.PositiveBigIntegerField(default=0)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,20 @@ log = logging.getLogger(__name__)
 
 FindMappings = Callable[[Collection[int]], Mapping[int, str]]
 _REFUSE_AFTER_FAILURE_S = 1.0
+# A hundred rules about the longest texts of each span take fifty times the size of a batch in memory.
+_MAX_MAPPED_BYTES = 16 * 2**20
 _DRAIN_ENDED = "The thread that empties the spool has ended; restart the process."
+
+
+def _cut(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Yield pieces of at most _MAX_MAPPED_BYTES, or of one record; the same ones for the same records."""
+    first = size = 0
+    for number, (_, _, payload) in enumerate(records):
+        if number > first and size + len(payload) > _MAX_MAPPED_BYTES:
+            yield records[first:number]
+            first, size = number, 0
+        size += len(payload)
+    yield records[first:]
 
 
 @dataclass(frozen=True)
@@ -123,7 +136,8 @@ class Ingest:
             insert_batch(self._store, plain, signal=signal, writer=writer, batch_seq=batch_seq, part=part)
         if by_rules:
             mappings = self._find_mappings(mapped)
-            insert_batch(self._store, by_rules, writer=writer, batch_seq=batch_seq, part=part, mappings=mappings)
+            for number, piece in enumerate(_cut(by_rules)):
+                insert_batch(self._store, piece, writer=writer, batch_seq=batch_seq, part=f"{part}.{number}", mappings=mappings)
 
     def refusal(self) -> str:
         """Return why requests are not accepted now, "" when they are. Cheap: asked before each request's body is read."""

@@ -54,6 +54,20 @@ def test_one_batch_of_projects_with_and_without_rules(store: Store, tmp_path: Pa
     assert (_session(store, 1), _session(store, 2)) == (["", ""], ["c", "c"])
 
 
+def test_large_batch_under_rules_goes_in_pieces_each_once(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.service._MAX_MAPPED_BYTES", 500)
+    ingest = Ingest(store, data=tmp_path, find_mappings=lambda ids: {1: RULES})
+    ingest.start(lambda *_: None)
+
+    for future in [ingest.accept(1, _request(f"c{number}"), spans=1) for number in range(12)]:
+        future.result(10)
+    _drain(ingest)
+    ingest.stop(20)
+
+    assert sorted(_session(store, 1)) == sorted(f"c{number}" for number in range(12))
+    assert store.query_rows("SELECT sum(spans) FROM intake") == [(12,)]
+
+
 def test_spans_wait_while_the_rules_cannot_be_read(store: Store, tmp_path: Path) -> None:
     away = [True, True]
 

@@ -1,12 +1,16 @@
-"""Paths under /api/v1/."""
+"""Routes of the REST API that ingest answers for, included under /api/v1/."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from ingest import api
+from ingest import api, mapping_api
 
 urlpatterns = [
     path("privacy", api.PrivacyView.as_view(), name="api-privacy"),
     path("privacy/test", api.PrivacyTestView.as_view(), name="api-privacy-test"),
+    path("mapping/rules", mapping_api.MappingRuleList.as_view(), name="api-mapping-rule-list"),
+    path("mapping/rules/<int:rule_id>", mapping_api.MappingRuleDetail.as_view(), name="api-mapping-rule"),
+    path("mapping/test", mapping_api.MappingTest.as_view(), name="api-mapping-test"),
+    path("mapping/reread", mapping_api.RereadView.as_view(), name="api-reread"),
 ]

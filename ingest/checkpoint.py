@@ -19,12 +19,14 @@ class Batch:
     """The requests from `start` to `end` of the spool, which ClickHouse gets (or got) under the number `batch_seq`.
 
     Written before the insert, so that a replay after a crash sends the same rows under the same number and ClickHouse
-    drops what it has. An empty range means that nothing is open.
+    drops what it has. An empty range means that nothing is open. `mapped` are the projects of it that had rules of their own
+    (tracestore/mapping.py): their requests went into another table, which alone knows that it has them.
     """
 
     batch_seq: int
     start: Position
     end: Position
+    mapped: tuple[int, ...] = ()
 
 
 class Checkpoint:
@@ -39,7 +41,8 @@ class Checkpoint:
         self.batch = Batch(0, first, first)
         try:
             content = json.loads(self._path.read_text())
-            batch = Batch(content["batch_seq"], Position(*content["start"]), Position(*content["end"]))
+            mapped = tuple(content.get("mapped", ()))
+            batch = Batch(content["batch_seq"], Position(*content["start"]), Position(*content["end"]), mapped)
             if batch.end > end:
                 raise ValueError("it lies behind the end of the spool")
             self.writer, self.batch = str(content["writer"]), batch
@@ -56,6 +59,7 @@ class Checkpoint:
             "batch_seq": batch.batch_seq,
             "start": [batch.start.segment, batch.start.offset],
             "end": [batch.end.segment, batch.end.offset],
+            "mapped": batch.mapped,
         }
         fresh = self._path.with_suffix(".new")
         with open(fresh, "w") as file:

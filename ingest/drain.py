@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Protocol
 
@@ -51,10 +51,14 @@ class Drain:
         dead_letters: DeadLetters,
         insert: Insert,
         on_inserted: Callable[[str, int], None],
+        find_mapped: Callable[[Collection[int]], Iterable[int]] = lambda _: (),
     ) -> None:
-        """`on_inserted(writer, batch_seq)` is called at least once for every batch that holds traces, after its insert."""
+        """`on_inserted(writer, batch_seq)` is called at least once for every batch that holds traces, after its insert.
+
+        `find_mapped(project ids)` returns those that have rules of their own, or raises StoreUnavailable.
+        """
         self._spool, self._checkpoint, self._dead_letters = spool, checkpoint, dead_letters
-        self._insert_batch, self._on_inserted = insert, on_inserted
+        self._insert_batch, self._on_inserted, self._find_mapped = insert, on_inserted, find_mapped
         self.last_error = ""
         self.oldest_received_at_ns = 0  # of the batch in work; 0 when nothing waits
         self._finish = threading.Event()  # drain what is there, then end
@@ -121,7 +125,8 @@ class Drain:
 
     def _drain_batch(self, start: Position) -> Position:
         requests, end = self._spool.read(start, max_bytes=_MAX_BATCH_BYTES, max_requests=_MAX_BATCH_REQUESTS)
-        batch = Batch(self._checkpoint.batch.batch_seq + 1, requests[0].position if requests else start, end)
+        mapped = tuple(sorted(self._find_mapped({request.project_id for request in requests})))
+        batch = Batch(self._checkpoint.batch.batch_seq + 1, requests[0].position if requests else start, end, mapped)
         self._checkpoint.save(batch)
         self._spool.release(batch.start)
         if requests:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -22,15 +21,29 @@ from ingest.drain import Drain
 from ingest.spool import Spool
 from tracestore import telemetry
 from tracestore.clickhouse.client import Store
-from tracestore.clickhouse.landing import insert_batch, stamp
+from tracestore.clickhouse.landing import Record, insert_batch, stamp
 from tracestore.masked import masked_counts
 from tracestore.model import Signal
 from tracestore.refusals import refusals
 
 log = logging.getLogger(__name__)
 
+FindMappings = Callable[[Collection[int]], Mapping[int, str]]
 _REFUSE_AFTER_FAILURE_S = 1.0
+# A hundred rules about the longest texts of each span take fifty times the size of a batch in memory.
+_MAX_MAPPED_BYTES = 16 * 2**20
 _DRAIN_ENDED = "The thread that empties the spool has ended; restart the process."
+
+
+def _cut(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Yield pieces of at most _MAX_MAPPED_BYTES, or of one record; the same ones for the same records."""
+    first = size = 0
+    for number, (_, _, payload) in enumerate(records):
+        if number > first and size + len(payload) > _MAX_MAPPED_BYTES:
+            yield records[first:number]
+            first, size = number, 0
+        size += len(payload)
+    yield records[first:]
 
 
 @dataclass(frozen=True)
@@ -58,8 +71,16 @@ class IngestStatus:
 class Ingest:
     """Accepts checked requests durably and feeds them to the store until stopped. One per process and data folder."""
 
-    def __init__(self, store: Store, *, data: Path | None = None, spool_max_bytes: int | None = None) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: Store,
+        *,
+        data: Path | None = None,
+        spool_max_bytes: int | None = None,
+        find_mappings: FindMappings = lambda _: {},
+    ) -> None:
+        """`find_mappings(project ids)` returns the encoded rules of those that have some, or raises StoreUnavailable."""
+        self._store, self._find_mappings = store, find_mappings
         self._data = data or settings.DATA
         self._spool_max_bytes = spool_max_bytes or settings.SPOOL_MAX_BYTES
         self._counting = threading.Lock()
@@ -79,8 +100,9 @@ class Ingest:
         self.spool = Spool(self._data / "spool", max_bytes=self._spool_max_bytes)
         self._checkpoint = Checkpoint(self.spool.folder, first=self.spool.first, end=self.spool.end)
         self.spool.release(self._checkpoint.batch.start)
-        insert = partial(insert_batch, self._store)
-        self._drain = Drain(self.spool, self._checkpoint, self.dead_letters, insert, on_inserted)
+        self._drain = Drain(
+            self.spool, self._checkpoint, self.dead_letters, self._insert, on_inserted, find_mapped=self._find_mappings
+        )
         self._drain.start()
         self._accepting = True
         refusals.start()
@@ -104,6 +126,18 @@ class Ingest:
         self.spool.close()
         if waiting:
             log.info("ingest: %d bytes stay in the spool until the next start", waiting)
+
+    def _insert(self, records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None:
+        """As insert_batch; spans of projects that had rules when the batch was cut are read by the rules of this moment."""
+        mapped = self._checkpoint.batch.mapped if signal is Signal.TRACES else ()
+        plain = [record for record in records if record[0] not in mapped]
+        by_rules = [record for record in records if record[0] in mapped]
+        if plain:
+            insert_batch(self._store, plain, signal=signal, writer=writer, batch_seq=batch_seq, part=part)
+        if by_rules:
+            mappings = self._find_mappings(mapped)
+            for number, piece in enumerate(_cut(by_rules)):
+                insert_batch(self._store, piece, writer=writer, batch_seq=batch_seq, part=f"{part}.{number}", mappings=mappings)
 
     def refusal(self) -> str:
         """Return why requests are not accepted now, "" when they are. Cheap: asked before each request's body is read."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
+from django.core.exceptions import ValidationError
 from django.db import models
+
+from tracestore import semconv
 
 
 class Project(models.Model):
@@ -94,3 +99,94 @@ class JobCursor(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["job", "source"], name="one_cursor_per_job_and_source")]
+
+
+_MAX_RULE_TEXT = 256
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class MappingRule(models.Model):
+    """One way in which a project's agents say something in words of their own (mapping.py).
+
+    Of the spans whose source matches `pattern` ("" for any text; * stands for any part), `value` or, if that is "", the text
+    of the source becomes the `target`. Of several rules that match for one target the first by `position` counts.
+    """
+
+    class Source(models.TextChoices):
+        ATTRIBUTE = "attribute", "Attribute"  # of the span, else of its resource; `key` names it
+        NAME = "name", "Span name"
+        TOOL = "tool", "Tool"  # as resolved from all dialects and rules; for signals only
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="mapping_rules")
+    position = models.PositiveIntegerField(default=0)
+    source = models.CharField(max_length=16, choices=Source, default=Source.ATTRIBUTE)
+    key = models.CharField(max_length=_MAX_RULE_TEXT, blank=True)
+    pattern = models.CharField(max_length=_MAX_RULE_TEXT, blank=True)
+    target = models.CharField(max_length=32)
+    value = models.CharField(max_length=_MAX_RULE_TEXT, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("position", "pk")
+
+    def __str__(self) -> str:
+        return f"{self.key or self.source} -> {self.target}"
+
+    def clean(self) -> None:
+        """Raise ValidationError with a message per field."""
+        errors = {
+            name: "Line breaks and control characters are not allowed."
+            for name in ("key", "pattern", "value")
+            if _CONTROL.search(getattr(self, name))
+        }
+        constants = {"kind": semconv.SPAN_KINDS, "signal": semconv.SIGNALS}.get(self.target)
+        if self.target not in (*semconv.MAPPED_FIELDS, "kind", "error_type", "signal"):
+            errors["target"] = f"There is no field {self.target[:32]!r} that a rule can fill."
+        elif constants and self.value not in constants:
+            errors["value"] = f"Choose one of {', '.join(constants)}."
+        elif self.value and self.target.endswith(("_tokens", "_usd")) and not re.fullmatch(r"\d{1,12}(\.\d{1,9})?", self.value):
+            errors["value"] = "This field takes a number."
+        if self.source == self.Source.ATTRIBUTE and not self.key:
+            errors["key"] = "Name the attribute."
+        if self.source != self.Source.ATTRIBUTE:
+            if self.key:
+                errors["key"] = "Only a rule about an attribute has a key."
+            if not self.pattern:
+                errors["pattern"] = "Say which name, for instance escalate*."
+        if self.source == self.Source.TOOL and self.target != "signal":
+            errors["target"] = "A rule about a tool gives a signal."
+        if errors:
+            raise ValidationError(errors)
+
+
+class Reread(models.Model):
+    """One run of the job that reads a project's stored spans again, oldest first (reread.py).
+
+    Spans that start before `position_ns` are done; it ends at `until_ns`, which is 0 until it has begun. `chunk` numbers
+    what was handed to the summary job.
+    """
+
+    class Status(models.TextChoices):
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        CANCELLED = "cancelled", "Cancelled"
+        FAILED = "failed", "Failed"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rereads")
+    status = models.CharField(max_length=16, choices=Status, default=Status.RUNNING)
+    position_ns = models.BigIntegerField(default=0)
+    until_ns = models.BigIntegerField(default=0)
+    chunk = models.PositiveIntegerField(default=0)
+    spans_done = models.PositiveBigIntegerField(default=0)
+    spans_total = models.PositiveBigIntegerField(default=0)
+    error = models.CharField(max_length=500, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project"], condition=models.Q(status="running"), name="one_running_reread_per_project"
+            )
+        ]

@@ -305,6 +305,17 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     ),
 }
 
+# What a project's own rules may fill (mapping.py), beside kind, error_type and signal: target -> field above.
+MAPPED_FIELDS = {
+    "session_id": "session_id", "user_id": "user_id", "version": "version", "environment": "environment", "service": "service",
+    "workflow": "workflow", "agent": "agent_attribute", "tool": "tool_attribute", "tool_call_id": "tool_call_id",
+    "request_model": "request_model", "response_model": "response_model", "provider": "provider", "response_id": "response_id",
+    "finish_reason": "finish_reason", "prompt_name": "prompt_name", "prompt_version": "prompt_version",
+    "input_tokens": "input_tokens", "output_tokens": "output_tokens", "total_tokens": "total_tokens",
+    "cache_read_tokens": "cache_read_tokens", "cache_write_tokens": "cache_write_tokens", "reasoning_tokens": "reasoning_tokens",
+    "supplied_cost_usd": "supplied_cost",
+}  # fmt: skip
+
 # Texts that hold a call's usage at a depth and in a notation of their own (JSON, Python's repr): the provider's answer, mostly.
 # Read in spans of model calls, or of no declared kind; the first member of each name counts.
 USAGE_TEXTS = (
@@ -326,7 +337,8 @@ _OPERATIONS = {
     "run_guardrail": "guardrail", "guardrail_check": "guardrail", "create_memory": "other", "update_memory": "other",
     "upsert_memory": "other", "delete_memory": "other", "create_memory_store": "other", "delete_memory_store": "other",
 }  # fmt: skip
-_PLAIN_KINDS = {kind: kind for kind in ("agent", "llm", "tool", "retriever", "embedding", "chain", "guardrail", "evaluator")}
+SPAN_KINDS = ("agent", "llm", "tool", "retriever", "embedding", "chain", "guardrail", "evaluator", "other")
+_PLAIN_KINDS = {kind: kind for kind in SPAN_KINDS if kind != "other"}
 _OPENINFERENCE = _PLAIN_KINDS | {"reranker": "retriever", "prompt": "chain"}
 _AI_SDK = {
     "ai.generatetext.dogenerate": "llm", "ai.generateobject.dogenerate": "llm", "ai.streamtext.dostream": "llm",

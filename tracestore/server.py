@@ -35,6 +35,7 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.clickhouse.migrate import migrate
 from tracestore.liveness import watch_job, watch_thread
+from tracestore.mapping import find_mappings_to_insert
 from tracestore.models import Project
 from tracestore.summarize import release_leases
 
@@ -169,7 +170,7 @@ def _abandon_jobs() -> None:
 
 
 def _start_ingest(stack: ExitStack) -> None:
-    ingest = import_string("ingest.service.Ingest")(get_store())
+    ingest = import_string("ingest.service.Ingest")(get_store(), find_mappings=find_mappings_to_insert)
     ingest.start(_ask_for_summaries)
     stack.callback(ingest.stop, _INGEST_STOP_S)
 

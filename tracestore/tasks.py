@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from tracestore import summarize
+from tracestore import reread, summarize
 from tracestore.telemetry import timed_job
 
 
@@ -29,3 +29,10 @@ def roll_up() -> None:
     """Recompute the minutes whose traces changed."""
     with timed_job("roll_up"):
         summarize.roll_up_pending()
+
+
+@shared_task
+def reread_spans() -> None:
+    """Take the jobs that read stored spans again some steps further."""
+    with timed_job("reread"):
+        reread.reread_pending()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +18,7 @@ _RECEIVED_AT_NS = b"\xc9\xa9\x07"
 _WRITER = b"\xd2\xa9\x07"
 _BATCH_SEQ = b"\xd8\xa9\x07"
 _INGEST_KEY = b"\x92\xaa\x07"
+_MAPPING = b"\xa2\xaa\x07"
 _SPAN_COUNT = b"\x9d\xaa\x07"  # fixed32 and always last, so that it is read without parsing
 
 # signal -> (landing table, message of otlp.proto)
@@ -28,7 +29,8 @@ _TARGETS = {
 
 
 @cache
-def _schema() -> str:
+def read_schema() -> str:
+    """Return otlp.proto, for ClickHouse settings."""
     return (Path(__file__).parent / "otlp.proto").read_text()
 
 
@@ -55,34 +57,50 @@ def read_span_count(payload: bytes | memoryview) -> int:
     return int.from_bytes(payload[-4:], "little") if payload[-7:-4] == _SPAN_COUNT else 0
 
 
-def encode_batch(records: Sequence[Record], *, writer: str, batch_seq: int) -> Generator[bytes, None, None]:
+def encode_batch(
+    records: Sequence[Record], *, writer: str, batch_seq: int, mappings: Mapping[int, str] | None = None
+) -> Generator[bytes, None, None]:
     """Yield length-delimited messages piece by piece (ClickHouse format Protobuf): each request's bytes with our fields appended.
 
-    Appending is legal because serialized Protobuf messages concatenate to their merge.
+    Appending is legal because serialized Protobuf messages concatenate to their merge. `mappings` has the rules of projects
+    that have some (tracestore/mapping.py); where it is given, "" is appended for others, so that none of the sender's count.
     """
     name = writer.encode()
     common = _WRITER + _varint(len(name)) + name + _BATCH_SEQ + _varint(batch_seq)
     for project_id, received_at_ns, payload in records:
         suffix = b"".join((_PROJECT_ID, _varint(project_id), _RECEIVED_AT_NS, received_at_ns.to_bytes(8, "little"), common))
+        if mappings is not None:
+            mapping = mappings.get(project_id, "").encode()
+            suffix += b"".join((_MAPPING, _varint(len(mapping)), mapping))
         yield b"".join((_varint(len(payload) + len(suffix)), payload, suffix))
 
 
 def insert_batch(
-    store: Store, records: Sequence[Record], *, writer: str, batch_seq: int, part: str = "", signal: Signal = Signal.TRACES
+    store: Store,
+    records: Sequence[Record],
+    *,
+    writer: str,
+    batch_seq: int,
+    part: str = "",
+    signal: Signal = Signal.TRACES,
+    mappings: Mapping[int, str] | None = None,
 ) -> None:
     """Insert the spans or log records of these requests exactly once however often it is called with the same arguments.
 
     `writer` names the spool, `batch_seq` counts its batches; `part` tells the pieces of one batch apart when it had to be cut.
+    With `mappings` (see encode_batch) spans are read by the rules of their projects.
     Raises BadInsert when ClickHouse refuses these bytes, StoreUnavailable when the same call may pass later.
     """
     table, message = _TARGETS[signal]
+    if mappings is not None:
+        table = "otlp_mapped_traces"
     store.insert_raw(
         table,
-        encode_batch(records, writer=writer, batch_seq=batch_seq),
+        encode_batch(records, writer=writer, batch_seq=batch_seq, mappings=mappings),
         "Protobuf",
         {
             "format_schema_source": "string",
-            "format_schema": _schema(),
+            "format_schema": read_schema(),
             "format_schema_message_name": message,
             "insert_deduplication_token": f"{writer}:{batch_seq}:{part}",
             "insert_deduplicate": 1,

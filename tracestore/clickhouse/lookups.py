@@ -3,7 +3,8 @@
 A span's wanted attributes become two short arrays, `slots` (numbers) and `vs` (values), sorted by slot. The names that a field
 tries one after the other share a run of slots, numbered in their order of precedence; so a field's first value is the first
 entry of its run, `vs[indexOf(runs, 7)]`: one comparison of small integers (measured: docs/performance.md). What a usage text
-tells and what the resource says stands behind them, under slots of their own names in the same runs.
+tells and what the resource says stands behind them, under slots of their own names in the same runs. What a project's own
+rules say (mapping.py) stands in front, and so wins.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from tracestore.semconv import Source
 _USAGE_TEXT_BYTES = 65_536
 RUN = 64  # slots a run of names may have
 # Sources that have a slot of their own. Neighbours in the order of precedence share a run when their values stand in this order.
-_NAMES = ("plain", "told", "resource")
+_NAMES = ("mapped", "plain", "told", "resource")
+_PREFIXED = ("mapped", "told", "resource")
 _JOINED = set(combinations_with_replacement(_NAMES, 2))
 
 
@@ -33,8 +35,14 @@ def literals(texts: Iterable[str]) -> str:
 
 
 def _name(source: Source) -> str:
-    """Return what the slot of a source is called: the span's attribute, the resource's, or a member of a usage text."""
-    return f"{source.form}:{source.key}" if source.form in ("told", "resource") else source.key
+    """Return what the slot of a source is called: the span's attribute, the resource's, of a usage text or a rule's."""
+    return f"{source.form}:{source.key}" if source.form in _PREFIXED else source.key
+
+
+def _sources(field: str) -> tuple[Source, ...]:
+    """Return where a field may stand, in order of precedence: a project's own rules come first."""
+    mapped = (Source(field, "mapped"),) if field in semconv.MAPPED_FIELDS.values() else ()
+    return mapped + semconv.FIELDS[field]
 
 
 @cache
@@ -44,12 +52,12 @@ def slots() -> dict[str, int]:
     A name that an earlier field has taken keeps its slot, and splits the run of the later one. So does a name after one of the
     resource, whose values stand behind all others.
     """
-    kinds = tuple(source for source, _ in semconv.KINDS)
+    kinds = (Source("kind", "mapped"), *(source for source, _ in semconv.KINDS))
     others = tuple(Source(key) for key in semconv.OTHER_KEYS)
     texts = tuple(Source(key) for key in semconv.USAGE_TEXTS)
     slots: dict[str, int] = {}
     run, number, previous = 0, 0, ""
-    for sources in [*semconv.FIELDS.values(), kinds, texts, *((other,) for other in others)]:
+    for sources in [*map(_sources, semconv.FIELDS), kinds, texts, *((other,) for other in others)]:
         previous = ""
         for source in sources:
             form = "" if _name(source) in slots else source.form
@@ -74,7 +82,7 @@ def has_any(sources: Iterable[Source]) -> str:
 def _runs(field: str) -> list[list[Source]]:
     """Cut a field's sources into runs of names that one look-up covers, and single others."""
     runs: list[list[Source]] = []
-    for source in semconv.FIELDS[field]:
+    for source in _sources(field):
         previous = runs[-1][-1] if runs else None
         if previous is not None and slots()[_name(source)] == slots()[_name(previous)] + 1 and source.form in _NAMES:
             runs[-1].append(source)
@@ -112,6 +120,20 @@ def first_slot(field: str) -> str:
     return f"slots[indexOf(runs, {slots()[_name(run[0])] // RUN})]"
 
 
+def winner(field: str) -> str:
+    """Return the expression for where `first(field)` comes from: the slot's number, a JSON member's path, "" for nowhere."""
+    branches = []
+    for run in _runs(field):
+        source, value = run[0], _candidate(run)
+        place = literal(str(slots()[source.key]) if source.form == "pattern" else ".".join((source.key, *source.path)))
+        if source.form in _NAMES:
+            place = literal(str(slots()[_name(source)]))
+        if len(run) > 1:
+            place = f"toString(slots[indexOf(runs, {slots()[_name(source)] // RUN})])"
+        branches.append(f"{value} != '', {place}")
+    return f"multiIf({', '.join(branches)}, '')"
+
+
 def _json_type(paths: Iterable[tuple[str, ...]]) -> str:
     """Return the Tuple type that reads all these paths of a JSON object as text in one pass."""
     members = []
@@ -121,11 +143,12 @@ def _json_type(paths: Iterable[tuple[str, ...]]) -> str:
     return f"Tuple({', '.join(members)})"
 
 
-def picked(layers_above: str) -> str:
+def picked(layers_above: str, *, by_rules: bool) -> str:
     """Return the columns that these layers read of single attributes, first values of runs and JSON objects."""
     columns = {}
+    rules_only = {slot for name, slot in slots().items() if name.startswith("mapped:")}
     for slot in _named("at", layers_above):
-        columns[f"at_{slot}"] = f"vs[indexOf(slots, {slot})]"
+        columns[f"at_{slot}"] = f"vs[indexOf(slots, {slot})]" if by_rules or slot not in rules_only else "''"
     for run in _named("run", layers_above):
         columns[f"run_{run}"] = f"vs[indexOf(runs, {run})]"
     for slot in _named("json", layers_above):
@@ -148,7 +171,8 @@ def is_present(value: str) -> str:
 
 def declared_kind() -> str:
     """Return the expression for the kind that the first known value of a kind attribute declares."""
-    pairs = {f"{slots()[source.key]}={value}": kind for source, kinds in semconv.KINDS for value, kind in kinds.items()}
+    pairs = {f"{slots()['mapped:kind']}={kind}": kind for kind in semconv.SPAN_KINDS}
+    pairs |= {f"{slots()[source.key]}={value}": kind for source, kinds in semconv.KINDS for value, kind in kinds.items()}
     return (
         "arrayFirst(x -> x != '', arrayMap(t -> transform(concat(toString(t.1), '=', lower(substringIndex(t.2, ' ', 1))), "
         f"[{literals(pairs)}], [{literals(pairs.values())}], ''), arrayFilter(t -> t.1 IN ({_kind_slots()}), wanted)))"
@@ -156,7 +180,7 @@ def declared_kind() -> str:
 
 
 def _kind_slots() -> str:
-    return ", ".join(str(slots()[source.key]) for source, _ in semconv.KINDS)
+    return ", ".join(str(slots()[name]) for name in ("mapped:kind", *(source.key for source, _ in semconv.KINDS)))
 
 
 def json_member(key: str, *path: str) -> str:
@@ -165,22 +189,28 @@ def json_member(key: str, *path: str) -> str:
 
 
 def _pairs(attributes: str, numbers: dict[str, int]) -> str:
-    """Return the expression for the array of (slot, value) of a map's attributes that have a slot and are present, by slot."""
+    """Return the expression for the array of (slot, value) of a map's attributes that have a slot, by slot."""
     slot = f"transform(k, [{literals(numbers)}], {list(numbers.values())}, 0)"
     pairs = f"arrayZip(arrayMap(k -> {slot}, mapKeys({attributes})), mapValues({attributes}))"
+    return f"arraySort(t -> t.1, arrayFilter(t -> t.1 > 0, {pairs}))"
+
+
+def _present(pairs: str) -> str:
+    """Return the expression for those of an array of (slot, value) that say something, without JSON's quotes."""
     unquoted = "if(if(startsWith(t.2, '\"'), isValidJSON(t.2), false), JSONExtractString(t.2), t.2)"
-    present = f"arrayFilter(t -> {is_present('t.2')}, arrayMap(t -> (t.1, {unquoted}), arrayFilter(t -> t.1 > 0, {pairs})))"
-    return f"arraySort(t -> t.1, {present})"
+    return f"arrayFilter(t -> {is_present('t.2')}, arrayMap(t -> (t.1, {unquoted}), {pairs}))"
 
 
-def wanted() -> str:
-    """Return the expression for the (slot, value) of a span's wanted attributes."""
-    return _pairs("attributes", {name: slot for name, slot in slots().items() if not name.startswith(("told:", "resource:"))})
+def wanted(*, by_rules: bool) -> str:
+    """Return the expression for the (slot, value) of what rules say and of a span's wanted attributes."""
+    numbers = {name: slot for name, slot in slots().items() if name.partition(":")[0] not in _PREFIXED}
+    pairs = _pairs("attributes", numbers)
+    return _present(f"arrayConcat({mapped()}, {pairs})" if by_rules else pairs)
 
 
 def resource_wanted() -> str:
     """Return the expression for the (slot, value) of a resource's wanted attributes."""
-    return _pairs("resource_attributes", _slots_of("resource:"))
+    return _present(_pairs("resource_attributes", _slots_of("resource:")))
 
 
 def _slots_of(prefix: str) -> dict[str, int]:
@@ -203,3 +233,47 @@ def told() -> str:
         f"if(if(position(usage_text, 'oken') > 0, declared_kind IN ('llm', 'embedding', ''), false), "
         f"arrayMap(t -> ({slot}, t[2]), extractAllGroupsVertical(usage_text, {literal(pattern)})), [])"
     )
+
+
+def target_slots() -> dict[str, int]:
+    """Return the slot of what each target of a project's rules (mapping.py) puts its value into."""
+    fields = {target: slots()[f"mapped:{field}"] for target, field in semconv.MAPPED_FIELDS.items()}
+    return fields | {
+        "kind": slots()["mapped:kind"],
+        "error_type": slots()["error.type"],
+        "signal": slots()[semconv.SIGNAL_KEY],
+    }
+
+
+# What a project's rules look like in the view: (key of an attribute or "" for the span's name, target, pattern, constant), and
+# for calls of tools (pattern of the tool's name, signal).
+MAPPING_TYPE = "Tuple(Array(Tuple(String, String, String, String)), Array(Tuple(String, String)))"
+
+
+def mapping_texts() -> str:
+    """Return the expression for the (key, text) that rules look at; none, at no cost, in a project without rules."""
+    maps = ", ".join(f"arrayZip(mapKeys({column}), mapValues({column}))" for column in ("attributes", "resource_attributes"))
+    return f"if(empty(mapping.1), [], arrayConcat([('', name)], {maps}))"
+
+
+def mapping_found() -> str:
+    """Return the expression for the texts that some rule names. Two passes, because a lambda copies what it captures."""
+    return "CAST(arrayFilter(t -> has(mapping_keys, t.1), texts), 'Map(String, String)')"
+
+
+def rule_value(rule: str) -> str:
+    """Return the expression for what a rule says of a span, "" for nothing."""
+    text = f"found[{rule}.1]"
+    return f"multiIf({text} = '', '', NOT match({text}, {rule}.3), '', {rule}.4 = '', {text}, {rule}.4)"
+
+
+def mapped() -> str:
+    """Return the expression for the array of (slot, value) of what rules say, in their order."""
+    targets = target_slots()
+    slot = f"transform(r.2, [{literals(targets)}], {list(targets.values())}, 0)"
+    return f"arrayMap(r -> ({slot}, {rule_value('r')}), arrayFilter(r -> has(mapping_keys, r.1), rules))"
+
+
+def tool_signal(tool_rules: str) -> str:
+    """Return the expression for the signal that a rule gives to a call of `tool`."""
+    return f"arrayFirst(r -> match(tool, r.1), {tool_rules}).2"

@@ -5,7 +5,8 @@ Every expression is total: no value that passed the Protobuf parser can make the
 ClickHouse analyses a view anew for every insert, which takes longer the more is written out. So what several expressions
 need is a column of the layer below, and a layer hardly uses aliases of its own. Conditions are joined by if and multiIf instead
 of AND and OR: the optimizer of logical expressions compares their operands by hashes, and the hash of a column is that of all
-the layers below (100 ms of 220 ms an insert).
+the layers below (100 ms of 220 ms an insert). What a project's own rules (mapping.py) ask for is written out in a view of its
+own, which reads the requests of projects that have rules.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from tracestore import semconv
 from tracestore.clickhouse.anyvalue import MAX_TIME_NS, MIN_TIME_NS, map_of, types_of
 from tracestore.clickhouse.lookups import (
+    MAPPING_TYPE,
     RUN,
     at,
     declared_kind,
@@ -23,12 +25,17 @@ from tracestore.clickhouse.lookups import (
     json_member,
     literal,
     literals,
+    mapping_found,
+    mapping_texts,
     picked,
     resource_wanted,
+    rule_value,
     slots,
     told,
+    tool_signal,
     usage_text,
     wanted,
+    winner,
 )
 from tracestore.semconv import Source
 
@@ -109,6 +116,7 @@ def _said_signal() -> str:
 def _signal() -> str:
     """Return what a span says about the run: what it says outright, else what its tool and its error mean."""
     return f"""multiIf(
+        if(rule_signal != '', NOT is_error, false), rule_signal,
         said_signal != '', said_signal,
         interrupted, 'human_approval_requested',
         NOT runs_tool, '',
@@ -222,25 +230,33 @@ def _members(tuple_name: str, columns: dict[str, str]) -> str:
     return ", ".join(f"{tuple_name}.{number} AS {name}" for number, name in enumerate(columns, start=1))
 
 
-def _spans() -> str:
-    """Return the SELECT of one row a span: its own fields, and what its resource and scope say."""
+def _given(columns: dict[str, str], *, by_rules: bool) -> str:
+    """Return the SELECT, up to its FROM, that all layers above begin with; `columns` are those of `_carried`."""
     events = semconv.APPROVAL_EVENTS
+    rules = f"mapping.1 AS rules, {mapping_texts()} AS texts, arrayIntersect(mapping.1.1, texts.1) AS mapping_keys,"
     return f"""SELECT
-        attributes, name, scope_name, status_code, status_message, resource_wanted,
+        attributes, name, scope_name, status_code, status_message, resource_wanted, {rules if by_rules else ""}
         transform(arrayFirst(n -> n IN ({literals(events)}), event_names),
             [{literals(events)}], [{literals(events.values())}], '') AS event_signal,
         arrayFirst(x -> x != '', arrayMap(m -> m['exception.type'], event_attributes)) AS exception_type,
         arrayFirst(x -> x != '', arrayMap(m -> m['exception.message'], event_attributes)) AS exception_message,
         toFloat64(arrayFirst((t, n) -> n IN ({literals(semconv.FIRST_TOKEN_EVENTS)}), event_times_ns, event_names) - start_ns)
             AS first_token_event_ns,
-        {_tuple(_carried())} AS carried
+        {_tuple(columns | ({"tool_rules": "mapping.2"} if by_rules else {}))} AS carried"""
+
+
+def _spans(table: str, *, by_rules: bool) -> str:
+    """Return the SELECT of one row a span: its own fields, and what its resource and scope say."""
+    mapping = "mapping, " if by_rules else ""
+    read_mapping = f"JSONExtract(mappings[-1], {literal(MAPPING_TYPE)}) AS mapping, " if by_rules else ""
+    return f"""{_given(_carried(), by_rules=by_rules)}
         FROM
         (
         SELECT
             project_id, received_at_ns, writer, batch_seq, ingest_key, sdk,
             resource_attributes, resource_attribute_types, resource_schema_url,
             scope_name, scope_version, scope_attributes, scope_attribute_types, scope_schema_url,
-            resource_wanted,
+            resource_wanted, {mapping}
             toFixedString(substring(span.trace_id, 1, 16), 16) AS trace_id,
             toFixedString(substring(span.span_id, 1, 8), 8) AS span_id,
             toFixedString(if(span.parent_span_id = span.span_id, '', substring(span.parent_span_id, 1, 8)), 8) AS parent_span_id,
@@ -267,7 +283,7 @@ def _spans() -> str:
                 project_id, received_at_ns, writer, batch_seq, ingest_key,
                 {_sdk()} AS sdk,
                 resource_attributes, resource_attribute_types, resource_schema_url,
-                resource_wanted,
+                resource_wanted, {mapping}
                 scope_spans.scope.name AS scope_name, scope_spans.scope.version AS scope_version,
                 {map_of("scope_spans.scope.attributes")} AS scope_attributes,
                 {types_of("scope_spans.scope.attributes")} AS scope_attribute_types,
@@ -279,14 +295,14 @@ def _spans() -> str:
                     project_id, received_at_ns, writer, batch_seq, ingest_key,
                     {map_of("resource_span.resource.attributes")} AS resource_attributes,
                     {types_of("resource_span.resource.attributes")} AS resource_attribute_types,
-                    {resource_wanted()} AS resource_wanted,
+                    {resource_wanted()} AS resource_wanted, {mapping}
                     resource_span.schema_url AS resource_schema_url,
                     arrayJoin(resource_span.scope_spans) AS scope_spans
                 FROM
                 (
                     SELECT project_id, received_at_ns, writer, batch_seq, ingest_keys[-1] AS ingest_key,
-                        arrayJoin(resource_spans) AS resource_span
-                    FROM otlp_traces
+                        {read_mapping}arrayJoin(resource_spans) AS resource_span
+                    FROM {table}
                 )
             )
         )
@@ -332,8 +348,8 @@ def _looked_up() -> str:
         if({component} != '', concat('haystack:', {component}), name) AS shown_name,
         {at("span.type")} = 'tool.execution' AS is_execution,
         -- Langfuse's older SDKs call everything a span, generations too.
-        if({at("langfuse.observation.type")} = 'span', {at("langfuse.observation.model.name")} != '', false)
-            AS is_langfuse_generation,
+        multiIf({at("langfuse.observation.type")} != 'span', false, declared_kind != 'chain', false,
+            {at("langfuse.observation.model.name")} != '') AS is_langfuse_generation,
         {first("tool_result")} AS tool_result,
         {first("tool_arguments")} AS tool_arguments,
         {_token_counts()} AS tokens,
@@ -349,8 +365,9 @@ def _looked_up() -> str:
         {_failed_by_flag()} AS failed_by_flag"""
 
 
-def _fields() -> str:
+def _fields(*, by_rules: bool) -> str:
     """Return the SELECTs from attributes to canonical columns, up to the FROM of the layer that `picked` fills."""
+    rule_signal = tool_signal(f"carried.{len(_carried()) + 1}") if by_rules else "''"
     control_flow = f"'^({'|'.join(semconv.CONTROL_FLOW_ERRORS)})[(]'"
     interrupts = f"'^({'|'.join(semconv.INTERRUPTS)})[(]'"
     prefix = literal(semconv.MODEL_PREFIX)
@@ -403,6 +420,7 @@ FROM
             tool_attribute != '', tool_attribute,
             other_tool_name != '', other_tool_name,
             replaceRegexpOne(name, '^(execute_tool |tools/call |tool[.: /])|[.]tool$', '')) AS tool,
+        {rule_signal} AS rule_signal,
         trim(BOTH '[]' FROM extract(name, '^(?:invoke_agent|create_agent|agent_run) (.*)')) AS named_agent
     FROM
     (
@@ -453,16 +471,83 @@ FROM
     {_looked_up()}"""
 
 
-def otlp_to_spans() -> str:
-    """Return the SELECT of the view that turns a row of otlp_traces (one request) into rows of spans."""
-    fields, ended = _fields(), f"{at('logfire.span_type')} != 'pending_span'"
+def otlp_to_spans(table: str = "otlp_traces", *, by_rules: bool = False) -> str:
+    """Return the SELECT of the view that turns a row of otlp_traces (one request) into rows of spans.
+
+    With rules it reads otlp_mapped_traces, where each request has the rules of its project.
+    """
+    return _read(_spans(table, by_rules=by_rules), by_rules=by_rules)
+
+
+def stored_to_spans(source: str) -> str:
+    """Return the SELECT that reads stored spans once more, by the rules in the parameter `mapping`, as the view would today.
+
+    `source` is a table expression over `spans`. A nanosecond is added to received_at, so that of two copies the new one counts.
+    """
+    return _read(_stored(source), by_rules=True)
+
+
+def _stored(source: str) -> str:
+    columns = {name: name for name in _carried()} | {"received_at": "addNanoseconds(received_at, 1)"}
+    return f"""{_given(columns, by_rules=True)}
+        FROM
+        (
+            SELECT *, {resource_wanted()} AS resource_wanted, transform(status, ['ok', 'error'], [1, 2], 0) AS status_code,
+                toUnixTimestamp64Nano(start_time) AS start_ns,
+                JSONExtract({{mapping:String}}, {literal(MAPPING_TYPE)}) AS mapping
+            FROM {source}
+        )"""
+
+
+def why_otlp(table: str) -> str:
+    """Return the SELECT of `_why` for the spans of requests with rules."""
+    return _why(_spans(table, by_rules=True))
+
+
+def why_stored(source: str) -> str:
+    """Return the SELECT of `_why` for stored spans; see stored_to_spans."""
+    return _why(_stored(source))
+
+
+def _why(given: str) -> str:
+    """Return the SELECT of where each mapped field of a span has its value from, and of what each rule says of the span.
+
+    One column a target of MAPPED_FIELDS, with a slot's number, a JSON member's path or ""; `rule_values` has a text a rule.
+    """
+    winners = ", ".join(f"{winner(field)} AS {target}" for target, field in semconv.MAPPED_FIELDS.items())
+    return f"""
+SELECT {winners}, arrayMap(r -> {rule_value("r")}, rules) AS rule_values
+FROM (SELECT *, {picked(winners, by_rules=True)} FROM ({_slotted(given, by_rules=True)}))
+"""
+
+
+def _read(given: str, *, by_rules: bool) -> str:
+    """Return the SELECT of rows of spans from one that begins with `_given`."""
+    fields, ended = _fields(by_rules=by_rules), f"{at('logfire.span_type')} != 'pending_span'"
     return f"""
 {fields}
     FROM
     (
-        SELECT *, {picked(f"{fields} {ended}")}
+        SELECT *, {picked(f"{fields} {ended}", by_rules=by_rules)}
         FROM
         (
+        {_slotted(given, by_rules=by_rules)}
+        )
+        -- Logfire sends a span once when it starts (pending) and once when it ends; only the second counts.
+        WHERE {ended}
+    )
+    )
+    )
+    )
+    )
+)
+"""
+
+
+def _slotted(given: str, *, by_rules: bool) -> str:
+    """Return the SELECT of what `_given` has, and of the attributes that some column reads, by slot (lookups.py)."""
+    read_rules = f" EXCEPT (texts, mapping_keys), {mapping_found()} AS found" if by_rules else ""
+    return f"""
             SELECT *, arrayConcat(wanted.1, told.1, resource_wanted.1) AS slots,
                 arrayConcat(wanted.2, told.2, resource_wanted.2) AS vs,
                 arrayMap(slot -> intDiv(slot, {RUN}), slots) AS runs
@@ -474,21 +559,11 @@ def otlp_to_spans() -> str:
                     SELECT *, {usage_text()} AS usage_text, {declared_kind()} AS declared_kind
                     FROM
                     (
-                        SELECT *, {wanted()} AS wanted
+                        SELECT *{read_rules}, {wanted(by_rules=by_rules)} AS wanted
                         FROM
                         (
-                        {_spans()}
+                        {given}
                         )
                     )
                 )
-            )
-        )
-        -- Logfire sends a span once when it starts (pending) and once when it ends; only the second counts.
-        WHERE {ended}
-    )
-    )
-    )
-    )
-    )
-)
-"""
+            )"""

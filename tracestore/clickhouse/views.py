@@ -12,6 +12,7 @@ def views() -> dict[str, tuple[str, str]]:
     """Return every materialized view: name -> (target table, SELECT statement)."""
     return {
         "otlp_to_spans": ("spans", otlp_to_spans()),
+        "otlp_mapped_to_spans": ("spans", otlp_to_spans("otlp_mapped_traces", by_rules=True)),
         "spans_to_trace_touches": (
             "trace_touches",
             "SELECT DISTINCT writer, batch_seq, project_id, trace_id FROM spans",

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tracestore', '0002_refusal'),
+        ('tracestore', '0003_mapping_rules'),
     ]
 
     operations = [

@@ -25,10 +25,6 @@
     update();
   }
 
-  document.addEventListener("submit", (event) => {
-    const question = event.target.dataset.confirm;
-    if (question && !window.confirm(question)) event.preventDefault();
-  });
   const form = document.getElementById("rule-form");
   if (form) followMetric(form);
   document.addEventListener("htmx:afterSwap", draw);

@@ -114,6 +114,10 @@
     place.replaceChildren(note);
   }
 
+  document.addEventListener("submit", (event) => {
+    const question = event.target.dataset.confirm;
+    if (question && !window.confirm(question)) event.preventDefault();
+  });
   document.addEventListener("htmx:responseError", (event) => {
     giveUpWaiting(event.detail.target);
     if (event.detail.xhr.status !== 422) show("The server answered " + event.detail.xhr.status + ". Reload the page to try again.", "error");

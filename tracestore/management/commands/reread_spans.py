@@ -1,0 +1,40 @@
+"""Have stored spans read again, or say how far that is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from tracestore.models import Project, Reread
+from tracestore.reread import AlreadyRunning, cancel_reread, start_reread
+
+
+class Command(BaseCommand):
+    help = "Have the running worker read a project's stored spans again: by its mapping rules, with the dialects of this version."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--project", default="default", help="slug of the project; default: default")
+        parser.add_argument("--status", action="store_true", help="only say how far the last run is")
+        parser.add_argument("--cancel", action="store_true", help="stop the run under way; what is done stays done")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        project = Project.objects.filter(slug=options["project"]).first()
+        if project is None:
+            raise CommandError(f"There is no project {options['project']!r}.")
+        if options["cancel"]:
+            self.stdout.write("Cancelled." if cancel_reread(project.pk) else "Nothing is under way.")
+        elif options["status"]:
+            job = Reread.objects.filter(project=project).last()
+            said = (
+                f"{job.get_status_display()}: {job.spans_done:,} of {job.spans_total:,} spans. {job.error}"
+                if job
+                else "Never ran."
+            )
+            self.stdout.write(said.strip())
+        else:
+            try:
+                start_reread(project.pk)
+            except AlreadyRunning as error:
+                raise CommandError(str(error)) from None
+            self.stdout.write("The worker begins within seconds; --status says how far it is.")

@@ -7,10 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
+from dataclasses import replace
 from typing import Protocol
+
+from google.protobuf.message import DecodeError
 
 from ingest.checkpoint import Batch, Checkpoint
 from ingest.dead_letters import DeadLetters
+from ingest.otlp import canonicalize
 from ingest.spool import Position, Spool, SpooledRequest
 from tracestore import telemetry
 from tracestore.clickhouse.errors import BadInsert, StoreUnavailable
@@ -28,6 +32,9 @@ _SUSPECT_AFTER_TRIES = 8
 _IDLE_S = 1.0
 
 
+_CANONICAL = "c"  # the part under which a refused batch is inserted again, rewritten
+
+
 class Insert(Protocol):
     """`tracestore.clickhouse.landing.insert_batch` bound to a store."""
 
@@ -36,6 +43,13 @@ class Insert(Protocol):
 
 class _Stopping(Exception):
     """The drain was told to stop while the store was unavailable."""
+
+
+def _canonicalize(request: SpooledRequest) -> SpooledRequest:
+    try:
+        return replace(request, payload=canonicalize(request.payload, request.signal))
+    except DecodeError:  # of an older version, or damaged: it will be refused again, alone
+        return request
 
 
 class Drain:
@@ -146,12 +160,17 @@ class Drain:
                     self._tell(batch_seq)
 
     def _insert(self, requests: Sequence[SpooledRequest], batch_seq: int, part: str = "") -> None:
-        """Insert all, of one signal; cut the batch in halves until the request that ClickHouse refuses is alone. It is buried."""
+        """Insert all, of one signal. What is refused is rewritten, then cut in halves until the request is alone that ClickHouse
+        refuses for good. It is buried.
+        """
         while True:
             try:
                 return self._insert_patiently(requests, batch_seq, part)
             except BadInsert as error:
                 reason = str(error)
+            if not part and (rewritten := [_canonicalize(request) for request in requests]) != list(requests):
+                # ClickHouse is stricter than upb. Found one by one they would take a dozen inserts each, and hold up the rest.
+                return self._insert(rewritten, batch_seq, _CANONICAL)
             if len(requests) > 1:
                 half = len(requests) // 2
                 self._insert(requests[:half], batch_seq, part + "0")

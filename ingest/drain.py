@@ -118,9 +118,11 @@ class Drain:
         """Insert the batch that the checkpoint names once more, exactly as it was, and return where it ends."""
         batch = self._checkpoint.batch
         start = batch.start
-        while start < batch.end:
-            requests, start = self._spool.read(start, max_bytes=0, max_requests=0, end=batch.end)
-            self._insert_batch_of_signals(requests, batch.batch_seq)
+        requests: list[SpooledRequest] = []
+        while start < batch.end:  # in pieces where the spool is damaged; but one number is one insert
+            piece, start = self._spool.read(start, max_bytes=0, max_requests=0, end=batch.end)
+            requests += piece
+        self._insert_batch_of_signals(requests, batch.batch_seq)
         return batch.end
 
     def _linger(self, position: Position, seconds: float) -> None:

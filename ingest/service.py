@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -19,10 +20,11 @@ from prometheus_client.registry import Collector
 from ingest.checkpoint import Checkpoint
 from ingest.dead_letters import DeadLetters
 from ingest.drain import Drain
-from ingest.spool import Spool
+from ingest.spool import Damage, Position, Spool
 from tracestore import telemetry
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch, stamp
+from tracestore.keys import DEFAULT_PROJECT_ID
 from tracestore.model import Signal
 from tracestore.refusals import refusals
 
@@ -75,8 +77,12 @@ class Ingest:
         Raises SpoolInUse when another process works in the same data folder.
         """
         global _running
-        self.spool = Spool(self._data / "spool", max_bytes=self._spool_max_bytes)
+        self.spool = Spool(self._data / "spool", max_bytes=self._spool_max_bytes, on_damage=self._keep_damage)
         self._checkpoint = Checkpoint(self.spool.folder, first=self.spool.first, end=self.spool.end)
+        for number in self.spool.find_missing(self._checkpoint.batch.start, self._checkpoint.batch.end):
+            reason = f"Segment {number} of the spool is gone, with what was acknowledged in it and not stored yet."
+            log.error("ingest: %s", reason)
+            self._keep_damage(Damage(Position(number, 0), b"", reason))
         self.spool.release(self._checkpoint.batch.start)
         insert = partial(insert_batch, self._store)
         self._drain = Drain(self.spool, self._checkpoint, self.dead_letters, insert, on_inserted)
@@ -101,6 +107,20 @@ class Ingest:
         self.spool.close()
         if waiting:
             log.info("ingest: %d bytes stay in the spool until the next start", waiting)
+
+    def _keep_damage(self, damage: Damage) -> None:
+        """Keep what cannot be read as a dead letter; one of the same bytes at the same place is the same."""
+        request, position = damage.request, damage.position
+        self.dead_letters.add(
+            f"damaged-{position.segment}-{position.offset}-{zlib.crc32(damage.content):08x}",
+            request.payload if request else damage.content,
+            project_id=request.project_id if request else DEFAULT_PROJECT_ID,
+            received_at_ns=request.received_at_ns if request else time.time_ns(),
+            refused_at_ns=time.time_ns(),
+            reason=damage.reason,
+            signal=request.signal if request else Signal.TRACES,
+            is_request=request is not None,
+        )
 
     def refusal(self) -> str:
         """Return why requests are not accepted now, "" when they are. Cheap: asked before each request's body is read."""

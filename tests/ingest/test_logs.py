@@ -26,6 +26,7 @@ from ingest.otlp import BadBody, check_logs_json, check_logs_protobuf
 from ingest.spool import Spool, decode_records
 from tests.ingest.conftest import JSON, Receiver, build_request, build_span
 from tests.ingest.test_drain import REFUSED_BYTES, Bench, wait_until
+from tests.otlp_messages import log_requests, to_otlp_dict
 from tracestore.clickhouse.attributes import decode_attributes
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import BadInsert
@@ -292,6 +293,14 @@ def test_any_json_value_in_a_record_costs_at_most_that_record(records: list[Any]
 
     assert checked.accepted == sum(isinstance(record, dict) for record in records)
     assert checked.accepted + checked.rejected == len(records)
+
+
+@settings(max_examples=100, deadline=None)
+@given(request=log_requests)
+def test_any_request_means_the_same_in_json(request: ExportLogsServiceRequest) -> None:
+    checked = check_logs_json(json.dumps(to_otlp_dict(request)).encode())
+
+    assert ExportLogsServiceRequest.FromString(checked.payload) == request
 
 
 def test_hostile_values_do_not_stop_the_insert(receiver: Receiver) -> None:

@@ -29,6 +29,7 @@ from ingest.checkpoint import Checkpoint
 from ingest.dead_letters import DeadLetters
 from ingest.drain import Drain
 from ingest.spool import Spool
+from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import BadInsert
 from tracestore.clickhouse.landing import Record, stamp
 from tracestore.model import Signal
@@ -274,3 +275,16 @@ def test_whatever_a_power_cut_leaves_every_acknowledged_request_is_stored_once(s
 
             assert sorted(found) == sorted(set(found)), "something is stored twice"
             assert set(acknowledged[: cut.acknowledged]) <= set(found), "something acknowledged is lost"
+
+
+def test_inserted_rows_are_synced_before_the_spool_forgets_them(store: Store) -> None:
+    """Which tables those are is asked of the engine: all that the landing tables' views write into, directly or in turn."""
+    found = dict(store.query_rows("SELECT name, engine_full FROM system.tables WHERE database = currentDatabase()"))
+    targets = {
+        str(query).partition(" TO default.")[2].partition(" ")[0]
+        for (query,) in store.query_rows("SELECT create_table_query FROM system.tables WHERE engine = 'MaterializedView'")
+    }
+
+    assert {"spans", "logs", "intake"} <= targets
+    for table in targets:
+        assert "fsync_after_insert = 1, fsync_part_directory = 1" in found[table], table

@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MANAGE := $(RUN) manage.py
 
-.PHONY: up demo test lint bench-ingest bench-rivals bench-query screenshots lock clean
+.PHONY: up demo test fuzz soak lint bench-ingest bench-rivals bench-query screenshots lock clean
 
 up: $(VENV)/.installed
 	@exec $(MANAGE) up
@@ -20,6 +20,16 @@ lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy .
+
+# Hostile bodies made from the corpus, with a seed to repeat them: make fuzz FUZZ_BODIES=10000 FUZZ_SEED=7
+FUZZ_BODIES ?= 1000000
+fuzz: $(VENV)/.installed-dev
+	$(RUN) -m tests.fuzz --bodies $(FUZZ_BODIES) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
+
+# Real exporters against an instance that is killed, stopped, frozen and starved of disk: make soak SOAK_MINUTES=120
+SOAK_MINUTES ?= 10
+soak: $(VENV)/.installed-dev
+	$(RUN) -m tests.soak --minutes $(SOAK_MINUTES)
 
 bench-ingest: $(VENV)/.installed-dev
 	$(RUN) -m bench.ingest

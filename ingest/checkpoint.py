@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.spool import Position
+from ingest.spool import Position, write_durably
 
 log = logging.getLogger(__name__)
 
@@ -61,17 +60,7 @@ class Checkpoint:
             "end": [batch.end.segment, batch.end.offset],
             "mapped": batch.mapped,
         }
-        fresh = self._path.with_suffix(".new")
-        with open(fresh, "w") as file:
-            json.dump(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_durably(self._path, json.dumps(content).encode())
         self.batch = batch
 
 

@@ -1,4 +1,4 @@
-"""Requests that ClickHouse refused: kept as files that an operator can list, examine and replay.
+"""Requests that ClickHouse refused or the disk damaged: kept as files that an operator can list, examine and replay.
 
 Each is `<name>.pb` (the serialized Export...ServiceRequest) with `<name>.json` beside it (signal, project, receive time, reason).
 A replay is asked for by an empty `<name>.replay`; the ingest process that owns the folder does it, because only that
@@ -8,16 +8,19 @@ process has the spool open.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingest.spool import make_folder, sync_folder, write_durably
 from tracestore.model import Signal
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """One refused request. Times in ns since the epoch; `replay` says that a replay was asked for."""
+    """One refused request. Times in ns since the epoch; `replay` says that a replay was asked for.
+
+    Without `is_request` these are bytes of a damaged spool that cannot be replayed: nobody knows whose they are.
+    """
 
     name: str
     project_id: int
@@ -27,15 +30,7 @@ class DeadLetter:
     body_bytes: int
     replay: bool
     signal: Signal = Signal.TRACES  # files of versions that stored only traces do not say
-
-
-def _write_durably(path: Path, content: bytes | memoryview) -> None:
-    fresh = path.with_name(path.name + ".new")
-    with open(fresh, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
+    is_request: bool = True
 
 
 class DeadLetters:
@@ -54,18 +49,20 @@ class DeadLetters:
         refused_at_ns: int,
         reason: str,
         signal: Signal = Signal.TRACES,
+        is_request: bool = True,
     ) -> None:
         """Keep a refused request. The same name again replaces it: a replay after a crash adds no second copy."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         why = {
             "signal": signal,
             "project_id": project_id,
             "received_at_ns": received_at_ns,
             "refused_at_ns": refused_at_ns,
             "reason": reason,
+            "is_request": is_request,
         }
-        _write_durably(self._folder / f"{name}.pb", payload)
-        _write_durably(self._folder / f"{name}.json", json.dumps(why, indent=2).encode())
+        write_durably(self._folder / f"{name}.pb", payload)
+        write_durably(self._folder / f"{name}.json", json.dumps(why, indent=2).encode())
 
     def find(self) -> list[DeadLetter]:
         """Return all, oldest refusal first."""
@@ -90,6 +87,8 @@ class DeadLetters:
         """Ask the ingest process to accept this request once more. Raises LookupError when there is none of that name."""
         if not (self._folder / f"{name}.json").exists() or "/" in name:
             raise LookupError(f"There is no dead letter {name!r}.")
+        if not json.loads((self._folder / f"{name}.json").read_text()).get("is_request", True):
+            raise LookupError(f"{name} is a damaged piece of the spool, which nobody can replay.")
         (self._folder / f"{name}.replay").touch()
 
     def find_requested(self) -> list[DeadLetter]:
@@ -100,3 +99,4 @@ class DeadLetters:
     def remove(self, name: str) -> None:
         for suffix in (".replay", ".json", ".pb"):
             (self._folder / f"{name}{suffix}").unlink(missing_ok=True)
+        sync_folder(self._folder)

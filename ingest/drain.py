@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Protocol
+
+from google.protobuf.message import DecodeError
 
 from ingest.checkpoint import Batch, Checkpoint
 from ingest.dead_letters import DeadLetters
+from ingest.otlp import canonicalize
 from ingest.spool import Position, Spool, SpooledRequest
 from tracestore import telemetry
 from tracestore.clickhouse.errors import BadInsert, StoreUnavailable
@@ -26,6 +30,8 @@ _MAX_BATCH_REQUESTS = 4096
 # An insert keeps one core busy. Half of a batch beside the other half keeps two, and costs a second analysis of the view
 # (0.13 s), which pays from this size on.
 _HALVED_BYTES = 32 * 2**20
+# A hundred rules about the longest texts of each span take fifty times the size of a batch in memory.
+_MAX_MAPPED_BYTES = 16 * 2**20
 _RETRY_S = (0.25, 0.5, 1.0, 2.0, 5.0)
 _SUSPECT_AFTER_TRIES = 8
 _IDLE_S = 1.0
@@ -39,6 +45,25 @@ class Insert(Protocol):
 
 class _Stopping(Exception):
     """The drain was told to stop while the store was unavailable."""
+
+
+def _canonicalize(request: SpooledRequest) -> SpooledRequest:
+    try:
+        return replace(request, payload=canonicalize(request.payload, request.signal))
+    except DecodeError:  # of an older version, or damaged: it will be refused again, alone
+        return request
+
+
+def _cut(requests: Sequence[SpooledRequest], max_bytes: int) -> Iterator[Sequence[SpooledRequest]]:
+    """Yield pieces of at most `max_bytes`, or of one request; the same ones for the same requests."""
+    first = size = 0
+    for number, request in enumerate(requests):
+        if number > first and size + len(request.payload) > max_bytes:
+            yield requests[first:number]
+            first, size = number, 0
+        size += len(request.payload)
+    if requests:
+        yield requests[first:]
 
 
 class Drain:
@@ -111,9 +136,11 @@ class Drain:
         """Insert the batch that the checkpoint names once more, exactly as it was, and return where it ends."""
         batch = self._checkpoint.batch
         start = batch.start
-        while start < batch.end:
-            requests, start = self._spool.read(start, max_bytes=0, max_requests=0, end=batch.end)
-            self._insert_batch_of_signals(requests, batch.batch_seq)
+        requests: list[SpooledRequest] = []
+        while start < batch.end:  # in pieces where the spool is damaged; but one number is one insert
+            piece, start = self._spool.read(start, max_bytes=0, max_requests=0, end=batch.end)
+            requests += piece
+        self._insert_batch_of_signals(requests, batch.batch_seq)
         return batch.end
 
     def _linger(self, position: Position, seconds: float) -> None:
@@ -149,32 +176,41 @@ class Drain:
         """Insert a batch, each signal into its table by itself: what is wrong with one must not repeat the other."""
         for signal in Signal:
             if of_signal := [request for request in requests if request.signal is signal]:
-                self._insert_side_by_side(of_signal, batch_seq)
+                mapped = self._checkpoint.batch.mapped if signal is Signal.TRACES else ()
+                self._insert_side_by_side([request for request in of_signal if request.project_id not in mapped], batch_seq)
+                by_rules = [request for request in of_signal if request.project_id in mapped]
+                for number, piece in enumerate(_cut(by_rules, _MAX_MAPPED_BYTES)):
+                    self._insert(piece, batch_seq, f"rules{number}.")
                 if signal is Signal.TRACES:
                     self._tell(batch_seq)
 
     def _insert_side_by_side(self, requests: Sequence[SpooledRequest], batch_seq: int) -> None:
         """Insert a large batch in halves at the same time. A replay finds the same requests, and so cuts at the same place."""
         if len(requests) < 2 or sum(len(request.payload) for request in requests) < _HALVED_BYTES:
-            return self._insert(requests, batch_seq)
+            return self._insert(requests, batch_seq) if requests else None
         half = len(requests) // 2
         with ThreadPoolExecutor(1, thread_name_prefix="drain-half") as pool:
             first = pool.submit(self._insert, requests[:half], batch_seq, "0")
             self._insert(requests[half:], batch_seq, "1")
             return first.result()
 
-    def _insert(self, requests: Sequence[SpooledRequest], batch_seq: int, part: str = "") -> None:
-        """Insert all, of one signal; cut the batch in halves until the request that ClickHouse refuses is alone. It is buried."""
+    def _insert(self, requests: Sequence[SpooledRequest], batch_seq: int, part: str = "", *, is_rewritten: bool = False) -> None:
+        """Insert all, of one table. What is refused is rewritten, then cut in halves until the request is alone that ClickHouse
+        refuses for good. It is buried.
+        """
         while True:
             try:
                 return self._insert_patiently(requests, batch_seq, part)
             except BadInsert as error:
                 reason = str(error)
+            if not is_rewritten and (rewritten := [_canonicalize(request) for request in requests]) != list(requests):
+                # ClickHouse is stricter than upb. Found one by one they would take a dozen inserts each, and hold up the rest.
+                return self._insert(rewritten, batch_seq, part + "c", is_rewritten=True)
             if len(requests) > 1:
                 half = len(requests) // 2
-                self._insert(requests[:half], batch_seq, part + "0")
-                return self._insert(requests[half:], batch_seq, part + "1")
-            if self._store_accepts_another(requests[0].signal, batch_seq):
+                self._insert(requests[:half], batch_seq, part + "0", is_rewritten=True)
+                return self._insert(requests[half:], batch_seq, part + "1", is_rewritten=True)
+            if self._store_accepts_another(requests[0], batch_seq):
                 return self._bury(requests[0], reason)
             self.last_error = f"ClickHouse refuses every insert: {reason}"
             log.error("drain: %s", self.last_error)
@@ -200,7 +236,7 @@ class Drain:
             self.last_error = reason
             pause = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
             tries += 1
-            if tries % _SUSPECT_AFTER_TRIES == 0 and self._store_accepts_another(requests[0].signal, batch_seq):
+            if tries % _SUSPECT_AFTER_TRIES == 0 and self._store_accepts_another(requests[0], batch_seq):
                 raise BadInsert(reason)
             if self._finish.is_set() or self._abort.wait(pause):
                 raise _Stopping
@@ -216,9 +252,11 @@ class Drain:
             raise
         telemetry.DRAIN_INSERT.observe(time.monotonic() - started)
 
-    def _store_accepts_another(self, signal: Signal, batch_seq: int) -> bool:
-        """Whether an empty request passes: a missing table or a revoked grant refuses all, which is not the sender's fault."""
-        empty = SpooledRequest(Position(0, 0), 1, time.time_ns(), b"", signal)
+    def _store_accepts_another(self, request: SpooledRequest, batch_seq: int) -> bool:
+        """Whether an empty request of the same kind passes: a missing table or a revoked grant refuses all, which is not the
+        sender's fault.
+        """
+        empty = replace(request, received_at_ns=time.time_ns(), payload=b"")
         try:
             self._insert_once([empty], batch_seq, "probe")
         except (BadInsert, StoreUnavailable):

@@ -5,11 +5,13 @@ Parsing with upb is the validation; what passes is stored as it came. Spans are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from operator import eq
+from typing import Any, cast
 
 from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -18,6 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
 from ingest.otlp_json import decode_json_object, encode_logs, encode_traces
 from ingest.otlp_repair import RepairError, read_varint, repair
+from tracestore.clickhouse.landing import INGEST_KEY_FIELD, read_span_count, stamp
 from tracestore.model import Signal
 
 _NO_TRACE_ID, _NO_SPAN_ID = bytes(16), bytes(8)
@@ -176,6 +179,22 @@ def _describe_item(item: object) -> str:
     if isinstance(item, list):
         return f"a list of {len(item)} items"
     return f"{'null' if item is None else str(item)[:_NAME_CHARACTERS]}, which is no object"
+
+
+def canonicalize(payload: bytes | memoryview, signal: Signal) -> bytes:
+    """Return an accepted payload as upb writes it: what it tolerates and ClickHouse does not is gone, the stamp stays.
+
+    That is unknown fields (also known ones of another wire type), a bool of 18, an enum beyond 32 bits. Writing takes twice as
+    long as all checks together (1.5 ms for 512 spans), so it is done only to what ClickHouse refused. Raises DecodeError.
+    """
+    request = (ExportTraceServiceRequest if signal is Signal.TRACES else ExportLogsServiceRequest).FromString(bytes(payload))
+    unknown = cast("Iterable[Any]", UnknownFieldSet(request))  # its stub lacks the iteration that it has
+    last = {field.field_number: field.data for field in unknown}
+    request.DiscardUnknownFields()
+    content = request.SerializeToString()
+    if signal is Signal.LOGS:
+        return content
+    return stamp(content, ingest_key=last.get(INGEST_KEY_FIELD, b"").decode(), spans=read_span_count(payload))
 
 
 def _parses_as_traces(body: bytes) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,11 @@ from prometheus_client.registry import Collector
 from ingest.checkpoint import Checkpoint
 from ingest.dead_letters import DeadLetters
 from ingest.drain import Drain
-from ingest.spool import Spool
+from ingest.spool import Damage, Position, Spool
 from tracestore import telemetry
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import Record, insert_batch, stamp
+from tracestore.keys import DEFAULT_PROJECT_ID
 from tracestore.masked import masked_counts
 from tracestore.model import Signal
 from tracestore.refusals import refusals
@@ -30,20 +32,7 @@ log = logging.getLogger(__name__)
 
 FindMappings = Callable[[Collection[int]], Mapping[int, str]]
 _REFUSE_AFTER_FAILURE_S = 1.0
-# A hundred rules about the longest texts of each span take fifty times the size of a batch in memory.
-_MAX_MAPPED_BYTES = 16 * 2**20
 _DRAIN_ENDED = "The thread that empties the spool has ended; restart the process."
-
-
-def _cut(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
-    """Yield pieces of at most _MAX_MAPPED_BYTES, or of one record; the same ones for the same records."""
-    first = size = 0
-    for number, (_, _, payload) in enumerate(records):
-        if number > first and size + len(payload) > _MAX_MAPPED_BYTES:
-            yield records[first:number]
-            first, size = number, 0
-        size += len(payload)
-    yield records[first:]
 
 
 @dataclass(frozen=True)
@@ -97,8 +86,12 @@ class Ingest:
         Raises SpoolInUse when another process works in the same data folder.
         """
         global _running
-        self.spool = Spool(self._data / "spool", max_bytes=self._spool_max_bytes)
+        self.spool = Spool(self._data / "spool", max_bytes=self._spool_max_bytes, on_damage=self._keep_damage)
         self._checkpoint = Checkpoint(self.spool.folder, first=self.spool.first, end=self.spool.end)
+        for number in self.spool.find_missing(self._checkpoint.batch.start, self._checkpoint.batch.end):
+            reason = f"Segment {number} of the spool is gone, with what was acknowledged in it and not stored yet."
+            log.error("ingest: %s", reason)
+            self._keep_damage(Damage(Position(number, 0), b"", reason))
         self.spool.release(self._checkpoint.batch.start)
         self._drain = Drain(
             self.spool, self._checkpoint, self.dead_letters, self._insert, on_inserted, find_mapped=self._find_mappings
@@ -128,16 +121,26 @@ class Ingest:
             log.info("ingest: %d bytes stay in the spool until the next start", waiting)
 
     def _insert(self, records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None:
-        """As insert_batch; spans of projects that had rules when the batch was cut are read by the rules of this moment."""
+        """As insert_batch, for records of one table: those of projects that had rules when the batch was cut are read by the
+        rules of this moment.
+        """
         mapped = self._checkpoint.batch.mapped if signal is Signal.TRACES else ()
-        plain = [record for record in records if record[0] not in mapped]
-        by_rules = [record for record in records if record[0] in mapped]
-        if plain:
-            insert_batch(self._store, plain, signal=signal, writer=writer, batch_seq=batch_seq, part=part)
-        if by_rules:
-            mappings = self._find_mappings(mapped)
-            for number, piece in enumerate(_cut(by_rules)):
-                insert_batch(self._store, piece, writer=writer, batch_seq=batch_seq, part=f"{part}.{number}", mappings=mappings)
+        mappings = self._find_mappings(mapped) if records[0][0] in mapped else None
+        insert_batch(self._store, records, signal=signal, writer=writer, batch_seq=batch_seq, part=part, mappings=mappings)
+
+    def _keep_damage(self, damage: Damage) -> None:
+        """Keep what cannot be read as a dead letter; one of the same bytes at the same place is the same."""
+        request, position = damage.request, damage.position
+        self.dead_letters.add(
+            f"damaged-{position.segment}-{position.offset}-{zlib.crc32(damage.content):08x}",
+            request.payload if request else damage.content,
+            project_id=request.project_id if request else DEFAULT_PROJECT_ID,
+            received_at_ns=request.received_at_ns if request else time.time_ns(),
+            refused_at_ns=time.time_ns(),
+            reason=damage.reason,
+            signal=request.signal if request else Signal.TRACES,
+            is_request=request is not None,
+        )
 
     def refusal(self) -> str:
         """Return why requests are not accepted now, "" when they are. Cheap: asked before each request's body is read."""

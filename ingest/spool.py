@@ -6,15 +6,17 @@ arrives during a sync shares the next one, so a thousand small requests cost a f
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
+import hashlib
 import logging
 import os
 import struct
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +28,18 @@ from tracestore.model import Signal
 
 log = logging.getLogger(__name__)
 
-# A record begins with the magic of its signal.
-_MAGICS = {Signal.TRACES: b"TSR1", Signal.LOGS: b"TSL1"}
+# A record begins with the magic of its signal. Those of the first version had no seal.
+_MAGICS = {Signal.TRACES: b"TSR2", Signal.LOGS: b"TSL2"}
 _SIGNALS = {magic: signal for signal, magic in _MAGICS.items()}
+_OLD_SIGNALS = {b"TSR1": Signal.TRACES, b"TSL1": Signal.LOGS}
 # magic, payload bytes, CRC-32 of the rest of the header and the payload, project id, receive time (ns since the epoch)
 _HEADER = struct.Struct("<4sIIIQ")
 _FIELDS = struct.Struct("<IIQ")
+_SEAL_BYTES = 8
+_HEADER_BYTES = _HEADER.size + _SEAL_BYTES
+_KEY_BYTES = 16
+# What says that this file cannot be read, now and later. Anything else (out of descriptors, of memory) passes.
+_UNREADABLE = {errno.EIO, errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.EUCLEAN, errno.ESTALE}
 _SUFFIX = ".segment"
 _RECORDS_A_WRITE = 500  # two buffers each; IOV_MAX is 1024 on Linux
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -39,6 +47,10 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 class SpoolInUse(ImproperlyConfigured):
     """Another process has this spool folder open. A mistake in the set-up: it stops the start with a sentence."""
+
+
+class SpoolUnreadable(ImproperlyConfigured):
+    """A segment is there that this user may not read. Stops the start with a sentence: it holds what was acknowledged."""
 
 
 class SpoolUnwritable(Exception):
@@ -68,6 +80,20 @@ class SpooledRequest:
 
 
 @dataclass(frozen=True)
+class Damage:
+    """Bytes of the spool that are no whole record any more. `reason` is for an operator.
+
+    `request` is the one that they were when its header is intact: its payload is what is left of it. Without it `content` holds
+    everything up to the next intact record.
+    """
+
+    position: Position
+    content: bytes
+    reason: str
+    request: SpooledRequest | None = None
+
+
+@dataclass(frozen=True)
 class _Pending:
     project_id: int
     received_at_ns: int
@@ -76,37 +102,79 @@ class _Pending:
     durable: Future[None]
 
 
-def _checksum(signal: Signal, project_id: int, received_at_ns: int, payload: bytes | memoryview) -> int:
-    # Traces came first, and their magic was not part of it.
-    start = 0 if signal is Signal.TRACES else zlib.crc32(_MAGICS[signal])
+def _checksum(magic: bytes, project_id: int, received_at_ns: int, payload: bytes | memoryview) -> int:
+    # Traces of the first version came before there was anything to tell apart.
+    start = 0 if magic == b"TSR1" else zlib.crc32(magic)
     return zlib.crc32(payload, zlib.crc32(_FIELDS.pack(len(payload), project_id, received_at_ns), start))
 
 
-def encode_record(project_id: int, received_at_ns: int, payload: bytes, signal: Signal = Signal.TRACES) -> tuple[bytes, bytes]:
+def _seal(key: bytes, segment: int, offset: int, header: bytes) -> bytes:
+    """What only this spool can have written at this place: a record that a sender put into its payload does not carry it."""
+    place = struct.pack("<QQ", segment, offset)
+    return hashlib.blake2b(header + place, digest_size=_SEAL_BYTES, key=key).digest()
+
+
+def encode_record(
+    project_id: int, received_at_ns: int, payload: bytes, signal: Signal, *, key: bytes, segment: int, offset: int
+) -> tuple[bytes, bytes]:
     """Return the header and the payload: kept apart, so that a large payload is not copied."""
-    checksum = _checksum(signal, project_id, received_at_ns, payload)
-    return _HEADER.pack(_MAGICS[signal], len(payload), checksum, project_id, received_at_ns), payload
+    magic = _MAGICS[signal]
+    checksum = _checksum(magic, project_id, received_at_ns, payload)
+    header = _HEADER.pack(magic, len(payload), checksum, project_id, received_at_ns)
+    return header + _seal(key, segment, offset, header), payload
+
+
+def _read_header(view: memoryview, at: int) -> tuple[bytes, Signal, int, int, int, int, int] | None:
+    """Return magic, signal, start and end of the payload, checksum, project id and receive time; None when this is no record."""
+    if at + _HEADER.size > len(view):
+        return None
+    magic, size, checksum, project_id, received_at_ns = _HEADER.unpack_from(view, at)
+    is_old = magic in _OLD_SIGNALS
+    signal = _OLD_SIGNALS.get(magic) or _SIGNALS.get(magic)
+    start = at + (_HEADER.size if is_old else _HEADER_BYTES)
+    if signal is None or start + size > len(view):
+        return None
+    return magic, signal, start, start + size, checksum, project_id, received_at_ns
 
 
 def decode_records(data: bytes, segment: int, offset: int, *, verify: bool) -> Iterator[tuple[SpooledRequest, int]]:
     """Yield whole records from `data`, which starts at `offset` of the segment, each with the offset after it.
 
-    Stops at the first record that is cut short or, with `verify`, damaged. It never searches for a later one: bytes inside
-    a damaged record come from a sender, who could have put a forged record there.
+    Stops at the first record that is cut short or, with `verify`, damaged.
     """
     at = 0
     view = memoryview(data)
-    while at + _HEADER.size <= len(data):
-        magic, size, checksum, project_id, received_at_ns = _HEADER.unpack_from(data, at)
-        start, end = at + _HEADER.size, at + _HEADER.size + size
-        signal = _SIGNALS.get(magic)
-        if signal is None or end > len(data):
-            return
+    while header := _read_header(view, at):
+        magic, signal, start, end, checksum, project_id, received_at_ns = header
         payload = view[start:end]
-        if verify and _checksum(signal, project_id, received_at_ns, payload) != checksum:
+        if verify and _checksum(magic, project_id, received_at_ns, payload) != checksum:
             return
         yield SpooledRequest(Position(segment, offset + at), project_id, received_at_ns, payload, signal), offset + end
         at = end
+
+
+def _is_sealed(data: bytes, at: int, segment: int, offset: int, key: bytes) -> bool:
+    header, seal = data[at : at + _HEADER.size], data[at + _HEADER.size : at + _HEADER_BYTES]
+    return header[:4] in _SIGNALS and _seal(key, segment, offset + at, header) == seal
+
+
+def find_damage(data: bytes, segment: int, offset: int, key: bytes) -> Damage:
+    """Return what is to be skipped of `data`, the rest of a segment whose first record is damaged: up to the next intact header.
+
+    Only a sealed header is believed: bytes inside a damaged record come from a sender, who could have put a forged one there.
+    """
+    position = Position(segment, offset)
+    if _is_sealed(data, 0, segment, offset, key) and (header := _read_header(memoryview(data), 0)):
+        _, signal, start, end, _, project_id, received_at_ns = header
+        payload = data[start:end]
+        reason = "The disk changed this request after it was acknowledged: its checksum does not fit."
+        return Damage(position, data[:end], reason, SpooledRequest(position, project_id, received_at_ns, payload, signal))
+    at = data.find(b"TS", 1)
+    while at >= 0 and not _is_sealed(data, at, segment, offset, key):
+        at = data.find(b"TS", at + 1)
+    content = data if at < 0 else data[:at]
+    reason = f"The disk changed {len(content)} bytes of the spool after they were acknowledged; what they were cannot be told."
+    return Damage(position, content, reason)
 
 
 def _describe(error: Exception) -> str:
@@ -115,7 +183,39 @@ def _describe(error: Exception) -> str:
     return "the disk is full" if error.errno in _FULL else f"the disk refused the write: {error.strerror}"
 
 
-def _sync_folder(folder: Path) -> None:
+def _load_key(path: Path) -> bytes:
+    """Return the key of the seals, made when there is none. Losing it costs no record, only the way past a damaged one."""
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        key = os.urandom(_KEY_BYTES)
+        write_durably(path, key)
+    return key
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each durably: a file is as safe as the entry of every folder that leads to it."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(missing):
+        sync_folder(path.parent)
+
+
+def write_durably(path: Path, content: bytes | memoryview) -> None:
+    """Put a file in place; after a crash either the old or the new one is there, never a mixture. Raises OSError."""
+    fresh = path.with_name(path.name + ".new")
+    with open(fresh, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renamed, new and deleted files of a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -136,21 +236,42 @@ def _write_all(descriptor: int, buffers: list[bytes]) -> None:
 class Spool:
     """An append-only queue of requests in one folder, which one process at a time may open."""
 
-    def __init__(self, folder: Path, *, max_bytes: int, segment_bytes: int = 64 * 2**20) -> None:
-        """Lock the folder and cut off a record that a crash left incomplete. Raises SpoolInUse or OSError."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_bytes: int,
+        segment_bytes: int = 64 * 2**20,
+        on_damage: Callable[[Damage], None] = lambda damage: None,
+    ) -> None:
+        """Lock the folder and cut off a record that a crash left incomplete. Raises SpoolInUse, SpoolUnreadable or OSError.
+
+        `on_damage` is called, in the reader's thread, for what cannot be read before it is skipped; when it raises, it is not.
+        """
         self.folder = folder
         self.max_bytes = max_bytes
         self.last_error = ""
         self.failed_at_s = 0.0  # monotonic time of the last failed write
         self._segment_bytes = segment_bytes
-        folder.mkdir(parents=True, exist_ok=True)
+        self._on_damage = on_damage
+        make_folder(folder)
         self._lock_file = self._lock()
+        self._key = _load_key(folder / "key")
         numbers = sorted(int(path.stem) for path in folder.glob(f"*{_SUFFIX}"))
         self._sizes = {number: self._path(number).stat().st_size for number in numbers}
         # Records of earlier processes are verified when read: only what this process wrote is known to be whole.
         self._first_own_segment = (numbers[-1] + 1) if numbers else 1
-        if numbers:
-            self._cut_torn_tail(numbers[-1])
+        try:
+            for number in numbers:
+                os.close(os.open(self._path(number), os.O_RDONLY))
+            if numbers:
+                self._cut_torn_tail(numbers[-1])
+        except PermissionError as error:
+            os.close(self._lock_file)
+            raise SpoolUnreadable(
+                f"{error.filename} cannot be read ({error.strerror}). It holds acknowledged data: give it back to the user that "
+                "Tracestore runs as (chown)."
+            ) from None
         self._start = Position(numbers[0], 0) if numbers else Position(1, 0)
         self._end = Position(self._first_own_segment, 0)
         self._descriptor = self._open_segment(self._first_own_segment)
@@ -179,10 +300,18 @@ class Spool:
         return self.folder / f"{number:016d}{_SUFFIX}"
 
     def _cut_torn_tail(self, number: int) -> None:
+        """Cut off what comes after the last record that was written as a whole, damaged since or not."""
         path = self._path(number)
-        good = 0
-        for _, after in decode_records(path.read_bytes(), number, 0, verify=True):
-            good = after
+        data = path.read_bytes()
+        good = at = 0
+        while at < len(data):
+            for _, after in decode_records(data[at:] if at else data, number, at, verify=True):
+                good = at = after
+            if at < len(data):
+                damage = find_damage(data[at:], number, at, self._key)
+                at += len(damage.content)
+                if damage.request:
+                    good = at
         torn = self._sizes[number] - good
         if torn:
             log.warning("spool: cut %d bytes of an incomplete record from %s", torn, path.name)
@@ -191,7 +320,7 @@ class Spool:
 
     def _open_segment(self, number: int) -> int:
         descriptor = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
         self._sizes[number] = 0
         return descriptor
 
@@ -232,7 +361,7 @@ class Spool:
                 durable.set_exception(SpoolUnwritable("The server is stopping."))
                 return durable
             self._pending.append(_Pending(project_id, received_at_ns, payload, signal, durable))
-            self._pending_bytes += len(payload) + _HEADER.size
+            self._pending_bytes += len(payload) + _HEADER_BYTES
             self._arrived.notify()
         return durable
 
@@ -249,15 +378,21 @@ class Spool:
     def _commit(self, batch: list[_Pending]) -> None:
         """Write and sync the batch; on failure cut the file back to its last good byte and fail every waiter."""
         error: SpoolUnwritable | None = None
-        size = sum(len(item.payload) + _HEADER.size for item in batch)
+        size = sum(len(item.payload) + _HEADER_BYTES for item in batch)
         started = time.monotonic()
         try:
             if self._end.offset >= self._segment_bytes or self._must_rotate:
                 self._rotate()
+            offset = self._end.offset
             for first in range(0, len(batch), _RECORDS_A_WRITE):
                 buffers: list[bytes] = []
                 for item in batch[first : first + _RECORDS_A_WRITE]:
-                    buffers += encode_record(item.project_id, item.received_at_ns, item.payload, item.signal)
+                    header, payload = encode_record(
+                        item.project_id, item.received_at_ns, item.payload, item.signal,
+                        key=self._key, segment=self._end.segment, offset=offset,
+                    )  # fmt: skip
+                    buffers += header, payload
+                    offset += _HEADER_BYTES + len(item.payload)
                 _write_all(self._descriptor, buffers)
             os.fdatasync(self._descriptor)
             telemetry.SPOOL_SYNC.observe(time.monotonic() - started)
@@ -322,23 +457,63 @@ class Spool:
             size = self._sizes.get(start.segment, 0)
         limit = end.offset if end is not None and end.segment == start.segment else size
         wanted = limit - start.offset if end is not None else min(limit - start.offset, max_bytes)
-        data = self._pread(start, wanted)
-        if end is None and len(data) >= _HEADER.size:
-            first_bytes = _HEADER.size + _HEADER.unpack_from(data)[1]
-            if len(data) < first_bytes <= limit - start.offset:
-                data = self._pread(start, first_bytes)
-        inherited = start.segment < self._first_own_segment
-        requests: list[SpooledRequest] = []
-        after = start.offset
-        for request, next_offset in decode_records(data, start.segment, start.offset, verify=inherited):
-            requests.append(request)
-            after = next_offset
-            if end is None and len(requests) == max_requests:
-                break
-        if not requests and wanted:
-            log.error("spool: %s is damaged from byte %d on; the rest of it is skipped", self._path(start.segment).name, after)
-            after = size
+        try:
+            data = self._pread(start, wanted)
+            if end is None and len(data) >= _HEADER.size:
+                first_bytes = _HEADER_BYTES + _HEADER.unpack_from(data)[1]
+                if len(data) < first_bytes:
+                    data = self._pread(start, min(first_bytes, limit - start.offset))
+            inherited = start.segment < self._first_own_segment
+            requests: list[SpooledRequest] = []
+            after = start.offset
+            for request, next_offset in decode_records(data, start.segment, start.offset, verify=inherited):
+                requests.append(request)
+                after = next_offset
+                if end is None and len(requests) == max_requests:
+                    break
+            if not requests and wanted > 0:
+                data = self._pread(start, limit - start.offset)
+                damage = find_damage(data, start.segment, start.offset, self._key)
+                self._note_damage(damage)
+                # A file that has become shorter ends here.
+                after = start.offset + len(damage.content) if len(data) > len(damage.content) else limit
+        except OSError as error:
+            if error.errno not in _UNREADABLE:
+                raise
+            requests, after = [], limit
+            self._set_aside(start, error)
         return requests, Position(start.segment, after)
+
+    def _note_damage(self, damage: Damage) -> None:
+        path = self._path(damage.position.segment)
+        log.error("spool: %d bytes of %s from byte %d on are damaged", len(damage.content), path.name, damage.position.offset)
+        self._on_damage(damage)
+        telemetry.SPOOL_DAMAGED.inc(len(damage.content))
+
+    def _set_aside(self, position: Position, error: OSError) -> None:
+        """Go past a segment that cannot be read, and keep its file: the disk or its rights may be repaired. Raises OSError."""
+        path = self._path(position.segment)
+        with self._durable:
+            if position.segment == self._end.segment:
+                self._must_rotate = True  # the reader waits for the next segment, and passes over this one then
+                raise error
+        aside = path.with_suffix(".unreadable")
+        with contextlib.suppress(OSError):
+            os.replace(path, aside)
+            sync_folder(self.folder)
+        kept = f"kept as {aside}" if aside.exists() else "gone"
+        reason = f"{path.name} of the spool cannot be read from byte {position.offset} on ({error.strerror}); the file is {kept}."
+        self._note_damage(Damage(position, b"", reason))
+
+    def find_missing(self, start: Position, end: Position) -> list[int]:
+        """Return the numbers of segments that are gone although the batch from `start` to `end` or what follows needs them.
+
+        Segments are written and deleted in order, without a gap; those before the first are gone because they were done with.
+        """
+        with self._durable:
+            needed = {start.segment} if start < end else set()
+            needed |= set(range(max(start.segment, min(self._sizes)), self._end.segment))
+            return sorted(needed - set(self._sizes))
 
     def _skip_finished_segments(self, position: Position) -> Position:
         with self._durable:

@@ -29,6 +29,7 @@ def _render(request: HttpRequest, found: list[DeadLetter], status: int = 200, **
         "total": len(found),
         "hidden": len(found) - len(newest),
         "waiting": sum(letter.replay for letter in found),
+        "replayable": sum(letter.is_request and not letter.replay for letter in found),
         "ingest_runs_here": get_running_ingest() is not None,
     }
     return render(request, "ingest/_dead_letters.html", context, status=status)
@@ -44,7 +45,7 @@ def dead_letter_list(request: HttpRequest) -> HttpResponse:
 def dead_letter_replay(request: HttpRequest) -> HttpResponse:
     """Ask for the replay of one (`name`) or of all (`all`): what `manage.py replay_dead_letters` does."""
     letters, found = _find(request)
-    names = [letter.name for letter in found]
+    names = [letter.name for letter in found if letter.is_request]
     if "all" not in request.POST:
         names = [name for name in names if name == request.POST.get("name", "")]
         if not names:

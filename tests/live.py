@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -89,3 +90,23 @@ def wait_until_ready(server: LiveServer) -> None:
             time.sleep(0.1)
     server.process.kill()
     raise AssertionError(f"the server did not start:\n{server.log.read_text()[-4000:]}")
+
+
+# In a process of its own: the embedded engine takes one folder per process.
+_COUNT = """
+import json, sys
+from tracestore.clickhouse.client import Store
+store = Store(path=sys.argv[1])
+rows = store.query_rows(f"SELECT lower(hex(trace_id)), count(), uniqExact({sys.argv[3]}) FROM {sys.argv[2]} GROUP BY trace_id")
+print(json.dumps([list(row) for row in rows]))
+store.close()
+"""
+
+
+def count_stored(data: Path, table: str = "spans", item: str = "span_id") -> dict[str, tuple[int, int]]:
+    """Return (rows, distinct items) of every trace id."""
+    done = subprocess.run(
+        [sys.executable, "-c", _COUNT, str(data / "clickhouse"), table, item],
+        cwd=ROOT, env=os.environ | {"TRACESTORE_DATA": str(data)}, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    return {trace_id: (rows, distinct) for trace_id, rows, distinct in json.loads(done.stdout)}

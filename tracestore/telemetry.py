@@ -32,6 +32,7 @@ ACKNOWLEDGE = Histogram(
 )
 SPOOL_SYNC = Histogram("tracestore_spool_sync_seconds", "Writing and syncing a group of requests to disk.", buckets=_SECONDS)
 SPOOL_FAILURES = Counter("tracestore_spool_write_failures", "Groups of requests that the disk refused.")
+SPOOL_DAMAGED = Counter("tracestore_spool_damaged_bytes", "Bytes of the spool that could not be read as they were written.")
 DRAIN_BATCHES = Counter("tracestore_drain_batches", "Batches inserted into ClickHouse.")
 DRAIN_SPANS = Counter("tracestore_drain_spans", "Spans of inserted batches; a span that an exporter sent twice counts twice.")
 DRAIN_BYTES = Counter("tracestore_drain_bytes", "Bytes of inserted batches, inflated.")

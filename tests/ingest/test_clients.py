@@ -26,8 +26,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from ingest.checkpoint import is_drained
 from tests.ingest.conftest import Receiver
 from tests.ingest.faulty_proxy import Fault, FaultyProxy, answer_429, lose_answer, reset
-from tests.ingest.test_crash import count_stored
-from tests.live import start_server
+from tests.live import count_stored, start_server
 
 NODE = Path(__file__).resolve().parent.parent / "node_exporter"
 TRACES, SPANS_A_TRACE, RECORDS = 150, 5, 1200

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -18,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ingest.checkpoint import is_drained
 from tests.ingest.conftest import PROTOBUF, build_request, build_span
-from tests.live import ROOT, LiveServer, start_server
+from tests.live import LiveServer, count_stored, start_server
 from tests.logs import build_logs
 
 CRASHES = 10
@@ -72,26 +69,6 @@ def crash_while_sending(server: LiveServer, round_number: int) -> list[str]:
     for sender in senders:
         sender.join(15)
     return [trace_id for sender in senders for trace_id in sender.acknowledged]
-
-
-# In a process of its own: the embedded engine takes one folder per process.
-_COUNT = """
-import json, sys
-from tracestore.clickhouse.client import Store
-store = Store(path=sys.argv[1])
-rows = store.query_rows(f"SELECT lower(hex(trace_id)), count(), uniqExact({sys.argv[3]}) FROM {sys.argv[2]} GROUP BY trace_id")
-print(json.dumps([list(row) for row in rows]))
-store.close()
-"""
-
-
-def count_stored(data: Path, table: str = "spans", item: str = "span_id") -> dict[str, tuple[int, int]]:
-    """Return (rows, distinct items) of every trace id."""
-    done = subprocess.run(
-        [sys.executable, "-c", _COUNT, str(data / "clickhouse"), table, item],
-        cwd=ROOT, env=os.environ | {"TRACESTORE_DATA": str(data)}, capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    return {trace_id: (rows, distinct) for trace_id, rows, distinct in json.loads(done.stdout)}
 
 
 @pytest.mark.timeout(300)

@@ -23,9 +23,10 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from ingest.checkpoint import Batch
 from ingest.dead_letters import DeadLetters
 from ingest.otlp import BadBody, check_logs_json, check_logs_protobuf
-from ingest.spool import Spool, decode_records, encode_record
+from ingest.spool import Spool, decode_records
 from tests.ingest.conftest import JSON, Receiver, build_request, build_span
 from tests.ingest.test_drain import REFUSED_BYTES, Bench, wait_until
+from tests.otlp_messages import log_requests, to_otlp_dict
 from tracestore.clickhouse.attributes import decode_attributes
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import BadInsert
@@ -294,6 +295,14 @@ def test_any_json_value_in_a_record_costs_at_most_that_record(records: list[Any]
     assert checked.accepted + checked.rejected == len(records)
 
 
+@settings(max_examples=100, deadline=None)
+@given(request=log_requests)
+def test_any_request_means_the_same_in_json(request: ExportLogsServiceRequest) -> None:
+    checked = check_logs_json(json.dumps(to_otlp_dict(request)).encode())
+
+    assert ExportLogsServiceRequest.FromString(checked.payload) == request
+
+
 def test_hostile_values_do_not_stop_the_insert(receiver: Receiver) -> None:
     random_bytes = random.Random(7)
     for number in range(40):
@@ -335,26 +344,29 @@ def test_export_that_is_repeated_is_recognised_by_its_records(receiver: Receiver
     assert rows(receiver.store, "countIf(event_name = '')") == [(3,)]
 
 
-def test_spool_keeps_the_signal_and_reads_segments_of_before(tmp_path: Path) -> None:
-    """A record of traces is byte for byte what the version without logs wrote."""
+@pytest.mark.parametrize(("magic", "signal"), [(b"TSR1", Signal.TRACES), (b"TSL1", Signal.LOGS)])
+def test_spool_keeps_the_signal_and_reads_segments_of_before(tmp_path: Path, magic: bytes, signal: Signal) -> None:
     payload = b"payload"
     fields = struct.pack("<IIQ", len(payload), 7, 99)
-    old = b"TSR1" + fields[:4] + struct.pack("<I", zlib.crc32(payload, zlib.crc32(fields))) + fields[4:] + payload
-    assert b"".join(encode_record(7, 99, payload)) == old
-    logs = b"".join(encode_record(7, 99, payload, Signal.LOGS))
-    (tmp_path / f"{1:016d}.segment").write_bytes(old + logs + old)
+    start = zlib.crc32(magic) if signal is Signal.LOGS else 0
+    old = magic + fields[:4] + struct.pack("<I", zlib.crc32(payload, zlib.crc32(fields, start))) + fields[4:] + payload
+    (tmp_path / f"{1:016d}.segment").write_bytes(old + old)
 
     spool = Spool(tmp_path, max_bytes=10**6)
-    spool.append(7, 99, payload, Signal.LOGS).result(10)
-    first, _ = spool.read(spool.first, max_bytes=10**6, max_requests=9)
+    for new in (Signal.LOGS, Signal.TRACES):
+        spool.append(7, 99, payload, new).result(10)
+    first, position = spool.read(spool.first, max_bytes=10**6, max_requests=9)
+    second, _ = spool.read(position, max_bytes=10**6, max_requests=9)
     spool.close()
 
-    assert [record.signal for record in first] == [Signal.TRACES, Signal.LOGS, Signal.TRACES]
-    assert {record.payload for record in first} == {payload}
-    for at in range(len(logs)):
-        changed = logs[:at] + bytes([logs[at] ^ 1]) + logs[at + 1 :]
-        assert list(decode_records(changed, 1, 0, verify=True)) == []
-    assert list(decode_records(b"TSR1" + logs[4:], 1, 0, verify=True)) == []
+    assert [record.signal for record in first] == [signal, signal]
+    assert [record.signal for record in second] == [Signal.LOGS, Signal.TRACES]
+    assert {(record.project_id, record.received_at_ns, record.payload) for record in first + second} == {(7, 99, payload)}
+    for record in (old, (tmp_path / f"{2:016d}.segment").read_bytes()[:39]):
+        for at in range(len(record)):
+            changed = record[:at] + bytes([record[at] ^ 1]) + record[at + 1 :]
+            in_seal = len(record) == 39 and 24 <= at < 32
+            assert bool(list(decode_records(changed, 1, 0, verify=True))) is in_seal
 
 
 def test_batch_of_both_signals_is_replayed_without_a_second_row(store: Store, tmp_path: Path) -> None:

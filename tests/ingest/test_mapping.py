@@ -55,7 +55,7 @@ def test_one_batch_of_projects_with_and_without_rules(store: Store, tmp_path: Pa
 
 
 def test_large_batch_under_rules_goes_in_pieces_each_once(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.service._MAX_MAPPED_BYTES", 500)
+    monkeypatch.setattr("ingest.drain._MAX_MAPPED_BYTES", 500)
     ingest = Ingest(store, data=tmp_path, find_mappings=lambda ids: {1: RULES})
     ingest.start(lambda *_: None)
 

@@ -11,16 +11,16 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from google.protobuf.json_format import MessageToDict
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from ingest.otlp import BadBody, Rejection, check_json, check_logs_json, check_protobuf, estimate_parsing_bytes
 from ingest.otlp_json import decode_json_object
+from tests.otlp_messages import to_otlp_dict, trace_requests
 
 TRACE_ID, SPAN_ID = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174"
 
@@ -329,97 +329,10 @@ def test_a_span_of_its_ids_alone_is_always_room_for() -> None:
     assert check_protobuf(body).accepted == 5000
 
 
-# Whatever opentelemetry-proto can express: text without lone surrogates, which its encoder refuses.
-text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-scalars = st.one_of(
-    st.builds(lambda value: AnyValue(string_value=value), text),
-    st.builds(lambda value: AnyValue(bool_value=value), st.booleans()),
-    st.builds(lambda value: AnyValue(int_value=value), st.integers(-(2**63), 2**63 - 1)),
-    st.builds(lambda value: AnyValue(double_value=value), st.floats(allow_nan=False)),
-    st.builds(lambda value: AnyValue(bytes_value=value), st.binary(max_size=9)),
-    st.builds(AnyValue),
-)
-values = st.recursive(
-    scalars,
-    lambda inner: st.one_of(
-        st.builds(lambda members: AnyValue(array_value=ArrayValue(values=members)), st.lists(inner, max_size=3)),
-        st.builds(
-            lambda members: AnyValue(
-                kvlist_value=KeyValueList(values=[KeyValue(key=key, value=value) for key, value in members])
-            ),
-            st.lists(st.tuples(text, inner), max_size=3),
-        ),
-    ),
-    max_leaves=6,
-)
-attributes = st.lists(st.builds(lambda key, value: KeyValue(key=key, value=value), text, values), max_size=3)
-uint64, uint32 = st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)
-trace_ids = st.binary(min_size=16, max_size=16).filter(any)
-events = st.builds(Span.Event, time_unix_nano=uint64, name=text, attributes=attributes, dropped_attributes_count=uint32)
-links = st.builds(
-    Span.Link,
-    trace_id=trace_ids,
-    span_id=st.binary(min_size=8, max_size=8),
-    trace_state=text,
-    attributes=attributes,
-    dropped_attributes_count=uint32,
-    flags=uint32,
-)
-spans = st.builds(
-    Span,
-    trace_id=trace_ids,
-    span_id=st.binary(min_size=8, max_size=8).filter(lambda value: any(value) and value != b"parentid"),
-    parent_span_id=st.sampled_from([b"", b"parentid"]),
-    trace_state=text,
-    name=text,
-    kind=st.integers(0, 5),
-    start_time_unix_nano=uint64,
-    end_time_unix_nano=uint64,
-    attributes=attributes,
-    dropped_attributes_count=uint32,
-    events=st.lists(events, max_size=2),
-    dropped_events_count=uint32,
-    links=st.lists(links, max_size=2),
-    dropped_links_count=uint32,
-    status=st.builds(Status, message=text, code=st.integers(0, 2)),
-    flags=uint32,
-)
-
-
-@st.composite
-def requests(draw: st.DrawFn) -> ExportTraceServiceRequest:
-    resource_spans = ResourceSpans(schema_url=draw(text), scope_spans=[])
-    resource_spans.resource.attributes.extend(draw(attributes))
-    for _ in range(draw(st.integers(0, 2))):
-        scope_spans = ScopeSpans(schema_url=draw(text), spans=draw(st.lists(spans, max_size=2)))
-        scope_spans.scope.name, scope_spans.scope.version = draw(text), draw(text)
-        resource_spans.scope_spans.append(scope_spans)
-    return ExportTraceServiceRequest(resource_spans=[resource_spans])
-
-
-def to_otlp_json(request: ExportTraceServiceRequest) -> bytes:
-    """protobuf's own JSON, with the one change that OTLP makes: ids are hex."""
-    document = MessageToDict(request)
-
-    def hex_ids(value: Any) -> None:
-        if isinstance(value, list):
-            for item in value:
-                hex_ids(item)
-        elif isinstance(value, dict):
-            for name, item in value.items():
-                if name in ("traceId", "spanId", "parentSpanId"):
-                    value[name] = base64.b64decode(item).hex()
-                else:
-                    hex_ids(item)
-
-    hex_ids(document)
-    return json.dumps(document).encode()
-
-
-@given(request=requests())
+@given(request=trace_requests)
 @hypothesis_settings(max_examples=150, deadline=None)
 def test_json_means_what_protobuf_means(request: ExportTraceServiceRequest) -> None:
-    checked = check_json(to_otlp_json(request))
+    checked = check_json(json.dumps(to_otlp_dict(request)).encode())
 
     assert ExportTraceServiceRequest.FromString(checked.payload) == request
 

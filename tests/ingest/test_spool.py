@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -13,13 +16,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ingest.checkpoint import Batch, Checkpoint
-from ingest.spool import Position, Spool, SpooledRequest, SpoolInUse, SpoolUnwritable
+from ingest.spool import Damage, Position, Spool, SpooledRequest, SpoolInUse, SpoolUnwritable
+from tests.live import ROOT
 
 MAX_BYTES = 10**9
 
 
-def open_spool(folder: Path, *, segment_bytes: int = 10**6, max_bytes: int = MAX_BYTES) -> Spool:
-    return Spool(folder, max_bytes=max_bytes, segment_bytes=segment_bytes)
+def open_spool(folder: Path, *, segment_bytes: int = 10**6, max_bytes: int = MAX_BYTES, **options: Any) -> Spool:
+    return Spool(folder, max_bytes=max_bytes, segment_bytes=segment_bytes, **options)
 
 
 def store(spool: Spool, *payloads: bytes) -> None:
@@ -132,16 +136,141 @@ def test_zeros_that_a_power_cut_left_are_cut(tmp_path: Path) -> None:
     reopened.close()
 
 
-def test_changed_byte_ends_the_segment_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("behind", [True, False])
+def test_changed_byte_costs_its_request_and_no_other(tmp_path: Path, behind: bool) -> None:
     spool = open_spool(tmp_path)
-    store(spool, b"kept", b"damaged", b"behind")
+    store(spool, b"kept", b"damaged", *[b"behind"] * behind)
     spool.close()
     path = last_segment(tmp_path)
     path.write_bytes(path.read_bytes().replace(b"damaged", b"dAmaged"))
+    damages: list[Damage] = []
 
-    reopened = open_spool(tmp_path)
+    reopened = open_spool(tmp_path, on_damage=damages.append)
 
-    assert [request.payload for request in read_all(reopened)] == [b"kept"]
+    assert [request.payload for request in read_all(reopened)] == [b"kept", *[b"behind"] * behind]
+    [damage] = damages
+    assert damage.request
+    assert (damage.request.project_id, damage.request.payload) == (1, b"dAmaged")
+    reopened.close()
+
+
+@given(
+    payloads=st.lists(st.binary(max_size=200), min_size=1, max_size=15),
+    at=st.integers(0, 4000),
+    size=st.integers(1, 300),
+    garbage=st.sampled_from([b"\0", b"\xff", b"TSR2", b"TSL2", b"TSR1"]),
+)
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_damage_anywhere_costs_what_it_touches_and_keeps_its_bytes(
+    tmp_path_factory: pytest.TempPathFactory, payloads: list[bytes], at: int, size: int, garbage: bytes
+) -> None:
+    """As a block of a disk that was overwritten. Nothing is read that was not written, nothing intact is lost."""
+    folder = tmp_path_factory.mktemp("spool")
+    spool = open_spool(folder)
+    store(spool, *payloads)
+    spool.close()
+    path = last_segment(folder)
+    whole = path.read_bytes()
+    first, last = at % len(whole), min(len(whole), at % len(whole) + size)
+    overwritten = whole[:first] + (garbage * size)[: last - first] + whole[last:]
+    path.write_bytes(overwritten)
+    starts = [sum(len(payload) + 32 for payload in payloads[:number]) for number in range(len(payloads) + 1)]
+    intact = [
+        payload
+        for payload, start, end in zip(payloads, starts, starts[1:], strict=False)
+        if overwritten[start : start + 24] == whole[start : start + 24]  # without the seal: the checksum suffices
+        and overwritten[start + 32 : end] == whole[start + 32 : end]
+    ]
+    damages: list[Damage] = []
+
+    reopened = open_spool(folder, on_damage=damages.append)
+    read = [bytes(request.payload) for request in read_all(reopened)]
+    reopened.close()
+
+    assert read == intact
+    assert all(damage.content in overwritten for damage in damages)
+
+
+def test_damaged_segment_of_the_first_version_is_kept_from_the_damage_on(tmp_path: Path) -> None:
+    record = struct.Struct("<4sIIIQ")
+    fields = struct.pack("<IIQ", 4, 1, 7)
+    old = record.pack(b"TSR1", 4, zlib.crc32(b"kept", zlib.crc32(fields)), 1, 7) + b"kept"
+    (tmp_path / f"{1:016d}.segment").write_bytes(old + old[:-1] + b"X" + old)
+    (tmp_path / f"{2:016d}.segment").write_bytes(old)
+    damages: list[Damage] = []
+
+    spool = open_spool(tmp_path, on_damage=damages.append)
+
+    assert [request.payload for request in read_all(spool)] == [b"kept", b"kept"]
+    assert [damage.content for damage in damages] == [old[:-1] + b"X" + old]
+    spool.close()
+
+
+def test_segment_that_cannot_be_read_is_set_aside_and_the_next_are_read(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, segment_bytes=10)
+    store(spool, b"first")
+    store(spool, b"second")
+    store(spool, b"third")
+    damages: list[Damage] = []
+    spool.close()
+    reopened = open_spool(tmp_path, segment_bytes=10, on_damage=damages.append)
+    (tmp_path / f"{2:016d}.segment").unlink()
+    (tmp_path / f"{2:016d}.segment").mkdir()  # to read it fails, for root too
+
+    assert [request.payload for request in read_all(reopened)] == [b"first", b"third"]
+    assert len(damages) == 1
+    assert "0000000000000002.segment of the spool cannot be read from byte 0 on (Is a directory)" in damages[0].reason
+    assert (tmp_path / f"{2:016d}.unreadable").is_dir()
+    reopened.close()
+
+
+_AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from ingest.spool import Spool, SpoolUnreadable
+os.setgid(65534)
+os.setuid(65534)
+try:
+    Spool(Path(sys.argv[1]), max_bytes=10**9)
+except SpoolUnreadable as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a file that another user may not read")
+def test_segment_of_another_user_is_a_sentence_at_the_start(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    store(spool, b"kept")
+    spool.close()
+    for path in (tmp_path, *tmp_path.iterdir()):
+        os.chmod(path, 0o777)
+    for path in [*tmp_path.parents][:3]:
+        path.chmod(0o755)
+    segment = last_segment(tmp_path)
+    segment.chmod(0o600)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", _AS_NOBODY, str(tmp_path)],
+        capture_output=True, text=True, timeout=60, check=False, env=environment,
+    )  # fmt: skip
+
+    assert f"{segment} cannot be read (Permission denied)" in done.stdout, done.stderr
+
+
+def test_segment_that_is_gone_is_told(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, segment_bytes=10)
+    for payload in (b"one", b"two", b"three"):
+        store(spool, payload)
+    first = spool.first
+    spool.close()
+    (tmp_path / f"{2:016d}.segment").unlink()
+
+    reopened = open_spool(tmp_path, segment_bytes=10)
+
+    assert reopened.find_missing(first, first) == [2]
+    assert [request.payload for request in read_all(reopened)] == [b"one", b"three"]
+    reopened.release(Position(3, 5))
+    assert reopened.find_missing(Position(3, 5), Position(3, 5)) == []
     reopened.close()
 
 

@@ -12,10 +12,10 @@ from tests.conftest import TABLES
 from tracestore.clickhouse import migrate as runner
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.clickhouse.migrate import FOLDER, migrate
+from tracestore.clickhouse.migrate import FOLDER, SYNCED, migrate
 from tracestore.clickhouse.views import views
 
-STEPS = [path.stem for path in sorted(FOLDER.glob("[0-9]*.sql"))] + list(views())
+STEPS = [path.stem for path in sorted(FOLDER.glob("[0-9]*.sql"))] + [f"{table}_synced" for table in SYNCED] + list(views())
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ _PROJECT_ID = b"\xc0\xa9\x07"
 _RECEIVED_AT_NS = b"\xc9\xa9\x07"
 _WRITER = b"\xd2\xa9\x07"
 _BATCH_SEQ = b"\xd8\xa9\x07"
+INGEST_KEY_FIELD = 15010
 _INGEST_KEY = b"\x92\xaa\x07"
 _MAPPING = b"\xa2\xaa\x07"
 _SPAN_COUNT = b"\x9d\xaa\x07"  # fixed32 and always last, so that it is read without parsing

@@ -13,6 +13,10 @@ from tracestore.clickhouse.errors import StoreError
 from tracestore.clickhouse.views import views
 
 FOLDER = Path(__file__).parent / "migrations"
+# What the drain fills. The spool forgets a batch once it is inserted: its rows must be on the disk by then, not in a cache.
+# Merges need no sync: ClickHouse keeps the parts that it merged for eight minutes.
+SYNCED = ("spans", "trace_touches", "trace_index", "intake", "logs", "log_index")
+_SYNC = "ALTER TABLE {} MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1"
 _CREATE_RECORD = """
 CREATE TABLE IF NOT EXISTS schema_steps
 (
@@ -63,6 +67,10 @@ def migrate(store: Store) -> list[str]:
             ran.append(path.stem)
         elif applied[path.stem] != _checksum(text):
             raise StoreError(f"The migration {path.name} was edited after it had been applied. Restore it and add a new one.")
+    for table in SYNCED:
+        if (name := f"{table}_synced") not in applied:
+            _apply(store, name, _SYNC.format(table))
+            ran.append(name)
     for name, (target, select) in views().items():
         if applied.get(name) != _checksum(select):
             _apply_view(store, name, target, select)

@@ -21,7 +21,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         letters = DeadLetters(settings.DATA / "dead-letters")
         found = letters.find()
-        names = [letter.name for letter in found] if options["all"] else options["names"]
+        names = [letter.name for letter in found if letter.is_request] if options["all"] else options["names"]
         if names:
             for name in names:
                 try:
@@ -32,7 +32,7 @@ class Command(BaseCommand):
             return
         for letter in found:
             refused_at = datetime.fromtimestamp(letter.refused_at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-            waiting = "  (replay asked for)" if letter.replay else ""
+            waiting = "  (replay asked for)" if letter.replay else "" if letter.is_request else "  (cannot be replayed)"
             self.stdout.write(
                 f"{letter.name}  {refused_at}  project {letter.project_id}  {letter.signal}  {letter.body_bytes} bytes{waiting}"
             )

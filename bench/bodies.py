@@ -55,11 +55,12 @@ _WORDS = _build_words()
 _WEIGHTS = list(accumulate(1 / rank for rank in range(1, _VOCABULARY + 1)))
 
 
-def _text(chance: random.Random, words: int) -> str:
+def build_text(chance: random.Random, words: int) -> str:
+    """Return words of six bytes on average, frequent and rare ones as in prose."""
     return " ".join(chance.choices(_WORDS, cum_weights=_WEIGHTS, k=words))
 
 
-_SYSTEM_PROMPTS = [_text(random.Random(seed), 60) for seed in range(3)]
+_SYSTEM_PROMPTS = [build_text(random.Random(seed), 60) for seed in range(3)]
 
 
 def _message(role: str, content: str) -> dict[str, object]:
@@ -78,7 +79,7 @@ class _Turn:
             "session.id": f"session-{chance.randrange(10**6)}",
             "user.id": f"user-{chance.randrange(10**5)}",
         }
-        self._messages = [_message("system", _SYSTEM_PROMPTS[self._agent]), _message("user", _text(chance, 40))]
+        self._messages = [_message("system", _SYSTEM_PROMPTS[self._agent]), _message("user", build_text(chance, 40))]
 
     def build_spans(self) -> list[Span]:
         """Return the spans in the order in which they end: the root last."""
@@ -114,7 +115,7 @@ class _Turn:
 
     def _model_attributes(self) -> dict[str, str | int]:
         chance, asked = self._chance, json.dumps(self._messages)
-        answer = _message("assistant", _text(chance, 25))
+        answer = _message("assistant", build_text(chance, 25))
         self._messages.append(answer)
         return {
             "gen_ai.operation.name": "chat",
@@ -130,13 +131,13 @@ class _Turn:
         }
 
     def _tool_attributes(self) -> dict[str, str | int]:
-        chance, result = self._chance, _text(self._chance, 60)
+        chance, result = self._chance, build_text(self._chance, 60)
         self._messages.append(_message("tool", result))
         return {
             "gen_ai.operation.name": "execute_tool",
             "gen_ai.tool.name": chance.choice(("lookup_order", "refund", "search_policy")),
             "gen_ai.tool.call.id": f"call_{chance.randrange(10**9)}",
-            "gen_ai.tool.call.arguments": json.dumps({"order_id": chance.randrange(10**6), "note": _text(chance, 12)}),
+            "gen_ai.tool.call.arguments": json.dumps({"order_id": chance.randrange(10**6), "note": build_text(chance, 12)}),
             "gen_ai.tool.call.result": result,
         }
 

@@ -50,6 +50,8 @@ def _translate(error: Exception, *, inserting: bool) -> StoreError:
     return StoreError(message)
 
 
+# A server that does not answer an insert for so long has hung: the same insert is sent again.
+_ANSWER_TIMEOUT_S = 120
 # Merges of the embedded engine give way to inserts and queries: put off while the cores are busy, they are made up for after.
 _EMBEDDED_SETTINGS = "os_threads_nice_value_merge_mutate=10"
 
@@ -89,7 +91,7 @@ class Store:
             database=parts.path.strip("/") or "default",
             autogenerate_session_id=False,
             connect_timeout=5,
-            send_receive_timeout=120,
+            send_receive_timeout=_ANSWER_TIMEOUT_S,
             tz_mode="aware",
         )
 

@@ -102,7 +102,7 @@ def test_rule_made_in_the_editor_ends_in_messages_that_lead_back_to_the_failing_
     send_runs(server.otlp_url, start_ns=time.time_ns() - 5 * NS_PER_S, count=60, version="v2", tool="search")
     wait_for(lambda: hook.bodies[-1]["event"] == "resolved" and len(mail.messages) == 2, 60)
     # The page that stayed open says so too, in its head as in its timeline.
-    expect(page.locator("#alert-head")).to_contain_text("Resolved", timeout=20_000)
+    expect(page.locator("#alert-head")).to_contain_text("Resolved")
     expect(page.locator("#alert-head")).not_to_contain_text("Those of the last")
     expect(page.locator("#alert-status")).to_contain_text("Resolved")
     assert [message["Subject"].split(":")[0] for message in mail.messages] == [
@@ -120,7 +120,7 @@ def test_focus_stays_where_it_is_when_a_polled_list_is_replaced(server: LiveServ
     switch.focus()
     page.evaluate("() => document.activeElement.dataset.old = 'yes'")
 
-    expect(page.locator("[data-old]")).to_have_count(0, timeout=20_000)
+    expect(page.locator("[data-old]")).to_have_count(0)
 
     expect(switch).to_be_focused()
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from dashboards.panels import PANELS
 from tests.browser.agents import send_run
-from tests.browser.conftest import TIMEOUT_MS, OpenPage
+from tests.browser.conftest import OpenPage
 from tests.live import LiveServer, start_server
 from tracestore.timerange import parse_time_ns
 
@@ -61,7 +61,7 @@ def test_every_chart_is_drawn(server: LiveServer, open_page: OpenPage) -> None:
         chart = page.locator(f'[data-chart*="/{name}?"]')
         chart.scroll_into_view_if_needed()
         # Tokens and cost: these runs called no model, and a sentence says so.
-        expect(chart.locator(".main-svg, .chart__note").first).to_be_visible(timeout=TIMEOUT_MS)
+        expect(chart.locator(".main-svg, .chart__note").first).to_be_visible()
     assert page.locator(".chart__note--error").count() == 0
 
 
@@ -77,7 +77,7 @@ def test_click_on_a_bar_opens_the_traces_behind_it(server: LiveServer, open_page
 
     assert parse_qs(urlsplit(page.url).query)["q"] == ["error:TimeoutError"]
     assert x <= bar["x"] <= x + width
-    expect(page.locator(".trace-row").first).to_be_visible(timeout=TIMEOUT_MS)
+    expect(page.locator(".trace-row").first).to_be_visible()
     expect(page.locator("#trace-table")).not_to_contain_text("v2")
 
 
@@ -104,7 +104,7 @@ def test_grouping_draws_one_line_per_version_and_survives_a_search(server: LiveS
     page.wait_for_url("**group_by=version**")
 
     legend = page.locator('.chart-card:has([data-chart*="/failure-rate?"]) [data-line]')
-    expect(legend).to_have_count(2, timeout=TIMEOUT_MS)
+    expect(legend).to_have_count(2)
     page.locator("[data-search]").fill("version:v3")
     page.locator("[data-search]").press("Enter")
     page.wait_for_url("**q=version**")
@@ -115,7 +115,7 @@ def test_a_line_is_switched_off_and_on_by_keyboard(server: LiveServer, open_page
     page = open_page(server.url + URL + "&group_by=version")
     card = page.locator('.chart-card:has([data-chart*="/failure-rate?"])')
     lines = card.locator(".scatterlayer .trace")
-    expect(lines).to_have_count(2, timeout=TIMEOUT_MS)
+    expect(lines).to_have_count(2)
 
     card.locator("[data-line]").first.focus()
     page.keyboard.press("Enter")
@@ -130,7 +130,7 @@ def test_a_line_is_switched_off_and_on_by_keyboard(server: LiveServer, open_page
 def test_charts_follow_the_theme(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(server.url + URL, color_scheme="light")
     line = page.locator('[data-chart*="/failure-rate?"] .scatterlayer .js-line').first
-    expect(line).to_have_css("stroke", "rgb(191, 35, 48)", timeout=TIMEOUT_MS)
+    expect(line).to_have_css("stroke", "rgb(191, 35, 48)")
 
     page.locator("[data-action=theme]").click()
 
@@ -143,8 +143,8 @@ def test_chart_that_cannot_be_loaded_says_so_and_the_others_stay(server: LiveSer
 
     page.reload()
 
-    expect(page.locator('[data-chart*="/requests?"]')).to_have_text("The server cannot be reached.", timeout=TIMEOUT_MS)
-    expect(page.locator('[data-chart*="/failure-rate?"] .main-svg').first).to_be_visible(timeout=TIMEOUT_MS)
+    expect(page.locator('[data-chart*="/requests?"]')).to_have_text("The server cannot be reached.")
+    expect(page.locator('[data-chart*="/failure-rate?"] .main-svg').first).to_be_visible()
 
 
 def test_phone_shows_one_column_without_sideways_scrolling(server: LiveServer, open_page: OpenPage) -> None:

@@ -27,9 +27,9 @@ _LINGER_S = 0.05  # what arrives this soon after the first request of a batch jo
 _PACE_S = 0.9  # small batches start at least this far apart: each insert costs about 0.2 s of planning, and makes a part to merge
 _MAX_BATCH_BYTES = 64 * 2**20
 _MAX_BATCH_REQUESTS = 4096
-# An insert keeps one core busy. Half of a batch beside the other half keeps two, and costs a second analysis of the view
-# (0.13 s), which pays from this size on.
-_HALVED_BYTES = 32 * 2**20
+# An insert keeps one core busy. A full batch means that the drain is behind: half of it beside the other half keeps two cores
+# busy, for a second analysis of the view (0.13 s). Smaller ones leave a core to requests.
+_HALVED_BYTES = _MAX_BATCH_BYTES * 7 // 8
 # A hundred rules about the longest texts of each span take fifty times the size of a batch in memory.
 _MAX_MAPPED_BYTES = 16 * 2**20
 _RETRY_S = (0.25, 0.5, 1.0, 2.0, 5.0)

@@ -30,6 +30,7 @@ from tracestore.clickhouse.lookups import (
     picked,
     resource_wanted,
     rule_value,
+    sdk,
     slots,
     told,
     tool_signal,
@@ -146,14 +147,6 @@ def _time_to_first_token() -> str:
     return f"""toUInt64(arrayFirst(ns -> if(ns > 0, ns < 1e15, false), [
         toFloat64OrZero({said}) * if(startsWith(scope_name, 'strands'), 1e6, {unit_ns}),
         ({moment} - intDiv(toUnixTimestamp64Nano({start_time}), 1000)) * 1e3, first_token_event_ns]))"""
-
-
-def _sdk() -> str:
-    """Return the expression for the SDK as its resource names it: "opentelemetry python 1.45.0", "" when it does not."""
-    parts = ", ".join(
-        f"substring(resource_attributes['telemetry.sdk.{part}'], 1, 64)" for part in ("name", "language", "version")
-    )
-    return f"arrayStringConcat(arrayFilter(x -> x != '', [{parts}]), ' ')"
 
 
 def _carried() -> dict[str, str]:
@@ -281,7 +274,7 @@ def _spans(table: str, *, by_rules: bool) -> str:
         (
             SELECT
                 project_id, received_at_ns, writer, batch_seq, ingest_key,
-                {_sdk()} AS sdk,
+                {sdk()} AS sdk,
                 resource_attributes, resource_attribute_types, resource_schema_url,
                 resource_wanted, {mapping}
                 scope_spans.scope.name AS scope_name, scope_spans.scope.version AS scope_version,

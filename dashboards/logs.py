@@ -5,6 +5,7 @@ Sources: OpenTelemetry's semantic conventions for exceptions and for GenAI event
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,10 @@ from dashboards.text import decode_value, is_structured, preview, to_text
 from tracestore.model import LogRecord, Span, SpanEvent
 
 EVALUATION = "gen_ai.evaluation.result"
+# OpenInference: annotations.0.annotation.score, trace.evaluations.2.evaluation.label. Nine digits bound what a sender may write.
+_ANNOTATION = re.compile(
+    r"(?:(trace|session)\.)?(annotation|evaluation)s\.(\d{1,9})\.\2\.(name|score|label|explanation|annotator_kind|identifier)"
+)
 _WARN, _ERROR = 13, 17  # SeverityNumber, from which on
 _LEVELS = ((_ERROR, "error"), (_WARN, "warn"), (9, "info"), (5, "debug"), (1, "trace"))
 # What tells most about a record that has no text of its own: first what speaks for itself, then what needs its name beside it.
@@ -132,11 +137,39 @@ def as_span(span: Span, records: Sequence[LogRecord]) -> Span:
 
 
 def read_scores(span: Span | None, records: Sequence[LogRecord]) -> list[Score]:
-    """Return the evaluation results in a span's events and in log records."""
+    """Return the evaluation results in a span's events and attributes, and in log records."""
     events = span.events if span is not None else []
     told = [event.attributes for event in events if event.name == EVALUATION]
     told += [read_fields(record) for record in records if record.event_name == EVALUATION]
-    return [_score(values) for values in told]
+    scores = [_score(values) for values in told]
+    return scores if span is None else scores + _annotations(span.attributes) + _feedback(span)
+
+
+def _annotations(attributes: Mapping[str, Any]) -> list[Score]:
+    """Return the annotations and evaluations that OpenInference writes into attributes, those of trace and session too."""
+    found: dict[tuple[str, str, int], dict[str, str]] = {}
+    for key, value in attributes.items():
+        if match := _ANNOTATION.fullmatch(key):
+            scope, noun, number, name = match.groups(default="")
+            found.setdefault((scope, noun, int(number)), {})[name] = f"{value:.4g}" if isinstance(value, float) else _text(value)
+    scores = []
+    for (scope, _, _), said in sorted(found.items()):
+        by = " ".join(filter(None, (scope and f"of the {scope}", said.get("annotator_kind"), said.get("identifier"))))
+        name, value, label, explanation = (said.get(part, "") for part in ("name", "score", "label", "explanation"))
+        scores.append(Score(name, value, label, explanation, by, ""))
+    return scores
+
+
+def _feedback(span: Span) -> list[Score]:
+    """Return what a feedback span of Logfire says of the step above it: a number, a verdict or a text."""
+    name = span.attributes.get("logfire.feedback.name")
+    if not name or not span.summary.scope_name.endswith("feedback"):
+        return []
+    value = span.attributes.get(_text(name))
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    text = f"{value:.4g}" if isinstance(value, float) else _text(value)
+    comment = _text(span.attributes.get("logfire.feedback.comment"))
+    return [Score(_text(name), text if number else "", "" if number else text, comment, "feedback", "")]
 
 
 def _score(values: Mapping[str, Any]) -> Score:

@@ -192,8 +192,6 @@ def canonicalize(payload: bytes | memoryview, signal: Signal) -> bytes:
     last = {field.field_number: field.data for field in unknown}
     request.DiscardUnknownFields()
     content = request.SerializeToString()
-    if signal is Signal.LOGS:
-        return content
     return stamp(content, ingest_key=last.get(INGEST_KEY_FIELD, b"").decode(), spans=read_span_count(payload))
 
 

@@ -159,11 +159,10 @@ class Ingest:
     ) -> Future[None]:
         """Store a serialized Export...ServiceRequest; the future resolves once it is durable or raises SpoolUnwritable.
 
-        `ingest_key` names the key that it came with, "" for none; `spans` is their number. Logs carry neither.
+        `ingest_key` names the key that it came with, "" for none; `spans` is the number of its spans or log records.
         """
-        if signal is Signal.TRACES:
-            payload = stamp(payload, ingest_key=ingest_key, spans=spans)
-        return self.spool.append(project_id, time.time_ns(), payload, signal)
+        stamped = stamp(payload, ingest_key=ingest_key, spans=spans)
+        return self.spool.append(project_id, time.time_ns(), stamped, signal)
 
     def count(self, signal: Signal, *, accepted: int, rejected: int, message: str) -> None:
         counter = telemetry.SPANS if signal is Signal.TRACES else telemetry.LOG_RECORDS

@@ -45,7 +45,7 @@ def make_span(
     )
 
 
-def build_request(*spans: dict[str, Any], resource: dict[str, Any] | None = None) -> bytes:
+def build_request(*spans: dict[str, Any], resource: dict[str, Any] | None = None, scope: str = "tests") -> bytes:
     """Return an OTLP request.
 
     A span is a dict: trace_id, span_id, parent, name, start_ns, duration_ns, error (the message), attributes, events.
@@ -54,7 +54,7 @@ def build_request(*spans: dict[str, Any], resource: dict[str, Any] | None = None
     resource_spans = request.resource_spans.add()
     resource_spans.resource.attributes.extend(key_values({"service.name": "support-bot"} | (resource or {})))
     scope_spans = resource_spans.scope_spans.add()
-    scope_spans.scope.name = "tests"
+    scope_spans.scope.name = scope
     for values in spans:
         span = scope_spans.spans.add()
         span.trace_id = bytes.fromhex(values["trace_id"])

@@ -313,7 +313,7 @@ MAPPED_FIELDS = {
     "finish_reason": "finish_reason", "prompt_name": "prompt_name", "prompt_version": "prompt_version",
     "input_tokens": "input_tokens", "output_tokens": "output_tokens", "total_tokens": "total_tokens",
     "cache_read_tokens": "cache_read_tokens", "cache_write_tokens": "cache_write_tokens", "reasoning_tokens": "reasoning_tokens",
-    "supplied_cost_usd": "supplied_cost",
+    "supplied_cost_usd": "supplied_cost", "time_to_first_token_ns": "time_to_first_token",
 }  # fmt: skip
 
 # Texts that hold a call's usage at a depth and in a notation of their own (JSON, Python's repr): the provider's answer, mostly.
@@ -529,6 +529,14 @@ APPROVAL_EVENTS = {
     "human_feedback_received": "human_approval_decided", ESCALATION_EVENT: "human_escalation",
 }  # fmt: skip
 APPROVAL_TEXT = r'"__interrupt__"|mcp_approval_request|tool-approval-request|FunctionApprovalRequestContent'
+# A call whose input ends in such a part goes on after a person's answer: the AI SDK's, OpenAI's and Strands' names. Later calls
+# repeat the part with more behind it, hence the last type or role that an input names.
+APPROVAL_ANSWERS = ("tool-approval-response", "mcp_approval_response", "interrupt_response")
+APPROVAL_INPUTS = (
+    "ai.prompt", "ai.prompt.messages", "gen_ai.input.messages", "input.value", "mlflow.spanInputs", "langfuse.observation.input",
+    "traceloop.entity.input",
+)  # fmt: skip
+LAST_PART = r"""(?s).*\b(?:type|role)\\*["']\s*:\s*\\*["']([A-Za-z_-]+)"""
 
 # Events of coding agents' logs (Claude Code's and Codex's manuals): somebody decided about a tool call, a request failed.
 DECISION_EVENTS = ("claude_code.tool_decision", "codex.tool_decision")

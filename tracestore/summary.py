@@ -48,6 +48,13 @@ ESCALATION_TOOL = re.compile(
 _PARENT_KNOWN, _PARENT_REMOTE = 0x100, 0x200
 
 
+# Parts of a call's tokens that have a price of their own: of two spans about one call the one that knows some of them counts.
+_DETAILS = (
+    "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cache_write_1h_tokens", "input_audio_tokens",
+    "output_audio_tokens",
+)  # fmt: skip
+
+
 class Labels:
     """A text column as codes into its distinct values; code of the empty text is `empty`, -1 when it does not occur."""
 
@@ -240,8 +247,8 @@ def find_calls(spans: SpanColumns) -> Calls:
     An agent or chain span may repeat the sum of the calls below it, a framework's span the numbers of the SDK span inside it:
     the deepest counts. But a call that runs a tool or another agent below itself (streamed calls of the Vercel AI SDK do)
     reports its own tokens, so tools and agents are barriers between calls. Two instrumentations of one call that are siblings
-    share the provider's response id, or lie inside each other's time. Of two spans about one call the one that knows the
-    cached or reasoning tokens counts.
+    share the provider's response id, or lie inside each other's time. Of two spans about one call the one that knows its parts
+    (_DETAILS) counts.
     """
     kind = spans.labels("kind")
     model_call = kind.where("llm", "embedding")
@@ -251,7 +258,9 @@ def find_calls(spans: SpanColumns) -> Calls:
 
     response_id = spans.labels("response_id")
     response_keys = spans.trace * max(len(response_id.values), 1) + response_id.codes
-    detailed = (spans.numbers("cache_read_tokens") + spans.numbers("reasoning_tokens")) > 0
+    detailed = np.zeros(spans.count, dtype=bool)
+    for name in _DETAILS:
+        detailed |= spans.numbers(name) > 0
 
     start, end = spans.numbers("start_ns"), spans.numbers("start_ns") + spans.numbers("duration_ns")
 
@@ -277,14 +286,14 @@ def find_calls(spans: SpanColumns) -> Calls:
     counted = _drop_repeated(counted, response_keys, response_id.present, model_call, same_answer)
 
     is_call = model_call & ~mark_ancestors(spans.parent, model_call, barrier)
-    is_call = _drop_repeated(is_call, response_keys, response_id.present, has_usage, same_answer)
+    is_call = _drop_repeated(is_call, response_keys, response_id.present, counted, same_answer)
     # A call takes time. Zero-length spans are log records of a call that has a span of its own.
     model = spans.labels("request_model")
     keys = spans.trace * len(model.values) + model.codes if spans.count else spans.trace
     timed = spans.numbers("duration_ns") > 0
     is_call &= timed | ~np.isin(keys, keys[is_call & timed])
     account = np.arange(spans.count)
-    inner = np.flatnonzero(is_call & ~has_usage)
+    inner = np.flatnonzero(is_call & ~counted)
     owner = nearest_ancestor(spans.parent, inner, (model_call & counted) | barrier)
     owned = (owner >= 0) & (model_call & counted)[owner]
     account[inner[owned]] = owner[owned]

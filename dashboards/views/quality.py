@@ -18,11 +18,15 @@ from tracestore.masked import MaskedSum, find_masked
 from tracestore.queries.quality import (
     CostComparison,
     Intake,
+    LogCount,
+    LogIntake,
     SpanCount,
     compare_costs,
     count_orphans,
     count_stored,
+    count_stored_logs,
     find_intake,
+    find_log_intake,
     whole_minutes,
 )
 from tracestore.refusals import RefusalSum, find_refusals
@@ -97,6 +101,27 @@ class Source:
         return self.intake.min_lag_ns if self.intake and self.intake.min_lag_ns > _SLOW_NS else 0
 
 
+@dataclass
+class LogSource:
+    """The log records that one SDK sent under one key. `stored` is None when it could not be counted."""
+
+    ingest_key: str
+    sdk: str
+    intake: LogIntake | None = None
+    rejected: int = 0
+    stored: int | None = None
+
+    @property
+    def received(self) -> int:
+        """Accepted and rejected records. What was stored before arrivals were counted counts as received too."""
+        accepted = self.intake.received if self.intake else 0
+        return max(accepted, self.stored or 0) + self.rejected
+
+    @property
+    def duplicates(self) -> int | None:
+        return None if self.stored is None else self.received - self.rejected - self.stored
+
+
 @dataclass(frozen=True)
 class Refused:
     """A row of the list of what was not stored."""
@@ -137,6 +162,7 @@ class Report:
     notices: list[str] = field(default_factory=list)
     masked: list[MaskedSum] = field(default_factory=list)
     costs: list[CostComparison] = field(default_factory=list)
+    log_sources: list[LogSource] = field(default_factory=list)
 
     def total(self, read: Callable[[Source], int | None]) -> int | None:
         values = [read(source) for source in self.sources]
@@ -193,8 +219,23 @@ def build_report(store: Store, *, project_id: int, time_range: TimeRange) -> Rep
     orphans = _try(notices, "Orphan", lambda: count_orphans(store, project_id=project_id, arrived=arrived))
     sources = build_sources(intake, stored, orphans, refusals)
     rows = [Refused(refusal, *REASONS.get(refusal.reason, (refusal.reason, ""))) for refusal in refusals]
+    log_sources = _read_log_sources(store, notices, refusals, project_id=project_id, arrived=arrived)
     costs = _try(notices, "Costs", lambda: compare_costs(store, project_id=project_id, time_range=time_range))
-    return Report(sources, rows, notices, find_masked(project_id=project_id, time_range=time_range), costs or [])
+    masked = find_masked(project_id=project_id, time_range=time_range)
+    return Report(sources, rows, notices, masked, costs or [], log_sources)
+
+
+def _read_log_sources(
+    store: Store, notices: list[str], refusals: Iterable[RefusalSum], *, project_id: int, arrived: TimeRange
+) -> list[LogSource]:
+    what = "Stored and duplicate log records"
+    intake = find_log_intake(store, project_id=project_id, arrived=arrived)
+    stored = None
+    if sum(row.received for row in intake) <= _MOST_COMPARED:
+        stored = _try(notices, what, lambda: count_stored_logs(store, project_id=project_id, arrived=arrived))
+    else:
+        notices.append(f"{what} are counted up to {_MOST_COMPARED:,} records. Choose a shorter range.")
+    return build_log_sources(intake, stored, refusals)
 
 
 def _try(notices: list[str], what: str, count: Callable[[], list[Counted]]) -> list[Counted] | None:
@@ -227,5 +268,24 @@ def build_sources(
         source.orphans, source.orphan_trace_id = count.spans, count.trace_id
     for refusal in refusals:
         if refusal.spans and refusal.reason not in _LOG_REASONS:
+            find(refusal.ingest_key, refusal.sdk).rejected += refusal.spans
+    return sorted(sources.values(), key=lambda source: (-source.received, source.ingest_key, source.sdk))
+
+
+def build_log_sources(
+    intake: Iterable[LogIntake], stored: Iterable[LogCount] | None, refusals: Iterable[RefusalSum]
+) -> list[LogSource]:
+    """Join the counts of log records by key and SDK, most records first. None stands for what could not be counted."""
+    sources: dict[tuple[str, str], LogSource] = {}
+
+    def find(ingest_key: str, sdk: str) -> LogSource:
+        return sources.setdefault((ingest_key, sdk), LogSource(ingest_key, sdk, stored=None if stored is None else 0))
+
+    for arrived in intake:
+        find(arrived.ingest_key, arrived.sdk).intake = arrived
+    for count in stored or ():
+        find(count.ingest_key, count.sdk).stored = count.records
+    for refusal in refusals:
+        if refusal.reason in _LOG_REASONS:
             find(refusal.ingest_key, refusal.sdk).rejected += refusal.spans
     return sorted(sources.values(), key=lambda source: (-source.received, source.ingest_key, source.sdk))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from html import unescape
 from pathlib import Path
@@ -12,15 +13,17 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from dashboards.views.quality import REASONS, build_sources
+from dashboards.views.quality import REASONS, build_log_sources, build_sources
 from ingest.dead_letters import DeadLetters
 from tests.factories import new_trace_id
 from tests.live import ROOT
+from tests.logs import build_logs
 from tests.queries.test_quality import build_payload
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreUnavailable
 from tracestore.clickhouse.landing import insert_batch, stamp
-from tracestore.queries.quality import SpanCount
+from tracestore.model import Signal
+from tracestore.queries.quality import LogCount, SpanCount
 from tracestore.refusals import Refusals, find_refusals
 from tracestore.summarize import summarize_pending
 from tracestore.timerange import TimeRange
@@ -264,3 +267,41 @@ def test_rejected_log_records_are_counted_as_such_and_not_as_spans(client: Clien
     assert "the text “x”" in text
     sources = build_sources([], [], [], find_refusals(project_id=1, time_range=TimeRange(1, 2**62)))
     assert sum(source.rejected for source in sources) == 0
+
+
+def insert_records(store: Store, *bodies: str, ingest_key: str) -> None:
+    now_ns = time.time_ns()
+    payload = stamp(build_logs(*({"body": body, "time_ns": 1} for body in bodies)), ingest_key=ingest_key, spans=len(bodies))
+    insert_batch(store, [(1, now_ns, payload)], writer="quality-page", batch_seq=next(_batches), signal=Signal.LOGS)
+
+
+def test_log_records_are_listed_by_key_and_sdk(client: Client, store: Store) -> None:
+    insert_records(store, "one", "two", "three", ingest_key="checkout")
+    refusals = Refusals()
+    refusals.note("bad_log_record", project_id=1, ingest_key="checkout", sdk="", spans=2)
+    refusals.flush()
+
+    table = text_of(client).partition('id="log-sources"')[2].partition("</table>")[0]
+
+    for label, value in (("Key", "checkout"), ("Received", "5"), ("Stored", "3"), ("Duplicate", "0")):
+        assert re.search(rf'data-label="{label}"[^>]*>{value}<', table), label
+    assert re.search('data-label="Rejected"[^>]*><span class="text-warn">2<', table)
+
+
+def test_table_of_log_records_is_not_there_without_any(client: Client, store: Store) -> None:
+    insert(store, {}, ingest_key="checkout")
+
+    assert "log-sources" not in text_of(client)
+
+
+def test_range_with_very_many_log_records_is_not_compared(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert_records(store, "one", "two", ingest_key="checkout")
+    monkeypatch.setattr("dashboards.views.quality._MOST_COMPARED", 1)
+
+    assert "Stored and duplicate log records are counted up to 1 records. Choose a shorter range." in text_of(client)
+
+
+def test_log_records_of_before_arrivals_were_counted_are_no_duplicates() -> None:
+    [source] = build_log_sources([], [LogCount("", "", 5)], [])
+
+    assert (source.received, source.stored, source.duplicates) == (5, 5, 0)

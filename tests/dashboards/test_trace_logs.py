@@ -32,7 +32,7 @@ TOOL_SPAN = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "refun
 class Run:
     """A stored run of three steps, to which records are added."""
 
-    def __init__(self, store: Store, client: Client, chat: dict[str, Any] | None = None) -> None:
+    def __init__(self, store: Store, client: Client, chat: dict[str, Any] | None = None, scope: str = "tests") -> None:
         self.store, self.client = store, client
         self.trace_id, self.start_ns = new_trace_id(), time.time_ns() - 60 * 10**9
         spans: tuple[dict[str, Any], ...] = (
@@ -40,7 +40,8 @@ class Run:
             {"span_id": CHAT, "parent": ROOT, "name": "chat gpt-5", "attributes": CHAT_SPAN | (chat or {})},
             {"span_id": TOOL, "parent": ROOT, "name": "execute_tool refund", "error": "no answer", "attributes": TOOL_SPAN},
         )
-        request = build_request(*({"trace_id": self.trace_id, "start_ns": self.start_ns} | span for span in spans))
+        steps = ({"trace_id": self.trace_id, "start_ns": self.start_ns} | span for span in spans)
+        request = build_request(*steps, scope=scope)
         insert_batch(store, [(1, time.time_ns(), request)], writer="trace-logs", batch_seq=next(_batches))
         summarize_pending()
 
@@ -234,6 +235,36 @@ def test_evaluations_are_shown_as_scores_of_the_step_and_of_the_trace(run: Run) 
 
     assert of_step == "Evaluations 1 Helpfulness poor 0.42 It promises too much."
     assert of_trace == "Evaluations 1 Task 1"
+
+
+def test_annotations_in_attributes_are_scores(client: Client, store: Store) -> None:
+    run = Run(
+        store,
+        client,
+        {
+            "annotations.10.annotation.name": "Tone", "annotations.10.annotation.label": "rude",
+            "annotations.9.annotation.name": "Correct", "annotations.9.annotation.score": 0.75,
+            "annotations.9.annotation.explanation": "One figure is wrong.", "annotations.9.annotation.annotator_kind": "HUMAN",
+            "annotations.9.annotation.identifier": "ada",
+            "trace.evaluations.0.evaluation.name": "Resolved", "trace.evaluations.0.evaluation.score": 1,
+            "annotations.x.annotation.name": "no number", f"annotations.{'9' * 5000}.annotation.name": "too long a number",
+        },
+    )  # fmt: skip
+
+    scores = section(run.panel(CHAT), 'data-io="scores"')
+
+    assert scores == ("Evaluations 3 Correct HUMAN ada 0.75 One figure is wrong. Tone rude Resolved of the trace 1")
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.5, "0.5"), (4, "4"), ("too long", "too long"), (True, "true")])
+def test_feedback_span_of_logfire_is_a_score(client: Client, store: Store, value: Any, shown: str) -> None:
+    feedback = {"logfire.feedback.name": "helpful", "helpful": value, "logfire.feedback.comment": "Thanks for the link."}
+
+    of_feedback = section(Run(store, client, feedback, scope="logfire.feedback").panel(CHAT), 'data-io="scores"')
+    of_other = Run(store, client, feedback).panel(CHAT)
+
+    assert of_feedback == f"Evaluations 1 helpful feedback {shown} Thanks for the link."
+    assert 'data-io="scores"' not in of_other
 
 
 def test_records_change_no_number_of_the_trace(run: Run) -> None:

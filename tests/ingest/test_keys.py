@@ -10,6 +10,7 @@ from pytest_django.fixtures import Settings
 
 from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span, open_connection
 from tests.ingest.test_receiver import read_status
+from tests.logs import build_logs
 from tracestore.guessing import TRIES
 from tracestore.keys import find_project_id
 from tracestore.models import IngestKey, Project
@@ -113,6 +114,21 @@ def test_key_of_a_project_selects_it(receiver: Receiver) -> None:
     receiver.wait_until_drained()
 
     assert receiver.store.query_rows("SELECT project_id FROM spans WHERE project_id > 0") == [(project.pk,)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_logs_bear_the_name_of_their_key(receiver: Receiver) -> None:
+    project = Project.objects.create(slug="other", name="Other")
+    IngestKey.objects.create(project=project, name="ci", sha256=hashlib.sha256(b"project-key").hexdigest())
+    body = build_logs({"body": "one"}, {"body": "two"})
+
+    receiver.send(body, path="/v1/logs", authorization="Bearer project-key")
+    receiver.send(body, path="/v1/logs", authorization="Bearer project-key")  # again, as after a lost answer
+    receiver.wait_until_drained()
+
+    names = "SELECT ingest_key, count() FROM logs FINAL GROUP BY ingest_key"
+    assert receiver.store.query_rows(names) == [("ci", 2)]
+    assert receiver.store.query_rows("SELECT ingest_key, sum(records) FROM log_intake GROUP BY ingest_key") == [("ci", 4)]
 
 
 @pytest.mark.django_db(transaction=True)

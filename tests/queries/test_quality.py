@@ -6,12 +6,23 @@ import itertools
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.logs import build_logs
 from tests.queries.conftest import key_values
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch, read_span_count, stamp
-from tracestore.queries.quality import count_orphans, count_stored, count_trace, find_intake, whole_minutes
+from tracestore.model import Signal
+from tracestore.queries.quality import (
+    count_orphans,
+    count_stored,
+    count_stored_logs,
+    count_trace,
+    find_intake,
+    find_log_intake,
+    whole_minutes,
+)
 from tracestore.queries.spans import find_trace_times
 from tracestore.timerange import NS_PER_S, TimeRange
 
@@ -47,6 +58,24 @@ def build_payload(*spans: dict[str, Any], sdk: dict[str, Any] = SDK) -> bytes:
 def insert(store: Store, *spans: dict[str, Any], ingest_key: str = "", sdk: dict[str, Any] = SDK, batch_seq: int = 0) -> None:
     payload = stamp(build_payload(*spans, sdk=sdk), ingest_key=ingest_key, spans=len(spans))
     insert_batch(store, [(1, T0, payload)], writer="quality", batch_seq=batch_seq or next(_batches))
+
+
+def insert_records(
+    store: Store,
+    *records: dict[str, Any],
+    ingest_key: str = "",
+    sdk: dict[str, Any] = SDK,
+    batch_seq: int = 0,
+    project_id: int = 1,
+) -> None:
+    """Store log records as `build_logs` takes them; `dropped_attributes` is a value more."""
+    request = ExportLogsServiceRequest.FromString(build_logs(*({"time_ns": T0 - NS_PER_S} | record for record in records)))
+    request.resource_logs[0].resource.attributes.extend(key_values(sdk))
+    for record, values in zip(request.resource_logs[0].scope_logs[0].log_records, records, strict=True):
+        record.dropped_attributes_count = values.get("dropped_attributes", 0)
+    payload = stamp(request.SerializeToString(), ingest_key=ingest_key, spans=len(records))
+    seq = batch_seq or next(_batches)
+    insert_batch(store, [(project_id, T0, payload)], writer="quality-logs", batch_seq=seq, signal=Signal.LOGS)
 
 
 def test_stamp_tells_key_and_size(store: Store) -> None:
@@ -208,3 +237,50 @@ def test_counts_of_one_trace(store: Store) -> None:
 
     assert (counts.spans, counts.roots, counts.received, counts.truncated) == (3, 1, 4, 1)
     assert (counts.dropped_attributes, counts.dropped_events, counts.dropped_links) == (3, 5, 0)
+
+
+def test_log_records_are_counted_by_key_and_sdk(store: Store) -> None:
+    insert_records(store, {"body": "one"}, {"body": "two", "dropped_attributes": 3}, ingest_key="a")
+    insert_records(store, {"body": "three"}, ingest_key="b", sdk={})
+    insert_records(store, {"body": "theirs"}, ingest_key="c", project_id=2)
+
+    arrived = find_log_intake(store, project_id=1, arrived=ARRIVED)
+    stored = count_stored_logs(store, project_id=1, arrived=ARRIVED)
+
+    assert [(row.ingest_key, row.sdk, row.received, row.dropping, row.dropped_attributes) for row in arrived] == [
+        ("a", "opentelemetry python 1.45.0", 2, 1, 3), ("b", "", 1, 0, 0),
+    ]  # fmt: skip
+    assert [(row.ingest_key, row.sdk, row.records) for row in stored] == [("a", "opentelemetry python 1.45.0", 2), ("b", "", 1)]
+    later = TimeRange(ARRIVED.end_ns, ARRIVED.end_ns + 60 * NS_PER_S)
+    assert find_log_intake(store, project_id=1, arrived=later) == []
+    assert count_stored_logs(store, project_id=1, arrived=later) == []
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_log_record_that_is_sent_again_is_received_twice_and_stored_once(store: Store, merged: bool) -> None:
+    insert_records(store, {"body": "one"}, {"body": "two"})
+    insert_records(store, {"body": "one"})
+    if merged:
+        store.command("OPTIMIZE TABLE logs FINAL")
+
+    [arrived] = find_log_intake(store, project_id=1, arrived=ARRIVED)
+    [stored] = count_stored_logs(store, project_id=1, arrived=ARRIVED)
+
+    assert (arrived.received, stored.records) == (3, 2)
+
+
+def test_batch_of_logs_that_is_inserted_again_counts_once(store: Store) -> None:
+    seq = next(_batches)
+    for _ in range(2):
+        insert_records(store, {"body": "one"}, {"body": "two"}, batch_seq=seq)
+
+    assert [row.received for row in find_log_intake(store, project_id=1, arrived=ARRIVED)] == [2]
+
+
+def test_sender_of_logs_cannot_choose_its_key(store: Store) -> None:
+    forged = stamp(build_logs({"time_ns": T0}), ingest_key="someone else's", spans=10**6)
+    payload = stamp(forged, ingest_key="mine", spans=1)
+
+    insert_batch(store, [(1, T0, payload)], writer="quality-logs", batch_seq=next(_batches), signal=Signal.LOGS)
+
+    assert [row.ingest_key for row in find_log_intake(store, project_id=1, arrived=ARRIVED)] == ["mine"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -40,10 +41,10 @@ def insert(
     store: Store, attributes: dict[str, Any], rules: tuple[MappingRule, ...] = ACME, *, tail: bytes = b"", **span: Any
 ) -> dict[str, Any]:
     """Insert one span under these rules and return its canonical columns."""
-    resource = span.pop("resource", None)
+    resource, scope = span.pop("resource", None), span.pop("scope", "")
     trace_id = os.urandom(16).hex()
     values = {"trace_id": trace_id, "span_id": os.urandom(8).hex(), "start_ns": NOW_NS, "attributes": attributes}
-    payload = stamp(build_request(values | span, resource=resource) + tail, ingest_key="k", spans=1)
+    payload = stamp(build_request(values | span, resource=resource, scope=scope) + tail, ingest_key="k", spans=1)
     seq = int.from_bytes(os.urandom(6), "big")
     mappings = {1: encode_rules(rules)} if rules else None
     insert_batch(store, [(1, NOW_NS, payload)], writer="w", batch_seq=seq, mappings=mappings)
@@ -53,7 +54,7 @@ def insert(
 def read(store: Store, trace_id: str) -> dict[str, Any]:
     columns = (
         "name, kind, tool, session_id, request_model, input_tokens, output_tokens, signal, is_error, error_type, service, "
-        "environment, version, agent, user_id, supplied_cost_usd, ingest_key, writer"
+        "environment, version, agent, user_id, supplied_cost_usd, time_to_first_token_ns, ingest_key, writer"
     )
     sql = f"SELECT {columns} FROM spans WHERE trace_id = unhex({{trace_id:String}}) ORDER BY received_at DESC LIMIT 1"
     (row,) = store.query_rows(sql, trace_id=trace_id)
@@ -97,6 +98,25 @@ def test_first_rule_that_matches_counts(store: Store) -> None:
     found = [insert(store, {"tier": tier}, rules)["environment"] for tier in ("gold trial", "free trial", "other", "")]
 
     assert found == ["paying", "trial", "other", "default"]
+
+
+@pytest.mark.parametrize("scope", ["", "strands.telemetry.tracer"])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (250_000_000, 250_000_000),
+        ("1.5e9", 1_500_000_000),
+        (datetime.fromtimestamp((NOW_NS + 2 * 10**9) / 1e9, UTC).isoformat(), 2 * 10**9),
+        ("soon", 300 * 10**6),
+    ],
+)
+def test_time_to_the_first_token_is_in_nanoseconds(store: Store, value: Any, expected: int, scope: str) -> None:
+    attributes = {"x": value, "ttft_ms": 300}
+    rules = (rule("x", "time_to_first_token_ns"),) if value != "soon" else ()
+
+    found = insert(store, attributes, rules, scope=scope)["time_to_first_token_ns"]
+
+    assert abs(found - expected) < 1000
 
 
 @pytest.mark.parametrize("target", ["service", "environment", "version", "agent", "user_id", "error_type"])

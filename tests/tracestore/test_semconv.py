@@ -785,6 +785,42 @@ SIGNAL_CASES = {
     ),
     "CrewAI asks": (build_span(events=[("human_feedback_requested", {})]), "human_approval_requested"),
     "CrewAI has heard": (build_span(events=[("human_feedback_received", {})]), "human_approval_decided"),
+    "the AI SDK goes on after an answer": (
+        build_span(
+            {
+                "ai.operationId": "ai.streamText",
+                "ai.prompt": json.dumps({"messages": [{"role": "tool", "content": [{"type": "tool-approval-response"}]}]}),
+            }
+        ),
+        "human_approval_decided",
+    ),
+    "OpenAI goes on after an answer": (
+        build_span(
+            {"input.value": "{'input': [{'type': 'mcp_approval_response', 'approve': False, 'approval_request_id': 'mcpr_1'}]}"}
+        ),
+        "human_approval_decided",
+    ),
+    "Strands goes on after an answer, in JSON within JSON": (
+        build_span(
+            {"gen_ai.input.messages": json.dumps([json.dumps([{"role": "user", "content": [{"type": "interrupt_response"}]}])])}
+        ),
+        "human_approval_decided",
+    ),
+    "an answer further back is history": (
+        build_span(
+            {
+                "ai.prompt.messages": json.dumps(
+                    [{"role": "tool", "content": [{"type": "tool-approval-response"}]}, {"role": "user", "content": "thanks"}]
+                )
+            }
+        ),
+        "",
+    ),
+    "talk about answers is none": (build_span({"input.value": "what is a tool-approval-response?"}), ""),
+    "an answer and another question": (
+        build_span({"input.value": '[{"type": "mcp_approval_response"}]', "output.value": '[{"type": "mcp_approval_request"}]'}),
+        "human_approval_requested",
+    ),
     "Microsoft's workflow asks": (build_span(events=[("request_info", {})]), "human_approval_requested"),
     "a hook decided": (build_span({"span.type": "tool.blocked_on_user", "source": "hook"}), ""),
     "ADK's escalate only ends a loop": (

@@ -249,6 +249,86 @@ def test_call_and_its_tokens_belong_to_one_model_when_the_outer_span_has_the_tok
     assert (row["models.model"], row["models.calls"], row["models.input_tokens"]) == (["gpt-4o"], [1], [10])
 
 
+@pytest.mark.parametrize("repeats", [True, False])
+def test_call_whose_tokens_the_outer_span_knows_better_belongs_to_the_model_of_that(repeats: bool) -> None:
+    row = summarize(
+        span(
+            "outer", end=50, kind="llm", tokens=(1000, 2), cache_write_tokens=800, request_model="gpt-4o", supplied_cost_usd=0.5
+        ),
+        span("inner", "outer", 1, 49, "llm", tokens=(1000, 2) if repeats else (0, 0), request_model="home-made"),
+    )
+
+    assert (row["models.model"], row["models.calls"], row["models.input_tokens"]) == (["gpt-4o"], [1], [1000])
+    assert (row["llm_calls"], row["input_tokens"], row["cache_creation_input_tokens"]) == (1, 1000, 800)
+    assert (row["unpriced_models"], row["supplied_cost_usd"]) == ([], 0.5)
+    assert row["cost_difference_usd"] == pytest.approx(0.5 - row["cost_usd"])
+    assert row["models.cost_difference_usd"] == [row["cost_difference_usd"]]
+
+
+def test_call_of_an_unpriced_model_around_a_silent_one_has_no_difference() -> None:
+    row = summarize(
+        span("outer", end=50, kind="llm", tokens=(10, 2), request_model="home-made", provider="acme", supplied_cost_usd=0.5),
+        span("inner", "outer", 1, 49, "llm", request_model="gpt-4o", provider="openai", supplied_cost_usd=7.0),
+    )
+
+    assert (row["models.model"], row["models.provider"], row["models.calls"]) == (["home-made"], ["acme"], [1])
+    assert (row["unpriced_models"], row["cost_usd"], row["supplied_cost_usd"]) == (["home-made"], None, 0.5)
+    assert (row["compared_cost_usd"], row["cost_difference_usd"]) == (None, None)
+    assert (row["models.supplied_cost_usd"], row["models.cost_difference_usd"]) == ([0.5], [None])
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+        "cache_write_1h_tokens",
+        "input_audio_tokens",
+        "output_audio_tokens",
+    ],
+)
+@pytest.mark.parametrize("detailed", ["first", "second"])
+def test_of_two_reports_of_one_answer_the_one_that_knows_its_parts_counts(detail: str, detailed: str) -> None:
+    call: dict[str, Any] = {"kind": "llm", "tokens": (10, 5), "response_id": "r1"}
+    spans = {
+        "first": span("first", "root", 1, 10, request_model="gpt-4o", provider="openai", **call),
+        "second": span("second", "root", 2, 9, request_model="gpt-4o-mini", provider="azure.ai.openai", **call),
+    }
+    spans[detailed] |= {detail: 3}
+    row = summarize(span("root", end=90, kind="agent"), *spans.values())
+
+    assert (row["models.model"], row["models.calls"], row["models.input_tokens"]) == (
+        [spans[detailed]["request_model"]], [1], [10],
+    )  # fmt: skip
+    sums = {
+        "cache_read_tokens": "cached_input_tokens", "cache_write_tokens": "cache_creation_input_tokens",
+        "cache_write_1h_tokens": "cache_creation_1h_input_tokens",
+    }  # fmt: skip
+    assert row[sums.get(detail, detail)] == 3
+
+
+def test_traces_side_by_side_keep_their_own_costs() -> None:
+    call: dict[str, Any] = {"kind": "llm", "tokens": (1_000_000, 0)}
+    rows = summarize_all(
+        [
+            span("a", end=5, trace_id="one", request_model="gpt-4o", provider="openai", supplied_cost_usd=3.0, **call),
+            span("a", end=5, trace_id="two", request_model="home-made", supplied_cost_usd=1.0, **call),
+            span("a", end=5, trace_id="three", kind="chain", supplied_cost_usd=9.0),
+            span("a", end=5, trace_id="vier", request_model="gpt-4o", provider="openai", **call),
+        ]
+    )
+
+    found = {
+        row["trace_id"]: (row["cost_usd"], row["supplied_cost_usd"], row["cost_difference_usd"], row["unpriced_models"])
+        for row in rows
+    }
+    assert found == {
+        "one": (2.5, 3.0, 0.5, []), "two": (None, 1.0, None, ["home-made"]), "three": (0.0, None, None, []),
+        "vier": (2.5, None, None, []),
+    }  # fmt: skip
+
+
 def test_same_response_id_in_two_traces_is_two_calls() -> None:
     calls = [span("a", end=5, kind="llm", tokens=(10, 2), response_id="r1", trace_id=trace_id) for trace_id in ("one", "two")]
 

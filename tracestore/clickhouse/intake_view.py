@@ -1,4 +1,4 @@
-"""The generated view `spans` -> `intake`: what arrives, by minute, key and SDK."""
+"""The generated views `spans` -> `intake` and `logs` -> `log_intake`: what arrives, by minute, key and SDK."""
 
 from __future__ import annotations
 
@@ -44,5 +44,15 @@ FROM
         {is_truncated("attributes")} AS is_truncated
     FROM spans
 )
+GROUP BY project_id, bucket_start, ingest_key, sdk
+"""
+
+
+def logs_to_intake() -> str:
+    """Return the SELECT of the view that counts the log records that arrive (migrations/0024_log_intake.sql)."""
+    return """
+SELECT project_id, toStartOfMinute(received_at) AS bucket_start, ingest_key, sdk,
+    count() AS records, countIf(dropped_attributes_count > 0) AS dropping, sum(dropped_attributes_count) AS dropped_attributes
+FROM logs
 GROUP BY project_id, bucket_start, ingest_key, sdk
 """

@@ -45,16 +45,17 @@ def _varint(value: int) -> bytes:
 
 
 def stamp(payload: bytes, *, ingest_key: str, spans: int) -> bytes:
-    """Return a serialized ExportTraceServiceRequest with the name of the key that it came with ("" for none) and its size.
+    """Return a serialized Export...ServiceRequest with the name of the key that it came with ("" for none) and its size.
 
-    Ours come last and so count, whatever the sender wrote into fields of the same numbers.
+    `spans` is the number of its spans or log records. Ours come last and so count, whatever the sender wrote into fields of the
+    same numbers.
     """
     name = ingest_key.encode()
     return b"".join((payload, _INGEST_KEY, _varint(len(name)), name, _SPAN_COUNT, spans.to_bytes(4, "little")))
 
 
 def read_span_count(payload: bytes | memoryview) -> int:
-    """Return how many spans `stamp` noted, 0 for a payload without a stamp."""
+    """Return how many spans or log records `stamp` noted, 0 for a payload without a stamp."""
     return int.from_bytes(payload[-4:], "little") if payload[-7:-4] == _SPAN_COUNT else 0
 
 

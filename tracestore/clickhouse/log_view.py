@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracestore import semconv
 from tracestore.clickhouse.anyvalue import MAX_TIME_NS, MIN_TIME_NS, letter_of, map_of, text_of, types_of
-from tracestore.clickhouse.lookups import first_of, is_present, literal, literals
+from tracestore.clickhouse.lookups import first_of, is_present, literal, literals, sdk
 
 
 def _is_sane(time_ns: str) -> str:
@@ -56,7 +56,7 @@ SELECT
     record.dropped_attributes_count AS dropped_attributes_count,
     reported_time_ns, observed_time_ns,
     fromUnixTimestamp64Nano(toInt64(least(received_at_ns, {MAX_TIME_NS})), 'UTC') AS received_at,
-    writer, batch_seq
+    writer, batch_seq, ingest_key, sdk
 FROM
 (
     SELECT *,
@@ -73,7 +73,7 @@ FROM
         FROM
         (
             SELECT
-                project_id, received_at_ns, writer, batch_seq,
+                project_id, received_at_ns, writer, batch_seq, ingest_key, sdk,
                 resource_attributes, resource_attribute_types, resource_schema_url, service,
                 scope_logs.scope.name AS scope_name, scope_logs.scope.version AS scope_version,
                 {map_of("scope_logs.scope.attributes")} AS scope_attributes,
@@ -84,15 +84,17 @@ FROM
             FROM
             (
                 SELECT
-                    project_id, received_at_ns, writer, batch_seq,
+                    project_id, received_at_ns, writer, batch_seq, ingest_key,
                     {map_of("resource_log.resource.attributes")} AS resource_attributes,
                     {types_of("resource_log.resource.attributes")} AS resource_attribute_types,
+                    {sdk()} AS sdk,
                     if(resource_attributes['service.name'] = '', 'unknown', resource_attributes['service.name']) AS service,
                     resource_log.schema_url AS resource_schema_url,
                     arrayJoin(resource_log.scope_logs) AS scope_logs
                 FROM
                 (
-                    SELECT project_id, received_at_ns, writer, batch_seq, arrayJoin(resource_logs) AS resource_log
+                    SELECT project_id, received_at_ns, writer, batch_seq, ingest_keys[-1] AS ingest_key,
+                        arrayJoin(resource_logs) AS resource_log
                     FROM otlp_logs
                 )
             )

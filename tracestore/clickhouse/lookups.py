@@ -213,6 +213,14 @@ def resource_wanted() -> str:
     return _present(_pairs("resource_attributes", _slots_of("resource:")))
 
 
+def sdk() -> str:
+    """Return the expression for the SDK as its resource names it: "opentelemetry python 1.45.0", "" when it does not."""
+    parts = ", ".join(
+        f"substring(resource_attributes['telemetry.sdk.{part}'], 1, 64)" for part in ("name", "language", "version")
+    )
+    return f"arrayStringConcat(arrayFilter(x -> x != '', [{parts}]), ' ')"
+
+
 def _slots_of(prefix: str) -> dict[str, int]:
     return {name.removeprefix(prefix): slot for name, slot in slots().items() if name.startswith(prefix)}
 

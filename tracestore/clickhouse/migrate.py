@@ -15,7 +15,7 @@ from tracestore.clickhouse.views import views
 FOLDER = Path(__file__).parent / "migrations"
 # What the drain fills. The spool forgets a batch once it is inserted: its rows must be on the disk by then, not in a cache.
 # Merges need no sync: ClickHouse keeps the parts that it merged for eight minutes.
-SYNCED = ("spans", "trace_touches", "trace_index", "intake", "logs", "log_index")
+SYNCED = ("spans", "trace_touches", "trace_index", "intake", "logs", "log_index", "log_intake")
 _SYNC = "ALTER TABLE {} MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1"
 _CREATE_RECORD = """
 CREATE TABLE IF NOT EXISTS schema_steps

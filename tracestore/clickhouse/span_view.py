@@ -30,6 +30,7 @@ from tracestore.clickhouse.lookups import (
     picked,
     resource_wanted,
     rule_value,
+    sdk,
     slots,
     told,
     tool_signal,
@@ -41,6 +42,8 @@ from tracestore.semconv import Source
 
 # More tokens than any call can have; keeps sums of hostile numbers far from overflow.
 MAX_TOKENS = 10**12
+# As much of an input's end as is looked at for its last part.
+_LAST_PART_BYTES = 512
 TOKEN_FIELDS = (
     "input_tokens", "output_tokens", "total_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
     "cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens",
@@ -97,6 +100,8 @@ def _said_signal() -> str:
     """Return what a span says outright about hand-offs and people: the application's own word, then the dialects' conventions."""
     said = at(semconv.SIGNAL_KEY)
     target = f"arrayFirst(x -> x != '', [{', '.join(at(key) for key in semconv.HANDOFF_TARGETS)}, name])"
+    last_part = f"extract(right(x, {_LAST_PART_BYTES}), {literal(semconv.LAST_PART)})"
+    answers = f"{last_part} IN ({literals(semconv.APPROVAL_ANSWERS)})"
     return f"""multiIf(
             {said} IN ({literals(semconv.SIGNALS)}), {said},
             event_signal != '', event_signal,
@@ -110,6 +115,8 @@ def _said_signal() -> str:
                 name = 'claude_code.tool.blocked_on_user'), 'human_wait',
             multiIf({at("pydantic_ai.tool.deferral.name")} != '', true, name = 'Human Feedback', true,
                 match(usage_text, {literal(semconv.APPROVAL_TEXT)})), 'human_approval_requested',
+            arrayExists((k, x) -> if(k IN ({literals(semconv.APPROVAL_INPUTS)}), {answers}, false),
+                mapKeys(attributes), mapValues(attributes)), 'human_approval_decided',
             '')"""
 
 
@@ -139,21 +146,15 @@ def _failed_by_flag() -> str:
 def _time_to_first_token() -> str:
     """Return the nanoseconds to the first token, 0 when nobody says."""
     units = {slots()[key]: unit_ns for key, unit_ns in semconv.FIRST_TOKEN_UNITS_NS.items()}
+    units[slots()["mapped:time_to_first_token"]] = 1.0
     said, slot = first("time_to_first_token"), first_slot("time_to_first_token")
     unit_ns = f"transform({slot}, {list(units)}, {list(units.values())}, 0.)"
     moment = f"toUnixTimestamp64Micro(parseDateTime64BestEffortOrZero({said}, 6, 'UTC'))"
+    scope_unit = f"transform({slot}, [{slots()['mapped:time_to_first_token']}], [1.], 1e6)"
     start_time = f"carried.{list(_carried()).index('start_time') + 1}"
     return f"""toUInt64(arrayFirst(ns -> if(ns > 0, ns < 1e15, false), [
-        toFloat64OrZero({said}) * if(startsWith(scope_name, 'strands'), 1e6, {unit_ns}),
+        toFloat64OrZero({said}) * if(startsWith(scope_name, 'strands'), {scope_unit}, {unit_ns}),
         ({moment} - intDiv(toUnixTimestamp64Nano({start_time}), 1000)) * 1e3, first_token_event_ns]))"""
-
-
-def _sdk() -> str:
-    """Return the expression for the SDK as its resource names it: "opentelemetry python 1.45.0", "" when it does not."""
-    parts = ", ".join(
-        f"substring(resource_attributes['telemetry.sdk.{part}'], 1, 64)" for part in ("name", "language", "version")
-    )
-    return f"arrayStringConcat(arrayFilter(x -> x != '', [{parts}]), ' ')"
 
 
 def _carried() -> dict[str, str]:
@@ -281,7 +282,7 @@ def _spans(table: str, *, by_rules: bool) -> str:
         (
             SELECT
                 project_id, received_at_ns, writer, batch_seq, ingest_key,
-                {_sdk()} AS sdk,
+                {sdk()} AS sdk,
                 resource_attributes, resource_attribute_types, resource_schema_url,
                 resource_wanted, {mapping}
                 scope_spans.scope.name AS scope_name, scope_spans.scope.version AS scope_version,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracestore.clickhouse.intake_view import spans_to_intake
+from tracestore.clickhouse.intake_view import logs_to_intake, spans_to_intake
 from tracestore.clickhouse.log_view import otlp_to_logs
 from tracestore.clickhouse.span_view import otlp_to_spans
 
@@ -24,6 +24,7 @@ def views() -> dict[str, tuple[str, str]]:
         ),
         "spans_to_intake": ("intake", spans_to_intake()),
         "otlp_to_logs": ("logs", otlp_to_logs()),
+        "logs_to_log_intake": ("log_intake", logs_to_intake()),
         "logs_to_log_index": (
             "log_index",
             "SELECT project_id, trace_id, if(trace_id = toFixedString('', 16), response_id, '') AS response_id, "

@@ -19,7 +19,7 @@ FIELDS = (
     "name", "kind", "signal", "session_id", "user_id", "service", "environment", "version", "workflow", "agent", "tool",
     "tool_call_id", "request_model", "response_model", "provider", "response_id", "finish_reason", "prompt_name",
     "prompt_version", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
-    "supplied_cost_usd", "is_error", "error_type", "error_message",
+    "supplied_cost_usd", "time_to_first_token_ns", "is_error", "error_type", "error_message",
 )  # fmt: skip
 _STRUCTURE = """
 SELECT arrayStringConcat(groupArray(concat(name, ' ', type)), ', ') FROM

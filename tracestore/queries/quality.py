@@ -50,6 +50,28 @@ ORDER BY spans DESC
 LIMIT {MAX_SOURCES}
 SETTINGS optimize_aggregation_in_order = 1
 """
+_LOG_INTAKE = f"""
+SELECT ingest_key, sdk, sum(records) AS received, sum(dropping) AS dropping, sum(dropped_attributes) AS dropped_attributes
+FROM log_intake
+WHERE {_PROJECT} AND bucket_start >= {_START} AND bucket_start < {_END}
+GROUP BY ingest_key, sdk
+ORDER BY received DESC, ingest_key, sdk
+LIMIT {MAX_SOURCES}
+"""
+_LOGS_STORED = f"""
+SELECT key_name AS ingest_key, sdk_name AS sdk, count() AS records
+FROM
+(
+    SELECT any(ingest_key) AS key_name, any(sdk) AS sdk_name
+    FROM logs
+    WHERE {_ARRIVED}
+    GROUP BY project_id, toStartOfMinute(time), trace_id, span_id, record_id
+)
+GROUP BY key_name, sdk_name
+ORDER BY records DESC
+LIMIT {MAX_SOURCES}
+SETTINGS optimize_aggregation_in_order = 1
+"""
 # Traces that changed in the range and had orphans then; whether they still do is asked of their spans. Those of running traces
 # may have a parent that is under way.
 _ORPHANED = f"""
@@ -157,6 +179,26 @@ class SpanCount:
 
 
 @dataclass(frozen=True)
+class LogIntake:
+    """How many log records arrived from one SDK under one key, copies too, and what the SDK left out of `dropping` of them."""
+
+    ingest_key: str
+    sdk: str
+    received: int
+    dropping: int
+    dropped_attributes: int
+
+
+@dataclass(frozen=True)
+class LogCount:
+    """How many distinct log records of one SDK and key are kept."""
+
+    ingest_key: str
+    sdk: str
+    records: int
+
+
+@dataclass(frozen=True)
 class TraceCounts:
     """What tells whether a trace is whole. `received` counts copies, and is 0 for what arrived before it was counted."""
 
@@ -200,6 +242,16 @@ def find_intake(store: Store, *, project_id: int, arrived: TimeRange) -> list[In
 def count_stored(store: Store, *, project_id: int, arrived: TimeRange) -> list[SpanCount]:
     """Return how many distinct spans that arrived then are kept. Reads a row a span: raises QueryTooExpensive for very many."""
     return store.query(_STORED, SpanCount, project_id=project_id, start_ns=arrived.start_ns, end_ns=arrived.end_ns)
+
+
+def find_log_intake(store: Store, *, project_id: int, arrived: TimeRange) -> list[LogIntake]:
+    """Return the log records that arrived in these whole minutes by key and SDK, most first."""
+    return store.query(_LOG_INTAKE, LogIntake, project_id=project_id, start_ns=arrived.start_ns, end_ns=arrived.end_ns)
+
+
+def count_stored_logs(store: Store, *, project_id: int, arrived: TimeRange) -> list[LogCount]:
+    """Return how many distinct log records that arrived then are kept. Raises QueryTooExpensive as count_stored does."""
+    return store.query(_LOGS_STORED, LogCount, project_id=project_id, start_ns=arrived.start_ns, end_ns=arrived.end_ns)
 
 
 def count_orphans(store: Store, *, project_id: int, arrived: TimeRange) -> list[SpanCount]:

@@ -8,7 +8,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import count, groupby
 from typing import Protocol
 
 from google.protobuf.message import DecodeError
@@ -164,7 +164,7 @@ class Drain:
 
     def _drain_batch(self, start: Position) -> Position:
         requests, end = self._spool.read(start, max_bytes=_MAX_BATCH_BYTES, max_requests=_MAX_BATCH_REQUESTS)
-        mapped = tuple(sorted(self._find_mapped({request.project_id for request in requests})))
+        mapped = self._find_mapped_patiently({request.project_id for request in requests})
         batch = Batch(self._checkpoint.batch.batch_seq + 1, requests[0].position if requests else start, end, mapped)
         self._checkpoint.save(batch)
         self._spool.release(batch.start)
@@ -176,6 +176,19 @@ class Drain:
             telemetry.DRAIN_SPANS.inc(spans)
             telemetry.DRAIN_BYTES.inc(sum(len(request.payload) for request in requests))
         return end
+
+    def _find_mapped_patiently(self, project_ids: Collection[int]) -> tuple[int, ...]:
+        """Return which projects have rules, waiting for as long as nobody knows. Raises _Stopping when told to end."""
+        for tries in count():
+            try:
+                return tuple(sorted(self._find_mapped(project_ids)))
+            except StoreUnavailable as error:
+                if not self.last_error:
+                    log.warning("drain: the rules of projects cannot be read, the spool keeps the data: %s", error)
+                self.last_error = str(error)
+            if self._finish.is_set() or self._abort.wait(_RETRY_S[min(tries, len(_RETRY_S) - 1)]):
+                raise _Stopping
+        raise AssertionError("counting does not end")
 
     def _note_idle(self, position: Position) -> None:
         self.oldest_received_at_ns = 0

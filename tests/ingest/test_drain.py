@@ -237,6 +237,32 @@ def test_outage_is_waited_out(store: Store, tmp_path: Path, monkeypatch: pytest.
     assert bench.drain.last_error == ""
 
 
+def test_rules_that_cannot_be_read_repeat_no_insert_and_do_not_hold_up_the_stop(store: Store, tmp_path: Path) -> None:
+    inserts: list[int] = []
+    away: list[bool] = []
+
+    def insert(records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None:
+        inserts.append(batch_seq)
+
+    def find_mapped(project_ids: object) -> list[int]:
+        if inserts:
+            away.append(True)
+            raise StoreUnavailable("the database is away")
+        return []
+
+    bench = Bench(tmp_path, store, insert)
+    bench.drain._find_mapped = find_mapped
+    bench.append(REFUSED_BYTES)
+    bench.drain.start()
+    wait_until(lambda: bench.announced)
+    bench.append(REFUSED_BYTES)
+    wait_until(lambda: len(away) > 2)
+    bench.close()
+
+    assert inserts == [1]
+    assert bench.drain.last_error == "the database is away"
+
+
 def test_stop_during_an_outage_leaves_the_data_for_the_next_start(store: Store, tmp_path: Path) -> None:
     def refuse(records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None:
         raise StoreUnavailable("connection refused")
@@ -390,7 +416,12 @@ def test_dead_letter_is_replayed_while_requests_keep_coming(
 ) -> None:
     monkeypatch.setattr(drain_module, "_PACE_S", 0.0)
     span = build_span()
-    bench = Bench(tmp_path, store, lambda records, **_: bench.append(REFUSED_BYTES))  # each insert finds the next waiting
+    bench = Bench(tmp_path, store)
+
+    def insert(records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None:
+        bench.append(REFUSED_BYTES)  # each insert finds the next request waiting
+
+    bench.drain._insert_batch = insert
     bench.dead_letters.add(
         "w-1-0", build_request(span).SerializeToString(), project_id=1, received_at_ns=1, refused_at_ns=2, reason="Cannot parse"
     )

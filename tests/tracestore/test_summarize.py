@@ -155,7 +155,7 @@ def test_span_that_comes_after_the_clock_was_set_back_counts(store: Store, monke
 
     class SetBack(datetime):
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> SetBack:  # type: ignore[override]
+        def now(cls, tz: tzinfo | None = None) -> SetBack:
             return super().now(tz) - timedelta(hours=3)
 
     monkeypatch.setattr(summarize, "datetime", SetBack)

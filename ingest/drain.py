@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import replace
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import count, groupby
 from typing import Protocol
 
 from google.protobuf.message import DecodeError
@@ -15,7 +16,7 @@ from google.protobuf.message import DecodeError
 from ingest.checkpoint import Batch, Checkpoint
 from ingest.dead_letters import DeadLetters
 from ingest.otlp import canonicalize
-from ingest.spool import Position, Spool, SpooledRequest
+from ingest.spool import Position, Spool, SpooledRequest, SpoolUnwritable
 from tracestore import telemetry
 from tracestore.clickhouse.errors import BadInsert, StoreUnavailable
 from tracestore.clickhouse.landing import Record, read_span_count
@@ -54,16 +55,27 @@ def _canonicalize(request: SpooledRequest) -> SpooledRequest:
         return request
 
 
-def _cut(requests: Sequence[SpooledRequest], max_bytes: int) -> Iterator[Sequence[SpooledRequest]]:
-    """Yield pieces of at most `max_bytes`, or of one request; the same ones for the same requests."""
-    first = size = 0
-    for number, request in enumerate(requests):
-        if number > first and size + len(request.payload) > max_bytes:
-            yield requests[first:number]
-            first, size = number, 0
-        size += len(request.payload)
-    if requests:
-        yield requests[first:]
+@dataclass(frozen=True)
+class _Piece:
+    """Requests of one table that are inserted together, under a name within their batch: those in `offsets` of the segment.
+
+    Pieces are cut by place, not by number: a replay finds fewer requests when the disk has damaged one, and ClickHouse drops
+    what comes under a name that it has, whatever it is.
+    """
+
+    requests: Sequence[SpooledRequest]
+    offsets: range
+    part: str = ""
+
+    def cut(self) -> list[_Piece]:
+        """Return the halves that hold something."""
+        middle = (self.offsets.start + self.offsets.stop) // 2
+        first = bisect_left(self.requests, middle, key=lambda request: request.position.offset)
+        halves = (
+            _Piece(self.requests[:first], range(self.offsets.start, middle), self.part + "0"),
+            _Piece(self.requests[first:], range(middle, self.offsets.stop), self.part + "1"),
+        )
+        return [half for half in halves if half.requests]
 
 
 class Drain:
@@ -125,12 +137,12 @@ class Drain:
                 self._note_idle(position)
                 if self._finish.is_set():
                     return
-                self._accept_replays()
-                continue
-            started = time.monotonic()
-            self._linger(position, _LINGER_S)
-            position = self._drain_batch(position)
-            self._linger(position, _PACE_S - (time.monotonic() - started))
+            else:
+                started = time.monotonic()
+                self._linger(position, _LINGER_S)
+                position = self._drain_batch(position)
+                self._linger(position, _PACE_S - (time.monotonic() - started))
+            self._accept_replays()
 
     def _replay_open_batch(self) -> Position:
         """Insert the batch that the checkpoint names once more, exactly as it was, and return where it ends."""
@@ -152,7 +164,7 @@ class Drain:
 
     def _drain_batch(self, start: Position) -> Position:
         requests, end = self._spool.read(start, max_bytes=_MAX_BATCH_BYTES, max_requests=_MAX_BATCH_REQUESTS)
-        mapped = tuple(sorted(self._find_mapped({request.project_id for request in requests})))
+        mapped = self._find_mapped_patiently({request.project_id for request in requests})
         batch = Batch(self._checkpoint.batch.batch_seq + 1, requests[0].position if requests else start, end, mapped)
         self._checkpoint.save(batch)
         self._spool.release(batch.start)
@@ -165,6 +177,19 @@ class Drain:
             telemetry.DRAIN_BYTES.inc(sum(len(request.payload) for request in requests))
         return end
 
+    def _find_mapped_patiently(self, project_ids: Collection[int]) -> tuple[int, ...]:
+        """Return which projects have rules, waiting for as long as nobody knows. Raises _Stopping when told to end."""
+        for tries in count():
+            try:
+                return tuple(sorted(self._find_mapped(project_ids)))
+            except StoreUnavailable as error:
+                if not self.last_error:
+                    log.warning("drain: the rules of projects cannot be read, the spool keeps the data: %s", error)
+                self.last_error = str(error)
+            if self._finish.is_set() or self._abort.wait(_RETRY_S[min(tries, len(_RETRY_S) - 1)]):
+                raise _Stopping
+        raise AssertionError("counting does not end")
+
     def _note_idle(self, position: Position) -> None:
         self.oldest_received_at_ns = 0
         batch = self._checkpoint.batch
@@ -174,42 +199,60 @@ class Drain:
 
     def _insert_batch_of_signals(self, requests: Sequence[SpooledRequest], batch_seq: int) -> None:
         """Insert a batch, each signal into its table by itself: what is wrong with one must not repeat the other."""
+        batch = self._checkpoint.batch
+        start = batch.start.offset
         for signal in Signal:
             if of_signal := [request for request in requests if request.signal is signal]:
-                mapped = self._checkpoint.batch.mapped if signal is Signal.TRACES else ()
-                self._insert_side_by_side([request for request in of_signal if request.project_id not in mapped], batch_seq)
+                mapped = batch.mapped if signal is Signal.TRACES else ()
+                if plain := [request for request in of_signal if request.project_id not in mapped]:
+                    self._insert_side_by_side(_Piece(plain, range(start, batch.end.offset)), batch_seq)
                 by_rules = [request for request in of_signal if request.project_id in mapped]
-                for number, piece in enumerate(_cut(by_rules, _MAX_MAPPED_BYTES)):
-                    self._insert(piece, batch_seq, f"rules{number}.")
+                for number, piece in groupby(by_rules, lambda request: (request.position.offset - start) // _MAX_MAPPED_BYTES):
+                    first = start + number * _MAX_MAPPED_BYTES
+                    self._insert(_Piece(list(piece), range(first, first + _MAX_MAPPED_BYTES), f"rules{number}."), batch_seq)
                 if signal is Signal.TRACES:
                     self._tell(batch_seq)
 
-    def _insert_side_by_side(self, requests: Sequence[SpooledRequest], batch_seq: int) -> None:
-        """Insert a large batch in halves at the same time. A replay finds the same requests, and so cuts at the same place."""
-        if len(requests) < 2 or sum(len(request.payload) for request in requests) < _HALVED_BYTES:
-            return self._insert(requests, batch_seq) if requests else None
-        half = len(requests) // 2
-        with ThreadPoolExecutor(1, thread_name_prefix="drain-half") as pool:
-            first = pool.submit(self._insert, requests[:half], batch_seq, "0")
-            self._insert(requests[half:], batch_seq, "1")
-            return first.result()
+    def _insert_side_by_side(self, piece: _Piece, batch_seq: int) -> None:
+        """Insert the halves of a large batch at the same time."""
+        halves = piece.cut() if len(piece.offsets) >= _HALVED_BYTES else [piece]
+        failures: list[Exception] = []
 
-    def _insert(self, requests: Sequence[SpooledRequest], batch_seq: int, part: str = "", *, is_rewritten: bool = False) -> None:
-        """Insert all, of one table. What is refused is rewritten, then cut in halves until the request is alone that ClickHouse
+        def insert_first() -> None:
+            try:
+                self._insert(halves[0], batch_seq)
+            except Exception as error:
+                failures.append(error)
+
+        # A daemon like the drain's own thread: an insert that hangs must not hold up the end of the process.
+        beside = threading.Thread(target=insert_first, name="drain-half", daemon=True)
+        if len(halves) > 1:
+            beside.start()
+        try:
+            self._insert(halves[-1], batch_seq)
+        finally:
+            if len(halves) > 1:
+                beside.join()
+        if failures:
+            raise failures[0]
+
+    def _insert(self, piece: _Piece, batch_seq: int, *, is_rewritten: bool = False) -> None:
+        """Insert all of a piece. What is refused is rewritten, then cut in halves until the request is alone that ClickHouse
         refuses for good. It is buried.
         """
+        requests = piece.requests
         while True:
             try:
-                return self._insert_patiently(requests, batch_seq, part)
+                return self._insert_patiently(requests, batch_seq, piece.part)
             except BadInsert as error:
                 reason = str(error)
             if not is_rewritten and (rewritten := [_canonicalize(request) for request in requests]) != list(requests):
                 # ClickHouse is stricter than upb. Found one by one they would take a dozen inserts each, and hold up the rest.
-                return self._insert(rewritten, batch_seq, part + "c", is_rewritten=True)
+                return self._insert(_Piece(rewritten, piece.offsets, piece.part + "c"), batch_seq, is_rewritten=True)
             if len(requests) > 1:
-                half = len(requests) // 2
-                self._insert(requests[:half], batch_seq, part + "0", is_rewritten=True)
-                return self._insert(requests[half:], batch_seq, part + "1", is_rewritten=True)
+                for half in piece.cut():
+                    self._insert(half, batch_seq, is_rewritten=True)
+                return None
             if self._store_accepts_another(requests[0], batch_seq):
                 return self._bury(requests[0], reason)
             self.last_error = f"ClickHouse refuses every insert: {reason}"
@@ -287,9 +330,11 @@ class Drain:
     def _accept_replays(self) -> None:
         """Take dead letters whose replay was asked for back into the spool."""
         for letter in self._dead_letters.find_requested():
-            payload = self._dead_letters.read_payload(letter.name)
-            durable = self._spool.append(letter.project_id, letter.received_at_ns, payload, letter.signal)
-            wait([durable])
-            durable.result()
-            self._dead_letters.remove(letter.name)
+            try:
+                payload = self._dead_letters.read_payload(letter.name)
+                self._spool.append(letter.project_id, letter.received_at_ns, payload, letter.signal).result()
+                self._dead_letters.remove(letter.name)
+            except (OSError, SpoolUnwritable) as error:
+                log.warning("drain: dead letter %s cannot be replayed now: %s", letter.name, error)
+                return
             log.info("drain: dead letter %s goes into the spool again", letter.name)

@@ -5,7 +5,7 @@ Parsing with upb is the validation; what passes is stored as it came. Spans are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from operator import eq
 from typing import Any, cast
@@ -25,9 +25,7 @@ from tracestore.model import Signal
 
 _NO_TRACE_ID, _NO_SPAN_ID = bytes(16), bytes(8)
 _NEEDED_IDS = "a trace id needs 16 bytes (32 hex digits) and a span id 8 (16), not all zero"
-_LOGS_HINT = "this looks like a logs export; send it to /v1/logs"
 _NAMED_SPANS, _NAME_CHARACTERS = 10, 80  # a response may not grow with the request
-_TRACES_HINT = "this looks like a traces export; send it to /v1/traces"
 # An empty span takes 2 bytes on the wire and 450 in memory. So each counts as the 30 bytes of a span with both ids, each
 # envelope and field around the spans as 12, and they may be twice the body's size together. Small bodies are not counted.
 # The same weights and tags hold for log records.
@@ -36,8 +34,33 @@ _SPAN_PATH = (0x0A, 0x12, 0x12)  # resource_spans, scope_spans, spans
 _CONTROL = bytes(range(0x20))
 
 
-# Changes a parsed request in place.
-Clean = Callable[[ExportTraceServiceRequest | ExportLogsServiceRequest], None]
+_Request = ExportTraceServiceRequest | ExportLogsServiceRequest
+Clean = Callable[[_Request], None]  # changes a parsed request in place
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What tells the requests of one signal from those of the other. `path` leads to its items, `hint` is for who sent them to
+    the other's endpoint.
+    """
+
+    request_type: type[_Request]
+    path: tuple[str, str, str]
+    encode_json: Callable[[dict[str, Any]], bytes]
+    hint: str
+
+
+_KINDS = {
+    Signal.TRACES: _Kind(
+        ExportTraceServiceRequest, ("resource_spans", "scope_spans", "spans"), encode_traces,
+        "this looks like a traces export; send it to /v1/traces",
+    ),
+    Signal.LOGS: _Kind(
+        ExportLogsServiceRequest, ("resource_logs", "scope_logs", "log_records"), encode_logs,
+        "this looks like a logs export; send it to /v1/logs",
+    ),
+}  # fmt: skip
+_OTHER = {Signal.TRACES: _KINDS[Signal.LOGS], Signal.LOGS: _KINDS[Signal.TRACES]}
 
 
 class BadBody(ValueError):
@@ -85,90 +108,86 @@ def check_protobuf(body: bytes, clean: Clean | None = None) -> Checked:
     """Validate a binary ExportTraceServiceRequest. Raises BadBody when it cannot be decoded.
 
     `clean` changes the request before anything of it is told or stored.
-
-    Invalid UTF-8 and values nested too deep for the parser cost themselves, not the request: they are replaced.
     """
-    try:
-        request = _parse_traces(body)
-    except DecodeError:
-        try:
-            body = repair(body, ExportTraceServiceRequest.DESCRIPTOR)
-            request = ExportTraceServiceRequest.FromString(body)
-        except (RepairError, DecodeError):
-            hint = f": {_LOGS_HINT}" if _parses_as_logs(body) else ""
-            raise BadBody(f"The body is not a Protobuf ExportTraceServiceRequest{hint}.") from None
-    if clean is not None:
-        clean(request)
-        body = request.SerializeToString()
-    return _check_ids(request, body)
+    request, body = _read_protobuf(body, Signal.TRACES, clean)
+    return _check_ids(cast("ExportTraceServiceRequest", request), body)
 
 
 def check_json(body: bytes, clean: Clean | None = None) -> Checked:
     """Convert an OTLP/JSON ExportTraceServiceRequest. Raises BadBody when it is not a JSON object of that shape."""
-    try:
-        document = decode_json_object(body)
-        if "resourceLogs" in document and "resourceSpans" not in document:
-            raise ValueError(_LOGS_HINT)
-        payload = encode_traces(document)
-    except RecursionError:
-        raise BadBody("The body is nested too deep.") from None
-    except ValueError as error:
-        raise BadBody(f"The body is not an OTLP/JSON ExportTraceServiceRequest: {error}.") from None
+    _, payload = _read_json(body, Signal.TRACES)
     return check_protobuf(payload, clean)
 
 
 def check_logs_protobuf(body: bytes, clean: Clean | None = None) -> Checked:
-    """Validate a binary ExportLogsServiceRequest. Raises BadBody when it cannot be decoded; see `check_protobuf`.
+    """As check_protobuf, for an ExportLogsServiceRequest.
 
     Every record of it is accepted: ids that are no ids only mean that a record belongs to no trace.
     """
-    try:
-        request = _parse_logs(body)
-    except DecodeError:
-        try:
-            body = repair(body, ExportLogsServiceRequest.DESCRIPTOR)
-            request = _parse_logs(body)
-        except (RepairError, DecodeError):
-            hint = f": {_TRACES_HINT}" if _parses_as_traces(body) else ""
-            raise BadBody(f"The body is not a Protobuf ExportLogsServiceRequest{hint}.") from None
-    if clean is not None:
-        clean(request)
-        body = request.SerializeToString()
-    return Checked(body, _count_log_records(request), 0, "")
+    request, body = _read_protobuf(body, Signal.LOGS, clean)
+    return Checked(body, _count(request, _KINDS[Signal.LOGS]), 0, "")
 
 
 def check_logs_json(body: bytes, clean: Clean | None = None) -> Checked:
-    """Convert an OTLP/JSON ExportLogsServiceRequest. Raises BadBody when it is not a JSON object of that shape."""
-    try:
-        document = decode_json_object(body)
-        if "resourceSpans" in document and "resourceLogs" not in document:
-            raise ValueError(_TRACES_HINT)
-        payload = encode_logs(document)
-    except RecursionError:
-        raise BadBody("The body is nested too deep.") from None
-    except ValueError as error:
-        raise BadBody(f"The body is not an OTLP/JSON ExportLogsServiceRequest: {error}.") from None
+    """As check_json, for an ExportLogsServiceRequest."""
+    document, payload = _read_json(body, Signal.LOGS)
     checked = check_logs_protobuf(payload, clean)
-    sent = _count_json(document, ("resource_logs", "scope_logs", "log_records"))
+    sent = _count_json(document, _KINDS[Signal.LOGS].path)
     rejected = max(0, sent - checked.accepted)
     message = f"{rejected} of {sent} log records were not stored: they are no JSON objects." if rejected else ""
-    # What is no record cannot be cleaned: of a project that keeps texts out, none is shown.
-    rejection = _describe_bad_record(document, shows_text=clean is None) if rejected else None
+    rejection = _describe_bad_record(document, clean) if rejected else None
     return Checked(checked.payload, checked.accepted, rejected, message, rejection)
 
 
-def _describe_bad_record(document: dict[str, object], *, shows_text: bool) -> Rejection | None:
+def _read_protobuf(body: bytes, signal: Signal, clean: Clean | None) -> tuple[_Request, bytes]:
+    """Return the request and the bytes that stand for it. Raises BadBody.
+
+    Invalid UTF-8 and values nested too deep for the parser cost themselves, not the request: they are replaced.
+    """
+    kind, other = _KINDS[signal], _OTHER[signal]
+    try:
+        request = _parse(body, kind)
+    except DecodeError:
+        try:
+            body = repair(body, kind.request_type.DESCRIPTOR)
+            request = kind.request_type.FromString(body)
+        except (RepairError, DecodeError):
+            hint = f": {other.hint}" if _parses_as(body, other) else ""
+            raise BadBody(f"The body is not a Protobuf {kind.request_type.DESCRIPTOR.name}{hint}.") from None
+    if clean is not None:
+        clean(request)
+        body = request.SerializeToString()
+    return request, body
+
+
+def _read_json(body: bytes, signal: Signal) -> tuple[dict[str, Any], bytes]:
+    """Return the document and the request that it stands for, serialized. Raises BadBody."""
+    kind, other = _KINDS[signal], _OTHER[signal]
+    try:
+        document = decode_json_object(body)
+        if _camel(other.path[0]) in document and _camel(kind.path[0]) not in document:
+            raise ValueError(other.hint)
+        return document, kind.encode_json(document)
+    except RecursionError:
+        raise BadBody("The body is nested too deep.") from None
+    except ValueError as error:
+        raise BadBody(f"The body is not an OTLP/JSON {kind.request_type.DESCRIPTOR.name}: {error}.") from None
+
+
+def _describe_bad_record(document: dict[str, object], clean: Clean | None) -> Rejection | None:
     """Return what the first item is that is no log record, and the SDK that its resource names."""
     for resource_logs in _find_json(document, ("resource_logs",)):
         for scope_logs in _find_json(resource_logs, ("scope_logs",)):
             items = scope_logs.get("logRecords")
             bad = [item for item in items if not isinstance(item, dict)] if isinstance(items, list) else []
             if bad:
-                pairs = _find_json(resource_logs.get("resource"), ("attributes",))
-                values = ((str(pair.get("key")), pair.get("value")) for pair in pairs)
-                said = {key: value.get("stringValue") for key, value in values if isinstance(value, dict)}
-                sample = _describe_item(bad[0]) if shows_text else "an item that is no object"
-                return Rejection("bad_log_record", sample, _name_sdk(said))
+                alone = encode_logs({"resourceLogs": [{"resource": resource_logs.get("resource")}]})
+                request = ExportLogsServiceRequest.FromString(alone)
+                if clean is not None:
+                    clean(request)
+                # What is no record cannot be cleaned: of a project that keeps texts out, none is shown.
+                sample = _describe_item(bad[0]) if clean is None else "an item that is no object"
+                return Rejection("bad_log_record", sample, _name_sdk(request.resource_logs[0].resource))
     return None
 
 
@@ -187,7 +206,7 @@ def canonicalize(payload: bytes | memoryview, signal: Signal) -> bytes:
     That is unknown fields (also known ones of another wire type), a bool of 18, an enum beyond 32 bits. Writing takes twice as
     long as all checks together (1.5 ms for 512 spans), so it is done only to what ClickHouse refused. Raises DecodeError.
     """
-    request = (ExportTraceServiceRequest if signal is Signal.TRACES else ExportLogsServiceRequest).FromString(bytes(payload))
+    request = _KINDS[signal].request_type.FromString(bytes(payload))
     unknown = cast("Iterable[Any]", UnknownFieldSet(request))  # its stub lacks the iteration that it has
     last = {field.field_number: field.data for field in unknown}
     request.DiscardUnknownFields()
@@ -195,28 +214,23 @@ def canonicalize(payload: bytes | memoryview, signal: Signal) -> bytes:
     return stamp(content, ingest_key=last.get(INGEST_KEY_FIELD, b"").decode(), spans=read_span_count(payload))
 
 
-def _parses_as_traces(body: bytes) -> bool:
+def _parse(body: bytes, kind: _Kind) -> _Request:
+    """Raises DecodeError, or BadBody when there are too many spans or records for the body's size."""
+    if len(body) > _UNCOUNTED_BYTES:
+        _take_room(body, 0, len(body), 2 * len(body), _SPAN_PATH)
+    return kind.request_type.FromString(body)
+
+
+def _parses_as(body: bytes, kind: _Kind) -> bool:
     try:
-        return any(scope.spans for resource in _parse_traces(body).resource_spans for scope in resource.scope_spans)
+        return _count(_parse(body, kind), kind) > 0
     except (BadBody, DecodeError):
         return False
 
 
-def _parse_traces(body: bytes) -> ExportTraceServiceRequest:
-    if len(body) > _UNCOUNTED_BYTES:
-        _take_room(body, 0, len(body), 2 * len(body), _SPAN_PATH)
-    return ExportTraceServiceRequest.FromString(body)
-
-
-def _parse_logs(body: bytes) -> ExportLogsServiceRequest:
-    """Raises DecodeError, or BadBody when there are too many records for the body's size."""
-    if len(body) > _UNCOUNTED_BYTES:
-        _take_room(body, 0, len(body), 2 * len(body), _SPAN_PATH)
-    return ExportLogsServiceRequest.FromString(body)
-
-
-def _count_log_records(request: ExportLogsServiceRequest) -> int:
-    return sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs)
+def _count(request: _Request, kind: _Kind) -> int:
+    resources, scopes, items = kind.path
+    return sum(len(getattr(scope, items)) for resource in getattr(request, resources) for scope in getattr(resource, scopes))
 
 
 def _count_json(value: object, path: tuple[str, ...]) -> int:
@@ -261,13 +275,6 @@ def _take_room(body: bytes, at: int, end: int, room: int, path: tuple[int, ...])
     except (RepairError, IndexError):
         pass  # cut short: the parser refuses it
     return room
-
-
-def _parses_as_logs(body: bytes) -> bool:
-    try:
-        return _count_log_records(_parse_logs(body)) > 0
-    except (BadBody, DecodeError):
-        return False
 
 
 def _have_valid_ids(spans: list[Span]) -> bool:
@@ -325,7 +332,7 @@ def _check_ids(request: ExportTraceServiceRequest, body: bytes) -> Checked:
         more = f" and {rejected - len(named)} more" if rejected > len(named) else ""
         problem = f", because {_NEEDED_IDS}: {', '.join(named)}{more}"
         if not accepted and not has_any_id:
-            problem = f": none has a trace id or a span id; {_LOGS_HINT}"
+            problem = f": none has a trace id or a span id; {_KINDS[Signal.LOGS].hint}"
             rejection = rejection and replace(rejection, reason="no_ids")
         message = f"{rejected} of {accepted + rejected} spans were not stored{problem}."
     return Checked(request.SerializeToString() if changed else body, accepted, rejected, message, rejection)
@@ -355,13 +362,12 @@ def _is_id(value: bytes, size: int) -> bool:
 
 
 def _describe_rejection(span: Span, resource: Resource) -> Rejection:
+    return Rejection("bad_span_id" if _is_id(span.trace_id, 16) else "bad_trace_id", span.name, _name_sdk(resource))
+
+
+def _name_sdk(resource: Resource) -> str:
     said = {pair.key: pair.value.string_value for pair in resource.attributes}
-    return Rejection("bad_span_id" if _is_id(span.trace_id, 16) else "bad_trace_id", span.name, _name_sdk(said))
-
-
-def _name_sdk(said: Mapping[str, object]) -> str:
-    parts = (said.get(f"telemetry.sdk.{part}") for part in ("name", "language", "version"))
-    return " ".join(part for part in parts if part and isinstance(part, str))
+    return " ".join(filter(None, (said.get(f"telemetry.sdk.{part}") for part in ("name", "language", "version"))))
 
 
 def _camel(name: str) -> str:

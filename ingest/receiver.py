@@ -75,6 +75,7 @@ _parsing_budget = MemoryBudget()  # of its own: beside small requests a large on
 _workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="otlp")
 # Of their own, so that costly rules of one project hold up no other.
 _cleaners = ThreadPoolExecutor(max_workers=2, thread_name_prefix="otlp-clean")
+_CLEANER_WAIT_S = 8.0  # for one of them; exporters give a whole export 10 s, and what they gave up must hold up no other
 _CLEANING = 3  # copies of a body's texts that cleaning makes beside what parsing makes
 
 
@@ -324,6 +325,8 @@ async def _parse(
     `cleans`: parsing applies a project's rules too, which takes a thread whatever the size.
     """
     loop = asyncio.get_running_loop()
+    if cleans:
+        parse = partial(_parse_unless_late, parse, time.monotonic() + _CLEANER_WAIT_S)
     if encoding == "identity" or len(body) <= _INLINE_COMPRESSED_BYTES:
         content = inflate(body, encoding, allowance)
     else:
@@ -333,6 +336,13 @@ async def _parse(
         return await loop.run_in_executor(pool, parse, content) if cleans else parse(content)
     extra = _CLEANING * len(content) if cleans else 0
     return await loop.run_in_executor(pool, _parse_large, parse, content, is_json, extra, allowance.max_body_bytes)
+
+
+def _parse_unless_late(parse: Callable[[bytes], Any], until_s: float, content: bytes) -> Any:
+    """Parse unless the wait for a thread was too long. Raises Refused."""
+    if time.monotonic() > until_s:
+        raise Refused(503, "The server is busy applying privacy rules.")
+    return parse(content)
 
 
 def _parse_large(parse: Callable[[bytes], Any], content: bytes, is_json: bool, extra_bytes: int, max_body_bytes: int) -> Any:

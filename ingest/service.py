@@ -178,7 +178,7 @@ class Ingest:
         return IngestStatus(
             refusal=self.refusal(),
             waiting_bytes=self.spool.waiting_bytes,
-            oldest_age_s=(time.time_ns() - oldest_ns) / 1e9 if oldest_ns else 0.0,
+            oldest_age_s=max(0, time.time_ns() - oldest_ns) / 1e9 if oldest_ns else 0.0,  # a clock may be set back
             drain_error=self._drain.last_error if self._drain.is_alive else _DRAIN_ENDED,
             dead_letters=self.dead_letters.count(),
             accepted_spans=self._accepted[Signal.TRACES],

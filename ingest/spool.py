@@ -403,7 +403,7 @@ class Spool:
             error = SpoolUnwritable(f"The server cannot store data now: {reason}.")
             log.error("spool: %s; %d requests were answered 503", reason, len(batch))
             self._abandon_segment()
-        with self._durable:
+        with self._arrived, self._durable:  # `append` changes the sum under the one lock, readers look under the other
             self._pending_bytes -= size
             if error is None:
                 self.last_error = ""

@@ -56,9 +56,9 @@ _TRACES_PER_STEP = 50_000
 # One query's share: a fixed part of its cost, and a bounded part of its memory (0.3 KB a span in each of two forms).
 _TRACES_PER_QUERY, _SPANS_PER_QUERY = summaries.MAX_TRACE_IDS, 65_536
 # A batch that ClickHouse refused is inserted again in halves under the same number, and rows of one insert become readable
-# part by part. So the newest batch of a writer stays open for this long unless a newer one follows or the writer has said that
+# part by part. So the newest batch of a writer stays open, over any outage, until a newer one follows or the writer has said that
 # it is complete: it is summarised when it shows, when it grows, and once more when nothing has been added to it for a moment.
-_OPEN_S, _MOMENT_S = 600, 3
+_MOMENT_S = 3
 # Running traces older than this are not looked for: they were decided long ago, or their spans bear absurd times.
 _SETTLE_LOOKBACK_NS = 7 * 86_400 * 10**9
 # A rollup covers changes up to this long before its cursor: a summary becomes readable some time after its summarized_at,
@@ -81,6 +81,17 @@ class _Load:
     """Summaries that this process has written since it last returned memory."""
 
     written = 0
+
+
+class _Clock:
+    """The wall clock, without its steps back: of two summaries the one that says that it is younger counts."""
+
+    latest = datetime.min.replace(tzinfo=UTC)
+
+    @classmethod
+    def read(cls) -> datetime:
+        cls.latest = max(datetime.now(UTC), cls.latest + timedelta(microseconds=1))
+        return cls.latest
 
 
 @contextmanager
@@ -137,7 +148,7 @@ def _summarize_writer(store: Store, cursor: JobCursor) -> tuple[int, int]:
     while batches := summaries.find_batches(store, writer=writer, after=done):
         step = _take_step(batches)
         last = step[-1]
-        is_open = last is batches[-1] and last.age_s < _OPEN_S and last.seq > _complete_batches.get(writer, 0)
+        is_open = last is batches[-1] and last.seq > _complete_batches.get(writer, 0)
         state = (last.seq, last.traces, last.age_s < _MOMENT_S)
         if is_open and len(step) == 1 and _open_batches.get(writer) == state:
             break
@@ -249,7 +260,7 @@ def _summarize_traces(store: Store, touched: TouchedTraces) -> int:
         "min_start_ns": int(touched.min_start_ns.min()),
         "max_start_ns": int(touched.max_start_ns.max()),
     }
-    now = datetime.now(UTC)  # before the spans are read: of two workers on one trace the one that read later must win
+    now = _Clock.read()  # before the spans are read: of two workers on one trace the one that read later must win
     spans = SpanColumns(summaries.read_spans(store, **these))
     if not spans.count:
         return 0

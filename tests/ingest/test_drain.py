@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -101,7 +104,7 @@ def test_replay_after_one_half_of_a_large_batch_adds_only_the_other(
     bench.checkpoint.save(Batch(1, requests[0].position, end))
     insert_batch(
         store,
-        [(request.project_id, request.received_at_ns, request.payload) for request in requests[:2]],
+        [(request.project_id, request.received_at_ns, request.payload) for request in requests[:3]],
         writer=bench.checkpoint.writer,
         batch_seq=1,
         part="0",
@@ -114,6 +117,85 @@ def test_replay_after_one_half_of_a_large_batch_adds_only_the_other(
     bench.close()
 
     assert bench.ids() == ids_of(*spans)
+
+
+def _damage(folder: Path, marker: bytes) -> None:
+    """Change one byte of the request that holds the marker, as a disk may."""
+    segment = min((folder / "spool").glob("*.segment"))
+    segment.write_bytes(segment.read_bytes().replace(marker, marker[:-1] + b"?", 1))
+
+
+@pytest.mark.parametrize(("refused", "done", "damaged"), [(False, "0", 1), (False, "1", 3), (True, "0", 0)])
+def test_damage_between_one_half_and_the_replay_of_both_costs_itself_alone(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: bool, done: str, damaged: int
+) -> None:
+    """Halves that were cut by number would shift: a request would then come under a name that ClickHouse has."""
+    monkeypatch.setattr(drain_module, "_HALVED_BYTES", 2**40 if refused else 1)
+    spans = [build_span(name=f"marker{number}") for number in range(5)]
+    payloads = [stamp(build_request(span).SerializeToString(), ingest_key="", spans=1) for span in spans]
+    inserted: list[str] = []
+
+    def insert_one_half(records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None:
+        if part != done:
+            raise BadInsert("refused") if not part else StoreUnavailable("connection refused")
+        insert_batch(store, records, signal=signal, writer=writer, batch_seq=batch_seq, part=part)
+        inserted.append(part)
+
+    bench = Bench(tmp_path, store, insert_one_half)
+    bench.append(*payloads)
+    bench.drain.start()
+    wait_until(lambda: inserted and bench.drain.last_error)
+    assert bench.drain.stop(5)
+    bench.spool.close()
+    _damage(tmp_path, f"marker{damaged}".encode())
+
+    def insert(records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None:
+        if refused and not part:
+            raise BadInsert("refused")
+        insert_batch(store, records, signal=signal, writer=writer, batch_seq=batch_seq, part=part)
+
+    stored_before = set(bench.ids())
+    bench.insert = insert
+    bench.open()
+    bench.drain.start()
+    wait_until(lambda: bench.announced)
+    bench.close()
+
+    intact = {ids_of(span)[0] for number, span in enumerate(spans) if number != damaged}
+    assert bench.ids() == sorted(intact | stored_before)
+    assert inserted == [done]
+
+
+_HANGING = """
+import sys, threading, time
+from pathlib import Path
+import django
+django.setup()
+from ingest import drain
+from ingest.checkpoint import Checkpoint
+from ingest.dead_letters import DeadLetters
+from ingest.spool import Spool
+folder = Path(sys.argv[1])
+spool = Spool(folder / "spool", max_bytes=10**9)
+for future in [spool.append(1, 1, b"x" * 100) for _ in range(4)]:
+    future.result(10)
+drain._HALVED_BYTES = 1
+inserts = []
+def insert(records, *, part, **_):
+    inserts.append(part)
+    threading.Event().wait(120)
+checkpoint = Checkpoint(spool.folder, first=spool.first, end=spool.end)
+work = drain.Drain(spool, checkpoint, DeadLetters(folder / "dead-letters"), insert, lambda *_: None)
+work.start()
+while len(inserts) < 2:
+    time.sleep(0.02)
+assert not work.stop(0)
+"""
+
+
+def test_half_that_hangs_does_not_hold_up_the_end_of_the_process(tmp_path: Path) -> None:
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tracestore.settings"}
+    subprocess.run([sys.executable, "-c", _HANGING, tmp_path], env=environment, timeout=60, check=True)
 
 
 def test_restart_goes_on_where_it_stopped(store: Store, tmp_path: Path) -> None:
@@ -153,6 +235,32 @@ def test_outage_is_waited_out(store: Store, tmp_path: Path, monkeypatch: pytest.
 
     assert bench.ids() == ids_of(span)
     assert bench.drain.last_error == ""
+
+
+def test_rules_that_cannot_be_read_repeat_no_insert_and_do_not_hold_up_the_stop(store: Store, tmp_path: Path) -> None:
+    inserts: list[int] = []
+    away: list[bool] = []
+
+    def insert(records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None:
+        inserts.append(batch_seq)
+
+    def find_mapped(project_ids: object) -> list[int]:
+        if inserts:
+            away.append(True)
+            raise StoreUnavailable("the database is away")
+        return []
+
+    bench = Bench(tmp_path, store, insert)
+    bench.drain._find_mapped = find_mapped
+    bench.append(REFUSED_BYTES)
+    bench.drain.start()
+    wait_until(lambda: bench.announced)
+    bench.append(REFUSED_BYTES)
+    wait_until(lambda: len(away) > 2)
+    bench.close()
+
+    assert inserts == [1]
+    assert bench.drain.last_error == "the database is away"
 
 
 def test_stop_during_an_outage_leaves_the_data_for_the_next_start(store: Store, tmp_path: Path) -> None:
@@ -301,6 +409,45 @@ def test_dead_letter_is_replayed_by_command(receiver: Receiver, settings: Settin
     assert "w-1-0" in listed.getvalue()
     assert "Cannot parse" in listed.getvalue()
     assert receiver.stored_spans() == ids_of(span)
+
+
+def test_dead_letter_is_replayed_while_requests_keep_coming(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain_module, "_PACE_S", 0.0)
+    span = build_span()
+    bench = Bench(tmp_path, store)
+
+    def insert(records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None:
+        bench.append(REFUSED_BYTES)  # each insert finds the next request waiting
+
+    bench.drain._insert_batch = insert
+    bench.dead_letters.add(
+        "w-1-0", build_request(span).SerializeToString(), project_id=1, received_at_ns=1, refused_at_ns=2, reason="Cannot parse"
+    )
+    bench.dead_letters.request_replay("w-1-0")
+    bench.append(REFUSED_BYTES)
+    bench.drain.start()
+    wait_until(lambda: not bench.dead_letters.count(), 20)
+
+    bench.drain.stop(0)
+    bench.spool.close()
+
+
+def test_dead_letter_that_cannot_be_read_holds_up_nobody(store: Store, tmp_path: Path) -> None:
+    span = build_span()
+    bench = Bench(tmp_path, store)
+    bench.dead_letters.add("w-1-0", b"", project_id=1, received_at_ns=1, refused_at_ns=2, reason="Cannot parse")
+    bench.dead_letters.request_replay("w-1-0")
+    (tmp_path / "dead-letters" / "w-1-0.pb").unlink()
+    (tmp_path / "dead-letters" / "w-1-0.pb").mkdir()
+    bench.drain.start()
+    bench.append(build_request(span).SerializeToString())
+    wait_until(lambda: bench.announced, 20)
+    bench.close()
+
+    assert bench.ids() == ids_of(span)
+    assert bench.drain.last_error == ""
 
 
 def test_unknown_dead_letter_is_named(settings: Settings, tmp_path: Path) -> None:

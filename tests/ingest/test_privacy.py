@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import wait
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from ingest import receiver as receiver_module
 from ingest.otlp import check_logs_json, check_logs_protobuf, check_protobuf
 from ingest.privacy import Cleaner
-from tests.ingest.conftest import JSON, Receiver, build_request, build_span
+from tests.ingest.conftest import JSON, Answer, Receiver, build_request, build_span
 from tests.ingest.test_grpc import LOGS, TRACES
 from tests.live import LiveServer, start_server
 from tests.queries.conftest import key_values
@@ -186,6 +189,16 @@ def test_what_is_no_log_record_is_not_quoted() -> None:
 
     assert checked.rejection is not None
     assert checked.rejection.sample == "an item that is no object"
+
+
+def test_sdk_of_what_is_no_log_record_is_masked_too() -> None:
+    resource = {"attributes": [{"key": "telemetry.sdk.name", "value": {"stringValue": f"sdk of {SECRET}"}}]}
+    document = {"resourceLogs": ["no object", {"resource": resource, "scopeLogs": [{"logRecords": [7]}]}]}
+
+    checked = check_logs_json(json.dumps(document).encode(), Cleaner(policy("email")).clean)
+
+    assert checked.rejection is not None
+    assert SECRET not in checked.rejection.sdk
 
 
 def test_ids_of_traces_are_not_taken_for_cards_but_texts_are() -> None:
@@ -379,6 +392,30 @@ def test_rules_that_take_too_long_refuse_the_body_for_good(masked_receiver: Rece
     assert answer.status == 413
     assert b"privacy rules take too long" in answer.body
     assert masked_receiver.stored_spans() == []
+
+
+def test_body_that_waited_behind_slow_rules_is_asked_for_again_or_stored(
+    masked_receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow rules of one project must cost no other its data: 413 would, because exporters drop what is answered so."""
+    body = build_request(build_full_span(SECRET)).SerializeToString()
+    go_on = threading.Event()
+    busy = [receiver_module._cleaners.submit(go_on.wait, 60) for _ in range(2)]
+    monkeypatch.setattr("ingest.privacy.MAX_CLEANING_S", 0.5)
+    answers: list[Answer] = []
+    thread = threading.Thread(target=lambda: answers.append(masked_receiver.send(body)))
+    thread.start()
+    time.sleep(1)
+    go_on.set()
+    thread.join(20)
+    wait(busy)
+    monkeypatch.setattr(receiver_module, "_CLEANER_WAIT_S", -1.0)
+    late = masked_receiver.send(body)
+
+    assert answers[0].status == 200
+    assert late.status == 503
+    assert "retry-after" in late.headers
+    assert len(masked_receiver.stored_spans()) == 1
 
 
 # --- through the whole product ------------------------------------------------------------------------------------------------

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
@@ -296,6 +298,56 @@ def test_bad_body_details_name_the_field(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, 3), (401, 16), (403, 7), (404, 12), (413, 3), (415, 3), (429, 8), (503, 14), (500, 2)]
+)
+def test_each_refusal_has_the_code_that_the_collector_gives_it(status: int, code: int, content_type: str) -> None:
+    body = receiver_module._encode_status(receiver_module.Refused(status, "why"), content_type)
+
+    assert read_status(body, content_type) == (code, "why")
+
+
+@pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
+def test_failure_of_the_server_is_a_status_that_tells_nothing_of_it(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, content_type: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("inner detail")
+
+    monkeypatch.setattr(receiver.ingest, "accept", fail)
+    body = json_body(JSON_SPAN) if content_type == JSON else build_request(build_span()).SerializeToString()
+
+    answer = receiver.send(body, content_type=content_type)
+
+    assert (answer.status, answer.headers["content-type"]) == (500, content_type)
+    code, message = read_status(answer.body, content_type)
+    assert code == 2
+    assert "inner detail" not in message
+
+
+@pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
+def test_full_disk_is_answered_503_and_the_spans_come_with_the_retry(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, content_type: str
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    span = build_span()
+    as_json = {"traceId": span.trace_id.hex(), "spanId": span.span_id.hex()}
+    body = json_body(as_json) if content_type == JSON else build_request(span).SerializeToString()
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fdatasync", refuse)
+        answer = receiver.send(body, content_type=content_type)
+    time.sleep(1.1)  # while the disk is known to refuse, so is every request
+    again = receiver.send(body, content_type=content_type)
+
+    assert (answer.status, answer.headers["content-type"], again.status) == (503, content_type, 200)
+    assert answer.headers["retry-after"] in ("1", "2")
+    assert read_status(answer.body, content_type)[0] == 14
+    assert receiver.stored_spans() == ids_of(span)
+
+
+@pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
 def test_too_large_body_is_answered_413(receiver: Receiver, settings: Settings, content_type: str) -> None:
     settings.MAX_BODY_BYTES = 1000
 
@@ -432,3 +484,49 @@ def test_same_batch_twice_counts_once(receiver: Receiver) -> None:
     assert set(receiver.stored_spans()) == set(ids_of(span))
     receiver.store.command("OPTIMIZE TABLE spans FINAL")
     assert receiver.stored_spans() == ids_of(span)
+
+
+def test_fifty_requests_at_once_are_all_stored(receiver: Receiver) -> None:
+    spans = [build_span() for _ in range(50)]
+    bodies = [build_request(span).SerializeToString() for span in spans]
+
+    with ThreadPoolExecutor(50) as pool:
+        statuses = [answer.status for answer in pool.map(receiver.send, bodies)]
+
+    assert statuses == [200] * 50
+    assert receiver.stored_spans() == ids_of(*spans)
+
+
+def test_odd_but_valid_span_is_stored_as_it_is_meant(receiver: Receiver) -> None:
+    """No name, no kind, an unknown status, all flags, a key twice, and text that only profiles may refer to."""
+    span = build_span(name="", flags=2**32 - 1)
+    span.status.code = 7  # type: ignore[assignment]
+    for value in ("first", "last"):
+        span.attributes.add(key="session.id").value.string_value = value
+    span.attributes.add(key="elsewhere").value.string_value_strindex = 4
+    span.attributes.add(key_strindex=5).value.string_value = "x"
+
+    assert receiver.send(build_request(span).SerializeToString()).body == b""
+    assert receiver.stored_spans() == ids_of(span)
+    columns = "name, span_kind, status, flags, session_id, attributes['elsewhere']"
+    assert receiver.store.query_rows(f"SELECT {columns} FROM spans WHERE project_id > 0") == [
+        ("unknown", "internal", "unset", 2**32 - 1, "last", "")
+    ]
+
+
+def test_resources_and_scopes_of_one_request_stay_apart_in_one_project(receiver: Receiver) -> None:
+    request = ExportTraceServiceRequest()
+    for service in ("shop", "bank"):
+        resource_spans = request.resource_spans.add()
+        resource_spans.resource.attributes.add(key="service.name").value.string_value = service
+        resource_spans.resource.attributes.add(key="openinference.project.name").value.string_value = "another"
+        for scope in ("a", "b"):
+            scope_spans = resource_spans.scope_spans.add()
+            scope_spans.scope.name = scope
+            scope_spans.spans.append(build_span())
+
+    receiver.send(request.SerializeToString())
+    receiver.wait_until_drained()
+
+    found = receiver.store.query_rows("SELECT project_id, service, scope_name FROM spans WHERE project_id > 0 ORDER BY ALL")
+    assert found == [(1, "bank", "a"), (1, "bank", "b"), (1, "shop", "a"), (1, "shop", "b")]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import subprocess
 import sys
+import threading
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -367,6 +370,43 @@ def test_failure_without_an_error_of_the_disk_costs_its_requests_only(tmp_path: 
     store(spool, b"next")
 
     assert [request.payload for request in read_all(spool)] == [b"next"]
+    spool.close()
+
+
+class _SlowlyMeasured(bytes):
+    """A payload during whose measuring another one becomes durable."""
+
+    before: Callable[[], None]
+
+    def __len__(self) -> int:
+        self.before()
+        return super().__len__()
+
+
+def test_waiting_bytes_stay_right_when_appending_and_syncing_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An update lost between the two would stay for ever: a spool that says that it is full, with nothing in it."""
+    spool = open_spool(tmp_path)
+    is_syncing, may_end = threading.Event(), threading.Event()
+
+    def sync(descriptor: int) -> None:
+        is_syncing.set()
+        may_end.wait(10)
+
+    def finish_first() -> None:
+        may_end.set()
+        with contextlib.suppress(TimeoutError):
+            first.result(1)
+
+    monkeypatch.setattr("os.fdatasync", sync)
+    first = spool.append(1, 1, b"first")
+    assert is_syncing.wait(10)
+    payload = _SlowlyMeasured(b"second")
+    payload.before = finish_first
+    spool.append(1, 1, payload).result(10)
+
+    spool.release(spool.end)
+
+    assert spool.waiting_bytes == 0
     spool.close()
 
 

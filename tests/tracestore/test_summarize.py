@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import pytest
@@ -131,6 +131,38 @@ def test_rows_that_join_a_batch_later_are_not_missed(store: Store) -> None:
     summarize_pending()
 
     assert {row[0] for row in read_traces(store)} == {first, second}
+
+
+def test_rows_that_join_a_batch_after_a_long_outage_are_not_missed(store: Store) -> None:
+    """One half was inserted; the other waited for hours, or the clock jumped by as much."""
+    first, second = new_trace_id(), new_trace_id()
+    batch_seq = insert(store, *a_run(first), part="0")
+    store.command(
+        "ALTER TABLE trace_touches UPDATE inserted_at = inserted_at - INTERVAL 5 HOUR WHERE 1 SETTINGS mutations_sync = 1"
+    )
+    summarize_pending()
+
+    insert(store, *a_run(second), batch_seq=batch_seq, part="1")
+    summarize_pending()
+
+    assert {row[0] for row in read_traces(store)} == {first, second}
+
+
+def test_span_that_comes_after_the_clock_was_set_back_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace_id = new_trace_id()
+    insert(store, *a_run(trace_id))
+    summarize_pending()
+
+    class SetBack(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> SetBack:
+            return super().now(tz) - timedelta(hours=3)
+
+    monkeypatch.setattr(summarize, "datetime", SetBack)
+    insert(store, step(trace_id, "3", "1", 2, attributes=CALL))
+    summarize_pending()
+
+    assert read_traces(store, "span_count, input_tokens") == [(3, 200)]
 
 
 def test_cursor_moves_past_batches_that_a_newer_one_follows(store: Store) -> None:

@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))  # run as a script, Python puts only docs/ on the 
 
 from demo.send import Sender  # noqa: E402  # after the path
 from demo.week import generate_week  # noqa: E402
+from tests.corpus.recordings import END, START, recordings, replay  # noqa: E402
 from tests.live import LiveServer, start_server  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
@@ -41,6 +42,12 @@ RULE = {
     "threshold": 0.1,
     "severity": "critical",
 }
+
+MAPPING_RULES = (
+    {"key": "acme.conv", "target": "session_id"},
+    {"key": "acme.kind", "pattern": "LLMCALL", "target": "kind", "value": "llm"},
+    {"source": "tool", "pattern": "page_oncall", "target": "signal", "value": "human_escalation"},
+)
 
 
 @dataclass(frozen=True)
@@ -134,6 +141,7 @@ def take(browser: Browser, server: LiveServer, shots: list[Shot]) -> None:
 BEFORE_LOGIN = [Shot("login", "/login")]
 WITHOUT_DATA = [
     Shot("empty", "/traces"),
+    Shot("no-logs", "/logs"),
     Shot("channels", "/alerts/channels"),
     Shot("channel", "/alerts/channels/new"),
     Shot("not-found", f"/traces/{'0' * 31}1"),
@@ -148,12 +156,38 @@ def take_login(browser: Browser, data: Path) -> None:
         server.stop()
 
 
+def find_agent_shots(server: LiveServer) -> list[Shot]:
+    """Pages of a coding agent's recording, which has log records, and of a project with rules."""
+    agent = next(recording for recording in recordings() if recording.name == "claude-agent-sdk")
+    replay(agent, server.otlp_url)
+    for rule in MAPPING_RULES:
+        call_api(server, "mapping/rules", rule)
+    time.sleep(5)
+    times = urllib.parse.urlencode({"start": START, "end": END})
+    failed = call_api(server, f"logs?q=event:*api_error&{times}")["results"][0]
+    return [
+        Shot("logs", f"/logs?{times}"),
+        Shot("agent-trace", f"/traces/{failed['trace_id']}"),
+        Shot("mapping", "/setup/mapping"),
+        Shot("privacy", "/privacy"),
+    ]
+
+
+def take_agent(browser: Browser, data: Path) -> None:
+    server = start_server(data)
+    try:
+        take(browser, server, find_agent_shots(server))
+    finally:
+        server.stop()
+
+
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         take_login(browser, Path(folder) / "login")
+        take_agent(browser, Path(folder) / "agent")
         server = start_server(Path(folder) / "data")
         try:
             take(browser, server, WITHOUT_DATA)

@@ -89,7 +89,8 @@ def mapping(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
     project = _project(request)
     rule = get_object_or_404(MappingRule, pk=rule_id, project=project) if rule_id else None
     last = MappingRule.objects.filter(project=project).last()
-    draft = rule or MappingRule(project=project, position=last.position + 1 if last else 0)
+    # The target that one most often needs a rule for, and that needs no constant.
+    draft = rule or MappingRule(project=project, target="session_id", position=last.position + 1 if last else 0)
     form = MappingRuleForm(request.POST or None, instance=draft)
     if request.method == "POST" and form.is_valid():
         form.save()
@@ -108,7 +109,7 @@ def mapping_test(request: HttpRequest, rule_id: int | None = None) -> HttpRespon
     """The fragment that says what the span would become by the saved rules and the one in the form, if it is filled in."""
     project = _project(request)
     saved = list(MappingRule.objects.filter(project=project))
-    rules, problems = saved, []
+    rules, problems, draft = saved, [], None
     if request.POST.get("key") or request.POST.get("pattern"):
         draft = MappingRule(project=project, pk=rule_id)
         form = MappingRuleForm(request.POST, instance=draft)
@@ -120,7 +121,7 @@ def mapping_test(request: HttpRequest, rule_id: int | None = None) -> HttpRespon
     if not problems:
         try:
             trial = try_rules(get_store(), rules, project_id=project.pk, span=request.POST.get("span", ""))
-            context |= {"trial": trial, "labels": LABELS}
+            context |= {"trial": trial, "draft": draft}
         except (BadSpan, StoreError) as error:
             context["problems"] = [str(error)]
     return render(request, "ingest/_mapping_trial.html", context, status=422 if context["problems"] else 200)

@@ -108,6 +108,8 @@ def build_rule(name: str, pattern: str) -> Rule:
         raise BadRule("RE2 has no look-ahead and look-behind. Put what is to be replaced into a group: (?P<secret>...).")
     try:
         encoded = pattern.encode()
+        # As it was typed first: messages then quote no bracket of ours, and `a)|(b` does not borrow them.
+        re2.compile(encoded, _options(_MAX_PROGRAM_MEM))
         compiled = _compile(encoded, _MAX_PROGRAM_MEM)
     except UnicodeEncodeError:
         raise BadRule("The pattern holds half a character.") from None
@@ -125,7 +127,7 @@ def _describe(error: Exception) -> str:
     text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
     if "too large" in text:
         return "it is too large, because of its repetitions"
-    return text.replace("(?m:", "").rstrip(".")[:200]
+    return text.rstrip(".")[:200]
 
 
 def _trim(text: bytes, start: int, end: int) -> tuple[int, int]:

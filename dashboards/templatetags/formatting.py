@@ -115,7 +115,7 @@ def count(value: float | None) -> str:
 
 @register.filter
 def ratio(value: float | None) -> str:
-    """A ratio from 0 to 1 as a percentage: 0.3%, 4.2%, 57%."""
+    """A ratio as a percentage: 0.3%, 4.2%, 57%, 14,186%."""
     if value is None:
         return NONE
     percent = value * 100
@@ -123,6 +123,8 @@ def ratio(value: float | None) -> str:
         return "<0.1%"
     if 99.5 < percent < 100:
         return f"{int(percent * 10) / 10:.1f}%"  # never round a flaw away
+    if percent >= 1000:
+        return f"{percent:,.0f}%"
     return f"{_trim(percent, 1 if percent < 10 else 0)}%"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.request
 from collections.abc import Iterator
 
@@ -51,6 +52,8 @@ def test_rule_that_cannot_be_used_is_not_saved(server: LiveServer, open_page: Op
 
     page.get_by_role("button", name="Save").click()
 
+    expect(page.get_by_role("alert").first).to_contain_text("Not saved.")
+    expect(page.locator("[name=rule_pattern][aria-invalid]")).to_have_accessible_description(re.compile("empty text"))
     expect(page.locator("form .field__error")).to_contain_text("matches the empty text")
     page.goto(f"{server.url}/privacy")
     expect(page.locator("input[value=greedy]")).to_have_count(0)

@@ -96,6 +96,7 @@ def test_excerpt_is_one_line_and_says_that_it_was_cut() -> None:
         (0.0002, 0.5, "+$0.00020 (<0.1%)", False),
         (-0.25, 0.5, "−$0.250 (−50%)", True),
         (0.25, 0.0, "+$0.250", True),
+        (0.4965, 0.0035, "+$0.496 (+14,186%)", True),
     ],
 )
 def test_cost_difference_has_sign_unit_and_share(

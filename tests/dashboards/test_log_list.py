@@ -82,6 +82,8 @@ def test_project_without_records_is_told_how_to_send_them(client: Client, store:
 
     assert 'id="no-logs"' in text
     assert "OTEL_EXPORTER_OTLP_ENDPOINT" in text
+    assert "CLAUDE_CODE_ENABLE_TELEMETRY=1" in text
+    assert 'data-copy-from="#logs-how"' in text
 
 
 def test_search_without_hit_says_where_there_is_one(client: Client, store: Store) -> None:

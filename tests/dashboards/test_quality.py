@@ -180,6 +180,16 @@ def test_no_dead_letters_is_a_sentence(client: Client, letters: DeadLetters) -> 
     assert "None: ClickHouse took everything that was acknowledged." in text_of(client, "/quality/dead-letters")
 
 
+def test_bytes_of_a_damaged_spool_are_listed_with_the_file_that_holds_them(client: Client, letters: DeadLetters) -> None:
+    letters.add("torn", b"x", project_id=1, received_at_ns=1, refused_at_ns=1, reason="torn", is_request=False)
+
+    page = client.get("/quality/dead-letters").content.decode()
+
+    assert "Cannot be replayed" in page
+    assert "as torn.pb" in page
+    assert "Replay all" not in page
+
+
 def test_one_dead_letter_is_replayed(client: Client, letters: DeadLetters) -> None:
     add_letter(letters, "one")
     add_letter(letters, "two")

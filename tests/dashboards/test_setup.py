@@ -58,3 +58,21 @@ def test_guide_with_traces_does_not_wait(client: Client, store: Store) -> None:
 
     assert "Traces have arrived" in page
     assert "setup/arrived" not in page
+
+
+@pytest.mark.parametrize("path", ["/setup", "/traces"])
+def test_guide_stands_under_one_heading(client: Client, store: Store, path: str) -> None:
+    page = client.get(path).content.decode()
+
+    assert page.count("<h1") == 1
+    assert "<h1>Send the first trace</h1>" in page
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("/setup", "Connect"), ("/setup/mapping", "Attribute mapping"), ("/privacy", "Privacy")]
+)
+def test_pages_of_setup_have_the_same_tabs(client: Client, store: Store, path: str, name: str) -> None:
+    head = client.get(path).content.decode().partition('<header class="page__head">')[2].partition("</header>")[0]
+
+    assert '<nav class="page-tabs" aria-label="Setup">' in head
+    assert f'aria-current="page">{name}</a>' in head

@@ -80,6 +80,7 @@ def test_step_lists_its_own_records_and_no_others(run: Run) -> None:
     assert "cache was cold" in html
     assert "log--warn" in html
     assert "of the root" not in html
+    assert f'href="/logs?q=trace%3A{run.trace_id}' in html
 
 
 def test_record_of_no_step_stands_with_the_trace(run: Run) -> None:

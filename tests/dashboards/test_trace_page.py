@@ -415,6 +415,15 @@ def test_audio_and_tokens_cached_for_an_hour_are_shown_where_there_are_any(clien
     assert "Audio tokens" not in client.get(f"/traces/{plain}").content.decode()
 
 
+def test_audio_alone_stands_without_a_separator(client: Client, store: Store) -> None:
+    attributes = _PRICED_CALL | {"gen_ai.usage.audio.input_tokens": 300}
+    trace_id = _store_trace(store, {"span_id": CHAT, "name": "chat", "attributes": attributes})
+
+    page = client.get(f"/traces/{trace_id}").content.decode()
+
+    assert '<td class="muted">300 audio</td>' in page
+
+
 def test_time_to_first_token_is_shown_and_can_be_asked_for(client: Client, store: Store) -> None:
     trace_id = _store_trace(
         store, {"span_id": CHAT, "name": "chat", "attributes": _PRICED_CALL | {"gen_ai.response.time_to_first_chunk": 2.5}}

@@ -265,9 +265,10 @@ class TestPage:
 
         assert "No rules: Tracestore reads the conventions it knows" in page
         assert 'aria-current="page">Attribute mapping' in page
+        assert '<option value="session_id" selected>' in page  # a target that is complete without a constant
 
     def test_rule_is_added_changed_and_deleted(self, client: Client) -> None:
-        values = {"source": "attribute", "key": "acme.<b>", "pattern": "", "target": "session_id", "value": "", "position": "0"}
+        values = {"source": "attribute", "key": "acme.<b>", "pattern": "", "target": "session_id", "value": "", "position": "7"}
         added = client.post("/setup/mapping", values)
         rule = MappingRule.objects.get()
         client.post(f"/setup/mapping/{rule.pk}", values | {"pattern": "x*"})
@@ -277,6 +278,7 @@ class TestPage:
 
         assert (added.status_code, rule.pattern) == (302, "x*")
         assert "acme.&lt;b&gt;" in page
+        assert '<td data-label="Order" class="num">7</td>' in page
         assert "acme.<b>" not in page
         assert not MappingRule.objects.exists()
 
@@ -291,12 +293,15 @@ class TestPage:
 
     def test_trial_takes_the_rule_in_the_form(self, client: Client, store: Store) -> None:
         form = {"source": "attribute", "key": "acme.conv", "target": "session_id", "position": "0", "span": json.dumps(SPAN)}
+        MappingRule.objects.create(project=Project.objects.get(), key="acme.other", target="user_id")
         page = client.post("/setup/mapping/test", form).content.decode()
         wrong = client.post("/setup/mapping/test", form | {"target": "kind"})
         none = client.post("/setup/mapping/test", {"span": ""})
 
         assert "rule: acme.conv" in page
-        assert not MappingRule.objects.exists()
+        assert "in the form" not in page.partition("<bdi>acme.other")[2].partition("</li>")[0]
+        assert "in the form" in page.partition("<bdi>acme.conv</bdi> →")[2].partition("</li>")[0]
+        assert MappingRule.objects.count() == 1
         assert (wrong.status_code, none.status_code) == (422, 422)
         assert "Paste a span" in none.content.decode()
 

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 _LINGER_S = 0.05  # what arrives this soon after the first request of a batch joins it
 _PACE_S = 0.9  # small batches start at least this far apart: each insert costs about 0.2 s of planning, and makes a part to merge
-_MAX_BATCH_BYTES = 64 * 2**20
+_MAX_BATCH_BYTES = 56 * 2**20  # with the rest that the spool adds a batch is a segment of 64 MiB, with what it is longer
 _MAX_BATCH_REQUESTS = 4096
 # An insert keeps one core busy. A full batch means that the drain is behind: half of it beside the other half keeps two cores
 # busy, for a second analysis of the view (0.13 s). Smaller ones leave a core to requests.

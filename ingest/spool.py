@@ -450,13 +450,15 @@ class Spool:
     ) -> tuple[list[SpooledRequest], Position]:
         """Return durable requests from `start` on and the position after them, at least one if there is one.
 
-        A batch stays within one segment. With `end`, returns exactly the requests before it.
+        A batch stays within one segment, and takes the rest of it along when that makes it at most a quarter larger than
+        `max_bytes`: a handful of requests costs an insert of its own. With `end`, returns exactly the requests before it.
         """
         start = self._skip_finished_segments(start)
         with self._durable:
             size = self._sizes.get(start.segment, 0)
         limit = end.offset if end is not None and end.segment == start.segment else size
-        wanted = limit - start.offset if end is not None else min(limit - start.offset, max_bytes)
+        left = limit - start.offset
+        wanted = left if end is not None or left <= max_bytes * 5 // 4 else max_bytes
         try:
             data = self._pread(start, wanted)
             if end is None and len(data) >= _HEADER.size:

@@ -69,6 +69,19 @@ def test_request_larger_than_a_batch_is_read_alone(tmp_path: Path) -> None:
     spool.close()
 
 
+@pytest.mark.parametrize(("rest", "taken"), [(2, 10), (3, 8)])
+def test_small_rest_of_a_segment_goes_with_the_batch_before(tmp_path: Path, rest: int, taken: int) -> None:
+    """Eight requests fill the batch; a rest of a quarter comes along, a larger one is a batch of its own."""
+    spool = open_spool(tmp_path)
+    for future in [spool.append(1, 1, b"x" * 68) for _ in range(8 + rest)]:  # 100 bytes each with the header
+        future.result(10)
+
+    requests, _ = spool.read(spool.first, max_bytes=800, max_requests=100)
+
+    assert len(requests) == taken
+    spool.close()
+
+
 def test_many_segments_are_read_as_one_queue_and_deleted_behind_the_reader(tmp_path: Path) -> None:
     spool = open_spool(tmp_path, segment_bytes=100)
     payloads = [bytes([number]) * 60 for number in range(20)]

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import grpc
+import grpc.aio
 import pytest
 import uvicorn
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -23,6 +25,10 @@ from tracestore import privacy
 from tracestore.clickhouse.client import Store
 from tracestore.keys import forget_keys
 from tracestore.server import Server
+
+# grpc.aio ends its poller when the last of its objects is collected, wherever that happens, and then can wait for itself for ever
+# . One more user of it keeps the poller until the process ends.
+grpc.aio.init_grpc_aio()
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 

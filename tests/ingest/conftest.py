@@ -26,7 +26,7 @@ from tracestore.clickhouse.client import Store
 from tracestore.keys import forget_keys
 from tracestore.server import Server
 
-# grpc.aio ends its poller when the last of its objects is collected, wherever that happens, and may then wait for itself for ever.
+# grpc.aio ends its poller when the last of its objects is collected, wherever that is, and may then wait for itself for ever.
 # One more user of it keeps the poller until the process ends.
 grpc.aio.init_grpc_aio()
 

@@ -52,8 +52,11 @@ def _translate(error: Exception, *, inserting: bool) -> StoreError:
 
 # A server that does not answer an insert for so long has hung: the same insert is sent again.
 _ANSWER_TIMEOUT_S = 120
-# Merges of the embedded engine give way to inserts and queries: put off while the cores are busy, they are made up for after.
-_EMBEDDED_SETTINGS = "os_threads_nice_value_merge_mutate=10"
+# In the embedded engine merges and inserts of what is safe in the spool give way to requests and queries: put off while the
+# cores are busy, they are made up for after. Only while ClickHouse works, so that a thread that gives way never holds Python's
+# lock. Without the right to change priorities (CAP_SYS_NICE) ClickHouse leaves them as they are.
+_EMBEDDED_SETTINGS = "os_threads_nice_value_merge_mutate=19"
+_EMBEDDED_INSERT_SETTINGS = {"os_threads_nice_value_query": 19, "os_threads_nice_value_materialized_view": 19}
 
 
 class PlainText:
@@ -164,6 +167,8 @@ class Store:
 
     def insert_raw(self, table: str, body: Generator[bytes, None, None], fmt: str, settings: dict[str, Any]) -> None:
         """Insert the pieces of one body in a ClickHouse input format. Raises BadInsert or StoreUnavailable."""
+        if self._path:
+            settings = settings | _EMBEDDED_INSERT_SETTINGS
         with self._client("insert") as client:
             client.raw_insert(table, insert_block=body, fmt=fmt, settings=settings)
 

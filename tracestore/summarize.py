@@ -40,6 +40,7 @@ from tracestore.summary import (
     find_tool_calls,
     first_by_trace,
     group_by_trace,
+    nearest_ancestor,
     sum_by_trace,
 )
 
@@ -430,7 +431,9 @@ def _price(spans: SpanColumns, calls: Calls) -> dict[str, Any]:
     unpriced = counts & np.isnan(cost)
     missing = group_by_trace(spans, members[unpriced], np.where(model == unnamed, unknown, model)[unpriced])
     cost_usd, is_priced = _sum_known(trace, cost, trace_count)
-    supplied = np.where(counts, spans.floats("supplied_cost_usd")[members], np.nan)
+    # Some calls have a price and no tokens, images for one. What lies below usage that counts is part of that.
+    pays = counts | (calls.is_call[members] & (nearest_ancestor(spans.parent, members, calls.counts_usage) < 0))
+    supplied = np.where(pays, spans.floats("supplied_cost_usd")[members], np.nan)
     supplied_usd, is_supplied = _sum_known(trace, supplied, trace_count)
     # Of calls that have a supplied and a computed cost: the computed one, and what the supplied one is more.
     compared, difference = np.where(np.isnan(supplied), np.nan, cost), supplied - cost

@@ -279,13 +279,15 @@ def find_calls(spans: SpanColumns) -> Calls:
     knows_more = (outer >= 0) & usage_calls[outer] & detailed[outer] & (shared | equal)
     counted[plain[knows_more]], counted[outer[knows_more]] = False, True
     counted = _drop_repeated(counted, response_keys, response_id.present, detailed, same_answer)
-    counted = _drop_unnamed_copies(spans, counted, response_id.present)
+    named = _drop_unnamed_copies(spans, counted, response_id.present)
+    unnamed_copy = counted & ~named
+    counted = named
     counted = _drop_enclosed_siblings(spans, counted, same_usage=True)
     aggregate = has_usage & ~model_call
     counted |= aggregate & ~mark_ancestors(spans.parent, has_usage)
     counted = _drop_repeated(counted, response_keys, response_id.present, model_call, same_answer)
 
-    is_call = model_call & ~mark_ancestors(spans.parent, model_call, barrier)
+    is_call = model_call & ~mark_ancestors(spans.parent, model_call, barrier) & ~unnamed_copy
     is_call = _drop_repeated(is_call, response_keys, response_id.present, counted, same_answer)
     # A call takes time. Zero-length spans are log records of a call that has a span of its own.
     model = spans.labels("request_model")

@@ -207,6 +207,12 @@ def test_encoded_body_is_stored(receiver: Receiver, encoding: str, compress) -> 
     assert receiver.stored_spans() == ids_of(span)
 
 
+def test_answer_is_not_compressed(receiver: Receiver) -> None:
+    answer = receiver.send(b'{"resourceSpans":[]}', content_type=JSON, accept_encoding="gzip")
+
+    assert (answer.body, answer.headers.get("content-encoding")) == (b"{}", None)
+
+
 def test_unknown_encoding_is_answered_415(receiver: Receiver) -> None:
     answer = receiver.send(b"x", content_encoding="br")
 

@@ -69,6 +69,12 @@ def test_every_setting_that_can_be_wrong_has_a_bad_value_here() -> None:
     assert {setting.name for setting in SETTINGS} == set(BAD_VALUES) | TEXTS
 
 
+def test_exporters_find_their_default_ports() -> None:
+    ports = read_environment({})
+
+    assert (ports["TRACESTORE_OTLP_HTTP_PORT"], ports["TRACESTORE_OTLP_GRPC_PORT"]) == (4318, 4317)
+
+
 @pytest.mark.parametrize("name", ["CLICKHOUSE_URL", "DATABASE_URL", "CELERY_BROKER_URL", "TRACESTORE_SMTP_URL"])
 def test_refusal_does_not_repeat_a_password(name: str) -> None:
     with pytest.raises(ImproperlyConfigured) as refusal:

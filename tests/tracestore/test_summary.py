@@ -387,6 +387,37 @@ def test_supplied_costs_add_up_beside_the_computed_one() -> None:
     assert 0 < row["cost_usd"] < 0.01
 
 
+def test_supplied_cost_of_a_call_without_tokens_counts() -> None:
+    row = summarize(
+        span("root", end=90, kind="agent"),
+        span("picture", "root", 1, 10, "llm", request_model="gpt-image-1", supplied_cost_usd=0.04),
+        span("text", "root", 20, 30, "llm", tokens=(10, 1), request_model="gpt-4o", supplied_cost_usd=0.5),
+    )
+
+    assert row["supplied_cost_usd"] == 0.54
+    assert dict(zip(row["models.model"], row["models.supplied_cost_usd"], strict=True)) == {"gpt-image-1": 0.04, "gpt-4o": 0.5}
+
+
+def test_supplied_cost_below_an_agent_whose_usage_counts_is_part_of_it() -> None:
+    row = summarize(
+        span("root", end=90, kind="agent", tokens=(10, 1), request_model="gpt-4o", supplied_cost_usd=0.5),
+        span("call", "root", 1, 10, "llm", request_model="gpt-4o", supplied_cost_usd=0.3),
+    )
+
+    assert row["supplied_cost_usd"] == 0.5
+
+
+def test_unnamed_copy_of_a_call_is_no_second_call() -> None:
+    call: dict[str, Any] = {"kind": "llm", "tokens": (10, 1), "request_model": "gpt-4o"}
+    row = summarize(
+        span("root", end=90, kind="agent"),
+        span("one", "root", 1, 10, response_id="r1", scope_name="a", **call),
+        span("copy", "root", 20, 30, scope_name="b", **call),
+    )
+
+    assert (row["input_tokens"], row["llm_calls"]) == (10, 1)
+
+
 def test_costs_are_compared_over_the_calls_that_have_both() -> None:
     call: dict[str, Any] = {"tokens": (1_000_000, 0), "request_model": "gpt-4o", "provider": "openai"}  # $2.50
     row = summarize(

@@ -113,6 +113,7 @@ class Drain:
     def stop(self, timeout_s: float) -> bool:
         """Drain what is possible within the time, leave the rest for the next start. Returns whether the thread ended."""
         self._finish.set()
+        self._spool.wake()
         self._thread.join(timeout_s)
         self._abort.set()
         self._thread.join(2)
@@ -133,7 +134,7 @@ class Drain:
     def _drain(self) -> None:
         position = self._replay_open_batch()
         while not self._abort.is_set():
-            if not self._spool.wait_for_data(position, 0 if self._finish.is_set() else _IDLE_S):
+            if not self._spool.wait_for_data(position, _IDLE_S, self._finish.is_set):
                 self._note_idle(position)
                 if self._finish.is_set():
                     return

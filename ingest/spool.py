@@ -432,10 +432,19 @@ class Spool:
         except OSError as cause:
             log.error("spool: cannot cut %s back: %s", self._path(self._end.segment).name, cause.strerror)
 
-    def wait_for_data(self, position: Position, timeout_s: float) -> bool:
-        """Return whether something durable lies after `position`, waiting at most `timeout_s` for it."""
+    def wait_for_data(self, position: Position, timeout_s: float, is_over: Callable[[], bool] = lambda: False) -> bool:
+        """Return whether something durable lies after `position`, waiting at most `timeout_s` for it, and not once `is_over`.
+
+        `wake` makes it ask again.
+        """
         with self._durable:
-            return self._durable.wait_for(lambda: self._bytes_after(position) > 0, timeout_s)
+            self._durable.wait_for(lambda: self._bytes_after(position) > 0 or is_over(), timeout_s)
+            return self._bytes_after(position) > 0
+
+    def wake(self) -> None:
+        """End waits for data that are over."""
+        with self._durable:
+            self._durable.notify_all()
 
     def bytes_after(self, position: Position) -> int:
         with self._durable:

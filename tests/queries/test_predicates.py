@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tracestore.language import parse_query
-from tracestore.language.fields import FIELDS
+from tracestore.language.fields import FIELDS, FieldType
 from tracestore.queries import facets, predicates, spans, traces
 from tracestore.queries.predicates import Params, span_predicate, trace_predicate
 
@@ -26,6 +26,12 @@ QUERIES = {
     "prompt": "prompt:refund-policy prompt:a*b prompt:*",
     "text": '"order 123" größe a*b',
     "attribute": "attr.k:v attr.k:* attr.k:a_%*z attr.k:>=5",
+    "presence_of_fields": "has:(user cost ttft tokens) -has:attr.k trace.cost:>1",
+    "group": "tool(refund){status:error duration:>2s} llm(gpt-5* OR claude*) span{}",
+    "inside": "tool(refund) inside agent(triage)",
+    "then": "tool(a) then tool(b)",
+    "calls": "agent(triage) calls tool(refund)",
+    "count": "count(tool:search_kb):>3 count(tool(a) calls llm{}):0",
     "steps": "kind:tool span:execute_tool* trace:4bf9* trace:4bf92f3577b34da6a3ce929d0e0e4736",
 }
 
@@ -68,7 +74,7 @@ def test_statements_are_as_reviewed(name: str, sql: str) -> None:
 
 
 def test_every_field_has_a_meaning_over_traces_and_over_spans() -> None:
-    names = {field.name for field in FIELDS}
+    names = {field.name for field in FIELDS if field.type is not FieldType.PRESENCE}
 
     assert set(predicates._TRACE_TERMS) == names
     assert set(predicates._SPAN_TERMS) == names

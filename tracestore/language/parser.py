@@ -246,9 +246,9 @@ class _Parser:
     def _spans(self, token: Token) -> Spans:
         """Read a group such as `tool(refund){status:error}`: the conditions that one span meets."""
         group = self._expect_group(token)
+        self._count_term(token)
         conditions: list[Node] = []
         if group.kind:
-            self._count_term(token)
             conditions.append(Term("kind", "", Pattern((group.kind,)), False, token.start, token.end))
         if opening := self._accept(TokenKind.OPEN):
             field = find_field(group.field)

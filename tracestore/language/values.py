@@ -55,6 +55,8 @@ def parse_presence(token: Token, known: Known) -> tuple[Field, str, Value]:
     """Read the field that `has:` asks for: the field, the key of an attribute, and the value that any value matches."""
     name, _, key = token.text.partition(".")
     field = find_field(token.text if not key else name, known)
+    if field is not None and field.type is FieldType.ATTRIBUTE and not key:
+        raise _refuse(token, "Name the attribute after attr and a dot, such as has:attr.order.id.")
     if field is None or bool(key) != (field.type is FieldType.ATTRIBUTE) or len(token.parts) > 1:
         meant = suggest_field(token.text, known)
         raise _refuse(token, f"There is no field {_shown(token)}; has: takes the name of one.", meant)

@@ -251,11 +251,11 @@ def _found_spans(store: Store, project_id: int, text: str) -> set[tuple[bytes, i
     return {(bytes.fromhex(span.trace_id), int(span.span_id, 16)) for span in page.items}
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(_TRACE, min_size=1, max_size=12),
-    st.lists(_QUERY, min_size=1, max_size=6),
-    st.lists(_SPANS, min_size=1, max_size=3),
+    st.lists(_QUERY, min_size=1, max_size=4),
+    st.lists(_SPANS, min_size=1, max_size=2),
 )
 @example([Trace((Span(1, parent=2), Span(2, parent=1)))], [("tool(a) inside tool(a)", lambda trace: True)], [])
 def test_engine_finds_what_a_plain_reading_finds(

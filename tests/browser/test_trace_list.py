@@ -169,7 +169,6 @@ def test_spans_are_written_with_the_help_of_the_bar_alone(server: LiveServer, op
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.keyboard.type("*)")
-    page.keyboard.press("Escape")
     page.keyboard.press("Enter")
     expect(page.locator(".trace-row")).to_have_count(1)
     expect(page.locator("#query")).to_have_value("tool(refund){status:error} inside agent(*)")

@@ -29,6 +29,7 @@ QUERIES = {
     "presence_of_fields": "has:(user cost ttft tokens) -has:attr.k trace.cost:>1",
     "group": "tool(refund){status:error duration:>2s} llm(gpt-5* OR claude*) span{}",
     "inside": "tool(refund) inside agent(triage)",
+    "inside_narrowed": "tool(refund) inside agent(triage) status:error -tool:(a OR b) kind:llm",
     "then": "tool(a) then tool(b)",
     "calls": "agent(triage) calls tool(refund)",
     "count": "count(tool:search_kb):>3 count(tool(a) calls llm{}):0",
@@ -71,6 +72,16 @@ def test_predicates_are_as_reviewed(name: str) -> None:
 def test_statements_are_as_reviewed(name: str, sql: str) -> None:
     assert "project_id = {project_id:UInt32}" in sql
     _compare(name, sql.strip())
+
+
+def test_fields_that_only_spans_know_are_known() -> None:
+    through_spans = set()
+    for name, compile_term in predicates._TRACE_TERMS.items():
+        (term,) = parse_query(next(field.example for field in FIELDS if field.name == name)).terms()
+        if "FROM spans" in compile_term(term, Params()):
+            through_spans.add(name)
+
+    assert through_spans == predicates._THROUGH_SPANS
 
 
 def test_every_field_has_a_meaning_over_traces_and_over_spans() -> None:

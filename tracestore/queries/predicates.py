@@ -67,7 +67,7 @@ class Params:
 
 def trace_predicate(query: Query, params: Params) -> str:
     """Return the condition over `traces` (read with FINAL) that `query` means. An empty query is `true`."""
-    return _compile(query.root, params, _trace_term, _spans_of_trace)
+    return _compile(query.root, params, _trace_term, lambda node, params: _spans_of_trace(node, params, query))
 
 
 def span_predicate(query: Query, params: Params) -> str:
@@ -94,13 +94,14 @@ def _compile(node: Node | None, params: Params, compile_term: Compile, compile_s
     return compile_spans(node, params)
 
 
-def _structure(reach: str, params: Params) -> Structure:
+def _structure(reach: str, params: Params, only: str = "") -> Structure:
     def of_span(node: Spans | Related | Count, params: Params) -> str:
         assert not isinstance(node, Count)  # only a trace has one
         return structure.of_span(node)
 
     structure = Structure(
         reach,
+        only,
         lambda node: _compile(node, params, _span_term, of_span),
         lambda expression, interval: _between(expression, interval, "UInt64", params),
         params.unique,
@@ -108,8 +109,22 @@ def _structure(reach: str, params: Params) -> Structure:
     return structure
 
 
-def _spans_of_trace(node: Spans | Related | Count, params: Params) -> str:
-    return _structure(_REACH_OF_TRACES, params).of_trace(node)
+def _spans_of_trace(node: Spans | Related | Count, params: Params, query: Query) -> str:
+    only = ""
+    if isinstance(node, Related) and (demands := [item for item in query.conditions if _is_of_summary(item)]):
+        # Relations read spans several times over: only those of traces that meet what else the query demands of their summary.
+        narrowed = " AND ".join(_compile(item, params, _trace_term, None) for item in demands)
+        only = f" AND trace_id IN (SELECT trace_id FROM traces WHERE {IN_RANGE} AND {narrowed})"
+    return _structure(_REACH_OF_TRACES, params, only).of_trace(node)
+
+
+def _is_of_summary(node: Node) -> bool:
+    """Tell whether a condition can be decided by the row of `traces` alone."""
+    if isinstance(node, Term):
+        return node.field not in _THROUGH_SPANS
+    if isinstance(node, Not):
+        return _is_of_summary(node.item)
+    return isinstance(node, And | Or) and all(_is_of_summary(item) for item in node.items)
 
 
 def _spans_of_span(node: Spans | Related | Count, params: Params) -> str:
@@ -379,6 +394,8 @@ _TRACE_TERMS: dict[str, Compile] = {
     "text": _through_spans(_search),
     "attr": _through_spans(_attribute),
 }
+
+_THROUGH_SPANS = frozenset({"model", "kind", "span", "ttft", "text", "attr"})
 
 _SPAN_TERMS: dict[str, Compile] = {
     "status": _status_of_span,

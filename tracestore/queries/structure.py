@@ -20,14 +20,20 @@ _NO_SPAN = "toFixedString('', 8)"
 class Structure:
     """What the SQL of one statement is built with.
 
-    `reach` is the WHERE condition of every read of `spans`, `condition` compiles what one span must meet (None: nothing),
-    `between` a comparison with numbers, and `unique` returns a name that nothing else in the statement has.
+    `reach` is the WHERE condition of every read of `spans`, to which `only` adds which traces are asked for (" AND ...", or "").
+    `condition` compiles what one span must meet (None: nothing), `between` a comparison with numbers, and `unique` returns a
+    name that nothing else in the statement has.
     """
 
     reach: str
+    only: str
     condition: Callable[[Node | None], str]
     between: Callable[[str, Interval], str]
     unique: Callable[[str], str]
+
+    @property
+    def _chosen(self) -> str:
+        return f"spans WHERE {self.reach}{self.only}"
 
     def of_trace(self, node: Spans | Related | Count) -> str:
         """Return the condition over trace_id that the trace has such spans, or so many."""
@@ -35,7 +41,7 @@ class Structure:
             return self._counted(node)
         if isinstance(node, Related):
             return f"(trace_id IN (SELECT trace_id FROM ({self._related(node)})))"
-        return f"(trace_id IN (SELECT trace_id FROM spans WHERE {self.reach} AND {self.condition(node.where)}))"
+        return f"(trace_id IN (SELECT trace_id FROM {self._chosen} AND {self.condition(node.where)}))"
 
     def of_span(self, node: SpanSet) -> str:
         """Return the condition over a row of `spans` that it is one of these."""
@@ -45,7 +51,7 @@ class Structure:
 
     def _counted(self, node: Count) -> str:
         wanted = self.between("uniqExact(span_id)", node.value)
-        counted = f"SELECT trace_id FROM spans WHERE {self.reach} AND {self.condition(node.where)} GROUP BY trace_id"
+        counted = f"SELECT trace_id FROM {self._chosen} AND {self.condition(node.where)} GROUP BY trace_id"
         if _holds_zero(node.value):  # traces without any such span are in no group
             return f"(trace_id NOT IN ({counted} HAVING NOT {wanted}))"
         return f"(trace_id IN ({counted} HAVING {wanted}))"
@@ -55,8 +61,8 @@ class Structure:
         left, right = self.of_span(node.left), self.of_span(node.right)
         if node.relation is Relation.CALLS:
             return (
-                f"SELECT trace_id, span_id FROM spans WHERE {self.reach} AND {left} AND (trace_id, span_id) IN"
-                f" (SELECT trace_id, parent_span_id FROM spans WHERE {self.reach} AND {right})"
+                f"SELECT trace_id, span_id FROM {self._chosen} AND {left} AND (trace_id, span_id) IN"
+                f" (SELECT trace_id, parent_span_id FROM {self._chosen} AND {right})"
             )
         return self._inside(left, right) if node.relation is Relation.INSIDE else self._then(left, right)
 
@@ -65,24 +71,24 @@ class Structure:
         path = self.unique("path")
         return (
             f"WITH RECURSIVE {path} AS ("
-            f"SELECT DISTINCT trace_id, span_id AS origin, parent_span_id AS above, 1 AS level FROM spans"
-            f" WHERE {self.reach} AND parent_span_id != {_NO_SPAN} AND {left}"
+            f"SELECT DISTINCT trace_id, span_id AS origin, parent_span_id AS above, 1 AS level"
+            f" FROM {self._chosen} AND parent_span_id != {_NO_SPAN} AND {left}"
             f" UNION ALL "
             f"SELECT DISTINCT {path}.trace_id, {path}.origin, spans.parent_span_id, {path}.level + 1"
             f" FROM spans INNER JOIN {path} ON spans.trace_id = {path}.trace_id AND spans.span_id = {path}.above"
             f" WHERE {self.reach} AND spans.parent_span_id != {_NO_SPAN} AND {path}.level < {MAX_LEVELS})"
             f" SELECT trace_id, origin AS span_id FROM {path}"
-            f" WHERE (trace_id, above) IN (SELECT trace_id, span_id FROM spans WHERE {self.reach} AND {right})"
+            f" WHERE (trace_id, above) IN (SELECT trace_id, span_id FROM {self._chosen} AND {right})"
         )
 
     def _then(self, left: str, right: str) -> str:
         """The later span starts when the earlier one has ended or after; a span without length is not followed by itself."""
         return (
             "SELECT trace_id, span_id FROM"
-            f" (SELECT trace_id, span_id, toUnixTimestamp64Nano(start_time) AS start_ns, duration_ns FROM spans"
-            f" WHERE {self.reach} AND {left}) AS earlier"
-            " INNER JOIN (SELECT trace_id, max(toUnixTimestamp64Nano(start_time)) AS last_start_ns FROM spans"
-            f" WHERE {self.reach} AND {right} GROUP BY trace_id) AS later USING (trace_id)"
+            f" (SELECT trace_id, span_id, toUnixTimestamp64Nano(start_time) AS start_ns, duration_ns "
+            f"FROM {self._chosen} AND {left}) AS earlier"
+            " INNER JOIN (SELECT trace_id, max(toUnixTimestamp64Nano(start_time)) AS last_start_ns "
+            f"FROM {self._chosen} AND {right} GROUP BY trace_id) AS later USING (trace_id)"
             " WHERE last_start_ns - start_ns >= greatest(duration_ns, 1)"
         )
 

@@ -122,7 +122,7 @@
 
     mend() {
       const { from, to, text } = this.fix;
-      this.input.setRangeText(text, from, to, "end");
+      this.input.setRangeText(text, from, to, "preserve"); // the cursor stays where the person writes
       this.typed();
     }
 

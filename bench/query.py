@@ -21,6 +21,14 @@ _START_NS = _END_NS - _RANGE_S * 10**9
 _SENTENCE = "status:error version:v3 tool:tool-7"
 _TRACE_QUERIES = ("", _SENTENCE, "status:error version:v3 tool:none", "duration:>100s cost:>0.05", "user:user-77")
 _CONTENT_QUERIES = ("order", '"order 1234567?"', "attr.order.id:599990", "kind:retriever", "model:model-1", "span:chat")
+_STRUCTURE_QUERIES = (
+    "tool(tool-7){status:error}",
+    "tool(tool-7){duration:>1ms} attr.order.id:599990",
+    'tool(tool-7) inside span("invoke_agent triage")',
+    "tool(tool-7) then llm{}",
+    "agent{} calls tool(tool-7){status:error}",
+    "count(tool:tool-7):>1",
+)
 _DAY_NS = 86_400 * 10**9
 
 # 5 % of the traces fail, 2 of 10 run v3, and each of 40 tools is used by 1 of 10: the sentence selects about one in 1,000.
@@ -137,7 +145,7 @@ def _run(folder: str, traces: int, spans: int) -> None:
     print(f"{traces:,} traces, {traces * spans:,} spans, {_DAYS} days, written in {time.perf_counter() - started:.0f} s")
     ranges = {"1 day": TimeRange(_END_NS - _DAY_NS, _END_NS), "10 days": TimeRange(_START_NS, _END_NS)}
     for label, time_range in ranges.items():
-        for text in _TRACE_QUERIES + (_CONTENT_QUERIES if spans else ()):
+        for text in _TRACE_QUERIES + (_CONTENT_QUERIES + _STRUCTURE_QUERIES if spans else ()):
             read = partial(find_traces, store, project_id=1, time_range=time_range, query=parse_query(text))
             _measure(f"traces, first page of {label}: {text or 'everything'}", read)
         for field in ("status", "tool", "user"):

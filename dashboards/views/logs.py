@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 
 from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
-from dashboards.completion import complete
-from dashboards.forms import MAX_QUERY_CHARACTERS, Search, SearchRefused, parse_search
+from dashboards.forms import Search, SearchRefused, parse_search
 from dashboards.logs import build_log_rows, find_record_text
 from dashboards.requests import PageRequest
+from dashboards.search_bar import answer_typing
 from dashboards.views.setup import build_setup, ever
 from dashboards.views.traces import widened_href
 from tracestore.clickhouse.client import get_store
@@ -22,7 +21,9 @@ from tracestore.language import Query, parse_log_query
 from tracestore.language.fields import LOG_FIELDS, LOG_NAMES
 from tracestore.model import FacetValue, LogRecord
 from tracestore.queries.logs import COUNTED, count_log_values, find_logs, get_log
+from tracestore.queries.offers import Wanted
 from tracestore.queries.paging import CursorError
+from tracestore.timerange import TimeRange
 
 PAGE_SIZE = 50
 _COMPLETION_VALUES = 200
@@ -78,24 +79,15 @@ def _find_newest(request: PageRequest, query: Query) -> LogRecord | None:
 @require_GET
 def log_complete(request: PageRequest) -> JsonResponse:
     """What the search bar may offer at `cursor`, as for traces."""
-    text = request.GET.get("q", "")[:MAX_QUERY_CHARACTERS]
-    position = request.GET.get("cursor", "")
-    cursor = min(int(position), len(text)) if position.isascii() and position.isdigit() and len(position) < 9 else len(text)
-    offers = complete(text, cursor, lambda field: _count_values(request, field), LOG_NAMES, "record")
-    return JsonResponse(asdict(offers))
+    return answer_typing(request, _count_offers, LOG_NAMES, "record")
 
 
-def _count_values(request: PageRequest, field: str) -> list[FacetValue]:
-    """Values of the range that is open. Offers are a courtesy: when they cannot be had there are none."""
-    if field not in COUNTED:
+def _count_offers(request: PageRequest, time_range: TimeRange, wanted: Wanted) -> list[FacetValue]:
+    if wanted.field not in COUNTED:
         return []
-    try:
-        search = parse_search({name: request.GET.get(name, "") for name in ("start", "end")})
-        return count_log_values(
-            get_store(), project_id=request.project.id, time_range=search.time_range, field=field, limit=_COMPLETION_VALUES
-        )
-    except (SearchRefused, StoreError):
-        return []
+    return count_log_values(
+        get_store(), project_id=request.project.id, time_range=time_range, field=wanted.field, limit=_COMPLETION_VALUES
+    )
 
 
 @require_GET

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import wraps
 
 from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
@@ -12,10 +11,10 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
-from dashboards.completion import complete
 from dashboards.facets import FACETS, build_condition_chips, build_facet_rows, build_preset_chips, find_facet
-from dashboards.forms import MAX_QUERY_CHARACTERS, Search, SearchRefused, parse_search
+from dashboards.forms import Search, SearchRefused, parse_search
 from dashboards.requests import PageRequest
+from dashboards.search_bar import answer_typing
 from dashboards.views.setup import build_setup, find_newest_trace
 from dashboards.volume import BUCKETS, HEIGHT, build_volume
 from tracestore.clickhouse.client import get_store
@@ -23,9 +22,9 @@ from tracestore.clickhouse.errors import StoreError
 from tracestore.language import parse_query
 from tracestore.language.fields import FIELDS
 from tracestore.model import FacetValue, Page, TraceSummary
-from tracestore.queries.facets import FACETS as COUNTED_FIELDS
 from tracestore.queries.facets import count_facet
 from tracestore.queries.metrics import metric_series
+from tracestore.queries.offers import Wanted, count_offers
 from tracestore.queries.paging import CursorError
 from tracestore.queries.traces import find_traces, has_any_trace
 from tracestore.timerange import NS_PER_S, TimeRange, format_time_ns
@@ -174,27 +173,11 @@ def trace_new(request: PageRequest) -> HttpResponse:
 
 @require_GET
 def trace_complete(request: PageRequest) -> JsonResponse:
-    """What the search bar may offer at `cursor`: {"start": int, "items": [{label, insert, help, more}]}."""
-    text = request.GET.get("q", "")[:MAX_QUERY_CHARACTERS]
-    position = request.GET.get("cursor", "")
-    cursor = min(int(position), len(text)) if position.isascii() and position.isdigit() and len(position) < 9 else len(text)
-    return JsonResponse(asdict(complete(text, cursor, lambda field: _count_values(request, field))))
+    """What the search bar may offer at `cursor`, and what is wrong with the query: see `answer_typing`."""
+    return answer_typing(request, _count_offers)
 
 
-def _count_values(request: PageRequest, field: str) -> list[FacetValue]:
-    """Values of the range that is open. Offers are a courtesy: when they cannot be had there are none."""
-    if field not in COUNTED_FIELDS:
-        return []
-    try:
-        times = {"start": request.GET.get("start", ""), "end": request.GET.get("end", "")}
-        search = parse_search(times)
-        return count_facet(
-            get_store(),
-            project_id=request.project.id,
-            time_range=search.time_range,
-            query=search.query,
-            field=field,
-            limit=_COMPLETION_VALUES,
-        )
-    except (SearchRefused, StoreError):
-        return []
+def _count_offers(request: PageRequest, time_range: TimeRange, wanted: Wanted) -> list[FacetValue]:
+    return count_offers(
+        get_store(), project_id=request.project.id, time_range=time_range, wanted=wanted, limit=_COMPLETION_VALUES
+    )

@@ -154,6 +154,44 @@ def test_unknown_field_is_mended_with_one_click(server: LiveServer, open_page: O
     expect(page.locator(".trace-row")).to_have_count(2)
 
 
+def test_spans_are_written_with_the_help_of_the_bar_alone(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    page.locator(".trace-row").nth(6).wait_for()
+
+    page.keyboard.press("/")
+    page.keyboard.type("tool(ref")
+    expect(page.get_by_role("option", name="refund")).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("option", name="{")).to_be_visible()
+    page.keyboard.type("{status:error} inside ag")
+    expect(page.get_by_role("option", name="agent(")).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.keyboard.type("*)")
+    page.keyboard.press("Enter")
+    expect(page.locator(".trace-row")).to_have_count(1)
+    expect(page.locator("#query")).to_have_value("tool(refund){status:error} inside agent(*)")
+
+    page.goto(f"{server.url}/traces")  # what was asked is offered again
+    page.keyboard.press("/")
+    expect(page.get_by_role("option").first).to_contain_text("tool(refund){status:error} inside agent(*)")
+    expect(page.get_by_role("option").first).to_contain_text("recent")
+
+
+def test_error_is_underlined_and_mended_while_typing(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+
+    page.locator("#query").press_sequentially("🙂 verson:v3 tool(")
+    expect(page.locator(".query__mirror mark")).to_have_text("verson")
+    expect(page.locator(".query__problem")).to_contain_text("There is no field “verson”.")
+    page.get_by_role("button", name="Use version").click()
+
+    expect(page.locator("#query")).to_have_value("🙂 version:v3 tool(")
+    expect(page.locator(".query__mirror mark")).to_have_count(0)
+    expect(page.locator("#query")).to_be_focused()
+
+
 def test_hostile_text_is_shown_harmlessly(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(server.url)
     row = page.locator(".trace-row", has_text="<script>")

@@ -1,18 +1,26 @@
 from __future__ import annotations
 
+import pytest
+
 from dashboards.completion import Completion, complete
+from tracestore.language import QueryError, parse_query
+from tracestore.language.fields import FIELDS, LOG_NAMES, SPAN_GROUPS
 from tracestore.model import FacetValue
+from tracestore.queries.offers import Wanted
 
 OBSERVED = {
-    "version": [FacetValue("v3", 9, 1), FacetValue("v2", 4, 0)],
-    "tool": [FacetValue("refund order", 3, 3)],
-    "status": [FacetValue("ok", 9, 0)],
+    Wanted("version"): [FacetValue("v3", 9, 1), FacetValue("v2", 4, 0)],
+    Wanted("tool"): [FacetValue("refund order", 3, 3), FacetValue("lookup", 2, 0)],
+    Wanted("status"): [FacetValue("ok", 9, 0)],
+    Wanted("span", kind="retriever"): [FacetValue("vector search", 5, 0)],
+    Wanted("attr"): [FacetValue("customer.tier", 7, 0), FacetValue("odd key", 1, 0)],
+    Wanted("attr", "customer.tier"): [FacetValue("gold", 3, 0)],
 }
 
 
 def _complete(text: str) -> Completion:
     """Complete at the | in `text`."""
-    return complete(text.replace("|", ""), text.index("|"), lambda field: OBSERVED.get(field, []))
+    return complete(text.replace("|", ""), text.index("|"), lambda wanted: OBSERVED.get(wanted, []))
 
 
 def _inserts(text: str) -> list[str]:
@@ -42,7 +50,7 @@ def test_value_offers_what_occurs_with_its_count() -> None:
 
 
 def test_count_of_one_is_singular() -> None:
-    completion = complete("version:", len("version:"), lambda field: [FacetValue("v1", 1, 0)])
+    completion = complete("version:", len("version:"), lambda wanted: [FacetValue("v1", 1, 0)])
 
     assert completion.items[0].help == "1 trace"
 
@@ -50,6 +58,7 @@ def test_count_of_one_is_singular() -> None:
 def test_value_that_needs_quotes_gets_them() -> None:
     assert _inserts("tool:ref|") == ['"refund order"']
     assert _inserts('tool:"ref|') == ['"refund order"']
+    assert _inserts("trace.tool:ref|") == ['"refund order"']
 
 
 def test_excluded_and_grouped_values_are_offered_too() -> None:
@@ -63,3 +72,71 @@ def test_choices_are_offered_even_when_they_do_not_occur() -> None:
 
 def test_unknown_field_offers_nothing() -> None:
     assert _inserts("verson:v|") == []
+
+
+def test_names_of_a_group_of_spans_close_its_parenthesis() -> None:
+    assert _inserts("tool(|") == ['"refund order")', "lookup)"]
+    assert _inserts("x -tool(refund OR lo|") == ["lookup)"]
+    assert _inserts("tool(lo|)") == ["lookup"]
+    assert _complete("retriever(|").items[0].help == "5 spans"
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("tool(a)|", ["{", " inside ", " then ", " calls "]),
+        ("tool{status:error}|", [" inside ", " then ", " calls "]),
+        ("tool(a) |", ["inside ", "then ", "calls ", "status:"]),
+        ("tool(a){x} th|", ["then "]),
+        ("tool(a) inside ag|", ["agent("]),
+        ("tool(a) then |", ["tool(", "agent(", "llm("]),
+        ("tool(a){|", ["status:"]),
+        ("count(tool(a)):|", [">0", ">1"]),
+        ("cou|", ["count("]),
+        ("mode|", ["model:", "llm("]),
+        ("has:us|", ["user"]),
+        ("has:(user OR at|", ["attr."]),
+        ("trace.cos|", ["trace.cost:"]),
+        ("trace.cost:|", [">0.01"]),
+        ("attr.|", ["customer.tier:", '"odd key":']),
+        ("attr.customer.tier:|", ["gold"]),
+        ("attr.customer.tier:(silver OR g|", ["gold"]),
+    ],
+)
+def test_structure_is_offered_where_it_may_stand(text: str, first: list[str]) -> None:
+    assert _inserts(text)[: len(first)] == first
+
+
+def test_fields_of_the_whole_trace_are_not_offered_between_braces() -> None:
+    offered = _inserts("tool(a){|")
+
+    assert "duration:" in offered
+    assert "cost:" not in offered
+    assert "tool(" not in offered
+
+
+def test_has_offers_the_fields_that_it_takes() -> None:
+    offered = {name for field in FIELDS for name in _inserts(f"has:{field.name}|") if name == field.name}
+
+    for field in FIELDS:
+        try:
+            parse_query(f"has:{field.name}")
+        except QueryError:
+            assert field.name not in offered
+        else:
+            assert field.name in offered
+
+
+def test_log_records_are_offered_no_spans() -> None:
+    items = complete("", 0, lambda wanted: [], LOG_NAMES, "record").items
+
+    assert not {f"{group.name}(" for group in SPAN_GROUPS} & {item.insert for item in items}
+    assert complete("tool(a) ", 8, lambda wanted: [], LOG_NAMES, "record").items[0].insert == "severity:"
+
+
+@pytest.mark.parametrize(
+    "text", ["(" * 2000, "tool(" * 400, 'tool("' * 300, "tool{" * 400, "a:(" * 600, "tool() " * 280, '"' * 2000]
+)
+def test_hostile_texts_are_answered_at_once(text: str) -> None:
+    for cursor in range(0, len(text), 100):
+        complete(text, cursor, lambda wanted: [])

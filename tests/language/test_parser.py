@@ -6,7 +6,7 @@ import pytest
 
 from tracestore.language import QueryError, parse_query
 from tracestore.language.fields import find_field
-from tracestore.language.tree import And, Flag, Interval, Node, Not, Or, Pattern, Term
+from tracestore.language.tree import And, Count, Flag, Interval, Node, Not, Or, Pattern, Related, Relation, Spans, Term
 
 _MS, _S = 10**6, 10**9
 
@@ -15,8 +15,17 @@ def _term(field: str, value: str, key: str = "") -> Term:
     return Term(field, key, Pattern(tuple(value.split("*"))))
 
 
+def _spans(kind: str, *conditions: Node) -> Spans:
+    items = ([_term("kind", kind)] if kind else []) + list(conditions)
+    return Spans(None if not items else items[0] if len(items) == 1 else And(tuple(items)))
+
+
 def _text(value: str) -> Term:
     return Term("text", "", Pattern((value,)))
+
+
+def _tool(name: str) -> Spans:
+    return _spans("tool", _term("tool", name))
 
 
 @pytest.mark.parametrize(
@@ -82,6 +91,39 @@ def _text(value: str) -> Term:
         ("has_errors:NO", Term("has_errors", "", Flag(False))),
         ("trace:4bf92f3577b34da6a3ce929d0e0e4736", _term("trace", "4bf92f3577b34da6a3ce929d0e0e4736")),
         ("trace:4BF9*", _term("trace", "4bf9*")),
+        ("has:user", Term("user", "", Pattern(("", "")))),
+        ("-has:(cost OR attr.k)", Not(Or((Term("cost", "", Interval(0.0, None)), Term("attr", "k", Pattern(("", ""))))))),
+        ('has:"attr.k k"', Term("attr", "k k", Pattern(("", "")))),
+        ("has:tokens", Term("tokens", "", Interval(1, None))),
+        ("trace.cost:>1", Term("cost", "", Interval(1.0, None, includes_low=False), True)),
+        ("TRACE.latency:1s", Term("duration", "", Interval(_S, _S), True)),
+        ("tool(refund)", _spans("tool", _term("tool", "refund"))),
+        ("Tool{}", _spans("tool")),
+        ("span{}", _spans("")),
+        ("model(a*)", _spans("llm", _term("model", "a*"))),
+        ("retriever(a OR -b)", _spans("retriever", Or((_term("span", "a"), Not(_term("span", "b")))))),
+        ("tool(a){status:error x}", _spans("tool", _term("tool", "a"), And((_term("status", "error"), _text("x"))))),
+        ("span{attr.k:a}", _spans("", _term("attr", "a", "k"))),
+        ("tool{(a OR b)} c}d", And((_spans("tool", Or((_text("a"), _text("b")))), _text("c}d")))),
+        ('tool("a b"){"}"}', _spans("tool", _term("tool", "a b"), _text("}"))),
+        ("tool:a{b", _term("tool", "a{b")),
+        ("-tool(a)", Not(_tool("a"))),
+        ("tool(a) inside agent{}", Related(Relation.INSIDE, _tool("a"), _spans("agent"))),
+        ("tool(a) then tool(b) then tool(c)",
+         Related(Relation.THEN, _tool("a"), Related(Relation.THEN, _tool("b"), _tool("c")))),
+        ("tool(a) inside tool(b) then tool(c)",
+         Related(Relation.THEN, Related(Relation.INSIDE, _tool("a"), _tool("b")), _tool("c"))),
+        ("tool(a) then tool(b) calls tool(c)",
+         Related(Relation.THEN, _tool("a"), Related(Relation.CALLS, _tool("b"), _tool("c")))),
+        ("(tool(a) then tool(b)) inside tool(c)",
+         Related(Relation.INSIDE, Related(Relation.THEN, _tool("a"), _tool("b")), _tool("c"))),
+        ("NOT tool(a) THEN tool(b) c", And((Not(Related(Relation.THEN, _tool("a"), _tool("b"))), _text("c")))),
+        ('tool(a) "then" tool(b)', And((_tool("a"), _text("then"), _tool("b")))),
+        ("and then inside calls", And((_text("and"), _text("then"), _text("inside"), _text("calls")))),
+        ("then tool(a)", And((_text("then"), _tool("a")))),
+        ("count(tool:a):>3", Count(_term("tool", "a"), Interval(3, None, includes_low=False))),
+        ("count(tool(a) inside tool(b)):0 x",
+         And((Count(Related(Relation.INSIDE, _tool("a"), _tool("b")), Interval(0, 0)), _text("x")))),
     ],
 )  # fmt: skip
 def test_text_means_tree(text: str, root: Node | None) -> None:
@@ -164,6 +206,40 @@ def test_terms_know_their_place_in_the_text() -> None:
         ("duration:>2min", ">2min", ">2m", "a number and a unit"),
         ('attr."k" x', 'attr."k"', "", "followed by a colon"),
         ("\ud800", "\ud800", "", "not text"),
+        ("has:usr", "usr", "user", "no field"),
+        ("has:attr", "attr", "", "Name the attribute"),
+        ("has:us*", "us*", "", "takes the name of one"),
+        ("has:status", "status", "", "cannot ask for status"),
+        ("has:duration", "duration", "", "cannot ask for duration"),
+        ("trace.cst:>1", "trace.cst", "trace.cost", "whole trace"),
+        ("trace.kind:tool", "trace.kind", "", "whole trace"),
+        ("tol(refund)", "tol", "tool", "no spans"),
+        ("version(v3)", "version", "version:", "A colon follows"),
+        ("tool(a b)", "a b", '"a b"', "one name"),
+        ("tool()", "()", "", "nothing between"),
+        ("tool(a", "(", "", "never closed"),
+        ("tool(a){b", "{", "", "never closed"),
+        ("tool(a) {b}", "{", "", "without a space"),
+        ("tool{a) }", ")", "", "closes nothing"),
+        ("tool{(a }", "(", "", "never closed"),
+        ("tool{a OR}", "OR", "", "missing after OR"),
+        ("tool{x cost:>1}", "cost:>1", "", "One span has no cost"),
+        ("tool{trace.tokens:>1}", "trace.tokens:>1", "", "One span has no tokens"),
+        ("tool{status:running}", "status:running", "", "ended"),
+        ("tool{agent(a)}", "agent", "", "Write spans beside each other"),
+        ("tool(a) or tool(b)", "or", "OR", "in capitals"),
+        ("tool:a inside agent:b", "tool:a", "tool(a)", "stands between spans"),
+        ("(version:v3) then tool(b)", "(version:v3)", "", "stands between spans"),
+        ("tool(a) inside agent:b", "inside agent:b", "", "Spans follow inside"),
+        ("tool(a) inside -agent(b)", "inside -agent(b)", "", "Spans follow inside"),
+        ("tool(a) then", "then", "", "missing after then"),
+        ("count(tool:a)", "count(tool:a)", "", "Compare the count"),
+        ("count(tool:a): >3", "count(tool:a)", "", "Compare the count"),
+        ("count(tool:a):(1 OR 2)", "count(tool:a)", "", "Compare the count"),
+        ("count(tool:a):>x", ">x", "", "whole number"),
+        ("count{tool:a}", "count", "", "between parentheses"),
+        ("count(user:u):>1", "user:u", "", "One span has no user"),
+        ("count(count(a):>1):>1", "count", "", "Only a trace"),
     ],
 )
 def test_bad_text_is_refused_with_a_sentence_and_a_place(text: str, underlined: str, suggestion: str, says: str) -> None:
@@ -187,6 +263,11 @@ def test_bad_text_is_refused_with_a_sentence_and_a_place(text: str, underlined: 
         ("-" * 30 + "a", "at most 20 deep"),
         ("tool:" + "(" * 30 + "a" + ")" * 30, "at most 20 deep"),
         ("a " * 51, "at most 50 conditions"),
+        (" then ".join(["tool(a)"] * 10), "at most 8 of inside"),
+        (" inside ".join(["span{}"] * 60), "at most 8 of inside"),
+        ("tool{" + "(" * 30 + "a" + ")" * 30 + "}", "at most 20 deep"),
+        ("tool{} " * 51, "at most 50 conditions"),
+        ("span{} " * 60, "at most 50 conditions"),
     ],
 )
 def test_size_of_a_query_is_bounded(text: str, says: str) -> None:

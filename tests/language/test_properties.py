@@ -10,10 +10,11 @@ from tracestore.language.fields import FIELDS, FieldType
 from tracestore.language.parser import MAX_TERMS
 from tracestore.queries.predicates import Params, span_predicate, trace_predicate
 
-_NAMES = [field.name for field in FIELDS] + ["attr.k", 'attr."k k"', "nope"]
+_NAMES = [field.name for field in FIELDS] + ["trace.cost", "attr.k", 'attr."k k"', "nope"]
 _PIECES = st.sampled_from(
     [*(name + ":" for name in _NAMES), "(", ")", "-", "AND", "OR", "NOT", " ", " ", '"', "\\", "*", ">", "<=", "..", "1s", "5",
-     "1k", "error", "true", "é", ":", "x", "{p0:String}", "'; DROP TABLE traces --", "%s", "{}"]
+     "1k", "error", "true", "é", ":", "x", "{p0:String}", "'; DROP TABLE traces --", "%s", "{}", "tool(", "agent(a)", "span{",
+     "{", "}", " inside ", " then ", " calls ", "count(", "):"]
 )  # fmt: skip
 _QUERY_LIKE = st.lists(_PIECES, max_size=60).map("".join)
 _VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -65,7 +66,17 @@ def test_any_value_is_found_as_it_is(store: Store, value: str) -> None:
     assert [trace.session_id for trace in page.items] == [value]
 
 
-def test_longest_query_fits_into_one_statement(store: Store) -> None:
-    query = parse_query(" OR ".join(["a"] * 25 + ["attr.k:x"] * 25))
+@pytest.mark.parametrize(
+    "text",
+    [
+        " OR ".join(["a"] * 25 + ["attr.k:x"] * 25),
+        " inside ".join(["span{}"] * 9) + " tool:a" * 41,
+        " then ".join(["(span{} calls span{})"] * 4) + " inside tool(a OR b*)" + " tool:a*" * 30,
+        " ".join(["tool(a){b c} inside llm{}"] * 8),
+    ],
+)
+def test_longest_query_fits_into_one_statement(store: Store, text: str) -> None:
+    query = parse_query(text)
 
     assert find_traces(store, project_id=1, time_range=RANGE, query=query).items == []
+    assert find_spans(store, project_id=1, time_range=RANGE, query=query).items == []

@@ -130,8 +130,9 @@ def test_fields_of_traces_are_none_of_log_records_and_the_other_way_round() -> N
 
 def test_every_example_asks_for_its_field() -> None:
     for field in LOG_FIELDS:
-        (term,) = parse_log_query(field.example).terms()
-        assert term.field == field.name
+        if field.type is not FieldType.PRESENCE:  # which asks for another one
+            (term,) = parse_log_query(field.example).terms()
+            assert term.field == field.name
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

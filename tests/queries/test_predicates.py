@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tracestore.language import parse_query
-from tracestore.language.fields import FIELDS
+from tracestore.language.fields import FIELDS, FieldType
 from tracestore.queries import facets, predicates, spans, traces
 from tracestore.queries.predicates import Params, span_predicate, trace_predicate
 
@@ -26,6 +26,13 @@ QUERIES = {
     "prompt": "prompt:refund-policy prompt:a*b prompt:*",
     "text": '"order 123" größe a*b',
     "attribute": "attr.k:v attr.k:* attr.k:a_%*z attr.k:>=5",
+    "presence_of_fields": "has:(user cost ttft tokens) -has:attr.k trace.cost:>1",
+    "group": "tool(refund){status:error duration:>2s} llm(gpt-5* OR claude*) span{}",
+    "inside": "tool(refund) inside agent(triage)",
+    "inside_narrowed": "tool(refund) inside agent(triage) status:error -tool:(a OR b) kind:llm",
+    "then": "tool(a) then tool(b)",
+    "calls": "agent(triage) calls tool(refund)",
+    "count": "count(tool:search_kb):>3 count(tool(a) calls llm{}):0",
     "steps": "kind:tool span:execute_tool* trace:4bf9* trace:4bf92f3577b34da6a3ce929d0e0e4736",
 }
 
@@ -67,8 +74,18 @@ def test_statements_are_as_reviewed(name: str, sql: str) -> None:
     _compare(name, sql.strip())
 
 
+def test_fields_that_only_spans_know_are_known() -> None:
+    through_spans = set()
+    for name, compile_term in predicates._TRACE_TERMS.items():
+        (term,) = parse_query(next(field.example for field in FIELDS if field.name == name)).terms()
+        if "FROM spans" in compile_term(term, Params()):
+            through_spans.add(name)
+
+    assert through_spans == predicates._THROUGH_SPANS
+
+
 def test_every_field_has_a_meaning_over_traces_and_over_spans() -> None:
-    names = {field.name for field in FIELDS}
+    names = {field.name for field in FIELDS if field.type is not FieldType.PRESENCE}
 
     assert set(predicates._TRACE_TERMS) == names
     assert set(predicates._SPAN_TERMS) == names

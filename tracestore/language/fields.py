@@ -20,6 +20,7 @@ class FieldType(StrEnum):
     DURATION = "duration"
     COST = "USD"
     ATTRIBUTE = "attribute"
+    PRESENCE = "field"  # the name of another field
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,16 @@ class Field:
     aliases: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     span_help: str = ""
+
+    @property
+    def is_of_trace(self) -> bool:
+        """Only a whole trace has it; asked of a span it means the span's trace."""
+        return self.span_help == _SAME_TRACE
+
+    @property
+    def has_total(self) -> bool:
+        """It may be written `trace.NAME`. What only spans know may not: their trace would be asked for its spans again."""
+        return self.name not in ("model", "trace", "kind", "span", "ttft", "text", "attr", "has")
 
 
 OUTCOMES = ("ok", "error", "running")
@@ -134,7 +145,35 @@ FIELDS: tuple[Field, ...] = (
         ("attribute", "attributes"),
         span_help="it has that span, resource or scope attribute; numbers compare",
     ),
+    Field("has", FieldType.PRESENCE, "it has a value of that field", "has:user", span_help="it has a value of that field itself"),
 )
+COUNT = Field("count", FieldType.COUNT, "number of its spans that match", "count(tool:search_kb):>3")
+
+
+@dataclass(frozen=True)
+class SpanGroup:
+    """How spans are written: `name(NAMES){CONDITIONS}`. `kind` is theirs, "" for any; NAMES are values of `field`."""
+
+    name: str
+    kind: str
+    field: str
+    help: str
+    aliases: tuple[str, ...] = ()
+
+
+SPAN_GROUPS: tuple[SpanGroup, ...] = (
+    SpanGroup("tool", "tool", "tool", "calls of a tool, by its name"),
+    SpanGroup("agent", "agent", "agent", "runs of an agent, by its name"),
+    SpanGroup("llm", "llm", "model", "model calls, by the model asked or answering", ("model",)),
+    SpanGroup("retriever", "retriever", "span", "retrievals, by the name of the span"),
+    SpanGroup("embedding", "embedding", "model", "embedding calls, by the model asked or answering"),
+    SpanGroup("chain", "chain", "span", "steps of a workflow or graph, by the name of the span"),
+    SpanGroup("guardrail", "guardrail", "span", "checks by a guardrail, by the name of the span"),
+    SpanGroup("evaluator", "evaluator", "span", "evaluations, by the name of the span"),
+    SpanGroup("span", "", "span", "spans of any kind, by their name"),
+)
+_GROUPS_BY_NAME = {name: group for group in SPAN_GROUPS for name in (group.name, *group.aliases)}
+GROUP_NAMES = (*_GROUPS_BY_NAME, COUNT.name)
 
 LEVELS = ("trace", "debug", "info", "warn", "error", "fatal")
 # What a query over log records may name.
@@ -153,6 +192,7 @@ LOG_FIELDS: tuple[Field, ...] = (
         "attr.decision:reject",
         ("attribute", "attributes"),
     ),
+    Field("has", FieldType.PRESENCE, "it has a value of that field", "has:session"),
 )
 
 Known = Mapping[str, Field]
@@ -168,6 +208,11 @@ TRACE_NAMES, LOG_NAMES = _by_name(FIELDS), _by_name(LOG_FIELDS)
 def find_field(name: str, known: Known = TRACE_NAMES) -> Field | None:
     """Return the field of that name or alias, in any case."""
     return known.get(name.lower())
+
+
+def find_group(name: str) -> SpanGroup | None:
+    """Return the group of spans that is written so, in any case."""
+    return _GROUPS_BY_NAME.get(name.lower())
 
 
 def suggest_field(name: str, known: Known = TRACE_NAMES) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from tracestore.language.errors import QueryError
+from tracestore.language.fields import COUNT, GROUP_NAMES, find_field, suggest
 
 
 class TokenKind(Enum):
@@ -14,6 +15,9 @@ class TokenKind(Enum):
 
     OPEN = auto()
     CLOSE = auto()
+    OPEN_BRACE = auto()
+    CLOSE_BRACE = auto()
+    GROUP = auto()  # a name that an opening parenthesis or brace follows; `text` is the name in lower case
     MINUS = auto()
     AND = auto()
     OR = auto()
@@ -39,7 +43,20 @@ _OPERATORS = {"AND": TokenKind.AND, "OR": TokenKind.OR, "NOT": TokenKind.NOT}
 _ATTRIBUTE_PREFIXES = ("attr.", "attribute.", "attributes.")
 _LONE_MINUS = re.compile(r"-(?:\s+(\S+)|\s*$)")
 # A text between the quotes of a shell or of a word processor, which are not ours. An apostrophe within a word is none.
-_OTHER_QUOTES = re.compile(r"""['`‘’“”„«](.*?)['`‘’“”»](?=[\s)]|$)""", re.DOTALL)
+_OTHER_QUOTES = re.compile(r"""['`‘’“”„«](.*?)['`‘’“”»](?=[\s)}]|$)""", re.DOTALL)
+
+
+_GROUP = re.compile(r"([A-Za-z_]+)(?=[({])")
+
+
+class _Inside(Enum):
+    """What an open parenthesis or brace holds."""
+
+    CONDITIONS = auto()
+    VALUES = auto()  # of a field
+    NAMES = auto()  # values too: of a group of spans
+    COUNTED = auto()  # conditions, after which a colon and a number come
+    BRACES = auto()
 
 
 class _Lexer:
@@ -47,7 +64,8 @@ class _Lexer:
         self.text = text
         self.at = 0
         self.tokens: list[Token] = []
-        self.groups: list[bool] = []  # one entry per open parenthesis: does it hold the values of a field?
+        self.open: list[_Inside] = []
+        self.names_end = -1  # where the parenthesis of a group's names closed last
 
     def run(self) -> list[Token]:
         while self.at < len(self.text):
@@ -55,12 +73,17 @@ class _Lexer:
             if character.isspace():
                 self.at += 1
             elif character == "(":
-                self.groups.append(self._after_field() or self._in_values())
+                self.open.append(self._opened())
                 self._add(TokenKind.OPEN, self.at + 1)
             elif character == ")":
-                if self.groups:
-                    self.groups.pop()
-                self._add(TokenKind.CLOSE, self.at + 1)
+                self._close()
+            elif character == "{" and self._after_group():
+                self.open.append(_Inside.BRACES)
+                self._add(TokenKind.OPEN_BRACE, self.at + 1)
+            elif character == "}" and _Inside.BRACES in self.open:
+                while self.open.pop() is not _Inside.BRACES:
+                    pass  # parentheses that were not closed: the parser will say so
+                self._add(TokenKind.CLOSE_BRACE, self.at + 1)
             elif character == "-" and not self._after_field():
                 self._refuse_lone_minus()
                 self._add(TokenKind.MINUS, self.at + 1)
@@ -80,7 +103,32 @@ class _Lexer:
         return bool(self.tokens) and self.tokens[-1].kind is TokenKind.FIELD and self.tokens[-1].end == self.at
 
     def _in_values(self) -> bool:
-        return bool(self.groups) and self.groups[-1]
+        return bool(self.open) and self.open[-1] in (_Inside.VALUES, _Inside.NAMES)
+
+    def _opened(self) -> _Inside:
+        """Return what the parenthesis that opens here holds."""
+        last = self.tokens[-1] if self.tokens else None
+        if last and last.kind is TokenKind.GROUP:
+            return _Inside.COUNTED if last.text == COUNT.name else _Inside.NAMES
+        return _Inside.VALUES if self._after_field() or self._in_values() else _Inside.CONDITIONS
+
+    def _close(self) -> None:
+        closed = self.open.pop() if self.open and self.open[-1] is not _Inside.BRACES else None
+        self._add(TokenKind.CLOSE, self.at + 1)
+        if closed is _Inside.NAMES:
+            self.names_end = self.at
+        if closed is _Inside.COUNTED and self.text[self.at : self.at + 1] == ":":
+            self._add(TokenKind.FIELD, self.at + 1, COUNT.name)
+
+    def _after_group(self) -> bool:
+        """Tell whether a brace here opens the conditions of a group of spans."""
+        last = self.tokens[-1] if self.tokens else None
+        if last is None or (last.kind is not TokenKind.GROUP and last.end != self.names_end):
+            return False
+        if last.end != self.at:
+            message = "The { stands right after the ), without a space between. Put quotes around a text that starts with {."
+            raise QueryError(message, self.at, 1)
+        return True
 
     def _read_string(self, start: int) -> tuple[str, int]:
         """Return the text between the quotes that open at `start`, and the position after the closing one."""
@@ -114,9 +162,13 @@ class _Lexer:
         """Read a word, or a field name when it meets a colon where one may stand."""
         self._refuse_other_quotes()
         may_name_field = not self._after_field() and not self._in_values()
+        if may_name_field and (group := _GROUP.match(self.text, self.at)) and group[1].lower() in GROUP_NAMES:
+            self._add(TokenKind.GROUP, group.end(), group[1].lower())
+            return
         start = at = self.at
         parts = [""]
-        while at < len(self.text) and not self.text[at].isspace() and self.text[at] not in '()"':
+        ends = '()"}' if _Inside.BRACES in self.open else '()"'
+        while at < len(self.text) and not self.text[at].isspace() and self.text[at] not in ends:
             character = self.text[at]
             if character == "\\":
                 if at + 1 >= len(self.text):
@@ -138,6 +190,7 @@ class _Lexer:
         operator = _OPERATORS.get(self.text[start:at]) if not self._after_field() else None
         self._add(operator or TokenKind.WORD, at, "*".join(parts), tuple(parts))
         if not operator:
+            self._refuse_unknown_group(may_name_field)
             self._expect_end_of_word()
 
     def _read_quoted_key(self, at: int) -> None:
@@ -153,8 +206,21 @@ class _Lexer:
                 return
         self._add(TokenKind.FIELD, end, name)
 
+    def _refuse_unknown_group(self, may_name_group: bool) -> None:
+        last = self.tokens[-1]
+        if not may_name_group or self.text[self.at : self.at + 1] != "(":
+            return
+        if meant := suggest(last.text.lower(), GROUP_NAMES):
+            raise QueryError(f"There are no spans “{last.text[:40]}”.", last.start, last.end - last.start, meant)
+        if find_field(last.text):
+            message = (
+                f"A colon follows the field {last.text}. Only spans are written with parentheses alone, such as tool(refund)."
+            )
+            raise QueryError(message, last.start, last.end - last.start, f"{last.text}:")
+
     def _expect_end_of_word(self) -> None:
-        if self.at < len(self.text) and not self.text[self.at].isspace() and self.text[self.at] != ")":
+        ends = ")}" if _Inside.BRACES in self.open else ")"
+        if self.at < len(self.text) and not self.text[self.at].isspace() and self.text[self.at] not in ends:
             last = self.tokens[-1]
             raise QueryError("Leave a space here, or put quotes around the whole text.", last.start, self.at + 1 - last.start)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeAlias
 
 
@@ -50,11 +51,15 @@ Value: TypeAlias = Pattern | Interval | Flag
 
 @dataclass(frozen=True)
 class Term:
-    """One condition. `field` is a canonical name of FIELDS; `key` is the attribute's key when it is `attr`, else ""."""
+    """One condition. `field` is a canonical name of FIELDS; `key` is the attribute's key when it is `attr`, else "".
+
+    `of_trace` asks the whole trace, also where a span is asked: `trace.duration`.
+    """
 
     field: str
     key: str
     value: Value
+    of_trace: bool = False
     start: int = dataclasses.field(default=0, compare=False)
     end: int = dataclasses.field(default=0, compare=False)
 
@@ -86,7 +91,46 @@ class Or:
     end: int = dataclasses.field(default=0, compare=False)
 
 
-Node: TypeAlias = Term | Not | And | Or
+@dataclass(frozen=True)
+class Spans:
+    """The spans that meet all of `where` (None: any span), whose terms ask one span."""
+
+    where: Node | None
+    start: int = dataclasses.field(default=0, compare=False)
+    end: int = dataclasses.field(default=0, compare=False)
+
+
+class Relation(StrEnum):
+    """How a span stands to another one of its trace."""
+
+    INSIDE = "inside"  # at any depth below it
+    THEN = "then"  # the other starts when it has ended, or later
+    CALLS = "calls"  # it is the other's parent
+
+
+@dataclass(frozen=True)
+class Related:
+    """Those of the spans `left` that stand so to at least one of the spans `right`."""
+
+    relation: Relation
+    left: SpanSet
+    right: SpanSet
+    start: int = dataclasses.field(default=0, compare=False)
+    end: int = dataclasses.field(default=0, compare=False)
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many spans of a trace meet `where`, whose terms ask one span."""
+
+    where: Node
+    value: Interval
+    start: int = dataclasses.field(default=0, compare=False)
+    end: int = dataclasses.field(default=0, compare=False)
+
+
+SpanSet: TypeAlias = Spans | Related
+Node: TypeAlias = Term | Not | And | Or | Spans | Related | Count
 
 
 @dataclass(frozen=True)
@@ -104,13 +148,17 @@ class Query:
         return self.root.items if isinstance(self.root, And) else (self.root,)
 
     def terms(self) -> Iterator[Term]:
-        """Every term of the tree, in the order of the text."""
-        waiting: list[Node] = [self.root] if self.root is not None else []
+        """Every term of the tree, those that ask single spans included, in the order of the text."""
+        waiting: list[Node | None] = [self.root]
         while waiting:
             node = waiting.pop()
             if isinstance(node, Term):
                 yield node
             elif isinstance(node, Not):
                 waiting.append(node.item)
-            else:
+            elif isinstance(node, Spans | Count):
+                waiting.append(node.where)
+            elif isinstance(node, Related):
+                waiting += (node.right, node.left)
+            elif node is not None:
                 waiting.extend(reversed(node.items))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from tracestore.language.errors import QueryError
-from tracestore.language.fields import Field, FieldType, suggest
+from tracestore.language.fields import Field, FieldType, Known, find_field, suggest, suggest_field
 from tracestore.language.lexer import Token, TokenKind
 from tracestore.language.tree import Flag, Interval, Pattern, Value
 
@@ -49,6 +49,21 @@ class _Bad(Exception):
 def parse_value(field: Field, token: Token) -> Value:
     """Read the value that `token` gives to `field`. Raises QueryError."""
     return _PARSERS[field.type](field, token)
+
+
+def parse_presence(token: Token, known: Known) -> tuple[Field, str, Value]:
+    """Read the field that `has:` asks for: the field, the key of an attribute, and the value that any value matches."""
+    name, _, key = token.text.partition(".")
+    field = find_field(token.text if not key else name, known)
+    if field is not None and field.type is FieldType.ATTRIBUTE and not key:
+        raise _refuse(token, "Name the attribute after attr and a dot, such as has:attr.order.id.")
+    if field is None or bool(key) != (field.type is FieldType.ATTRIBUTE) or len(token.parts) > 1:
+        meant = suggest_field(token.text, known)
+        raise _refuse(token, f"There is no field {_shown(token)}; has: takes the name of one.", meant)
+    value = _ANY_VALUE.get(field.type)
+    if value is None or field.name == "duration":
+        raise _refuse(token, f"has: cannot ask for {field.name}: give it a value, such as {field.example}.")
+    return field, key, value
 
 
 def _refuse(token: Token, message: str, suggestion: str = "") -> QueryError:
@@ -188,6 +203,14 @@ def _shown(token: Token) -> str:
     return f"“{text}”"
 
 
+# What no cost, no tokens and no first token are not.
+_ANY_VALUE: dict[FieldType, Value] = {
+    FieldType.TEXT: Pattern(("", "")),
+    FieldType.ATTRIBUTE: Pattern(("", "")),
+    FieldType.COST: Interval(0.0, None),
+    FieldType.COUNT: Interval(1, None),
+    FieldType.DURATION: Interval(0, None),
+}
 _PARSERS: dict[FieldType, Callable[[Field, Token], Value]] = {
     FieldType.TEXT: _text,
     FieldType.SEARCH: _search,

@@ -5,13 +5,15 @@ A condition refers to {project_id:UInt32}, {start_ns:Int64} and {end_ns:Int64}, 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tracestore.clickhouse.attributes import encode_list_item
 from tracestore.language.fields import LEVELS
-from tracestore.language.tree import And, Flag, Interval, Node, Not, Pattern, Query, Term
+from tracestore.language.tree import And, Count, Flag, Interval, Node, Not, Or, Pattern, Query, Related, Spans, Term
+from tracestore.queries.structure import Structure
 
 _PROJECT = "project_id = {project_id:UInt32}"
 _START, _END = "fromUnixTimestamp64Nano({start_ns:Int64})", "fromUnixTimestamp64Nano({end_ns:Int64})"
@@ -24,13 +26,25 @@ _LAST_END = (
     f"(SELECT fromUnixTimestamp64Nano(max(toUnixTimestamp64Nano(start_time) + toInt64(least(duration_ns, {_REACH_NS}))))"
     f" FROM traces WHERE {IN_RANGE})"
 )
-_SPANS_OF_TRACES = f"SELECT trace_id FROM spans WHERE {_PROJECT} AND start_time >= {_START} AND start_time <= {_LAST_END}"
+_REACH_OF_TRACES = f"{_PROJECT} AND start_time >= {_START} AND start_time <= {_LAST_END}"
+_SPANS_OF_TRACES = f"SELECT trace_id FROM spans WHERE {_REACH_OF_TRACES}"
 _TRACES_OF_SPANS = (
     "SELECT trace_id FROM traces FINAL"
     f" WHERE {_PROJECT} AND start_time >= {_START} - toIntervalDay({REACH_DAYS}) AND start_time < {_END}"
 )
+# From the first start to the last end of the traces that ran in the range: where other spans of a span's trace are looked for.
+_RAN = (
+    f"FROM traces WHERE {_PROJECT} AND start_time >= {_START} - toIntervalDay({REACH_DAYS}) AND start_time < {_END}"
+    f" AND toUnixTimestamp64Nano(start_time) + toInt64(least(duration_ns, {_REACH_NS})) >= {{start_ns:Int64}}"
+)
+_REACH_OF_SPANS = (
+    f"{_PROJECT} AND start_time >= least({_START}, ifNull((SELECT minOrNull(start_time) {_RAN}), {_START}))"
+    f" AND start_time <= greatest({_END}, (SELECT fromUnixTimestamp64Nano(max(toUnixTimestamp64Nano(start_time)"
+    f" + toInt64(least(duration_ns, {_REACH_NS})))) {_RAN}))"
+)
 
 Compile = Callable[[Term, "Params"], str]
+CompileSpans = Callable[[Spans | Related | Count, "Params"], str]
 
 
 class Params:
@@ -38,6 +52,7 @@ class Params:
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
+        self._names = itertools.count(1)
 
     def bind(self, value: Any, type_name: str) -> str:
         """Keep `value` and return the placeholder that stands for it, such as {p0:String}."""
@@ -45,31 +60,76 @@ class Params:
         self.values[name] = value
         return f"{{{name}:{type_name}}}"
 
+    def unique(self, stem: str) -> str:
+        """Return a name that no other part of the statement has."""
+        return f"{stem}{next(self._names)}"
+
 
 def trace_predicate(query: Query, params: Params) -> str:
     """Return the condition over `traces` (read with FINAL) that `query` means. An empty query is `true`."""
-    return _compile(query.root, params, _trace_term)
+    return _compile(query.root, params, _trace_term, lambda node, params: _spans_of_trace(node, params, query))
 
 
 def span_predicate(query: Query, params: Params) -> str:
     """Return the condition over `spans` that `query` means. An empty query is `true`."""
-    return _compile(query.root, params, _span_term)
+    return _compile(query.root, params, _span_term, _spans_of_span)
 
 
 def log_predicate(query: Query, params: Params) -> str:
     """Return the condition over `logs` that `query` (of parse_log_query) means. An empty query is `true`."""
-    return _compile(query.root, params, _log_term)
+    return _compile(query.root, params, _log_term, None)
 
 
-def _compile(node: Node | None, params: Params, compile_term: Compile) -> str:
+def _compile(node: Node | None, params: Params, compile_term: Compile, compile_spans: CompileSpans | None) -> str:
     if node is None:
         return "true"
     if isinstance(node, Term):
         return compile_term(node, params)
     if isinstance(node, Not):
-        return f"NOT {_compile(node.item, params, compile_term)}"
-    word = " AND " if isinstance(node, And) else " OR "
-    return "(" + word.join(_compile(item, params, compile_term) for item in node.items) + ")"
+        return f"NOT {_compile(node.item, params, compile_term, compile_spans)}"
+    if isinstance(node, And | Or):
+        word = " AND " if isinstance(node, And) else " OR "
+        return "(" + word.join(_compile(item, params, compile_term, compile_spans) for item in node.items) + ")"
+    assert compile_spans is not None  # the parser refuses spans in a query over log records
+    return compile_spans(node, params)
+
+
+def _structure(reach: str, params: Params, only: str = "") -> Structure:
+    def of_span(node: Spans | Related | Count, params: Params) -> str:
+        assert not isinstance(node, Count)  # only a trace has one
+        return structure.of_span(node)
+
+    structure = Structure(
+        reach,
+        only,
+        lambda node: _compile(node, params, _span_term, of_span),
+        lambda expression, interval: _between(expression, interval, "UInt64", params),
+        params.unique,
+    )
+    return structure
+
+
+def _spans_of_trace(node: Spans | Related | Count, params: Params, query: Query) -> str:
+    only = ""
+    if isinstance(node, Related) and (demands := [item for item in query.conditions if _is_of_summary(item)]):
+        # Relations read spans several times over: only those of traces that meet what else the query demands of their summary.
+        narrowed = " AND ".join(_compile(item, params, _trace_term, None) for item in demands)
+        only = f" AND trace_id IN (SELECT trace_id FROM traces WHERE {IN_RANGE} AND {narrowed})"
+    return _structure(_REACH_OF_TRACES, params, only).of_trace(node)
+
+
+def _is_of_summary(node: Node) -> bool:
+    """Tell whether a condition can be decided by the row of `traces` alone."""
+    if isinstance(node, Term):
+        return node.field not in _THROUGH_SPANS
+    if isinstance(node, Not):
+        return _is_of_summary(node.item)
+    return isinstance(node, And | Or) and all(_is_of_summary(item) for item in node.items)
+
+
+def _spans_of_span(node: Spans | Related | Count, params: Params) -> str:
+    structure = _structure(_REACH_OF_SPANS, params)
+    return structure.of_trace(node) if isinstance(node, Count) else structure.of_span(node)
 
 
 # Terms over columns
@@ -335,6 +395,8 @@ _TRACE_TERMS: dict[str, Compile] = {
     "attr": _through_spans(_attribute),
 }
 
+_THROUGH_SPANS = frozenset({"model", "kind", "span", "ttft", "text", "attr"})
+
 _SPAN_TERMS: dict[str, Compile] = {
     "status": _status_of_span,
     "version": _text_column("version"),
@@ -387,4 +449,6 @@ def _trace_term(term: Term, params: Params) -> str:
 
 
 def _span_term(term: Term, params: Params) -> str:
+    if term.of_trace:
+        return _through_trace(_TRACE_TERMS[term.field])(term, params)
     return _SPAN_TERMS[term.field](term, params)

@@ -5,27 +5,66 @@
   window.tracestoreSearch = true;
 
   const WAIT_MS = 120;
+  const GIVE_UP_MS = 3000;
+  const RECENT_KEPT = 12;
+  const RECENT_SHOWN = 6;
+
+  /** Queries that were run in this browser, newest first; `place` tells traces from logs. Storage may be denied. */
+  const recent = {
+    read(place) {
+      try {
+        const texts = JSON.parse(localStorage.getItem("queries:" + place));
+        return Array.isArray(texts) ? texts.filter((text) => typeof text === "string") : [];
+      } catch {
+        return [];
+      }
+    },
+    add(place, text) {
+      const texts = [text, ...this.read(place).filter((other) => other !== text)].slice(0, RECENT_KEPT);
+      try {
+        localStorage.setItem("queries:" + place, JSON.stringify(texts));
+      } catch {
+        // No storage: nothing is remembered.
+      }
+    },
+  };
 
   class Completion {
     constructor(root) {
       this.url = root.dataset.complete;
       this.input = root.querySelector("input");
+      this.mirror = root.querySelector(".query__mirror");
+      this.panel = root.querySelector(".query__panel");
       this.list = root.querySelector("[role=listbox]");
+      this.problem = root.querySelector(".query__problem");
       this.items = [];
       this.start = 0;
       this.active = -1;
       this.request = null;
       this.timer = 0;
-      this.input.addEventListener("input", () => this.schedule());
+      this.dismissed = false;
+      this.input.addEventListener("input", () => this.typed());
       this.input.addEventListener("focus", () => this.schedule());
       this.input.addEventListener("blur", () => this.close());
+      this.input.addEventListener("scroll", () => this.follow());
       this.input.addEventListener("keydown", (event) => this.onKeydown(event));
       // mousedown, not click: the click would come after the field has lost its focus and the list is gone.
-      this.list.addEventListener("mousedown", (event) => {
+      this.panel.addEventListener("mousedown", (event) => {
         event.preventDefault();
         const option = event.target.closest("[role=option]");
         if (option) this.accept(Number(option.dataset.index));
+        if (event.target.closest(".query__problem button")) this.mend();
       });
+      if (this.input.form && this.input.value.trim() && location.search && !this.input.hasAttribute("aria-invalid")) {
+        const asked = new URLSearchParams(location.search).get(this.input.name);
+        if (asked === this.input.value) recent.add(this.url, asked.trim());
+      }
+    }
+
+    typed() {
+      this.dismissed = false;
+      this.mark(null);
+      this.schedule();
     }
 
     schedule() {
@@ -35,29 +74,81 @@
 
     async load() {
       if (this.request) this.request.abort();
-      this.request = new AbortController();
+      const request = (this.request = new AbortController());
+      const giveUp = setTimeout(() => request.abort(), GIVE_UP_MS);
       const here = new URLSearchParams(location.search);
-      const params = new URLSearchParams({ q: this.input.value, cursor: this.input.selectionStart });
+      const text = this.input.value;
+      const cursor = this.input.selectionStart;
+      const params = new URLSearchParams({ q: text, cursor: [...text.slice(0, cursor)].length });
       for (const name of ["start", "end"]) if (here.get(name)) params.set(name, here.get(name));
       try {
-        const response = await fetch(this.url + "?" + params, { signal: this.request.signal });
+        const response = await fetch(this.url + "?" + params, { signal: request.signal });
         if (!response.ok) return;
         const body = await response.json();
-        if (document.activeElement === this.input) this.show(body.start, body.items);
+        // An answer to what stood there before is of no use.
+        if (request !== this.request || this.input.value !== text || document.activeElement !== this.input) return;
+        this.mark(body.problem, cursor);
+        this.show(toUnits(text, body.start), body.items);
       } catch {
-        // Aborted by the next key, or no network: typing goes on without offers.
+        // Aborted by the next key, too slow, or no network: typing goes on without offers.
+      } finally {
+        clearTimeout(giveUp);
       }
     }
 
+    /** Underline what is wrong and say why, unless it is still being written: at the end, or in parentheses not closed yet. */
+    mark(problem, cursor = 0) {
+      const text = this.input.value;
+      const from = problem ? toUnits(text, problem.position) : 0;
+      const to = problem ? Math.max(toUnits(text, problem.position + problem.length), from) : 0;
+      const isOpen = to - from === 1 && "({".includes(text[from]);
+      const unfinished = cursor === text.length && (isOpen || to >= text.trimEnd().length);
+      const shown = problem && !unfinished ? problem : null;
+      this.fix = shown && shown.suggestion ? { from, to, text: shown.suggestion } : null;
+      this.mirror.replaceChildren();
+      if (shown) {
+        const mark = document.createElement("mark");
+        mark.textContent = text.slice(from, to) || " ";
+        this.mirror.append(text.slice(0, from), mark, text.slice(to));
+      }
+      const [message, button] = this.problem.children;
+      message.textContent = shown ? shown.message : "";
+      button.textContent = this.fix ? "Use " + this.fix.text : "";
+      button.hidden = !this.fix;
+      this.problem.hidden = !shown;
+      this.follow();
+      this.reveal();
+    }
+
+    mend() {
+      const { from, to, text } = this.fix;
+      this.input.setRangeText(text, from, to, "preserve"); // the cursor stays where the person writes
+      this.typed();
+    }
+
+    follow() {
+      this.mirror.scrollLeft = this.input.scrollLeft;
+    }
+
     show(start, items) {
+      if (this.dismissed) return;
       const typed = this.input.value.slice(start, this.input.selectionStart);
       if (items.length === 1 && items[0].insert === typed) items = [];
+      if (!this.input.value.trim()) {
+        const texts = recent.read(this.url).slice(0, RECENT_SHOWN);
+        items = [...texts.map((text) => ({ label: text, insert: text, help: "recent", more: true })), ...items];
+      }
       this.start = start;
       this.items = items;
       this.list.replaceChildren(...items.map((item, index) => this.option(item, index)));
       this.list.hidden = items.length === 0;
       this.input.setAttribute("aria-expanded", String(items.length > 0));
       this.activate(-1);
+      this.reveal();
+    }
+
+    reveal() {
+      this.panel.hidden = this.list.hidden && this.problem.hidden;
     }
 
     option(item, index) {
@@ -65,7 +156,7 @@
       const label = document.createElement("code");
       const help = document.createElement("span");
       label.textContent = item.label;
-      help.textContent = item.help;
+      help.textContent = item.help.replaceAll("`", "");
       option.id = this.list.id + "-" + index;
       option.className = "query__offer";
       option.dataset.index = String(index);
@@ -88,30 +179,38 @@
     accept(index) {
       const item = this.items[index];
       const after = this.input.value.slice(this.input.selectionStart);
-      const joint = item.more || after.startsWith(" ") || after.startsWith(")") ? "" : " ";
+      const joint = item.more || /^[\s)}]/.test(after) ? "" : " ";
       const head = this.input.value.slice(0, this.start) + item.insert + joint;
       this.input.value = head + after;
       this.input.setSelectionRange(head.length, head.length);
       this.close();
+      this.mark(null);
       if (item.more) this.schedule();
     }
 
     close() {
       clearTimeout(this.timer);
       if (this.request) this.request.abort();
+      this.request = null;
       this.items = [];
       this.list.hidden = true;
       this.list.replaceChildren();
+      this.panel.hidden = true;
       this.input.setAttribute("aria-expanded", "false");
       this.activate(-1);
     }
 
     onKeydown(event) {
       const count = this.items.length;
-      if (event.key === "Escape" && count) {
+      if (event.key === "Escape" && !this.panel.hidden) {
         event.stopPropagation(); // the first Escape closes the list, the next leaves the field
         this.close();
-      } else if (event.key === "ArrowDown" && count) {
+        this.dismissed = true;
+      } else if ((event.key === "ArrowDown" || (event.key === " " && event.ctrlKey)) && !count) {
+        event.preventDefault();
+        this.dismissed = false;
+        this.load();
+      } else if (event.key === "ArrowDown") {
         event.preventDefault();
         this.activate((this.active + 1) % count);
       } else if (event.key === "ArrowUp" && count) {
@@ -124,6 +223,11 @@
         this.close();
       }
     }
+  }
+
+  /** The server counts characters, as people do; a text of JavaScript has two units for some. */
+  function toUnits(text, characters) {
+    return [...text].slice(0, characters).join("").length;
   }
 
   document.querySelectorAll("[data-query]").forEach((root) => new Completion(root));

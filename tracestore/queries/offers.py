@@ -1,0 +1,92 @@
+"""Values that occur, for the search bar to offer while a person types: each read may take a second at most, or there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracestore.clickhouse.client import Store
+from tracestore.model import FacetValue
+from tracestore.queries.facets import FACETS
+from tracestore.queries.paging import windows
+from tracestore.queries.predicates import IN_RANGE
+from tracestore.queries.traces import FINAL_SETTINGS
+from tracestore.timerange import TimeRange
+
+_TIMEOUT_S = 1
+# Attributes are wide: this many spans tell which keys and values are usual.
+_SAMPLE_SPANS = 20_000
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Values of a field: of the attribute `key` when it is attr (all keys for ""), of spans of `kind` when it is span."""
+
+    field: str
+    key: str = ""
+    kind: str = ""
+
+
+# Canonical name of a field -> expression over `traces` that yields its values.
+_OF_TRACES = FACETS | {
+    "name": "name",
+    "provider": "arrayJoin(`models.provider`)",
+    "prompt": "arrayJoin(prompts)",
+    "rule": "outcome_rule",
+    "tool_error": "arrayJoin(arrayFilter((name, errors) -> errors > 0, `tools.name`, `tools.errors`))",
+}
+_MOST_FREQUENT = """
+GROUP BY value
+HAVING value != ''
+ORDER BY count DESC, value
+LIMIT {limit:UInt32}
+"""
+_COUNT_TRACES = f"""
+SELECT toString(%s) AS value, count() AS count, 0 AS failed
+FROM traces FINAL
+WHERE {IN_RANGE}
+{_MOST_FREQUENT}
+{FINAL_SETTINGS}, max_execution_time = {_TIMEOUT_S}
+"""
+_COUNT_SPANS = f"""
+SELECT toString(name) AS value, count() AS count, 0 AS failed
+FROM spans
+WHERE {IN_RANGE} AND ({{kind:String}} = '' OR kind = {{kind:String}})
+{_MOST_FREQUENT}
+SETTINGS max_execution_time = {_TIMEOUT_S}
+"""
+_COUNT_SAMPLE = f"""
+SELECT toString(%s) AS value, count() AS count, 0 AS failed
+FROM
+(
+    SELECT attributes, attribute_types FROM spans
+    WHERE {IN_RANGE} AND ({{key:String}} = '' OR mapContains(attributes, {{key:String}}))
+    LIMIT {_SAMPLE_SPANS}
+)
+{_MOST_FREQUENT}
+SETTINGS max_execution_time = {_TIMEOUT_S}
+"""
+_KEY, _VALUE = "arrayJoin(mapKeys(attributes))", "substring(attributes[{key:String}], 1, 200)"
+
+
+def count_offers(store: Store, *, project_id: int, time_range: TimeRange, wanted: Wanted, limit: int) -> list[FacetValue]:
+    """Return values of the range, most frequent first; [] for a field whose values are not counted.
+
+    Attributes are those of spans, counted in a sample of the newest part of the range that has any. Raises QueryTooExpensive
+    after a second, or StoreUnavailable.
+    """
+    scope = {"project_id": project_id, "start_ns": time_range.start_ns, "end_ns": time_range.end_ns, "limit": limit}
+    if wanted.field in _OF_TRACES:
+        return store.query(_COUNT_TRACES % _OF_TRACES[wanted.field], FacetValue, **scope)
+    if wanted.field == "span":
+        return store.query(_COUNT_SPANS, FacetValue, **scope, kind=wanted.kind)
+    if wanted.field == "attr":
+        return _sample(store, scope, wanted.key, time_range)
+    return []
+
+
+def _sample(store: Store, scope: dict[str, int], key: str, time_range: TimeRange) -> list[FacetValue]:
+    sql = _COUNT_SAMPLE % (_VALUE if key else _KEY)
+    for start_ns, end_ns in windows(time_range.start_ns, time_range.end_ns):
+        if found := store.query(sql, FacetValue, **scope | {"start_ns": start_ns, "end_ns": end_ns}, key=key):
+            return found
+    return []

@@ -162,6 +162,7 @@ class TraceSerializer(serializers.Serializer[Any]):
     failing_span_id = serializers.CharField(help_text="The span to look at first; empty when nothing failed.")
     error_types = serializers.ListField(child=serializers.CharField())
     error_message = serializers.CharField()
+    error_fingerprint = serializers.CharField(help_text="Names the error it failed with; empty when it did not fail.")
     workflows = serializers.ListField(child=serializers.CharField())
     agents = serializers.ListField(child=serializers.CharField())
     versions = serializers.ListField(child=serializers.CharField())

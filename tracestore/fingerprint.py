@@ -26,10 +26,11 @@ FINGERPRINT_HEX_DIGITS = 12
 # Callers differ in how they reach the place of an error, and in how often a loop or a wrapper stands above it.
 _FRAMES = 3
 # What follows is seldom text of the program, and nothing here may take long.
-_MESSAGE_CHARS, _STACK_CHARS, _LINE_CHARS, _TYPE_CHARS = 500, 32_768, 400, 100
+STACK_CHARS = 16_384
+_MESSAGE_CHARS, _LINE_CHARS, _TYPE_CHARS = 500, 400, 100
 
 # Some senders append the stack trace to the message.
-_APPENDED_STACK = re.compile(r"\n?\s*Traceback \(most recent call last\):|\n\s+at \S+ \(|\nStack trace:")
+_APPENDED_STACK = re.compile(r"Traceback \(most recent call last\):|\n\s{1,40}at \S{1,400} \(|\nStack trace:")
 
 _QUOTED = r"""'(?:[^'\\\n]|\\.|'(?=\w))*'(?!\w)|"(?:[^"\\\n]|\\.)*"|`[^`\n]*`|“[^”\n]*”|‘[^’\n]*’"""
 _VARIABLE = re.compile(
@@ -72,6 +73,7 @@ _LIBRARY_FUNCTION = re.compile(
     r"|System|Microsoft|runtime|net/http)\b"
 )
 _GENERATED = re.compile(r"0x[0-9a-fA-F]+|[0-9a-f]{8,}|\d+")
+_FRAME_OF_PYTHON = re.compile(r'^ {2}File "[^"\n]{1,400}", line \d+, in ', re.MULTILINE)
 _PYTHON_STACK = "Traceback (most recent call last):"
 _CAUSE = re.compile(r"^\s*(?:Caused by:|--->|\[cause\]:)", re.MULTILINE)
 
@@ -92,16 +94,20 @@ def fingerprint(error_type: str, message: str, stack_trace: str = "") -> str:
 
 def split_stack_trace(message: str) -> tuple[str, str]:
     """Return the message without the stack trace that its sender appended to it, and that stack trace ("" for none)."""
-    match = _APPENDED_STACK.search(message, 0, _STACK_CHARS)
-    if match is None or match.start() == 0:
+    match = _APPENDED_STACK.search(message, 0, STACK_CHARS)
+    if match is None:
         return message, ""
     return message[: match.start()].rstrip(), message[match.start() :].strip("\n")
 
 
-@lru_cache(maxsize=4096)
 def normalize_message(message: str) -> str:
     """Return one line of the message with everything that varies from failure to failure replaced by a word in <>."""
-    text = _VARIABLE.sub(_replace, message[: 4 * _MESSAGE_CHARS])
+    return _normalize(message[: 4 * _MESSAGE_CHARS])
+
+
+@lru_cache(maxsize=4096)
+def _normalize(message: str) -> str:
+    text = _VARIABLE.sub(_replace, message)
     return _SPACE.sub(" ", _NUMBERS.sub(r"<\1>", text)).strip()[:_MESSAGE_CHARS]
 
 
@@ -129,17 +135,20 @@ def _without_type(message: str, error_type: str) -> str:
     return message
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def find_own_frames(stack_trace: str) -> tuple[str, ...]:
-    """Return the innermost frames of the application's own code as `file function`, innermost first; () when there is none."""
-    is_python = _PYTHON_STACK in stack_trace
+    """Return the innermost frames of the application's own code as `file function`, innermost first; () when there is none.
+
+    Of a longer stack trace the STACK_CHARS where it was left count: the last of a Python one, the first of others.
+    """
+    is_python = _FRAME_OF_PYTHON.search(stack_trace) is not None
     if is_python:
         # The last of a chain of exceptions is the one that was raised, and its last frame is where.
-        stack_trace = stack_trace[stack_trace.rindex(_PYTHON_STACK) :][-_STACK_CHARS:]
+        stack_trace = stack_trace[max(0, stack_trace.rfind(_PYTHON_STACK)) :][-STACK_CHARS:]
     elif cause := _CAUSE.search(stack_trace, 1):
         stack_trace = stack_trace[: cause.start()]
     frames: list[str] = []
-    lines = stack_trace[:_STACK_CHARS].splitlines()
+    lines = stack_trace[:STACK_CHARS].splitlines()
     pairs = list(pairwise(["", *lines]))
     for line_before, line in reversed(pairs) if is_python else pairs:
         frame = _read_frame(line[:_LINE_CHARS], line_before[:_LINE_CHARS])

@@ -171,16 +171,39 @@ def test_error_of_a_library_is_told_by_its_message() -> None:
     assert fingerprint("E", "Error code: 400 - too long", stack) != fingerprint("E", "Error code: 400 - bad schema", stack)
 
 
+def test_long_stack_trace_is_read_where_the_error_left_it() -> None:
+    library = '  File "/x/site-packages/a.py", line 1, in call\n    call()\n'
+    own = '  File "/srv/app/gateway.py", line 2, in post\n    raise E()\n'
+
+    assert find_own_frames(f"Traceback (most recent call last):\n{library * 1000}{own}") == ("gateway.py post",)
+    assert find_own_frames(library * 300 + own) == ("gateway.py post",)
+    assert find_own_frames("Error\n    at post (/srv/app/a.js:1:1)\n" + "    at x (node:internal/y:1:1)\n" * 1000) == (
+        "a.js post",
+    )
+
+
 def test_stack_trace_appended_to_the_message_counts_as_one() -> None:
     stack = PYTHON.format(folder="app", line=41)
 
     assert split_stack_trace("no " + stack)[0] == "no"
+    assert split_stack_trace("no") == ("no", "")
+    assert fingerprint("E", stack) == fingerprint("E", "no", stack)
     assert fingerprint("E", "no " + stack) == fingerprint("E", "no", stack)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["'" * 50_000, "a '" * 20_000, "='" * 20_000, "/a" * 20_000, "a.b" * 20_000, "\n  at  [as" * 5000, "  at " + " [as " * 9000],
+    [
+        "'" * 50_000,
+        "a '" * 20_000,
+        "='" * 20_000,
+        "/a" * 20_000,
+        "a.b" * 20_000,
+        "\n  at  [as" * 5000,
+        "  at " + " [as " * 9000,
+        " " * 50_000,
+        "\n" * 50_000,
+    ],
 )
 def test_hostile_text_is_named_without_trying_every_way_to_read_it(text: str) -> None:
     # Would a pattern go back over what it has read, this test would not end.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from django.contrib.auth.views import LogoutView
-from django.urls import path
+from django.urls import path, register_converter
 from django.views.generic import RedirectView
 
 from dashboards import api
-from dashboards.views import dashboard, error_list, logs, quality, setup, trace, traces
+from dashboards.lists import AnyText
+from dashboards.views import dashboard, error_list, logs, quality, sessions, setup, trace, traces
 from dashboards.views.login import Login
+
+register_converter(AnyText, "any")
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="trace-list", query_string=True), name="home"),
@@ -25,6 +28,8 @@ urlpatterns = [
     path("logs/complete", logs.log_complete, name="log-complete"),
     path("logs/<int:time_ns>/<str:record_id>/text", logs.log_text, name="log-list-text"),
     path("quality", quality.data_quality, name="data-quality"),
+    path("sessions", sessions.session_list, name="session-list"),
+    path("sessions/<any:session_id>", sessions.session_detail, name="session-detail"),
     path("setup", setup.setup, name="setup"),
     path("setup/arrived", setup.setup_arrived, name="setup-arrived"),
     path("traces", traces.trace_list, name="trace-list"),
@@ -33,8 +38,11 @@ urlpatterns = [
     path("traces/new", traces.trace_new, name="trace-new"),
     path("traces/complete", traces.trace_complete, name="trace-complete"),
     path("traces/<str:trace_id>", trace.trace_detail, name="trace-detail"),
+    path("traces/<str:trace_id>/turn", sessions.trace_turn, name="trace-turn"),
     path("traces/<str:trace_id>/logs/<str:record_id>/text", trace.log_text, name="log-text"),
     path("traces/<str:trace_id>/spans/<str:span_id>", trace.span_detail, name="span-detail"),
     path("traces/<str:trace_id>/spans/<str:span_id>/text", trace.span_text, name="span-text"),
     path("traces/<str:trace_id>/spans/<str:span_id>/json", trace.span_json, name="span-json"),
+    path("users", sessions.user_list, name="user-list"),
+    path("users/<any:user_id>", sessions.user_detail, name="user-detail"),
 ]

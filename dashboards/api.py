@@ -18,9 +18,14 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from dashboards.api_errors import ParameterError
+from dashboards.error_rows import build_error_row
+from dashboards.lists import trend_step_s
 from dashboards.requests import PageRequest
 from dashboards.serializers import (
     CompletenessSerializer,
+    ErrorParameters,
+    ErrorResultSerializer,
+    ErrorRowSerializer,
     ErrorSerializer,
     FacetParameters,
     FacetResultSerializer,
@@ -42,6 +47,7 @@ from dashboards.serializers import (
 )
 from tracestore.clickhouse.client import get_store
 from tracestore.completeness import find_completeness
+from tracestore.errors import STATES, find_tracked_errors
 from tracestore.language import Query, parse_log_query, parse_query
 from tracestore.language.fields import find_field
 from tracestore.queries.facets import FACETS, count_facet
@@ -195,6 +201,24 @@ class FacetView(APIView):
             limit=given["limit"],
         )  # fmt: skip
         return Response({"results": FacetValueSerializer(values, many=True).data, "next": None})
+
+
+class ErrorListView(APIView):
+    @extend_schema(
+        operation_id="list_errors", summary="List failures by error", tags=["traces"], parameters=[ErrorParameters],
+        responses={200: ErrorResultSerializer, **_ERRORS},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """The failed traces of the range that match, grouped by the error they failed with: the rows of the errors page."""
+        given = _read_parameters(ErrorParameters, request)
+        query, time_range = _read_search(given)
+        step_s = trend_step_s(time_range)
+        errors = find_tracked_errors(
+            get_store(), project_id=_project_id(request), time_range=time_range, query=query, sort=given["sort"], step_s=step_s,
+            states=(given["state"],) if given["state"] else STATES, limit=given["limit"],
+        )  # fmt: skip
+        rows = [build_error_row(error, time_range) for error in errors.items]
+        return Response({"trend_step_s": step_s, "results": ErrorRowSerializer(rows, many=True).data, "next": None})
 
 
 class PrometheusView(APIView):

@@ -8,8 +8,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from tracestore.errors import STATES
 from tracestore.language.fields import KINDS, OUTCOMES
 from tracestore.model import Span, Trace
+from tracestore.queries.errors import MAX_GROUPS, SORTS
 from tracestore.queries.facets import FACETS
 from tracestore.queries.metrics import GROUPINGS, METRICS
 from tracestore.timerange import format_time_ns
@@ -78,6 +80,14 @@ class FacetParameters(RangeParameters):
 
     field = serializers.CharField(max_length=64, help_text="One of: " + ", ".join(f"`{name}`" for name in FACETS) + ".")
     limit = serializers.IntegerField(required=False, default=12, min_value=1, max_value=MAX_LIMIT, help_text="Values returned.")
+
+
+class ErrorParameters(RangeParameters):
+    """Failures by error."""
+
+    state = serializers.ChoiceField(choices=STATES, required=False, allow_blank=True, default="", help_text="Errors in it alone.")
+    sort = serializers.ChoiceField(choices=tuple(SORTS), required=False, default="traces", help_text="Most, or latest, first.")
+    limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=MAX_GROUPS, help_text="Errors returned.")
 
 
 # What answers hold
@@ -162,6 +172,7 @@ class TraceSerializer(serializers.Serializer[Any]):
     failing_span_id = serializers.CharField(help_text="The span to look at first; empty when nothing failed.")
     error_types = serializers.ListField(child=serializers.CharField())
     error_message = serializers.CharField()
+    error_fingerprint = serializers.CharField(help_text="Names the error it failed with; empty when it did not fail.")
     workflows = serializers.ListField(child=serializers.CharField())
     agents = serializers.ListField(child=serializers.CharField())
     versions = serializers.ListField(child=serializers.CharField())
@@ -185,6 +196,31 @@ class TraceSerializer(serializers.Serializer[Any]):
     unpriced_models = serializers.ListField(child=serializers.CharField())
     tools = ToolUsageSerializer(many=True)
     models = ModelUsageSerializer(many=True)
+
+
+class TrendSerializer(serializers.Serializer[Any]):
+    time = TimeField(source="start_ns", help_text="Start of the bucket.")
+    count = serializers.IntegerField()
+
+
+class ErrorRowSerializer(serializers.Serializer[Any]):
+    fingerprint = serializers.CharField(help_text="Names the error; `fingerprint:NAME` finds its traces.")
+    title = serializers.CharField(help_text="Type of the error.")
+    message = serializers.CharField(help_text="Of the newest trace, in one line.")
+    state = serializers.ChoiceField(choices=STATES)
+    is_new = serializers.BooleanField(help_text="Not seen in the 90 days before the range.")
+    resolved_version = serializers.CharField(help_text="Empty when it was resolved as of a moment, or is not.")
+    changed_by = serializers.CharField(help_text="Who set the state; empty without login.")
+    changed_at = serializers.DateTimeField(allow_null=True)
+    traces = serializers.IntegerField()
+    users = serializers.IntegerField()
+    first_seen = TimeField(source="first_seen_ns")
+    last_seen = TimeField(source="last_ns")
+    versions = serializers.ListField(child=serializers.CharField())
+    tools = serializers.ListField(child=serializers.CharField(), help_text="Tools that failed in one of the traces.")
+    trend = TrendSerializer(many=True, help_text="Buckets without a failure are left out.")
+    trace_id = serializers.CharField(help_text="The newest trace.")
+    failing_span_id = serializers.CharField(help_text="Its failing step.")
 
 
 class SpanSerializer(serializers.Serializer[Any]):
@@ -375,6 +411,12 @@ class MetricResultSerializer(serializers.Serializer[Any]):
 class FacetResultSerializer(serializers.Serializer[Any]):
     results = FacetValueSerializer(many=True)
     next = serializers.URLField(allow_null=True, help_text="Always null.")
+
+
+class ErrorResultSerializer(serializers.Serializer[Any]):
+    trend_step_s = serializers.IntegerField(help_text="Width of a bucket of `trend`.")
+    results = ErrorRowSerializer(many=True)
+    next = serializers.CharField(allow_null=True, help_text="Always null.")
 
 
 class _ErrorSerializer(serializers.Serializer[Any]):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from django.contrib.auth.views import LogoutView
-from django.urls import path
+from django.urls import path, register_converter
 from django.views.generic import RedirectView
 
 from dashboards import api
 from dashboards.views import dashboard, help, logs, quality, setup, trace, traces
+from dashboards.lists import AnyText
+from dashboards.views import dashboard, error_list, logs, quality, sessions, setup, trace, traces
 from dashboards.views.login import Login
+
+register_converter(AnyText, "any")
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="trace-list", query_string=True), name="home"),
@@ -19,10 +23,15 @@ urlpatterns = [
     path("dashboard/tiles", dashboard.dashboard_tiles, name="dashboard-tiles"),
     path("dashboard/charts/<slug:name>", dashboard.dashboard_chart, name="dashboard-chart"),
     path("help/query", help.query_language, name="help-query"),
+    path("errors", error_list.error_list, name="error-list"),
+    path("errors/<str:fingerprint>", error_list.error_detail, name="error-detail"),
+    path("errors/<str:fingerprint>/state", error_list.error_state, name="error-state"),
     path("logs", logs.log_list, name="log-list"),
     path("logs/complete", logs.log_complete, name="log-complete"),
     path("logs/<int:time_ns>/<str:record_id>/text", logs.log_text, name="log-list-text"),
     path("quality", quality.data_quality, name="data-quality"),
+    path("sessions", sessions.session_list, name="session-list"),
+    path("sessions/<any:session_id>", sessions.session_detail, name="session-detail"),
     path("setup", setup.setup, name="setup"),
     path("setup/arrived", setup.setup_arrived, name="setup-arrived"),
     path("traces", traces.trace_list, name="trace-list"),
@@ -31,8 +40,11 @@ urlpatterns = [
     path("traces/new", traces.trace_new, name="trace-new"),
     path("traces/complete", traces.trace_complete, name="trace-complete"),
     path("traces/<str:trace_id>", trace.trace_detail, name="trace-detail"),
+    path("traces/<str:trace_id>/turn", sessions.trace_turn, name="trace-turn"),
     path("traces/<str:trace_id>/logs/<str:record_id>/text", trace.log_text, name="log-text"),
     path("traces/<str:trace_id>/spans/<str:span_id>", trace.span_detail, name="span-detail"),
     path("traces/<str:trace_id>/spans/<str:span_id>/text", trace.span_text, name="span-text"),
     path("traces/<str:trace_id>/spans/<str:span_id>/json", trace.span_json, name="span-json"),
+    path("users", sessions.user_list, name="user-list"),
+    path("users/<any:user_id>", sessions.user_detail, name="user-detail"),
 ]

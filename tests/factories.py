@@ -63,6 +63,7 @@ def _trace_row(overrides: dict[str, Any]) -> dict[str, Any]:
         "failing_span_id": b"\x00" * 8,
         "error_types": [],
         "error_message": "",
+        "error_fingerprint": "",
         "workflows": [],
         "agents": [],
         "versions": [],

@@ -60,7 +60,8 @@ class TraceSummary:
 
     `outcome_rule` names the rule that decided `outcome` (tracestore/summary.py, docs/outcome.md). `cost_usd` is the sum over
     the calls that have a price, None when tokens were used and no call has one; `unpriced_models` lists the others.
-    `compared_cost_usd` and `cost_difference_usd` are as in ModelUsage.
+    `compared_cost_usd` and `cost_difference_usd` are as in ModelUsage. `error_fingerprint` names the error it failed with
+    (tracestore/fingerprint.py), "" when it did not fail.
     """
 
     trace_id: str
@@ -80,6 +81,7 @@ class TraceSummary:
     failing_span_id: str
     error_types: list[str]
     error_message: str
+    error_fingerprint: str
     workflows: list[str]
     agents: list[str]
     versions: list[str]

@@ -190,3 +190,30 @@ class Reread(models.Model):
                 fields=["project"], condition=models.Q(status="running"), name="one_running_reread_per_project"
             )
         ]
+
+
+class ErrorState(models.Model):
+    """What the team has decided about an error (errors.py). An error without a row is open.
+
+    `resolved_version` is the first version that should not have it any more, "" for the moment of the decision;
+    `seen_versions` are those that had it before, with "" for traces without a version.
+    """
+
+    class Status(models.TextChoices):
+        OPEN = "open", "Open"
+        RESOLVED = "resolved", "Resolved"
+        IGNORED = "ignored", "Ignored"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="error_states")
+    fingerprint = models.CharField(max_length=32)
+    status = models.CharField(max_length=16, choices=Status, default=Status.OPEN)
+    resolved_version = models.CharField(max_length=128, blank=True)
+    seen_versions = models.JSONField(default=list)
+    changed_by = models.CharField(max_length=150, blank=True)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "fingerprint"], name="one_state_per_error")]
+
+    def __str__(self) -> str:
+        return f"{self.fingerprint} {self.status}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from django.utils import timezone
 from tracestore import telemetry
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import QueryTooExpensive
+from tracestore.fingerprint import fingerprint
 from tracestore.liveness import note_progress
 from tracestore.models import JobCursor
 from tracestore.pricing import TOKEN_CLASSES, price_calls
@@ -32,6 +33,7 @@ from tracestore.queries.summaries import TouchedBatch, TouchedTraces
 from tracestore.summary import (
     ESCALATION_TOOL,
     Calls,
+    Outcomes,
     SpanColumns,
     ToolCalls,
     decide_outcomes,
@@ -54,6 +56,8 @@ log = logging.getLogger(__name__)
 _SNAPSHOT_DATE = re.compile(r"-(20\d{2}-\d{2}-\d{2}|20\d{6})$")
 _LEASE_S = 120
 _TRACES_PER_STEP = 50_000
+# (ids of trace and span in one, first and last start in ns) -> message and stack trace by id, as queries.summaries.read_errors.
+ReadErrors = Callable[[list[bytes], int, int], dict[bytes, tuple[str, str]]]
 # One query's share: a fixed part of its cost, and a bounded part of its memory (0.3 KB a span in each of two forms).
 _TRACES_PER_QUERY, _SPANS_PER_QUERY = summaries.MAX_TRACE_IDS, 65_536
 # A batch that ClickHouse refused is inserted again in halves under the same number, and rows of one insert become readable
@@ -146,14 +150,15 @@ def summarize_pending() -> int:
 def _summarize_writer(store: Store, cursor: JobCursor) -> tuple[int, int]:
     """Return how many summaries were written, and the age in seconds of the oldest batch that had none; 0 for none."""
     writer, done, written, lag_s = cursor.source, cursor.position, 0, 0
+    is_backfill = writer.startswith(summaries.BACKFILL)
     while batches := summaries.find_batches(store, writer=writer, after=done):
-        step = _take_step(batches)
+        step = batches[:1] if is_backfill else _take_step(batches)
         last = step[-1]
         is_open = last is batches[-1] and last.seq > _complete_batches.get(writer, 0)
         state = (last.seq, last.traces, last.age_s < _MOMENT_S)
         if is_open and len(step) == 1 and _open_batches.get(writer) == state:
             break
-        if step[0].seq > _open_batches.get(writer, (0, 0, False))[0]:
+        if step[0].seq > _open_batches.get(writer, (0, 0, False))[0] and not is_backfill:
             lag_s = max(lag_s, step[0].age_s)
         written += _summarize(store, summaries.find_touched(store, writer=writer, after=done, until=last.seq))
         note_progress("summaries")  # what an outage left behind can take a while
@@ -164,6 +169,8 @@ def _summarize_writer(store: Store, cursor: JobCursor) -> tuple[int, int]:
             break
         done = last.seq
         _advance(cursor, done)
+        if is_backfill:
+            break
     return written, lag_s
 
 
@@ -265,7 +272,14 @@ def _summarize_traces(store: Store, touched: TouchedTraces) -> int:
     spans = SpanColumns(summaries.read_spans(store, **these))
     if not spans.count:
         return 0
-    rows = build_rows(spans, now_ns=time.time_ns(), running_timeout_ns=settings.RUNNING_TIMEOUT_S * 10**9)
+    rows = build_rows(
+        spans,
+        now_ns=time.time_ns(),
+        running_timeout_ns=settings.RUNNING_TIMEOUT_S * 10**9,
+        read_errors=lambda ids, first_ns, last_ns: summaries.read_errors(
+            store, project_id=these["project_id"], span_ids=ids, min_start_ns=first_ns, max_start_ns=last_ns
+        ),
+    )
     start_ns = rows.pop("start_ns")
     _insert_summaries(store, rows | {"start_time": start_ns}, project_id=these["project_id"], now=now, is_deleted=False)
     if earlier := summaries.find_earlier_starts(store, **these):
@@ -293,7 +307,13 @@ def _insert_summaries(store: Store, columns: dict[str, Any], *, project_id: int,
     store.insert_arrow("traces", pyarrow.table(columns))
 
 
-def build_rows(spans: SpanColumns, *, now_ns: int, running_timeout_ns: int) -> dict[str, Any]:
+def _read_no_errors(_ids: list[bytes], _first_ns: int, _last_ns: int) -> dict[bytes, tuple[str, str]]:
+    return {}
+
+
+def build_rows(
+    spans: SpanColumns, *, now_ns: int, running_timeout_ns: int, read_errors: ReadErrors = _read_no_errors
+) -> dict[str, Any]:
     """Return the columns of `traces` (without project and bookkeeping) as arrays, one entry per trace, plus `start_ns`."""
     calls, tools = find_calls(spans), find_tool_calls(spans)
     outcomes = decide_outcomes(spans, tools, now_ns=now_ns, running_timeout_ns=running_timeout_ns)
@@ -330,6 +350,7 @@ def build_rows(spans: SpanColumns, *, now_ns: int, running_timeout_ns: int) -> d
         "failing_span_id": spans.ids_at("span_id", outcomes.failing),
         "error_types": distinct_by_trace(spans, spans.labels("error_type"), leading=outcomes.failing),
         "error_message": first_by_trace(spans, spans.labels("error_message"), cause),
+        "error_fingerprint": _fingerprints(spans, outcomes, read_errors),
         "workflows": distinct_by_trace(spans, spans.labels("workflow")),
         "agents": distinct_by_trace(spans, spans.labels("agent")),
         "versions": distinct_by_trace(spans, spans.labels("version")),
@@ -349,6 +370,32 @@ def build_rows(spans: SpanColumns, *, now_ns: int, running_timeout_ns: int) -> d
         **_price(spans, calls),
         **_tools_by_trace(spans, tools),
     }
+
+
+def _fingerprints(spans: SpanColumns, outcomes: Outcomes, read_errors: ReadErrors) -> pyarrow.Array:
+    """Return per trace the fingerprint of the error it failed with, "" when it did not fail."""
+    import pyarrow
+
+    failed = np.flatnonzero(outcomes.failing >= 0)
+    result = [""] * spans.trace_count
+    types, messages = spans.labels("error_type"), spans.labels("error_message")
+    for first in range(0, len(failed), summaries.MAX_ERRORS):  # stack traces are long: only so many at a time
+        traces = failed[first : first + summaries.MAX_ERRORS]
+        at = outcomes.failing[traces]
+        start_ns, is_error = spans.numbers("start_ns")[at], spans.mask("is_error")[at]
+        # The arrays hold sixteen and eight bytes for each.
+        trace_ids, span_ids = spans.trace_ids[at].tobytes(), spans.raw_ids("span_id")[at].tobytes()
+        ids = [trace_ids[16 * n : 16 * n + 16] + span_ids[8 * n : 8 * n + 8] for n in range(len(at))]
+        told = read_errors(ids, int(start_ns.min()), int(start_ns.max()))
+        known = zip(
+            traces.tolist(), ids, is_error.tolist(), types.take(at).to_pylist(), messages.take(at).to_pylist(), strict=True
+        )
+        for trace, span_id, says_why, error_type, message in known:
+            if says_why:
+                result[trace] = fingerprint(error_type, *told.get(span_id, (message, "")))
+            else:  # only how the trace looks says that it failed
+                result[trace] = fingerprint(outcomes.rule[trace], "")
+    return pyarrow.array(result, type=pyarrow.string())
 
 
 class _Names:

@@ -158,11 +158,15 @@ class SpanColumns:
         ids = self.trace_ids[self.first]
         return pyarrow.FixedSizeBinaryArray.from_buffers(pyarrow.binary(16), len(ids), [None, pyarrow.py_buffer(ids.tobytes())])
 
+    def raw_ids(self, name: str) -> npt.NDArray[np.uint64]:
+        """Return a column of 8-byte ids as the numbers that these bytes are here."""
+        return self._fixed(name, 8).view("u8")
+
     def ids_at(self, name: str, positions: Ints) -> pyarrow.Array:
         """Return the 8-byte id at each position, zeros for -1."""
         import pyarrow
 
-        ids = self._fixed(name, 8).view("u8")[positions] if self.count else np.empty(0, dtype="u8")
+        ids = self.raw_ids(name)[positions] if self.count else np.empty(0, dtype="u8")
         return pyarrow.FixedSizeBinaryArray.from_buffers(
             pyarrow.binary(8), len(positions), [None, pyarrow.py_buffer(np.where(positions >= 0, ids, 0).astype("u8"))]
         )

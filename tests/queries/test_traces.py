@@ -52,6 +52,7 @@ TRACE_CASES = [
     ("tool:(refund lookup)", True), ("tool:(refund other)", False), ("tool:(refund OR other)", True),
     ("tool_error:refund", True), ("tool_error:lookup", False), ("tool_error:*", True), ("tool_error:look*", False),
     ('tool_error:""', False),
+    ("fingerprint:9f2c41d07a3b", True), ("fingerprint:*", True), ("fingerprint:000000000000", False), ('fingerprint:""', False),
     ("error:TimeoutError", True), ("error:Timeout*", True), ("error:Timeout", False),
     ("agent:triage", True), ("provider:openai", True), ("service:gateway", True),
     ("model:gpt-5", True), ("model:gpt", False), ("model:g*5", True),
@@ -74,7 +75,7 @@ def test_every_field_of_a_trace_is_asked_by_its_name(store: Store) -> None:
         {
             "trace_id": A, "name": "run it", "outcome": "error", "outcome_rule": "root_error", "has_errors": True,
             "error_count": 1, "versions": ["v3", "1.2.0"],
-            "tools": [("refund", 2, 1), ("lookup", 1, 0)], "error_types": ["TimeoutError"],
+            "tools": [("refund", 2, 1), ("lookup", 1, 0)], "error_types": ["TimeoutError"], "error_fingerprint": "9f2c41d07a3b",
             "agents": ["triage"], "services": ["support-bot", "gateway"], "environment": "prod", "user_id": "u-1",
             "prompts": ["policy@4"], "duration_ns": 3 * 10**9, "cost_usd": 0.75, "cost_difference_usd": -0.25,
             "input_tokens": 1000, "output_tokens": 200,

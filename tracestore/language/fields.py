@@ -71,6 +71,13 @@ FIELDS: tuple[Field, ...] = (
         span_help="a failed call of that tool",
     ),
     Field("error", FieldType.TEXT, "type of an error in it", "error:TimeoutError", ("error_type", "exception")),
+    Field(
+        "fingerprint",
+        FieldType.TEXT,
+        "the error it failed with, by the name that the errors page gives it",
+        "fingerprint:9f2c41d07a3b",
+        span_help=_SAME_TRACE,
+    ),
     Field("agent", FieldType.TEXT, "an agent that ran in it", "agent:triage"),
     Field("model", FieldType.TEXT, "a model asked or answering in it", "model:gpt-5*"),
     Field("provider", FieldType.TEXT, "a model provider it called", "provider:anthropic"),

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracestore.clickhouse.client import PlainText, Store
+from tracestore.fingerprint import STACK_CHARS
 
 if TYPE_CHECKING:
     import pyarrow
@@ -51,6 +52,9 @@ class TouchedBatch:
     traces: int
     age_s: int
 
+
+# Writers of work that is not new begin so: it waits for what has just arrived.
+BACKFILL = "~"
 
 # The next ingest process by name that wrote lately; a batch that is long done is no longer in the table (TTL). The table is
 # sorted by writer, so one granule answers: DISTINCT would read a fortnight of rows, every two seconds.
@@ -122,6 +126,26 @@ FROM
 ORDER BY trace_id, start_ns, span_id
 """
 
+# Of spans that are errors: what their summary leaves out because it is long. Few spans are; their ids go as those of traces do.
+MAX_ERRORS = 1000
+_RAW_ERRORS = "unhex({span_ids:String})"
+ERRORS_OF_SPANS = f"""
+WITH arrayFirst(x -> x != '', arrayMap(m -> m['exception.stacktrace'], event_attributes)) AS stack
+SELECT trace_id, span_id, substringUTF8(error_message, 1, 2 * {{stack_chars:UInt32}}),
+    if(match(stack, '(?m)^  File ".{{1,400}}", line [0-9]+, in '),
+        substringUTF8(stack, -toInt32({{stack_chars:UInt32}})), substringUTF8(stack, 1, {{stack_chars:UInt32}}))
+FROM spans
+PREWHERE project_id = {{project_id:UInt32}}
+    AND start_time >= fromUnixTimestamp64Nano({{min_start_ns:Int64}})
+    AND start_time <= fromUnixTimestamp64Nano({{max_start_ns:Int64}})
+    AND (trace_id, span_id) IN (
+        SELECT toFixedString(substring({_RAW_ERRORS}, 1 + 24 * number, 16), 16),
+            toFixedString(substring({_RAW_ERRORS}, 17 + 24 * number, 8), 8)
+        FROM numbers(intDiv(length({_RAW_ERRORS}), 24)))
+ORDER BY received_at DESC
+LIMIT 1 BY trace_id, span_id
+"""
+
 # Summaries that exist for these traces. Without FINAL, which would merge all summaries of the time range.
 EARLIER_STARTS = f"""
 SELECT trace_id, toUnixTimestamp64Nano(start_time) AS start_ns
@@ -187,6 +211,17 @@ def read_spans(store: Store, *, project_id: int, trace_ids: list[str], min_start
     return store.query_arrow(
         SPANS_OF_TRACES, project_id=project_id, min_start_ns=min_start_ns, max_start_ns=max_start_ns, **_as_text(trace_ids)
     )
+
+
+def read_errors(
+    store: Store, *, project_id: int, span_ids: list[bytes], min_start_ns: int, max_start_ns: int
+) -> dict[bytes, tuple[str, str]]:
+    """Return message and stack trace ("" for none) of at most MAX_ERRORS spans, by trace id and span id, raw and joined."""
+    rows = store.query_rows(
+        ERRORS_OF_SPANS, project_id=project_id, min_start_ns=min_start_ns, max_start_ns=max_start_ns,
+        span_ids=PlainText(b"".join(span_ids).hex()), stack_chars=STACK_CHARS,
+    )  # fmt: skip
+    return {bytes(trace_id) + bytes(span_id): (message, stack) for trace_id, span_id, message, stack in rows}
 
 
 def find_earlier_starts(

@@ -27,7 +27,7 @@ _COLUMNS = {
             "prompts", "session_id", "user_id", "llm_calls", "input_tokens", "output_tokens", "cached_input_tokens",
             "cache_creation_input_tokens", "reasoning_tokens", "cache_creation_1h_input_tokens", "input_audio_tokens",
             "output_audio_tokens", "cost_usd", "supplied_cost_usd", "compared_cost_usd", "cost_difference_usd",
-            "unpriced_models",
+            "unpriced_models", "error_fingerprint",
         )
     },
     "tools": "arrayZip(`tools.name`, `tools.calls`, `tools.errors`)",
@@ -161,5 +161,5 @@ def _summarize_running(trace_id: str, spans: list[SpanSummary]) -> TraceSummary:
         session_id=next(iter(values("session_id")), ""), user_id=next(iter(values("user_id")), ""), llm_calls=0,
         input_tokens=0, output_tokens=0, cached_input_tokens=0, cache_creation_input_tokens=0, reasoning_tokens=0,
         cache_creation_1h_input_tokens=0, input_audio_tokens=0, output_audio_tokens=0, cost_usd=None, supplied_cost_usd=None,
-        compared_cost_usd=None, cost_difference_usd=None, unpriced_models=[], tools=[], models=[],
+        compared_cost_usd=None, cost_difference_usd=None, unpriced_models=[], tools=[], models=[], error_fingerprint="",
     )  # fmt: skip

@@ -1,0 +1,89 @@
+"""Errors, sessions and users as a person uses them: by keyboard, from the list to the failing step, on a desktop and a phone."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.agents import send_run
+from tests.browser.conftest import OpenPage
+from tests.live import LiveServer, start_server
+
+LONG = "no-gap-" * 40
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """An instance with a conversation of four turns, two of which fail with one error, and one more error."""
+    running = start_server(tmp_path_factory.mktemp("errors"))
+    try:
+        said = {"session.id": "c-77", "user.id": "u-1042"}
+        for number, error in enumerate(("", "no answer for A-1", "", "no answer for A-2")):
+            texts = {"input.value": f"question {number}", "output.value": f"answer {number}"}
+            send_run(running.url, tool="refund", version="v3", error=error, age_s=400 - 60 * number, attributes=said | texts)
+        send_run(
+            running.url, tool=LONG, version=LONG, error=LONG, error_type=LONG, attributes={"session.id": LONG, "user.id": LONG}
+        )
+        for _ in range(150):
+            with urllib.request.urlopen(f"{running.url}/api/v1/traces", timeout=10) as answer:
+                if len(json.load(answer)["results"]) == 5:
+                    break
+            time.sleep(0.2)
+        yield running
+    finally:
+        running.stop()
+
+
+def test_error_is_found_read_resolved_and_reopened(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces")
+    page.keyboard.press("g")
+    page.keyboard.press("e")
+    expect(page.locator("[data-row]")).to_have_count(2)
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_contain_text("TimeoutError")
+    expect(page.locator("#error-traces")).to_contain_text("2 traces")
+
+    page.get_by_label("Fixed in version").fill("v4")
+    page.get_by_role("button", name="Resolve").click()
+    expect(page.locator("h1")).to_contain_text("Resolved in v4")
+    page.get_by_role("link", name="Errors", exact=True).last.click()
+    expect(page.locator("[data-row]")).to_have_count(1)
+    page.get_by_role("link", name="Resolved").click()
+    page.locator(".list-row__link").click()
+    page.get_by_role("button", name="Reopen").click()
+    expect(page.get_by_role("button", name="Ignore")).to_be_visible()
+
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/traces/[0-9a-f]{32}\?span=[0-9a-f]{16}$"))
+
+
+def test_conversation_loads_its_turns_and_leads_to_their_traces(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/sessions")
+    page.get_by_role("link", name="c-77").click()
+
+    expect(page.locator(".turn")).to_have_count(4)
+    expect(page.locator(".turn").first).to_contain_text("question 0")
+    page.locator(".turn").last.scroll_into_view_if_needed()
+    expect(page.locator(".turn").last).to_contain_text("answer 3")
+    expect(page.locator(".turn").last).to_contain_text("no answer for A-2")
+    page.get_by_role("link", name="u-1042").click()
+    expect(page.locator("#sessions [data-row]")).to_have_count(1)
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_pages_are_not_wider_than_their_window(server: LiveServer, open_page: OpenPage, width: int) -> None:
+    page = open_page(f"{server.url}/errors", width=width)
+    hrefs = [page.locator(".list-row__link").nth(number).get_attribute("href") for number in range(2)]
+    paths = ["/errors", *hrefs, "/sessions", "/sessions/c-77", f"/sessions/{LONG}", "/users", f"/users/{LONG}"]
+
+    for path in paths:
+        page.goto(f"{server.url}{path}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path

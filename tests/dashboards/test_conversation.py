@@ -1,0 +1,59 @@
+"""A trace as a turn of a conversation."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dashboards.conversation import TOOL_LIMIT, build_turn, find_telling_steps
+from tests.spans import make_span, make_summary
+from tracestore.model import SpanSummary, Trace, TraceSummary
+
+HISTORY = [
+    {"role": "user", "content": "Where is my order?"},
+    {"role": "assistant", "content": "On its way."},
+    {"role": "user", "content": "And my refund?"},
+]
+
+
+def _trace(*spans: SpanSummary, root: str = "1" * 16) -> Trace:
+    fields: dict[str, Any] = dict.fromkeys(TraceSummary.__dataclass_fields__, "")
+    return Trace(TraceSummary(**fields | {"root_span_id": root}), list(spans))
+
+
+def test_telling_steps_are_the_root_and_the_first_and_last_model_call() -> None:
+    calls = [make_summary(span_id=digit * 16, kind="llm") for digit in "234"]
+
+    assert find_telling_steps(_trace(make_summary(), *calls)) == ["1" * 16, "2" * 16, "4" * 16]
+    assert find_telling_steps(_trace(make_summary(kind="llm"))) == ["1" * 16]
+    assert find_telling_steps(_trace(calls[0], root="")) == ["2" * 16]
+    assert find_telling_steps(_trace(root="")) == [""]
+
+
+def test_last_question_of_a_history_is_the_one_of_this_turn() -> None:
+    root = make_span({"input.value": json.dumps(HISTORY), "output.value": "It was paid today."})
+
+    turn = build_turn(_trace(root.summary), [root])
+
+    assert (turn.asked, turn.answered) == ("And my refund?", "It was paid today.")
+
+
+def test_model_calls_tell_what_the_root_does_not() -> None:
+    root = make_span()
+    first = make_span({"gen_ai.input.messages": json.dumps(HISTORY[:1])}, span_id="2" * 16, kind="llm")
+    answer = [{"role": "assistant", "parts": [{"type": "text", "content": "On its way."}]}]
+    last = make_span({"gen_ai.output.messages": json.dumps(answer)}, span_id="3" * 16, kind="llm")
+
+    turn = build_turn(_trace(root.summary, first.summary, last.summary), [root, first, last])
+
+    assert (turn.asked, turn.answered) == ("Where is my order?", "On its way.")
+
+
+def test_turn_without_recorded_texts_is_empty_and_names_some_tools() -> None:
+    root = make_span()
+    tools = [make_summary(span_id=f"{number:016x}", kind="tool", tool=f"t{number}") for number in range(2, TOOL_LIMIT + 5)]
+
+    turn = build_turn(_trace(root.summary, *tools), [root])
+
+    assert (turn.asked, turn.answered) == ("", "")
+    assert (len(turn.tools), turn.hidden_tools) == (TOOL_LIMIT, 3)

@@ -1,0 +1,155 @@
+"""Traces by session and by user: the rows of these two lists, computed from the traces of the range alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracestore.clickhouse.client import Store
+from tracestore.language import Query
+from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.traces import FINAL_SETTINGS
+from tracestore.timerange import TimeRange
+
+# Both lists, and the column of `traces` that each is about.
+SESSION, USER = "session_id", "user_id"
+# Name of an order -> ORDER BY. The first is the default.
+SORTS = {
+    "last": "last_ns DESC",
+    "start": "first_ns DESC",
+    "traces": "traces DESC",
+    "failures": "failures DESC",
+    "escalations": "escalations DESC",
+    "tokens": "tokens DESC",
+    "cost": "total_usd DESC NULLS LAST",
+    "duration": "last_ns - first_ns DESC",
+}
+
+# Two steps, so that few bytes are kept for each of many groups: first what the order needs and the sums of a row, then the texts
+# of one page. An alias must not be the name of a column: the condition would mean the alias.
+_GROUPS = f"""
+SELECT %(column)s AS id, count() AS traces, countIf(outcome = 'error') AS failures, countIf(escalated) AS escalations,
+    toUnixTimestamp64Nano(min(start_time)) AS first_ns,
+    max(toUnixTimestamp64Nano(start_time) + toInt64(duration_ns)) AS last_ns,
+    sum(input_tokens) AS tokens_in, sum(output_tokens) AS tokens_out, tokens_in + tokens_out AS tokens,
+    sum(cost_usd) AS total_usd, countIf(notEmpty(unpriced_models)) AS unpriced
+FROM traces FINAL
+WHERE {IN_RANGE} AND id != '' AND %(matching)s
+GROUP BY id
+ORDER BY %(order)s, id
+LIMIT {{limit:UInt32}} OFFSET {{offset:UInt32}}
+{FINAL_SETTINGS}
+"""
+_TEXTS = f"""
+SELECT %(column)s AS id, groupUniqArrayIf(3)(%(other)s, %(other)s != ''), uniqExactIf(%(other)s, %(other)s != ''),
+    groupUniqArrayArray(3)(agents), groupUniqArrayArray(5)(`models.model`)
+FROM traces FINAL
+WHERE {IN_RANGE} AND id IN {{ids:Array(String)}} AND %(matching)s
+GROUP BY id
+{FINAL_SETTINGS}
+"""
+_MODELS = f"""
+SELECT used.1 AS model, uniqExact(trace_id) AS traces, sum(used.2) AS calls, sum(used.3) AS errors,
+    sum(used.4) AS input_tokens, sum(used.5) AS output_tokens, sum(used.6) AS cost_usd
+FROM
+(
+    SELECT trace_id, arrayJoin(arrayZip(`models.model`, `models.calls`, `models.errors`, `models.input_tokens`,
+        `models.output_tokens`, `models.cost_usd`)) AS used
+    FROM traces FINAL
+    WHERE {IN_RANGE} AND %s
+)
+GROUP BY model
+ORDER BY cost_usd DESC NULLS LAST, calls DESC, model
+LIMIT {{limit:UInt32}}
+{FINAL_SETTINGS}
+"""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """The traces of one session or user in a range.
+
+    `last_ns` is the end of the one that ended last. `cost_usd` is None when nothing of it has a price, and leaves out the
+    `unpriced` traces' calls without one. `others` are some of its users or sessions, of `others_count`.
+    """
+
+    id: str
+    traces: int
+    failures: int
+    escalations: int
+    first_ns: int
+    last_ns: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    unpriced: int
+    others: list[str]
+    others_count: int
+    agents: list[str]
+    models: list[str]
+
+    @property
+    def duration_ns(self) -> int:
+        """From the first start to the last end."""
+        return self.last_ns - self.first_ns
+
+
+@dataclass(frozen=True)
+class ModelShare:
+    """What a set of traces asked of one model; the cost is None when it has no price."""
+
+    model: str
+    traces: int
+    calls: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+
+
+def find_usages(
+    store: Store, column: str, *, project_id: int, time_range: TimeRange, query: Query, sort: str = "last", limit: int = 50,
+    offset: int = 0,
+) -> list[Usage]:  # fmt: skip
+    """Group the traces of the range that match by SESSION or USER; `sort` is a key of SORTS.
+
+    Traces without one are left out. Raises QueryTooExpensive or StoreUnavailable.
+    """
+    params = Params()
+    matching = trace_predicate(query, params)
+    scope = {"project_id": project_id, "start_ns": time_range.start_ns, "end_ns": time_range.end_ns} | params.values
+    names = {"column": column, "other": USER if column == SESSION else SESSION, "matching": matching, "order": SORTS[sort]}
+    rows = store.query_rows(_GROUPS % names, **scope, limit=limit, offset=offset)
+    if not rows:
+        return []
+    texts = {row[0]: row[1:] for row in store.query_rows(_TEXTS % names, **scope, ids=[row[0] for row in rows])}
+    usages = []
+    for name, traces, failures, escalations, first_ns, last_ns, tokens_in, tokens_out, _, cost_usd, unpriced in rows:
+        others, others_count, agents, models = texts.get(name, ([], 0, [], []))
+        usages.append(
+            Usage(
+                id=name,
+                traces=traces,
+                failures=failures,
+                escalations=escalations,
+                first_ns=first_ns,
+                last_ns=last_ns,
+                input_tokens=tokens_in,
+                output_tokens=tokens_out,
+                cost_usd=cost_usd,
+                unpriced=unpriced,
+                others=sorted(others),
+                others_count=others_count,
+                agents=sorted(agents),
+                models=sorted(models),
+            )
+        )
+    return usages
+
+
+def count_models(store: Store, *, project_id: int, time_range: TimeRange, query: Query, limit: int = 20) -> list[ModelShare]:
+    """Add up by model what the traces of the range that match asked, the dearest first."""
+    params = Params()
+    return store.query(
+        _MODELS % trace_predicate(query, params), ModelShare, project_id=project_id, start_ns=time_range.start_ns,
+        end_ns=time_range.end_ns, limit=limit, **params.values,
+    )  # fmt: skip

@@ -7,9 +7,8 @@ from django.urls import path, register_converter
 from django.views.generic import RedirectView
 
 from dashboards import api
-from dashboards.views import dashboard, help, logs, quality, setup, trace, traces
 from dashboards.lists import AnyText
-from dashboards.views import dashboard, error_list, logs, quality, sessions, setup, trace, traces
+from dashboards.views import dashboard, error_list, help, logs, quality, sessions, setup, trace, traces
 from dashboards.views.login import Login
 
 register_converter(AnyText, "any")

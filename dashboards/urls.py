@@ -7,7 +7,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from dashboards import api
-from dashboards.views import dashboard, logs, quality, saved_views, setup, trace, traces
+from dashboards.views import dashboard, export, logs, quality, saved_views, setup, trace, traces
 from dashboards.views.login import Login
 
 urlpatterns = [
@@ -27,6 +27,7 @@ urlpatterns = [
     path("traces", traces.trace_list, name="trace-list"),
     path("traces/facets", traces.trace_facets, name="trace-facets"),
     path("traces/volume", traces.trace_volume, name="trace-volume"),
+    path("traces/export.<str:kind>", export.trace_export, name="trace-export"),
     path("traces/views", saved_views.saved_views, name="saved-views"),
     path("traces/views/menu", saved_views.saved_view_menu, name="saved-view-menu"),
     path("traces/views.json", saved_views.saved_view_json, name="saved-view-json"),

@@ -7,7 +7,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from dashboards import api
-from dashboards.views import dashboard, export, logs, quality, saved_views, setup, trace, traces
+from dashboards.views import dashboard, export, logs, peek, quality, saved_views, setup, trace, traces
 from dashboards.views.login import Login
 
 urlpatterns = [
@@ -36,6 +36,7 @@ urlpatterns = [
     path("traces/new", traces.trace_new, name="trace-new"),
     path("traces/complete", traces.trace_complete, name="trace-complete"),
     path("traces/<str:trace_id>", trace.trace_detail, name="trace-detail"),
+    path("traces/<str:trace_id>/peek", peek.trace_peek, name="trace-peek"),
     path("traces/<str:trace_id>/logs/<str:record_id>/text", trace.log_text, name="log-text"),
     path("traces/<str:trace_id>/spans/<str:span_id>", trace.span_detail, name="span-detail"),
     path("traces/<str:trace_id>/spans/<str:span_id>/text", trace.span_text, name="span-text"),

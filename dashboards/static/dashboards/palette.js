@@ -155,6 +155,8 @@
     const option = event.target.closest("[role=option]");
     if (option) choose(Number(option.dataset.index));
   });
+  // What somebody searched for is nothing for the next one at this screen.
+  document.querySelector("form[action$='/logout']")?.addEventListener("submit", () => localStorage.removeItem(RECENT));
   window.tracestore.actions.palette = open;
   keepRecent();
 })();

@@ -10,7 +10,7 @@ with them, which templates/dashboards/_search_bar.html shows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from tracestore.language import Query, QueryError, parse_query
@@ -42,15 +42,16 @@ class Problem:
 
 @dataclass(frozen=True)
 class _Texts:
-    """The three texts as typed, and the links that change one of them."""
+    """The three texts as typed, and the links that change one of them; these keep the `extra` parameters of the page."""
 
     text: str
     start: str
     end: str
+    extra: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
     def querystring(self, **changes: str) -> str:
-        """Return `?q=...&start=...&end=...` with `changes` applied, empty values and the default start left out."""
-        values = {"q": self.text, "start": self.start, "end": self.end} | changes
+        """Return `?q=...&start=...&end=...&...` with `changes` applied, empty values and the default start left out."""
+        values = {"q": self.text, "start": self.start, "end": self.end} | dict(self.extra) | changes
         if values["start"] == DEFAULT_START and not values["end"]:
             values["start"] = ""
         return "?" + urlencode({name: value for name, value in values.items() if value})

@@ -8,7 +8,7 @@ from django.views.generic import RedirectView
 
 from dashboards import api
 from dashboards.lists import AnyText
-from dashboards.views import dashboard, error_list, help, logs, quality, sessions, setup, trace, traces
+from dashboards.views import dashboard, error_list, export, help, logs, peek, quality, saved_views, sessions, setup, trace, traces
 from dashboards.views.login import Login
 
 register_converter(AnyText, "any")
@@ -36,10 +36,19 @@ urlpatterns = [
     path("traces", traces.trace_list, name="trace-list"),
     path("traces/facets", traces.trace_facets, name="trace-facets"),
     path("traces/volume", traces.trace_volume, name="trace-volume"),
+    path("traces/outliers", traces.trace_outliers, name="trace-outliers"),
+    path("traces/tail", traces.trace_tail, name="trace-tail"),
+    path("traces/export.<str:kind>", export.trace_export, name="trace-export"),
+    path("traces/views", saved_views.saved_views, name="saved-views"),
+    path("traces/views/menu", saved_views.saved_view_menu, name="saved-view-menu"),
+    path("traces/views.json", saved_views.saved_view_json, name="saved-view-json"),
+    path("traces/views/<int:view_id>", saved_views.saved_view_change, name="saved-view-change"),
+    path("traces/views/<int:view_id>/delete", saved_views.saved_view_delete, name="saved-view-delete"),
     path("traces/new", traces.trace_new, name="trace-new"),
     path("traces/complete", traces.trace_complete, name="trace-complete"),
     path("traces/<str:trace_id>", trace.trace_detail, name="trace-detail"),
     path("traces/<str:trace_id>/turn", sessions.trace_turn, name="trace-turn"),
+    path("traces/<str:trace_id>/peek", peek.trace_peek, name="trace-peek"),
     path("traces/<str:trace_id>/logs/<str:record_id>/text", trace.log_text, name="log-text"),
     path("traces/<str:trace_id>/spans/<str:span_id>", trace.span_detail, name="span-detail"),
     path("traces/<str:trace_id>/spans/<str:span_id>/text", trace.span_text, name="span-text"),

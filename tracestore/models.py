@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 
@@ -84,6 +85,33 @@ class MaskedValues(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project_id", "hour", "rule"], name="one_masked_count_an_hour")]
+
+
+class SavedView(models.Model):
+    """A search of the trace list under a name (dashboards/saved_views.py).
+
+    `querystring` is what stands after the ? of its address. Without an owner (an instance without logins) it is everybody's.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="saved_views")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True)
+    name = models.CharField(max_length=80)
+    querystring = models.TextField(blank=True)
+    is_shared = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name", "pk")
+        constraints = [
+            models.UniqueConstraint(fields=["project", "owner", "name"], name="one_view_of_a_name"),
+            # Two NULLs differ in the constraint above.
+            models.UniqueConstraint(
+                fields=["project", "name"], condition=models.Q(owner=None), name="one_view_of_a_name_of_nobody"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class JobCursor(models.Model):

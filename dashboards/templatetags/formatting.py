@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -194,6 +195,12 @@ def short_id(value: str) -> str:
 def visible(value: Any) -> str:
     """Text with control characters and direction marks made visible, so that hostile text cannot disguise itself."""
     return make_visible(str(value))
+
+
+@register.filter
+def listed(values: Iterable[str]) -> str:
+    """Texts with commas between them. Django's `join` escapes them, and after a further filter they would be escaped again."""
+    return ", ".join(values)
 
 
 @register.filter

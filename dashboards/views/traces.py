@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -11,12 +12,14 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from dashboards.export import MAX_TRACES as MAX_EXPORTED
 from dashboards.facets import FACETS, build_condition_chips, build_facet_rows, build_preset_chips, find_facet
 from dashboards.forms import Search, SearchRefused, parse_search
+from dashboards.listing import COLUMNS, Listing, build_heads, keep_listing, read_listing, sort_links
 from dashboards.requests import PageRequest
 from dashboards.search_bar import answer_typing
 from dashboards.views.setup import build_setup, find_newest_trace
-from dashboards.volume import BUCKETS, HEIGHT, build_volume
+from dashboards.volume import BUCKETS, HEIGHT, build_outliers, build_volume, find_strip_ends, wider_href
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import parse_query
@@ -25,14 +28,16 @@ from tracestore.model import FacetValue, Page, TraceSummary
 from tracestore.queries.facets import count_facet
 from tracestore.queries.metrics import metric_series
 from tracestore.queries.offers import Wanted, count_offers
+from tracestore.queries.outliers import find_outliers
 from tracestore.queries.paging import CursorError
-from tracestore.queries.traces import find_traces, has_any_trace
+from tracestore.queries.traces import find_traces, find_updated_traces, has_any_trace
 from tracestore.timerange import NS_PER_S, TimeRange, format_time_ns
 
 PAGE_SIZE = 50
 # Counting stops here: the pill then says "50+".
 _MAX_NEW = 50
 _COMPLETION_VALUES = 200
+_TAIL_OVERLAP_NS = 10 * NS_PER_S
 _PRESET_NS = {"now-15m": 900, "now-1h": 3600, "now-6h": 21_600, "now-24h": 86_400, "now-7d": 604_800, "now-30d": 2_592_000}
 
 PageView = Callable[[PageRequest], HttpResponse]
@@ -56,11 +61,14 @@ def _fragment(view: PageView) -> PageView:
 @vary_on_headers("HX-Request")
 def trace_list(request: PageRequest) -> HttpResponse:
     """One URL: the whole page, or to htmx the rows that follow `cursor`."""
+    listing = read_listing(request.GET, request.COOKIES)
     try:
-        search = parse_search(request.GET)
+        search = keep_listing(parse_search(request.GET), listing)
     except SearchRefused as refused:
-        return render(request, "dashboards/trace_list.html", {"search": refused.draft, "fields": FIELDS}, status=422)
-    context = {"search": search, "facets": FACETS, "presets": build_preset_chips(search), "live_ns": search.time_range.end_ns}
+        draft = keep_listing(refused.draft, listing)
+        context: dict[str, object] = {"search": draft, "search_extra": draft.extra, "fields": FIELDS}
+        return render(request, "dashboards/trace_list.html", context, status=422)
+    context = _frame(request, search, listing)
     try:
         page = find_traces(
             get_store(),
@@ -69,17 +77,52 @@ def trace_list(request: PageRequest) -> HttpResponse:
             query=search.query,
             limit=PAGE_SIZE,
             cursor=request.GET.get("cursor", ""),
+            sort=listing.sort,
         )
     except CursorError:
         return HttpResponseBadRequest("The cursor is not one that this list gave out.")
     except StoreError as error:
         return render(request, "dashboards/trace_list.html", context | {"store_error": str(error)}, status=503)
     if request.htmx:
-        return render(request, "dashboards/_trace_rows.html", {"search": search, "page": page})
-    context |= {"page": page, "newest_ns": page.items[0].start_ns if page.items else search.time_range.start_ns}
+        return render(request, "dashboards/_trace_rows.html", {"search": search, "listing": listing, "page": page})
+    newest_ns = max((trace.start_ns for trace in page.items), default=search.time_range.start_ns)
+    # In another order the newest trace need not be on this page: only what begins from now on is new for sure.
+    context |= {"page": page, "newest_ns": newest_ns if listing.is_default_order else search.time_range.end_ns}
     if not page.items:
         context |= _explain_emptiness(request, search)
     return render(request, "dashboards/trace_list.html", context)
+
+
+def _frame(request: PageRequest, search: Search, listing: Listing) -> dict[str, object]:
+    """What stands around the rows."""
+    return {
+        "search": search,
+        "search_extra": search.extra,
+        "listing": listing,
+        "heads": build_heads(search, listing),
+        "sorts": sort_links(search, listing),
+        "all_columns": COLUMNS,
+        "facets": FACETS,
+        "presets": build_preset_chips(search),
+        "conditions": build_condition_chips(search),
+        "all_href": search.querystring(q=""),
+        "live_href": search.querystring(live="" if listing.is_live else "1", sort=""),
+        "max_exported": MAX_EXPORTED,
+        "strip_ends": find_strip_ends(search),
+        "tail_since_ns": search.time_range.end_ns,
+        "peek_id": _read_trace_id(request.GET.get("peek", "")),
+        "peek_width": _read_peek_width(request.COOKIES.get("peek", "")),
+    }
+
+
+def _read_trace_id(text: str) -> str:
+    """Return the id in lower case, "" for what is none."""
+    return text.lower() if re.fullmatch(r"[0-9a-fA-F]{32}", text) else ""
+
+
+def _read_peek_width(text: str) -> int:
+    """Return the width of the preview in percent of the window, one of those that traces.css knows."""
+    return int(text) if text in {str(width) for width in range(25, 75, 5)} else 50
 
 
 def _explain_emptiness(request: PageRequest, search: Search) -> dict[str, object]:
@@ -92,11 +135,9 @@ def _explain_emptiness(request: PageRequest, search: Search) -> dict[str, object
     if newest is None:  # spans are there, the first summary is not
         return {"setup": build_setup(request)}
     return {
-        "conditions": build_condition_chips(search),
         "matches_elsewhere": match is not None,
         "newest": newest,
         "widened_href": widened_href(search, newest.start_ns, time.time_ns()),
-        "all_href": search.querystring(q=""),
     }
 
 
@@ -112,7 +153,7 @@ def widened_href(search: Search, start_ns: int, now_ns: int) -> str:
 @_fragment
 def trace_facets(request: PageRequest) -> HttpResponse:
     """One group of the sidebar: the values of `field` among the traces that match the rest of the query."""
-    search = parse_search(request.GET)
+    search = _read_search(request)
     facet = find_facet(request.GET.get("field", ""))
     if facet is None:
         return HttpResponseBadRequest("There is no such facet.")
@@ -130,7 +171,7 @@ def trace_facets(request: PageRequest) -> HttpResponse:
 @_fragment
 def trace_volume(request: PageRequest) -> HttpResponse:
     """Requests and failures over the range."""
-    search = parse_search(request.GET)
+    search = _read_search(request)
     step_s = search.time_range.step_s(BUCKETS)
     counts = {
         metric: [
@@ -147,27 +188,67 @@ def trace_volume(request: PageRequest) -> HttpResponse:
         for metric in ("requests", "failures")
     }
     volume = build_volume(search, step_s, counts["requests"], counts["failures"])
-    return render(request, "dashboards/_trace_volume.html", {"search": search, "volume": volume, "height": HEIGHT})
+    context = {"search": search, "volume": volume, "height": HEIGHT, "wider_href": wider_href(search, time.time_ns())}
+    return render(request, "dashboards/_trace_volume.html", context)
+
+
+@_fragment
+def trace_outliers(request: PageRequest) -> HttpResponse:
+    """The slowest and the dearest traces over the range."""
+    search = _read_search(request)
+    step_s = search.time_range.step_s(BUCKETS)
+    buckets = find_outliers(
+        get_store(), project_id=request.project.id, time_range=search.time_range, query=search.query, step_s=step_s
+    )
+    context = {"search": search, "strips": build_outliers(search, step_s, buckets), "height": HEIGHT}
+    return render(request, "dashboards/_trace_outliers.html", context)
+
+
+@_fragment
+def trace_tail(request: PageRequest) -> HttpResponse:
+    """Rows whose summary was written since `since` (ns): new traces, and those that went on or ended."""
+    since = _read_since(request)
+    if since is None:
+        return HttpResponseBadRequest("since must be Unix nanoseconds.")
+    listing = read_listing(request.GET, request.COOKIES)
+    search = keep_listing(parse_search(request.GET), listing)
+    # A summary is stamped before it is stored: what another job stamped a moment earlier may only now be there.
+    found = find_updated_traces(
+        get_store(), project_id=request.project.id, time_range=search.time_range, query=search.query,
+        since_ns=max(0, since - _TAIL_OVERLAP_NS), limit=PAGE_SIZE,
+    )  # fmt: skip
+    context = {"search": search, "listing": listing, "page": Page(found), "tail_ns": search.time_range.end_ns}
+    return render(request, "dashboards/_trace_rows.html", context)
+
+
+def _read_search(request: PageRequest) -> Search:
+    """The search of a fragment, whose links keep what the list is shown with."""
+    return keep_listing(parse_search(request.GET), read_listing(request.GET, request.COOKIES))
+
+
+def _read_since(request: PageRequest) -> int | None:
+    since = request.GET.get("since", "")
+    return int(since) if since.isascii() and since.isdigit() and len(since) <= 19 else None
 
 
 @_fragment
 def trace_new(request: PageRequest) -> HttpResponse:
     """How many matching traces began after `since` (ns): the list does not move under its reader, it offers to."""
-    search = parse_search(request.GET)
-    since = request.GET.get("since", "")
-    if not (since.isascii() and since.isdigit()) or len(since) > 19:
+    search = _read_search(request)
+    since = _read_since(request)
+    if since is None:
         return HttpResponseBadRequest("since must be Unix nanoseconds.")
     found: Page[TraceSummary] = Page([])
     # A clock ahead of ours may have stamped the newest trace: then there is nothing to ask for yet.
-    if int(since) + 1 < search.time_range.end_ns:
+    if since + 1 < search.time_range.end_ns:
         found = find_traces(
             get_store(),
             project_id=request.project.id,
-            time_range=TimeRange(int(since) + 1, search.time_range.end_ns),
+            time_range=TimeRange(since + 1, search.time_range.end_ns),
             query=search.query,
             limit=_MAX_NEW,
         )
-    context = {"search": search, "newest_ns": int(since), "new_count": len(found.items), "has_more": bool(found.next_cursor)}
+    context = {"search": search, "newest_ns": since, "new_count": len(found.items), "has_more": bool(found.next_cursor)}
     return render(request, "dashboards/_trace_new.html", context)
 
 

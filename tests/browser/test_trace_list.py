@@ -80,7 +80,77 @@ def test_failing_traces_of_a_version_with_a_tool_by_mouse_alone(server: LiveServ
     expect(page.locator("#query")).to_have_value("status:error version:v3 tool:refund")
     expect(page.locator(".trace-row")).to_have_count(1)
     page.locator(".trace-row").click()
+    expect(page.locator(".peek__failure")).to_contain_text("refund service did not answer")
+    page.locator("#peek-open").click()
     expect(page).to_have_url(TRACE_ADDRESS)
+
+
+def test_preview_follows_the_keys_and_stands_in_the_address(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    page.locator(".trace-row").nth(6).wait_for()
+    ids = [row.get_attribute("data-trace") for row in page.locator(".trace-row").all()]
+
+    page.locator(".trace-row").nth(2).click()
+    expect(page.locator(f".peek__trace[data-trace='{ids[2]}']")).to_be_visible()
+    page.keyboard.press("j")
+    expect(page.locator(f".peek__trace[data-trace='{ids[3]}']")).to_be_visible()
+    expect(page).to_have_url(re.compile(f"peek={ids[3]}"))
+    page.reload()
+    expect(page.locator(f".peek__trace[data-trace='{ids[3]}']")).to_be_visible()
+    page.locator("#peek-edge").press("ArrowRight")
+    narrow = page.locator("#peek").bounding_box()
+    assert narrow
+    page.keyboard.press("Escape")
+    expect(page.locator("#peek")).to_be_hidden()
+    expect(page).not_to_have_url(re.compile("peek="))
+    page.locator(".trace-row").nth(3).click()
+    again = page.locator("#peek").bounding_box()
+    assert again
+    assert (again["width"], again["x"] + again["width"]) == (narrow["width"], 1440)
+
+    page.go_back()
+    expect(page.locator("#peek")).to_be_hidden()
+
+
+def test_time_range_is_dragged_on_any_strip_and_shows_on_all(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces?start=now-1h&sort=-duration")
+    expect(page.locator(".volume__bars")).to_have_count(3)
+    box = page.locator("[data-strip=duration] .volume__bars").bounding_box()
+    assert box
+    middle = box["y"] + box["height"] / 2
+
+    page.mouse.move(box["x"] + box["width"] * 0.5, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, middle, steps=3)
+    expect(page.locator(".volume__selection")).to_have_count(3)
+    page.keyboard.press("Escape")
+    expect(page.locator(".volume__selection")).to_have_count(0)
+    page.mouse.up()
+    page.mouse.move(box["x"] + box["width"] * 0.4, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 1, middle, steps=3)
+    page.mouse.up()
+
+    expect(page).to_have_url(re.compile(r"sort=-duration.*start=2\d\d\d-|start=2\d\d\d-.*sort=-duration"))
+    expect(page.locator(".trace-row")).to_have_count(RUNS)
+
+
+def test_rows_are_selected_to_compare_them_or_to_ask_why(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces?start=now-1h&cols=status,cost,user")
+    page.locator(".trace-row").nth(6).wait_for()
+    ids = [str(row.get_attribute("data-trace")) for row in page.locator(".trace-row").all()]
+    expect(page.locator("#trace-table th")).to_have_text(["Selection", "Status", "Trace", "User", "Cost"])
+
+    for key in "jxjjx":
+        page.keyboard.press(key)
+    expect(page.locator("#picked-count")).to_have_text("2 traces")
+    expect(page.locator("#picked-compare")).to_have_attribute("href", f"/compare/traces?a={ids[0]}&b={ids[2]}")
+    page.locator(".trace-row").nth(5).click(modifiers=["Shift"])
+
+    expect(page.locator("#picked-count")).to_have_text("5 traces")
+    expect(page.locator("#picked-compare")).to_have_attribute("aria-disabled", "true")
+    expect(page.locator("#picked-why")).to_have_attribute("href", re.compile(r"/why\?q=trace%3A%28\w+\+OR\+.*&start=now-1h"))
+    expect(page.locator("#peek")).to_be_hidden()
 
 
 def test_failing_traces_of_a_version_with_a_tool_by_keyboard_alone(server: LiveServer, open_page: OpenPage) -> None:
@@ -127,7 +197,7 @@ def test_failing_traces_of_a_version_with_a_tool_by_address_alone(server: LiveSe
 
     expect(page.locator(".trace-row")).to_have_count(1)
     expect(page.locator(".trace-row__error")).to_contain_text("refund service did not answer")
-    expect(page.locator(".volume__head")).to_contain_text("1 trace, 1 failed")
+    expect(page.locator(".volume .volume__head")).to_contain_text("1 trace, 1 failed")
 
 
 def test_facet_value_is_excluded_and_included_again(server: LiveServer, open_page: OpenPage) -> None:
@@ -214,6 +284,21 @@ def test_new_trace_is_offered_without_moving_the_list(server: LiveServer, open_p
     pill.click()
 
     expect(page.locator(".trace-row")).to_have_count(1)
+
+
+def test_live_list_shows_a_new_trace_by_itself_and_the_palette_finds_it(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces?q=agent:passer-by&live=1")
+    expect(page.get_by_text("No trace matches yet.")).to_be_visible()
+
+    trace_id = send_run(server.url, name="passer-by", age_s=3)
+    expect(page.locator(f".trace-row[data-trace='{trace_id}']")).to_be_visible()
+    expect(page.get_by_text("No trace matches yet.")).to_have_count(0)
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("option", name="agent:passer-by")).to_be_visible()
+    page.keyboard.type(trace_id.upper())
+    page.keyboard.press("Enter")
+
+    expect(page).to_have_url(f"{server.url}/traces/{trace_id}")
 
 
 def test_fragment_that_cannot_be_loaded_says_so_in_its_place(server: LiveServer, open_page: OpenPage) -> None:

@@ -213,3 +213,76 @@ def test_start_page_leads_to_the_list_and_keeps_its_query(client: Client, store:
     response = client.get("/?q=tool:refund")
 
     assert response.headers["Location"] == "/traces?q=tool:refund"
+
+
+def test_each_condition_of_the_query_has_a_chip_that_drops_it(client: Client, store: Store) -> None:
+    insert_traces(store, outcome="error", versions=["v3"])
+
+    page = _text(client.get("/traces", {"q": 'status:error version:v3 -user:"a b"', "sort": "-cost"}))
+
+    assert page.count('class="condition__drop"') == 3
+    assert 'href="/traces?q=version%3Av3+-user%3A%22a+b%22&sort=-cost"' in page
+
+
+def test_columns_of_the_address_are_shown_with_what_they_say(client: Client, store: Store) -> None:
+    insert_traces(store, user_id="u/1", session_id="s 1", environment="prod", error_count=4, workflows=["<b>flow"])
+
+    page = _text(client.get("/traces", {"cols": "user,session,environment,errors,workflow"}))
+
+    heads = page.partition("<thead")[2].partition("</thead>")[0]
+    assert [name for name in ("Status", "Trace", "Workflow", "User", "Errors", "Cost") if f">{name}<" in heads] == [
+        "Trace", "Workflow", "User", "Errors",
+    ]  # fmt: skip
+    assert 'href="/users/u%2F1"' in page
+    assert 'href="/sessions/s%201"' in page
+    assert ">prod<" in page
+    assert "&lt;b&gt;flow" in client.get("/traces", {"cols": "workflow"}).content.decode()
+
+
+def test_pages_of_a_sorted_list_keep_its_order_and_columns(client: Client, store: Store) -> None:
+    insert_traces(store, *({"cost_usd": number / 7} for number in range(60)))
+
+    page = _text(client.get("/traces", {"sort": "-cost", "cols": "cost"}))
+    url = page.partition('class="trace-more" hx-get="')[2].partition('"')[0]
+    rows = _text(client.get(url, headers=HTMX))
+
+    assert "$8.43" in page
+    assert rows.count('class="trace-row"') == 10
+    assert "$1.29" in rows
+    assert "trace-row__status" not in rows
+
+
+def test_bad_cursor_of_a_sorted_list_is_refused(client: Client, store: Store) -> None:
+    assert client.get("/traces", {"sort": "-cost", "cursor": "MTIz"}).status_code == 400
+
+
+def test_outlier_strips_link_to_the_slowest_of_their_time(client: Client, store: Store) -> None:
+    insert_traces(store, {"duration_ns": 42 * NS_PER_S, "cost_usd": None})
+
+    strips = _text(client.get("/traces/outliers", {"q": "status:ok"}, headers=HTMX))
+
+    assert "Slowest <strong>42 s</strong>" in strips
+    assert "sort=-duration" in strips
+    assert "No trace has a price" in strips
+
+
+def test_tail_gives_what_was_written_since_and_from_when_to_go_on(client: Client, store: Store) -> None:
+    now_ns = time.time_ns()
+    old, new = insert_traces(store, {"summarized_at": 1}, {"summarized_at": now_ns // 1_000})
+
+    rows = _text(client.get("/traces/tail", {"live": "1", "since": str(now_ns)}, headers=HTMX))
+    until = int(rows.partition('data-until="')[2].partition('"')[0])
+
+    assert f'data-trace="{new}"' in rows
+    assert f'data-trace="{old}"' not in rows
+    assert now_ns < until < time.time_ns()
+    assert client.get("/traces/tail", {"since": "x"}).status_code == 400
+
+
+def test_range_that_has_ended_cannot_be_followed(client: Client, store: Store) -> None:
+    insert_traces(store)
+
+    page = _text(client.get("/traces", {"live": "1", "start": "now-2h", "end": "now-1s"}))
+
+    assert "trace-tail" not in page
+    assert 'id="live"' not in page

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-from dashboards.forms import parse_search
-from dashboards.volume import HEIGHT, build_volume
-from tracestore.timerange import NS_PER_S
+from urllib.parse import quote
+
+from dashboards.forms import parse_search, time_range_querystring
+from dashboards.volume import HEIGHT, build_outliers, build_volume, find_strip_ends, wider_href
+from tracestore.queries.outliers import OutlierBucket
+from tracestore.timerange import NS_PER_S, format_time_ns
 
 HOUR_S = 3600
 START_NS = 1_795_161_600 * NS_PER_S  # 2026-11-20T08:00:00Z
@@ -45,3 +48,37 @@ def test_empty_buckets_have_no_bar_but_keep_their_place() -> None:
     assert volume.buckets == 2
     assert [round(bar.x) for bar in volume.bars] == [1]
     assert build_volume(SEARCH, HOUR_S, [], []).failure_ratio is None
+
+
+def test_outliers_stand_above_what_is_usual() -> None:
+    buckets = [OutlierBucket(START_NS, 16 * NS_PER_S, NS_PER_S, 0.0, 0.0), OutlierBucket(NEXT_NS, NS_PER_S, NS_PER_S, 0.5, 0.5)]
+
+    duration, cost = build_outliers(SEARCH, HOUR_S, buckets)
+
+    first, second = duration.bars
+    assert (duration.kind, duration.greatest, duration.buckets) == ("duration", 16 * NS_PER_S, 2)
+    assert (first.y, first.height, first.median_height) == (0, HEIGHT, HEIGHT / 4)
+    assert (second.y, second.height, second.median_height) == (HEIGHT * 3 / 4, HEIGHT / 4, HEIGHT / 4)
+    assert [round(bar.x) for bar in cost.bars] == [1]  # nothing had a price before
+
+
+def test_outlier_bar_leads_to_its_time_with_the_greatest_first() -> None:
+    (strip, _) = build_outliers(SEARCH, HOUR_S, [OutlierBucket(START_NS, NS_PER_S, NS_PER_S, 0.0, 0.0)])
+
+    assert "sort=-duration" in strip.bars[0].href
+    assert f"start={quote(format_time_ns(SEARCH.time_range.start_ns))}" in strip.bars[0].href
+    assert build_outliers(SEARCH, HOUR_S, [])[0].bars == []
+
+
+def test_zooming_out_triples_the_range_but_not_into_the_future() -> None:
+    start_ns, end_ns = SEARCH.time_range.start_ns, SEARCH.time_range.end_ns
+    length_ns = end_ns - start_ns
+
+    past, present = wider_href(SEARCH, end_ns + 10 * length_ns), wider_href(SEARCH, end_ns + NS_PER_S)
+
+    assert past == time_range_querystring(SEARCH, start_ns - length_ns, end_ns + length_ns)
+    assert present == time_range_querystring(SEARCH, start_ns - length_ns, end_ns + NS_PER_S)
+
+
+def test_strips_reach_over_whole_buckets() -> None:
+    assert find_strip_ends(SEARCH) == (START_NS, START_NS + 2 * HOUR_S * NS_PER_S)

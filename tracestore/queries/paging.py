@@ -1,4 +1,4 @@
-"""Cursors of lists that are ordered by start, newest first, and the windows in which such a list is read."""
+"""Cursors of lists, and the windows in which a list that is ordered by start is read, newest first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from tracestore.timerange import MAX_NS, NS_PER_S
 
 _FIRST_WINDOW_NS = 2 * 3600 * NS_PER_S
 _GROWTH = 4
-_POSITION = re.compile(r"([0-9]{1,19}) ([0-9a-f]{0,48})")
+_POSITION = re.compile(r"([0-9]{1,19}) ([0-9a-f]{0,48})(?: (-?[a-z_]{1,16}) ([0-9]{1,20}))?")
+_MAX_VALUE = 2**64 - 1
 
 
 class CursorError(ValueError):
@@ -21,14 +22,20 @@ class CursorError(ValueError):
 
 @dataclass(frozen=True)
 class Position:
-    """The last item of a page: what follows starts earlier, or at the same time with a smaller id (lowercase hex)."""
+    """The last item of a page: what follows starts earlier, or at the same time with a smaller id (lowercase hex).
+
+    In a list with another order, named by `sort`, `value` is compared before these two.
+    """
 
     start_ns: int
     item_id: str
+    sort: str = ""
+    value: int = 0
 
     def encode(self) -> str:
         """Return opaque text that fits a URL."""
-        return base64.urlsafe_b64encode(f"{self.start_ns} {self.item_id}".encode()).decode().rstrip("=")
+        text = f"{self.start_ns} {self.item_id}" + (f" {self.sort} {self.value}" if self.sort else "")
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def read_cursor(text: str) -> str:
@@ -41,8 +48,8 @@ def read_cursor(text: str) -> str:
         return text
 
 
-def decode_cursor(cursor: str, *, id_digits: int) -> Position | None:
-    """Return the position that a cursor names, None for the empty cursor. Raises CursorError."""
+def decode_cursor(cursor: str, *, id_digits: int, sort: str = "") -> Position | None:
+    """Return the position that a cursor names, None for the empty cursor. Raises CursorError, also for one of another order."""
     if not cursor:
         return None
     try:
@@ -52,7 +59,10 @@ def decode_cursor(cursor: str, *, id_digits: int) -> Position | None:
     match = _POSITION.fullmatch(text)
     if not match or len(match[2]) != id_digits or int(match[1]) > MAX_NS:
         raise CursorError("This cursor is not one that this list gave out.")
-    return Position(int(match[1]), match[2])
+    value = int(match[4] or 0)
+    if (match[3] or "") != sort or value > _MAX_VALUE:
+        raise CursorError("This cursor belongs to a list in another order.")
+    return Position(int(match[1]), match[2], sort, value)
 
 
 def windows(start_ns: int, end_ns: int) -> Iterator[tuple[int, int]]:

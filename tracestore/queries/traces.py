@@ -65,6 +65,43 @@ ORDER BY start_time DESC, trace_id DESC
 _AFTER_POSITION = (
     "(start_time, trace_id) < (fromUnixTimestamp64Nano({position_ns:Int64}), toFixedString(unhex({position_id:String}), 16))"
 )
+# What the list can be sorted by -> a number over `traces` that a cursor can name exactly; NULL where there is nothing to sort by.
+SORTS = {
+    "start": "toUInt64(toUnixTimestamp64Nano(start_time))",
+    "duration": "duration_ns",
+    # In millionths of a millionth of a dollar, up to a million dollars: a fraction would not survive the way through a cursor.
+    # greatest() takes NULL for the lesser, and what has no price is not free.
+    "cost": "if(isNull(cost_usd), NULL, toUInt64(round(least(greatest(assumeNotNull(cost_usd), 0), 1e6) * 1e12)) + 1)",
+    "tokens": "input_tokens + output_tokens",
+    "spans": "toUInt64(span_count)",
+    "errors": "toUInt64(error_count)",
+}
+_MAX_UINT64 = 2**64 - 1
+_FIND_SORTED = f"""
+SELECT toUnixTimestamp64Nano(start_time), lower(hex(trace_id)), %(value)s AS sort_value
+FROM traces FINAL
+WHERE {IN_RANGE} AND %(conditions)s
+ORDER BY sort_value %(direction)s, start_time %(direction)s, trace_id %(direction)s
+LIMIT {{limit:UInt32}}
+{FINAL_SETTINGS}, optimize_read_in_order = 0
+"""
+_BEYOND_POSITION = (
+    "(%s, start_time, trace_id) %s ({position_value:UInt64}, fromUnixTimestamp64Nano({position_ns:Int64}),"
+    " toFixedString(unhex({position_id:String}), 16))"
+)
+# What the summary job wrote last, whenever it began. First without FINAL, where the index on summarized_at leaves out nearly all:
+# this is asked every few seconds. The newest version of a trace is never left out, for none is stamped later.
+_FIND_UPDATED = f"""
+SELECT toUnixTimestamp64Nano(start_time), lower(hex(trace_id))
+FROM traces FINAL
+WHERE {IN_RANGE} AND (start_time, trace_id) IN (
+    SELECT start_time, trace_id FROM traces
+    WHERE {IN_RANGE} AND summarized_at >= fromUnixTimestamp64Micro({{since_us:Int64}})
+) AND %s
+ORDER BY start_time DESC, trace_id DESC
+LIMIT {{limit:UInt32}}
+{FINAL_SETTINGS}, optimize_read_in_order = 0
+"""
 _GET_TRACE = f"""
 SELECT {", ".join(_COLUMNS.values())}
 FROM traces FINAL
@@ -78,12 +115,36 @@ _HAS_ANY_TRACE = "SELECT 1 FROM trace_index WHERE project_id = {project_id:UInt3
 
 
 def find_traces(
-    store: Store, *, project_id: int, time_range: TimeRange, query: Query, limit: int = 50, cursor: str = ""
+    store: Store, *, project_id: int, time_range: TimeRange, query: Query, limit: int = 50, cursor: str = "", sort: str = ""
 ) -> Page[TraceSummary]:
-    """Return up to `limit` traces that started in the range and match, newest start first.
+    """Return up to `limit` traces that started in the range and match, newest start first unless `sort` says otherwise.
 
-    `cursor` is the `next_cursor` of the page before. Raises CursorError, QueryTooExpensive or StoreUnavailable.
+    `sort` is a key of SORTS, with a - before it for the largest first; without a value (no price) comes last. `cursor` is the
+    `next_cursor` of the page before: a trace whose value changes between two pages may be missed or stand in both. Raises
+    CursorError, QueryTooExpensive or StoreUnavailable.
     """
+    if sort in ("", "-start"):
+        return _find_newest(store, project_id=project_id, time_range=time_range, query=query, limit=limit, cursor=cursor)
+    position = decode_cursor(cursor, id_digits=32, sort=sort)
+    falling = sort.startswith("-")
+    value = f"ifNull({SORTS[sort.removeprefix('-')]}, toUInt64({0 if falling else _MAX_UINT64}))"
+    params = Params()
+    conditions = [trace_predicate(query, params)]
+    if position:
+        conditions.append(_BEYOND_POSITION % (value, "<" if falling else ">"))
+        params.values |= {"position_value": position.value, "position_ns": position.start_ns, "position_id": position.item_id}
+    sql = _FIND_SORTED % {"value": value, "direction": "DESC" if falling else "ASC", "conditions": " AND ".join(conditions)}
+    scope = {"project_id": project_id, "start_ns": time_range.start_ns, "end_ns": time_range.end_ns}
+    rows = store.query_rows(sql, **scope, **params.values, limit=limit + 1)
+    keys = [(start_ns, trace_id) for start_ns, trace_id, _ in rows[:limit]]
+    found = {trace.trace_id: trace for trace in _get_by_keys(store, project_id=project_id, keys=keys)}
+    next_cursor = Position(*keys[-1], sort, rows[limit - 1][2]).encode() if len(rows) > limit else ""
+    return Page([found[trace_id] for _, trace_id in keys if trace_id in found], next_cursor)
+
+
+def _find_newest(
+    store: Store, *, project_id: int, time_range: TimeRange, query: Query, limit: int, cursor: str
+) -> Page[TraceSummary]:
     position = decode_cursor(cursor, id_digits=32)
     end_ns = min(time_range.end_ns, position.start_ns + 1) if position else time_range.end_ns
     params = Params()
@@ -100,6 +161,20 @@ def find_traces(
             break
     traces = _get_by_keys(store, project_id=project_id, keys=keys[:limit])
     return Page(traces, Position(*keys[limit - 1]).encode() if len(keys) > limit else "")
+
+
+def find_updated_traces(
+    store: Store, *, project_id: int, time_range: TimeRange, query: Query, since_ns: int, limit: int = 50
+) -> list[TraceSummary]:
+    """Return up to `limit` matching traces of the range whose summary was written at or after `since_ns`, newest start first.
+
+    Raises QueryTooExpensive or StoreUnavailable.
+    """
+    params = Params()
+    sql = _FIND_UPDATED % trace_predicate(query, params)
+    scope = {"project_id": project_id, "start_ns": time_range.start_ns, "end_ns": time_range.end_ns}
+    keys = store.query_rows(sql, **scope, **params.values, since_us=since_ns // 1_000, limit=limit)
+    return _get_by_keys(store, project_id=project_id, keys=keys)
 
 
 def _get_by_keys(store: Store, *, project_id: int, keys: list[tuple[int, str]]) -> list[TraceSummary]:

@@ -7,7 +7,7 @@
   let prefixAt = 0;
 
   function isTyping(target) {
-    return target instanceof Element && target.closest("input, textarea, select, [contenteditable=true]") !== null;
+    return target instanceof Element && target.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable=true]") !== null;
   }
 
   /** Run `action` on a key ("j") or two in a row ("g t") outside text fields; the first character may be any printable one. */

@@ -1,11 +1,12 @@
-// The trace list: selection by keyboard, facets, dragging a time range, relative times that stay true.
+// The trace list: the row under the keys, selected rows, facets, columns, dragging a time range, following live, relative times
+// that stay true. peek.js adds the preview.
 (function () {
   "use strict";
-  const { onKey } = window.tracestore;
+  const { onKey, show } = window.tracestore;
   const layout = document.getElementById("traces");
   if (!layout) return; // a refused query, or the setup guide
 
-  // --- Selection
+  // --- The row under the keys
   let selected = null;
 
   function rows() {
@@ -19,12 +20,17 @@
     row.setAttribute("aria-selected", "true");
     row.querySelector("a").focus({ preventScroll: true });
     row.scrollIntoView({ block: "nearest" });
+    document.dispatchEvent(new CustomEvent("traceselect", { detail: row.dataset.trace }));
   }
 
   function move(step) {
     const all = rows();
     const at = all.indexOf(selected);
     select(all[at < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + step))]);
+  }
+
+  function find(traceId) {
+    return document.querySelector(`.trace-row[data-trace="${CSS.escape(traceId)}"]`);
   }
 
   onKey("j", () => move(1));
@@ -35,9 +41,108 @@
     return true;
   });
   onKey("r", () => location.reload());
+  onKey("z", () => document.getElementById("wider")?.click());
+  window.tracestore.list = { layout, move, select, find, selected: () => selected };
+
+  // --- Selected rows: two are compared, any number is asked about
+  const MOST_PICKED = 40; // a query has at most 2,000 characters, and an id takes 36 of them
+  const picked = new Set();
+  const bar = document.getElementById("picked");
+  let lastPicked = null;
+
+  function pick(row, isOn) {
+    if (isOn && picked.size >= MOST_PICKED && !picked.has(row.dataset.trace)) {
+      show("At most " + MOST_PICKED + " traces can be selected. Narrow the search instead.", "warn");
+      isOn = false;
+    }
+    picked[isOn ? "add" : "delete"](row.dataset.trace);
+    row.classList.toggle("trace-row--picked", isOn);
+    row.querySelector("[data-pick]").checked = isOn;
+  }
+
+  function pickUpTo(row) {
+    const all = rows();
+    const [from, to] = [all.indexOf(lastPicked), all.indexOf(row)].sort((a, b) => a - b);
+    all.slice(Math.max(0, from), to + 1).forEach((between) => pick(between, true));
+  }
+
+  function togglePick(row, isRange) {
+    if (!row) return;
+    if (isRange && lastPicked && lastPicked.isConnected) pickUpTo(row);
+    else pick(row, !picked.has(row.dataset.trace));
+    lastPicked = row;
+    drawPicked();
+  }
+
+  function drawPicked() {
+    const ids = [...picked];
+    const compare = document.getElementById("picked-compare");
+    bar.hidden = ids.length === 0;
+    layout.classList.toggle("traces--picked", ids.length > 0);
+    document.getElementById("picked-count").textContent = ids.length + (ids.length === 1 ? " trace" : " traces");
+    compare.href = "/compare/traces?" + new URLSearchParams({ a: ids[0] || "", b: ids[1] || "" });
+    compare.setAttribute("aria-disabled", String(ids.length !== 2));
+    compare.title = ids.length === 2 ? "Compare the two (c)" : "Select two traces to compare them";
+    const params = new URLSearchParams({ q: "trace:(" + ids.join(" OR ") + ")" });
+    const here = new URLSearchParams(location.search);
+    for (const name of ["start", "end"]) if (here.get(name)) params.set(name, here.get(name));
+    document.getElementById("picked-why").href = "/why?" + params;
+  }
+
+  document.addEventListener("click", (event) => {
+    const row = event.target.closest(".trace-row");
+    const isBox = event.target.matches("[data-pick]");
+    if (row && (isBox || (event.shiftKey && event.target.closest(".trace-row__link")))) {
+      if (!isBox) event.preventDefault(); // or the browser opens a window
+      togglePick(row, event.shiftKey);
+    }
+    if (event.target.closest("#picked-compare[aria-disabled=true]")) event.preventDefault();
+  });
+  // Dragging over text with Shift held would mark it.
+  document.addEventListener("mousedown", (event) => { if (event.shiftKey && event.target.closest(".trace-row")) event.preventDefault(); });
+  document.getElementById("picked-clear").addEventListener("click", () => {
+    rows().forEach((row) => pick(row, false));
+    picked.clear(); // also what a live list has dropped
+    drawPicked();
+  });
+  // A page that is gone back to keeps its checkboxes.
+  rows().forEach((row) => { if (row.querySelector("[data-pick]").checked) pick(row, true); });
+  drawPicked();
+
+  onKey("x", () => togglePick(selected, false));
+  onKey("X", () => togglePick(selected, true));
+  onKey("c", () => {
+    if (picked.size === 2) document.getElementById("picked-compare").click();
+    else show("Select two traces with x to compare them.", "");
+  });
+  onKey("w", () => document.getElementById(picked.size ? "picked-why" : "why-link").click());
+  onKey("v", () => {
+    const menu = document.getElementById("views-menu");
+    menu.open = !menu.open;
+    menu.querySelector("summary").focus();
+  });
+
+  // --- Columns: in the address, and remembered for the next visit
+  const columns = document.querySelector("[data-columns]");
+
+  function remember(names) {
+    document.cookie = "columns=" + names.join("|") + "; path=/; max-age=" + (names.length ? 31536000 : 0) + "; samesite=lax";
+  }
+
+  columns.addEventListener("submit", () => {
+    const names = [...columns.querySelectorAll("[name=col]:checked")].map((box) => box.value);
+    remember(names);
+    columns.elements.cols.value = names.join(",");
+  });
+  columns.addEventListener("formdata", (event) => event.formData.delete("col"));
+  columns.querySelector("[data-columns-reset]").addEventListener("click", () => {
+    remember([]);
+    columns.elements.cols.remove();
+    columns.submit(); // without the event that would read the boxes
+  });
 
   // --- Facets
-  const isDrawer = () => matchMedia("(max-width: 1080px)").matches;
+  const isDrawer = () => matchMedia(layout.closest(".page--peek") ? "(max-width: 1599px)" : "(max-width: 1080px)").matches;
 
   function toggleFacets() {
     if (isDrawer()) {
@@ -49,7 +154,6 @@
   }
 
   onKey("f", toggleFacets);
-  onKey("Escape", () => layout.classList.remove("traces--drawer"));
   document.querySelectorAll("[data-facets-toggle]").forEach((button) => button.addEventListener("click", toggleFacets));
 
   function exclude(event) {
@@ -63,16 +167,23 @@
   facets.addEventListener("click", (event) => { if (event.shiftKey) exclude(event); });
   facets.addEventListener("contextmenu", exclude);
 
-  // Which groups are open is remembered for this browser tab.
+  // Which groups are open is remembered for this browser tab, and how high they were: what is below stays where it is.
   document.querySelectorAll("[data-facet]").forEach((facet) => {
     const key = "facet-" + facet.dataset.facet;
     const kept = sessionStorage.getItem(key);
+    const values = facet.querySelector(".facet__values");
     if (kept) facet.open = kept === "open";
     facet.addEventListener("toggle", () => sessionStorage.setItem(key, facet.open ? "open" : "closed"));
+    values.style.minHeight = sessionStorage.getItem(key + "-px") || "";
+    values.addEventListener("htmx:afterSwap", () => {
+      values.style.minHeight = "";
+      sessionStorage.setItem(key + "-px", values.offsetHeight + "px");
+    });
   });
 
-  // --- Time range by dragging over the volume strip; a click on a bar is its own link.
+  // --- Time range by dragging over a strip; it shows on all of them. A click on a bar is its own link.
   const DRAG_PX = 5;
+  const strips = document.querySelector("[data-strips]");
   let drag = null;
 
   function fraction(svg, event) {
@@ -80,36 +191,59 @@
     return Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
   }
 
+  function timesOf(from, to) {
+    // The bars are whole buckets, which reach somewhat beyond the range; what is chosen does not.
+    const [start, end, first, last] = ["start", "end", "first", "last"].map((name) => BigInt(strips.dataset[name]));
+    const times = [from, to].sort((a, b) => a - b).map((part) => first + BigInt(Math.round(part * Number(last - first))));
+    return times.map((ns) => (ns < start ? start : ns > end ? end : ns));
+  }
+
+  function startMarks() {
+    drag.label = document.createElement("output");
+    drag.label.className = "strips__range";
+    strips.append(drag.label);
+    drag.marks = [...strips.querySelectorAll(".volume__bars")].map((svg) => {
+      const mark = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+      mark.setAttribute("class", "volume__selection");
+      mark.setAttribute("height", "100%");
+      svg.append(mark);
+      return mark;
+    });
+  }
+
+  function endDrag() {
+    const ended = drag;
+    drag = null;
+    if (ended && ended.marks) [ended.label, ...ended.marks].forEach((item) => item.remove());
+    return ended;
+  }
+
   document.addEventListener("pointerdown", (event) => {
     const svg = event.target.closest(".volume__bars");
-    if (!svg || event.button !== 0 || event.pointerType === "touch") return;
-    event.preventDefault(); // or the browser drags the bar's link
-    drag = { svg, x: event.clientX, from: fraction(svg, event), mark: null };
+    if (!svg || event.button !== 0) return;
+    if (event.pointerType !== "touch") event.preventDefault(); // or the browser drags the bar's link
+    drag = { svg, x: event.clientX, from: fraction(svg, event), marks: null, label: null };
   });
   document.addEventListener("pointermove", (event) => {
-    if (!drag || (!drag.mark && Math.abs(event.clientX - drag.x) <= DRAG_PX)) return;
-    if (!drag.mark) {
-      drag.mark = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-      drag.mark.setAttribute("class", "volume__selection");
-      drag.mark.setAttribute("height", "100%");
-      drag.svg.append(drag.mark);
-    }
+    if (!drag || (!drag.marks && Math.abs(event.clientX - drag.x) <= DRAG_PX)) return;
+    if (!drag.marks) startMarks();
     const to = fraction(drag.svg, event);
-    const width = drag.svg.viewBox.baseVal.width;
-    drag.mark.setAttribute("x", String(Math.min(drag.from, to) * width));
-    drag.mark.setAttribute("width", String(Math.abs(to - drag.from) * width));
+    drag.marks.forEach((mark) => {
+      const width = mark.ownerSVGElement.viewBox.baseVal.width;
+      mark.setAttribute("x", String(Math.min(drag.from, to) * width));
+      mark.setAttribute("width", String(Math.abs(to - drag.from) * width));
+    });
+    drag.label.textContent = timesOf(drag.from, to).map((ns) => rfc3339(ns).slice(5, 19).replace("T", " ")).join(" to ") + " UTC";
   });
+  document.addEventListener("pointercancel", endDrag); // a finger that scrolls the page after all
+  document.addEventListener("keydown", (event) => { if (drag && event.key === "Escape") endDrag(); });
   document.addEventListener("pointerup", (event) => {
-    if (!drag) return;
-    const { svg, from, mark } = drag;
-    drag = null;
-    if (!mark) return;
-    svg.addEventListener("click", (click) => click.preventDefault(), { once: true, capture: true });
-    const start = BigInt(svg.dataset.start);
-    const length = Number(BigInt(svg.dataset.end) - start);
-    const [first, last] = [from, fraction(svg, event)].sort((a, b) => a - b).map((part) => start + BigInt(Math.round(part * length)));
+    const ended = endDrag();
+    if (!ended || !ended.marks) return;
+    ended.svg.addEventListener("click", (click) => click.preventDefault(), { once: true, capture: true });
+    const [first, last] = timesOf(ended.from, fraction(ended.svg, event));
     const params = new URLSearchParams(location.search);
-    params.delete("arrived");
+    for (const name of ["arrived", "live", "peek"]) params.delete(name);
     params.set("start", rfc3339(first));
     params.set("end", rfc3339(last));
     location.search = "?" + params;
@@ -118,6 +252,71 @@
   function rfc3339(ns) {
     return new Date(Number(ns / 1000000n)).toISOString();
   }
+
+  // --- Following live: rows that are new or have changed since the last look; nothing is asked while nobody looks
+  const TAIL_MS = 3000;
+  const MOST_LIVE_ROWS = 500;
+  const tail = document.getElementById("trace-tail");
+  let sinceNs = tail ? tail.dataset.since : "";
+  let isTailBroken = false;
+
+  /** What a row says apart from its age. */
+  function digest(row) {
+    const copy = row.cloneNode(true);
+    copy.querySelectorAll("time, [data-pick]").forEach((part) => part.remove());
+    return copy.innerHTML;
+  }
+
+  function place(row) {
+    const known = find(row.dataset.trace);
+    if (known && digest(known) === digest(row)) return;
+    row.classList.add("trace-row--fresh");
+    if (known) {
+      known.replaceWith(row);
+      if (picked.has(row.dataset.trace)) pick(row, true);
+      if (known === selected) {
+        selected = row;
+        row.setAttribute("aria-selected", "true");
+      }
+      return;
+    }
+    const start = BigInt(row.dataset.start);
+    const after = rows().find((other) => BigInt(other.dataset.start) < start);
+    if (after) after.before(row);
+    else if (!document.querySelector(".trace-more")) document.querySelector(".trace-rows").append(row);
+  }
+
+  function merge(html) {
+    const template = document.createElement("template");
+    template.innerHTML = html;
+    const fresh = template.content.querySelector(".trace-rows");
+    if (!fresh) throw new Error(template.content.textContent.trim());
+    sinceNs = fresh.dataset.until;
+    [...fresh.querySelectorAll(".trace-row")].forEach(place);
+    const all = rows();
+    if (all.length) document.getElementById("tail-waiting")?.remove();
+    if (all.length <= MOST_LIVE_ROWS) return;
+    all.slice(MOST_LIVE_ROWS).forEach((row) => row.remove());
+    document.querySelector(".trace-more")?.remove();
+  }
+
+  async function follow() {
+    if (!document.hidden) {
+      try {
+        const answer = await fetch(tail.dataset.tail + "&since=" + sinceNs, { headers: { "HX-Request": "true", "HX-Current-URL": location.href } });
+        if (answer.headers.get("HX-Redirect")) location.href = answer.headers.get("HX-Redirect");
+        else if (answer.ok) merge(await answer.text());
+        else throw new Error("The server answered " + answer.status + ".");
+        isTailBroken = false;
+      } catch (error) {
+        if (!isTailBroken) show("Following live is interrupted: " + error.message, "error"); // once, not every few seconds
+        isTailBroken = true;
+      }
+    }
+    setTimeout(follow, TAIL_MS);
+  }
+
+  if (tail) setTimeout(follow, TAIL_MS);
 
   // --- Relative times, every 15 s; the same words as the server's filter.
   function ago(seconds) {

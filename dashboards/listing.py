@@ -1,0 +1,144 @@
+"""How the trace list is shown: its columns, its order, whether it is live. All of it stands in the URL, as the search does.
+
+`?cols=status,name,cost&sort=-cost&live=1`; without `cols` those of the reader's last choice are shown, which a cookie keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from dashboards.forms import Draft, Search
+from tracestore.queries.traces import SORTS
+
+Texts = TypeVar("Texts", Search, Draft)
+
+COLUMNS_COOKIE = "columns"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `sort` is the key of SORTS that orders by it, "" for none."""
+
+    name: str
+    label: str
+    sort: str = ""
+    is_number: bool = False
+    is_default: bool = True
+    help: str = ""
+
+
+COLUMNS = (
+    Column("status", "Status"),
+    Column("name", "Trace"),
+    Column("version", "Version"),
+    Column("tools", "Tools"),
+    Column("error", "Error"),
+    Column("agents", "Agents", is_default=False),
+    Column("models", "Models", is_default=False),
+    Column("workflow", "Workflow", is_default=False),
+    Column("environment", "Environment", is_default=False),
+    Column("user", "User", is_default=False),
+    Column("session", "Session", is_default=False),
+    Column("duration", "Duration", sort="duration", is_number=True),
+    Column("tokens", "Tokens", sort="tokens", is_number=True, help="Tokens in \u2192 out"),
+    Column("cost", "Cost", sort="cost", is_number=True, help="In US dollars"),
+    Column("errors", "Errors", sort="errors", is_number=True, is_default=False, help="Steps that are errors"),
+    Column("llm_calls", "Model calls", is_number=True, is_default=False),
+    Column("spans", "Spans", sort="spans", is_number=True),
+    Column("start", "Started", sort="start", is_number=True),
+)
+_DEFAULT = tuple(column for column in COLUMNS if column.is_default)
+# The row is the link to its trace, and the name is what the link says.
+_ALWAYS = "name"
+DEFAULT_SORT = "-start"
+# More columns than this do not fit beside each other: the table then scrolls sideways.
+_MOST_FITTING = 11
+
+
+@dataclass(frozen=True)
+class Head:
+    """A column's header: the link that sorts by it, and which way it is sorted now: "ascending", "descending" or ""."""
+
+    column: Column
+    href: str
+    order: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the reader chose. `sort` is a key of SORTS, with a - before it for the largest first.
+
+    `is_usual` when these are the columns of whoever chose none: links then need not name them.
+    """
+
+    columns: tuple[Column, ...]
+    sort: str
+    is_live: bool
+    is_usual: bool = True
+
+    @property
+    def is_default_order(self) -> bool:
+        return self.sort == DEFAULT_SORT
+
+    @property
+    def is_wide(self) -> bool:
+        return len(self.columns) > _MOST_FITTING
+
+    @property
+    def extra(self) -> dict[str, str]:
+        """The parameters that links of the page keep; what is as by default is left out."""
+        chosen = {
+            "cols": "" if self.is_usual else ",".join(column.name for column in self.columns),
+            "sort": "" if self.is_default_order else self.sort,
+            "live": "1" if self.is_live else "",
+        }
+        return {name: value for name, value in chosen.items() if value}
+
+
+def read_listing(params: Mapping[str, str], cookies: Mapping[str, str]) -> Listing:
+    """Read the choice; what is unknown in it is left out, so that an old link still opens."""
+    remembered = _read_columns(cookies.get(COLUMNS_COOKIE, "").replace("|", ",")) or _DEFAULT
+    columns = _read_columns(params.get("cols", "")) or remembered
+    sort = params.get("sort", "")
+    if sort.removeprefix("-") not in SORTS:
+        sort = DEFAULT_SORT
+    # Nothing new comes into a range that has ended, nor to a certain place in another order.
+    is_live = params.get("live") == "1" and sort == DEFAULT_SORT and params.get("end", "").strip() in ("", "now")
+    return Listing(columns, sort, is_live, is_usual=columns == _DEFAULT == remembered)
+
+
+def _read_columns(text: str) -> tuple[Column, ...]:
+    """Return the named columns in their own order, () when none is known."""
+    names = set(text.split(","))
+    known = [column for column in COLUMNS if column.name in names]
+    return tuple(column for column in COLUMNS if column in known or column.name == _ALWAYS) if known else ()
+
+
+def keep_listing(search: Texts, listing: Listing) -> Texts:
+    """Return the search with links that keep the choice."""
+    return replace(search, extra=listing.extra)
+
+
+def build_heads(search: Search, listing: Listing) -> list[Head]:
+    """Return a header per column; a click on the one that is sorted by turns the order around, else the largest come first."""
+    return [_build_head(search, listing, column) for column in listing.columns]
+
+
+def _build_head(search: Search, listing: Listing, column: Column) -> Head:
+    if not column.sort:
+        return Head(column, "", "")
+    falling, rising = f"-{column.sort}", column.sort
+    order = {falling: "descending", rising: "ascending"}.get(listing.sort, "")
+    target = rising if order == "descending" else falling
+    return Head(column, search.querystring(sort="" if target == DEFAULT_SORT else target, live=""), order)
+
+
+def sort_links(search: Search, listing: Listing) -> list[tuple[str, str, bool]]:
+    """(label, href, is it on?) of each order with the largest first, for where no header is seen."""
+    return [
+        (head.column.label, search.querystring(sort="" if head.column.sort == "start" else f"-{head.column.sort}", live=""),
+         listing.sort == f"-{head.column.sort}")
+        for head in build_heads(search, replace(listing, columns=COLUMNS)) if head.column.sort
+    ]  # fmt: skip

@@ -1,0 +1,81 @@
+"""Searches of the trace list that are kept under a name: one's own, and those that others share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import parse_qsl, urlencode
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import Q, QuerySet
+
+from dashboards.forms import MAX_QUERY_CHARACTERS
+from dashboards.text import make_visible
+from tracestore.models import Project, SavedView
+
+Reader = User | AnonymousUser
+
+MAX_NAME_CHARACTERS = 80
+# Of one owner: a menu of more is no help.
+MAX_VIEWS = 200
+_KEPT = ("q", "start", "end", "sort", "cols")
+
+
+class ViewRefused(ValueError):
+    """A view that cannot be kept; the message says what to do."""
+
+
+def find_views(project: Project, reader: Reader) -> QuerySet[SavedView]:
+    """Return what the reader may open, by name: own views, shared ones, and those of an instance without logins."""
+    visible = Q(is_shared=True) | Q(owner=None) | Q(owner=reader.pk)
+    return SavedView.objects.filter(visible, project=project).select_related("owner")
+
+
+def find_own_views(project: Project, reader: Reader) -> QuerySet[SavedView]:
+    """Return what the reader may rename and delete. What nobody owns is everybody's."""
+    return SavedView.objects.filter(Q(owner=None) | Q(owner=reader.pk), project=project)
+
+
+def save_view(project: Project, reader: Reader, name: str, querystring: str, *, is_shared: bool) -> SavedView:
+    """Keep a search; one's own view of that name is replaced. Raises ViewRefused."""
+    name = _read_name(name)
+    others = SavedView.objects.filter(project=project, owner=reader.pk).exclude(name=name)
+    if others.count() >= MAX_VIEWS:
+        raise ViewRefused(f"You have {MAX_VIEWS} views already. Delete one that nobody needs.")
+    view, _ = SavedView.objects.update_or_create(
+        project=project, owner_id=reader.pk, name=name,
+        defaults={"querystring": clean_querystring(querystring), "is_shared": is_shared},
+    )  # fmt: skip
+    return view
+
+
+def change_view(view: SavedView, name: str, *, is_shared: bool) -> None:
+    """Rename a view, share it or take it back. Raises ViewRefused."""
+    name = _read_name(name)
+    twins = SavedView.objects.filter(project=view.project_id, owner=view.owner_id, name=name).exclude(pk=view.pk)
+    if twins.exists():
+        raise ViewRefused(f"There is a view named {name} already.")
+    view.name, view.is_shared = name, is_shared
+    view.save(update_fields=["name", "is_shared"])
+
+
+def clean_querystring(text: str) -> str:
+    """Return the parts of a query string that describe a search, or raise ViewRefused when one is absurdly long."""
+    try:
+        pairs: Sequence[tuple[str, str]] = parse_qsl(text.removeprefix("?"), max_num_fields=50)
+    except ValueError:
+        raise ViewRefused("This address is not one of the trace list.") from None
+    kept = {name: value for name, value in pairs if name in _KEPT}
+    if any(len(value) > MAX_QUERY_CHARACTERS for value in kept.values()):
+        raise ViewRefused(f"The query is longer than {MAX_QUERY_CHARACTERS:,} characters.")
+    return urlencode(kept)
+
+
+def _read_name(text: str) -> str:
+    name = " ".join(text.split())
+    if not name:
+        raise ViewRefused("Give the view a name.")
+    if len(name) > MAX_NAME_CHARACTERS:
+        raise ViewRefused(f"A name has at most {MAX_NAME_CHARACTERS} characters; this one has {len(name)}.")
+    if make_visible(name) != name:
+        raise ViewRefused("A name has no control characters.")
+    return name

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django import Settings
+
+from dashboards.saved_views import MAX_VIEWS
+from tracestore.models import Project, SavedView
+
+pytestmark = pytest.mark.usefixtures("default_project")
+
+SEARCH = "?q=status%3Aerror+tool%3Arefund&start=now-7d&sort=-cost&cols=name%2Ccost"
+
+
+@pytest.fixture
+def ada(settings: Settings) -> Client:
+    return _log_in("ada", settings)
+
+
+@pytest.fixture
+def bob(settings: Settings) -> Client:
+    return _log_in("bob", settings)
+
+
+def _log_in(name: str, settings: Settings) -> Client:
+    settings.LOGIN_REQUIRED = True
+    client = Client()
+    client.force_login(User.objects.create_user(name))
+    return client
+
+
+def _save(client: Client, name: str = "Dear refunds", **more: str) -> Any:
+    return client.post("/traces/views", {"name": name, "querystring": SEARCH} | more)
+
+
+def _offered(client: Client) -> dict[str, str]:
+    return {view["name"]: view["href"] for view in client.get("/traces/views.json").json()["views"]}
+
+
+def test_view_opens_the_search_it_was_saved_from(client: Client) -> None:
+    response = _save(client)
+
+    assert response.headers["Location"] == "/traces" + SEARCH
+    assert _offered(client) == {"Dear refunds": "/traces" + SEARCH}
+    assert "Dear refunds" in client.get("/traces/views/menu").content.decode()
+
+
+def test_own_views_are_seen_by_others_only_when_shared(ada: Client, bob: Client) -> None:
+    _save(ada, "private")
+    _save(ada, "common", shared="on")
+
+    assert set(_offered(ada)) == {"private", "common"}
+    assert set(_offered(bob)) == {"common"}
+    assert "by ada" in bob.get("/traces/views/menu").content.decode()
+
+
+def test_shared_view_is_changed_by_its_owner_alone(ada: Client, bob: Client) -> None:
+    _save(ada, "common", shared="on")
+    view = SavedView.objects.get()
+
+    foreign = bob.post(f"/traces/views/{view.pk}", {"name": "mine now"}).status_code
+    deleted = bob.post(f"/traces/views/{view.pk}/delete").status_code
+    ada.post(f"/traces/views/{view.pk}", {"name": "renamed"})
+
+    assert (foreign, deleted) == (404, 404)
+    view.refresh_from_db()
+    assert (view.name, view.is_shared) == ("renamed", False)
+    ada.post(f"/traces/views/{view.pk}/delete")
+    assert not SavedView.objects.exists()
+
+
+def test_view_of_the_same_name_is_replaced_and_nobody_elses(ada: Client, bob: Client) -> None:
+    _save(ada, "same")
+    _save(bob, "same")
+    ada.post("/traces/views", {"name": " same ", "querystring": "?q=status%3Aok"})
+
+    assert _offered(ada) == {"same": "/traces?q=status%3Aok"}
+    assert _offered(bob) == {"same": "/traces" + SEARCH}
+
+
+def test_view_is_not_renamed_onto_another(client: Client) -> None:
+    _save(client, "one")
+    _save(client, "two")
+
+    response = client.post(f"/traces/views/{SavedView.objects.get(name='two').pk}", {"name": "one"})
+
+    assert response.status_code == 422
+    assert "There is a view named one already." in unescape(response.content.decode())
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("  ", "Give the view a name."), ("x" * 81, "at most 80"), ("a\x07b", "no control characters")]
+)
+def test_name_that_cannot_be_is_refused_with_a_sentence(client: Client, name: str, said: str) -> None:
+    response = _save(client, name)
+
+    assert response.status_code == 422
+    assert said in unescape(response.content.decode())
+    assert not SavedView.objects.exists()
+
+
+def test_view_keeps_what_describes_a_search_and_nothing_else(client: Client) -> None:
+    client.post("/traces/views", {"name": "x", "querystring": "?q=a&peek=1&cursor=zz&next=//evil.example&live=1"})
+    long = client.post("/traces/views", {"name": "y", "querystring": "?q=" + "a" * 5000})
+    many = client.post("/traces/views", {"name": "z", "querystring": "?" + "a=1&" * 100})
+
+    assert _offered(client) == {"x": "/traces?q=a"}
+    assert (long.status_code, many.status_code) == (422, 422)
+
+
+def test_views_do_not_grow_without_end(client: Client, default_project: Project) -> None:
+    SavedView.objects.bulk_create(SavedView(project=default_project, name=f"view {number}") for number in range(MAX_VIEWS))
+
+    assert _save(client, "one more").status_code == 422
+    assert _save(client, "view 7").status_code == 302
+
+
+def test_empty_page_says_how_to_save_one(client: Client) -> None:
+    assert "No view is saved yet" in client.get("/traces/views").content.decode()
+
+
+def test_views_of_another_project_are_not_offered(client: Client) -> None:
+    other = Project.objects.create(slug="other", name="Other")
+    view = SavedView.objects.create(project=other, name="foreign")
+
+    assert _offered(client) == {}
+    assert client.post(f"/traces/views/{view.pk}/delete").status_code == 404

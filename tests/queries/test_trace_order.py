@@ -1,0 +1,138 @@
+"""The list in other orders than by start, page by page, and what changed since a moment."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.factories import insert_traces
+from tests.queries.conftest import T0
+from tracestore.clickhouse.client import Store
+from tracestore.language import parse_query
+from tracestore.model import TraceSummary
+from tracestore.queries.outliers import OutlierBucket, find_outliers
+from tracestore.queries.paging import CursorError
+from tracestore.queries.traces import SORTS, find_traces, find_updated_traces
+from tracestore.timerange import DAY_NS, NS_PER_S, TimeRange
+
+RANGE = TimeRange(T0 - DAY_NS, T0 + DAY_NS)
+VALUES = {
+    "start": lambda trace: trace.start_ns,
+    "duration": lambda trace: trace.duration_ns,
+    "cost": lambda trace: trace.cost_usd,
+    "tokens": lambda trace: trace.input_tokens + trace.output_tokens,
+    "spans": lambda trace: trace.span_count,
+    "errors": lambda trace: trace.error_count,
+}
+
+
+def read_all(store: Store, sort: str, limit: int = 3) -> list[TraceSummary]:
+    """Every trace of the range, page by page."""
+    seen: list[TraceSummary] = []
+    cursor = ""
+    for _ in range(20):
+        page = find_traces(store, project_id=1, time_range=RANGE, query=parse_query(""), limit=limit, cursor=cursor, sort=sort)
+        seen += page.items
+        cursor = page.next_cursor
+        if not cursor:
+            return seen
+    raise AssertionError("the pages do not end")
+
+
+def insert_various(store: Store) -> list[str]:
+    """Traces with ties in every field, some without a price."""
+    rows: list[dict[str, Any]] = [
+        {"start_ns": T0 - hour * 3600 * NS_PER_S, "duration_ns": (hour % 4) * NS_PER_S, "input_tokens": hour % 3,
+         "cost_usd": (None, 0.0, 0.1, 0.1 + 1e-9)[hour % 4], "output_tokens": hour % 2, "span_count": hour % 5,
+         "error_count": hour % 2}
+        for hour in (0, 0, 1, 2, 3, 5, 8, 9, 13, 20, 21)
+    ]  # fmt: skip
+    return insert_traces(store, *rows)
+
+
+@pytest.mark.parametrize("sign", ["-", ""])
+@pytest.mark.parametrize("field", SORTS)
+def test_pages_in_any_order_hold_each_trace_once(store: Store, field: str, sign: str) -> None:
+    ids = insert_various(store)
+
+    found = read_all(store, sign + field)
+
+    values = [VALUES[field](trace) for trace in found]
+    known = [value for value in values if value is not None]
+    assert sorted(trace.trace_id for trace in found) == sorted(ids)
+    assert known == sorted(known, reverse=bool(sign))
+    assert values == known + [None] * (len(values) - len(known))  # without a price comes last, whichever way
+
+
+def test_order_does_not_depend_on_where_pages_are_cut(store: Store) -> None:
+    insert_various(store)
+
+    whole = [trace.trace_id for trace in read_all(store, "-cost", limit=50)]
+
+    assert [trace.trace_id for trace in read_all(store, "-cost", limit=1)] == whole
+
+
+def test_cursor_of_one_order_is_refused_by_another(store: Store) -> None:
+    insert_various(store)
+    find = partial(find_traces, store, project_id=1, time_range=RANGE, query=parse_query(""), limit=2)
+    cursor = find(sort="-cost").next_cursor
+
+    for sort in ("", "-duration", "cost"):
+        with pytest.raises(CursorError):
+            find(sort=sort, cursor=cursor)
+
+
+def test_sorted_list_stays_within_query_project_and_range(store: Store) -> None:
+    wanted, *_ = insert_traces(
+        store,
+        {"versions": ["v3"]},
+        {"versions": ["v2"]},
+        {"versions": ["v3"], "project_id": 2},
+        {"versions": ["v3"], "start_ns": T0 - 2 * DAY_NS},
+        start_ns=T0,
+        duration_ns=9 * NS_PER_S,
+    )
+
+    page = find_traces(store, project_id=1, time_range=RANGE, query=parse_query("version:v3"), sort="-duration")
+
+    assert [trace.trace_id for trace in page.items] == [wanted]
+
+
+def test_trace_that_ends_is_among_what_changed(store: Store) -> None:
+    earlier_ns = time.time_ns()
+    find = partial(find_updated_traces, store, project_id=1, time_range=RANGE, query=parse_query("version:v3"))
+    old, other = insert_traces(store, {"versions": ["v3"]}, {"versions": ["v2"]}, start_ns=T0, summarized_at=earlier_ns // 1_000)
+
+    assert [trace.trace_id for trace in find(since_ns=earlier_ns)] == [old]
+    assert find(since_ns=earlier_ns + NS_PER_S) == []
+
+    ended = {"trace_id": old, "versions": ["v3"], "outcome": "error", "summarized_at": earlier_ns // 1_000 + 2_000_000}
+    insert_traces(store, ended, start_ns=T0)
+
+    (changed,) = find(since_ns=earlier_ns + NS_PER_S)
+    assert (changed.trace_id, changed.outcome) == (old, "error")
+    assert other != old
+
+
+def test_outliers_are_told_from_what_is_usual(store: Store) -> None:
+    step_s = 3600
+    first_ns = T0 - T0 % (step_s * NS_PER_S)
+    insert_traces(
+        store,
+        *({"duration_ns": NS_PER_S, "cost_usd": 0.01} for _ in range(9)),
+        {"duration_ns": 40 * NS_PER_S, "cost_usd": 2.0},
+        {"duration_ns": 99 * NS_PER_S, "outcome": "running", "cost_usd": None},
+        start_ns=first_ns,
+    )
+    insert_traces(store, start_ns=first_ns + step_s * NS_PER_S, outcome="running", cost_usd=None)
+
+    busy, quiet = find_outliers(store, project_id=1, time_range=RANGE, query=parse_query(""), step_s=step_s)
+
+    assert replace(busy, median_cost_usd=round(busy.median_cost_usd, 6)) == OutlierBucket(
+        first_ns, 40 * NS_PER_S, NS_PER_S, 2.0, 0.01
+    )
+    assert quiet == OutlierBucket(first_ns + step_s * NS_PER_S, 0, 0, 0.0, 0.0)

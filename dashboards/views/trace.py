@@ -37,6 +37,8 @@ from tracestore.summary import OUTCOME_RULES
 from tracestore.timerange import DAY_NS, format_time_ns
 
 SPAN_LIMIT = 20_000
+VIEWS = {"transcript": "Transcript", "tree": "Tree"}
+AGENT_VIEW = "tree"  # becomes "transcript" with the fragment /traces/<id>/transcript
 LOG_LIMIT = 100
 _NO_LOGS: Page[LogRecord] = Page([])
 
@@ -77,6 +79,8 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
         "failing_message": split_stacktrace(failing_message)[0],
         "failing_path": _name_path(waterfall, failing),
         "failed": trace.summary.outcome == Outcome.ERROR,
+        "views": VIEWS.items(),
+        "view": choose_view(request.GET.get("view", ""), trace.summary),
         "selected_id": selected_id,
         "is_detached": bool(requested) and waterfall.find_row(requested) is None,
         "rows": pack_rows(waterfall, marks),
@@ -156,6 +160,13 @@ def choose_span(summary: TraceSummary, waterfall: Waterfall) -> str:
         if span_id and waterfall.find_row(span_id):
             return span_id
     return next((row.span_id for row in waterfall.rows if row.span is not None), "")
+
+
+def choose_view(requested: str, summary: TraceSummary) -> str:
+    """Return the view to open: the one asked for, else the transcript for the run of an agent, else the tree."""
+    if requested in VIEWS:
+        return requested
+    return AGENT_VIEW if summary.agents or summary.llm_calls else "tree"
 
 
 def list_range(start_ns: int, now_ns: int) -> str:

@@ -316,7 +316,7 @@ def test_phone_shows_steps_above_the_panel_without_sideways_scrolling(open_page:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     # All at once: the page still scrolls to the panel.
     tops = page.evaluate(
-        "['#why', '.thead .facts', '#tree', '#panel'].map(name => document.querySelector(name).getBoundingClientRect().top)"
+        "['#why', '.thead .facts', '#views', '#panel'].map(name => document.querySelector(name).getBoundingClientRect().top)"
     )
     assert tops == sorted(set(tops))
 

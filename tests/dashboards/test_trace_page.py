@@ -85,7 +85,7 @@ def test_page_names_what_failed_and_opens_it(client: Client, store: Store) -> No
     assert f'data-selected="{TOOL}"' in text
     assert "The root span reports an error." in text
     why = text[text.index('id="why"') : text.index('id="panes"')]
-    assert f'data-select="{TOOL}"' in why
+    assert f'data-span-id="{TOOL}"' in why
     assert "GatewayTimeout" in why
     assert "no answer" in why
     assert '"order": "A-1"' in text

@@ -336,12 +336,18 @@
     uncover(index);
     if (reveal) scrollToRow(index, center);
     draw(true);
+    if (changed) announce(rows[index].id);
     if (!changed && panel.querySelector('[data-span="' + rows[index].id + '"]')) return;
     const url = new URL(location.href);
     url.searchParams.set("span", rows[index].id);
     history.replaceState(null, "", url);
     clearTimeout(timer);
     timer = setTimeout(() => loadPanel(rows[index].id), panels.has(rows[index].id) ? 0 : 70); // a held key passes many rows
+  }
+
+  /** Every view marks the selected step: any element with data-span-id selects that step when clicked. */
+  function announce(spanId) {
+    document.dispatchEvent(new CustomEvent("trace:selected", { detail: { spanId } }));
   }
 
   function uncover(index) {
@@ -512,17 +518,19 @@
     "reset-zoom"() { zoom(0, total); },
     collapse() { foldAll(true); },
     expand() { foldAll(false); },
-    back() { document.getElementById("tree").scrollIntoView({ behavior: "smooth", block: "start" }); },
+    back() { document.getElementById("views").scrollIntoView({ behavior: "smooth", block: "start" }); },
   };
 
   page.addEventListener("click", (event) => {
     const button = event.target.closest("[data-tree]");
     if (button) tools[button.dataset.tree]();
-    const link = event.target.closest("[data-select]");
-    if (link && byId.has(link.dataset.select)) {
+    const link = event.target.closest("[data-span-id]");
+    if (link && byId.has(link.dataset.spanId)) {
       event.preventDefault();
-      selectAndLead(byId.get(link.dataset.select), { center: true });
+      selectAndLead(byId.get(link.dataset.spanId), { center: true });
     }
+    const wanted = event.target.closest("[data-show]");
+    if (wanted) showView(wanted.dataset.show);
     const share = event.target.closest("[data-copy-link]");
     if (share) {
       const url = new URL(page.dataset.url, location.href);
@@ -617,6 +625,33 @@
     body.focus();
   });
 
+  // --- Views ----------------------------------------------------------------------------------------------------------
+
+  function showView(name) {
+    const shownView = document.getElementById("view-" + name);
+    page.querySelectorAll("[data-view]").forEach((view) => { view.hidden = view !== shownView; });
+    page.querySelectorAll("[data-show]").forEach((button) => {
+      const on = button.dataset.show === name;
+      button.setAttribute("aria-selected", String(on));
+      button.tabIndex = on ? 0 : -1;
+    });
+    const url = new URL(location.href);
+    url.searchParams.set("view", name);
+    history.replaceState(null, "", url);
+    shownView.dispatchEvent(new CustomEvent("viewshown"));
+  }
+
+  page.querySelector(".views__tabs").addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+    const buttons = [...page.querySelectorAll("[data-show]")];
+    const at = buttons.indexOf(event.target.closest("[data-show]"));
+    const next = buttons[(at + (event.key === "ArrowRight" ? 1 : buttons.length - 1)) % buttons.length];
+    showView(next.dataset.show);
+    next.focus();
+    event.preventDefault();
+    event.stopPropagation();
+  });
+
   // --- Splitters ------------------------------------------------------------------------------------------------------
 
   function remembered(name) {
@@ -668,5 +703,8 @@
     scrollToRow(selected, true);
     draw(true);
   }
+  // htmx listens to the views once it has read the page.
+  document.addEventListener("DOMContentLoaded", () => page.querySelector("[data-view]:not([hidden])").dispatchEvent(new CustomEvent("viewshown")));
+  if (selected >= 0) announce(rows[selected].id);
   page.dataset.ready = "true";
 })();

@@ -22,6 +22,7 @@
   const IDLE_SHARE = 0.3;
   const GAP_SHARE = 0.02;
   const MAX_GAPS = 50;
+  const TICK_PX = 56; // room for the words of a tick
 
   let tree = null;
   let total = 1; // ns; at least 1, so that a trace of no length has a place for its bars
@@ -124,9 +125,10 @@
     } else {
       const height = rowHeight();
       const first = Math.floor(body.scrollTop / height);
-      for (const index of shown.slice(first, first + Math.ceil(body.clientHeight / height))) {
-        // What is above all others spans the trace and would say that all of it is in view.
-        if (tree.end[index] - index > 1 && shown.length > 1) continue;
+      const room = Math.ceil(body.clientHeight / height);
+      for (const index of shown.length > room ? shown.slice(first, first + room) : []) {
+        // What is above others lasts as long as they do together and would say that all of the trace is in view.
+        if (holdsRows(index)) continue;
         start = Math.min(start, tree.offset[index]);
         end = Math.max(end, tree.offset[index] + tree.duration[index]);
       }
@@ -361,22 +363,23 @@
     const rough = (view.end - view.start) / room;
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = Math.max(1, [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough));
+    const wanted = isCompressed ? gaps.map((gap) => gap.end) : []; // where time goes on after a gap
+    // Steps on the scale, so that a compressed gap costs none; each is then moved to a round time.
+    for (let at = Math.ceil(view.start / step) * step; at <= view.end && tree.total > 0; at += step) wanted.push(Math.round(fromScale(at) / step) * step);
+    if (!wanted.length) wanted.push(fromScale(view.start));
     const ticks = [];
     const marks = [];
-    let last = -1;
-    // On the scale, so that a compressed gap costs no ticks; each is then moved to the round time before it.
-    for (let at = Math.ceil(view.start / step) * step; at <= view.end && tree.total > 0; at += step) {
-      const ns = Math.round(fromScale(at) / step) * step;
+    const taken = [];
+    for (const ns of wanted) {
       const share = toShare(ns);
-      if (ns === last || share < 0 || share > 1) continue;
-      last = ns;
-      const tick = element("span", "tick", ns === 0 ? "0" : duration(ns));
+      if (share < 0 || share > 1 || taken.some((other) => Math.abs(other - share) * axis.clientWidth < TICK_PX)) continue;
+      taken.push(share);
+      const tick = element("span", "tick", ns === 0 && tree.total > 0 ? "0" : duration(ns));
       tick.style.left = share * 100 + "%";
       if (share > 0.93) tick.classList.add("tick--last");
       ticks.push(tick);
       marks.push(mark("grid__line", share, 0));
     }
-    if (!ticks.length) ticks.push(element("span", "tick", duration(fromScale(view.start))));
     for (const gap of isCompressed ? gaps : []) {
       const start = Math.max(0, toShare(gap.start));
       const end = Math.min(1, toShare(gap.end));

@@ -1,49 +1,67 @@
-"""The trace page, and the panel of one step that it loads: whole, as text, as JSON."""
+"""The trace page, what its views load, and the panel of one step: whole, as text, as JSON."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import wraps
 from urllib.parse import urlencode
 
-from django.http import HttpResponse
+from asgiref.sync import sync_to_async
+from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from dashboards.download import FORMATS, OTLP, format_excerpt, stream
 from dashboards.logs import build_log_rows, find_record_text, read_scores
 from dashboards.requests import PageRequest
 from dashboards.step_panel import Panel, build_panel, find_referenced_text, format_raw
-from dashboards.text import split_stacktrace
-from dashboards.waterfall import Row, Waterfall, build_waterfall, pack_rows
+from dashboards.text import cut_text, split_stacktrace
+from dashboards.waterfall import build_waterfall, pack_rows
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.completeness import find_completeness
-from tracestore.model import LogRecord, Outcome, Page, Span, TraceSummary
+from tracestore.model import LogRecord, Outcome, Page, Span, Trace, TraceSummary
 from tracestore.queries.events import find_event_marks
 from tracestore.queries.logs import (
     LogLocation,
     count_agent_events,
     find_logs_of_no_step,
     find_logs_of_step,
+    find_logs_of_trace,
     get_log_record,
     locate_logs,
 )
-from tracestore.queries.spans import get_span
-from tracestore.queries.traces import get_trace
+from tracestore.queries.paging import CursorError, read_cursor
+from tracestore.queries.spans import find_trace_times, get_span, get_spans
+from tracestore.queries.traces import get_trace_summary
+from tracestore.queries.tree import find_ancestors, find_span_ids, find_steps, search_steps
 from tracestore.summary import OUTCOME_RULES
 from tracestore.timerange import DAY_NS, format_time_ns
 
-SPAN_LIMIT = 20_000
+# Beyond these the page shows the first ones and says so.
+SPAN_LIMIT = 200_000
+PATH_STEPS = 3
 LOG_LIMIT = 100
+HIT_LIMIT = 1_000
+SEARCH_CHARACTERS = 200
+_EXCERPT_SPANS, _EXCERPT_CHARS = 20, 100_000
+_DOWNLOAD_BATCH = 100
 _NO_LOGS: Page[LogRecord] = Page([])
+VIEWS = {
+    "transcript": "Transcript", "tree": "Tree", "timeline": "Timeline", "graph": "Graph", "raw": "Raw", "logs": "Logs",
+}  # fmt: skip
+AGENT_VIEW = "tree"  # becomes "transcript" with the fragment /traces/<id>/transcript
 
 
 @require_GET
 def trace_detail(request: PageRequest, trace_id: str) -> HttpResponse:
-    """The page. `?span=` selects a step; without it the failing one is, else the root."""
+    """The page. `?span=` selects a step, without it the failing one is, else the root; `?view=` chooses a tab."""
     try:
         context = _read_page(request, trace_id.lower(), request.GET.get("span", "").lower())
     except TraceNotFound:
@@ -55,38 +73,42 @@ def trace_detail(request: PageRequest, trace_id: str) -> HttpResponse:
 
 def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str, object]:
     store, project_id = get_store(), request.project.id
-    trace = get_trace(store, project_id=project_id, trace_id=trace_id, span_limit=SPAN_LIMIT)
-    marks = find_event_marks(store, project_id=project_id, trace_id=trace_id)
-    completeness = find_completeness(store, project_id=project_id, trace=trace)
+    summary = get_trace_summary(store, project_id=project_id, trace_id=trace_id)
+    completeness = find_completeness(store, project_id=project_id, trace=Trace(summary, [], truncated=True))
     located = _locate_logs(request, trace_id)
-    waterfall = build_waterfall(trace.spans)
-    failing = waterfall.find_row(trace.summary.failing_span_id)
-    failing_span = failing.span if failing else None
-    failing_message = failing_span.error_message if failing_span else ""
-    # A step that is only the last to arrive has no part in the error of another.
-    if failing_span is None or failing_span.is_error:
-        failing_message = failing_message or trace.summary.error_message
-    selected_id = requested or choose_span(trace.summary, waterfall)
+    selected_id = requested or summary.failing_span_id or summary.root_span_id
+    panel = _panel_context(request, trace_id, selected_id, located)
     return {
-        "trace": trace,
-        "summary": trace.summary,
-        "rule": OUTCOME_RULES.get(trace.summary.outcome_rule, ""),
+        "summary": summary,
+        "rule": OUTCOME_RULES.get(summary.outcome_rule, ""),
         "completeness": completeness,
-        "waterfall": waterfall,
-        "failing": failing,
-        "failing_message": split_stacktrace(failing_message)[0],
-        "failing_path": _name_path(waterfall, failing),
-        "failed": trace.summary.outcome == Outcome.ERROR,
+        "span_limit": SPAN_LIMIT,
+        **(_failure_context(request, summary) if summary.outcome == Outcome.ERROR else {}),
+        "failed": summary.outcome == Outcome.ERROR,
+        "views": VIEWS.items(),
+        "view": choose_view(request.GET.get("view", ""), summary),
         "selected_id": selected_id,
-        "is_detached": bool(requested) and waterfall.find_row(requested) is None,
-        "rows": pack_rows(waterfall, marks),
-        **_trace_logs(located, waterfall.start_ns),
-        **_panel_context(request, trace_id, selected_id, located),
-        "list_range": list_range(trace.summary.start_ns, time.time_ns()),
+        **_trace_logs(located, summary.start_ns),
+        **panel,
+        "list_range": list_range(summary.start_ns, time.time_ns()),
     }
 
 
-View = Callable[..., HttpResponse]
+def _failure_context(request: PageRequest, summary: TraceSummary) -> dict[str, object]:
+    """Return what the page says of the failing step, and of the steps above it."""
+    failing = _find_span(request, summary.trace_id, summary.failing_span_id)
+    if failing is None:
+        return {"failing": None, "failing_message": split_stacktrace(summary.error_message)[0]}
+    step = failing.summary
+    # A step that is only the last to arrive has no part in the error of another.
+    message = step.error_message or (summary.error_message if step.is_error else "")
+    path = find_ancestors(
+        get_store(), project_id=request.project.id, trace_id=summary.trace_id, span_id=step.span_id, limit=PATH_STEPS
+    )
+    return {"failing": step, "failing_message": split_stacktrace(message)[0], "failing_path": path}
+
+
+View = Callable[..., HttpResponseBase]
 
 
 def _span_view(view: View) -> View:
@@ -94,13 +116,104 @@ def _span_view(view: View) -> View:
 
     @require_GET
     @wraps(view)
-    def guarded(request: PageRequest, **ids: str) -> HttpResponse:
+    def guarded(request: PageRequest, **ids: str) -> HttpResponseBase:
         try:
             return view(request, **{name: value.lower() for name, value in ids.items()})
         except StoreError as error:
             return HttpResponse(str(error), content_type="text/plain; charset=utf-8", status=503)
 
     return guarded
+
+
+@_span_view
+@gzip_page
+def trace_tree(request: PageRequest, trace_id: str) -> HttpResponse:
+    """All steps as compact JSON (pack_rows), which the views draw."""
+    store, project_id = get_store(), request.project.id
+    try:
+        steps = find_steps(store, project_id=project_id, trace_id=trace_id, limit=SPAN_LIMIT)
+        marks = find_event_marks(store, project_id=project_id, trace_id=trace_id)
+    except TraceNotFound:
+        return _as_text(None)
+    body = json.dumps(pack_rows(build_waterfall(steps), marks), separators=(",", ":"))
+    return HttpResponse(body, content_type="application/json")
+
+
+@_span_view
+def trace_search(request: PageRequest, trace_id: str) -> HttpResponse:
+    """Ids of the spans that hold `?q=` in their name, error or payload, as JSON: `spans`, and whether there are `more`."""
+    wanted = request.GET.get("q", "")[:SEARCH_CHARACTERS]
+    if not wanted.strip():
+        return JsonResponse({"spans": [], "more": False})
+    try:
+        found = search_steps(get_store(), project_id=request.project.id, trace_id=trace_id, text=wanted, limit=HIT_LIMIT + 1)
+    except TraceNotFound:
+        return _as_text(None)
+    return JsonResponse({"spans": found[:HIT_LIMIT], "more": len(found) > HIT_LIMIT})
+
+
+@_span_view
+def trace_raw(request: PageRequest, trace_id: str) -> HttpResponse:
+    """The tab Raw: the beginning of the trace in both forms, and the links to all of it."""
+    store, project_id = get_store(), request.project.id
+    form = request.GET.get("format", OTLP)
+    if form not in FORMATS:
+        return _as_text(None)
+    try:
+        ids = find_span_ids(store, project_id=project_id, trace_id=trace_id, limit=_EXCERPT_SPANS + 1)
+        spans = get_spans(store, project_id=project_id, trace_id=trace_id, span_ids=ids[:_EXCERPT_SPANS])
+    except TraceNotFound:
+        return _as_text(None)
+    excerpt = cut_text(format_excerpt(spans, form), _EXCERPT_CHARS)
+    context = {
+        "trace_id": trace_id,
+        "forms": FORMATS.items(),
+        "form": form,
+        "text": excerpt.text,
+        "shown": len(spans),
+        "has_more": len(ids) > _EXCERPT_SPANS or excerpt.hidden_chars > 0,
+    }
+    return render(request, "dashboards/_trace_raw.html", context)
+
+
+@_span_view
+def trace_download(request: PageRequest, trace_id: str) -> HttpResponseBase:
+    """All of a trace as a download, `?format=otlp` or `rows`; read and sent in batches, as traces can be large."""
+    store, project_id = get_store(), request.project.id
+    form = request.GET.get("format", OTLP)
+    if form not in FORMATS:
+        return _as_text(None)
+    try:
+        ids = find_span_ids(store, project_id=project_id, trace_id=trace_id)
+    except TraceNotFound:
+        return _as_text(None)
+
+    async def read_batches() -> AsyncIterator[list[Span]]:
+        for start in range(0, len(ids), _DOWNLOAD_BATCH):
+            batch = ids[start : start + _DOWNLOAD_BATCH]
+            yield await sync_to_async(get_spans)(store, project_id=project_id, trace_id=trace_id, span_ids=batch)
+
+    name = f"trace-{trace_id}.{'otlp' if form == OTLP else 'rows'}.json"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingHttpResponse(stream(read_batches(), form), content_type="application/json", headers=headers)
+
+
+@_span_view
+def trace_log_rows(request: PageRequest, trace_id: str) -> HttpResponse:
+    """The tab Logs: records of the trace and of its steps, oldest first; `?cursor=` continues."""
+    try:
+        page = find_logs_of_trace(
+            get_store(), project_id=request.project.id, trace_id=trace_id, limit=LOG_LIMIT,
+            cursor=read_cursor(request.GET.get("cursor", "")),
+        )  # fmt: skip
+        start_ns = find_trace_times(get_store(), project_id=request.project.id, trace_id=trace_id).start_ns
+    except CursorError:
+        return HttpResponseBadRequest("The cursor is not one that this list gave out.")
+    except TraceNotFound:
+        return _as_text(None)
+    rows = build_log_rows(page.items, start_ns)
+    context = {"logs": rows, "trace_id": trace_id, "next_cursor": page.next_cursor, "is_first": "cursor" not in request.GET}
+    return render(request, "dashboards/_trace_log_rows.html", context)
 
 
 @_span_view
@@ -150,12 +263,11 @@ def span_json(request: PageRequest, trace_id: str, span_id: str) -> HttpResponse
     return HttpResponse(body, content_type="application/json", headers={"Content-Disposition": disposition})
 
 
-def choose_span(summary: TraceSummary, waterfall: Waterfall) -> str:
-    """Return the step to open on arrival: what failed, else the root, else the first; "" for an empty trace."""
-    for span_id in (summary.failing_span_id, summary.root_span_id):
-        if span_id and waterfall.find_row(span_id):
-            return span_id
-    return next((row.span_id for row in waterfall.rows if row.span is not None), "")
+def choose_view(requested: str, summary: TraceSummary) -> str:
+    """Return the view to open: the one asked for, else the transcript for the run of an agent, else the tree."""
+    if requested in VIEWS:
+        return requested
+    return AGENT_VIEW if summary.agents or summary.llm_calls else "tree"
 
 
 def list_range(start_ns: int, now_ns: int) -> str:
@@ -163,11 +275,6 @@ def list_range(start_ns: int, now_ns: int) -> str:
     if now_ns - start_ns < DAY_NS * 9 // 10:
         return ""
     return "&" + urlencode({"start": format_time_ns(start_ns - DAY_NS // 2), "end": format_time_ns(start_ns + DAY_NS // 2)})
-
-
-def _name_path(waterfall: Waterfall, row: Row | None) -> list[Row]:
-    """Return the nearest steps above this one, outermost first."""
-    return [above for above in waterfall.find_ancestors(row) if above.span is not None][-3:] if row else []
 
 
 def _panel_context(request: PageRequest, trace_id: str, span_id: str, located: LogLocation | str) -> dict[str, object]:

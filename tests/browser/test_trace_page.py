@@ -48,7 +48,7 @@ def send_trace(server: LiveServer) -> SendTrace:
                 with urllib.request.urlopen(f"{server.url}/api/v1/traces/{trace_id}", timeout=10) as answer:
                     trace = json.load(answer)
                 if trace["outcome"] != "running" and trace["span_count"] == len(spans):
-                    return f"{server.url}/traces/{trace_id}"
+                    return f"{server.url}/traces/{trace_id}?view=tree"
             except urllib.error.HTTPError:
                 pass  # not there yet
             time.sleep(0.2)
@@ -97,17 +97,17 @@ def test_failing_step_is_selected_on_arrival(open_page: OpenPage, send_trace: Se
 
     _wait_ready(page)
 
-    expect(_selected(page)).to_have_attribute("data-span", TOOL)
+    expect(_selected(page)).to_have_attribute("data-span-id", TOOL)
     expect(page.locator("#why")).to_contain_text("GatewayTimeout")
     expect(page.locator("#span-panel h2")).to_contain_text("execute_tool refund")
 
 
 def test_link_to_one_step_opens_it(open_page: OpenPage, send_trace: SendTrace) -> None:
-    page = open_page(send_trace(*_failed_run()) + f"?span={CHAT}")
+    page = open_page(send_trace(*_failed_run()) + f"&span={CHAT}")
 
     _wait_ready(page)
 
-    expect(_selected(page)).to_have_attribute("data-span", CHAT)
+    expect(_selected(page)).to_have_attribute("data-span-id", CHAT)
     expect(page.locator("#span-panel")).to_contain_text("Refund A-1 please")
 
 
@@ -115,30 +115,31 @@ def test_click_on_a_step_shows_it_and_can_be_shared(open_page: OpenPage, send_tr
     page = open_page(send_trace(*_failed_run()))
     _wait_ready(page)
 
-    page.locator(f'.trow[data-span="{CHAT}"]').click()
+    page.locator(f'.trow[data-span-id="{CHAT}"]').click()
 
     expect(page.locator("#span-panel")).to_have_attribute("data-span", CHAT)
-    assert page.url.endswith(f"?span={CHAT}")
+    assert page.url.endswith(f"?view=tree&span={CHAT}")
 
 
 def test_keyboard_reaches_every_step_and_error(open_page: OpenPage, send_trace: SendTrace) -> None:
-    page = open_page(send_trace(*_failed_run()) + f"?span={ROOT}")
+    page = open_page(send_trace(*_failed_run()) + f"&span={ROOT}")
     _wait_ready(page)
 
+    page.keyboard.press("f")
     page.keyboard.press("j")
-    expect(_selected(page)).to_have_attribute("data-span", CHAT)
+    expect(_selected(page)).to_have_attribute("data-span-id", CHAT)
     page.keyboard.press("ArrowDown")
-    expect(_selected(page)).to_have_attribute("data-span", INFRA)
+    expect(_selected(page)).to_have_attribute("data-span-id", INFRA)
     page.keyboard.press("ArrowLeft")
-    expect(_selected(page)).to_have_attribute("data-span", CHAT)
+    expect(_selected(page)).to_have_attribute("data-span-id", CHAT)
     page.keyboard.press("ArrowLeft")
-    expect(page.locator(f'.trow[data-span="{INFRA}"]')).to_have_count(0)
+    expect(page.locator(f'.trow[data-span-id="{INFRA}"]')).to_have_count(0)
     page.keyboard.press("e")
-    expect(_selected(page)).to_have_attribute("data-span", TOOL)
+    expect(_selected(page)).to_have_attribute("data-span-id", TOOL)
     page.keyboard.press("e")
-    expect(_selected(page)).to_have_attribute("data-span", ROOT)
+    expect(_selected(page)).to_have_attribute("data-span-id", ROOT)
     page.keyboard.press("E")
-    expect(_selected(page)).to_have_attribute("data-span", TOOL)
+    expect(_selected(page)).to_have_attribute("data-span-id", TOOL)
 
     expect(page.locator("#span-panel")).to_have_attribute("data-span", TOOL)
 
@@ -155,26 +156,107 @@ def test_tab_stops_at_nothing_hidden_from_screen_readers(open_page: OpenPage, se
     assert set(stops) == {""}
 
 
-def test_search_finds_tools_by_name(open_page: OpenPage, send_trace: SendTrace) -> None:
-    page = open_page(send_trace(*_failed_run()) + f"?span={ROOT}")
+def test_search_finds_names_and_what_messages_say(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*_failed_run()) + f"&span={ROOT}")
     _wait_ready(page)
 
     page.keyboard.press("/")
     page.keyboard.type("refund")
+    expect(page.locator("#trace-hits")).to_have_text("2")  # the tool by its name, the call by its message
+    page.keyboard.press("Enter")
+    expect(_selected(page)).to_have_attribute("data-span-id", CHAT)
     page.keyboard.press("Enter")
 
-    expect(_selected(page)).to_have_attribute("data-span", TOOL)
-    expect(page.locator("#tree-hits")).to_have_text("1/1")
+    expect(_selected(page)).to_have_attribute("data-span-id", TOOL)
+    expect(page.locator("#trace-hits")).to_have_text("2/2")
 
 
-def test_filter_leaves_the_steps_of_agents(open_page: OpenPage, send_trace: SendTrace) -> None:
+def test_infrastructure_is_folded_counted_and_a_click_away(open_page: OpenPage, send_trace: SendTrace) -> None:
     page = open_page(send_trace(*_failed_run()))
     _wait_ready(page)
+    expect(page.locator(".trow")).to_have_count(3)
 
+    page.get_by_role("button", name="+1 infra").click()
+    expect(page.locator(f'.trow[data-span-id="{INFRA}"]')).to_be_visible()
+    expect(_selected(page)).to_have_attribute("data-span-id", TOOL)
+    page.get_by_role("button", name="hide infra").click()
+    expect(page.locator(".trow")).to_have_count(3)
     page.keyboard.press("f")
+    expect(page.locator(".trow")).to_have_count(4)
+
+
+def test_views_share_the_selected_step_and_stand_in_the_address(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*_failed_run()))
+    _wait_ready(page)
+    page.evaluate("document.addEventListener('trace:selected', (event) => { document.body.dataset.told = event.detail.spanId; })")
+
+    page.keyboard.press("3")
+    expect(page.locator(".trow .bar")).to_have_count(3)
+    page.keyboard.press("k")
+    expect(page.locator("body")).to_have_attribute("data-told", CHAT)
+    page.get_by_role("tab", name="Graph").click()
+    expect(page.locator(".gnode--selected .gnode__label")).to_have_text("gpt-5")
+    page.locator(".gnode", has_text="refund").click()
+    expect(page.locator("#span-panel")).to_have_attribute("data-span", TOOL)
+    page.get_by_role("tab", name="Raw").first.click()
+    expect(page.locator("#trace-raw")).to_contain_text('"resourceSpans"')
+    page.reload()
+    _wait_ready(page)
+
+    expect(page.locator("#trace-raw")).to_contain_text('"resourceSpans"')
+    assert page.url.endswith(f"?view=raw&span={TOOL}")
+    page.get_by_role("tab", name="Tree").click()
+    expect(_selected(page)).to_have_attribute("data-span-id", TOOL)
+
+
+def test_drag_over_the_overview_leaves_what_ran_then(open_page: OpenPage, send_trace: SendTrace) -> None:
+    now_ns = time.time_ns() - 60 * 10**9
+    steps = [
+        {"span_id": f"{number + 2:016x}", "parent": ROOT, "name": f"step {number}", "start_ns": now_ns + number * 10**9}
+        for number in range(10)
+    ]
+    url = send_trace({"span_id": ROOT, "name": "all", "start_ns": now_ns, "duration_ns": 10**10}, *steps)
+    page = open_page(url)
+    _wait_ready(page)
+    expect(page.locator(".trow")).to_have_count(11)
+
+    box = page.locator("#overview").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 0.42, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.58, box["y"] + 20, steps=4)
+    page.mouse.up()
 
     expect(page.locator(".trow")).to_have_count(3)
-    expect(page.locator(f'.trow[data-span="{INFRA}"]')).to_have_count(0)
+    expect(page.locator(".trow__label")).to_have_text(["all", "step 4", "step 5"])
+    expect(page.locator("#range-note")).to_contain_text("4.2 s – 5.8 s")
+    page.reload()
+    _wait_ready(page)
+    expect(page.locator(".trow")).to_have_count(3)
+    page.keyboard.press("Escape")
+    expect(page.locator(".trow")).to_have_count(11)
+    assert "range=" not in page.url
+
+
+def test_idle_time_is_offered_and_cut_out(open_page: OpenPage, send_trace: SendTrace) -> None:
+    now_ns = time.time_ns() - 120 * 10**9
+    url = send_trace(
+        {"span_id": ROOT, "name": "all", "start_ns": now_ns, "duration_ns": 40 * 10**9},
+        {"span_id": CHAT, "parent": ROOT, "name": "before", "start_ns": now_ns, "duration_ns": 10**9},
+        {"span_id": TOOL, "parent": ROOT, "name": "after", "start_ns": now_ns + 39 * 10**9, "duration_ns": 10**9},
+    )
+    page = open_page(url.replace("view=tree", "view=timeline"))
+    _wait_ready(page)
+    last = page.locator(f'.trow[data-span-id="{TOOL}"] .bar')
+    before = last.bounding_box()
+
+    page.get_by_role("button", name="38 s, 95.0 % idle: compress").click()
+
+    expect(page.locator(".grid__gap")).to_have_text(["38 s"])
+    after = last.bounding_box()
+    assert before
+    assert after
+    assert after["width"] > before["width"] * 10
 
 
 def test_tabs_show_attributes_events_and_raw(open_page: OpenPage, send_trace: SendTrace) -> None:
@@ -186,11 +268,11 @@ def test_tabs_show_attributes_events_and_raw(open_page: OpenPage, send_trace: Se
     expect(page.locator('[data-pane="attributes"] [data-attribute]:visible')).to_have_count(1)
     page.get_by_role("tab", name="Events").click()
     expect(page.locator('[data-pane="events"]')).to_contain_text("File pay.py, line 7")
-    page.get_by_role("tab", name="Raw").click()
+    page.locator("#panel").get_by_role("tab", name="Raw").click()
     expect(page.locator('[data-pane="raw"]')).to_contain_text('"gen_ai.tool.name": "refund"')
 
     page.keyboard.press("k")
-    expect(page.locator("#span-panel")).to_have_attribute("data-span", INFRA)
+    expect(page.locator("#span-panel")).to_have_attribute("data-span", CHAT)
     expect(page.locator('[data-pane="raw"]')).to_be_visible()
 
 
@@ -198,7 +280,7 @@ def test_logs_stand_with_their_step_and_with_the_trace(open_page: OpenPage, serv
     url = send_trace({"span_id": ROOT, "name": "invoke_agent triage"}, {"span_id": CHAT, "parent": ROOT, "name": "chat gpt-5"})
     long_text = "\n".join(f"line {number}" for number in range(100))
     nasty = "<img src=x onerror=alert(1)>"
-    common: dict[str, Any] = {"trace_id": url.rpartition("/")[2], "time_ns": time.time_ns() - 30 * 10**9}
+    common: dict[str, Any] = {"trace_id": url.rpartition("/")[2].partition("?")[0], "time_ns": time.time_ns() - 30 * 10**9}
     body = build_logs(
         common | {"span_id": CHAT, "body": "cache was cold", "severity": 13, "attributes": {nasty: nasty}},
         common | {"span_id": ROOT, "body": "run started"},
@@ -207,7 +289,7 @@ def test_logs_stand_with_their_step_and_with_the_trace(open_page: OpenPage, serv
     headers = {"Content-Type": "application/x-protobuf"}
     urllib.request.urlopen(urllib.request.Request(f"{server.url}/v1/logs", body, headers), timeout=30).close()
     _wait_for_logs(server, common["trace_id"], 3)
-    page = open_page(f"{url}?span={CHAT}")
+    page = open_page(f"{url}&span={CHAT}")
     _wait_ready(page)
 
     page.get_by_role("tab", name="Logs 1").click()
@@ -253,7 +335,7 @@ def test_hostile_attributes_are_harmless(open_page: OpenPage, send_trace: SendTr
     }
     url = send_trace(
         {"span_id": ROOT, "name": evil, "error": evil, "attributes": attributes, "events": [(evil, {evil: evil})]},
-        {"span_id": CHAT, "parent": ROOT, "name": "next"},
+        {"span_id": CHAT, "parent": ROOT, "name": "next", "attributes": {"gen_ai.operation.name": "chat"}},
     )
 
     page = open_page(url)
@@ -263,7 +345,7 @@ def test_hostile_attributes_are_harmless(open_page: OpenPage, send_trace: SendTr
     page.get_by_role("tab", name="Attributes").click()
     expect(page.locator('[data-pane="attributes"]')).to_contain_text("nul \u2400 bell \u2407 escape \u241b reorder \\u202egnp")
     page.get_by_role("tab", name="Events").click()
-    page.get_by_role("tab", name="Raw").click()
+    page.locator("#panel").get_by_role("tab", name="Raw").click()
     page.keyboard.press("j")
     expect(page.locator("#span-panel")).to_have_attribute("data-span", CHAT)
     page.keyboard.press("k")
@@ -291,7 +373,7 @@ def test_five_thousand_steps_scroll_and_can_be_selected(open_page: OpenPage, sen
         {"span_id": f"{index + 16:016x}", "parent": ROOT, "name": f"step {index}", "duration_ns": 10**6} for index in range(4_999)
     ]
     spans[-1] |= {"error": "the last one", "name": "needle"}
-    page = open_page(send_trace(*spans) + f"?span={ROOT}")
+    page = open_page(send_trace(*spans) + f"&span={ROOT}")
     _wait_ready(page)
 
     expect(page.locator(".trow").first).to_contain_text("root")
@@ -310,13 +392,13 @@ def test_phone_shows_steps_above_the_panel_without_sideways_scrolling(open_page:
     page = open_page(send_trace(*_failed_run()), width=390, height=844)
     _wait_ready(page)
 
-    page.locator(f'.trow[data-span="{CHAT}"]').click()
+    page.locator(f'.trow[data-span-id="{CHAT}"]').click()
 
     expect(page.locator("#span-panel")).to_have_attribute("data-span", CHAT)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     # All at once: the page still scrolls to the panel.
     tops = page.evaluate(
-        "['#why', '.thead .facts', '#tree', '#panel'].map(name => document.querySelector(name).getBoundingClientRect().top)"
+        "['#why', '.thead .facts', '#views', '#panel'].map(name => document.querySelector(name).getBoundingClientRect().top)"
     )
     assert tops == sorted(set(tops))
 
@@ -337,7 +419,7 @@ def test_tap_on_a_step_brings_its_panel_to_the_top_of_a_phone(open_page: OpenPag
     page = open_page(send_trace(*_failed_run()), width=390, height=700, has_touch=True, is_mobile=True, reduced_motion="reduce")
     _wait_ready(page)
 
-    page.locator(f'.trow[data-span="{CHAT}"]').tap()
+    page.locator(f'.trow[data-span-id="{CHAT}"]').tap()
     expect(page.locator("#span-panel")).to_have_attribute("data-span", CHAT)
 
     expect(page.locator("#span-panel h2")).to_be_in_viewport()

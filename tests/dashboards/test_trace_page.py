@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from dashboards.views import trace as trace_views
 from tests.factories import new_trace_id
+from tests.logs import insert_logs
 from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreUnavailable
@@ -68,11 +70,15 @@ def _text(response: Any) -> str:
     return unescape(response.content.decode())
 
 
-def _rows(response: Any) -> dict[str, Any]:
-    match = re.search(r'<script id="tree-data" type="application/json">(.*?)</script>', response.content.decode(), re.DOTALL)
-    assert match is not None
-    packed: dict[str, Any] = json.loads(match[1])
-    return packed
+def _tree(client: Client, trace_id: str) -> dict[str, Any]:
+    response = client.get(f"/traces/{trace_id}/tree")
+    assert response.status_code == 200
+    tree: dict[str, Any] = response.json()
+    return tree
+
+
+def _ids(tree: dict[str, Any]) -> list[str]:
+    return [tree["ids"][at : at + 16] for at in range(0, len(tree["ids"]), 16)]
 
 
 def test_page_names_what_failed_and_opens_it(client: Client, store: Store) -> None:
@@ -85,7 +91,7 @@ def test_page_names_what_failed_and_opens_it(client: Client, store: Store) -> No
     assert f'data-selected="{TOOL}"' in text
     assert "The root span reports an error." in text
     why = text[text.index('id="why"') : text.index('id="panes"')]
-    assert f'data-select="{TOOL}"' in why
+    assert f'data-span-id="{TOOL}"' in why
     assert "GatewayTimeout" in why
     assert "no answer" in why
     assert '"order": "A-1"' in text
@@ -138,7 +144,7 @@ def test_link_to_a_span_that_is_not_there_says_so_and_still_shows_the_trace(clie
 
     assert response.status_code == 200
     assert "This step is not here" in _text(response)
-    assert len(_rows(response)["rows"]) == 2
+    assert len(_ids(_tree(client, trace_id))) == 2
 
 
 def test_ok_trace_opens_its_root_and_shows_no_reason(client: Client, store: Store) -> None:
@@ -158,7 +164,7 @@ def test_orphans_are_counted_and_shown(client: Client, store: Store) -> None:
     response = client.get(f"/traces/{trace_id}")
 
     assert "2 steps whose parent never arrived." in _text(response)
-    assert sorted(row[0] for row in _rows(response)["rows"]) == sorted([ROOT, TOOL, CHAT, "9" * 16])
+    assert sorted(_ids(_tree(client, trace_id))) == sorted([ROOT, TOOL, CHAT, "9" * 16])
 
 
 def test_whole_trace_is_marked_complete(client: Client, store: Store) -> None:
@@ -213,20 +219,16 @@ def test_spans_that_arrive_after_the_summary_are_shown_at_once(client: Client, s
     late = build_request({"trace_id": trace_id, "span_id": CHAT, "parent": ROOT, "start_ns": time.time_ns() - 10**9})
     insert_batch(store, [(1, time.time_ns(), late)], writer="trace-page", batch_seq=next(_batches))
 
-    response = client.get(f"/traces/{trace_id}")
-
-    assert [row[0] for row in _rows(response)["rows"]] == [ROOT, CHAT]
+    assert _ids(_tree(client, trace_id)) == [ROOT, CHAT]
 
 
 def test_events_are_marked_on_their_bar(client: Client, store: Store) -> None:
     trace_id = _failed_run(store)
 
-    packed = _rows(client.get(f"/traces/{trace_id}"))
+    tree = _tree(client, trace_id)
 
-    assert {row[0]: [packed["strings"][name] for name in row[17][1::2]] for row in packed["rows"]} == {
-        ROOT: [],
-        TOOL: ["exception"],
-    }
+    row, _, name = tree["events"]
+    assert (_ids(tree)[row], tree["strings"][name]) == (TOOL, "exception")
 
 
 @pytest.mark.parametrize("trace_id", ["0" * 32, "nonsense", "../admin", "%00", "a" * 500])
@@ -310,7 +312,7 @@ def test_store_that_cannot_answer_is_said_to_be_at_fault(client: Client, store: 
     def refuse(*_: object, **__: object) -> None:
         raise StoreUnavailable("The store does not answer.")
 
-    monkeypatch.setattr("dashboards.views.trace.get_trace", refuse)
+    monkeypatch.setattr("dashboards.views.trace.get_trace_summary", refuse)
     monkeypatch.setattr("dashboards.views.trace.get_span", refuse)
 
     page, panel = client.get(f"/traces/{'0' * 32}"), client.get(f"/traces/{'0' * 32}/spans/{ROOT}", headers=PANEL)
@@ -353,18 +355,103 @@ def test_old_trace_links_to_lists_of_its_own_time(client: Client, store: Store) 
     assert re.search(r'href="/traces\?q=version%3Av1&start=\d{4}-[^"]+&end=\d{4}-[^"]+"', text)
 
 
-def test_five_thousand_spans_are_served_in_seconds(client: Client, store: Store) -> None:
+def test_page_of_a_long_trace_stays_small(client: Client, store: Store) -> None:
     spans = [
         {"span_id": f"{index + 1:016x}", "parent": f"{index // 4:016x}" if index else "", "name": "step"}
         for index in range(5_000)
     ]
     trace_id = _store_trace(store, *spans)
 
-    began = time.monotonic()
-    response = client.get(f"/traces/{trace_id}")
+    page, tree = client.get(f"/traces/{trace_id}"), client.get(f"/traces/{trace_id}/tree", headers={"Accept-Encoding": "gzip"})
 
-    assert time.monotonic() - began < 5
-    assert len(_rows(response)["rows"]) == 5_000
+    assert len(page.content) < 100_000
+    assert tree["Content-Encoding"] == "gzip"
+    assert len(tree.content) < 200_000
+    assert len(_ids(_tree(client, trace_id))) == 5_000
+
+
+def test_trace_beyond_the_limit_says_how_much_is_shown(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_views, "SPAN_LIMIT", 2)
+    trace_id = _store_trace(store, {"span_id": ROOT}, {"span_id": CHAT, "parent": ROOT}, {"span_id": TOOL, "parent": ROOT})
+
+    text = _text(client.get(f"/traces/{trace_id}", {"span": TOOL}))
+
+    assert "Only the first 2 of 3 steps are shown." in text
+    assert f'id="span-panel" data-span="{TOOL}"' in text
+    assert len(_ids(_tree(client, trace_id))) == 2
+
+
+@pytest.mark.parametrize(("asked", "shown"), [("graph", "graph"), ("nonsense", "tree"), ("", "tree")])
+def test_address_chooses_the_view(client: Client, store: Store, asked: str, shown: str) -> None:
+    trace_id = _store_trace(store, {"span_id": ROOT, "name": "plain"})
+
+    text = _text(client.get(f"/traces/{trace_id}", {"view": asked}))
+
+    assert f'data-view="{shown}"' in text
+    assert re.findall(r'data-show="(\w+)"[^>]*aria-selected="true"', text) == [shown]
+
+
+def test_search_reads_payloads_too(client: Client, store: Store) -> None:
+    trace_id = _failed_run(store)
+
+    def found(wanted: str) -> Any:
+        return client.get(f"/traces/{trace_id}/search", {"q": wanted}).json()
+
+    assert found("a-1") == {"spans": [TOOL], "more": False}
+    assert found("PAY.py") == {"spans": [TOOL], "more": False}
+    assert found(" ") == found("nowhere") == {"spans": [], "more": False}
+
+
+def test_search_that_finds_too_much_says_so(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_views, "HIT_LIMIT", 1)
+    trace_id = _failed_run(store)
+
+    found = client.get(f"/traces/{trace_id}/search", {"q": "answer"}).json()
+
+    assert (len(found["spans"]), found["more"]) == (1, True)
+
+
+def test_logs_of_the_trace_come_in_pages_with_links_to_their_steps(
+    client: Client, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace_views, "LOG_LIMIT", 2)
+    trace_id = _failed_run(store)
+    now_ns = time.time_ns() - 60 * 10**9
+    insert_logs(store, *({"trace_id": trace_id, "span_id": TOOL, "time_ns": now_ns + n, "body": f"line {n}"} for n in range(3)))
+
+    first = _text(client.get(f"/traces/{trace_id}/logs"))
+    cursor = re.search(r"cursor=([^\"]+)", first)
+    assert cursor
+    second = _text(client.get(f"/traces/{trace_id}/logs?cursor={cursor[1]}"))
+
+    assert ("line 1" in first, "line 2" in first, "line 2" in second) == (True, False, True)
+    assert first.count(f'data-span-id="{TOOL}"') == 2
+    assert "cursor=" not in second
+    assert client.get(f"/traces/{trace_id}/logs?cursor=nonsense").status_code == 400
+
+
+def test_trace_without_logs_says_how_to_send_them(client: Client, store: Store) -> None:
+    trace_id = _failed_run(store)
+
+    assert "No log records" in _text(client.get(f"/traces/{trace_id}/logs"))
+
+
+def test_raw_tab_shows_the_beginning_and_links_to_all(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_views, "_EXCERPT_SPANS", 1)
+    trace_id = _failed_run(store)
+
+    otlp, rows = (_text(client.get(f"/traces/{trace_id}/raw", {"format": form})) for form in ("otlp", "rows"))
+
+    assert '"resourceSpans"' in otlp
+    assert '"request_model"' in rows
+    assert "The beginning of the first 1 step." in otlp
+    assert f'href="/traces/{trace_id}/download?format=rows"' in rows
+    assert client.get(f"/traces/{trace_id}/raw", {"format": "yaml"}).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["tree", "search?q=a", "raw", "download", "logs"])
+def test_parts_of_an_unknown_trace_are_not_found(client: Client, store: Store, path: str) -> None:
+    assert client.get(f"/traces/{'0' * 32}/{path}").status_code == 404
 
 
 _PRICED_CALL = {

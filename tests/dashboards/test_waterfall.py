@@ -2,27 +2,23 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 from dashboards.waterfall import Row, Waterfall, build_waterfall, pack_rows
-from tests.spans import make_summary
-from tracestore.model import SpanSummary
 from tracestore.queries.events import EventMark
+from tracestore.queries.tree import Step
 
 
-def _step(span_id: str, parent: str = "", start: int = 0, duration: int = 10, **overrides: object) -> SpanSummary:
-    return make_summary(
-        span_id=span_id, parent_span_id=parent, name=span_id, start_ns=1000 + start, duration_ns=duration, **overrides
-    )
+def _step(span_id: str, parent: str = "", start: int = 0, duration: int = 10, **overrides: Any) -> Step:
+    return Step(span_id, parent, span_id, "other", 1000 + start, duration)._replace(**overrides)
 
 
-def _outline(waterfall: Waterfall) -> list[str]:
+def _outline(waterfall: Waterfall[Step]) -> list[str]:
     return ["  " * row.depth + (row.span_id if row.span else f"missing {row.span_id}") for row in waterfall.rows]
 
 
-def _row(waterfall: Waterfall, span_id: str) -> Row:
-    row = waterfall.find_row(span_id)
-    assert row is not None
-    return row
+def _row(waterfall: Waterfall[Step], span_id: str) -> Row[Step]:
+    return next(row for row in waterfall.rows if row.span_id == span_id)
 
 
 def test_children_stand_under_their_parent_in_start_order() -> None:
@@ -32,7 +28,6 @@ def test_children_stand_under_their_parent_in_start_order() -> None:
 
     assert _outline(waterfall) == ["a", "  b", "    d", "  c"]
     assert [row.offset_ns for row in waterfall.rows] == [0, 2, 3, 5]
-    assert [row.subtree_size for row in waterfall.rows] == [3, 1, 0, 0]
 
 
 def test_duration_reaches_to_the_last_end_even_beyond_the_root() -> None:
@@ -47,7 +42,6 @@ def test_children_of_a_parent_that_never_arrived_share_a_placeholder() -> None:
     )
 
     assert _outline(waterfall) == ["missing lost", "  z", "missing gone", "  x", "  y"]
-    assert (waterfall.missing_parents, waterfall.orphans) == (2, 3)
     assert (waterfall.rows[2].offset_ns, waterfall.rows[2].duration_ns) == (3, 10)
 
 
@@ -105,43 +99,53 @@ def test_thousands_of_steps_that_are_their_own_parent_take_no_quadratic_time() -
 
 
 def test_no_spans_give_no_rows() -> None:
-    assert build_waterfall([]).rows == []
+    assert build_waterfall(list[Step]()).rows == []
 
 
-def test_ancestors_are_listed_outermost_first() -> None:
-    waterfall = build_waterfall([_step("a"), _step("b", "a"), _step("c", "b")])
-
-    assert [row.span_id for row in waterfall.find_ancestors(_row(waterfall, "c"))] == ["a", "b"]
+def _packed(*steps: Step, **marks: list[EventMark]) -> dict[str, Any]:
+    return pack_rows(build_waterfall(steps), marks)
 
 
 def test_packed_rows_stay_small_and_survive_any_name() -> None:
     names = ["<script>", "bell \x07", "surrogate \ud83d", "x" * 10_000]
-    spans = [_step(f"{index:016x}", kind="llm") for index in range(5_000)]
-    spans[:4] = [make_summary(span_id=f"{index:016x}", name=name, start_ns=1000) for index, name in enumerate(names)]
+    usage = {"input_tokens": 12_000, "output_tokens": 700, "cost_usd": 0.012345}
+    steps = [_step(f"{n:016x}", f"{n // 3:016x}", 10**9 + n, 10**8 + n, kind="llm", name="chat", **usage) for n in range(5_000)]
+    steps[:4] = [step._replace(name=name) for step, name in zip(steps, names, strict=False)]
 
-    packed = pack_rows(build_waterfall(spans), {spans[0].span_id: [EventMark(1004, "exception")]})
+    packed = _packed(*steps)
 
-    text = json.dumps(packed, separators=(",", ":"))
-    assert len(text) / 5_000 < 110
-    strings = packed["strings"]
-    assert isinstance(strings, list)
-    assert "bell \u2407" in strings
-    assert "surrogate \\ud83d" in strings
-    assert max(map(len, strings)) <= 200
+    assert len(json.dumps(packed, separators=(",", ":"))) / 5_000 < 100
+    assert {"bell \u2407", "surrogate \\ud83d"} <= set(packed["strings"])
+    assert max(map(len, packed["strings"])) <= 200
 
 
-def test_label_beside_the_name_says_what_the_name_does_not() -> None:
-    spans = [
+def test_packed_columns_belong_together() -> None:
+    packed = _packed(
+        _step("a" * 16, duration=30, kind="agent", agent="triage"),
+        _step("b" * 16, "a" * 16, start=5, kind="llm", model="gpt-5", input_tokens=7, output_tokens=3, cost_usd=0.25),
+        _step("c" * 16, "9" * 16, start=20, is_error=True, error_type="Timeout", service="shop"),
+        **{"b" * 16: [EventMark(1007, "retry")]},
+    )
+
+    assert packed["ids"] == "a" * 16 + "b" * 16 + "9" * 16 + "c" * 16
+    assert packed["parent"] == [-1, 0, -1, 2]
+    assert packed["offset_ns"] == [0, 5, 20, 20]
+    assert packed["flags"] == [0, 16, 2, 1 | 8]
+    assert (packed["input"], packed["output"], packed["cost"]) == ([0, 7, 0, 0], [0, 3, 0, 0], [None, 0.25, None, None])
+    text = packed["strings"]
+    assert [text[place] for place in packed["subject"]] == ["triage", "gpt-5", "", ""]
+    assert (text[packed["error"][3]], text[packed["service"][3]]) == ("Timeout", "shop")
+    row, offset_ns, name = packed["events"]
+    assert (row, offset_ns, text[name]) == (1, 7, "retry")
+    assert packed["critical"] == [0, 15, 30, 0, 0, 5]
+
+
+def test_subject_that_the_name_says_already_is_marked() -> None:
+    packed = _packed(
         _step("a", kind="tool", tool="refund"),
-        make_summary(span_id="b", name="execute_tool refund", kind="tool", tool="refund", start_ns=1000),
-        make_summary(
-            span_id="c", name="chat gpt-5", kind="llm", request_model="gpt-5", response_model="gpt-5-2026", start_ns=1000
-        ),
-    ]
+        _step("b", kind="tool", tool="refund", name="execute_tool refund"),
+        _step("c", kind="llm", request_model="gpt-5", model="gpt-5-2026", name="chat gpt-5"),
+    )
 
-    packed = pack_rows(build_waterfall(spans), {})
-
-    strings, rows = packed["strings"], packed["rows"]
-    assert isinstance(strings, list)
-    assert isinstance(rows, list)
-    assert {row[0]: strings[row[13]] for row in rows} == {"a": "refund", "b": "", "c": ""}
+    assert [flags & 8 for flags in packed["flags"]] == [0, 8, 8]
+    assert [packed["strings"][place] for place in packed["subject"]] == ["refund", "refund", "gpt-5-2026"]

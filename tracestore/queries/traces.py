@@ -198,11 +198,22 @@ def get_trace(store: Store, *, project_id: int, trace_id: str, span_limit: int =
     spans = find_spans_of_trace(store, project_id=project_id, trace_id=trace_id, time_range=time_range, limit=span_limit + 1)
     if not spans:
         raise TraceNotFound(f"There is no trace {trace_id}.")
+    summary = _find_summary(store, project_id=project_id, trace_id=trace_id, time_range=time_range)
+    return Trace(summary or _summarize_running(trace_id, spans), spans[:span_limit], truncated=len(spans) > span_limit)
+
+
+def get_trace_summary(store: Store, *, project_id: int, trace_id: str) -> TraceSummary:
+    """Return a trace without its spans, as `get_trace` does otherwise. Raises TraceNotFound."""
+    time_range = find_trace_times(store, project_id=project_id, trace_id=trace_id)
+    summary = _find_summary(store, project_id=project_id, trace_id=trace_id, time_range=time_range)
+    return summary or get_trace(store, project_id=project_id, trace_id=trace_id).summary
+
+
+def _find_summary(store: Store, *, project_id: int, trace_id: str, time_range: TimeRange) -> TraceSummary | None:
     rows = store.query_rows(
         _GET_TRACE, project_id=project_id, trace_id=trace_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns
     )
-    summary = _read_trace(rows[0]) if rows else _summarize_running(trace_id, spans)
-    return Trace(summary, spans[:span_limit], truncated=len(spans) > span_limit)
+    return _read_trace(rows[0]) if rows else None
 
 
 def has_any_trace(store: Store, *, project_id: int) -> bool:
@@ -222,6 +233,7 @@ def _summarize_running(trace_id: str, spans: list[SpanSummary]) -> TraceSummary:
     root = next((span for span in spans if not span.parent_span_id), spans[0])
     start_ns = spans[0].start_ns
     errors = [span for span in spans if span.is_error]
+    present = {span.span_id for span in spans}
 
     def values(field: str) -> list[str]:
         return sorted({getattr(span, field) for span in spans} - {""})
@@ -230,7 +242,9 @@ def _summarize_running(trace_id: str, spans: list[SpanSummary]) -> TraceSummary:
         trace_id=trace_id, name=root.name, service=root.service, services=values("service"), outcome=Outcome.RUNNING,
         outcome_rule="not_summarized", has_errors=bool(errors), escalated=False, start_ns=start_ns,
         duration_ns=max(span.start_ns + span.duration_ns for span in spans) - start_ns, span_count=len(spans),
-        error_count=len(errors), orphan_count=0, root_span_id="" if root.parent_span_id else root.span_id, failing_span_id="",
+        error_count=len(errors),
+        orphan_count=sum(bool(span.parent_span_id) and span.parent_span_id not in present for span in spans),
+        root_span_id="" if root.parent_span_id else root.span_id, failing_span_id="",
         error_types=values("error_type"), error_message=errors[0].error_message if errors else "", workflows=values("workflow"),
         agents=values("agent"), versions=values("version"), environment=root.environment, prompts=values("prompt_name"),
         session_id=next(iter(values("session_id")), ""), user_id=next(iter(values("user_id")), ""), llm_calls=0,

@@ -1,49 +1,92 @@
-// The trace page: the tree with its bars (only the rows in view exist in the document), selection, search, zoom, splitters
-// and the panel of the selected step. Reads the rows that dashboards/waterfall.py packed.
+// The frame of the trace page: its steps (packed by dashboards/waterfall.py), the selected one, the tabs, keys and splitters.
+// The views are in files of their own, which call `add` with what they want to hear of: `start()` when the steps are here, then
+// `show(view)`, `select(index, how)`, `change()` (other rows are to be shown or marked) and `resize()`.
+//
+// An element with data-span-id selects that step when it is clicked. The document hears `trace:selected` (detail.spanId) whoever
+// selects one, and `trace:range` (detail: { start, end } in ns, or null) when only a part of the time is to be shown.
 (function () {
   "use strict";
 
   const page = document.getElementById("trace");
-  const body = document.getElementById("tree-body");
-  const space = document.getElementById("tree-space");
-  const holder = document.getElementById("tree-rows");
-  const axis = document.getElementById("tree-axis");
-  const panel = document.getElementById("panel");
-  const search = document.getElementById("tree-search");
-  const hits = document.getElementById("tree-hits");
+  const search = document.getElementById("trace-search");
   const SVG = "http://www.w3.org/2000/svg";
-  const KINDS = new Set(["agent", "llm", "tool", "retriever", "embedding", "chain", "guardrail", "evaluator", "other"]);
-  const FLAG = { error: 1, placeholder: 2, cycle: 4 };
-  const OVERSCAN = 10;
-  const MAX_INDENT = 14; // deeper levels share an indent: a chain of 5,000 steps must still show its names
+  const KINDS = ["agent", "llm", "tool", "retriever", "embedding", "chain", "guardrail", "evaluator", "other"];
+  const OTHER = KINDS.indexOf("other");
+  const CALLS = new Set([KINDS.indexOf("llm"), KINDS.indexOf("embedding")]);
+  const FLAG = { error: 1, placeholder: 2, cycle: 4, named: 8, critical: 16 };
+  const parts = [];
+  const loading = fetch(page.dataset.url + "/tree").then((answer) => {
+    if (!answer.ok) throw new Error("The server answered " + answer.status + ".");
+    return answer.json();
+  });
 
-  const packed = JSON.parse(document.getElementById("tree-data").textContent);
-  const rows = packed.rows.map(unpack);
-  const byId = new Map();
-  rows.forEach((row, index) => { if (!byId.has(row.id) && !row.placeholder) byId.set(row.id, index); });
-  const total = Math.max(1, packed.duration_ns);
+  // --- The steps ------------------------------------------------------------------------------------------------------
 
-  let collapsed = new Set();
-  let agentOnly = false;
-  let shown = []; // indices into rows, in order
-  let shownDepth = new Map();
-  let position = new Map(); // index into rows -> place in shown
-  let selected = byId.has(page.dataset.selected) ? byId.get(page.dataset.selected) : -1;
-  let matches = [];
-  let matching = new Set();
-  let view = { start: 0, end: total };
-  let drawn = { from: -1, to: -1 };
-  let lines = new Map(); // index into rows -> its element
-
-  function unpack(packedRow) {
-    const [id, parent, depth, name, kind, offset, duration, flags, below, errorsBelow, input, output, cost, subject, service, errorType, stretches, events] = packedRow;
-    const text = (place) => packed.strings[place];
-    return {
-      id, parent, depth, offset, duration, below, errorsBelow, input, output, cost, stretches, events,
-      name: text(name), kind: KINDS.has(text(kind)) ? text(kind) : "other", subject: text(subject), service: text(service), errorType: text(errorType),
-      error: Boolean(flags & FLAG.error), placeholder: Boolean(flags & FLAG.placeholder), cycle: Boolean(flags & FLAG.cycle),
+  /** Columns, one place for each row; `end` is the place after the last row below. Offsets and durations are in ns. */
+  function readTree(packed) {
+    const size = packed.parent.length;
+    const tree = {
+      size, strings: packed.strings, total: packed.total_ns, ids: packed.ids,
+      parent: Int32Array.from(packed.parent), offset: Float64Array.from(packed.offset_ns), duration: Float64Array.from(packed.duration_ns),
+      flags: Uint8Array.from(packed.flags), name: packed.name, subject: packed.subject, service: packed.service, errorType: packed.error,
+      input: packed.input, output: packed.output, cost: packed.cost,
+      kind: new Uint8Array(size), depth: new Int32Array(size), end: new Int32Array(size), errorsBelow: new Int32Array(size),
+      infra: new Uint8Array(size), last: new Float64Array(size), sumCost: new Float64Array(size), priced: new Uint8Array(size),
+      sumInput: new Float64Array(size), sumOutput: new Float64Array(size), critical: new Map(), events: new Map(), byId: new Map(),
     };
+    const kinds = packed.strings.map((text) => KINDS.indexOf(text));
+    let hasAgents = false;
+    for (let index = 0; index < size; index += 1) {
+      const known = kinds[packed.kind[index]];
+      tree.kind[index] = known < 0 ? OTHER : known;
+      hasAgents = hasAgents || tree.kind[index] !== OTHER;
+      tree.depth[index] = tree.parent[index] < 0 ? 0 : tree.depth[tree.parent[index]] + 1;
+      tree.end[index] = index + 1;
+      tree.last[index] = tree.offset[index] + tree.duration[index];
+      const id = packed.ids.slice(index * 16, index * 16 + 16);
+      if (!(tree.flags[index] & FLAG.placeholder) && !tree.byId.has(id)) tree.byId.set(id, index);
+    }
+    for (let index = size - 1; index >= 0; index -= 1) {
+      // A call within a call is the same call seen by two instrumentations: the outer one counts.
+      if (CALLS.has(tree.kind[index]) && (tree.input[index] || tree.output[index] || tree.cost[index] !== null)) {
+        tree.sumInput[index] = tree.input[index];
+        tree.sumOutput[index] = tree.output[index];
+        if (tree.cost[index] !== null) tree.sumCost[index] = tree.cost[index];
+        if (tree.cost[index] !== null) tree.priced[index] = 1;
+      }
+      tree.infra[index] = hasAgents && tree.parent[index] >= 0 && tree.kind[index] === OTHER && !(tree.flags[index] & (FLAG.error | FLAG.placeholder)) ? 1 : 0;
+      const above = tree.parent[index];
+      if (above < 0) continue;
+      tree.end[above] = Math.max(tree.end[above], tree.end[index]);
+      tree.last[above] = Math.max(tree.last[above], tree.last[index]);
+      tree.errorsBelow[above] += tree.errorsBelow[index] + (tree.flags[index] & FLAG.error ? 1 : 0);
+      tree.sumCost[above] += tree.sumCost[index];
+      tree.sumInput[above] += tree.sumInput[index];
+      tree.sumOutput[above] += tree.sumOutput[index];
+      tree.priced[above] |= tree.priced[index];
+    }
+    for (let at = 0; at < packed.critical.length; at += 3) gather(tree.critical, packed.critical, at);
+    for (let at = 0; at < packed.events.length; at += 3) gather(tree.events, packed.events, at);
+    return tree;
   }
+
+  function gather(map, flat, at) {
+    if (!map.has(flat[at])) map.set(flat[at], []);
+    map.get(flat[at]).push([flat[at + 1], flat[at + 2]]);
+  }
+
+  const idOf = (index) => T.tree.ids.slice(index * 16, index * 16 + 16);
+  const has = (index, flag) => Boolean(T.tree.flags[index] & FLAG[flag]);
+  const nameOf = (index) => T.tree.strings[T.tree.name[index]] || "(no name)";
+  const kindOf = (index) => KINDS[T.tree.kind[index]];
+  const textOf = (column, index) => T.tree.strings[T.tree[column][index]];
+  /** The stretches of a step, in ns, during which the whole run waited for it. */
+  function criticalOf(index) {
+    const { offset, duration: lasting, critical } = T.tree;
+    if (has(index, "critical")) return [[offset[index], offset[index] + lasting[index]]];
+    return (critical.get(index) || []).map(([start, end]) => [offset[index] + start, offset[index] + end]);
+  }
+  const below = (index) => T.tree.end[index] - index - 1;
 
   // --- Words and small elements ---------------------------------------------------------------------------------------
 
@@ -79,6 +122,8 @@
     return "$" + usd.toFixed(usd >= 0.01 ? 3 : [4, 5, 6, 7].find((decimals) => usd * 10 ** decimals >= 9.5));
   }
 
+  const count = (number) => number.toLocaleString("en-US");
+
   function element(tag, className, text) {
     const made = document.createElement(tag);
     if (className) made.className = className;
@@ -98,524 +143,262 @@
 
   const isNarrow = () => matchMedia("(max-width: 760px)").matches;
 
-  // --- Which rows are shown -------------------------------------------------------------------------------------------
+  // --- Card that follows the pointer ----------------------------------------------------------------------------------
 
-  function isShown(index) {
-    const row = rows[index];
-    return !agentOnly || row.kind !== "other" || row.error || row.placeholder || index === selected;
-  }
+  const card = document.getElementById("trace-card");
+  let cardTimer = 0;
 
-  function refresh() {
-    shown = [];
-    shownDepth = new Map();
-    for (let index = 0; index < rows.length; index += 1) {
-      const row = rows[index];
-      const above = row.parent >= 0 ? shownDepth.get(row.parent) : -1;
-      if (isShown(index)) {
-        shownDepth.set(index, above + 1);
-        shown.push(index);
-      } else {
-        shownDepth.set(index, above);
-      }
-      if (collapsed.has(index)) index += row.below;
-    }
-    position = new Map(shown.map((index, place) => [index, place]));
-    space.style.height = shown.length * rowHeight() + "px";
-    draw(true);
-  }
-
-  let measured = 0;
-  function rowHeight() {
-    if (!measured) measured = Number.parseFloat(getComputedStyle(body).getPropertyValue("--row-height")) || 28;
-    return measured;
-  }
-
-  // --- Drawing --------------------------------------------------------------------------------------------------------
-
-  let frame = 0;
-  function drawSoon() {
-    if (!frame) frame = requestAnimationFrame(() => { frame = 0; draw(false); });
-  }
-
-  function draw(force) {
-    const height = rowHeight();
-    const from = Math.max(0, Math.floor(body.scrollTop / height) - OVERSCAN);
-    const to = Math.min(shown.length, Math.ceil((body.scrollTop + body.clientHeight) / height) + OVERSCAN);
-    if (!force && from === drawn.from && to === drawn.to) return;
-    drawn = { from, to };
-    holder.style.transform = "translateY(" + from * height + "px)";
-    const kept = force ? new Map() : lines; // while scrolling most rows stay as they are
-    lines = new Map(shown.slice(from, to).map((index) => [index, kept.get(index) || drawRow(index)]));
-    if (force) holder.replaceChildren();
-    kept.forEach((line, index) => { if (!lines.has(index)) line.remove(); });
-    let next = holder.firstChild;
-    lines.forEach((line) => {
-      if (line === next) next = next.nextSibling;
-      else holder.insertBefore(line, next);
-    });
-    if (selected >= 0 && position.has(selected)) body.setAttribute("aria-activedescendant", "row-" + selected);
-    else body.removeAttribute("aria-activedescendant");
-  }
-
-  function drawRow(index) {
-    const row = rows[index];
-    const depth = shownDepth.get(index);
-    const line = element("div", "trow");
-    line.id = "row-" + index;
-    line.dataset.row = index;
-    if (!row.placeholder) line.dataset.span = row.id;
-    line.setAttribute("role", "treeitem");
-    line.setAttribute("aria-level", depth + 1);
-    line.setAttribute("aria-selected", index === selected);
-    line.classList.toggle("trow--error", row.error);
-    line.classList.toggle("trow--placeholder", row.placeholder);
-    line.classList.toggle("trow--dim", matching.size > 0 && !matching.has(index));
-    line.classList.toggle("trow--hit", matching.has(index));
-    if (row.below) line.setAttribute("aria-expanded", !collapsed.has(index));
-    line.append(drawName(row, index, depth), drawBars(row));
-    return line;
-  }
-
-  function drawName(row, index, depth) {
-    const cell = element("div", "trow__name");
-    cell.style.paddingLeft = 8 + Math.min(depth, MAX_INDENT) * 14 + "px";
-    if (row.below) {
-      const toggle = element("button", "trow__toggle");
-      toggle.type = "button";
-      toggle.tabIndex = -1;
-      toggle.dataset.toggle = index;
-      toggle.setAttribute("aria-label", collapsed.has(index) ? "Expand" : "Collapse");
-      toggle.append(icon(collapsed.has(index) ? "chevron-right" : "chevron-down", "icon--small"));
-      cell.append(toggle);
-    } else {
-      cell.append(element("span", "trow__leaf"));
-    }
-    if (row.placeholder) {
-      cell.append(icon("alert", "text-warn"), element("span", "trow__label muted", page.dataset.missingParent));
-      cell.title = "The steps below name " + row.id + " as their parent, which is not in this trace.";
-      return cell;
-    }
-    cell.append(icon(row.kind, "kind-" + row.kind), element("span", "trow__label", row.name || "(no name)"));
-    if (row.subject) cell.append(element("span", "trow__subject muted", row.subject));
-    if (collapsed.has(index)) cell.append(element("span", "trow__count muted", "+" + row.below));
-    if (row.cycle) cell.append(element("span", "badge badge--warn", "ring of parents"));
-    if (row.error) cell.append(icon("error", "text-error trow__mark"));
-    else if (collapsed.has(index) && row.errorsBelow) cell.append(icon("error", "text-error trow__mark"));
-    cell.append(drawUsage(row));
-    cell.title = [row.name, row.kind + (row.service ? " in " + row.service : ""), duration(row.duration) + ", starts at " + duration(row.offset), row.errorType].filter(Boolean).join("\n");
-    return cell;
-  }
-
-  function drawUsage(row) {
-    const usage = element("span", "trow__usage muted");
-    const words = [];
-    if (row.input || row.output) words.push(tokens(row.input) + "→" + tokens(row.output));
-    if (row.cost !== null) words.push(cost(row.cost));
-    usage.textContent = words.join(" · ");
-    const time = element("span", "trow__time", duration(row.duration));
-    usage.append(time);
-    return usage;
-  }
-
-  function drawBars(row) {
-    const cell = element("div", "trow__bars");
-    const span = view.end - view.start;
-    const left = (row.offset - view.start) / span;
-    const right = (row.offset + row.duration - view.start) / span;
-    if (right < 0 || left > 1) return cell;
-    const bar = element("div", "bar bar--" + (row.placeholder ? "placeholder" : row.error ? "error" : row.kind));
-    const from = Math.max(0, left);
-    const width = Math.min(1, right) - from;
-    bar.style.left = "min(" + from * 100 + "%, 100% - 3px)"; // a short step at the very end still shows
-    bar.style.width = width * 100 + "%";
-    for (let at = 0; at < row.stretches.length; at += 2) {
-      const start = Math.max(from, (row.stretches[at] - view.start) / span);
-      const end = Math.min(1, (row.stretches[at + 1] - view.start) / span);
-      if (end - start < 0.001 || width <= 0) continue;
-      const stretch = element("div", "bar__critical");
-      stretch.style.left = ((start - from) / width) * 100 + "%";
-      stretch.style.width = ((end - start) / width) * 100 + "%";
-      bar.append(stretch);
-    }
-    cell.append(bar, ...drawEvents(row));
-    const label = element("span", "bar__time", duration(row.duration));
-    if (from + width < 0.82) label.style.left = "calc(" + (from + width) * 100 + "% + 8px)";
-    else if (from > 0.18) label.style.right = "calc(" + (1 - from) * 100 + "% + 4px)";
-    else {
-      label.style.right = "calc(" + (1 - from - width) * 100 + "% + 12px)";
-      label.classList.add("bar__time--inside");
-    }
-    cell.append(label);
-    return cell;
-  }
-
-  function drawEvents(row) {
-    const dots = [];
-    for (let at = 0; at < row.events.length; at += 2) {
-      const share = (row.events[at] - view.start) / (view.end - view.start);
-      if (share < 0 || share > 1) continue;
-      const name = packed.strings[row.events[at + 1]];
-      const dot = element("span", "dot" + (name.includes("exception") ? " dot--error" : ""));
-      dot.style.left = "clamp(3px, " + share * 100 + "%, 100% - 3px)";
-      dot.title = name + " at " + duration(Math.max(0, row.events[at]));
-      dots.push(dot);
-    }
-    return dots;
-  }
-
-  function drawAxis() {
-    const span = view.end - view.start;
-    const room = Math.max(2, Math.floor(axis.clientWidth / 90));
-    const rough = span / room;
-    const power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough);
-    const ticks = [];
-    for (let at = Math.ceil(view.start / step) * step; at <= view.end; at += step) {
-      const tick = element("span", "tick", at === 0 ? "0" : duration(at));
-      const share = (at - view.start) / span;
-      tick.style.left = share * 100 + "%";
-      if (share > 0.93) tick.classList.add("tick--last");
-      ticks.push(tick);
-    }
-    axis.replaceChildren(...ticks);
-    const first = (Math.ceil(view.start / step) * step - view.start) / span;
-    body.style.setProperty("--tick", (step / span) * axis.clientWidth + "px");
-    body.style.setProperty("--first-tick", first * axis.clientWidth + "px");
-  }
-
-  // --- Zoom -----------------------------------------------------------------------------------------------------------
-
-  const resetButton = page.querySelector('[data-tree="reset-zoom"]');
-
-  function zoom(start, end) {
-    const least = Math.max(100, total / 1e6);
-    const width = Math.min(total, Math.max(least, end - start));
-    const from = Math.min(Math.max(0, start), total - width);
-    view = { start: from, end: from + width };
-    resetButton.hidden = width >= total;
-    drawAxis();
-    draw(true);
-  }
-
-  function zoomToRow(index) {
-    const row = rows[index];
-    const margin = Math.max(row.duration * 0.05, 50);
-    const isFitted = Math.abs(view.start - Math.max(0, row.offset - margin)) < 1 && view.end - view.start < total;
-    if (isFitted) zoom(0, total);
-    else zoom(row.offset - margin, row.offset + row.duration + margin);
-  }
-
-  body.addEventListener("wheel", (event) => {
-    const bars = event.target.closest(".trow__bars");
-    if (!bars || !(event.ctrlKey || event.metaKey || event.shiftKey)) return;
-    event.preventDefault();
-    const span = view.end - view.start;
-    if (event.shiftKey) {
-      zoom(view.start + (Math.sign(event.deltaY || event.deltaX) * span) / 10, view.end + (Math.sign(event.deltaY || event.deltaX) * span) / 10);
+  /** Say what a step is while the pointer rests on its mark. */
+  function hover(index, x, y) {
+    clearTimeout(cardTimer);
+    if (index < 0 || matchMedia("(hover: none)").matches) {
+      card.hidden = true;
       return;
     }
-    const box = bars.getBoundingClientRect();
-    const share = (event.clientX - box.left) / box.width;
-    const factor = event.deltaY > 0 ? 1.25 : 0.8;
-    const center = view.start + share * span;
-    zoom(center - share * span * factor, center + (1 - share) * span * factor);
-  }, { passive: false });
+    cardTimer = setTimeout(() => {
+      const tree = T.tree;
+      const lines = [[has(index, "placeholder") ? page.dataset.missingParent : nameOf(index), "card__name"]];
+      const what = [kindOf(index), textOf("subject", index), textOf("service", index) && "in " + textOf("service", index)];
+      lines.push([what.filter(Boolean).join(" "), "muted"]);
+      lines.push([duration(tree.duration[index]) + ", from " + duration(tree.offset[index]), ""]);
+      if (tree.input[index] || tree.output[index]) lines.push([tokens(tree.input[index]) + " → " + tokens(tree.output[index]) + " tokens", ""]);
+      if (tree.cost[index] !== null) lines.push([cost(tree.cost[index]), ""]);
+      const waited = criticalOf(index).reduce((sum, [start, end]) => sum + end - start, 0);
+      if (waited) lines.push(["the run waited " + duration(waited) + " for it", "muted"]);
+      if (has(index, "error")) lines.push([textOf("errorType", index) || "error", "text-error"]);
+      card.replaceChildren(...lines.map(([text, className]) => element("p", className, text)));
+      card.hidden = false;
+      const box = card.getBoundingClientRect();
+      card.style.left = Math.max(4, Math.min(x + 14, innerWidth - box.width - 8)) + "px";
+      card.style.top = (y + 18 + box.height > innerHeight ? y - box.height - 10 : y + 18) + "px";
+    }, card.hidden ? 250 : 0);
+  }
 
-  // --- Selection and the panel ----------------------------------------------------------------------------------------
+  // --- State, and the address that holds it ---------------------------------------------------------------------------
 
-  const panels = new Map(); // the last few, so that stepping back is instant
-  let request = null;
-  let timer = 0;
-  let tab = "step";
-  let leadToPanel = false; // on a phone the panel lies below the steps
+  function tell(what, ...said) {
+    parts.forEach((part) => { if (part[what]) part[what](...said); });
+  }
 
-  function select(index, { reveal = true, center = false } = {}) {
-    if (index < 0 || rows[index].placeholder) return;
-    const changed = selected !== index;
-    selected = index;
-    uncover(index);
-    if (reveal) scrollToRow(index, center);
-    draw(true);
-    if (!changed && panel.querySelector('[data-span="' + rows[index].id + '"]')) return;
+  function writeAddress(name, value) {
     const url = new URL(location.href);
-    url.searchParams.set("span", rows[index].id);
+    if (value === null) url.searchParams.delete(name);
+    else url.searchParams.set(name, value);
     history.replaceState(null, "", url);
-    clearTimeout(timer);
-    timer = setTimeout(() => loadPanel(rows[index].id), panels.has(rows[index].id) ? 0 : 70); // a held key passes many rows
   }
 
-  function uncover(index) {
-    let above = rows[index].parent;
-    let changed = !position.has(index);
-    while (above >= 0) {
-      changed = collapsed.delete(above) || changed;
-      above = rows[above].parent;
-    }
-    if (changed) refresh();
+  /** `how`: `center` brings the step to the middle of the view; `reveal: false` leaves the view where it is. */
+  function select(index, how = {}) {
+    if (index < 0 || has(index, "placeholder")) return;
+    T.selected = index;
+    describeHits();
+    tell("select", index, how);
+    announce(idOf(index));
   }
 
-  function scrollToRow(index, center) {
-    const height = rowHeight();
-    const top = position.get(index) * height;
-    if (top < body.scrollTop || top + height > body.scrollTop + body.clientHeight) {
-      body.scrollTop = center || Math.abs(top - body.scrollTop) > body.clientHeight * 2
-        ? top - body.clientHeight / 2
-        : top < body.scrollTop ? top : top + height - body.clientHeight;
-    }
+  function announce(spanId) {
+    if (T.selectedId === spanId) return;
+    T.selectedId = spanId;
+    writeAddress("span", spanId);
+    document.dispatchEvent(new CustomEvent("trace:selected", { detail: { spanId } }));
   }
 
-  async function loadPanel(id) {
-    if (request) request.abort();
-    if (panels.has(id)) {
-      showPanel(panels.get(id));
-      return;
-    }
-    request = new AbortController();
-    panel.setAttribute("aria-busy", "true");
-    try {
-      const answer = await fetch(page.dataset.url + "/spans/" + encodeURIComponent(id), {
-        headers: { "HX-Request": "true", "HX-Current-URL": location.href },
-        signal: request.signal,
-      });
-      if (answer.headers.has("HX-Redirect")) {
-        location.href = answer.headers.get("HX-Redirect");
-        return;
-      }
-      if (!answer.ok && answer.status !== 404) throw new Error("The server answered " + answer.status + ".");
-      const html = await answer.text();
-      if (answer.ok) remember(id, html);
-      showPanel(html);
-    } catch (error) {
-      if (error.name !== "AbortError") window.tracestore.show("This step could not be loaded. " + error.message, "error");
-    } finally {
-      panel.removeAttribute("aria-busy");
-    }
+  /** A link may name a step beyond the ones that are loaded: the panel shows it all the same. */
+  function selectId(spanId, how) {
+    if (T.tree && T.tree.byId.has(spanId)) select(T.tree.byId.get(spanId), how);
+    else announce(spanId);
   }
 
-  function remember(id, html) {
-    if (html.length > 500000) return;
-    panels.set(id, html);
-    if (panels.size > 40) panels.delete(panels.keys().next().value);
+  /** Show only what ran in a part of the time, offsets in ns; null shows everything. */
+  function setRange(range) {
+    T.range = range && range.end > range.start ? range : null;
+    writeAddress("range", T.range && Math.round(T.range.start) + "-" + Math.round(T.range.end));
+    const note = document.getElementById("range-note");
+    note.hidden = !T.range;
+    if (T.range) note.querySelector("[data-range-text]").textContent = duration(T.range.start) + " – " + duration(T.range.end);
+    document.dispatchEvent(new CustomEvent("trace:range", { detail: T.range }));
+    tell("change");
+    hideOutside();
   }
 
-  function showPanel(html) {
-    const template = document.createElement("template");
-    template.innerHTML = html; // our own escaped fragment; the policy lets no script of it run
-    panel.replaceChildren(template.content);
-    panel.scrollTop = 0;
-    showTab(tab);
-    if (leadToPanel) revealPanel();
+  /** In views of the server: what did not run in the chosen part of the time is hidden. */
+  function hideOutside() {
+    page.querySelectorAll("#view-transcript [data-span-id], #view-logs [data-span-id]").forEach((marked) => {
+      const index = T.tree.byId.get(marked.dataset.spanId);
+      (marked.closest(".log") || marked).classList.toggle("is-outside", index !== undefined && !inRange(index));
+    });
   }
 
-  /** Only once the panel holds the step: while its content changes, a scroll would stop half way. */
-  function revealPanel() {
-    leadToPanel = false;
-    panel.scrollIntoView({ behavior: "smooth", block: "start" });
+  page.addEventListener("htmx:afterSettle", () => { if (T.tree && T.range) hideOutside(); });
+
+  function readRange() {
+    const found = /^(\d{1,18})-(\d{1,18})$/.exec(new URL(location.href).searchParams.get("range") || "");
+    return found && Number(found[2]) > Number(found[1]) ? { start: Number(found[1]), end: Number(found[2]) } : null;
   }
 
-  function selectAndLead(index, options) {
-    leadToPanel = isNarrow() && !rows[index].placeholder;
-    select(index, options);
-    if (leadToPanel && panel.querySelector('[data-span="' + rows[index].id + '"]')) revealPanel();
+  function inRange(index) {
+    return !T.range || (T.tree.offset[index] <= T.range.end && T.tree.offset[index] + T.tree.duration[index] >= T.range.start);
   }
 
-  function showTab(name) {
-    const wanted = panel.querySelector('[data-pane="' + name + '"]');
-    if (!wanted) return;
-    tab = name;
-    panel.querySelectorAll("[data-pane]").forEach((pane) => { pane.hidden = pane !== wanted; });
-    panel.querySelectorAll("[data-tab]").forEach((button) => {
-      const on = button.dataset.tab === name;
+  /** Select the next (or previous) of some rows after the selected one, around the end. `places` is in order. */
+  function step(places, direction) {
+    if (!places.length) return;
+    const after = direction > 0 ? places.find((index) => index > T.selected) : places.findLast((index) => index < T.selected);
+    select(after === undefined ? places[direction > 0 ? 0 : places.length - 1] : after, { center: true });
+  }
+
+  let errors = null;
+  function errorPlaces() {
+    if (!errors) errors = [...T.tree.flags.keys()].filter((index) => has(index, "error"));
+    return errors;
+  }
+
+  // --- Views ----------------------------------------------------------------------------------------------------------
+
+  function showView(name) {
+    const wanted = document.getElementById(page.querySelector('[data-show="' + name + '"]').getAttribute("aria-controls"));
+    page.querySelectorAll("[data-view]").forEach((view) => { view.hidden = view !== wanted; });
+    page.querySelectorAll("[data-show]").forEach((button) => {
+      const on = button.dataset.show === name;
       button.setAttribute("aria-selected", String(on));
       button.tabIndex = on ? 0 : -1;
     });
+    page.dataset.view = T.view = name;
+    writeAddress("view", name);
+    wanted.dispatchEvent(new CustomEvent("viewshown"));
+    if (T.tree) tell("show", name);
   }
 
-  panel.addEventListener("click", (event) => {
-    const tabButton = event.target.closest("[data-tab]");
-    if (tabButton) showTab(tabButton.dataset.tab);
-    const copy = event.target.closest("[data-copy-value]");
-    if (copy) {
-      copy.dataset.copy = copy.closest("[data-attribute]").querySelector("pre").textContent;
-      window.tracestore.actions.copy(copy);
-    }
-  });
-
-  // Also in the logs of the trace, which stand above the panel.
-  document.getElementById("trace").addEventListener("click", (event) => {
-    const unfold = event.target.closest("[data-unfold]");
-    if (!unfold) return;
-    const folded = unfold.closest("[data-text]").classList.toggle("text--folded");
-    unfold.textContent = folded ? "Show all" : "Show less";
-  });
-
-  panel.addEventListener("keydown", (event) => {
-    const button = event.target.closest("[data-tab]");
-    if (!button || (event.key !== "ArrowLeft" && event.key !== "ArrowRight")) return;
-    const buttons = [...panel.querySelectorAll("[data-tab]")];
-    const next = buttons[(buttons.indexOf(button) + (event.key === "ArrowRight" ? 1 : buttons.length - 1)) % buttons.length];
-    showTab(next.dataset.tab);
+  page.querySelector(".views__tabs").addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+    const buttons = [...page.querySelectorAll("[data-show]")];
+    const at = buttons.indexOf(event.target.closest("[data-show]"));
+    const next = buttons[(at + (event.key === "ArrowRight" ? 1 : buttons.length - 1)) % buttons.length];
+    showView(next.dataset.show);
     next.focus();
     event.preventDefault();
     event.stopPropagation();
   });
 
-  panel.addEventListener("input", (event) => {
-    if (!event.target.matches("[data-filter-attributes]")) return;
-    const wanted = event.target.value.toLowerCase();
-    event.target.closest("[data-pane]").querySelectorAll("[data-attribute]").forEach((row) => {
-      row.hidden = !row.textContent.toLowerCase().includes(wanted);
-    });
-  });
+  // --- Search: names at once, payloads by the server ------------------------------------------------------------------
 
-  // --- Pointer --------------------------------------------------------------------------------------------------------
-
-  body.addEventListener("click", (event) => {
-    const toggle = event.target.closest("[data-toggle]");
-    if (toggle) {
-      fold(Number(toggle.dataset.toggle), !collapsed.has(Number(toggle.dataset.toggle)));
-      return;
-    }
-    const line = event.target.closest("[data-row]");
-    if (!line) return;
-    const index = Number(line.dataset.row);
-    if (rows[index].placeholder) fold(index, !collapsed.has(index));
-    selectAndLead(index, { reveal: false });
-  });
-
-  body.addEventListener("dblclick", (event) => {
-    const line = event.target.closest(".trow__bars");
-    if (line) zoomToRow(Number(line.closest("[data-row]").dataset.row));
-  });
-
-  function fold(index, close) {
-    if (close) collapsed.add(index);
-    else collapsed.delete(index);
-    refresh();
-  }
-
-  function foldAll(close) {
-    collapsed = new Set();
-    if (close) rows.forEach((row, index) => { if (row.below && row.depth > 0) collapsed.add(index); });
-    refresh();
-    if (selected >= 0) uncover(selected);
-  }
-
-  const tools = {
-    "next-error"() { step(errorPlaces(), 1); },
-    filter() {
-      agentOnly = !agentOnly;
-      page.querySelector('[data-tree="filter"]').setAttribute("aria-pressed", String(agentOnly));
-      refresh();
-      if (selected >= 0) scrollToRow(selected, true);
-    },
-    "reset-zoom"() { zoom(0, total); },
-    collapse() { foldAll(true); },
-    expand() { foldAll(false); },
-    back() { document.getElementById("tree").scrollIntoView({ behavior: "smooth", block: "start" }); },
-  };
-
-  page.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-tree]");
-    if (button) tools[button.dataset.tree]();
-    const link = event.target.closest("[data-select]");
-    if (link && byId.has(link.dataset.select)) {
-      event.preventDefault();
-      selectAndLead(byId.get(link.dataset.select), { center: true });
-    }
-    const share = event.target.closest("[data-copy-link]");
-    if (share) {
-      const url = new URL(page.dataset.url, location.href);
-      if (selected >= 0) url.searchParams.set("span", rows[selected].id);
-      share.dataset.copy = url.href;
-      window.tracestore.actions.copy(share);
-    }
-  });
-
-  // --- Search ---------------------------------------------------------------------------------------------------------
+  const hits = document.getElementById("trace-hits");
+  let searchTimer = 0;
+  let searchRequest = null;
 
   function find() {
+    const tree = T.tree;
     const wanted = search.value.trim().toLowerCase();
-    matches = [];
-    if (wanted) {
-      rows.forEach((row, index) => {
-        if ([row.name, row.subject, row.errorType, row.id].some((text) => text.toLowerCase().includes(wanted))) matches.push(index);
-      });
+    clearTimeout(searchTimer);
+    if (searchRequest) searchRequest.abort();
+    T.matches = [];
+    T.searching = "";
+    if (wanted && tree) {
+      const texts = tree.strings.map((text) => text.toLowerCase().includes(wanted));
+      for (let index = 0; index < tree.size; index += 1) {
+        if (texts[tree.name[index]] || texts[tree.subject[index]] || texts[tree.errorType[index]]) T.matches.push(index);
+      }
+      if (tree.byId.has(wanted)) T.matches.push(tree.byId.get(wanted));
+      if (wanted.length > 1) {
+        T.searching = "…";
+        searchTimer = setTimeout(() => findInPayloads(wanted), 250);
+      }
     }
-    matching = new Set(matches);
+    showMatches();
+  }
+
+  async function findInPayloads(wanted) {
+    searchRequest = new AbortController();
+    try {
+      const answer = await fetch(page.dataset.url + "/search?q=" + encodeURIComponent(wanted), { signal: searchRequest.signal });
+      if (!answer.ok) throw new Error(await answer.text());
+      const found = await answer.json();
+      const places = found.spans.map((id) => T.tree.byId.get(id)).filter((index) => index !== undefined);
+      T.matches = [...new Set([...T.matches, ...places])].sort((one, other) => one - other);
+      T.searching = found.more ? "+" : "";
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      T.searching = "";
+      window.tracestore.show("Only names were searched. " + error.message, "error");
+    }
+    showMatches();
+  }
+
+  function showMatches() {
+    T.matching = new Set(T.matches);
     describeHits();
-    draw(true);
+    tell("change");
   }
 
   function describeHits() {
-    const place = matches.indexOf(selected);
-    hits.textContent = !search.value.trim() ? "" : matches.length ? (place >= 0 ? place + 1 + "/" : "") + matches.length : "none";
-  }
-
-  /** Select the next (or previous) of some rows after the selected one, around the end. */
-  function step(places, direction) {
-    if (!places.length) return;
-    const after = direction > 0 ? places.find((index) => index > selected) : places.filter((index) => index < selected).pop();
-    select(after === undefined ? places[direction > 0 ? 0 : places.length - 1] : after, { center: true });
-  }
-
-  function errorPlaces() {
-    return rows.map((row, index) => (row.error ? index : -1)).filter((index) => index >= 0);
+    const place = T.matches.indexOf(T.selected);
+    const words = T.matches.length ? (place >= 0 ? place + 1 + "/" : "") + count(T.matches.length) + T.searching : T.searching || "none";
+    hits.textContent = search.value.trim() ? words : "";
   }
 
   search.addEventListener("input", find);
   search.addEventListener("keydown", (event) => {
     if (event.key === "Enter") {
       event.preventDefault();
-      step(matches, event.shiftKey ? -1 : 1);
-      describeHits();
+      step(T.matches, event.shiftKey ? -1 : 1);
     } else if (event.key === "Escape") {
       search.value = "";
       find();
-      body.focus();
     }
+  });
+
+  // --- Pointer --------------------------------------------------------------------------------------------------------
+
+  const commands = {
+    "next-error"() { step(errorPlaces(), 1); },
+    "clear-range"() { setRange(null); },
+    back() { document.getElementById("views").scrollIntoView({ behavior: "smooth", block: "start" }); },
+  };
+
+  page.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-tree]");
+    if (button && commands[button.dataset.tree]) commands[button.dataset.tree](button);
+    const shown = event.target.closest("[data-show]");
+    if (shown) showView(shown.dataset.show);
+    const marked = event.target.closest("[data-span-id]");
+    const control = event.target.closest("a, button, input, select, textarea");
+    if (marked && (!control || control === marked || !marked.contains(control))) { // what stands in a marked element keeps its own meaning
+      if (control === marked) event.preventDefault();
+      T.lead = isNarrow();
+      selectId(marked.dataset.spanId, { center: !marked.closest(".trow"), reveal: !marked.closest(".trow") });
+      tell("lead");
+    }
+    const share = event.target.closest("[data-copy-link]");
+    if (share) {
+      share.dataset.copy = location.href;
+      window.tracestore.actions.copy(share);
+    }
+  });
+
+  // In every text of the page: of a step, of the transcript, of a log record.
+  page.addEventListener("click", (event) => {
+    const unfold = event.target.closest("[data-unfold]");
+    if (!unfold) return;
+    const folded = unfold.closest("[data-text]").classList.toggle("text--folded");
+    unfold.textContent = folded ? "Show all" : "Show less";
   });
 
   // --- Keys -----------------------------------------------------------------------------------------------------------
 
-  function move(by) {
-    if (panel.contains(document.activeElement) && document.activeElement !== panel) return false;
-    const at = selected >= 0 && position.has(selected) ? position.get(selected) : -1;
-    let place = at + by;
-    while (shown[place] !== undefined && rows[shown[place]].placeholder) place += Math.sign(by);
-    if (shown[place] !== undefined) select(shown[place]);
-    return true;
-  }
-
-  function foldSelected(close) {
-    if (selected < 0 || (panel.contains(document.activeElement) && document.activeElement !== panel)) return false;
-    const row = rows[selected];
-    if (row.below && collapsed.has(selected) !== close) fold(selected, close);
-    else if (close && row.parent >= 0 && !rows[row.parent].placeholder) select(row.parent);
-    else if (!close && row.below) move(1);
-    return true;
-  }
-
   const { onKey } = window.tracestore;
-  onKey("ArrowDown", () => move(1));
-  onKey("ArrowUp", () => move(-1));
-  onKey("j", () => { body.focus(); move(1); });
-  onKey("k", () => { body.focus(); move(-1); });
-  onKey("ArrowLeft", () => foldSelected(true));
-  onKey("ArrowRight", () => foldSelected(false));
   onKey("e", () => step(errorPlaces(), 1));
   onKey("E", () => step(errorPlaces(), -1));
-  onKey("f", tools.filter);
-  onKey("[", tools.collapse);
-  onKey("]", tools.expand);
-  onKey("z", () => { if (selected >= 0) zoomToRow(selected); });
-  onKey("Home", () => { if (document.activeElement !== body) return false; select(shown.find((index) => !rows[index].placeholder)); return true; });
-  onKey("End", () => { if (document.activeElement !== body) return false; select(shown[shown.length - 1]); return true; });
+  onKey("r", () => {
+    const { offset, duration: lasting } = T.tree;
+    if (T.range || T.selected < 0) setRange(null);
+    else setRange({ start: offset[T.selected], end: offset[T.selected] + lasting[T.selected] });
+  });
   onKey("Escape", () => {
     if (search.value) { search.value = ""; find(); }
-    zoom(0, total);
-    body.focus();
+    if (T.range) setRange(null);
+    tell("escape");
   });
+  [...page.querySelectorAll("[data-show]")].forEach((button, place) => onKey(String(place + 1), () => { showView(button.dataset.show); }));
 
   // --- Splitters ------------------------------------------------------------------------------------------------------
 
@@ -623,50 +406,73 @@
     try { return Number(localStorage.getItem("trace." + name)); } catch { return 0; }
   }
 
-  function splitter(handle, name, read, limits) {
-    const target = page;
+  /** Let a line be dragged or moved with the arrow keys; it sets --name on the page and is remembered. `sign` is -1 on the right. */
+  function splitter(handle, name, sign, read, limits) {
     function set(size) {
       const [least, most] = limits();
       const clamped = Math.round(Math.min(most, Math.max(least, size)));
-      target.style.setProperty("--" + name, clamped + "px");
+      page.style.setProperty("--" + name, clamped + "px");
       handle.setAttribute("aria-valuenow", clamped);
       try { localStorage.setItem("trace." + name, clamped); } catch { /* private mode: not remembered */ }
-      drawAxis();
-      drawSoon();
+      if (T.tree) tell("resize");
     }
     if (remembered(name) > 0) set(remembered(name));
+    else handle.setAttribute("aria-valuenow", Math.round(read()));
     handle.addEventListener("pointerdown", (event) => {
       event.preventDefault();
       handle.setPointerCapture(event.pointerId);
       const start = { at: event.clientX, size: read() };
-      const sign = name === "panel" ? -1 : 1;
       const onMove = (moved) => set(start.size + sign * (moved.clientX - start.at));
       handle.addEventListener("pointermove", onMove);
       handle.addEventListener("pointerup", () => handle.removeEventListener("pointermove", onMove), { once: true });
     });
     handle.addEventListener("keydown", (event) => {
       if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
-      const sign = (event.key === "ArrowRight" ? 1 : -1) * (name === "panel" ? -1 : 1);
-      set(read() + sign * 24);
+      set(read() + (event.key === "ArrowRight" ? 1 : -1) * sign * 24);
       event.preventDefault();
       event.stopPropagation();
     });
   }
 
-  splitter(document.getElementById("gutter-splitter"), "gutter",
-    () => page.querySelector(".tree__axis-name").offsetWidth, () => [160, Math.max(200, body.clientWidth - 120)]);
-  splitter(document.getElementById("pane-splitter"), "panel", () => panel.offsetWidth, () => [320, Math.max(360, page.clientWidth - 420)]);
-
   // --- Start ----------------------------------------------------------------------------------------------------------
 
-  body.addEventListener("scroll", drawSoon, { passive: true });
-  new ResizeObserver(() => { measured = 0; drawAxis(); refresh(); }).observe(body);
-  drawAxis();
-  refresh();
-  if (selected >= 0) {
-    uncover(selected);
-    scrollToRow(selected, true);
-    draw(true);
+  const T = {
+    page, tree: null, selected: -1, selectedId: page.dataset.selected, view: page.dataset.view, range: null, lead: false,
+    matches: [], matching: new Set(), searching: "", commands, KINDS,
+    add: (part) => parts.push(part),
+    /** The id of the step above one, "" for none. */
+    parentOf(spanId) {
+      const index = T.tree ? T.tree.byId.get(spanId) : undefined;
+      return index === undefined || T.tree.parent[index] < 0 ? "" : idOf(T.tree.parent[index]);
+    },
+    idOf, has, nameOf, kindOf, textOf, criticalOf, below, inRange,
+    duration, tokens, cost, count, element, icon, isNarrow, hover,
+    select, selectId, setRange, step, showView, splitter,
+  };
+  window.tracestore.trace = T;
+
+  async function start() {
+    page.querySelector("[data-view]:not([hidden])").dispatchEvent(new CustomEvent("viewshown"));
+    const panel = document.getElementById("panel");
+    splitter(document.getElementById("pane-splitter"), "panel", -1, () => panel.offsetWidth, () => [320, Math.max(360, page.clientWidth - 420)]);
+    if (T.selectedId) document.dispatchEvent(new CustomEvent("trace:selected", { detail: { spanId: T.selectedId } }));
+    try {
+      T.tree = readTree(await loading);
+    } catch (error) {
+      window.tracestore.show("The steps could not be loaded. " + error.message + " Reload the page to try again.", "error");
+      return;
+    }
+    T.selected = T.tree.byId.has(T.selectedId) ? T.tree.byId.get(T.selectedId) : -1;
+    T.range = readRange();
+    tell("start");
+    if (T.range) setRange(T.range);
+    tell("show", T.view);
+    if (!T.selectedId) select([...T.tree.flags.keys()].find((index) => !has(index, "placeholder")) ?? -1);
+    if (T.selectedId && T.selected < 0 && panel.querySelector("h2 .step__name")) document.getElementById("detached-note").hidden = false;
+    if (search.value) find();
+    page.dataset.ready = "true";
   }
-  page.dataset.ready = "true";
+
+  // By then the other files have added their parts, and htmx listens to the views.
+  document.addEventListener("DOMContentLoaded", start);
 })();

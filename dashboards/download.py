@@ -1,0 +1,125 @@
+"""A whole trace as JSON text, piece by piece: as OTLP/JSON, which other tools read, or as its stored rows. Pure.
+
+Source: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding. What JSON lacks stays the text that the store gives:
+bytes in base64, NaN and infinities by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+
+from tracestore.model import Span
+
+OTLP, ROWS = "otlp", "rows"
+FORMATS = {OTLP: "OTLP/JSON", ROWS: "Stored rows"}
+_OPENING = {OTLP: '{"resourceSpans":[', ROWS: "["}
+_CLOSING = {OTLP: "]}\n", ROWS: "]\n"}
+_KINDS = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
+_STATUSES = {"ok": 1, "error": 2}
+
+
+def build_items(spans: Sequence[Span], form: str) -> list[dict[str, Any]]:
+    """Return the spans as items of the list that a document of this form is: ResourceSpans, or rows."""
+    return [asdict(span) for span in spans] if form == ROWS else list(_resource_spans(spans))
+
+
+def format_excerpt(spans: Sequence[Span], form: str) -> str:
+    """Return a whole document of these spans, indented for reading."""
+    items = build_items(spans, form)
+    return json.dumps({"resourceSpans": items} if form == OTLP else items, indent=2, ensure_ascii=False, default=str)
+
+
+async def stream(batches: AsyncIterator[Sequence[Span]], form: str) -> AsyncIterator[bytes]:
+    """Yield the document of all batches, one after another, on one line each."""
+    yield _OPENING[form].encode()
+    separator = ""
+    async for batch in batches:
+        for item in build_items(batch, form):
+            yield (separator + "\n" + json.dumps(item, separators=(",", ":"), default=str)).encode()
+            separator = ","
+    yield ("\n" + _CLOSING[form]).encode()
+
+
+def _resource_spans(spans: Sequence[Span]) -> Iterator[dict[str, Any]]:
+    """Neighbours of one resource and scope share an entry."""
+    for _, group in groupby(spans, key=_origin):
+        members = list(group)
+        first = members[0]
+        scope = {
+            "name": first.summary.scope_name,
+            "version": first.scope_version,
+            "attributes": _attributes(first.scope_attributes),
+        }
+        scope_spans = {"scope": scope, "spans": [_span(span) for span in members], "schemaUrl": first.scope_schema_url}
+        resource = {"attributes": _attributes(first.resource_attributes)}
+        yield {"resource": resource, "scopeSpans": [scope_spans], "schemaUrl": first.resource_schema_url}
+
+
+def _origin(span: Span) -> str:
+    origin = (
+        span.resource_attributes, span.resource_schema_url, span.summary.scope_name, span.scope_version, span.scope_attributes,
+        span.scope_schema_url,
+    )  # fmt: skip
+    return json.dumps(origin, sort_keys=True, default=str)
+
+
+def _span(span: Span) -> dict[str, Any]:
+    summary = span.summary
+    events = [
+        {
+            "timeUnixNano": str(event.time_ns),
+            "name": event.name,
+            "attributes": _attributes(event.attributes),
+            "droppedAttributesCount": event.dropped_attributes_count,
+        }
+        for event in span.events
+    ]
+    links = [
+        {
+            "traceId": link.trace_id,
+            "spanId": link.span_id,
+            "traceState": link.trace_state,
+            "attributes": _attributes(link.attributes),
+        }
+        for link in span.links
+    ]
+    return {
+        "traceId": summary.trace_id,
+        "spanId": summary.span_id,
+        "parentSpanId": summary.parent_span_id,
+        "traceState": span.trace_state,
+        "flags": span.flags,
+        "name": summary.name,
+        "kind": _KINDS.get(summary.span_kind, 0),
+        "startTimeUnixNano": str(span.reported_start_ns),
+        "endTimeUnixNano": str(span.reported_end_ns),
+        "attributes": _attributes(span.attributes),
+        "droppedAttributesCount": span.dropped_attributes_count,
+        "events": events,
+        "droppedEventsCount": span.dropped_events_count,
+        "links": links,
+        "droppedLinksCount": span.dropped_links_count,
+        "status": {"code": _STATUSES.get(summary.status, 0), "message": summary.status_message},
+    }
+
+
+def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": _any_value(value)} for key, value in values.items()]
+
+
+def _any_value(value: Any) -> dict[str, Any]:
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    if isinstance(value, int):
+        return {"intValue": str(value)}
+    if isinstance(value, float):
+        return {"doubleValue": value}
+    if isinstance(value, list):
+        return {"arrayValue": {"values": [_any_value(item) for item in value]}}
+    if isinstance(value, dict):
+        return {"kvlistValue": {"values": _attributes(value)}}
+    return {} if value is None else {"stringValue": str(value)}

@@ -1,0 +1,114 @@
+// The panel of the selected step on the trace page: loaded when the selection changes, its tabs, copying, filter of attributes.
+(function () {
+  "use strict";
+
+  const T = window.tracestore.trace;
+  const { page } = T;
+  const panel = document.getElementById("panel");
+  const panels = new Map(); // the last few, so that stepping back is instant
+  let request = null;
+  let timer = 0;
+  let tab = "step";
+
+  const holds = (id) => panel.querySelector('[data-span="' + CSS.escape(id) + '"]') !== null;
+
+  document.addEventListener("trace:selected", (event) => {
+    const id = event.detail.spanId;
+    clearTimeout(timer);
+    if (holds(id)) return;
+    timer = setTimeout(() => load(id), panels.has(id) ? 0 : 70); // a held key passes many rows
+  });
+
+  async function load(id) {
+    if (request) request.abort();
+    if (panels.has(id)) {
+      show(panels.get(id));
+      return;
+    }
+    request = new AbortController();
+    panel.setAttribute("aria-busy", "true");
+    try {
+      const answer = await fetch(page.dataset.url + "/spans/" + encodeURIComponent(id), {
+        headers: { "HX-Request": "true", "HX-Current-URL": location.href },
+        signal: request.signal,
+      });
+      if (answer.headers.has("HX-Redirect")) {
+        location.href = answer.headers.get("HX-Redirect");
+        return;
+      }
+      if (!answer.ok && answer.status !== 404) throw new Error("The server answered " + answer.status + ".");
+      const html = await answer.text();
+      if (answer.ok) remember(id, html);
+      show(html);
+    } catch (error) {
+      if (error.name !== "AbortError") window.tracestore.show("This step could not be loaded. " + error.message, "error");
+    } finally {
+      panel.removeAttribute("aria-busy");
+    }
+  }
+
+  function remember(id, html) {
+    if (html.length > 500000) return;
+    panels.set(id, html);
+    if (panels.size > 40) panels.delete(panels.keys().next().value);
+  }
+
+  function show(html) {
+    const template = document.createElement("template");
+    template.innerHTML = html; // our own escaped fragment; the policy lets no script of it run
+    panel.replaceChildren(template.content);
+    window.htmx.process(panel);
+    panel.scrollTop = 0;
+    showTab(tab);
+    if (T.lead) reveal();
+  }
+
+  /** On a phone the panel lies below the steps. Only once it holds the step: while its content changes, a scroll would stop. */
+  function reveal() {
+    T.lead = false;
+    panel.scrollIntoView({ behavior: "smooth", block: "start" });
+  }
+
+  T.add({ lead() { if (T.lead && holds(T.selectedId)) reveal(); } });
+
+  function showTab(name) {
+    const wanted = panel.querySelector('[data-pane="' + name + '"]');
+    if (!wanted) return;
+    tab = name;
+    panel.querySelectorAll("[data-pane]").forEach((pane) => { pane.hidden = pane !== wanted; });
+    panel.querySelectorAll("[data-tab]").forEach((button) => {
+      const on = button.dataset.tab === name;
+      button.setAttribute("aria-selected", String(on));
+      button.tabIndex = on ? 0 : -1;
+    });
+  }
+
+  panel.addEventListener("click", (event) => {
+    const tabButton = event.target.closest("[data-tab]");
+    if (tabButton) showTab(tabButton.dataset.tab);
+    const copy = event.target.closest("[data-copy-value]");
+    if (copy) {
+      copy.dataset.copy = copy.closest("[data-attribute]").querySelector("pre").textContent;
+      window.tracestore.actions.copy(copy);
+    }
+  });
+
+  panel.addEventListener("keydown", (event) => {
+    const button = event.target.closest("[data-tab]");
+    if (!button || (event.key !== "ArrowLeft" && event.key !== "ArrowRight")) return;
+    const buttons = [...panel.querySelectorAll("[data-tab]")];
+    const next = buttons[(buttons.indexOf(button) + (event.key === "ArrowRight" ? 1 : buttons.length - 1)) % buttons.length];
+    showTab(next.dataset.tab);
+    next.focus();
+    event.preventDefault();
+    event.stopPropagation();
+  });
+
+  panel.addEventListener("input", (event) => {
+    if (!event.target.matches("[data-filter-attributes]")) return;
+    const wanted = event.target.value.toLowerCase();
+    event.target.closest("[data-pane]").querySelectorAll("[data-attribute]").forEach((row) => {
+      row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    });
+  });
+})();

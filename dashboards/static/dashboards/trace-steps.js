@@ -1,0 +1,671 @@
+// Tree and Timeline of the trace page: one list of steps, of which only the rows in view exist in the document. The Tree shows
+// numbers beside each name, the Timeline bars.
+(function () {
+  "use strict";
+
+  const T = window.tracestore.trace;
+  const { page, element, icon, has, duration, tokens, cost } = T;
+  const pane = document.getElementById("view-steps");
+  const body = document.getElementById("tree-body");
+  const space = document.getElementById("tree-space");
+  const holder = document.getElementById("tree-rows");
+  const axis = document.getElementById("tree-axis");
+  const grid = document.getElementById("tree-grid");
+  const OVERSCAN = 10;
+  const MAX_INDENT = 14; // deeper levels share an indent: a chain of 5,000 steps must still show its names
+  const INDENT_PX = 14;
+  // Heat: a step that takes so much of its parent is warm or hot, unless it is nothing beside the whole trace.
+  const HOT = 0.75;
+  const WARM = 0.5;
+  const NOTABLE = 0.05;
+  // Idle time is offered for compression when so much of the trace is idle; a gap is longer than this share of it.
+  const IDLE_SHARE = 0.3;
+  const GAP_SHARE = 0.02;
+  const MAX_GAPS = 50;
+  const TICK_PX = 56; // room for the words of a tick
+
+  let tree = null;
+  let total = 1; // ns; at least 1, so that a trace of no length has a place for its bars
+  let mode = "tree";
+  let collapsed = new Set();
+  let opened = new Set(); // rows whose infrastructure is shown
+  let allInfra = false;
+  let onlyErrors = false;
+  let shown = []; // places in the tree, in order
+  let position = null; // place in the tree -> place in shown, -1 when not shown
+  let level = null; // depth at which a row is shown
+  let folded = new Map(); // row -> infrastructure steps that are folded into it
+  let drawn = { from: -1, to: -1 };
+  let lines = new Map(); // place in the tree -> its element
+  let isStale = true; // rows changed while another view was open
+
+  // --- Which rows are shown -------------------------------------------------------------------------------------------
+
+  function isFiltered(index) {
+    return !T.inRange(index) || (onlyErrors && !has(index, "error") && !tree.errorsBelow[index]);
+  }
+
+  function refresh() {
+    const { size, parent, end, infra } = tree;
+    const owner = new Int32Array(size); // the nearest shown row above, or the row itself
+    shown = [];
+    position = new Int32Array(size).fill(-1);
+    level = new Int32Array(size);
+    folded = new Map();
+    for (let index = 0; index < size; index += 1) {
+      const above = parent[index] < 0 ? -1 : owner[parent[index]];
+      const isFolded = infra[index] && !allInfra && above >= 0 && !opened.has(above) && !infra[above];
+      const isOut = isFiltered(index);
+      if (isOut || isFolded) {
+        owner[index] = above;
+        if (!isOut) folded.set(above, (folded.get(above) || 0) + 1);
+        continue;
+      }
+      owner[index] = index;
+      level[index] = above < 0 ? 0 : level[above] + 1;
+      position[index] = shown.length;
+      shown.push(index);
+      if (collapsed.has(index)) index = end[index] - 1;
+    }
+    space.style.height = shown.length * rowHeight() + "px";
+    document.getElementById("tree-none").hidden = shown.length > 0;
+    draw(true);
+  }
+
+  function refreshSoon() {
+    isStale = true;
+    if (isOpen()) {
+      isStale = false;
+      refresh();
+    }
+  }
+
+  const isOpen = () => T.view === "tree" || T.view === "timeline";
+
+  let measured = 0;
+  function rowHeight() {
+    if (!measured) measured = Number.parseFloat(getComputedStyle(body).getPropertyValue("--row-height")) || 28;
+    return measured;
+  }
+
+  // --- Drawing --------------------------------------------------------------------------------------------------------
+
+  let frame = 0;
+  function drawSoon() {
+    if (!frame) frame = requestAnimationFrame(() => { frame = 0; draw(false); });
+  }
+
+  function draw(force) {
+    const height = rowHeight();
+    const from = Math.max(0, Math.floor(body.scrollTop / height) - OVERSCAN);
+    const to = Math.min(shown.length, Math.ceil((body.scrollTop + body.clientHeight) / height) + OVERSCAN);
+    if (!force && from === drawn.from && to === drawn.to) return;
+    drawn = { from, to };
+    holder.style.transform = "translateY(" + from * height + "px)";
+    const kept = force ? new Map() : lines; // while scrolling most rows stay as they are
+    lines = new Map(shown.slice(from, to).map((index) => [index, kept.get(index) || drawRow(index)]));
+    if (force) holder.replaceChildren();
+    kept.forEach((line, index) => { if (!lines.has(index)) line.remove(); });
+    let next = holder.firstChild;
+    lines.forEach((line) => {
+      if (line === next) next = next.nextSibling;
+      else holder.insertBefore(line, next);
+    });
+    if (T.selected >= 0 && position[T.selected] >= 0) body.setAttribute("aria-activedescendant", "row-" + T.selected);
+    else body.removeAttribute("aria-activedescendant");
+    tellVisible();
+  }
+
+  function tellVisible() {
+        let start = Infinity;
+    let end = 0;
+    if (mode === "timeline") {
+      start = fromScale(view.start);
+      end = fromScale(view.end);
+    } else {
+      const height = rowHeight();
+      const first = Math.floor(body.scrollTop / height);
+      const room = Math.ceil(body.clientHeight / height);
+      for (const index of shown.length > room ? shown.slice(first, first + room) : []) {
+        // What is above others lasts as long as they do together and would say that all of the trace is in view.
+        if (holdsRows(index)) continue;
+        start = Math.min(start, tree.offset[index]);
+        end = Math.max(end, tree.offset[index] + tree.duration[index]);
+      }
+    }
+    T.visible(start <= end ? { start, end } : null);
+  }
+
+  function drawRow(index) {
+    const line = element("div", "trow");
+    line.id = "row-" + index;
+    line.dataset.row = index;
+    if (!has(index, "placeholder")) line.dataset.spanId = T.idOf(index);
+    line.setAttribute("role", "treeitem");
+    line.setAttribute("aria-level", level[index] + 1);
+    line.setAttribute("aria-selected", index === T.selected);
+    line.classList.toggle("trow--error", has(index, "error"));
+    line.classList.toggle("trow--placeholder", has(index, "placeholder"));
+    line.classList.toggle("trow--dim", T.matching.size > 0 && !T.matching.has(index));
+    line.classList.toggle("trow--hit", T.matching.has(index));
+    if (holdsRows(index)) line.setAttribute("aria-expanded", !collapsed.has(index));
+    line.append(drawName(index), mode === "timeline" ? drawBars(index) : drawNumbers(index));
+    return line;
+  }
+
+  function holdsRows(index) {
+    const next = shown[position[index] + 1];
+    return (collapsed.has(index) && T.below(index) > 0) || (next !== undefined && level[next] > level[index]);
+  }
+
+  function drawName(index) {
+    const cell = element("div", "trow__name");
+    cell.style.paddingLeft = 8 + Math.min(level[index], MAX_INDENT) * INDENT_PX + "px";
+    const isClosed = collapsed.has(index);
+    if (holdsRows(index)) {
+      const toggle = element("button", "trow__toggle");
+      toggle.type = "button";
+      toggle.tabIndex = -1;
+      toggle.dataset.toggle = index;
+      toggle.setAttribute("aria-label", isClosed ? "Expand" : "Collapse");
+      toggle.append(icon(isClosed ? "chevron-right" : "chevron-down", "icon--small"));
+      cell.append(toggle);
+    } else {
+      cell.append(element("span", "trow__leaf"));
+    }
+    if (has(index, "placeholder")) {
+      cell.append(icon("alert", "text-warn"), element("span", "trow__label muted", page.dataset.missingParent));
+      cell.title = "The steps below name " + T.idOf(index) + " as their parent, which is not in this trace.";
+      return cell;
+    }
+    const subject = T.textOf("subject", index);
+    const kind = icon(T.kindOf(index), "kind-" + T.kindOf(index));
+    cell.append(kind, element("span", "trow__label", T.nameOf(index)));
+    if (subject && !has(index, "named")) cell.append(element("span", "trow__subject muted", subject));
+    if (isClosed) cell.append(element("span", "trow__count muted", "+" + T.count(T.below(index))));
+    if (has(index, "cycle")) cell.append(element("span", "badge badge--warn", "ring of parents"));
+    if (has(index, "error") || (isClosed && tree.errorsBelow[index])) cell.append(icon("error", "text-error trow__mark"));
+    if (folded.has(index) || opened.has(index)) cell.append(drawFold(index));
+    const where = T.kindOf(index) + (T.textOf("service", index) ? " in " + T.textOf("service", index) : "");
+    cell.title = [T.nameOf(index), where, duration(tree.duration[index]) + ", starts at " + duration(tree.offset[index]), T.textOf("errorType", index)].filter(Boolean).join("\n");
+    return cell;
+  }
+
+  /** HTTP, database and other infrastructure below a step: counted, one click away. */
+  function drawFold(index) {
+    const isOpened = opened.has(index);
+    const button = element("button", "trow__fold", isOpened ? "hide infra" : "+" + T.count(folded.get(index)) + " infra");
+    button.type = "button";
+    button.tabIndex = -1;
+    button.dataset.fold = index;
+    button.title = isOpened ? "Fold infrastructure steps (f for all)" : "Show " + T.count(folded.get(index)) + " infrastructure steps: HTTP, database and the like (f for all)";
+    return button;
+  }
+
+  // --- Tree: numbers --------------------------------------------------------------------------------------------------
+
+  function drawNumbers(index) {
+    const cells = element("div", "trow__numbers");
+    const above = tree.parent[index];
+    const isCall = tree.input[index] || tree.output[index] || tree.cost[index] !== null;
+    const time = element("span", "trow__time", duration(tree.duration[index]));
+    if (above >= 0) warm(time, tree.duration[index], tree.duration[above], total, "time");
+    const outlived = tree.last[index] - tree.offset[index] - tree.duration[index];
+    if (outlived > tree.duration[index] * 0.01 && outlived > 0) {
+      const sum = element("span", "trow__sum", "Σ " + duration(tree.last[index] - tree.offset[index]));
+      sum.title = "Steps below go on after it has ended: " + duration(tree.last[index] - tree.offset[index]) + " until the last of them ends";
+      time.prepend(sum);
+    }
+    const used = element("span", "trow__tokens");
+    const [input, output] = isCall ? [tree.input[index], tree.output[index]] : [tree.sumInput[index], tree.sumOutput[index]];
+    if (input || output) used.textContent = (isCall ? "" : "Σ ") + tokens(input) + " → " + tokens(output);
+    const paid = element("span", "trow__cost");
+    const usd = tree.cost[index] !== null ? tree.cost[index] : tree.sumCost[index];
+    if (tree.cost[index] !== null || tree.priced[index]) {
+      paid.textContent = (tree.cost[index] !== null ? "" : "Σ ") + cost(usd);
+      // The only call of its parent is no finding: it is held against the nearest step above that paid for others too.
+      let payer = above;
+      while (payer >= 0 && tree.sumCost[payer] <= usd * 1.000001) payer = tree.parent[payer];
+      if (payer >= 0) warm(paid, usd, tree.sumCost[payer], wholeCost, "cost");
+    }
+    cells.append(time, used, paid);
+    return cells;
+  }
+
+  let wholeCost = 0; // USD
+  function warm(cell, value, ofParent, ofTrace, what) {
+    const share = ofParent > 0 ? value / ofParent : 0;
+    if (share < WARM || value < ofTrace * NOTABLE) return;
+    cell.classList.add(share >= HOT ? "trow--hot" : "trow--warm");
+    cell.title = Math.round(share * 100) + " % of the " + what + " of the step above";
+  }
+
+  // --- Timeline: scale ------------------------------------------------------------------------------------------------
+
+  // Positions are on a scale of ns from which compressed gaps are cut; without them it is the offset itself.
+  let gaps = null; // [{ start, end }] in ns, found when the Timeline is first shown
+  let isCompressed = false;
+  let pieces = null; // [{ start, end, at, factor }]: the scale, piece by piece
+  let scaleEnd = 1;
+  let view = { start: 0, end: 1 };
+
+  /** Time in which no step runs but those that wait for others. */
+  function findGaps() {
+    const busy = [];
+    for (let index = 0; index < tree.size; index += 1) {
+      let isLeaf = !has(index, "placeholder");
+      for (let child = index + 1; isLeaf && child < tree.end[index]; child = tree.end[child]) isLeaf = Boolean(tree.infra[child]);
+      if (isLeaf) busy.push([tree.offset[index], tree.offset[index] + tree.duration[index]]);
+    }
+    busy.sort((one, other) => one[0] - other[0]);
+    const found = [];
+    let until = 0;
+    for (const [start, end] of busy) {
+      if (start - until > total * GAP_SHARE) found.push({ start: until, end: start });
+      until = Math.max(until, end);
+    }
+    if (tree.total - until > total * GAP_SHARE) found.push({ start: until, end: tree.total });
+    return found.sort((one, other) => other.end - other.start - (one.end - one.start)).slice(0, MAX_GAPS).sort((one, other) => one.start - other.start);
+  }
+
+  function offerCompression() {
+    if (!gaps) gaps = findGaps();
+    const idle = gaps.reduce((sum, gap) => sum + gap.end - gap.start, 0);
+    const button = page.querySelector('[data-tree="compress"]');
+    button.hidden = mode !== "timeline" || idle < total * IDLE_SHARE;
+    button.setAttribute("aria-pressed", String(isCompressed));
+    const share = (idle / total) * 100;
+    button.lastElementChild.textContent = duration(idle) + ", " + (share >= 99.95 ? "100" : share.toFixed(1)) + " % idle" + (isCompressed ? ": restore" : ": compress");
+  }
+
+  function buildScale() {
+    pieces = [];
+    scaleEnd = total;
+    if (!isCompressed) return;
+    const idle = gaps.reduce((sum, gap) => sum + gap.end - gap.start, 0);
+    const width = Math.max((total - idle) * 0.04, total * 1e-6, 1); // what remains of each gap
+    let at = 0;
+    let until = 0;
+    for (const gap of gaps) {
+      if (gap.start > until) pieces.push({ start: until, end: gap.start, at, factor: 1 });
+      at += gap.start - until;
+      pieces.push({ start: gap.start, end: gap.end, at, factor: width / (gap.end - gap.start) });
+      at += width;
+      until = gap.end;
+    }
+    if (until < total) pieces.push({ start: until, end: total, at, factor: 1 });
+    scaleEnd = at + Math.max(0, total - until);
+  }
+
+  function toScale(ns) {
+    if (!isCompressed) return ns;
+    const piece = pieces.find((candidate) => ns <= candidate.end) || pieces[pieces.length - 1];
+    return piece.at + (ns - piece.start) * piece.factor;
+  }
+
+  function fromScale(at) {
+    if (!isCompressed) return at;
+    const piece = pieces.findLast((candidate) => at >= candidate.at) || pieces[0];
+    return piece.start + (at - piece.at) / piece.factor;
+  }
+
+  const toShare = (ns) => (toScale(ns) - view.start) / (view.end - view.start);
+
+  // --- Timeline: bars -------------------------------------------------------------------------------------------------
+
+  function drawBars(index) {
+    const cell = element("div", "trow__bars");
+    const left = toShare(tree.offset[index]);
+    const right = toShare(tree.offset[index] + tree.duration[index]);
+    if (right < 0 || left > 1) return cell;
+    const bar = element("div", "bar bar--" + (has(index, "placeholder") ? "placeholder" : has(index, "error") ? "error" : T.kindOf(index)));
+    const from = Math.max(0, left);
+    const width = Math.min(1, right) - from;
+    bar.style.left = "min(" + from * 100 + "%, 100% - 4px)"; // a short step at the very end still shows
+    bar.style.width = width * 100 + "%";
+    for (const [begins, ends] of T.criticalOf(index)) {
+      const start = Math.max(from, toShare(begins));
+      const end = Math.min(1, toShare(ends));
+      if (end - start < 0.001 || width <= 0) continue;
+      const stretch = element("div", "bar__critical");
+      stretch.style.left = ((start - from) / width) * 100 + "%";
+      stretch.style.width = ((end - start) / width) * 100 + "%";
+      bar.append(stretch);
+    }
+    cell.append(bar, ...drawEvents(index));
+    const label = element("span", "bar__time", duration(tree.duration[index]));
+    if (from + width < 0.82) label.style.left = "calc(" + (from + width) * 100 + "% + 8px)";
+    else if (from > 0.18) label.style.right = "calc(" + (1 - from) * 100 + "% + 4px)";
+    else {
+      label.style.right = "calc(" + (1 - from - width) * 100 + "% + 12px)";
+      label.classList.add("bar__time--inside");
+    }
+    cell.append(label);
+    return cell;
+  }
+
+  function drawEvents(index) {
+    const dots = [];
+    for (const [at, name] of tree.events.get(index) || []) {
+      const share = toShare(at);
+      if (share < 0 || share > 1) continue;
+      const dot = element("span", "dot" + (tree.strings[name].includes("exception") ? " dot--error" : ""));
+      dot.style.left = "clamp(3px, " + share * 100 + "%, 100% - 3px)";
+      dot.title = tree.strings[name] + " at " + duration(Math.max(0, at));
+      dots.push(dot);
+    }
+    return dots;
+  }
+
+  function drawAxis() {
+    if (mode !== "timeline") return;
+    const room = Math.max(2, Math.floor(axis.clientWidth / 90));
+    const rough = (view.end - view.start) / room;
+    const power = 10 ** Math.floor(Math.log10(rough));
+    const step = Math.max(1, [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough));
+    const wanted = isCompressed ? gaps.map((gap) => gap.end) : []; // where time goes on after a gap
+    // Steps on the scale, so that a compressed gap costs none; each is then moved to a round time.
+    for (let at = Math.ceil(view.start / step) * step; at <= view.end && tree.total > 0; at += step) wanted.push(Math.round(fromScale(at) / step) * step);
+    if (!wanted.length) wanted.push(fromScale(view.start));
+    const ticks = [];
+    const marks = [];
+    const taken = [];
+    for (const ns of wanted) {
+      const share = toShare(ns);
+      if (share < 0 || share > 1 || taken.some((other) => Math.abs(other - share) * axis.clientWidth < TICK_PX)) continue;
+      taken.push(share);
+      const tick = element("span", "tick", ns === 0 && tree.total > 0 ? "0" : duration(ns));
+      tick.style.left = share * 100 + "%";
+      if (share > 0.93) tick.classList.add("tick--last");
+      ticks.push(tick);
+      marks.push(mark("grid__line", share, 0));
+    }
+    for (const gap of isCompressed ? gaps : []) {
+      const start = Math.max(0, toShare(gap.start));
+      const end = Math.min(1, toShare(gap.end));
+      if (end <= start) continue;
+      const band = mark("grid__gap", start, end - start);
+      const note = element("span", "grid__note", duration(gap.end - gap.start));
+      band.append(note);
+      marks.push(band);
+    }
+    axis.replaceChildren(...ticks);
+    grid.replaceChildren(...marks);
+  }
+
+  function mark(className, share, width) {
+    const made = element("span", className);
+    made.style.left = share * 100 + "%";
+    if (width) made.style.width = width * 100 + "%";
+    return made;
+  }
+
+  // --- Timeline: zoom -------------------------------------------------------------------------------------------------
+
+  const resetButton = page.querySelector('[data-tree="reset-zoom"]');
+
+  /** Show this part of the scale, in its ns. */
+  function zoom(start, end) {
+    const least = Math.min(scaleEnd, Math.max(100, scaleEnd / 1e6));
+    const width = Math.min(scaleEnd, Math.max(least, end - start));
+    const from = Math.min(Math.max(0, start), scaleEnd - width);
+    view = { start: from, end: from + width };
+    resetButton.hidden = mode !== "timeline" || width >= scaleEnd;
+    drawAxis();
+    if (isOpen()) draw(true);
+  }
+
+  function zoomToRow(index) {
+    const start = toScale(tree.offset[index]);
+    const end = toScale(tree.offset[index] + tree.duration[index]);
+    const margin = Math.max((end - start) * 0.05, 50);
+    const isFitted = Math.abs(view.start - Math.max(0, start - margin)) < 1 && view.end - view.start < scaleEnd;
+    if (isFitted) zoom(0, scaleEnd);
+    else zoom(start - margin, end + margin);
+  }
+
+  body.addEventListener("wheel", (event) => {
+    const bars = event.target.closest(".trow__bars");
+    if (!bars || !(event.ctrlKey || event.metaKey || event.shiftKey)) return;
+    event.preventDefault();
+    const span = view.end - view.start;
+    if (event.shiftKey) {
+      const by = (Math.sign(event.deltaY || event.deltaX) * span) / 10;
+      zoom(view.start + by, view.end + by);
+      return;
+    }
+    const box = bars.getBoundingClientRect();
+    const share = (event.clientX - box.left) / box.width;
+    const factor = event.deltaY > 0 ? 1.25 : 0.8;
+    const center = view.start + share * span;
+    zoom(center - share * span * factor, center + (1 - share) * span * factor);
+  }, { passive: false });
+
+  let panned = false;
+  body.addEventListener("pointerdown", (event) => {
+    const bars = event.target.closest(".trow__bars");
+    panned = false;
+    if (!bars || event.button !== 0 || event.pointerType !== "mouse" || view.end - view.start >= scaleEnd) return;
+    const { start, end } = view;
+    const width = bars.clientWidth;
+    const onMove = (moved) => {
+      const by = ((event.clientX - moved.clientX) / width) * (end - start);
+      panned = panned || Math.abs(moved.clientX - event.clientX) > 4;
+      if (panned) zoom(start + by, end + by);
+    };
+    addEventListener("pointermove", onMove);
+    addEventListener("pointerup", () => removeEventListener("pointermove", onMove), { once: true });
+  });
+
+  body.addEventListener("pointermove", (event) => {
+    const bars = event.buttons ? null : event.target.closest(".trow__bars");
+    T.hover(bars ? Number(bars.closest("[data-row]").dataset.row) : -1, event.clientX, event.clientY);
+  });
+  body.addEventListener("pointerleave", () => T.hover(-1));
+
+  // --- Selection ------------------------------------------------------------------------------------------------------
+
+  function uncover(index) {
+    let changed = position[index] < 0;
+    if (changed && isFiltered(index)) {
+      onlyErrors = false;
+      page.querySelector('[data-tree="only-errors"]')?.setAttribute("aria-pressed", "false");
+      if (!T.inRange(index)) T.setRange(null);
+    }
+    let above = tree.parent[index];
+    let owner = -1;
+    while (above >= 0) {
+      changed = collapsed.delete(above) || changed;
+      if (owner < 0 && !tree.infra[above]) owner = above;
+      above = tree.parent[above];
+    }
+    if (tree.infra[index] && changed && owner >= 0) opened.add(owner);
+    if (changed) refresh();
+  }
+
+  function scrollToRow(index, center) {
+    const height = rowHeight();
+    const top = position[index] * height;
+    if (top < body.scrollTop || top + height > body.scrollTop + body.clientHeight) {
+      body.scrollTop = center || Math.abs(top - body.scrollTop) > body.clientHeight * 2
+        ? top - body.clientHeight / 2
+        : top < body.scrollTop ? top : top + height - body.clientHeight;
+    }
+  }
+
+  body.addEventListener("click", (event) => {
+    if (panned) {
+      event.stopPropagation(); // the end of a drag selects nothing
+      panned = false;
+      return;
+    }
+    const toggle = event.target.closest("[data-toggle]");
+    const infra = event.target.closest("[data-fold]");
+    const line = event.target.closest("[data-row]");
+    if (toggle) fold(Number(toggle.dataset.toggle), !collapsed.has(Number(toggle.dataset.toggle)));
+    else if (infra) {
+      const index = Number(infra.dataset.fold);
+      if (!opened.delete(index)) opened.add(index);
+      refresh();
+    } else if (line && has(Number(line.dataset.row), "placeholder")) fold(Number(line.dataset.row), !collapsed.has(Number(line.dataset.row)));
+  });
+
+  body.addEventListener("dblclick", (event) => {
+    const line = event.target.closest(".trow__bars");
+    if (line) zoomToRow(Number(line.closest("[data-row]").dataset.row));
+  });
+
+  function fold(index, close) {
+    if (close) collapsed.add(index);
+    else collapsed.delete(index);
+    refresh();
+  }
+
+  /** Collapse every row at or below a depth of the tree; null expands all. */
+  function foldTo(depth) {
+    collapsed = new Set();
+    if (depth !== null) for (let index = 0; index < tree.size; index += 1) if (tree.depth[index] >= depth && T.below(index)) collapsed.add(index);
+    refresh();
+    if (T.selected >= 0 && position[T.selected] < 0) {
+      let above = tree.parent[T.selected];
+      while (above >= 0 && position[above] < 0) above = tree.parent[above];
+      if (above >= 0) T.select(above);
+    }
+  }
+
+  function deepest() {
+    return shown.reduce((most, index) => Math.max(most, tree.depth[index]), 0);
+  }
+
+  function setPressed(name, on) {
+    page.querySelectorAll('[data-tree="' + name + '"]').forEach((button) => button.setAttribute("aria-pressed", String(on)));
+  }
+
+  Object.assign(T.commands, {
+    filter() {
+      allInfra = !allInfra;
+      opened = new Set();
+      setPressed("filter", allInfra);
+      refreshSoon();
+      if (isOpen() && T.selected >= 0 && position[T.selected] >= 0) scrollToRow(T.selected, true);
+    },
+    "only-errors"() {
+      onlyErrors = !onlyErrors;
+      setPressed("only-errors", onlyErrors);
+      refreshSoon();
+    },
+    "reset-zoom"() { zoom(0, scaleEnd); },
+    collapse() { foldTo(1); },
+    expand() { foldTo(null); },
+    compress() {
+      isCompressed = !isCompressed;
+      offerCompression();
+      buildScale();
+      zoom(0, scaleEnd);
+    },
+  });
+
+  // --- Keys -----------------------------------------------------------------------------------------------------------
+
+  const isInPanel = () => document.getElementById("panel").contains(document.activeElement);
+
+  function move(by) {
+    if (isInPanel()) return false;
+    if (!isOpen()) return moveElsewhere(by);
+    const at = T.selected >= 0 ? position[T.selected] : -1;
+    let place = at + by;
+    while (shown[place] !== undefined && has(shown[place], "placeholder")) place += Math.sign(by);
+    if (shown[place] !== undefined) T.select(shown[place]);
+    return true;
+  }
+
+  /** In a view whose steps are elements of the document: their order is the order of steps. */
+  function moveElsewhere(by) {
+    const marks = [...page.querySelectorAll('[data-view]:not([hidden]) [data-span-id]')];
+    const ids = [...new Set(marks.map((mark) => mark.dataset.spanId))];
+    const next = ids[ids.indexOf(T.selectedId) + by];
+    if (!next) return ids.length > 0;
+    T.selectId(next);
+    marks.find((mark) => mark.dataset.spanId === next).scrollIntoView({ block: "nearest" });
+    return true;
+  }
+
+  function foldSelected(close) {
+    if (T.selected < 0 || isInPanel() || !isOpen()) return false;
+    const above = tree.parent[T.selected];
+    if (holdsRows(T.selected) && collapsed.has(T.selected) !== close) fold(T.selected, close);
+    else if (close && above >= 0 && !has(above, "placeholder")) T.select(above);
+    else if (!close && holdsRows(T.selected)) move(1);
+    return true;
+  }
+
+  const { onKey } = window.tracestore;
+  onKey("ArrowDown", () => move(1));
+  onKey("ArrowUp", () => move(-1));
+  onKey("j", () => { if (isOpen()) body.focus(); move(1); });
+  onKey("k", () => { if (isOpen()) body.focus(); move(-1); });
+  onKey("ArrowLeft", () => foldSelected(true));
+  onKey("ArrowRight", () => foldSelected(false));
+  onKey("f", T.commands.filter);
+  onKey("x", T.commands["only-errors"]);
+  onKey("[", T.commands.collapse);
+  onKey("]", T.commands.expand);
+  onKey("o", () => foldTo(deepest() + 1));
+  onKey("p", () => foldTo(Math.max(1, deepest() - 1)));
+  onKey("z", () => { if (T.selected >= 0) zoomToRow(T.selected); });
+  onKey("i", () => {
+    if (mode === "timeline" && !page.querySelector('[data-tree="compress"]').hidden) T.commands.compress();
+  });
+  onKey("Home", () => { if (document.activeElement !== body) return false; T.select(shown.find((index) => !has(index, "placeholder")) ?? -1); return true; });
+  onKey("End", () => { if (document.activeElement !== body) return false; T.select(shown[shown.length - 1] ?? -1); return true; });
+
+  // --- Start ----------------------------------------------------------------------------------------------------------
+
+  T.add({
+    start() {
+      tree = T.tree;
+      total = Math.max(1, tree.total);
+      scaleEnd = total;
+      view = { start: 0, end: total };
+      for (let index = 0; index < tree.size; index += 1) if (tree.parent[index] < 0) wholeCost += tree.sumCost[index];
+      position = new Int32Array(tree.size).fill(-1);
+      level = new Int32Array(tree.size);
+      const infra = tree.infra.reduce((sum, one) => sum + one, 0);
+      page.querySelectorAll('[data-tree="filter"]').forEach((button) => {
+        button.hidden = !infra;
+        button.querySelector("[data-count]").textContent = T.count(infra);
+      });
+      T.splitter(document.getElementById("gutter-splitter"), "gutter", 1,
+        () => page.querySelector(".tree__axis-name").offsetWidth, () => [160, Math.max(200, body.clientWidth - 120)]);
+      body.addEventListener("scroll", drawSoon, { passive: true });
+      new ResizeObserver(() => { if (isOpen()) { measured = 0; drawAxis(); refresh(); } }).observe(body);
+    },
+    show(name) {
+      if (!isOpen()) return;
+      mode = name;
+      pane.dataset.mode = name;
+      isStale = false;
+      drawn = { from: -1, to: -1 };
+      offerCompression();
+      zoom(view.start, view.end);
+      refresh();
+      if (T.selected >= 0) {
+        uncover(T.selected);
+        scrollToRow(T.selected, true);
+        draw(true);
+      }
+    },
+    select(index, { reveal = true, center = false } = {}) {
+      if (!isOpen()) return;
+      uncover(index);
+      if (reveal) scrollToRow(index, center);
+      draw(true);
+    },
+    change: refreshSoon,
+    resize() { drawAxis(); drawSoon(); },
+    escape() {
+      if (mode === "timeline") zoom(0, scaleEnd);
+      if (isOpen()) body.focus();
+    },
+  });
+})();

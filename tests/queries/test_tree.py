@@ -1,0 +1,106 @@
+"""The steps of a trace without payload, and the search through payloads, on the real engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.queries.conftest import T0, SendSpans
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import TraceNotFound
+from tracestore.queries.spans import get_span, get_spans
+from tracestore.queries.traces import get_trace
+from tracestore.queries.tree import find_ancestors, find_steps, search_steps
+
+A, ROOT, CHAT, TOOL = "a" * 32, "1" * 16, "2" * 16, "3" * 16
+CALL = {
+    "gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o",
+    "gen_ai.usage.input_tokens": 1_000_000, "gen_ai.usage.output_tokens": 10, "gen_ai.input.messages": "the Größe of it",
+}  # fmt: skip
+
+
+def _send_run(send_spans: SendSpans) -> None:
+    send_spans(
+        {"span_id": ROOT, "name": "invoke_agent triage", "attributes": {"gen_ai.operation.name": "invoke_agent"}},
+        {"span_id": CHAT, "parent": ROOT, "name": "chat gpt-4o", "start_ns": T0 + 5, "attributes": CALL},
+        {
+            "span_id": TOOL, "parent": CHAT, "name": "refund", "start_ns": T0 + 7, "error": True,
+            "attributes": {"gen_ai.tool.name": "refund", "error.type": "Timeout", "gen_ai.operation.name": "execute_tool"},
+            "events": [("exception", {"exception.stacktrace": "File pay.py, line 7"})],
+        },
+    )  # fmt: skip
+
+
+def test_steps_say_what_the_spans_say(store: Store, send_spans: SendSpans) -> None:
+    _send_run(send_spans)
+
+    steps = find_steps(store, project_id=1, trace_id=A, limit=10)
+
+    spans = get_trace(store, project_id=1, trace_id=A).spans
+    assert [step.span_id for step in steps] == [ROOT, CHAT, TOOL]
+    for step, span in zip(steps, spans, strict=True):
+        assert step.model == (span.response_model or span.request_model)
+        for name in set(step._fields) - {"model"}:
+            assert getattr(step, name) == getattr(span, name), name
+    assert steps[1].cost_usd is not None
+    assert steps[2].error_type == "Timeout"
+
+
+def test_step_that_was_sent_twice_is_there_once(store: Store, send_spans: SendSpans) -> None:
+    send_spans({"span_id": ROOT, "name": "first"}, received_ns=T0)
+    send_spans({"span_id": ROOT, "name": "again"}, received_ns=T0 + 1)
+
+    assert [step.name for step in find_steps(store, project_id=1, trace_id=A, limit=10)] == ["again"]
+
+
+def test_no_more_steps_than_asked_for(store: Store, send_spans: SendSpans) -> None:
+    _send_run(send_spans)
+
+    assert [step.span_id for step in find_steps(store, project_id=1, trace_id=A, limit=2)] == [ROOT, CHAT]
+
+
+def test_ancestors_are_the_nearest_outermost_first(store: Store, send_spans: SendSpans) -> None:
+    _send_run(send_spans)
+
+    assert find_ancestors(store, project_id=1, trace_id=A, span_id=TOOL, limit=3) == ["invoke_agent triage", "chat gpt-4o"]
+    assert find_ancestors(store, project_id=1, trace_id=A, span_id=TOOL, limit=1) == ["chat gpt-4o"]
+    assert find_ancestors(store, project_id=1, trace_id=A, span_id=ROOT, limit=3) == []
+
+
+def test_ancestors_in_a_ring_end(store: Store, send_spans: SendSpans) -> None:
+    send_spans({"span_id": ROOT, "parent": CHAT, "name": "one"}, {"span_id": CHAT, "parent": ROOT, "name": "other"})
+
+    assert find_ancestors(store, project_id=1, trace_id=A, span_id=ROOT, limit=9) == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("TRIAGE", [ROOT]),
+        ("größe", [CHAT]),
+        ("pay.py", [TOOL]),
+        ("error.type", [TOOL]),
+        ("timeout", [TOOL]),
+        ("%", []),
+        ("' OR 1 = 1 --", []),
+    ],
+)
+def test_text_is_found_anywhere_in_a_step(store: Store, send_spans: SendSpans, text: str, found: list[str]) -> None:
+    _send_run(send_spans)
+
+    assert search_steps(store, project_id=1, trace_id=A, text=text, limit=10) == found
+
+
+def test_search_stays_within_its_project_and_limit(store: Store, send_spans: SendSpans) -> None:
+    _send_run(send_spans)
+
+    assert len(search_steps(store, project_id=1, trace_id=A, text="e", limit=2)) == 2
+    with pytest.raises(TraceNotFound):
+        search_steps(store, project_id=2, trace_id=A, text="e", limit=2)
+
+
+def test_whole_spans_are_read_in_the_order_asked_for(store: Store, send_spans: SendSpans) -> None:
+    _send_run(send_spans)
+
+    spans = get_spans(store, project_id=1, trace_id=A, span_ids=[TOOL, "f" * 16, ROOT])
+
+    assert spans == [get_span(store, project_id=1, trace_id=A, span_id=span_id) for span_id in (TOOL, ROOT)]

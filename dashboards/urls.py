@@ -7,7 +7,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from dashboards import api
-from dashboards.views import dashboard, logs, quality, setup, trace, traces
+from dashboards.views import dashboard, logs, quality, setup, step, trace, traces, transcript
 from dashboards.views.login import Login
 
 urlpatterns = [
@@ -34,4 +34,11 @@ urlpatterns = [
     path("traces/<str:trace_id>/spans/<str:span_id>", trace.span_detail, name="span-detail"),
     path("traces/<str:trace_id>/spans/<str:span_id>/text", trace.span_text, name="span-text"),
     path("traces/<str:trace_id>/spans/<str:span_id>/json", trace.span_json, name="span-json"),
+    path("traces/<str:trace_id>/transcript", transcript.transcript, name="trace-transcript"),
+    path("traces/<str:trace_id>/repeats", transcript.repeats, name="trace-repeats"),
+    path("traces/<str:trace_id>/spans/<str:span_id>/markdown", step.span_markdown, name="span-markdown"),
+    path("traces/<str:trace_id>/spans/<str:span_id>/image", step.span_image, name="span-image"),
+    path("traces/<str:trace_id>/spans/<str:span_id>/call", step.span_call, name="span-call"),
+    path("traces/<str:trace_id>/spans/<str:span_id>/history", step.span_history, name="span-history"),
+    path("traces/<str:trace_id>/spans/<str:span_id>/similar", step.span_similar, name="span-similar"),
 ]

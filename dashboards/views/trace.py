@@ -176,7 +176,9 @@ def _panel_context(request: PageRequest, trace_id: str, span_id: str, located: L
     panel: Panel | None = build_panel(span, logs.items) if span else None
     urls = {}
     if span is not None:
-        urls = {name: reverse(name, args=[trace_id, span_id]) for name in ("span-text", "span-json")}
+        urls = {
+            name: reverse(name, args=[trace_id, span_id]) for name in ("span-text", "span-json", "span-image", "span-markdown")
+        }
     start_ns = span.summary.start_ns if span else time.time_ns()
     return {
         "panel": panel,
@@ -186,6 +188,8 @@ def _panel_context(request: PageRequest, trace_id: str, span_id: str, located: L
         "span_id": span_id,
         "text_url": urls.get("span-text", ""),
         "json_url": urls.get("span-json", ""),
+        "image_url": urls.get("span-image", ""),
+        "markdown_url": urls.get("span-markdown", ""),
         "list_range": list_range(start_ns, time.time_ns()),
     }
 

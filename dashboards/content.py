@@ -12,7 +12,8 @@ from itertools import islice
 from typing import Any
 
 from dashboards.logs import as_span
-from dashboards.messages import Message, Part, read_messages
+from dashboards.markdown import MARKDOWN_CHARS
+from dashboards.messages import Message, Part, ShownMessage, pair_calls, read_messages
 from dashboards.text import EXCERPT_CHARS, decode_value, is_structured, to_text
 from tracestore.model import LogRecord, Span, SpanEvent
 
@@ -20,7 +21,7 @@ SLOT_LIMIT = 2_000  # llm.input_messages.999999999.x must not become a list of t
 _SEGMENT_LIMIT = 12
 _KEY_LIMIT = 20_000
 _ITEM_LIMIT = 200
-_PANEL_CHARS = 400_000
+_PANEL_CHARS, _LAYOUT_CHARS = 400_000, 100_000
 _ABSENT = {"", "null", "<REDACTED>", "[REDACTED]", "<not specified>", "N/A"}
 
 
@@ -37,6 +38,16 @@ class Payload:
     def excerpt_chars(self) -> int:
         """How much of each text to show, so that the whole stays light however many messages there are."""
         return max(500, min(EXCERPT_CHARS, _PANEL_CHARS // max(1, sum(len(message.parts) for message in self.messages))))
+
+    @property
+    def markdown_chars(self) -> int:
+        """How long a text of an open message may be to be laid out at once: layout takes about 1 s per MB."""
+        return max(500, min(MARKDOWN_CHARS, _LAYOUT_CHARS // max(1, sum(len(message.parts) for message in self.messages))))
+
+    @property
+    def shown(self) -> list[ShownMessage]:
+        """The messages as cards, each tool result with the call it answers."""
+        return pair_calls(self.messages)
 
 
 @dataclass(frozen=True)
@@ -97,9 +108,36 @@ def read_content(span: Span, records: Sequence[LogRecord] = ()) -> Content:
         output=None if arguments or result else read(OUTPUTS),
         arguments=arguments,
         result=result,
-        documents=_read_documents(span),
+        documents=read_documents(span),
         tools=_read_tools(span),
     )
+
+
+def read_input(span: Span) -> Payload | None:
+    """Return what went into a step, by its own account."""
+    return _first_payload(span, INPUTS)
+
+
+def read_output(span: Span) -> Payload | None:
+    """Return what came out of a step, by its own account."""
+    return _first_payload(span, OUTPUTS)
+
+
+def read_tool_call(span: Span) -> tuple[Payload | None, Payload | None]:
+    """Return the arguments and the result of a tool call, by its own account."""
+    return _first_payload(span, ARGUMENTS), _first_payload(span, RESULTS)
+
+
+def find_image(content: Content, reference: str) -> str:
+    """Return the inline image of a part by its reference (`input.2.0`), "" when it has none."""
+    name, *steps = reference.split(".")
+    payload = getattr(content, name, None) if name in ("input", "output") else None
+    if not isinstance(payload, Payload) or len(steps) != 2 or not all(step.isascii() and step.isdigit() for step in steps):
+        return ""
+    try:
+        return payload.messages[int(steps[0][:6])].parts[int(steps[1][:6])].image
+    except IndexError:
+        return ""
 
 
 def find_text(content: Content, reference: str) -> str | None:
@@ -310,10 +348,11 @@ def _vercel_answer(span: Span, prefix: str) -> Payload | None:
 def _arguments(span: Span, key: str) -> Payload | None:
     """Tool arguments: decoded, without the envelope that decorators and LangChain put around them. `{}` is an answer here."""
     value = decode_value(_value(span, key))
-    return None if value is None else _plain(key, _open_envelope(value))
+    return None if value is None else _plain(key, open_envelope(value))
 
 
-def _open_envelope(value: Any) -> Any:
+def open_envelope(value: Any) -> Any:
+    """Return the arguments of a tool call without what decorators and LangChain put around them."""
     if not isinstance(value, dict):
         return value
     if isinstance(value.get("inputs"), dict) and "input_str" in value:
@@ -515,7 +554,8 @@ def _read_instructions(span: Span, read_input: Payload | None) -> list[Part]:
 _DOCUMENT_LISTS = ("retrieval.documents", "reranker.output_documents")
 
 
-def _read_documents(span: Span) -> list[Document]:
+def read_documents(span: Span) -> list[Document]:
+    """Return the documents that a step retrieved, at most 200."""
     value = decode_value(_value(span, "gen_ai.retrieval.documents"))
     items: list[Any] = value if isinstance(value, list) else []
     for prefix in _DOCUMENT_LISTS:

@@ -41,7 +41,7 @@ _TYPES_THAT_ARE_ROLES = {
 class Part:
     """One piece of a message. `kind` is text, reasoning, tool_call, tool_result, media or data.
 
-    `name` and `call_id` belong to tools.
+    `name` and `call_id` belong to tools. `image` is that of a media part that was sent inline: a data URI or base64 alone.
     """
 
     kind: str
@@ -49,6 +49,7 @@ class Part:
     name: str = ""
     call_id: str = ""
     is_error: bool = False
+    image: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,61 @@ class Message:
     parts: list[Part] = field(default_factory=list)
     name: str = ""
     finish_reason: str = ""
+
+
+@dataclass(frozen=True)
+class ShownPart:
+    """A part and its place in its message; a tool call that has a result among the messages brings it along with its place."""
+
+    part: Part
+    index: int
+    result: Part | None = None
+    result_place: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class ShownMessage:
+    """A message as its card shows it; `index` is its place among all."""
+
+    message: Message
+    index: int
+    parts: list[ShownPart]
+
+
+def pair_calls(messages: list[Message]) -> list[ShownMessage]:
+    """Return the messages with each tool result under the call it answers, in place of a message of its own.
+
+    A result belongs to the last call before it with its id that has none yet; without an id, to the first such call of its name.
+    """
+    waiting: dict[tuple[int, int], Part] = {}
+    results: dict[tuple[int, int], tuple[int, int]] = {}
+    for at, message in enumerate(messages):
+        for place, part in enumerate(message.parts):
+            if part.kind == "tool_call":
+                waiting[at, place] = part
+            elif part.kind == "tool_result" and (call := _find_call(waiting, part)) is not None:
+                del waiting[call]
+                results[call] = (at, place)
+    paired = set(results.values())
+    shown = []
+    for at, message in enumerate(messages):
+        parts = []
+        for place, part in enumerate(message.parts):
+            if (at, place) in results:
+                result_at, result_place = results[at, place]
+                result = messages[result_at].parts[result_place]
+                parts.append(ShownPart(part, place, result, (result_at, result_place)))
+            elif (at, place) not in paired:
+                parts.append(ShownPart(part, place))
+        if parts or not message.parts:
+            shown.append(ShownMessage(message, at, parts))
+    return shown
+
+
+def _find_call(waiting: dict[tuple[int, int], Part], result: Part) -> tuple[int, int] | None:
+    if result.call_id:
+        return next((place for place in reversed(waiting) if waiting[place].call_id == result.call_id), None)
+    return next((place for place, call in waiting.items() if result.name and call.name == result.name), None)
 
 
 def read_messages(value: Any, *, role: str = "") -> list[Message] | None:
@@ -258,15 +314,27 @@ def _tool_result(item: dict[str, Any]) -> Part:
     return Part("tool_result", text, name=_text_field(item, "name", "toolName"), call_id=call_id, is_error=failed)
 
 
+_IMAGE_TYPES = ("png", "jpeg", "jpg", "gif", "webp")
+_IMAGE_CHARS = 14_000_000  # ten megabytes of image
+
+
 def _media_part(item: dict[str, Any]) -> Part:
-    """Describe an image, sound or file; it is neither shown nor fetched."""
+    """Describe an image, sound or file; nothing is ever fetched, and only an image that was sent inline can be shown."""
     holders = ("source", "image_url", "input_audio", "file", "image")
     source = next((item[key] for key in holders if isinstance(item.get(key), dict)), item)
+    source = source["image"] if isinstance(source.get("image"), dict) else source
     mime = _text_field(source, "mime_type", "mediaType", "media_type", "mimeType", "format")
     mime = mime or _text_field(item, "modality", "type")
-    body = to_text_or_same(_first(source, "uri", "url", "content", "data", "file_id", "id", "filename"))
+    body = to_text_or_same(_first(source, "uri", "url", "content", "data", "image_url", "image", "file_id", "id", "filename"))
     where = f"{len(body):,} characters" if body.startswith("data:") or len(body) > 500 else body
-    return Part("media", f"{mime} {where}".strip())
+    return Part("media", f"{mime} {where}".strip(), image=body if _is_image(mime, body) else "")
+
+
+def _is_image(mime: str, body: str) -> bool:
+    named = body[5:40].lower() if body[:5].lower() == "data:" else mime.lower()
+    is_inline = body[:5].lower() == "data:" or (len(body) > 40 and "://" not in body[:40])
+    kind = named.partition(";")[0].removeprefix("image/")
+    return is_inline and len(body) <= _IMAGE_CHARS and kind in _IMAGE_TYPES
 
 
 def _first(item: dict[str, Any], *keys: str) -> Any:

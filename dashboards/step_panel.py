@@ -10,8 +10,10 @@ from typing import Any
 from dashboards.content import Content, find_text, read_content
 from dashboards.logs import LogRow, Score, build_log_rows, find_record_text, read_scores
 from dashboards.text import make_visible, split_stacktrace, to_text
+from tracestore.fingerprint import fingerprint
 from tracestore.language import format_filter
-from tracestore.model import LogRecord, Span, SpanEvent
+from tracestore.model import LogRecord, Span, SpanEvent, SpanSummary
+from tracestore.pricing import PriceBreakdown, explain_call
 
 # A value longer than this is no filter anyone means, and no link a browser likes.
 _FILTER_CHARS = 300
@@ -43,19 +45,20 @@ class Event:
 
 @dataclass(frozen=True)
 class Failure:
-    """The error of a step; `stacktrace_reference` is "" when there is none."""
+    """The error of a step; `stacktrace_reference` is "" when there is none. `fingerprint` is as in tracestore/fingerprint.py."""
 
     type: str
     message: str
     stacktrace: str
     stacktrace_reference: str
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
 class Panel:
     """One step, ready to show. Texts may be long: the template cuts them and links to the rest by reference.
 
-    `exceptions` are the logged ones that `failure` does not show.
+    `exceptions` are the logged ones that `failure` does not show. `price` is how the cost of a model call comes about.
     """
 
     span: Span
@@ -70,6 +73,7 @@ class Panel:
     exceptions: list[LogRow]
     scores: list[Score]
     raw: str
+    price: PriceBreakdown | None
 
     @property
     def uncached_input_tokens(self) -> int:
@@ -92,6 +96,8 @@ def build_panel(span: Span, records: Sequence[LogRecord] = ()) -> Panel:
             reference = f"log:{told.record.record_id}:attribute:exception.stacktrace"
             failure = replace(failure, stacktrace=told.stacktrace, stacktrace_reference=reference)
             failure = replace(failure, message=failure.message or told.exception_message)
+    if failure is not None:
+        failure = replace(failure, fingerprint=fingerprint(failure.type, failure.message, failure.stacktrace))
     shown = failure.stacktrace if failure is not None else ""
     return Panel(
         span=span,
@@ -106,7 +112,24 @@ def build_panel(span: Span, records: Sequence[LogRecord] = ()) -> Panel:
         exceptions=[row for row in exceptions if not shown or row.stacktrace != shown],
         scores=read_scores(span, records),
         raw=format_raw(span),
+        price=_explain_cost(span.summary),
     )
+
+
+def _explain_cost(step: SpanSummary) -> PriceBreakdown | None:
+    """Return what makes the cost of a step (queries/spans.py decides which model's price), None for one without."""
+    if step.cost_usd is None:
+        return None
+    for model in dict.fromkeys((step.response_model, step.request_model)):
+        found = explain_call(
+            step.provider, model, step.input_tokens, step.output_tokens, step.cached_input_tokens,
+            step.cache_creation_input_tokens, step.start_ns, reasoning_tokens=step.reasoning_tokens,
+            cache_write_1h_tokens=step.cache_creation_1h_input_tokens, input_audio_tokens=step.input_audio_tokens,
+            output_audio_tokens=step.output_audio_tokens,
+        )  # fmt: skip
+        if found is not None:
+            return found
+    return None
 
 
 def find_referenced_text(span: Span, reference: str, records: Sequence[LogRecord] = ()) -> str | None:

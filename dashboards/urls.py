@@ -8,7 +8,22 @@ from django.views.generic import RedirectView
 
 from dashboards import api
 from dashboards.lists import AnyText
-from dashboards.views import dashboard, error_list, export, help, logs, peek, quality, saved_views, sessions, setup, trace, traces
+from dashboards.views import (
+    dashboard,
+    error_list,
+    export,
+    help,
+    logs,
+    peek,
+    quality,
+    saved_views,
+    sessions,
+    setup,
+    step,
+    trace,
+    traces,
+    transcript,
+)
 from dashboards.views.login import Login
 
 register_converter(AnyText, "any")
@@ -60,4 +75,11 @@ urlpatterns = [
     path("traces/<str:trace_id>/spans/<str:span_id>/json", trace.span_json, name="span-json"),
     path("users", sessions.user_list, name="user-list"),
     path("users/<any:user_id>", sessions.user_detail, name="user-detail"),
+    path("traces/<str:trace_id>/transcript", transcript.transcript, name="trace-transcript"),
+    path("traces/<str:trace_id>/repeats", transcript.repeats, name="trace-repeats"),
+    path("traces/<str:trace_id>/spans/<str:span_id>/markdown", step.span_markdown, name="span-markdown"),
+    path("traces/<str:trace_id>/spans/<str:span_id>/image", step.span_image, name="span-image"),
+    path("traces/<str:trace_id>/spans/<str:span_id>/call", step.span_call, name="span-call"),
+    path("traces/<str:trace_id>/spans/<str:span_id>/history", step.span_history, name="span-history"),
+    path("traces/<str:trace_id>/spans/<str:span_id>/similar", step.span_similar, name="span-similar"),
 ]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from importlib.metadata import version
 
 import numpy as np
 import numpy.typing as npt
 from genai_prices import Usage, calc_price
-from genai_prices.types import PriceCalculation, TieredPrices
+from genai_prices.types import ModelPrice, PriceCalculation, TieredPrices
 
 from tracestore.semconv import MAKERS
 
@@ -26,6 +28,9 @@ TOKEN_CLASSES = (
 _COMMON = 5
 # A usage that is valid whatever is added to one class of it: cached tokens are part of the input, reasoning of the output.
 _PROBE = (3, 2, 1, 1, 1, 0, 0, 0)
+
+# How many tokens (or requests) a price in the catalogue is for, by the end of its name.
+_PER = {"_mtok": 1_000_000, "_kcount": 1_000}
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -57,6 +62,92 @@ def price_call(
         cache_write_1h_tokens, input_audio_tokens, output_audio_tokens,
     )  # fmt: skip
     return _price(provider, model, tokens, start_ns // _NS_PER_DAY)
+
+
+@dataclass(frozen=True)
+class PriceLine:
+    """Part of a call's cost: `count` tokens of a class (as in `cache read`) at a price in USD for `per` of them."""
+
+    token_class: str
+    count: int
+    price_usd: Decimal
+    per: int
+    cost_usd: Decimal
+
+
+@dataclass(frozen=True)
+class PriceBreakdown:
+    """Where the cost of a call comes from; the lines add up to `total_usd` exactly.
+
+    `provider` and `model` name the row of the catalogue, `day` (YYYY-MM-DD, UTC) is the one whose prices hold, `source_url` the
+    provider's own price list, "" when the catalogue names none.
+    """
+
+    provider: str
+    model: str
+    catalogue: str
+    day: str
+    source_url: str
+    lines: list[PriceLine]
+    total_usd: Decimal
+
+
+def explain_call(
+    provider: str,
+    model: str,
+    input_tokens: int,
+    output_tokens: int,
+    cache_read_tokens: int,
+    cache_write_tokens: int,
+    start_ns: int,
+    *,
+    reasoning_tokens: int = 0,
+    cache_write_1h_tokens: int = 0,
+    input_audio_tokens: int = 0,
+    output_audio_tokens: int = 0,
+) -> PriceBreakdown | None:
+    """Return what price_call adds up, by class of token; None where it returns None."""
+    if not model or not (input_tokens or output_tokens):
+        return None
+    tokens = (
+        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+        cache_write_1h_tokens, input_audio_tokens, output_audio_tokens,
+    )  # fmt: skip
+    day = start_ns // _NS_PER_DAY
+    found = _calculate(provider, model, tokens, day)
+    if found is None:
+        return None
+    lines = []
+    for name in vars(found.model_price):
+        line = _find_line(found.model_price, name, tokens)
+        if line is not None:
+            lines.append(line)
+    urls = found.provider.pricing_urls or [""]
+    return PriceBreakdown(
+        found.provider.name, found.model.id, f"genai-prices {version('genai-prices')}",
+        datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d"), urls[0], lines, found.total_price,
+    )  # fmt: skip
+
+
+def _find_line(prices: ModelPrice, name: str, tokens: tuple[int, ...]) -> PriceLine | None:
+    """Return the part of the cost that one price makes, None when it makes none.
+
+    The catalogue splits the tokens among the classes that have a price, so the others stay, at zero.
+    """
+    per = next((per for end, per in _PER.items() if name.endswith(end)), 0)
+    price = getattr(prices, name)
+    if price is None or not per:
+        return None
+    others: dict[str, Decimal | TieredPrices | None] = dict.fromkeys(
+        (key for key, value in vars(prices).items() if value is not None), Decimal(0)
+    )
+    usage = _usage(tokens)
+    cost = ModelPrice(**others | {name: price}).calc_price(usage)["total_price"]
+    count = ModelPrice(**others | {name: Decimal(1)}).calc_price(usage)["total_price"] * per
+    if not count:
+        return None
+    token_class = name.rpartition("_")[0].replace("_", " ")
+    return PriceLine(token_class, int(count), cost * per / count, per, cost)
 
 
 def price_calls(sold: Sequence[tuple[str, str]], which: Ints, tokens: Mapping[str, Ints], start_ns: Ints) -> Floats:
@@ -162,19 +253,7 @@ def _price(provider: str, model: str, tokens: tuple[int, ...], day: int) -> floa
 
 def _calculate(provider: str, model: str, tokens: tuple[int, ...], day: int) -> PriceCalculation | None:
     """Ask the catalogue; `tokens` are in the order of TOKEN_CLASSES."""
-    input_tokens, output_tokens, cache_read, cache_write, reasoning, cache_write_1h, input_audio, output_audio = tokens
-    usage = Usage(
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        cache_read_tokens=cache_read or None,
-        cache_write_tokens=cache_write or None,
-        output_reasoning_tokens=reasoning or None,
-        cache_write_1h_tokens=cache_write_1h or None,
-        input_audio_tokens=input_audio or None,
-        output_audio_tokens=output_audio or None,
-        # The catalogue wants to know how many cached tokens are audio; nobody says. No more than text leaves room for.
-        cache_audio_read_tokens=max(0, cache_read - (input_tokens - input_audio)) if input_audio and cache_read else None,
-    )
+    usage = _usage(tokens)
     moment = datetime.fromtimestamp(day * 86_400 + 43_200, UTC)
     provider_id = _CATALOGUE_IDS.get(provider, provider)
     maker = next((maker for prefix, maker in MAKERS.items() if model.startswith(prefix)), None)
@@ -188,3 +267,19 @@ def _calculate(provider: str, model: str, tokens: tuple[int, ...], day: int) -> 
             except (LookupError, ValueError):
                 continue
     return None
+
+
+def _usage(tokens: tuple[int, ...]) -> Usage:
+    input_tokens, output_tokens, cache_read, cache_write, reasoning, cache_write_1h, input_audio, output_audio = tokens
+    return Usage(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cache_read_tokens=cache_read or None,
+        cache_write_tokens=cache_write or None,
+        output_reasoning_tokens=reasoning or None,
+        cache_write_1h_tokens=cache_write_1h or None,
+        input_audio_tokens=input_audio or None,
+        output_audio_tokens=output_audio or None,
+        # The catalogue wants to know how many cached tokens are audio; nobody says. No more than text leaves room for.
+        cache_audio_read_tokens=max(0, cache_read - (input_tokens - input_audio)) if input_audio and cache_read else None,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from django import template
@@ -73,6 +74,13 @@ def cost_usd(value: float | None) -> str:
     if value < 1:
         return f"${value:.3f}"
     return f"${value:,.2f}" if value < 1_000 else f"${value:,.0f}"
+
+
+@register.filter
+def exact_usd(value: Decimal) -> str:
+    """All digits of a price or of a part of a cost, so that what is added up can be checked: $0.000125, $2.50."""
+    whole, _, digits = f"{value:.12f}".rstrip("0").partition(".")
+    return f"${int(whole):,}.{digits:0<2}"
 
 
 @register.filter

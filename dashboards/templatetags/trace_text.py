@@ -9,6 +9,7 @@ from django import template
 from django.urls import reverse
 
 from dashboards.forms import Search
+from dashboards.markdown import has_markup, render_markdown
 from dashboards.text import EXCERPT_CHARS, cut_text, make_visible, preview
 from tracestore.language import format_filter
 
@@ -32,12 +33,28 @@ def one_line(value: Any) -> str:
 
 
 @register.inclusion_tag("dashboards/_text.html", takes_context=True)
-def long_text(context: template.Context, text: str, reference: str, limit: int = EXCERPT_CHARS, css: str = "") -> dict[str, Any]:
-    """A text in full, folded, or cut with a link to the rest, depending on its length."""
+def long_text(
+    context: template.Context, text: str, reference: str, limit: int = EXCERPT_CHARS, css: str = "", markdown_chars: int = -1
+) -> dict[str, Any]:
+    """A text in full, folded, or cut with a link to the rest, depending on its length.
+
+    One that reads as Markdown is laid out at once up to `markdown_chars`, and on demand beyond; never with -1.
+    """
     excerpt = cut_text(text, limit)
     is_folded = len(excerpt.text) > _FOLD_CHARS or excerpt.text.count("\n") > _FOLD_LINES
-    url = f"{context.get('text_url', '')}?{urlencode({'ref': reference}, errors='replace')}" if excerpt.hidden_chars else ""
-    return {"excerpt": excerpt, "is_folded": is_folded, "url": url, "css": css, "size": len(text)}
+    named = urlencode({"ref": reference}, errors="replace")
+    is_markdown = bool(context.get("markdown_url")) and markdown_chars >= 0 and has_markup(text)
+    return {
+        "excerpt": excerpt,
+        "is_folded": is_folded,
+        "url": f"{context.get('text_url', '')}?{named}" if excerpt.hidden_chars else "",
+        "css": css,
+        "size": len(text),
+        # The list of logs has no switch: it tells records apart, and each leads to its trace.
+        "is_json": bool(context.get("trace_id")) and (text[:1] + text.rstrip()[-1:]) in ("{}", "[]") and len(text) > 2,
+        "markdown_url": f"{context.get('markdown_url', '')}?{named}" if is_markdown else "",
+        "markdown": render_markdown(text) if is_markdown and len(text) <= markdown_chars else "",
+    }
 
 
 @register.simple_tag(takes_context=True)

@@ -56,7 +56,7 @@ _NO_LOGS: Page[LogRecord] = Page([])
 VIEWS = {
     "transcript": "Transcript", "tree": "Tree", "timeline": "Timeline", "graph": "Graph", "raw": "Raw", "logs": "Logs",
 }  # fmt: skip
-AGENT_VIEW = "tree"  # becomes "transcript" with the fragment /traces/<id>/transcript
+AGENT_VIEW = "transcript"
 
 
 @require_GET
@@ -283,7 +283,9 @@ def _panel_context(request: PageRequest, trace_id: str, span_id: str, located: L
     panel: Panel | None = build_panel(span, logs.items) if span else None
     urls = {}
     if span is not None:
-        urls = {name: reverse(name, args=[trace_id, span_id]) for name in ("span-text", "span-json")}
+        urls = {
+            name: reverse(name, args=[trace_id, span_id]) for name in ("span-text", "span-json", "span-image", "span-markdown")
+        }
     start_ns = span.summary.start_ns if span else time.time_ns()
     return {
         "panel": panel,
@@ -293,6 +295,8 @@ def _panel_context(request: PageRequest, trace_id: str, span_id: str, located: L
         "span_id": span_id,
         "text_url": urls.get("span-text", ""),
         "json_url": urls.get("span-json", ""),
+        "image_url": urls.get("span-image", ""),
+        "markdown_url": urls.get("span-markdown", ""),
         "list_range": list_range(start_ns, time.time_ns()),
     }
 

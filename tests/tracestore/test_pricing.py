@@ -12,7 +12,7 @@ from genai_prices.types import ModelPrice, TieredPrices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracestore.pricing import TOKEN_CLASSES, price_call, price_calls
+from tracestore.pricing import TOKEN_CLASSES, explain_call, price_call, price_calls
 
 NOON_NS = int(datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()) * 10**9
 
@@ -201,3 +201,51 @@ def test_step_of_a_price_list_holds_for_all_tokens_of_a_call(sold: tuple[str, st
     costs = price_calls([sold], np.zeros(count, dtype=np.int64), tokens, np.full(count, NOON_NS))
 
     np.testing.assert_allclose(costs, [cost_alone(sold, row, NOON_NS) for row in used], rtol=1e-12)
+
+
+def test_explanation_lists_each_class_of_token_with_its_price_and_adds_up_to_the_price() -> None:
+    explained = explain_call("openai", "gpt-4o", 1000, 50, 200, 0, NOON_NS)
+
+    assert explained is not None
+    lines = [(line.token_class, line.count, str(line.price_usd.normalize()), line.per) for line in explained.lines]
+    assert lines == [("input", 800, "2.5", 1_000_000), ("cache read", 200, "1.25", 1_000_000), ("output", 50, "1E+1", 1_000_000)]
+    assert sum(line.cost_usd for line in explained.lines) == explained.total_usd
+    assert float(explained.total_usd) == price_call("openai", "gpt-4o", 1000, 50, 200, 0, NOON_NS)
+    assert (explained.provider, explained.model, explained.day) == ("OpenAI", "gpt-4o", "2026-05-01")
+    assert explained.catalogue.startswith("genai-prices ")
+    assert explained.source_url.startswith("https://")
+
+
+def test_explanation_names_the_price_of_the_step_that_holds() -> None:
+    explained = explain_call("google", "gemini-2.5-pro", 300_000, 10, 0, 0, NOON_NS)
+
+    assert explained is not None
+    assert [(line.token_class, float(line.price_usd)) for line in explained.lines] == [("input", 2.5), ("output", 15.0)]
+
+
+def test_model_without_a_price_has_no_explanation() -> None:
+    assert explain_call("", "house-blend-1", 10, 10, 0, 0, NOON_NS) is None
+    assert explain_call("openai", "gpt-4o", 0, 0, 0, 0, NOON_NS) is None
+
+
+_COUNTS = st.integers(0, 10**6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["gpt-4o", "o3", "gpt-4o-audio-preview", "claude-sonnet-4-5", "gemini-2.5-pro", "gemini-2.5-flash"]),
+    *(_COUNTS for _ in range(6)),
+)
+def test_explanation_always_adds_up_to_the_price(
+    model: str, fresh: int, cached: int, written: int, answer: int, reasoning: int, audio: int
+) -> None:
+    tokens = (fresh + cached + written + audio, answer + reasoning, cached, written, NOON_NS)
+    more = {"reasoning_tokens": reasoning, "input_audio_tokens": audio}
+
+    explained, price = explain_call("", model, *tokens, **more), price_call("", model, *tokens, **more)
+
+    assert (explained is None) == (price is None)
+    if explained is not None:
+        assert sum(line.cost_usd for line in explained.lines) == explained.total_usd
+        assert float(explained.total_usd) == price
+        assert all(line.count > 0 for line in explained.lines)

@@ -102,6 +102,7 @@ LIMIT {limit:UInt32}
 """
 _EVERY = "true"
 _OF_STEP = "step = {span_id:String} OR (tool_call_id != '' AND tool_call_id = {tool_call_id:String})"
+_OF_STEPS = "step IN {span_ids:Array(String)} OR (tool_call_id != '' AND tool_call_id IN {tool_call_ids:Array(String)})"
 _OF_NO_STEP = f"step = '' OR step NOT IN (SELECT lower(hex(span_id)) FROM spans WHERE {IN_RANGE} AND {_OF_TRACE})"
 _OF_KEYS = (
     f"{_within('page')} AND %s AND (toUnixTimestamp64Nano(time), record_id)"
@@ -203,6 +204,13 @@ def find_logs_of_trace(store: Store, *, project_id: int, trace_id: str, limit: i
 def find_logs_of_step(store: Store, located: LogLocation, *, span_id: str, tool_call_id: str, limit: int) -> Page[LogRecord]:
     """Return the records that belong to a step, or to the tool call that it is (`tool_call_id`, "" for none); oldest first."""
     return _find(store, _OF_STEP, located, limit=limit, span_id=span_id, tool_call_id=tool_call_id)
+
+
+def find_logs_of_steps(
+    store: Store, located: LogLocation, *, span_ids: list[str], tool_call_ids: list[str], limit: int
+) -> Page[LogRecord]:
+    """Return the records that belong to any of these steps, or to a tool call that one of them is; oldest first."""
+    return _find(store, _OF_STEPS, located, limit=limit, span_ids=span_ids, tool_call_ids=tool_call_ids)
 
 
 def find_logs_of_no_step(store: Store, located: LogLocation, *, limit: int) -> Page[LogRecord]:

@@ -1,0 +1,55 @@
+// The transcript: marks the card of the selected step, and brings in the part of the story that holds it when that is not there.
+(function () {
+  "use strict";
+
+  let selected = "";
+  let asked = "";
+
+  function story() { return document.getElementById("transcript"); }
+
+  /** The step above one; "" at the top, and before the steps of the page are here. */
+  function above(id) {
+    const { tree, idOf } = window.tracestore.trace || {};
+    const parent = tree && tree.byId.has(id) ? tree.parent[tree.byId.get(id)] : -1;
+    return parent < 0 ? "" : idOf(parent);
+  }
+
+  /** The card of a step, else the one of the nearest step above it: details and plumbing have none. */
+  function findCard(id) {
+    const seen = new Set();
+    for (let at = id; at && !seen.has(at); at = above(at)) {
+      seen.add(at);
+      const card = story().querySelector('[data-span-id="' + CSS.escape(at) + '"]');
+      if (card) return card;
+    }
+    return null;
+  }
+
+  function isShown() { return story() !== null && story().offsetParent !== null; }
+
+  function mark({ scroll }) {
+    if (!isShown() || !selected) return;
+    story().querySelectorAll("[aria-current]").forEach((card) => card.removeAttribute("aria-current"));
+    const card = findCard(selected);
+    const exact = card !== null && card.dataset.spanId === selected;
+    if (card) card.setAttribute("aria-current", exact ? "step" : "true");
+    if (card && scroll) card.scrollIntoView({ block: "nearest" });
+    // A card that stands for all the rest is no place: what was looked for is further down, or in a group that is closed.
+    if ((!card || (!exact && card.matches(".frame__role"))) && asked !== selected) bringIn(selected);
+  }
+
+  function bringIn(id) {
+    asked = id;
+    window.htmx.ajax("GET", story().dataset.url + "?span=" + encodeURIComponent(id), { target: "#transcript", swap: "outerHTML" });
+  }
+
+  document.addEventListener("trace:selected", (event) => {
+    selected = event.detail.spanId;
+    mark({ scroll: true });
+  });
+  document.addEventListener("viewshown", () => mark({ scroll: true }), true);
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const { target } = event.detail;
+    if (story() && (story().contains(target) || target.contains(story()))) mark({ scroll: target.id === "transcript" || asked === selected });
+  });
+})();

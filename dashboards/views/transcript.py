@@ -1,0 +1,192 @@
+"""The transcript of a trace in windows, and what its run did again."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from django.core.cache import cache
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from dashboards.logs import read_fields
+from dashboards.repeats import Repeats, find_repeated_tools, find_repeats
+from dashboards.requests import PageRequest
+from dashboards.transcript import Item, Transcript, build_transcript
+from dashboards.transcript_cards import (
+    Frame,
+    Known,
+    Opened,
+    add_records,
+    build_cards,
+    build_frame,
+    choose_frame_steps,
+    choose_steps,
+)
+from tracestore.clickhouse.client import Store, get_store
+from tracestore.clickhouse.errors import StoreError, TraceNotFound
+from tracestore.model import SpanSummary, Trace
+from tracestore.queries.logs import find_logs_of_steps, locate_logs
+from tracestore.queries.steps import find_call_arguments, find_step_contents
+from tracestore.queries.traces import get_trace
+
+SPAN_LIMIT = 20_000
+# Cards in one answer: two screens of them. Each brings the content of a step or three.
+WINDOW = 25
+_LOGGED_ARGUMENTS = ("tool_input", "arguments")
+# Before a step that is looked for, so that it does not stand at the very top.
+_LEAD = 5
+_FOLDED_LIMIT, _RECORDS = 500, 500
+# Groups that stand for the run as a whole are open when there are few.
+_OPEN_GROUPS, _OPEN_ITEMS = 6, 20
+# Boxes within boxes that are opened to show a step: what lies deeper is opened by hand.
+_OPEN_DEPTH = 8
+_REPEATS_KEPT_S = 60
+
+
+@require_GET
+def transcript(request: PageRequest, trace_id: str) -> HttpResponse:
+    """A window of cards: the first, the one `after` a number of them and before `until`, or the one with the step `span`.
+
+    `group` names the group whose cards are meant, `fold` the first step of a folded line whose steps are meant. Opened by itself
+    it leads to the page.
+    """
+    if not request.htmx:
+        return redirect(reverse("trace-detail", args=[trace_id]) + "?view=transcript")
+    try:
+        trace = _read_trace(request, trace_id)
+        story = build_transcript(trace.spans)
+        group = story.find_group(request.GET.get("group", "").lower()) if "group" in request.GET else None
+        if "group" in request.GET and group is None:
+            raise TraceNotFound("This group is not in the trace any more. Reload the page.")
+        if "fold" in request.GET:
+            return _render_folded(request, trace_id, group.items if group else story.items)
+        return _render_window(request, trace, story, group)
+    except TraceNotFound as error:
+        return render(request, "dashboards/_fragment_error.html", {"message": str(error)}, status=404)
+    except StoreError as error:
+        return render(request, "dashboards/_fragment_error.html", {"message": str(error)}, status=503)
+
+
+@require_GET
+def repeats(request: PageRequest, trace_id: str) -> HttpResponse:
+    """What the head of the page says about retries and loops; nothing when there were none."""
+    try:
+        trace = _read_trace(request, trace_id)
+        found = _find_repeats(request, trace, build_transcript(trace.spans))
+    except TraceNotFound:
+        return HttpResponse(status=204)
+    except StoreError as error:
+        return HttpResponse(str(error), content_type="text/plain; charset=utf-8", status=503)
+    if not found.found:
+        return HttpResponse(status=204)
+    return render(request, "dashboards/_transcript_repeats.html", {"repeats": found})
+
+
+def _read_trace(request: PageRequest, trace_id: str) -> Trace:
+    return get_trace(get_store(), project_id=request.project.id, trace_id=trace_id.lower(), span_limit=SPAN_LIMIT)
+
+
+def _find_repeats(request: PageRequest, trace: Trace, story: Transcript) -> Repeats:
+    """Every window marks its repeated calls, but arguments of all calls need not be read for each of them."""
+    trace_id, project_id = trace.summary.trace_id, request.project.id
+
+    def find() -> Repeats:
+        return find_repeats(story, read_arguments(get_store(), project_id, trace_id, story))
+
+    found = cache.get_or_set(f"repeats:{project_id}:{trace_id}:{len(trace.spans)}", find, _REPEATS_KEPT_S)
+    assert isinstance(found, Repeats)
+    return found
+
+
+def read_arguments(store: Store, project_id: int, trace_id: str, story: Transcript) -> dict[str, str]:
+    """Return the arguments of the tool calls that may be repeats, by span id; a coding agent tells them in log records alone."""
+    tools = find_repeated_tools(story)
+    arguments = find_call_arguments(store, project_id=project_id, trace_id=trace_id, tools=tools)
+    silent = [item.span for item in story.walk() if item.span.tool_call_id and item.span.tool in tools]
+    silent = [span for span in silent if span.span_id not in arguments][:_RECORDS]
+    if silent:
+        located = locate_logs(store, project_id=project_id, trace_id=trace_id)
+        calls = {span.tool_call_id: span.span_id for span in silent}
+        for record in find_logs_of_steps(store, located, span_ids=[], tool_call_ids=list(calls), limit=_RECORDS).items:
+            said = next((value for key in _LOGGED_ARGUMENTS if (value := read_fields(record).get(key))), None)
+            if said is not None and record.tool_call_id in calls:
+                arguments[calls[record.tool_call_id]] = str(said)
+    return arguments
+
+
+def _render_window(request: PageRequest, trace: Trace, story: Transcript, group: Item | None) -> HttpResponse:
+    items = group.items if group else story.items
+    path = story.find_path(request.GET.get("span", "").lower()) if request.GET.get("span") else []
+    at = _start(items.index(path[0])) if path and not group else _read_number(request.GET.get("after", ""))
+    until = _read_number(request.GET.get("until", "")) or len(items)
+    window = items[at : min(at + WINDOW, until)]
+    # Group -> place of the first item that shows; groups before those within them.
+    starts: dict[str, tuple[Item, int]] = {}
+    if not group:
+        starts = {outer.span_id: (outer, _start(outer.items.index(inner))) for outer, inner in pairwise(path[:_OPEN_DEPTH])}
+        starts |= {item.span_id: (item, 0) for item in _choose_open(story)}
+    is_first, is_last = group is None and at == 0, group is None and at + len(window) >= len(items)
+    shown = [*window, *(inner for outer, start in starts.values() for inner in outer.items[start : start + WINDOW])]
+    steps, with_input = choose_steps(shown)
+    if is_first or is_last:
+        more, more_with_input = choose_frame_steps(story)
+        steps, with_input = [*steps, *more], [*with_input, *more_with_input]
+    known = _read_known(request, trace, story, steps, with_input)
+    opened: dict[str, Opened] = {}
+    for span_id, (outer, start) in reversed(starts.items()):
+        opened[span_id] = Opened(build_cards(outer.items[start : start + WINDOW], known, opened), start, len(outer.items), WINDOW)
+    frame = build_frame(story, known.contents) if is_first or is_last else Frame("", "")
+    cards = build_cards(window, known, opened)
+    is_whole = group is None and "after" not in request.GET
+    context = {
+        "trace_id": trace.summary.trace_id,
+        "part": Opened(cards, at, min(until, len(items)), WINDOW),
+        "group_id": group.span_id if group else "",
+        "frame": frame,
+        "main": story.main,
+        "repeats": _find_repeats(request, trace, story),
+        "is_first": is_first,
+        "is_last": is_last,
+        "is_silent": not (frame.input or frame.output or any(card.said or card.answer or card.calls for card in cards)),
+        "is_truncated": trace.truncated,
+    }
+    return render(request, "dashboards/_transcript.html" if is_whole else "dashboards/_transcript_cards.html", context)
+
+
+def _read_known(request: PageRequest, trace: Trace, story: Transcript, steps: list[SpanSummary], with_input: list[str]) -> Known:
+    """Return what these steps said themselves or in log records, which of them are repeats, and what a person decided."""
+    store, project_id, trace_id = get_store(), request.project.id, trace.summary.trace_id
+    contents = find_step_contents(store, project_id=project_id, trace_id=trace_id, steps=steps, with_input=with_input)
+    located = locate_logs(store, project_id=project_id, trace_id=trace_id)
+    calls = [span.tool_call_id for span in steps if span.tool_call_id]
+    page = find_logs_of_steps(store, located, span_ids=list(contents), tool_call_ids=calls, limit=_RECORDS)
+    contents, decisions = add_records(contents, page.items)
+    return Known(contents, _find_repeats(request, trace, story).marks, decisions)
+
+
+def _start(place: int) -> int:
+    """Return where a window begins that shows the item at this place: at the beginning as long as that shows it."""
+    return 0 if place < WINDOW else place - _LEAD
+
+
+def _choose_open(story: Transcript) -> list[Item]:
+    """Return the groups that stand for the run as a whole: nothing but agents, one after the other, with little in each."""
+    cards = [item for item in story.items if item.kind not in ("folded", "handoff", "escalation")]
+    groups = [item for item in cards if item.is_group]
+    is_few = len(groups) <= _OPEN_GROUPS and all(len(item.items) <= _OPEN_ITEMS for item in groups)
+    return groups if groups and len(groups) == len(cards) and is_few else []
+
+
+def _render_folded(request: PageRequest, trace_id: str, items: list[Item]) -> HttpResponse:
+    wanted = request.GET.get("fold", "").lower()
+    item = next((item for item in items if item.kind == "folded" and item.span_id == wanted), None)
+    if item is None:
+        raise TraceNotFound("These steps are not in the trace any more. Reload the page.")
+    context = {"trace_id": trace_id, "spans": item.folded[:_FOLDED_LIMIT], "hidden": max(0, len(item.folded) - _FOLDED_LIMIT)}
+    return render(request, "dashboards/_transcript_folded.html", context)
+
+
+def _read_number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0

@@ -1,0 +1,196 @@
+"""What many steps said, what tools were called with, and how a step compares, on the real engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.queries.conftest import T0, SendSpans
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import TraceNotFound
+from tracestore.model import Span, SpanSummary
+from tracestore.queries.steps import count_similar_errors, find_call_arguments, find_step_contents, get_history
+from tracestore.queries.traces import get_trace
+from tracestore.timerange import TimeRange
+
+A, B = "a" * 32, "b" * 32
+SECOND, DAY_NS = 10**9, 86_400 * 10**9
+LLM = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}
+TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
+
+
+def _steps(store: Store, trace_id: str = A) -> list[SpanSummary]:
+    return get_trace(store, project_id=1, trace_id=trace_id).spans
+
+
+def _contents(store: Store, *, with_input: tuple[str, ...] = ()) -> dict[str, Span]:
+    return find_step_contents(store, project_id=1, trace_id=A, steps=_steps(store), with_input=with_input)
+
+
+def test_content_of_many_steps_comes_in_one_answer(store: Store, send_spans: SendSpans) -> None:
+    send_spans(
+        {"trace_id": A, "span_id": "1" * 16, "attributes": TOOL | {"gen_ai.tool.call.arguments": '{"q": 1}', "retries": 2}},
+        {"trace_id": A, "span_id": "2" * 16, "events": [("gen_ai.choice", {"content": "hi"}), ("noise", {"x": "y"})]},
+        {"trace_id": B, "span_id": "3" * 16},
+    )
+
+    found = _contents(store)
+
+    assert found.keys() == {"1" * 16, "2" * 16}
+    assert found["1" * 16].attributes["gen_ai.tool.call.arguments"] == '{"q": 1}'
+    assert found["1" * 16].attributes["retries"] == 2
+    assert found["1" * 16].summary.tool == "search"
+    assert [(event.name, event.attributes) for event in found["2" * 16].events] == [("gen_ai.choice", {"content": "hi"})]
+
+
+def test_structured_values_and_the_last_of_equal_keys_are_read_as_on_the_panel(store: Store, send_spans: SendSpans) -> None:
+    send_spans({"trace_id": A, "span_id": "1" * 16, "attributes": {"list": [1, {"a": "b"}], "map": {"k": None}, "on": True}})
+
+    assert _contents(store)["1" * 16].attributes == {"list": [1, {"a": "b"}], "map": {"k": None}, "on": True}
+
+
+def test_input_of_a_model_call_is_read_only_where_it_is_asked_for(store: Store, send_spans: SendSpans) -> None:
+    said = {
+        "gen_ai.input.messages": "[1]",
+        "llm.input_messages.0.message.content": "x",
+        "input.value": "y",
+        "gen_ai.output.messages": "[2]",
+    }
+    send_spans(
+        {"trace_id": A, "span_id": "1" * 16, "attributes": LLM | said},
+        {"trace_id": A, "span_id": "2" * 16, "attributes": LLM | said},
+        {"trace_id": A, "span_id": "3" * 16, "attributes": TOOL | said},
+    )
+
+    found = _contents(store, with_input=("1" * 16,))
+
+    assert found["1" * 16].attributes.keys() >= said.keys()
+    assert found["2" * 16].attributes.keys() & said.keys() == {"gen_ai.output.messages"}
+    assert found["3" * 16].attributes.keys() >= said.keys()
+
+
+def test_large_values_are_cut_and_the_largest_left_out(store: Store, send_spans: SendSpans) -> None:
+    many = {f"big.{number}": "é" * 150_000 for number in range(6)}
+    send_spans({"trace_id": A, "span_id": "1" * 16, "attributes": many | {"small": "kept"}})
+
+    attributes = _contents(store)["1" * 16].attributes
+
+    assert attributes["small"] == "kept"
+    assert all(len(value) <= 100_000 for value in attributes.values())
+    assert sum(len(value) for value in attributes.values()) <= 410_000
+    assert 2 <= len(attributes) < len(many) + 1
+
+
+def test_events_are_bounded(store: Store, send_spans: SendSpans) -> None:
+    events = [("gen_ai.choice", {f"k{key}": "x" * 30_000 for key in range(12)} | {"index": number}) for number in range(15)]
+    send_spans({"trace_id": A, "span_id": "1" * 16, "events": events})
+
+    found = _contents(store)["1" * 16].events
+
+    assert len(found) == 10
+    assert all(len(event.attributes) <= 10 for event in found)
+    assert all(len(value) <= 20_000 for event in found for value in event.attributes.values() if isinstance(value, str))
+
+
+def test_step_that_was_sent_twice_counts_as_it_came_last(store: Store, send_spans: SendSpans) -> None:
+    send_spans({"trace_id": A, "span_id": "1" * 16, "attributes": {"v": "old"}}, received_ns=T0)
+    send_spans({"trace_id": A, "span_id": "1" * 16, "attributes": {"v": "new"}}, received_ns=T0 + 1)
+
+    assert _contents(store)["1" * 16].attributes["v"] == "new"
+
+
+def test_nothing_is_asked_of_the_store_for_no_steps(store: Store) -> None:
+    assert find_step_contents(store, project_id=1, trace_id=A, steps=[], with_input=[]) == {}
+    assert find_call_arguments(store, project_id=1, trace_id=A, tools=[]) == {}
+    with pytest.raises(TraceNotFound):
+        find_call_arguments(store, project_id=1, trace_id=A, tools=["search"])
+
+
+@pytest.mark.parametrize("key", ["gen_ai.tool.call.arguments", "input.value", "ai.toolCall.args", "traceloop.entity.input"])
+def test_arguments_of_each_dialect_are_found(store: Store, send_spans: SendSpans, key: str) -> None:
+    send_spans(
+        {"trace_id": A, "span_id": "1" * 16, "attributes": TOOL | {key: '{"q": 1}'}},
+        {"trace_id": A, "span_id": "2" * 16, "attributes": TOOL | {"gen_ai.tool.name": "refund", key: '{"q": 1}'}},
+        {"trace_id": A, "span_id": "3" * 16, "attributes": TOOL},
+    )
+
+    assert find_call_arguments(store, project_id=1, trace_id=A, tools=["search"]) == {"1" * 16: '{"q": 1}'}
+
+
+def test_arguments_in_an_event_are_found_and_long_ones_are_compared_by_hash(store: Store, send_spans: SendSpans) -> None:
+    long = "x" * 5_000
+    send_spans(
+        {"trace_id": A, "span_id": "1" * 16, "attributes": TOOL, "events": [("gen_ai.tool.message", {"content": "told"})]},
+        {"trace_id": A, "span_id": "2" * 16, "attributes": TOOL | {"arguments": long}},
+        {"trace_id": A, "span_id": "3" * 16, "attributes": TOOL | {"arguments": long}},
+        {"trace_id": A, "span_id": "4" * 16, "attributes": TOOL | {"arguments": long + "y"}},
+    )
+
+    found = find_call_arguments(store, project_id=1, trace_id=A, tools=["search"])
+
+    assert found["1" * 16] == "told"
+    assert found["2" * 16] == found["3" * 16] != found["4" * 16]
+    assert len(found["2" * 16]) == 32
+
+
+def _call(number: int, duration_ns: int, **values: Any) -> dict[str, Any]:
+    return {"trace_id": A, "span_id": f"{number:016x}", "start_ns": T0, "duration_ns": duration_ns, "attributes": TOOL} | values
+
+
+def test_step_is_compared_with_calls_of_the_same_tool_in_the_seven_days_before(store: Store, send_spans: SendSpans) -> None:
+    others = [_call(number, number * SECOND, trace_id=B, start_ns=T0 - DAY_NS) for number in range(1, 100)]
+    later = _call(200, SECOND, trace_id=B, start_ns=T0 + 1)
+    long_ago = _call(201, SECOND, trace_id=B, start_ns=T0 - 8 * DAY_NS)
+    other_tool = _call(202, SECOND, trace_id=B, start_ns=T0 - 1, attributes=TOOL | {"gen_ai.tool.name": "refund"})
+    send_spans(_call(1, 97 * SECOND), *others, later, long_ago, other_tool)
+
+    history = get_history(store, project_id=1, step=_steps(store)[0])
+
+    assert (history.subject, history.count, history.faster, history.equal) == ("search", 100, 96, 2)
+    assert history.percentile == 97
+    assert not history.is_slowest
+    assert history.median_ns == pytest.approx(50 * SECOND, rel=0.1)
+    assert get_history(store, project_id=2, step=_steps(store)[0]).count == 0
+
+
+def test_slowest_step_says_so(store: Store, send_spans: SendSpans) -> None:
+    send_spans(_call(1, 5 * SECOND), _call(2, SECOND, trace_id=B, start_ns=T0 - 1))
+
+    history = get_history(store, project_id=1, step=_steps(store)[0])
+
+    assert history.is_slowest
+
+
+def test_step_that_took_as_long_as_all_others_is_in_the_middle(store: Store, send_spans: SendSpans) -> None:
+    send_spans(_call(1, SECOND), *(_call(number, SECOND, trace_id=B, start_ns=T0 - 1) for number in range(2, 12)))
+
+    history = get_history(store, project_id=1, step=_steps(store)[0])
+
+    assert (history.percentile, history.is_slowest) == (50, False)
+
+
+def test_step_without_a_tool_or_model_is_compared_by_its_name(store: Store, send_spans: SendSpans) -> None:
+    send_spans(_call(1, SECOND, name="GET /", attributes={}), _call(2, SECOND, name="PUT /", attributes={}))
+
+    history = get_history(store, project_id=1, step=next(step for step in _steps(store) if step.name == "GET /"))
+
+    assert (history.subject, history.count) == ("GET /", 1)
+
+
+def test_other_steps_that_failed_alike_are_counted_with_their_traces(store: Store, send_spans: SendSpans) -> None:
+    failed = {"error": "no answer", "attributes": TOOL | {"error.type": "Timeout"}}
+    other_type = {"error": "no answer", "attributes": TOOL | {"error.type": "Refused"}}
+    send_spans(
+        _call(1, SECOND, **failed),
+        _call(2, SECOND, **failed),
+        _call(3, SECOND, trace_id=B, **failed),
+        _call(4, SECOND, trace_id=B),
+        _call(5, SECOND, trace_id=B, **other_type),
+        _call(6, SECOND, trace_id=B, **failed | {"start_ns": T0 - 2 * DAY_NS}),
+    )
+    step = next(step for step in _steps(store) if step.span_id.endswith("1"))
+
+    similar = count_similar_errors(store, project_id=1, step=step, time_range=TimeRange(T0 - DAY_NS, T0 + 1))
+
+    assert (similar.steps, similar.traces) == (2, 2)

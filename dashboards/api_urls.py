@@ -14,5 +14,7 @@ urlpatterns = [
     path("logs", api.LogListView.as_view(), name="api-log-list"),
     path("spans", api.SpanListView.as_view(), name="api-span-list"),
     path("metrics", api.MetricView.as_view(), name="api-metric"),
+    path("why", api.WhyView.as_view(), name="api-why"),
+    path("compare", api.CompareView.as_view(), name="api-compare"),
     path("facets", api.FacetView.as_view(), name="api-facet"),
 ]

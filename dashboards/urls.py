@@ -7,7 +7,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from dashboards import api
-from dashboards.views import dashboard, logs, quality, setup, trace, traces
+from dashboards.views import compare, dashboard, logs, quality, setup, trace, traces, why
 from dashboards.views.login import Login
 
 urlpatterns = [
@@ -15,6 +15,8 @@ urlpatterns = [
     path("login", Login.as_view(), name="login"),
     path("logout", LogoutView.as_view(), name="logout"),
     path("metrics", api.PrometheusView.as_view(), name="prometheus"),
+    path("compare", compare.compare, name="compare"),
+    path("compare/answer", compare.compare_answer, name="compare-answer"),
     path("dashboard", dashboard.dashboard, name="dashboard"),
     path("dashboard/tiles", dashboard.dashboard_tiles, name="dashboard-tiles"),
     path("dashboard/charts/<slug:name>", dashboard.dashboard_chart, name="dashboard-chart"),
@@ -34,4 +36,7 @@ urlpatterns = [
     path("traces/<str:trace_id>/spans/<str:span_id>", trace.span_detail, name="span-detail"),
     path("traces/<str:trace_id>/spans/<str:span_id>/text", trace.span_text, name="span-text"),
     path("traces/<str:trace_id>/spans/<str:span_id>/json", trace.span_json, name="span-json"),
+    path("why", why.why, name="why"),
+    path("why/answer", why.why_answer, name="why-answer"),
+    path("why/attributes", why.why_attributes, name="why-attributes"),
 ]

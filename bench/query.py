@@ -147,13 +147,13 @@ def _run(folder: str, traces: int, spans: int) -> None:
             count = partial(count_facet, store, project_id=1, time_range=time_range, query=parse_query(_SENTENCE), field=field)
             _measure(f"facet {field} of {label}", count)
         for text in ("status:error", _SENTENCE, "duration:>100s", *(("order",) if spans else ())):
-            sides = {"selection": Selection(parse_query(text)), "against": parse_query("")}
-            _measure(f"why, {label}: {text}", partial(find_differences, store, project_id=1, time_range=time_range, **sides))
+            explain = partial(find_differences, store, project_id=1, time_range=time_range, against=parse_query(""))
+            _measure(f"why, {label}: {text}", partial(explain, selection=Selection(parse_query(text))))
             if spans:
-                read_attributes = partial(compare_attributes, store, project_id=1, time_range=time_range, **sides)
-                _measure(f"why, attributes of spans, {label}: {text}", read_attributes)
-        cohorts = {"a": parse_query("version:v2"), "b": parse_query("version:v3")}
-        _measure(f"two versions, {label}", partial(compare_cohorts, store, project_id=1, time_range=time_range, **cohorts))
+                read_attributes = partial(compare_attributes, store, project_id=1, time_range=time_range, against=parse_query(""))
+                _measure(f"why, attributes of {label}: {text}", partial(read_attributes, selection=Selection(parse_query(text))))
+        cohorts = partial(compare_cohorts, store, project_id=1, time_range=time_range)
+        _measure(f"two versions, {label}", partial(cohorts, a=parse_query("version:v2"), b=parse_query("version:v3")))
         for text in ("", _SENTENCE, "order") if spans else ():
             read_spans = partial(find_spans, store, project_id=1, time_range=time_range, query=parse_query(text))
             _measure(f"spans, first page of {label}: {text or 'everything'}", read_spans)

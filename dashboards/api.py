@@ -211,15 +211,16 @@ class WhyView(APIView):
         """Values of fields that the selection has more or less often, pairs of them, and numbers distributed otherwise."""
         given = _read_parameters(WhyParameters, request)
         selection, time_range = _read_search(given)
-        scope = {"project_id": _project_id(request), "time_range": time_range}
+        project_id, against = _project_id(request), _parse("against", given["against"])
         chosen = Selection(selection, _read_window(given, time_range))
-        sides = {"selection": chosen, "against": _parse("against", given["against"])}
         if given["attributes"]:
-            found = compare_attributes(get_store(), **scope, **sides)
+            found = compare_attributes(
+                get_store(), project_id=project_id, time_range=time_range, selection=chosen, against=against
+            )
             shifts = [found.first_token] if found.first_token else []
-            answer = {"pairs": [], "numbers": shifts, "read_share": found.read_share}
+            answer: dict[str, Any] = {"pairs": [], "numbers": shifts, "read_share": found.read_share}
             return Response(_explain(found.selected, found.others, found.tests, found.differences, answer))
-        compared = find_differences(get_store(), **scope, **sides)
+        compared = find_differences(get_store(), project_id=project_id, time_range=time_range, selection=chosen, against=against)
         answer = {"pairs": compared.pairs, "numbers": compared.shifts, "read_share": 1.0}
         return Response(_explain(compared.selected, compared.others, compared.tests, compared.differences, answer))
 
@@ -234,9 +235,9 @@ class CompareView(APIView):
         given = _read_parameters(CompareParameters, request)
         a, b = _parse("a", given["a"]), _parse("b", given["b"])
         _, time_range = _read_search(given | {"q": ""})
-        scope = {"project_id": _project_id(request), "time_range": time_range}
-        cohorts = compare_cohorts(get_store(), **scope, a=a, b=b)
-        compared = find_cohort_differences(get_store(), **scope, a=a, b=b)
+        project_id = _project_id(request)
+        cohorts = compare_cohorts(get_store(), project_id=project_id, time_range=time_range, a=a, b=b)
+        compared = find_cohort_differences(get_store(), project_id=project_id, time_range=time_range, a=a, b=b)
         answer = {
             "a_traces": cohorts.a_traces,
             "b_traces": cohorts.b_traces,

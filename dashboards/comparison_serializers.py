@@ -54,7 +54,7 @@ class IntervalSerializer(serializers.Serializer[Any]):
 
 
 class DifferenceSerializer(serializers.Serializer[Any]):
-    field = serializers.CharField(source="dimension.field", help_text="Name in the query language.")  # type: ignore[assignment]
+    field = serializers.CharField(source="dimension.field", help_text="Name in the query language.")
     value = serializers.CharField(help_text="Empty: traces that have none.")
     symptom = serializers.BooleanField(source="dimension.is_symptom", help_text="Tells how a trace went rather than why.")
     selected = serializers.IntegerField(help_text="Traces of the selection that have the value.")
@@ -67,7 +67,7 @@ class DifferenceSerializer(serializers.Serializer[Any]):
 
 
 class _MemberSerializer(serializers.Serializer[Any]):
-    field = serializers.CharField(source="dimension.field")  # type: ignore[assignment]
+    field = serializers.CharField(source="dimension.field")
     value = serializers.CharField()
 
 
@@ -94,7 +94,7 @@ class _QuantilesSerializer(serializers.Serializer[Any]):
 class ShiftSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(source="number.name")
     unit = serializers.CharField(source="number.unit")
-    selected = _QuantilesSerializer(help_text="Off by 2.2 % at most.")
+    selected = _QuantilesSerializer(help_text="Off by 1.6 % at most.")
     others = _QuantilesSerializer()
     distance = serializers.FloatField(help_text="Of Kolmogorov and Smirnov, 0 to 1.")
     significant = serializers.BooleanField(source="is_significant")

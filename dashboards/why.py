@@ -310,10 +310,10 @@ def _build_groups(why: WhySearch, differences: Iterable[Difference]) -> list[Gro
     for found in differences:
         fields.setdefault(found.dimension.field, []).append(found)
     groups = []
-    for found in fields.values():
-        if any(item.is_significant for item in found):
-            shown = sorted(found[:_ROWS], key=lambda item: -item.difference.value)
-            groups.append(Group(found[0].dimension.label, [_build_row(why, item) for item in shown]))
+    for items in fields.values():
+        if any(item.is_significant for item in items):
+            shown = sorted(items[:_ROWS], key=lambda item: -item.difference.value)
+            groups.append(Group(items[0].dimension.label, [_build_row(why, item) for item in shown]))
     return groups
 
 

@@ -1,25 +1,28 @@
 """Distributions counted in bins that grow with the value, so that one bin width suits microseconds and hours.
 
-Bin 0 holds the value 0, bin b from 1 on the values from 2^((b-1)/16) to 2^(b/16): a quantile is off by 2.2 % at most.
+The bin of a number is the leading bits of its floating-point form (IEEE 754): 32 to each doubling, so that the middle of a bin is
+off by 1.6 % at most. Numbers are not below 0; 0 is bin 0.
 """
 
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-BINS_PER_DOUBLING = 16
-# Above this no 64-bit number has a bin.
-MOST_BINS = 64 * BINS_PER_DOUBLING + 1
+# Of the 52 bits of the fraction the first five stay.
+_BITS = 47
+# As many bins as whole numbers of 64 bits can fall into.
+MOST_BINS = 64 * 32 + 1
 _BARS = 32
 # What is drawn leaves this much out at either end: one outlier would squeeze all the rest into one bar.
 _CUT = 0.005
 
 
 def bin_sql(amount: str) -> str:
-    """Return SQL for the bin of `amount`, a whole number not below 0."""
-    return f"if({amount} = 0, 0, 1 + toUInt64(floor(log2({amount}) * {BINS_PER_DOUBLING})))"
+    """Return SQL for the bin of `amount`, a number not below 0: a UInt16. A logarithm would take ten times as long."""
+    return f"toUInt16(bitShiftRight(reinterpretAsUInt64(toFloat64({amount})), {_BITS}))"
 
 
 @dataclass(frozen=True)
@@ -104,4 +107,5 @@ def _share(sample: Histogram, start: int, end: int, first: int, last: int) -> fl
 
 
 def _bounds(number: int) -> tuple[float, float]:
-    return (0.0, 0.0) if number == 0 else (2 ** ((number - 1) / BINS_PER_DOUBLING), 2 ** (number / BINS_PER_DOUBLING))
+    low, high = struct.unpack("<2d", struct.pack("<2Q", number << _BITS, (number + 1) << _BITS))
+    return (0.0, 0.0) if number == 0 else (low, high)

@@ -248,5 +248,5 @@ def kolmogorov_smirnov(counts: Sequence[int], other_counts: Sequence[int]) -> tu
 def _kolmogorov_tail(scaled: float) -> float:
     if scaled < 0.2:  # the series does not converge there, and nothing is certain
         return 1.0
-    terms = (2 * (-1) ** (index - 1) * math.exp(-2 * index**2 * scaled**2) for index in range(1, 101))
+    terms = ((2 if index % 2 else -2) * math.exp(-2 * index**2 * scaled**2) for index in range(1, 101))
     return min(1.0, max(0.0, sum(terms)))

@@ -60,9 +60,10 @@ def compare_answer(request: PageRequest) -> HttpResponse:
     """The numbers, as a fragment; what goes wrong is a sentence in their place."""
     try:
         asked = parse_compare(request.GET)
-        scope = {"project_id": request.project.id, "time_range": asked.search.time_range}
-        cohorts = compare_cohorts(get_store(), **scope, a=asked.search.query, b=asked.b)
-        comparison = find_cohort_differences(get_store(), **scope, a=asked.search.query, b=asked.b)
+        store, project_id, time_range = get_store(), request.project.id, asked.search.time_range
+        a, b = asked.search.query, asked.b
+        cohorts = compare_cohorts(store, project_id=project_id, time_range=time_range, a=a, b=b)
+        comparison = find_cohort_differences(store, project_id=project_id, time_range=time_range, a=a, b=b)
     except (SearchRefused, StoreError) as error:
         return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
     answer = build_compare(asked, cohorts, comparison)

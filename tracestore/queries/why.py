@@ -1,8 +1,7 @@
 """What is different about some traces: a selection against the rest, over all of them, value by value.
 
-One read of `traces` turns each trace into numbers (a value of a field is a hash below the field's number, an amount the bin it
-lies in) and counts these on both sides, several times faster than counting texts. A second read finds the texts of the values
-that are shown, a third counts the best of them together.
+One read of `traces` groups them by each field and by bins of each number at once (GROUPING SETS), a second one by tools, of which
+there are too many combinations for that, and a third counts the best values together.
 """
 
 from __future__ import annotations
@@ -10,7 +9,9 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.histogram import MOST_BINS, Bar, Histogram, align, bin_sql, draw_bars
@@ -36,49 +37,53 @@ MIN_SUPPORT = 3
 _SHOWN, _PAIRED = 12, 10
 # Two values whose traces are the same but for one in twenty are one difference with two names.
 _SAME = 0.95
-_HASH_BITS = 56
-_HASH_MASK = (1 << _HASH_BITS) - 1
+
+
+class Shape(Enum):
+    """How a field's values stand in `traces`, in the order in which a statement groups by them."""
+
+    ID = auto()  # a text that hardly repeats: only values that the selection has are of interest
+    TEXT = auto()
+    LIST = auto()
+    LONG_LIST = auto()  # a list with so many combinations that its items are counted apart
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """One field of the language whose values are compared. `values` is SQL over `traces`: an array of texts, "" for none.
+    """One field of the language whose values are compared. `values` is SQL over `traces`, a text or a list of texts.
 
-    A symptom tells how a trace failed rather than why: failing traces differ from others in error types by their nature.
+    A symptom tells how a trace failed rather than why: failing traces differ from others in error types by their nature. Of other
+    fields to have no value, "", is a value too.
     """
 
     field: str
     label: str
     values: str
+    shape: Shape = Shape.LIST
     is_symptom: bool = False
-
-
-def _or_none(column: str) -> str:
-    """An empty array as one of "", so that traces without any value are counted as such."""
-    return f"arrayResize({column}, greatest(length({column}), 1))"
 
 
 _FAILED_TOOLS = "arrayFilter((name, errors) -> errors > 0, `tools.name`, `tools.errors`)"
 DIMENSIONS: dict[str, Dimension] = {
     dimension.field: dimension
     for dimension in (
-        Dimension("version", "Version", _or_none("versions")),
-        Dimension("tool", "Tool", _or_none("`tools.name`")),
-        Dimension("model", "Model", _or_none("arrayDistinct(`models.model`)")),
-        Dimension("agent", "Agent", _or_none("agents")),
-        Dimension("prompt", "Prompt", _or_none("prompts")),
-        Dimension("workflow", "Workflow", _or_none("workflows")),
-        Dimension("service", "Service", _or_none("services")),
-        Dimension("env", "Environment", "[environment]"),
-        Dimension("provider", "Provider", _or_none("arrayDistinct(`models.provider`)")),
-        Dimension("name", "Name of the trace", "[name]"),
-        Dimension("user", "User", "[user_id]"),
-        Dimension("session", "Session", "[session_id]"),
-        Dimension("status", "Status", "[outcome]", is_symptom=True),
+        Dimension("version", "Version", "versions"),
+        Dimension("tool", "Tool", "`tools.name`", Shape.LONG_LIST),
+        Dimension("model", "Model", "`models.model`"),
+        Dimension("agent", "Agent", "agents"),
+        Dimension("prompt", "Prompt", "prompts"),
+        Dimension("workflow", "Workflow", "workflows"),
+        Dimension("service", "Service", "services"),
+        Dimension("env", "Environment", "environment", Shape.TEXT),
+        Dimension("provider", "Provider", "`models.provider`"),
+        Dimension("name", "Name of the trace", "name", Shape.TEXT),
+        Dimension("user", "User", "user_id", Shape.ID),
+        Dimension("session", "Session", "session_id", Shape.ID),
+        Dimension("status", "Status", "outcome", Shape.TEXT, is_symptom=True),
         Dimension("error", "Error type", "error_types", is_symptom=True),
         Dimension("tool_error", "Failed tool", _FAILED_TOOLS, is_symptom=True),
-        Dimension("rule", "Rule of the outcome", "[outcome_rule]", is_symptom=True),
-        Dimension("escalated", "Escalated", "[if(escalated, 'true', 'false')]", is_symptom=True),
+        Dimension("rule", "Rule of the outcome", "outcome_rule", Shape.TEXT, is_symptom=True),
+        Dimension("escalated", "Escalated", "escalated", Shape.TEXT, is_symptom=True),
     )
 }
 
@@ -115,41 +120,53 @@ OUTCOME_FIELDS = frozenset(
     | {"has_errors", "errors", "tokens", "ttft", "cost_difference"}
 )
 
-# The upper bits of a code say which field it is of, 0 being every trace; the lower ones are a hash of the value, or a bin.
-_NUMBER_OF_FIELD = {field: number for number, field in enumerate(DIMENSIONS, 1)}
-_DIMENSION_OF_NUMBER = {number: DIMENSIONS[field] for field, number in _NUMBER_OF_FIELD.items()}
-_FIRST_AMOUNT = 128
-_AMOUNTS_FROM = f"bitShiftLeft(toUInt64({_FIRST_AMOUNT}), {_HASH_BITS})"
-
+# The bin of traces that do not have a number.
+_UNKNOWN = 65_535
 _SIDES = f"""
     FROM traces FINAL
-    WHERE {IN_RANGE} AND (in_selection OR %(against)s)
+    WHERE {IN_RANGE} AND (in_selection OR (%(against)s))
 """
-# Each trace counts once per code, so the code of all traces has the largest counts.
-COUNT_CODES = f"""
-SELECT code, selected, others, tests
+# `place` has the bit of what a row is grouped by, the first name having the highest, and is 0 for all traces together. Texts need
+# their support at once, lists after their combinations are taken apart. A trace counts once for a value, so the row of all traces
+# has the largest counts.
+COUNT_VALUES = f"""
+SELECT place, value, selected, others, tests
 FROM
 (
-    SELECT code, selected, others, max(selected) OVER () AS all_selected, max(others) OVER () AS all_others,
-        countIf(code > 0 AND code < {_AMOUNTS_FROM}) OVER () AS tests
+    SELECT place, value, selected, others, max(selected) OVER () AS all_selected, max(others) OVER () AS all_others,
+        countIf(place >= {{first_number:UInt64}}) OVER () AS tests
     FROM
     (
-        SELECT code, countIf(in_selection) AS selected, countIf(NOT in_selection) AS others
-        FROM (SELECT %(selection)s AS in_selection, arrayJoin(%(codes)s) AS code {_SIDES})
-        GROUP BY code
-        HAVING selected >= {{min_support:UInt64}} OR others >= {{min_support:UInt64}} OR code = 0 OR code >= {_AMOUNTS_FROM}
+        SELECT place, value, sum(inside) AS selected, sum(traces - inside) AS others
+        FROM
+        (
+            SELECT place, arrayJoin(%(values)s) AS value, inside, traces
+            FROM
+            (
+                SELECT bitXor(grouping(%(names)s), {{every_bit:UInt64}}) AS place, %(names)s,
+                    countIf(in_selection) AS inside, count() AS traces
+                FROM (SELECT %(selection)s AS in_selection, %(columns)s {_SIDES})
+                GROUP BY GROUPING SETS ((), %(sets)s)
+                HAVING place < {{first_text:UInt64}} OR inside >= {{min_support:UInt64}}
+                    OR (place < {{first_id:UInt64}} AND traces - inside >= {{min_support:UInt64}})
+            )
+        )
+        GROUP BY place, value
+        HAVING place < {{first_number:UInt64}} OR selected >= {{min_support:UInt64}} OR others >= {{min_support:UInt64}}
     )
 )
-ORDER BY abs(selected / greatest(all_selected, 1) - others / greatest(all_others, 1)) DESC, code
-LIMIT {MOST_BINS} BY bitShiftRight(code, {_HASH_BITS})
+ORDER BY abs(selected / greatest(all_selected, 1) - others / greatest(all_others, 1)) DESC, value
+LIMIT {MOST_BINS} BY place
 {FINAL_SETTINGS}
 """
-# Without FINAL: a text that has the hash is the same in whichever version of a row.
-FIND_VALUES = f"""
-SELECT DISTINCT %(code)s AS code, value
-FROM (SELECT arrayJoin(%(values)s) AS value FROM traces WHERE {IN_RANGE})
-WHERE code IN %(codes)s
-LIMIT %(limit)d
+COUNT_ITEMS = f"""
+SELECT value, countIf(in_selection) AS selected, countIf(NOT in_selection) AS others
+FROM (SELECT %(selection)s AS in_selection, arrayJoin(emptyArrayToSingle(%(values)s)) AS value {_SIDES})
+GROUP BY value
+HAVING selected >= {{min_support:UInt64}} OR others >= {{min_support:UInt64}}
+ORDER BY selected + others DESC, value
+LIMIT {MOST_BINS}
+{FINAL_SETTINGS}
 """
 COUNT_TOGETHER = f"""
 SELECT members, countIf(in_selection) AS selected, countIf(NOT in_selection) AS others
@@ -207,7 +224,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Quantiles:
-    """Of one side, in the unit of the number and off by 2.2 % at most; None without a trace that has the number."""
+    """Of one side, in the unit of the number and off by 1.6 % at most; None without a trace that has the number."""
 
     count: int
     p50: float | None
@@ -275,7 +292,7 @@ class _Sides:
     selection: Selection
     against: Query
 
-    def read(self, sql: str, params: Params, parts: Mapping[str, object], **more: int) -> list[tuple[int, ...]]:
+    def read(self, sql: str, params: Params, parts: Mapping[str, object], **more: int) -> list[tuple[Any, ...]]:
         """Run a template, filled with the predicates of both sides and with `parts`."""
         predicates = {"selection": self.selection.predicate(params), "against": trace_predicate(self.against, params)}
         scope = {"project_id": self.project_id, "start_ns": self.time_range.start_ns, "end_ns": self.time_range.end_ns}
@@ -297,17 +314,14 @@ def find_differences(
     compared = [DIMENSIONS[field] for field in (offered if fields is None else fields)]
     amounts = [number for number in NUMBERS if numbers and number.field not in demanded]
     # Quantiles over everything are offered as thresholds, so demanded numbers are counted too and not compared.
-    rows = sides.read(COUNT_CODES, Params(), {"codes": _codes(compared, NUMBERS if numbers else ())}, min_support=min_support)
-    counts = {code: (selected, others) for code, selected, others, _ in rows}
-    selected, others = counts.pop(0, (0, 0))
-    tests = rows[0][3] if rows else 0
-    histograms = {number.name: _read_histograms(index, counts) for index, number in enumerate(NUMBERS)} if numbers else {}
-    differences = _find_values(sides, _rank(compared, counts, selected, others, tests), selected, others)
+    counts = _count_values(sides, compared, NUMBERS if numbers else (), min_support)
+    histograms = {number.name: counts.histograms(number) for number in NUMBERS} if numbers else {}
+    differences = _rank(compared, counts)
     shifts = build_shifts(amounts, histograms)
     found: list[Pair] = []
-    if pairs and selected and others:
-        differences, found = _count_together(sides, differences, selected, others)
-    return Comparison(selected, others, differences, shifts, found, tests, _upper_quantiles(histograms))
+    if pairs and counts.selected and counts.others:
+        differences, found = _count_together(sides, differences, counts.selected, counts.others)
+    return Comparison(counts.selected, counts.others, differences, shifts, found, counts.tests, _upper_quantiles(histograms))
 
 
 def demanded_fields(query: Query) -> set[str]:
@@ -324,101 +338,117 @@ def _demanded_field(node: Node) -> str:
 # Counting
 
 
-def _code(number: int, value: str) -> str:
-    return f"bitOr(toUInt64({number << _HASH_BITS}), bitAnd(sipHash64({value}), {_HASH_MASK}))"
+@dataclass
+class _Counts:
+    """Traces of the selection and others: all, by value of each field (most different first), and by bin of each number."""
+
+    selected: int = 0
+    others: int = 0
+    tests: int = 0
+    values: dict[str, list[tuple[str, int, int]]] = field(default_factory=lambda: defaultdict(list))
+    bins: dict[str, dict[int, tuple[int, int]]] = field(default_factory=lambda: defaultdict(dict))
+
+    def histograms(self, number: Number) -> tuple[Histogram, Histogram]:
+        bins = self.bins[number.name]
+        return Histogram({at: a for at, (a, _) in bins.items()}), Histogram({at: b for at, (_, b) in bins.items()})
 
 
-def _codes(dimensions: Iterable[Dimension], numbers: Sequence[Number]) -> str:
-    """Return SQL for the codes of one trace: 0, one per value of a field, and one per amount that it has."""
-    parts = ["[toUInt64(0)]"]
-    parts += [f"arrayMap(v -> {_code(_NUMBER_OF_FIELD[dimension.field], 'v')}, {dimension.values})" for dimension in dimensions]
-    for index, number in enumerate(numbers, _FIRST_AMOUNT):
-        code = f"[bitOr(toUInt64({index << _HASH_BITS}), {bin_sql(number.amount)})]"
-        parts.append(code if number.known == "true" else f"if({number.known}, {code}, emptyArrayUInt64())")
-    return f"arrayConcat({', '.join(parts)})"
+def _count_values(sides: _Sides, dimensions: Sequence[Dimension], numbers: Sequence[Number], min_support: int) -> _Counts:
+    counts = _Counts()
+    grouped = sorted((item for item in dimensions if item.shape is not Shape.LONG_LIST), key=lambda item: item.shape.value)
+    names = [item.field for item in grouped] + [number.name for number in numbers]
+    bits = {1 << (len(names) - 1 - at): name for at, name in enumerate(names)}
+    for place, value, selected, others, tests in sides.read(COUNT_VALUES, Params(), **_grouping(grouped, numbers, min_support)):
+        if not place:
+            counts.selected, counts.others, counts.tests = selected, others, tests
+        elif bits[place] in DIMENSIONS:
+            counts.values[bits[place]].append((value, selected, others))
+        else:
+            counts.bins[bits[place]][int(value)] = (selected, others)
+    for dimension in dimensions:
+        if dimension.shape is Shape.LONG_LIST:
+            rows = sides.read(COUNT_ITEMS, Params(), {"values": dimension.values}, min_support=min_support)
+            counts.tests += len(rows)
+            counts.values[dimension.field] = sorted(rows, key=lambda row: -abs(_apart(row, counts)))
+    return counts
 
 
-@dataclass(frozen=True)
-class _Counted:
-    """A value before its text is known."""
-
-    dimension: Dimension
-    code: int
-    selected: int
-    others: int
-    is_significant: bool
+def _apart(row: tuple[str, int, int], counts: _Counts) -> float:
+    """The difference of the two shares."""
+    return row[1] / max(counts.selected, 1) - row[2] / max(counts.others, 1)
 
 
-def _rank(
-    dimensions: Sequence[Dimension], counts: Mapping[int, tuple[int, int]], selected: int, others: int, tests: int
-) -> list[_Counted]:
-    """Test every value, and return the most different ones of each dimension. `counts` come most different first."""
-    values = [
-        (_DIMENSION_OF_NUMBER[code >> _HASH_BITS], code, *count)
-        for code, count in counts.items()
-        if code >> _HASH_BITS in _DIMENSION_OF_NUMBER
-    ]
-    stands = find_discoveries([share_test(a, selected, b, others) for _, _, a, b in values], tests=tests)
-    counted = [_Counted(*value, is_significant) for value, is_significant in zip(values, stands, strict=True)]
-    by_dimension: dict[str, list[_Counted]] = defaultdict(list)
-    for item in counted:
-        if len(by_dimension[item.dimension.field]) < _SHOWN:
-            by_dimension[item.dimension.field].append(item)
-    return [item for dimension in dimensions for item in by_dimension[dimension.field]]
+def _grouping(dimensions: Sequence[Dimension], numbers: Sequence[Number], min_support: int) -> dict[str, Any]:
+    """Return the parts and parameters of COUNT_VALUES. A set of rows is known by its bit, the first name having the highest."""
+    names = [f"d{at}" for at in range(len(dimensions) + len(numbers))]
+    columns = [item.values for item in dimensions] + [_bin(number) for number in numbers]
+    lists = [_listed(name, item) for name, item in zip(names, dimensions, strict=False)]
+    lists += [f"if({name} = {_UNKNOWN}, [], [toString({name})])" for name in names[len(dimensions) :]]
+    places = [1 << (len(names) - 1 - at) for at in range(len(names))]
+    cases = ", ".join(f"place = {place}, {values}" for place, values in zip(places, lists, strict=True))
+
+    def above(number: int) -> int:
+        """The bits from here on belong to the first `number` names."""
+        return 1 << (len(names) - number)
+
+    ids = sum(item.shape is Shape.ID for item in dimensions)
+    texts = ids + sum(item.shape is Shape.TEXT for item in dimensions)
+    return {
+        "parts": {
+            "values": f"multiIf({cases}, [''])",
+            "names": ", ".join(names),
+            "columns": ", ".join(f"{column} AS {name}" for column, name in zip(columns, names, strict=True)),
+            "sets": ", ".join(f"({name})" for name in names),
+        },
+        "every_bit": above(0) - 1,
+        "first_id": above(ids),
+        "first_text": above(texts),
+        "first_number": above(len(dimensions)),
+        "min_support": min_support,
+    }
 
 
-def _find_values(sides: _Sides, counted: Sequence[_Counted], selected: int, others: int) -> list[Difference]:
-    """Look up the texts, and return the differences, what differs most for certain first."""
-    texts = _read_texts(sides, counted)
-    differences = [
-        Difference(
-            dimension=item.dimension,
-            value=texts[item.code],
-            selected=item.selected,
-            others=item.others,
-            selected_share=item.selected / max(selected, 1),
-            other_share=item.others / max(others, 1),
-            difference=share_difference(item.selected, selected, item.others, others),
-            is_significant=item.is_significant,
-        )
-        for item in counted
-        if item.code in texts
-    ]
+def _listed(name: str, dimension: Dimension) -> str:
+    if dimension.shape is not Shape.LIST:
+        return f"[toString({name})]"
+    # One model may stand twice, once for each provider.
+    texts = f"arrayDistinct(arrayMap(x -> toString(x), {name}))"
+    return texts if dimension.is_symptom else f"emptyArrayToSingle({texts})"
+
+
+def _bin(number: Number) -> str:
+    binned = bin_sql(number.amount)
+    return binned if number.known == "true" else f"if({number.known}, {binned}, {_UNKNOWN})"
+
+
+def _rank(dimensions: Sequence[Dimension], counts: _Counts) -> list[Difference]:
+    """Test every value, and return the most different ones of each field, what differs most for certain first."""
+    values = [(dimension, *row) for dimension in dimensions for row in counts.values[dimension.field]]
+    stands = find_discoveries([share_test(a, counts.selected, b, counts.others) for _, _, a, b in values], tests=counts.tests)
+    shown: dict[str, list[Difference]] = defaultdict(list)
+    for (dimension, value, selected, others), is_significant in zip(values, stands, strict=True):
+        if len(shown[dimension.field]) < _SHOWN:
+            shown[dimension.field].append(
+                Difference(
+                    dimension=dimension,
+                    value=value,
+                    selected=selected,
+                    others=others,
+                    selected_share=selected / max(counts.selected, 1),
+                    other_share=others / max(counts.others, 1),
+                    difference=share_difference(selected, counts.selected, others, counts.others),
+                    is_significant=is_significant,
+                )
+            )
     # Of values that mean the same traces the one that says more to people leads: dimensions stand in that order.
     places = {field: place for place, field in enumerate(DIMENSIONS)}
     return sorted(
-        differences,
+        itertools.chain.from_iterable(shown.values()),
         key=lambda found: (-found.difference.least, -abs(found.difference.value), places[found.dimension.field], found.value),
     )
 
 
-def _read_texts(sides: _Sides, counted: Sequence[_Counted]) -> dict[int, str]:
-    by_dimension: dict[str, list[int]] = defaultdict(list)
-    for item in counted:
-        by_dimension[item.dimension.field].append(item.code)
-    if not by_dimension:
-        return {}
-    params = Params()
-    reads = [
-        FIND_VALUES
-        % {
-            "code": _code(_NUMBER_OF_FIELD[field], "value"),
-            "values": DIMENSIONS[field].values,
-            "codes": params.bind(codes, "Array(UInt64)"),
-            "limit": len(codes),
-        }
-        for field, codes in by_dimension.items()
-    ]
-    scope = {"project_id": sides.project_id, "start_ns": sides.time_range.start_ns, "end_ns": sides.time_range.end_ns}
-    return dict(sides.store.query_rows(" UNION ALL ".join(reads), **scope, **params.values))
-
-
 # Distributions
-
-
-def _read_histograms(index: int, counts: Mapping[int, tuple[int, int]]) -> tuple[Histogram, Histogram]:
-    bins = {code & _HASH_MASK: count for code, count in counts.items() if code >> _HASH_BITS == _FIRST_AMOUNT + index}
-    return Histogram({number: a for number, (a, _) in bins.items()}), Histogram({number: b for number, (_, b) in bins.items()})
 
 
 def build_shifts(numbers: Sequence[Number], histograms: Mapping[str, tuple[Histogram, Histogram]]) -> list[Shift]:
@@ -477,7 +507,7 @@ def _count_together(
     if len(best) < 2:
         return differences, []
     params = Params()
-    has = [f"has({found.dimension.values}, {params.bind(found.value, 'String')}) * {1 << at}" for at, found in enumerate(best)]
+    has = [f"{_has_value(found, params)} * {1 << at}" for at, found in enumerate(best)]
     rows = sides.read(COUNT_TOGETHER, params, {"members": f"toUInt32({' + '.join(has)})"})
     counts = {members: (a, b) for members, a, b in rows}
     same = _find_same(best, counts)
@@ -487,6 +517,13 @@ def _count_together(
     pairs = [_build_pair(best, first, second, counts, selected, others) for first, second in itertools.combinations(kept, 2)]
     found_pairs = _keep_certain([pair for pair in pairs if pair])
     return [replaced.get(id(found), found) for found in differences], found_pairs
+
+
+def _has_value(found: Difference, params: Params) -> str:
+    values = found.dimension.values
+    if found.dimension.shape in (Shape.ID, Shape.TEXT):
+        return f"(toString({values}) = {params.bind(found.value, 'String')})"
+    return f"has({values}, {params.bind(found.value, 'String')})" if found.value else f"empty({values})"
 
 
 def _find_same(best: Sequence[Difference], counts: Mapping[int, tuple[int, int]]) -> dict[int, int]:
@@ -511,12 +548,22 @@ def _build_pair(
         cell[1] += a + b
     if cells[0][0] < MIN_SUPPORT or min(everything for _, everything in cells) < MIN_SUPPORT:
         return None
-    rates = [a / everything for a, everything in cells]
-    (a, everything), *_ = cells
+    both, first_alone, second_alone, neither = (a / everything for a, everything in cells)
+    a, everything = cells[0]
     pair = Pair(
-        best[first], best[second], a, everything - a, a / selected, (everything - a) / others, *rates, _excess(cells, CONFIDENCE)
+        first=best[first],
+        second=best[second],
+        selected=a,
+        others=everything - a,
+        selected_share=a / selected,
+        other_share=(everything - a) / others,
+        both_rate=both,
+        first_rate=first_alone,
+        second_rate=second_alone,
+        neither_rate=neither,
+        excess=_excess(cells, CONFIDENCE),
     )
-    return pair, [(a, everything) for a, everything in cells]
+    return pair, [(inside, traces) for inside, traces in cells]
 
 
 def _excess(cells: Sequence[Sequence[int]], confidence: float) -> Interval:

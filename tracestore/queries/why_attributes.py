@@ -201,7 +201,7 @@ def _find_texts(
     texts = {code: (key, value) for code, key, value in scope.store.query_rows(FIND_TEXTS % parts, **bounds, **params.values)}
     differences = [
         Difference(
-            dimension=Dimension(f"attr.{texts[code][0]}", texts[code][0], ""),
+            dimension=Dimension(f"attr.{texts[code][0]}", texts[code][0], "attributes"),
             value=texts[code][1],
             selected=a,
             others=b,

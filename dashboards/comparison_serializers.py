@@ -63,7 +63,7 @@ class DifferenceSerializer(serializers.Serializer[Any]):
     other_share = serializers.FloatField()
     difference = IntervalSerializer(help_text="Of the shares, with Newcombe's interval.")
     lift = serializers.FloatField(allow_null=True, help_text="How many times as frequent; null when the others have none.")
-    significant = serializers.BooleanField(source="is_significant", help_text="Among all compared (Benjamini-Hochberg, 5 %).")
+    significant = serializers.BooleanField(source="is_significant", help_text="Among all of its field (Benjamini-Hochberg, 5 %).")
 
 
 class _MemberSerializer(serializers.Serializer[Any]):

@@ -161,7 +161,7 @@ def test_calls_that_all_succeed_are_as_many_as_their_traces() -> None:
 @pytest.mark.parametrize(("scaled", "p_value"), [(1.2238, 0.10), (1.3581, 0.05), (1.6276, 0.01)])
 def test_distance_of_distributions_has_smirnovs_probability(scaled: float, p_value: float) -> None:
     total = 2_000_000
-    shifted = round(scaled * (total / 2) ** 0.5)
+    shifted = round(scaled * (2 * total) ** 0.5)
 
     distance, p = kolmogorov_smirnov([total // 2 + shifted, total // 2 - shifted], [total // 2, total // 2])
 

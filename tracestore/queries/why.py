@@ -1,7 +1,7 @@
 """What is different about some traces: a selection against the rest, over all of them, value by value.
 
-One read of `traces` groups them by each field and by bins of each number at once (GROUPING SETS), a second one by tools, of which
-there are too many combinations for that, and a third counts the best values together.
+One read of `traces` groups them by each field and by bins of each number at once (GROUPING SETS); tools, of which there are too
+many combinations for that, users and sessions have reads of their own, and a last one counts the best values together.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _SAME = 0.95
 
 
 class Shape(Enum):
-    """How a field's values stand in `traces`, in the order in which a statement groups by them."""
+    """How a field's values stand in `traces`: texts and lists with few combinations are grouped by together, the others apart."""
 
-    ID = auto()  # a text that hardly repeats: only values that the selection has are of interest
     TEXT = auto()
     LIST = auto()
-    LONG_LIST = auto()  # a list with so many combinations that its items are counted apart
+    ID = auto()  # a text that hardly repeats
+    LONG_LIST = auto()  # a list with about as many combinations as traces
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ SELECT place, value, selected, others, tests
 FROM
 (
     SELECT place, value, selected, others, max(selected) OVER () AS all_selected, max(others) OVER () AS all_others,
-        countIf(place >= {{first_number:UInt64}}) OVER () AS tests
+        count() OVER (PARTITION BY place) AS tests
     FROM
     (
         SELECT place, value, sum(inside) AS selected, sum(traces - inside) AS others
@@ -148,7 +148,7 @@ FROM
                 FROM (SELECT %(selection)s AS in_selection, %(columns)s {_SIDES})
                 GROUP BY GROUPING SETS ((), %(sets)s)
                 HAVING place < {{first_text:UInt64}} OR inside >= {{min_support:UInt64}}
-                    OR (place < {{first_id:UInt64}} AND traces - inside >= {{min_support:UInt64}})
+                    OR traces - inside >= {{min_support:UInt64}}
             )
         )
         GROUP BY place, value
@@ -159,12 +159,20 @@ ORDER BY abs(selected / greatest(all_selected, 1) - others / greatest(all_others
 LIMIT {MOST_BINS} BY place
 {FINAL_SETTINGS}
 """
-COUNT_ITEMS = f"""
-SELECT value, countIf(in_selection) AS selected, countIf(NOT in_selection) AS others
-FROM (SELECT %(selection)s AS in_selection, arrayJoin(emptyArrayToSingle(%(values)s)) AS value {_SIDES})
-GROUP BY value
-HAVING selected >= {{min_support:UInt64}} OR others >= {{min_support:UInt64}}
-ORDER BY selected + others DESC, value
+COUNT_APART = f"""
+SELECT value, selected, others, tests
+FROM
+(
+    SELECT value, selected, others, count() OVER () AS tests
+    FROM
+    (
+        SELECT value, countIf(in_selection) AS selected, countIf(NOT in_selection) AS others
+        FROM (SELECT %(selection)s AS in_selection, %(values)s AS value {_SIDES})
+        GROUP BY value
+        HAVING selected >= {{min_support:UInt64}} OR others >= {{min_support:UInt64}}
+    )
+)
+ORDER BY abs(selected / {{all_selected:Float64}} - others / {{all_others:Float64}}) DESC, value
 LIMIT {MOST_BINS}
 {FINAL_SETTINGS}
 """
@@ -180,7 +188,7 @@ GROUP BY members
 class Difference:
     """`selected` of the selection's traces and `others` of the rest have this value; shares are 0 to 1 of each side.
 
-    `value` "" is to have none. `is_significant`: it stands among all that were compared (Benjamini and Hochberg).
+    `value` "" is to have none. `is_significant`: it stands among all values of its field (Benjamini and Hochberg).
     `along_with` is a stronger difference that means the same traces.
     """
 
@@ -321,7 +329,15 @@ def find_differences(
     found: list[Pair] = []
     if pairs and counts.selected and counts.others:
         differences, found = _count_together(sides, differences, counts.selected, counts.others)
-    return Comparison(counts.selected, counts.others, differences, shifts, found, counts.tests, _upper_quantiles(histograms))
+    return Comparison(
+        selected=counts.selected,
+        others=counts.others,
+        differences=differences,
+        shifts=shifts,
+        pairs=found,
+        tests=sum(counts.tests.values()),
+        all_p95=_upper_quantiles(histograms),
+    )
 
 
 def demanded_fields(query: Query) -> set[str]:
@@ -344,7 +360,7 @@ class _Counts:
 
     selected: int = 0
     others: int = 0
-    tests: int = 0
+    tests: dict[str, int] = field(default_factory=dict)
     values: dict[str, list[tuple[str, int, int]]] = field(default_factory=lambda: defaultdict(list))
     bins: dict[str, dict[int, tuple[int, int]]] = field(default_factory=lambda: defaultdict(dict))
 
@@ -355,27 +371,26 @@ class _Counts:
 
 def _count_values(sides: _Sides, dimensions: Sequence[Dimension], numbers: Sequence[Number], min_support: int) -> _Counts:
     counts = _Counts()
-    grouped = sorted((item for item in dimensions if item.shape is not Shape.LONG_LIST), key=lambda item: item.shape.value)
+    grouped = [item for shape in (Shape.TEXT, Shape.LIST) for item in dimensions if item.shape is shape]
     names = [item.field for item in grouped] + [number.name for number in numbers]
     bits = {1 << (len(names) - 1 - at): name for at, name in enumerate(names)}
     for place, value, selected, others, tests in sides.read(COUNT_VALUES, Params(), **_grouping(grouped, numbers, min_support)):
         if not place:
-            counts.selected, counts.others, counts.tests = selected, others, tests
+            counts.selected, counts.others = selected, others
         elif bits[place] in DIMENSIONS:
             counts.values[bits[place]].append((value, selected, others))
+            counts.tests[bits[place]] = tests
         else:
             counts.bins[bits[place]][int(value)] = (selected, others)
+    totals = {"all_selected": max(counts.selected, 1), "all_others": max(counts.others, 1), "min_support": min_support}
     for dimension in dimensions:
-        if dimension.shape is Shape.LONG_LIST:
-            rows = sides.read(COUNT_ITEMS, Params(), {"values": dimension.values}, min_support=min_support)
-            counts.tests += len(rows)
-            counts.values[dimension.field] = sorted(rows, key=lambda row: -abs(_apart(row, counts)))
+        if dimension not in grouped:
+            items = f"arrayJoin(emptyArrayToSingle({dimension.values}))"
+            parts = {"values": items if dimension.shape is Shape.LONG_LIST else dimension.values}
+            for value, selected, others, tests in sides.read(COUNT_APART, Params(), parts, **totals):
+                counts.values[dimension.field].append((value, selected, others))
+                counts.tests[dimension.field] = tests
     return counts
-
-
-def _apart(row: tuple[str, int, int], counts: _Counts) -> float:
-    """The difference of the two shares."""
-    return row[1] / max(counts.selected, 1) - row[2] / max(counts.others, 1)
 
 
 def _grouping(dimensions: Sequence[Dimension], numbers: Sequence[Number], min_support: int) -> dict[str, Any]:
@@ -391,8 +406,7 @@ def _grouping(dimensions: Sequence[Dimension], numbers: Sequence[Number], min_su
         """The bits from here on belong to the first `number` names."""
         return 1 << (len(names) - number)
 
-    ids = sum(item.shape is Shape.ID for item in dimensions)
-    texts = ids + sum(item.shape is Shape.TEXT for item in dimensions)
+    texts = sum(item.shape is Shape.TEXT for item in dimensions)
     return {
         "parts": {
             "values": f"multiIf({cases}, [''])",
@@ -401,7 +415,6 @@ def _grouping(dimensions: Sequence[Dimension], numbers: Sequence[Number], min_su
             "sets": ", ".join(f"({name})" for name in names),
         },
         "every_bit": above(0) - 1,
-        "first_id": above(ids),
         "first_text": above(texts),
         "first_number": above(len(dimensions)),
         "min_support": min_support,
@@ -423,12 +436,14 @@ def _bin(number: Number) -> str:
 
 def _rank(dimensions: Sequence[Dimension], counts: _Counts) -> list[Difference]:
     """Test every value, and return the most different ones of each field, what differs most for certain first."""
-    values = [(dimension, *row) for dimension in dimensions for row in counts.values[dimension.field]]
-    stands = find_discoveries([share_test(a, counts.selected, b, counts.others) for _, _, a, b in values], tests=counts.tests)
-    shown: dict[str, list[Difference]] = defaultdict(list)
-    for (dimension, value, selected, others), is_significant in zip(values, stands, strict=True):
-        if len(shown[dimension.field]) < _SHOWN:
-            shown[dimension.field].append(
+    shown = []
+    for dimension in dimensions:
+        values = counts.values[dimension.field]
+        p_values = [share_test(a, counts.selected, b, counts.others) for _, a, b in values]
+        # Each field is a family of its own, or sessions would drown versions: B. Efron (2008), Annals of Applied Statistics 2.
+        stands = find_discoveries(p_values, tests=counts.tests.get(dimension.field, 0))
+        for (value, selected, others), is_significant in zip(values[:_SHOWN], stands, strict=False):
+            shown.append(
                 Difference(
                     dimension=dimension,
                     value=value,
@@ -443,7 +458,7 @@ def _rank(dimensions: Sequence[Dimension], counts: _Counts) -> list[Difference]:
     # Of values that mean the same traces the one that says more to people leads: dimensions stand in that order.
     places = {field: place for place, field in enumerate(DIMENSIONS)}
     return sorted(
-        itertools.chain.from_iterable(shown.values()),
+        shown,
         key=lambda found: (-found.difference.least, -abs(found.difference.value), places[found.dimension.field], found.value),
     )
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alerts.evidence import Evidence
+from alerts.evidence import CAUSE_FIELDS, Cause, Evidence
 from alerts.focus import join_queries, traces_path
 from tracestore.language import format_filter
-from tracestore.queries.causes import Cause
 
-# Heading, field of `Causes`, and field of the query language.
-DIMENSIONS = (
-    ("Error types", "error_types", "error"),
-    ("Versions", "versions", "version"),
-    ("Tools", "tools", "tool"),
-    ("Failed tools", "failing_tools", "tool_error"),
-    ("Agents", "agents", "agent"),
-    ("Models", "models", "model"),
-)
+# Field of `Causes` -> heading, in the order in which a person asks.
+HEADINGS = {
+    "error_types": "Error types",
+    "versions": "Versions",
+    "tools": "Tools",
+    "failing_tools": "Failed tools",
+    "agents": "Agents",
+    "models": "Models",
+}
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ class CauseGroup:
 def build_cause_groups(evidence: Evidence) -> list[CauseGroup]:
     """Return the dimensions that have values."""
     groups = [
-        CauseGroup(heading, [_row(cause, field, evidence) for cause in getattr(evidence.causes, dimension)])
-        for heading, dimension, field in DIMENSIONS
+        CauseGroup(heading, [_row(cause, CAUSE_FIELDS[name], evidence) for cause in getattr(evidence.causes, name)])
+        for name, heading in HEADINGS.items()
     ]
     return [group for group in groups if group.causes]
 

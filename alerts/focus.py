@@ -69,5 +69,13 @@ def join_queries(query: str, focus: str) -> str:
 
 def traces_path(query: str, time_range: TimeRange) -> str:
     """Return the address of exactly these traces, with absolute times so that it shows the same ones tomorrow."""
-    times = {"start": format_time_ns(time_range.start_ns), "end": format_time_ns(time_range.end_ns)}
-    return "/traces?" + urlencode({"q": query} | times)
+    return "/traces?" + urlencode({"q": query} | _times(time_range))
+
+
+def why_path(query: str, among: str, time_range: TimeRange) -> str:
+    """Return the address of what sets these traces apart from the rest of those of `among`."""
+    return "/why?" + urlencode({"q": query, "against": among} | _times(time_range))
+
+
+def _times(time_range: TimeRange) -> dict[str, str]:
+    return {"start": format_time_ns(time_range.start_ns), "end": format_time_ns(time_range.end_ns)}

@@ -8,10 +8,10 @@ from typing import Any
 
 from apprise import NotifyType
 
-from alerts.causes import DIMENSIONS
+from alerts.causes import HEADINGS
 from alerts.channels import Notification
 from alerts.evaluation import AlertState
-from alerts.evidence import Evidence, Example
+from alerts.evidence import Cause, Causes, Evidence, Example
 from alerts.focus import traces_path
 from alerts.models import Alert, AlertTransition, Delivery, NotificationChannel, Severity
 from alerts.wording import (
@@ -24,7 +24,6 @@ from alerts.wording import (
     metric_unit,
     sign_of,
 )
-from tracestore.queries.causes import Cause, Causes
 from tracestore.timerange import format_time_ns
 
 _SHOWN = 3
@@ -124,8 +123,8 @@ def _resolved_lines(alert: Alert, transition: AlertTransition, evidence: Evidenc
 
 
 def _cause_lines(evidence: Evidence) -> Iterator[str]:
-    for heading, dimension, _ in DIMENSIONS:
-        causes: list[Cause] = getattr(evidence.causes, dimension)
+    for name, heading in HEADINGS.items():
+        causes: list[Cause] = getattr(evidence.causes, name)
         if causes:
             yield f"- {heading}: " + ", ".join(_describe_cause(cause, evidence.causes) for cause in causes[:_SHOWN])
 
@@ -188,7 +187,7 @@ def _payload(delivery: Delivery, evidence: Evidence, base_url: str) -> dict[str,
             "count": evidence.causes.failing,
             "others": evidence.causes.others,
         },
-        "causes": {dimension: [asdict(cause) for cause in getattr(evidence.causes, dimension)] for _, dimension, _ in DIMENSIONS},
+        "causes": {name: [asdict(cause) for cause in getattr(evidence.causes, name)] for name in HEADINGS},
         "examples": [
             {
                 "trace_id": example.trace_id,

@@ -133,9 +133,12 @@ def _run(folder: str, traces: int, spans: int) -> None:
     from tracestore.clickhouse.client import Store
     from tracestore.clickhouse.migrate import migrate
     from tracestore.language import parse_query
+    from tracestore.queries.cohorts import compare_cohorts
     from tracestore.queries.facets import count_facet
     from tracestore.queries.spans import find_spans
     from tracestore.queries.traces import find_traces, get_trace
+    from tracestore.queries.why import Selection, find_differences
+    from tracestore.queries.why_attributes import compare_attributes
     from tracestore.timerange import TimeRange
 
     store = Store(path=folder + "/clickhouse")
@@ -151,6 +154,14 @@ def _run(folder: str, traces: int, spans: int) -> None:
         for field in ("status", "tool", "user"):
             count = partial(count_facet, store, project_id=1, time_range=time_range, query=parse_query(_SENTENCE), field=field)
             _measure(f"facet {field} of {label}", count)
+        for text in ("status:error", _SENTENCE, "duration:>100s", *(("order",) if spans else ())):
+            explain = partial(find_differences, store, project_id=1, time_range=time_range, against=parse_query(""))
+            _measure(f"why, {label}: {text}", partial(explain, selection=Selection(parse_query(text))))
+            if spans:
+                read_attributes = partial(compare_attributes, store, project_id=1, time_range=time_range, against=parse_query(""))
+                _measure(f"why, attributes of {label}: {text}", partial(read_attributes, selection=Selection(parse_query(text))))
+        cohorts = partial(compare_cohorts, store, project_id=1, time_range=time_range)
+        _measure(f"two versions, {label}", partial(cohorts, a=parse_query("version:v2"), b=parse_query("version:v3")))
         for text in ("", _SENTENCE, "order") if spans else ():
             read_spans = partial(find_spans, store, project_id=1, time_range=time_range, query=parse_query(text))
             _measure(f"spans, first page of {label}: {text or 'everything'}", read_spans)

@@ -18,6 +18,8 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from dashboards.api_errors import ParameterError
+from dashboards.compare import gone_errors, new_errors
+from dashboards.comparison_serializers import CompareParameters, CompareSerializer, WhyParameters, WhySerializer
 from dashboards.error_rows import build_error_row
 from dashboards.lists import trend_step_s
 from dashboards.requests import PageRequest
@@ -48,14 +50,17 @@ from dashboards.serializers import (
 from tracestore.clickhouse.client import get_store
 from tracestore.completeness import find_completeness
 from tracestore.errors import STATES, find_tracked_errors
-from tracestore.language import Query, parse_log_query, parse_query
+from tracestore.language import Query, QueryError, parse_log_query, parse_query
 from tracestore.language.fields import find_field
+from tracestore.queries.cohorts import compare_cohorts, find_cohort_differences
 from tracestore.queries.facets import FACETS, count_facet
 from tracestore.queries.logs import find_logs, find_logs_of_trace
 from tracestore.queries.metrics import find_metric, metric_series
 from tracestore.queries.paging import read_cursor
 from tracestore.queries.spans import find_spans, get_span
 from tracestore.queries.traces import find_traces, get_trace
+from tracestore.queries.why import Difference, Selection, find_differences
+from tracestore.queries.why_attributes import compare_attributes
 from tracestore.timerange import DAY_NS, TimeError, TimeRange, parse_time_ns
 
 _STEP = re.compile(r"(\d{1,9})([smhd]?)")
@@ -221,6 +226,60 @@ class ErrorListView(APIView):
         return Response({"trend_step_s": step_s, "results": ErrorRowSerializer(rows, many=True).data, "next": None})
 
 
+class WhyView(APIView):
+    @extend_schema(
+        operation_id="explain", summary="Compare a selection with other traces", tags=["traces"], parameters=[WhyParameters],
+        responses={200: WhySerializer, **_ERRORS},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """Values of fields that the selection has more or less often, pairs of them, and numbers distributed otherwise."""
+        given = _read_parameters(WhyParameters, request)
+        selection, time_range = _read_search(given)
+        project_id, against = _project_id(request), _parse("against", given["against"])
+        chosen = Selection(selection, _read_window(given, time_range))
+        if given["attributes"]:
+            found = compare_attributes(
+                get_store(), project_id=project_id, time_range=time_range, selection=chosen, against=against
+            )
+            shifts = [found.first_token] if found.first_token else []
+            answer: dict[str, Any] = {"pairs": [], "numbers": shifts, "read_share": found.read_share}
+            return Response(_explain(found.selected, found.others, found.tests, found.differences, answer))
+        compared = find_differences(get_store(), project_id=project_id, time_range=time_range, selection=chosen, against=against)
+        answer = {"pairs": compared.pairs, "numbers": compared.shifts, "read_share": 1.0}
+        return Response(_explain(compared.selected, compared.others, compared.tests, compared.differences, answer))
+
+
+class CompareView(APIView):
+    @extend_schema(
+        operation_id="compare_cohorts", summary="Compare two cohorts of traces", tags=["traces"], parameters=[CompareParameters],
+        responses={200: CompareSerializer, **_ERRORS},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """Metrics of both with intervals, error types that are new in B or gone from A, and what else differs for certain."""
+        given = _read_parameters(CompareParameters, request)
+        a, b = _parse("a", given["a"]), _parse("b", given["b"])
+        _, time_range = _read_search(given | {"q": ""})
+        project_id = _project_id(request)
+        cohorts = compare_cohorts(get_store(), project_id=project_id, time_range=time_range, a=a, b=b)
+        compared = find_cohort_differences(get_store(), project_id=project_id, time_range=time_range, a=a, b=b)
+        answer = {
+            "a_traces": cohorts.a_traces,
+            "b_traces": cohorts.b_traces,
+            "shared": cohorts.shared,
+            "results": cohorts.metrics,
+            "new_errors": new_errors(compared),
+            "gone_errors": gone_errors(compared),
+            "differences": [found for found in compared.differences if found.is_significant],
+            "next": None,
+        }
+        return Response(CompareSerializer(answer).data)
+
+
+def _explain(selected: int, others: int, tests: int, differences: list[Difference], more: dict[str, Any]) -> Any:
+    sums = {"selected": selected, "others": others, "tests": tests}
+    return WhySerializer(sums | {"results": differences, "next": None} | more).data
+
+
 class PrometheusView(APIView):
     """What this process counts about itself, for Prometheus; under the API's rule of access, outside its paths."""
 
@@ -253,6 +312,14 @@ def _refuse_unknown(request: Request, known: set[str]) -> None:
             raise ParameterError(name, f"There is no parameter {name!r} here{offered}.")
 
 
+def _parse(parameter: str, text: str) -> Query:
+    """Read a query that is not `q`. Raises ParameterError."""
+    try:
+        return parse_query(text)
+    except QueryError as error:
+        raise ParameterError(parameter, error.message, error.suggestion) from None
+
+
 def _read_search(given: dict[str, Any], parse: Callable[[str], Query] = parse_query) -> tuple[Query, TimeRange]:
     """Return query and range. Raises QueryError, or ParameterError for a time."""
     now_ns = time.time_ns()
@@ -263,6 +330,20 @@ def _read_search(given: dict[str, Any], parse: Callable[[str], Query] = parse_qu
         return query, TimeRange(start_ns, end_ns)
     except TimeError:
         raise ParameterError("start", "`start` must lie before `end`.") from None
+
+
+def _read_window(given: dict[str, Any], time_range: TimeRange) -> TimeRange | None:
+    """Return the part of the range that `selected_from` and `selected_to` name. Raises ParameterError."""
+    first, last = given["selected_from"], given["selected_to"]
+    if not first and not last:
+        return None
+    now_ns = time.time_ns()
+    start_ns = _read_time_ns("selected_from", first, now_ns) if first else time_range.start_ns
+    end_ns = _read_time_ns("selected_to", last, now_ns) if last else time_range.end_ns
+    try:
+        return TimeRange(start_ns, end_ns)
+    except TimeError:
+        raise ParameterError("selected_from", "`selected_from` must lie before `selected_to`.") from None
 
 
 def _read_time_ns(parameter: str, text: str, now_ns: int) -> int:

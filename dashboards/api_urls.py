@@ -15,5 +15,7 @@ urlpatterns = [
     path("spans", api.SpanListView.as_view(), name="api-span-list"),
     path("metrics", api.MetricView.as_view(), name="api-metric"),
     path("errors", api.ErrorListView.as_view(), name="api-error-list"),
+    path("why", api.WhyView.as_view(), name="api-why"),
+    path("compare", api.CompareView.as_view(), name="api-compare"),
     path("facets", api.FacetView.as_view(), name="api-facet"),
 ]

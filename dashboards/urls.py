@@ -9,6 +9,7 @@ from django.views.generic import RedirectView
 from dashboards import api
 from dashboards.lists import AnyText
 from dashboards.views import (
+    compare,
     dashboard,
     error_list,
     export,
@@ -23,6 +24,7 @@ from dashboards.views import (
     trace,
     traces,
     transcript,
+    why,
 )
 from dashboards.views.login import Login
 
@@ -33,6 +35,8 @@ urlpatterns = [
     path("login", Login.as_view(), name="login"),
     path("logout", LogoutView.as_view(), name="logout"),
     path("metrics", api.PrometheusView.as_view(), name="prometheus"),
+    path("compare", compare.compare, name="compare"),
+    path("compare/answer", compare.compare_answer, name="compare-answer"),
     path("dashboard", dashboard.dashboard, name="dashboard"),
     path("dashboard/tiles", dashboard.dashboard_tiles, name="dashboard-tiles"),
     path("dashboard/charts/<slug:name>", dashboard.dashboard_chart, name="dashboard-chart"),
@@ -82,4 +86,7 @@ urlpatterns = [
     path("traces/<str:trace_id>/spans/<str:span_id>/call", step.span_call, name="span-call"),
     path("traces/<str:trace_id>/spans/<str:span_id>/history", step.span_history, name="span-history"),
     path("traces/<str:trace_id>/spans/<str:span_id>/similar", step.span_similar, name="span-similar"),
+    path("why", why.why, name="why"),
+    path("why/answer", why.why_answer, name="why-answer"),
+    path("why/attributes", why.why_attributes, name="why-attributes"),
 ]

@@ -16,7 +16,7 @@ from alerts import services
 from alerts.causes import build_cause_groups
 from alerts.chart import build_alert_chart
 from alerts.evidence import Evidence
-from alerts.focus import traces_path
+from alerts.focus import traces_path, why_path
 from alerts.models import Alert, AlertRule, NotificationChannel
 from alerts.preview import Condition, preview_condition
 from alerts.requests import AlertRequest
@@ -63,6 +63,7 @@ def alert_detail(request: AlertRequest, alert_id: int) -> HttpResponse:
         "transitions": alert.transitions.all(),
         "deliveries": alert.deliveries.select_related("channel", "transition"),
         "traces_href": traces_path(evidence.query, evidence.time_range),
+        "why_href": why_path(evidence.query, alert.query, evidence.time_range) if evidence.causes.others else "",
         "now_href": traces_path(evidence.query, window_before(timezone.now(), alert.window_s)),
     }
     if request.htmx:

@@ -65,6 +65,33 @@ def test_every_chart_is_drawn(server: LiveServer, open_page: OpenPage) -> None:
     assert page.locator(".chart__note--error").count() == 0
 
 
+@pytest.mark.parametrize("width", [1440, 390])
+def test_why_tells_what_failing_traces_have_in_common(server: LiveServer, open_page: OpenPage, width: int) -> None:
+    page = open_page(server.url + "/traces?start=now-1h&q=status:error", width=width)
+
+    page.locator(".presets").get_by_role("link", name="Why?").click()
+
+    expect(page.locator(".why__sentence")).to_contain_text(f"{RUNS} of {2 * RUNS} traces failed")
+    expect(page.locator(".why__sentence")).to_contain_text("100% of them")
+    expect(page.locator("#why-attributes[aria-busy]")).to_have_count(0)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_role("link", name="Leave out tool refund").click()
+    expect(page.get_by_role("heading", name="No trace to explain")).to_be_visible()
+
+
+def test_versions_are_compared_by_choosing_them(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url + "/compare?start=now-1h", width=390)
+    page.get_by_label("Version", exact=True).select_option("version:v2")
+    page.get_by_label("with", exact=True).select_option("version:v3")
+
+    page.get_by_role("button", name="Compare versions").click()
+
+    expect(page.get_by_text("B is worse").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_role("link", name="Swap A and B").click()
+    expect(page.get_by_text("B is better").first).to_be_visible()
+
+
 def test_click_on_a_bar_opens_the_traces_behind_it(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(server.url + URL)
     x, y, width, height = plot_of(page, "errors")

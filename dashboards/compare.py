@@ -1,0 +1,271 @@
+"""The page "Compare": two cohorts of traces side by side, B against A."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+from dashboards.forms import Draft, Search, SearchRefused, parse_search
+from dashboards.panels import narrow
+from dashboards.templatetags import formatting
+from dashboards.why import points, points_interval
+from tracestore.language import Query, format_filter
+from tracestore.model import FacetValue
+from tracestore.queries.cohorts import CohortComparison, CohortMetric
+from tracestore.queries.why import Comparison, Difference
+from tracestore.statistics import Interval
+
+_ROWS = 12
+
+
+@dataclass(frozen=True)
+class CompareSearch:
+    """The two queries and their range; `search` carries the times, its query is A."""
+
+    search: Search
+    b_text: str
+    b: Query
+
+    @property
+    def a_text(self) -> str:
+        return self.search.text
+
+    @property
+    def swapped_href(self) -> str:
+        return self.querystring(a=self.b_text, b=self.a_text)
+
+    def querystring(self, **changes: str) -> str:
+        """Return `?a=...&b=...&start=...&end=...`."""
+        values = {"a": self.a_text, "b": self.b_text} | changes
+        times = self.search.querystring(q="").removeprefix("?")
+        return "?" + urlencode(values) + (f"&{times}" if times else "")
+
+    def list_href(self, text: str) -> str:
+        """The query string of the trace list for one cohort's query."""
+        return self.search.querystring(q=text)
+
+    @property
+    def b_href(self) -> str:
+        return self.list_href(self.b_text)
+
+    @property
+    def graph_parameters(self) -> str:
+        """What the agent graph takes."""
+        return self.search.querystring(q=self.a_text) + "&" + urlencode({"against": self.b_text})
+
+    @property
+    def why_parameters(self) -> str:
+        """What the page Why takes: B is the selection."""
+        return self.search.querystring(q=self.b_text) + "&" + urlencode({"against": self.a_text})
+
+
+def parse_compare(params: Mapping[str, str]) -> CompareSearch:
+    """Read `a`, `b`, `start` and `end`. Raises SearchRefused, naming what is wrong with either."""
+    times = {name: params.get(name, "") for name in ("start", "end")}
+    searches: dict[str, Search] = {}
+    problems = []
+    for name in ("a", "b"):
+        try:
+            searches[name] = parse_search(times | {"q": params.get(name, "")})
+        except SearchRefused as refused:
+            problems += [replace(problem, field=name) if problem.field == "q" else problem for problem in refused.draft.problems]
+    if problems:
+        raise SearchRefused(Draft(params.get("a", ""), times["start"], times["end"], tuple(dict.fromkeys(problems))))
+    return CompareSearch(searches["a"], params.get("b", ""), searches["b"].query)
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One metric as texts. `trend`: better or worse where the difference is certain, else even."""
+
+    label: str
+    a: str
+    a_interval: str
+    b: str
+    b_interval: str
+    change: str
+    interval: str
+    relative: str
+    trend: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class ErrorRow:
+    """An error type that one cohort alone has."""
+
+    value: str
+    count: int
+    share: float
+    is_significant: bool
+    href: str
+
+
+@dataclass(frozen=True)
+class ShareRow:
+    """One value of a field that the cohorts have unlike often."""
+
+    field: str
+    value: str
+    a_count: int
+    b_count: int
+    a_share: float
+    b_share: float
+    points: str
+    interval: str
+    a_href: str
+    b_href: str
+
+    @property
+    def a_width(self) -> float:
+        return round(100 * self.a_share, 1)
+
+    @property
+    def b_width(self) -> float:
+        return round(100 * self.b_share, 1)
+
+
+@dataclass(frozen=True)
+class CompareAnswer:
+    """Everything below the two queries."""
+
+    a_traces: int
+    b_traces: int
+    shared: int
+    metrics: list[MetricRow]
+    new_errors: list[ErrorRow]
+    gone_errors: list[ErrorRow]
+    differences: list[ShareRow]
+    tests: int
+
+
+def new_errors(comparison: Comparison) -> list[Difference]:
+    """The error types of B, the selection, that A does not have."""
+    return [found for found in _errors(comparison) if found.selected and not found.others]
+
+
+def gone_errors(comparison: Comparison) -> list[Difference]:
+    """The error types of A that B, the selection, does not have."""
+    return [found for found in _errors(comparison) if found.others and not found.selected]
+
+
+def _errors(comparison: Comparison) -> list[Difference]:
+    return [found for found in comparison.differences if found.dimension.field == "error"]
+
+
+def build_compare(asked: CompareSearch, cohorts: CohortComparison, comparison: Comparison) -> CompareAnswer:
+    """`comparison` is of B as the selection against A."""
+    return CompareAnswer(
+        a_traces=cohorts.a_traces,
+        b_traces=cohorts.b_traces,
+        shared=cohorts.shared,
+        metrics=[_build_metric(metric) for metric in cohorts.metrics],
+        new_errors=[_build_error(asked, found, in_b=True) for found in new_errors(comparison)],
+        gone_errors=[_build_error(asked, found, in_b=False) for found in gone_errors(comparison)],
+        differences=[_build_share(asked, found) for found in comparison.differences if found.is_significant][:_ROWS],
+        tests=comparison.tests,
+    )
+
+
+def version_options(values: Sequence[FacetValue], chosen: str) -> list[tuple[str, str, bool]]:
+    """Return (query, label, whether it is the chosen one) for a picker of versions."""
+    queries = [(format_filter("version", value.value), f"{value.value} ({value.count:,} traces)") for value in values]
+    return [(query, label, query == chosen.strip()) for query, label in queries]
+
+
+_FORMATS = {"ratio": formatting.ratio, "ns": formatting.duration_ns, "USD": formatting.cost_usd, "tokens": formatting.tokens}
+
+
+def format_number(value: float, unit: str) -> str:
+    """One number with its unit; calls and spans with one decimal, as they are means."""
+    return _FORMATS[unit](value) if unit in _FORMATS else f"{value:,.1f}"
+
+
+def _build_metric(metric: CohortMetric) -> MetricRow:
+    difference = metric.difference
+    trend = "even"
+    if metric.is_significant and difference and metric.rise != "neutral":
+        trend = metric.rise if difference.value > 0 else {"worse": "better", "better": "worse"}[metric.rise]
+    return MetricRow(
+        label=metric.label,
+        a=format_number(metric.a.value, metric.unit) if metric.a else formatting.NONE,
+        a_interval=_interval(metric.a, metric.unit),
+        b=format_number(metric.b.value, metric.unit) if metric.b else formatting.NONE,
+        b_interval=_interval(metric.b, metric.unit),
+        change=_change(difference, metric.unit),
+        interval=_change_interval(difference, metric.unit),
+        relative="" if metric.unit == "ratio" else _relative(metric.a, difference),
+        trend=trend,
+        verdict=_verdict(metric, trend),
+    )
+
+
+def _verdict(metric: CohortMetric, trend: str) -> str:
+    if metric.difference is None:
+        return "not known"
+    if metric.difference.low is None and metric.difference.high is None:
+        return "too few traces"
+    return trend if trend != "even" else "different" if metric.is_significant else "no certain difference"
+
+
+def _interval(interval: Interval | None, unit: str) -> str:
+    if interval is None or (interval.low is None and interval.high is None):
+        return ""
+    low, high = (
+        formatting.NONE if bound is None else format_number(max(0.0, bound), unit) for bound in (interval.low, interval.high)
+    )
+    return f"{low} to {high}"
+
+
+def _signed(value: float, unit: str) -> str:
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{format_number(abs(value), unit)}"
+
+
+def _change(difference: Interval | None, unit: str) -> str:
+    if difference is None:
+        return formatting.NONE
+    return f"{points(difference.value)} points" if unit == "ratio" else _signed(difference.value, unit)
+
+
+def _change_interval(difference: Interval | None, unit: str) -> str:
+    if difference is None or (difference.low is None and difference.high is None):
+        return ""
+    if unit == "ratio":
+        return points_interval(difference)
+    low, high = (formatting.NONE if bound is None else _signed(bound, unit) for bound in (difference.low, difference.high))
+    return f"{low} to {high}"
+
+
+def _relative(a: Interval | None, difference: Interval | None) -> str:
+    """By what part of A: +12%."""
+    if a is None or difference is None or not a.value or not difference.value:
+        return ""
+    return ("+" if difference.value > 0 else "−") + formatting.ratio(abs(difference.value) / a.value)
+
+
+def _build_error(asked: CompareSearch, found: Difference, *, in_b: bool) -> ErrorRow:
+    text = narrow(asked.b_text if in_b else asked.a_text, format_filter(found.dimension.field, found.value))
+    return ErrorRow(
+        value=found.value,
+        count=found.selected if in_b else found.others,
+        share=found.selected_share if in_b else found.other_share,
+        is_significant=found.is_significant,
+        href=asked.list_href(text),
+    )
+
+
+def _build_share(asked: CompareSearch, found: Difference) -> ShareRow:
+    condition = format_filter(found.dimension.field, found.value)
+    return ShareRow(
+        field=found.dimension.label,
+        value=found.value,
+        a_count=found.others,
+        b_count=found.selected,
+        a_share=found.other_share,
+        b_share=found.selected_share,
+        points=points(found.difference.value),
+        interval=points_interval(found.difference),
+        a_href=asked.list_href(narrow(asked.a_text, condition)),
+        b_href=asked.list_href(narrow(asked.b_text, condition)),
+    )

@@ -1,0 +1,70 @@
+"""The page "Compare", and the fragment that holds its answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from dashboards.compare import build_compare, parse_compare, version_options
+from dashboards.forms import SearchRefused
+from dashboards.requests import PageRequest
+from tracestore.clickhouse.client import get_store
+from tracestore.clickhouse.errors import StoreError
+from tracestore.language import parse_query
+from tracestore.queries.cohorts import compare_cohorts, find_cohort_differences
+from tracestore.queries.facets import count_facet
+from tracestore.timerange import TimeRange
+
+_VERSIONS = 50
+
+
+@require_GET
+def compare(request: PageRequest) -> HttpResponse:
+    """The page; its answer loads itself. Without queries it offers two versions."""
+    texts = {"a": request.GET.get("a", ""), "b": request.GET.get("b", "")}
+    try:
+        asked = parse_compare(request.GET)
+    except SearchRefused as refused:
+        return render(request, "dashboards/compare.html", texts | {"search": refused.draft}, status=422)
+    context: dict[str, Any] = {"search": asked.search, "asked": asked, "is_asked": any(text.strip() for text in texts.values())}
+    return render(request, "dashboards/compare.html", texts | context | _find_versions(request, asked.search.time_range, texts))
+
+
+def _find_versions(request: PageRequest, time_range: TimeRange, texts: dict[str, str]) -> dict[str, Any]:
+    """The choices of the two pickers: at first the two versions with most traces. A picker is a courtesy."""
+    try:
+        values = count_facet(
+            get_store(),
+            project_id=request.project.id,
+            time_range=time_range,
+            query=parse_query(""),
+            field="version",
+            limit=_VERSIONS,
+        )
+    except StoreError:
+        return {}
+    if len(values) < 2:
+        return {}
+    first, second = (version_options(values, "")[place][0] for place in (1, 0))
+    return {
+        "a_versions": version_options(values, texts["a"] or first),
+        "b_versions": version_options(values, texts["b"] or second),
+    }
+
+
+@require_GET
+def compare_answer(request: PageRequest) -> HttpResponse:
+    """The numbers, as a fragment; what goes wrong is a sentence in their place."""
+    try:
+        asked = parse_compare(request.GET)
+        store, project_id, time_range = get_store(), request.project.id, asked.search.time_range
+        a, b = asked.search.query, asked.b
+        cohorts = compare_cohorts(store, project_id=project_id, time_range=time_range, a=a, b=b)
+        comparison = find_cohort_differences(store, project_id=project_id, time_range=time_range, a=a, b=b)
+    except (SearchRefused, StoreError) as error:
+        return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
+    answer = build_compare(asked, cohorts, comparison)
+    return render(request, "dashboards/_compare_answer.html", {"search": asked.search, "asked": asked, "answer": answer})

@@ -1,0 +1,67 @@
+"""The page "Why", and the fragment that holds its answer."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET
+
+from dashboards.forms import SearchRefused
+from dashboards.requests import PageRequest
+from dashboards.why import build_answer, build_attributes, parse_why
+from tracestore.clickhouse.client import get_store
+from tracestore.clickhouse.errors import StoreError
+from tracestore.queries.why import find_differences
+from tracestore.queries.why_attributes import compare_attributes
+
+
+@require_GET
+def why(request: PageRequest) -> HttpResponse:
+    """The page; its answer loads itself. Without a query it asks about the failing traces."""
+    if not any(request.GET.get(name, "").strip() for name in ("q", "selected_from", "selected_to")):
+        parameters = request.GET.copy()
+        parameters["q"] = "status:error"
+        return redirect(f"{request.path}?{parameters.urlencode()}")
+    try:
+        asked = parse_why(request.GET)
+    except SearchRefused as refused:
+        return render(
+            request, "dashboards/why.html", {"search": refused.draft, "against": request.GET.get("against", "")}, status=422
+        )
+    return render(request, "dashboards/why.html", {"search": asked.search, "why": asked, "against": asked.against_text})
+
+
+@require_GET
+def why_answer(request: PageRequest) -> HttpResponse:
+    """What is different, as a fragment; what goes wrong is a sentence in its place."""
+    try:
+        asked = parse_why(request.GET)
+        comparison = find_differences(
+            get_store(),
+            project_id=request.project.id,
+            time_range=asked.search.time_range,
+            selection=asked.selection,
+            against=asked.against,
+        )
+    except (SearchRefused, StoreError) as error:
+        return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
+    context = {"search": asked.search, "why": asked, "answer": build_answer(asked, comparison)}
+    return render(request, "dashboards/_why_answer.html", context)
+
+
+@require_GET
+def why_attributes(request: PageRequest) -> HttpResponse:
+    """The attributes of spans, as a fragment of its own: they take longer than all the rest."""
+    try:
+        asked = parse_why(request.GET)
+        comparison = compare_attributes(
+            get_store(),
+            project_id=request.project.id,
+            time_range=asked.search.time_range,
+            selection=asked.selection,
+            against=asked.against,
+        )
+    except (SearchRefused, StoreError) as error:
+        return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
+    context = {"search": asked.search, "answer": build_attributes(asked, comparison)}
+    return render(request, "dashboards/_why_attributes.html", context)

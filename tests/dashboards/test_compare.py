@@ -1,0 +1,110 @@
+"""The page "Compare" and its API."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+from django.test import Client
+
+from dashboards.compare import parse_compare
+from dashboards.forms import SearchRefused
+from tests.factories import insert_traces
+from tracestore.clickhouse.client import Store
+
+pytestmark = pytest.mark.usefixtures("default_project")
+VERSIONS = "a=version:v2&b=version:v3"
+
+
+def text_of(client: Client, path: str, status: int = 200) -> str:
+    response = client.get(path)
+    assert response.status_code == status, response.content
+    return unescape(response.content.decode())
+
+
+def words_of(client: Client, path: str, status: int = 200) -> str:
+    """The text between tags on one line."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text_of(client, path, status)))
+
+
+@pytest.fixture
+def versions(store: Store) -> Store:
+    cohorts = [("v2", 80, 4, "OldError"), ("v3", 100, 40, "NewError")]
+    insert_traces(
+        store,
+        *(
+            {"versions": [version], "outcome": "error" if n < failed else "ok", "error_types": [error] * (n < failed)}
+            for version, count, failed, error in cohorts
+            for n in range(count)
+        ),
+    )
+    return store
+
+
+def test_without_queries_it_offers_the_versions_that_ran(client: Client, versions: Store) -> None:
+    page = text_of(client, "/compare")
+
+    assert "Choose what to compare" in page
+    assert '<option value="version:v2" selected>v2 (80 traces)</option>' in page
+    assert '<option value="version:v3" selected>v3 (100 traces)</option>' in page
+
+
+def test_without_versions_it_says_how_to_give_one(client: Client, store: Store) -> None:
+    assert "gen_ai.agent.version" in text_of(client, "/compare")
+
+
+def test_numbers_have_intervals_and_verdicts(client: Client, versions: Store) -> None:
+    said = words_of(client, f"/compare/answer?{VERSIONS}")
+
+    assert re.search(r"Failure rate 5% 2% to 12% 40% 31% to 50% \+35 points 23 to 45 B is worse", said)
+    assert "no certain difference" in said
+
+
+def test_errors_are_new_or_gone(client: Client, versions: Store) -> None:
+    page = text_of(client, f"/compare/answer?{VERSIONS}")
+
+    new, gone = page.split('aria-label="Gone errors"')
+    assert "NewError" in new
+    assert "OldError" not in new
+    assert "OldError" in gone.split("What else differs")[0]
+
+
+def test_sides_can_be_swapped_and_taken_to_other_pages(client: Client, versions: Store) -> None:
+    page = text_of(client, f"/compare/answer?{VERSIONS}&start=now-7d")
+
+    assert 'href="?a=version%3Av3&b=version%3Av2&start=now-7d"' in page
+    assert 'href="/agents?q=version%3Av2&start=now-7d&against=version%3Av3"' in page
+    assert 'href="/why?q=version%3Av3&start=now-7d&against=version%3Av2"' in page
+
+
+def test_shared_traces_and_empty_cohorts_are_told(client: Client, versions: Store) -> None:
+    assert "80 traces belong to both" in words_of(client, "/compare/answer?a=version:v2&b=version:v2")
+    assert "B has no trace in this range" in words_of(client, "/compare/answer?a=version:v2&b=version:v9")
+    assert "Neither cohort has a trace" in words_of(client, "/compare/answer?a=version:v8&b=version:v9")
+
+
+def test_both_wrong_queries_are_named_at_once(client: Client, store: Store) -> None:
+    page = words_of(client, "/compare?a=verison:v2&b=vrsion:v3&start=yesterday", 422)
+
+    assert "In the query A: There is no field “verison”" in page
+    assert "In the query B: There is no field “vrsion”" in page
+    assert page.count("Time range:") == 1
+    with pytest.raises(SearchRefused):
+        parse_compare({"b": "("})
+
+
+def test_api_gives_metrics_and_errors(client: Client, versions: Store) -> None:
+    answer = client.get(f"/api/v1/compare?{VERSIONS}").json()
+
+    rate = next(item for item in answer["results"] if item["name"] == "failure_rate")
+    assert (rate["a"]["value"], rate["b"]["value"], rate["significant"]) == (0.05, 0.4, True)
+    assert [item["value"] for item in answer["new_errors"]] == ["NewError"]
+    assert [item["value"] for item in answer["gone_errors"]] == ["OldError"]
+    assert (answer["a_traces"], answer["b_traces"], answer["shared"]) == (80, 100, 0)
+
+
+def test_api_names_the_query_that_is_wrong(client: Client, store: Store) -> None:
+    response = client.get("/api/v1/compare?a=version:v2&b=verison:v3")
+
+    assert (response.status_code, response.json()["error"]["parameter"]) == (400, "b")

@@ -1,0 +1,85 @@
+"""What is different about attributes of spans, through the real ingest path."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from tests.factories import insert_traces, new_trace_id
+from tests.queries.conftest import T0, SendSpans
+from tracestore.clickhouse.client import Store
+from tracestore.language import parse_query
+from tracestore.queries.why import Selection
+from tracestore.queries.why_attributes import AttributeComparison, compare_attributes, cut_slices
+from tracestore.timerange import TimeRange
+
+RANGE = TimeRange(T0 - 10**9, T0 + 3600 * 10**9)
+
+
+def compare(store: Store, selection: str, **options: Any) -> AttributeComparison:
+    return compare_attributes(
+        store, project_id=1, time_range=RANGE, selection=Selection(parse_query(selection)), against=parse_query(""), **options
+    )
+
+
+@pytest.fixture
+def regions(store: Store, send_spans: SendSpans) -> Store:
+    """Thirty traces in two regions, of which those in the east fail."""
+    for east in (True, False):
+        spans, traces = [], []
+        for number in range(10 if east else 20):
+            trace_id, start_ns = new_trace_id(), T0 + (2 * number + east) * 60 * 10**9
+            attributes = {
+                "acme.region": "east" if east else "west",
+                "acme.request": f"request-{east}-{number}",
+                "acme.text": "x" * 200,
+                "acme.list": ["a", "b"],
+                "acme.flag": number % 2 == 0,
+                "gen_ai.request.model": "m-east" if east else "m-west",
+            }
+            root = {"trace_id": trace_id, "span_id": "1" * 16, "start_ns": start_ns, "attributes": attributes}
+            spans += [root, root | {"span_id": "2" * 16, "parent": "1" * 16}]
+            traces.append({"trace_id": trace_id, "start_ns": start_ns, "span_count": 2, "outcome": "error" if east else "ok"})
+        send_spans(*spans, resource={"acme.cluster": "one" if east else "two"})
+        insert_traces(store, *traces)
+    return store
+
+
+def test_attributes_of_spans_and_resources_are_compared_by_traces(regions: Store) -> None:
+    found = compare(regions, "status:error")
+
+    values = {(item.dimension.field, item.value): (item.selected, item.others) for item in found.differences}
+    assert (found.selected, found.others, found.read_share) == (10, 20, 1.0)
+    assert values[("attr.acme.region", "east")] == (10, 0)
+    assert values[("attr.acme.region", "west")] == (0, 20)
+    assert values[("attr.acme.cluster", "one")] == (10, 0)
+    assert values[("attr.acme.flag", "true")] == (5, 10)
+    assert {item.dimension.label for item in found.differences if item.is_significant} == {"acme.region", "acme.cluster"}
+
+
+def test_ids_contents_lists_and_known_keys_are_left_out(regions: Store) -> None:
+    keys = {item.dimension.label for item in compare(regions, "status:error").differences}
+
+    assert not keys & {"acme.request", "acme.text", "acme.list", "gen_ai.request.model", "service.name"}
+
+
+def test_beyond_the_cap_a_part_of_the_range_is_read_and_told(regions: Store) -> None:
+    found = compare(regions, "status:error", span_cap=30)
+
+    assert found.read_share == 0.5
+    assert 0 < found.selected + found.others < 30
+
+
+def test_slices_are_spread_evenly_and_do_not_overlap() -> None:
+    slices = cut_slices(TimeRange(0, 24_000), 0.25)
+
+    assert len(slices) == 24
+    assert sum(part.end_ns - part.start_ns for part in slices) == 6000
+    assert all(one.end_ns <= other.start_ns for one, other in itertools.pairwise(slices))
+    assert cut_slices(RANGE, 1.0) == [RANGE]
+
+
+def test_nothing_selected_is_no_difference(store: Store) -> None:
+    assert compare(store, "status:error").differences == []

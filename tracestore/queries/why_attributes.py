@@ -1,0 +1,216 @@
+"""What is different about the attributes of some traces' spans: the second, slower half of the answer to "why".
+
+Attributes are stored as maps, so one key costs as much to read as all of them, contents included. Beyond a cap the range is
+therefore read in slices spread evenly over it, all traces that start in them on both sides, and the answer says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tracestore import semconv
+from tracestore.clickhouse.client import Store
+from tracestore.histogram import Histogram, bin_sql
+from tracestore.language import Query
+from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.traces import FINAL_SETTINGS
+from tracestore.queries.why import MIN_SUPPORT, Difference, Dimension, Number, Selection, Shift, build_shifts, started_within
+from tracestore.statistics import find_discoveries, share_difference, share_test
+from tracestore.timerange import TimeRange
+
+# About a second of reading at 2 KB a span on two cores.
+SPAN_CAP = 400_000
+_SLICES = 24
+# A value longer than this is content, and so is a key with more values; one with hardly more uses than values is an id or a time.
+_LONGEST_VALUE, _MOST_VALUES, _LEAST_USES = 100, 1000, 3
+_SHOWN, _KEYS = 6, 40
+# How long after its first span an example is searched for the span that has the value.
+_EXAMPLE_NS = 3600 * 10**9
+_VALUE_BITS = 36
+FIRST_TOKEN = Number("ttft", "Time to first token", "ns", "time_to_first_token_ns", "ttft")
+# What has a column of its own is compared as such.
+_RESOURCE_KEYS = {source.key for sources in semconv.FIELDS.values() for source in sources if source.form == "resource"}
+_KNOWN_KEYS = {*semconv.wanted_keys()} | _RESOURCE_KEYS
+
+_COUNT_SPANS = f"SELECT sum(span_count) FROM traces FINAL WHERE {IN_RANGE} {FINAL_SETTINGS}"
+_SIDES = f"""
+    SELECT trace_id, %(selection)s AS in_selection
+    FROM traces FINAL
+    WHERE {IN_RANGE} AND %(slices)s AND (in_selection OR (%(against)s))
+"""
+COUNT_SIDES = f"SELECT countIf(in_selection), countIf(NOT in_selection) FROM ({_SIDES}) {FINAL_SETTINGS}"
+# The upper bits of a code are a hash of the key, the lower ones of the value; 0 is what is not compared.
+_CODE = (
+    f"bitOr(bitShiftLeft(bitShiftRight(sipHash64(k), {_VALUE_BITS}), {_VALUE_BITS}),"
+    f" bitShiftRight(sipHash64(v), {64 - _VALUE_BITS}))"
+)
+# A list or a map is stored as its serialized message, which begins with a line feed (tag 1 of length-delimited type).
+_COMPARED = f"length(v) BETWEEN 1 AND {_LONGEST_VALUE} AND NOT startsWith(v, '\\n') AND k NOT IN %(known)s"
+_MAPS = ("attributes", "resource_attributes")
+_CODES = "arrayFilter(code -> code != 0, arrayConcat({}))".format(
+    ", ".join(f"arrayMap((k, v) -> if({_COMPARED}, {_CODE}, 0), mapKeys({column}), mapValues({column}))" for column in _MAPS)
+)
+COUNT_ATTRIBUTES = f"""
+SELECT key, distinct_values, uses, tests, best
+FROM
+(
+    SELECT bitShiftRight(code, {_VALUE_BITS}) AS key, count() AS distinct_values, sum(selected + others) AS uses,
+        countIf(selected >= {{min_support:UInt64}} OR others >= {{min_support:UInt64}}) AS tests,
+        groupArraySortedIf({_SHOWN})(
+            (-abs(selected / {{selected:Float64}} - others / {{others:Float64}}), code, selected, others,
+                example.1, lower(hex(example.2))),
+            selected >= {{min_support:UInt64}} OR others >= {{min_support:UInt64}}
+        ) AS best
+    FROM
+    (
+        SELECT code, countIf(in_selection) AS selected, countIf(NOT in_selection) AS others,
+            min((start_ns, trace_id)) AS example
+        FROM
+        (
+            SELECT trace_id, any(in_selection) AS in_selection, min(toUnixTimestamp64Nano(start_time)) AS start_ns,
+                groupUniqArrayArray(codes) AS codes
+            FROM
+            (
+                SELECT trace_id, start_time, in_selection, {_CODES} AS codes
+                FROM spans ANY INNER JOIN ({_SIDES}) AS sides USING trace_id
+                WHERE {IN_RANGE} AND %(slices)s
+            )
+            GROUP BY trace_id
+        )
+        ARRAY JOIN codes AS code
+        GROUP BY code
+    )
+    GROUP BY key
+)
+WHERE tests > 0 AND distinct_values <= {_MOST_VALUES} AND uses >= {_LEAST_USES} * distinct_values
+ORDER BY tupleElement(best[1], 1), key
+LIMIT {_KEYS}
+{FINAL_SETTINGS}
+"""
+FIND_TEXTS = f"""
+SELECT DISTINCT {_CODE} AS code, k, v
+FROM
+(
+    SELECT arrayJoin(arrayConcat(arrayZip(mapKeys(attributes), mapValues(attributes)),
+        arrayZip(mapKeys(resource_attributes), mapValues(resource_attributes)))) AS pair, toString(pair.1) AS k, pair.2 AS v
+    FROM spans
+    WHERE {IN_RANGE} AND %(slices)s AND lower(hex(trace_id)) IN %(traces)s
+)
+WHERE has(%(codes)s, code)
+LIMIT %(limit)d
+"""
+COUNT_FIRST_TOKENS = f"""
+SELECT {bin_sql("time_to_first_token_ns")} AS bin, countIf(in_selection), countIf(NOT in_selection)
+FROM spans ANY INNER JOIN ({_SIDES}) AS sides USING trace_id
+WHERE {IN_RANGE} AND %(slices)s AND time_to_first_token_ns > 0
+GROUP BY bin
+{FINAL_SETTINGS}
+"""
+
+
+@dataclass(frozen=True)
+class AttributeComparison:
+    """Attributes of the spans of `selected` and `others` traces, which are all of the range when `read_share` is 1.
+
+    `differences` have what differs most for certain first; their dimension's field is `attr.KEY`. `tests` values were compared.
+    """
+
+    selected: int
+    others: int
+    read_share: float
+    differences: list[Difference]
+    first_token: Shift | None
+    tests: int
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """What every statement here is bound to; `slices` are the parts of the range that are read."""
+
+    store: Store
+    project_id: int
+    time_range: TimeRange
+    selection: Selection
+    against: Query
+    slices: list[TimeRange]
+
+    def read(self, sql: str, **more: Any) -> list[tuple[Any, ...]]:
+        """Run a template of this module."""
+        params = Params()
+        demanded = {term.key for term in self.selection.query.terms() if term.field == "attr"}
+        parts = {
+            "selection": self.selection.predicate(params),
+            "against": trace_predicate(self.against, params),
+            "known": params.bind(sorted(_KNOWN_KEYS | demanded), "Array(String)"),
+            "slices": started_within(self.slices, params),
+        }
+        scope = {"project_id": self.project_id, "start_ns": self.time_range.start_ns, "end_ns": self.time_range.end_ns}
+        return self.store.query_rows(sql % parts, **scope, **more, **params.values)
+
+
+def compare_attributes(
+    store: Store, *, project_id: int, time_range: TimeRange, selection: Selection, against: Query, span_cap: int = SPAN_CAP
+) -> AttributeComparison:
+    """Compare attributes of spans, by traces that have a value on some span. About `span_cap` spans are read.
+
+    Keys that have a column of their own, contents, ids and times are left out. Raises QueryTooExpensive, StoreUnavailable or
+    StoreError.
+    """
+    whole = _Scope(store, project_id, time_range, selection, against, [time_range])
+    [(spans,)] = whole.read(_COUNT_SPANS)
+    share = min(1.0, span_cap / max(spans, 1))
+    scope = replace(whole, slices=cut_slices(time_range, share))
+    [(selected, others)] = scope.read(COUNT_SIDES)
+    if not selected or not others:
+        return AttributeComparison(selected, others, share, [], None, 0)
+    rows = scope.read(COUNT_ATTRIBUTES, min_support=MIN_SUPPORT, selected=selected, others=others)
+    tests = sum(row[3] for row in rows)
+    differences = _find_texts(scope, [best for row in rows for best in row[4]], selected, others, tests)
+    bins = scope.read(COUNT_FIRST_TOKENS)
+    sides = Histogram({number: a for number, a, _ in bins}), Histogram({number: b for number, _, b in bins})
+    shifts = build_shifts([FIRST_TOKEN], {FIRST_TOKEN.name: sides})
+    return AttributeComparison(selected, others, share, differences, shifts[0] if shifts else None, tests)
+
+
+def cut_slices(time_range: TimeRange, share: float) -> list[TimeRange]:
+    """Return parts of the range, evenly spread, that make up `share` of it."""
+    length_ns = time_range.end_ns - time_range.start_ns
+    if share >= 1 or length_ns < _SLICES:
+        return [time_range]
+    starts_ns = [time_range.start_ns + length_ns * at // _SLICES for at in range(_SLICES)]
+    return [TimeRange(start_ns, start_ns + max(1, int(length_ns / _SLICES * share))) for start_ns in starts_ns]
+
+
+def _find_texts(
+    scope: _Scope, best: list[tuple[float, int, int, int, int, str]], selected: int, others: int, tests: int
+) -> list[Difference]:
+    """Look up what the codes stand for in one trace each that has them, from its first span of the range on."""
+    if not best:
+        return []
+    stands = find_discoveries([share_test(a, selected, b, others) for _, _, a, b, _, _ in best], tests=tests)
+    params = Params()
+    starts_ns = sorted({start_ns for *_, start_ns, _ in best})
+    parts = {
+        "slices": started_within([TimeRange(start_ns, start_ns + _EXAMPLE_NS) for start_ns in starts_ns], params),
+        "traces": params.bind(sorted({trace_id for *_, trace_id in best}), "Array(String)"),
+        "codes": params.bind([code for _, code, *_ in best], "Array(UInt64)"),
+        "limit": len(best),
+    }
+    bounds = {"project_id": scope.project_id, "start_ns": scope.time_range.start_ns, "end_ns": scope.time_range.end_ns}
+    texts = {code: (key, value) for code, key, value in scope.store.query_rows(FIND_TEXTS % parts, **bounds, **params.values)}
+    differences = [
+        Difference(
+            dimension=Dimension(f"attr.{texts[code][0]}", texts[code][0], "attributes"),
+            value=texts[code][1],
+            selected=a,
+            others=b,
+            selected_share=a / selected,
+            other_share=b / others,
+            difference=share_difference(a, selected, b, others),
+            is_significant=is_significant,
+        )
+        for (_, code, a, b, _, _), is_significant in zip(best, stands, strict=True)
+        if code in texts
+    ]
+    return sorted(differences, key=lambda found: (-found.difference.least, -abs(found.difference.value), found.value))

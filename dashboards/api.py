@@ -20,6 +20,9 @@ from rest_framework.views import APIView
 from dashboards.api_errors import ParameterError
 from dashboards.requests import PageRequest
 from dashboards.serializers import (
+    AgentGraphSerializer,
+    AgentParameters,
+    AgentResultSerializer,
     CompletenessSerializer,
     ErrorSerializer,
     FacetParameters,
@@ -42,8 +45,9 @@ from dashboards.serializers import (
 )
 from tracestore.clickhouse.client import get_store
 from tracestore.completeness import find_completeness
-from tracestore.language import Query, parse_log_query, parse_query
+from tracestore.language import Query, QueryError, parse_log_query, parse_query
 from tracestore.language.fields import find_field
+from tracestore.queries.agents import find_agent_graph
 from tracestore.queries.facets import FACETS, count_facet
 from tracestore.queries.logs import find_logs, find_logs_of_trace
 from tracestore.queries.metrics import find_metric, metric_series
@@ -195,6 +199,27 @@ class FacetView(APIView):
             limit=given["limit"],
         )  # fmt: skip
         return Response({"results": FacetValueSerializer(values, many=True).data, "next": None})
+
+
+class AgentGraphView(APIView):
+    @extend_schema(
+        operation_id="get_agent_graph", summary="Count who calls whom", tags=["traces"], parameters=[AgentParameters],
+        responses={200: AgentResultSerializer, **_ERRORS},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """Agents, models and tools of the traces that match, and the calls and hand-offs between them."""
+        given = _read_parameters(AgentParameters, request)
+        query, time_range = _read_search(given)
+        scope: dict[str, Any] = {"project_id": _project_id(request), "time_range": time_range}
+        graph = find_agent_graph(get_store(), **scope, query=query)
+        against = None
+        if given["against"].strip():
+            try:
+                against = find_agent_graph(get_store(), **scope, query=parse_query(given["against"]))
+            except QueryError as error:
+                raise ParameterError("against", error.message) from None
+        other = AgentGraphSerializer(against).data if against else None
+        return Response(AgentGraphSerializer(graph).data | {"against": other})
 
 
 class PrometheusView(APIView):

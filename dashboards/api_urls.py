@@ -14,5 +14,6 @@ urlpatterns = [
     path("logs", api.LogListView.as_view(), name="api-log-list"),
     path("spans", api.SpanListView.as_view(), name="api-span-list"),
     path("metrics", api.MetricView.as_view(), name="api-metric"),
+    path("agents", api.AgentGraphView.as_view(), name="api-agent-graph"),
     path("facets", api.FacetView.as_view(), name="api-facet"),
 ]

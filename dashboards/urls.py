@@ -7,7 +7,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from dashboards import api
-from dashboards.views import compare_traces, dashboard, logs, quality, setup, trace, traces
+from dashboards.views import agents, compare_traces, dashboard, logs, quality, setup, trace, traces
 from dashboards.views.login import Login
 
 urlpatterns = [
@@ -18,6 +18,8 @@ urlpatterns = [
     path("dashboard", dashboard.dashboard, name="dashboard"),
     path("dashboard/tiles", dashboard.dashboard_tiles, name="dashboard-tiles"),
     path("dashboard/charts/<slug:name>", dashboard.dashboard_chart, name="dashboard-chart"),
+    path("agents", agents.agent_graph, name="agent-graph"),
+    path("agents/graph", agents.agent_graph_drawing, name="agent-graph-drawing"),
     path("compare/traces", compare_traces.compare_traces, name="compare-traces"),
     path("compare/traces/step", compare_traces.compare_steps, name="compare-steps"),
     path("logs", logs.log_list, name="log-list"),

@@ -24,6 +24,9 @@ from dashboards.error_rows import build_error_row
 from dashboards.lists import trend_step_s
 from dashboards.requests import PageRequest
 from dashboards.serializers import (
+    AgentGraphSerializer,
+    AgentParameters,
+    AgentResultSerializer,
     CompletenessSerializer,
     ErrorParameters,
     ErrorResultSerializer,
@@ -52,6 +55,7 @@ from tracestore.completeness import find_completeness
 from tracestore.errors import STATES, find_tracked_errors
 from tracestore.language import Query, QueryError, parse_log_query, parse_query
 from tracestore.language.fields import find_field
+from tracestore.queries.agents import find_agent_graph
 from tracestore.queries.cohorts import compare_cohorts, find_cohort_differences
 from tracestore.queries.facets import FACETS, count_facet
 from tracestore.queries.logs import find_logs, find_logs_of_trace
@@ -278,6 +282,27 @@ class CompareView(APIView):
 def _explain(selected: int, others: int, tests: int, differences: list[Difference], more: dict[str, Any]) -> Any:
     sums = {"selected": selected, "others": others, "tests": tests}
     return WhySerializer(sums | {"results": differences, "next": None} | more).data
+
+
+class AgentGraphView(APIView):
+    @extend_schema(
+        operation_id="get_agent_graph", summary="Count who calls whom", tags=["traces"], parameters=[AgentParameters],
+        responses={200: AgentResultSerializer, **_ERRORS},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """Agents, models and tools of the traces that match, and the calls and hand-offs between them."""
+        given = _read_parameters(AgentParameters, request)
+        query, time_range = _read_search(given)
+        scope: dict[str, Any] = {"project_id": _project_id(request), "time_range": time_range}
+        graph = find_agent_graph(get_store(), **scope, query=query)
+        against = None
+        if given["against"].strip():
+            try:
+                against = find_agent_graph(get_store(), **scope, query=parse_query(given["against"]))
+            except QueryError as error:
+                raise ParameterError("against", error.message) from None
+        other = AgentGraphSerializer(against).data if against else None
+        return Response(AgentGraphSerializer(graph).data | {"against": other})
 
 
 class PrometheusView(APIView):

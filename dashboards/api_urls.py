@@ -17,5 +17,6 @@ urlpatterns = [
     path("errors", api.ErrorListView.as_view(), name="api-error-list"),
     path("why", api.WhyView.as_view(), name="api-why"),
     path("compare", api.CompareView.as_view(), name="api-compare"),
+    path("agents", api.AgentGraphView.as_view(), name="api-agent-graph"),
     path("facets", api.FacetView.as_view(), name="api-facet"),
 ]

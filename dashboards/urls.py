@@ -9,7 +9,9 @@ from django.views.generic import RedirectView
 from dashboards import api
 from dashboards.lists import AnyText
 from dashboards.views import (
+    agents,
     compare,
+    compare_traces,
     dashboard,
     error_list,
     export,
@@ -44,6 +46,10 @@ urlpatterns = [
     path("errors", error_list.error_list, name="error-list"),
     path("errors/<str:fingerprint>", error_list.error_detail, name="error-detail"),
     path("errors/<str:fingerprint>/state", error_list.error_state, name="error-state"),
+    path("agents", agents.agent_graph, name="agent-graph"),
+    path("agents/graph", agents.agent_graph_drawing, name="agent-graph-drawing"),
+    path("compare/traces", compare_traces.compare_traces, name="compare-traces"),
+    path("compare/traces/step", compare_traces.compare_steps, name="compare-steps"),
     path("logs", logs.log_list, name="log-list"),
     path("logs/complete", logs.log_complete, name="log-complete"),
     path("logs/<int:time_ns>/<str:record_id>/text", logs.log_text, name="log-list-text"),

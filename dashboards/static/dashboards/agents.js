@@ -1,0 +1,99 @@
+// The agent graph: numbers of what is pointed at, a first tap that shows them instead of leaving, and tables that sort.
+(function () {
+  "use strict";
+  const section = document.getElementById("agents");
+  if (!section) return;
+  section.addEventListener("htmx:afterSettle", () => {
+    section.setAttribute("aria-busy", "false");
+    // On a phone the drawing scrolls within its frame: begin where the runs begin.
+    const canvas = document.getElementById("agents-canvas");
+    const first = canvas && canvas.querySelector(".graph__node");
+    if (first) canvas.scrollTop += first.getBoundingClientRect().top - canvas.getBoundingClientRect().top - canvas.clientHeight / 2;
+  });
+  let shown = null;
+
+  function hide() {
+    section.querySelectorAll(".is-shown").forEach((element) => element.classList.remove("is-shown"));
+    const card = document.getElementById("graph-card");
+    if (card) card.hidden = true;
+    shown = null;
+  }
+
+  function show(link, withLink) {
+    const row = document.getElementById(link.dataset.row);
+    const card = document.getElementById("graph-card");
+    if (!row || !card) return;
+    hide();
+    shown = link;
+    link.classList.add("is-shown");
+    row.classList.add("is-shown");
+    const title = document.createElement("h3");
+    const list = document.createElement("dl");
+    const names = [];
+    row.querySelectorAll("td").forEach((cell) => {
+      if (["Name", "From", "To"].includes(cell.dataset.label)) return names.push(cell.textContent.trim());
+      const term = document.createElement("dt");
+      const value = document.createElement("dd");
+      term.textContent = cell.dataset.label;
+      value.textContent = cell.textContent.trim();
+      return list.append(term, value);
+    });
+    title.textContent = names.join(" ");
+    card.replaceChildren(title, list);
+    if (withLink) {
+      const open = document.createElement("a");
+      open.className = "btn btn--small";
+      open.href = link.getAttribute("href");
+      open.textContent = "Open these traces";
+      card.append(open);
+    }
+    card.hidden = false;
+  }
+
+  section.addEventListener("pointerover", (event) => {
+    if (event.pointerType === "touch") return;
+    const link = event.target.closest("[data-row]");
+    if (link) show(link, false);
+    else if (shown && !event.target.closest("#graph-card")) hide();
+  });
+  section.addEventListener("focusin", (event) => {
+    const link = event.target.closest("[data-row]");
+    if (link) show(link, false);
+  });
+  let isTouch = false;
+  section.addEventListener("pointerdown", (event) => { isTouch = event.pointerType === "touch"; });
+  section.addEventListener("click", (event) => {
+    const link = event.target.closest("[data-row]");
+    if (link && isTouch && event.detail > 0) {
+      event.preventDefault();
+      show(link, true);
+      return;
+    }
+    const button = event.target.closest(".sort");
+    if (button) sort(button.closest("th"));
+  });
+  window.tracestore.onKey("Escape", hide);
+
+  function sort(head) {
+    const table = head.closest("table");
+    const column = [...head.parentElement.children].indexOf(head);
+    const isNumber = head.classList.contains("num");
+    const direction = head.getAttribute("aria-sort") === (isNumber ? "descending" : "ascending") ? "reverse" : "first";
+    const ascending = isNumber === (direction === "reverse");
+    head.parentElement.querySelectorAll("[aria-sort]").forEach((other) => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+    const body = table.tBodies[0];
+    const value = (row) => {
+      const cell = row.children[column];
+      if (!isNumber) return cell.textContent.trim();
+      return cell.dataset.value === "" ? -Infinity : Number(cell.dataset.value);
+    };
+    const rows = [...body.rows].sort((one, other) => {
+      const a = value(one);
+      const b = value(other);
+      const order = isNumber ? (a < b ? -1 : a > b ? 1 : 0) : a.localeCompare(b);
+      return ascending ? order : -order;
+    });
+    body.append(...rows);
+  }
+})();

@@ -1,0 +1,64 @@
+"""Differences as people read them: always with a sign, and "same" where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django import template
+
+from dashboards.templatetags.formatting import NONE, cost_usd, count, duration_ns, ratio, tokens
+from dashboards.text import make_visible
+
+register = template.Library()
+
+
+def _signed(value: float | None, show: Callable[[float], str]) -> str:
+    if value is None:
+        return NONE
+    if value == 0:
+        return "±0"
+    return f"{'+' if value > 0 else '−'}{show(abs(value))}"
+
+
+@register.filter
+def signed_duration_ns(value: float | None) -> str:
+    """+1.2 s, −45 ms."""
+    return _signed(value, duration_ns)
+
+
+@register.filter
+def signed_tokens(value: float | None) -> str:
+    """+3.1k, −12."""
+    return _signed(value, tokens)
+
+
+@register.filter
+def signed_count(value: float | None) -> str:
+    """+1,204, −3."""
+    return _signed(value, count)
+
+
+@register.filter
+def signed_cost_usd(value: float | None) -> str:
+    """+$0.0042, −$1.20; costs that differ by less than a hundred-millionth of a dollar are the same."""
+    return _signed(0 if value is not None and abs(value) < 1e-8 else value, cost_usd)
+
+
+@register.filter
+def signed_points(value: float | None) -> str:
+    """The difference of two ratios in percentage points: +3.1 pp."""
+    return _signed(value, lambda points: ratio(points).replace("%", " pp"))
+
+
+@register.filter
+def minus(value: float | None, other: float | None) -> float | None:
+    """Return the difference, None unless both are known."""
+    return None if value is None or other is None else value - other
+
+
+@register.filter
+def changed_items(before: list[str], after: list[str]) -> str:
+    """Say what a list gained and lost: "+v3 −v2"; "same" when nothing."""
+    gained = [f"+{item}" for item in after if item not in before]
+    lost = [f"−{item}" for item in before if item not in after]
+    return make_visible(" ".join([*gained, *lost])) or "same"

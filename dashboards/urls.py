@@ -7,7 +7,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from dashboards import api
-from dashboards.views import dashboard, logs, quality, setup, trace, traces
+from dashboards.views import dashboard, design, logs, quality, setup, trace, traces
 from dashboards.views.login import Login
 
 urlpatterns = [
@@ -18,6 +18,7 @@ urlpatterns = [
     path("dashboard", dashboard.dashboard, name="dashboard"),
     path("dashboard/tiles", dashboard.dashboard_tiles, name="dashboard-tiles"),
     path("dashboard/charts/<slug:name>", dashboard.dashboard_chart, name="dashboard-chart"),
+    path("help/design", design.design, name="design"),
     path("logs", logs.log_list, name="log-list"),
     path("logs/complete", logs.log_complete, name="log-complete"),
     path("logs/<int:time_ns>/<str:record_id>/text", logs.log_text, name="log-list-text"),

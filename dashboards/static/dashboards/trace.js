@@ -635,6 +635,7 @@
       drawSoon();
     }
     if (remembered(name) > 0) set(remembered(name));
+    else handle.setAttribute("aria-valuenow", Math.round(read()));
     handle.addEventListener("pointerdown", (event) => {
       event.preventDefault();
       handle.setPointerCapture(event.pointerId);

@@ -201,7 +201,8 @@ def data_quality(request: PageRequest) -> HttpResponse:
     except SearchRefused as refused:
         return render(request, "dashboards/quality.html", {"search": refused.draft}, status=422)
     if not request.htmx:
-        return render(request, "dashboards/quality.html", {"search": search, "tiles": [tile.label for tile in Report([], []).tiles]})
+        tiles = [tile.label for tile in Report([], []).tiles]
+        return render(request, "dashboards/quality.html", {"search": search, "tiles": tiles})
     try:
         report = build_report(get_store(), project_id=request.project.id, time_range=search.time_range)
     except StoreError as error:

@@ -61,7 +61,7 @@ def find_pages(base_url: str, example: Example) -> dict[str, str]:
     assert navigation is not None
     times = {name: f"start={time_range.start_ns}&end={time_range.end_ns}" for name, time_range in RANGES.items()}
     trace = f"/traces/{example.trace_id}"
-    pages = {path: f"{path}?{times['1 day']}" for path in re.findall(r'href="(/[^"#?]*)', navigation[0])}
+    pages = {path: f"{path}?{times['1 day']}" for path in re.findall(r'<a href="(/[^"#?]*)', navigation[0])}
     return pages | {
         "/traces, ten days": f"/traces?{times['10 days']}",
         "/traces, the sentence": f"/traces?q={SENTENCE.replace(' ', '+')}&{times['10 days']}",
@@ -94,7 +94,7 @@ def measure(browser: Browser, name: str, url: str) -> PageTimes:
     with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
         page = context.new_page()
         requests: list[Request] = []
-        page.on("requestfinished", requests.append)
+        page.on("requestfinished", lambda request: requests.append(request))
         _complete_ms(page, url)
         weight_bytes = sum(_transferred_bytes(request) for request in requests)
         complete_ms = statistics.median(_complete_ms(page, url) for _ in range(_RUNS))

@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MANAGE := $(RUN) manage.py
 
-.PHONY: up demo test fuzz soak lint bench-ingest bench-rivals bench-query screenshots lock clean
+.PHONY: up demo test fuzz soak lint bench-ingest bench-rivals bench-query bench-pages screenshots lock clean
 
 up: $(VENV)/.installed
 	@exec $(MANAGE) up
@@ -43,8 +43,12 @@ $(RIVALS)/bin/phoenix:
 	$(PYTHON) -m venv $(RIVALS)
 	$(RIVALS)/bin/pip install -q --disable-pip-version-check "arize-phoenix>=20,<21"
 
+# Ten days of 20 million spans, written once to ~/.cache/tracestore-bench (3 GB, ten minutes): every read, then every page.
 bench-query: $(VENV)/.installed-dev
 	$(RUN) -m bench.query
+
+bench-pages: $(VENV)/.installed-dev
+	$(RUN) -m bench.page_times
 
 screenshots: $(VENV)/.installed-dev system-packages
 	$(RUN) docs/take_screenshots.py

@@ -1,18 +1,24 @@
-"""Measure the reads behind the trace list over generated data: `python -m bench.query [--traces 1600000] [--spans-per-trace 4]`.
+"""Ask 20 million spans every question of bench/questions.py: `python -m bench.query [--traces N] [--only REGEX]`.
 
-Prints one line per question: milliseconds of the fastest and the median of five runs, and how many rows came back.
+Prints a line for each question and time range: rows, milliseconds (first, median, 95th percentile), its floor, and by how much
+it raised the memory of the process (MiB). Leaves with 1 when a floor is missed. Writes what it
+asks of once; see bench/stored.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import re
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 _DAYS = 10
 _END_NS = 1_790_000_000 * 10**9
@@ -30,102 +36,106 @@ _STRUCTURE_QUERIES = (
     "count(tool:tool-7):>1",
 )
 _DAY_NS = 86_400 * 10**9
+if TYPE_CHECKING:
+    from bench.questions import Question
+    from bench.stored import Stored
 
-# 5 % of the traces fail, 2 of 10 run v3, and each of 40 tools is used by 1 of 10: the sentence selects about one in 1,000.
-_TRACES = """
-INSERT INTO traces SELECT
-    1 AS project_id,
-    reinterpretAsFixedString(sipHash128(number)) AS trace_id,
-    fromUnixTimestamp64Nano(toInt64({start_ns:Int64} + number * {step_ns:Int64})) AS start_time,
-    toUInt64(exp(20 + (sipHash64(number, 1) % 1000) / 250)) AS duration_ns,
-    concat('invoke_agent ', agents[1]) AS name,
-    concat('service-', toString(number % 5)) AS service,
-    [service] AS services,
-    multiIf(sipHash64(number, 2) % 100 < 5, 'error', sipHash64(number, 2) % 100 < 6, 'running', 'ok') AS outcome,
-    'root_status' AS outcome_rule,
-    sipHash64(number, 2) % 100 < 12 AS has_errors,
-    sipHash64(number, 3) % 100 < 2 AS escalated,
-    {spans:UInt32} AS span_count,
-    toUInt32(has_errors) AS error_count,
-    0 AS orphan_count,
-    unhex('0000000000000001') AS root_span_id,
-    unhex('0000000000000002') AS failing_span_id,
-    if(has_errors, [concat('Error', toString(sipHash64(number, 4) % 12))], []) AS error_types,
-    if(has_errors, concat('call ', toString(number), ' timed out'), '') AS error_message,
-    [] AS workflows,
-    [concat('agent-', toString(sipHash64(number, 5) % 8))] AS agents,
-    [concat('v', toString(sipHash64(number, 6) % 5 + 1))] AS versions,
-    if(number % 10 = 0, 'staging', 'production') AS environment,
-    [] AS prompts,
-    concat('session-', toString(intDiv(number, 6))) AS session_id,
-    concat('user-', toString(sipHash64(number, 7) % 50000)) AS user_id,
-    3 AS llm_calls,
-    sipHash64(number, 8) % 20000 AS input_tokens,
-    sipHash64(number, 9) % 2000 AS output_tokens,
-    0 AS cached_input_tokens, 0 AS cache_creation_input_tokens, 0 AS reasoning_tokens,
-    input_tokens * 2e-6 + output_tokens * 8e-6 AS cost_usd,
-    NULL AS supplied_cost_usd,
-    [] AS unpriced_models,
-    arrayDistinct(arrayMap(i -> concat('tool-', toString(sipHash64(number, 10 + i) % 40)), range(4))) AS `tools.name`,
-    arrayMap(x -> 1, `tools.name`) AS `tools.calls`,
-    arrayMap(x -> 0, `tools.name`) AS `tools.errors`,
-    [concat('model-', toString(sipHash64(number, 15) % 6))] AS `models.model`,
-    ['openai'] AS `models.provider`, [3] AS `models.calls`, [0] AS `models.errors`, [input_tokens] AS `models.input_tokens`,
-    [output_tokens] AS `models.output_tokens`, [0] AS `models.cached_input_tokens`, [cost_usd] AS `models.cost_usd`,
-    now64(6) AS summarized_at,
-    0 AS is_deleted
-FROM numbers({first:UInt64}, {count:UInt64})
-"""
-_SPANS = """
-INSERT INTO spans (project_id, trace_id, span_id, parent_span_id, start_time, duration_ns, name, kind, service, environment, tool,
-    version, request_model, response_model, is_error, attributes, attribute_types, received_at)
-SELECT
-    1, reinterpretAsFixedString(sipHash128(number)), unhex(leftPad(hex(toUInt8(step + 1)), 16, '0')),
-    if(step = 0, toFixedString('', 8), unhex('0000000000000001')),
-    fromUnixTimestamp64Nano(toInt64({start_ns:Int64} + number * {step_ns:Int64} + step * 1000000)), 5000000,
-    if(step = 0, 'invoke_agent triage', if(step % 2 = 1, 'chat', 'execute_tool')),
-    if(step = 0, 'agent', if(step % 2 = 1, 'llm', 'tool')), concat('service-', toString(number % 5)), 'production',
-    if(step > 0 AND step % 2 = 0, concat('tool-', toString(sipHash64(number, 9 + step) % 40)), ''),
-    concat('v', toString(sipHash64(number, 6) % 5 + 1)), if(step % 2 = 1, 'model-1', ''), if(step % 2 = 1, 'model-1-2026', ''),
-    step = 2 AND sipHash64(number, 2) % 100 < 12,
-    map('gen_ai.input.messages', concat('[{"role":"user","content":"Where is order ', toString(number), '? ',
-        arrayStringConcat(arrayMap(i -> hex(sipHash64(number, step, i)), range(20)), ' '), '"}]'), 'order.id', toString(number)),
-    'ss', now64(9)
-FROM (SELECT number, arrayJoin(range({spans:UInt32})) AS step FROM numbers({first:UInt64}, {count:UInt64}))
-"""
+_RUNS, _LEAST_RUNS, _ENOUGH_S = 20, 5, 4.0
 
 
-def _measure(label: str, read: Callable[[], Any]) -> None:
-    times_ms, result = [], None
-    for _ in range(5):
-        started = time.perf_counter()
-        result = read()
-        times_ms.append((time.perf_counter() - started) * 1000)
-    items = getattr(result, "items", result)
-    rows = len(items) if isinstance(items, list) else 1
-    print(f"{min(times_ms):8.1f} ms min {statistics.median(times_ms):8.1f} ms median {rows:6d} rows  {label}", flush=True)
+@dataclass(frozen=True)
+class Answer:
+    """What one question cost. `memory_bytes` is the peak of the process while it was answered, less what it held before."""
+
+    name: str
+    range: str
+    rows: int
+    runs: int
+    first_ms: float
+    median_ms: float
+    p95_ms: float
+    floor_ms: float | None
+    memory_bytes: int
+    ok: bool
+    problem: str = ""
 
 
-def _fill(store: Any, traces: int, spans: int) -> None:
-    step_ns = _RANGE_S * 10**9 // traces
-    for first in range(0, traces, 100_000):
-        count = min(100_000, traces - first)
-        values = {"start_ns": _START_NS, "step_ns": step_ns, "first": first, "count": count, "spans": spans}
-        store.command(_TRACES, **values)
-        if spans:
-            store.command(_SPANS, **values)
+def measure(question: Question, range_name: str, data: Stored, runs: int) -> Answer:
+    """Ask so often, less often when it is slow. What the engine remembers of earlier answers is forgotten before each run."""
+    from bench.stored import RANGES
+
+    floor_ms = question.floors_ms[range_name]
+    time_range = RANGES[range_name or "10 days"]
+    times_ms: list[float] = []
+    answer: object = None
+    data.store.release_memory()
+    before = _reset_peak()
+    started = time.perf_counter()
+    try:
+        while len(times_ms) < min(runs, _LEAST_RUNS) or (len(times_ms) < runs and time.perf_counter() - started < _ENOUGH_S):
+            data.store.command("SYSTEM DROP QUERY CONDITION CACHE")
+            asked = time.perf_counter()
+            answer = question.ask(data, time_range)
+            times_ms.append((time.perf_counter() - asked) * 1000)
+    except Exception as error:  # the other questions go on
+        return Answer(question.name, range_name, 0, len(times_ms), 0, 0, 0, floor_ms, 0, ok=False, problem=str(error)[:200])
+    rows = len(answer) if isinstance(answer, (list, dict)) else int(answer is not None)
+    median_ms = statistics.median(times_ms)
+    problem = "" if rows or question.fruitless else "found nothing"
+    p95_ms = statistics.quantiles(times_ms, n=20, method="inclusive")[-1] if len(times_ms) > 1 else median_ms
+    return Answer(
+        question.name, range_name, rows, len(times_ms), times_ms[0], median_ms, p95_ms, floor_ms, max(0, _peak_bytes() - before),
+        ok=not problem and (floor_ms is None or median_ms <= floor_ms), problem=problem,
+    )  # fmt: skip
+
+
+def _reset_peak() -> int:
+    """Make the kernel forget the process's peak of memory and return what it holds now, in bytes (proc(5), clear_refs)."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _peak_bytes()
+
+
+def _peak_bytes() -> int:
+    match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert match is not None
+    return int(match[1]) * 1024
+
+
+def _print(answer: Answer) -> None:
+    floor = "" if answer.floor_ms is None else f"{answer.floor_ms:.0f}"
+    verdict = answer.problem or ("" if answer.floor_ms is None else "ok" if answer.ok else "SLOW")
+    print(
+        f"{answer.name:<55} {answer.range:<8}{answer.rows:>5}{answer.first_ms:>9.1f}{answer.median_ms:>9.1f}{answer.p95_ms:>9.1f}"
+        f"{floor:>7}{answer.memory_bytes / 2**20:>7.0f}  {verdict}",
+        flush=True,
+    )
+
+
+def ask_all(data: Stored, only: str = "", runs: int = _RUNS) -> Iterator[Answer]:
+    """Measure every question whose name matches the expression, of each of its ranges."""
+    from bench.questions import QUESTIONS
+
+    for question in QUESTIONS:
+        if re.search(only, question.name):
+            yield from (measure(question, range_name, data, runs) for range_name in question.floors_ms)
 
 
 def main() -> None:
-    """Fill a temporary embedded store and print the figures."""
+    """Print the figures and write them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--traces", type=int, default=1_600_000)
-    parser.add_argument("--spans-per-trace", type=int, default=4)
+    parser.add_argument("--traces", type=int, default=1_600_000, help="of 12.5 spans on average")
+    parser.add_argument("--only", default="", metavar="REGEX", help="questions whose name this matches")
+    parser.add_argument("--runs", type=int, default=_RUNS, help="of each question, at most")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="tracestore-bench-") as folder:
+        # Settings want a data folder, and must be read before anything that uses them is imported.
         os.environ["TRACESTORE_DATA"] = folder
         os.environ["DJANGO_SETTINGS_MODULE"] = "tracestore.settings"
-        _run(folder, arguments.traces, arguments.spans_per_trace)
+        answers = _run(arguments.traces, arguments.only, arguments.runs)
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(answer) for answer in answers], indent=1) + "\n")
+    sys.exit(not all(answer.ok for answer in answers))
 
 
 def _run(folder: str, traces: int, spans: int) -> None:
@@ -168,6 +178,33 @@ def _run(folder: str, traces: int, spans: int) -> None:
     if spans:
         page = find_traces(store, project_id=1, time_range=ranges["10 days"], query=parse_query(""))
         _measure("one trace by its id", lambda: get_trace(store, project_id=1, trace_id=page.items[0].trace_id).spans)
+
+
+def _run(traces: int, only: str, runs: int) -> list[Answer]:
+    import django
+
+    django.setup()
+    from django.conf import settings
+
+    from bench.stored import open_stored
+
+    caps: dict[str, Any] = {"timeout_s": settings.QUERY_TIMEOUT_S, "memory_bytes": settings.QUERY_MEMORY_BYTES}
+    data = open_stored(traces, **caps)
+    ((spans, disk_bytes),) = data.store.query_rows(
+        "SELECT sumIf(rows, table = 'spans'), sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase()"
+    )
+    print(f"{traces:,} traces, {spans:,} spans over ten days, {disk_bytes / 2**30:.1f} GiB")
+    print(f"A query may use {caps['memory_bytes'] / 2**20:.0f} MiB.")
+    print(f"{'question':<55} {'range':<8}{'rows':>5}{'first ms':>9}{'median':>9}{'p95':>9}{'floor':>7}{'MiB':>7}")
+    answers = []
+    for answer in ask_all(data, only, runs):
+        _print(answer)
+        answers.append(answer)
+    slow = [answer for answer in answers if not answer.ok]
+    most = max((answer.memory_bytes for answer in answers), default=0)
+    print(f"{len(answers)} answers, {len(slow)} below what is asked of them; the most memory for one was {most / 2**20:.0f} MiB")
+    data.store.close()
+    return answers
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import TypeVar
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
+from django.views.decorators.vary import vary_on_headers
 
 from dashboards.forms import SearchRefused, parse_search
 from dashboards.requests import PageRequest
@@ -186,23 +187,27 @@ class Report:
             Tile("Late", "Arrived more than 10 minutes after they ended", counted("late")),
             Tile("Orphan", "The parent never arrived", self.total(lambda source: source.orphans)),
             Tile("Truncated", "Have values that their sender cut off", counted("truncated")),
-            Tile("Dropped from", "The SDK left out attributes, events or links of these", counted("dropping")),
+            Tile("Dropped by the sender", "The SDK left out attributes, events or links of these", counted("dropping")),
             Tile("Wrong clock", "Ended after they arrived, or have impossible times", wrong_clocks),
         ]
 
 
 @require_GET
+@vary_on_headers("HX-Request")
 def data_quality(request: PageRequest) -> HttpResponse:
-    """The page; `start` and `end` say which arrivals it is about."""
+    """The page, or to htmx what it says; `start` and `end` say which arrivals it is about."""
     try:
         search = parse_search(request.GET)
     except SearchRefused as refused:
         return render(request, "dashboards/quality.html", {"search": refused.draft}, status=422)
+    if not request.htmx:
+        tiles = [tile.label for tile in Report([], []).tiles]
+        return render(request, "dashboards/quality.html", {"search": search, "tiles": tiles})
     try:
         report = build_report(get_store(), project_id=request.project.id, time_range=search.time_range)
     except StoreError as error:
-        return render(request, "dashboards/quality.html", {"search": search, "store_error": str(error)}, status=503)
-    return render(request, "dashboards/quality.html", {"search": search, "report": report})
+        return render(request, "dashboards/_quality_report.html", {"store_error": str(error)})
+    return render(request, "dashboards/_quality_report.html", {"report": report})
 
 
 def build_report(store: Store, *, project_id: int, time_range: TimeRange) -> Report:

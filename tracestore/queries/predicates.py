@@ -285,10 +285,19 @@ def _attribute(term: Term, params: Params) -> str:
     test = _attribute_test(term, params)
     conditions = []
     for column in ("attributes", "resource_attributes", "scope_attributes"):
-        # A Map returns '' for a missing key, so the value alone would match spans that lack the attribute.
         present = f"mapContains({column}, {key})"
-        conditions.append(f"{present} AND {test(f'{column}[{key}]')}" if test else present)
+        if test is None:
+            conditions.append(present)
+        elif _is_never_empty(term):  # one key's values are read alone; asking for the key as well reads all keys
+            conditions.append(test(f"{column}[{key}]"))
+        else:
+            conditions.append(f"{present} AND {test(f'{column}[{key}]')}")
     return "(" + " OR ".join(conditions) + ")"
+
+
+def _is_never_empty(term: Term) -> bool:
+    """Tell whether no match is the empty text, which a Map returns for a key that it lacks."""
+    return isinstance(term.value, Interval) or any(_pattern(term).parts)
 
 
 def _attribute_test(term: Term, params: Params) -> Callable[[str], str] | None:

@@ -1,0 +1,252 @@
+"""Every page as those use it who see little, use no mouse, or get dizzy: WCAG 2.2 AA by axe-core, and what axe cannot see.
+
+One server and one browser context for all; a page is loaded once and looked at in every size and theme.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, ViewportSize
+
+from tests.browser.agents import send_run
+from tests.browser.conftest import TIMEOUT_MS
+from tests.ingest.conftest import PROTOBUF
+from tests.live import LiveServer, start_server
+from tests.logs import build_logs
+
+DESKTOP, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
+# From the smallest that WCAG asks for (1.4.10 Reflow) to a large screen.
+WIDTHS = (320, 390, 600, 768, 1024, 1440, 1920, 2560)
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# {trace} and {span} are of a failed run, {rule} is of an alert.
+PAGES = (
+    "/traces",
+    "/traces?q=status:error",
+    "/traces?q=satus:error",
+    "/traces?q=user:nobody",
+    "/traces/{trace}",
+    "/traces/{trace}?span={span}",
+    "/traces/00000000000000000000000000000000",
+    "/logs",
+    "/dashboard",
+    "/alerts",
+    "/alerts/rules",
+    "/alerts/rules/new",
+    "/alerts/rules/{rule}",
+    "/alerts/channels",
+    "/alerts/channels/new",
+    "/quality",
+    "/setup",
+    "/setup/mapping",
+    "/privacy",
+    "/help/design",
+    "/login",
+)
+# Layout that moves under the reader counts from 0.1 on as poor (https://web.dev/articles/cls); here nothing should move at all.
+MAX_LAYOUT_SHIFT = 0.01
+WATCH_LAYOUT = """
+window.layoutShift = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.layoutShift += entry.value;
+}).observe({ type: "layout-shift", buffered: true });
+"""
+# What is on its way, in the part of the page that shows.
+SETTLED = """() => {
+    const waiting = ".htmx-request, .volume__waiting, .skeleton, [data-chart]:not(:has(.main-svg, .chart__note))";
+    const inView = (element) => element.checkVisibility() && element.getBoundingClientRect().top < innerHeight;
+    return document.readyState === "complete" && ![...document.querySelectorAll(waiting)].some(inView);
+}"""
+# The focused element: who it is, whether it shows that it has the focus, and whether something lies over it.
+FOCUSED = """() => {
+    const element = document.activeElement;
+    if (!element || element === document.body || element === document.documentElement) return null;
+    const box = element.getBoundingClientRect();
+    const ring = (node) => {
+        const drawn = getComputedStyle(node);
+        return drawn.outlineStyle !== "none" && parseFloat(drawn.outlineWidth) > 0 || drawn.boxShadow !== "none";
+    };
+    // A row may show the focus of its link, a field that of its input.
+    const holder = element.closest("tr, li, label, .query");
+    const shows = ring(element) || [...element.children].some(ring) || (holder && ring(holder));
+    const x = Math.min(Math.max(box.x + box.width / 2, 0), innerWidth - 1), y = box.y + box.height / 2;
+    const top = y >= 0 && y < innerHeight ? document.elementFromPoint(x, y) : null;
+    const related = top && (element.contains(top) || top.contains(element) || element.closest("label")?.contains(top));
+    const covered = box.width > 0 && !related;
+    const label = element.getAttribute("aria-label") || element.textContent || element.id;
+    const name = element.tagName.toLowerCase() + "." + element.className + " " + label.trim().slice(0, 40);
+    element.dataset.order = element.dataset.order || String(++window.tabbed);
+    return { name, order: Number(element.dataset.order), shows: Boolean(shows), covered };
+}"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    live = start_server(tmp_path_factory.mktemp("accessibility"))
+    yield live
+    live.stop()
+
+
+@pytest.fixture(scope="module")
+def places(server: LiveServer) -> dict[str, str]:
+    """Runs, log records, a rule and a channel; the ids that PAGES name."""
+    for number in range(4):
+        send_run(server.url, version="v2", age_s=600 + number, attributes={"user.id": "u-1", "session.id": "s-1"})
+    trace_id = send_run(server.url, version="v3", tool="refund", error="limit exceeded", age_s=300)
+    now_ns = time.time_ns()
+    records = [
+        {"time_ns": now_ns - n * 10**9, "event_name": f"event-{n}", "severity": 9 + 4 * (n % 3), "body": f"record {n}"}
+        for n in range(5)
+    ]
+    post(server.otlp_url + "/v1/logs", build_logs(*records), PROTOBUF)
+    post_json(server.url + "/api/v1/channels", {"name": "Hook", "kind": "webhook", "target": "https://example.com/hook"})
+    rule = post_json(
+        server.url + "/api/v1/alert-rules",
+        {
+            "name": "Failures",
+            "metric": "failure_rate",
+            "query": "",
+            "comparison": "above",
+            "threshold": 0.2,
+            "window_s": 600,
+            "channels": ["Hook"],
+        },
+    )
+    wait_until_summarised(server, "status:error", 1)
+    trace = get_json(f"{server.url}/api/v1/traces/{trace_id}")
+    return {"trace": trace_id, "span": trace["spans"][-1]["span_id"], "rule": str(rule["id"])}
+
+
+def get_json(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return dict(json.load(answer))
+
+
+def wait_until_summarised(server: LiveServer, query: str, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(get_json(f"{server.url}/api/v1/traces?q={query}")["results"]) < count:
+        assert time.monotonic() < deadline, "the runs were not summarised in time"
+        time.sleep(0.2)
+
+
+def post(url: str, body: bytes, content_type: str) -> bytes:
+    request = urllib.request.Request(url, data=body, headers={"content-type": content_type})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return bytes(answer.read())
+
+
+def post_json(url: str, values: dict[str, Any]) -> dict[str, Any]:
+    return dict(json.loads(post(url, json.dumps(values).encode(), "application/json")))
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, server: LiveServer) -> Iterator[Page]:
+    with browser.new_context(viewport=DESKTOP, reduced_motion="reduce") as context:
+        context.set_default_timeout(TIMEOUT_MS)
+        context.add_init_script(WATCH_LAYOUT)
+        yield context.new_page()
+
+
+def open_settled(page: Page, url: str) -> None:
+    page.set_viewport_size(DESKTOP)
+    page.emulate_media(color_scheme="light")
+    page.goto(url)
+    page.wait_for_function(SETTLED)
+
+
+def find_violations(page: Page, *rules: str) -> list[str]:
+    """Return what axe finds, a line for each element: rule, element, what is wrong."""
+    only = {"type": "rule", "values": list(rules)} if rules else {"type": "tag", "values": TAGS}
+    result = Axe().run(page, options={"resultTypes": ["violations"], "runOnly": only})
+    return [
+        f"{violation['id']}: {node['target']}: {' '.join(node['failureSummary'].split())[:300]}"
+        for violation in result.response["violations"]
+        for node in violation["nodes"][:5]
+    ]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_is_usable_by_everyone(server: LiveServer, places: dict[str, str], page: Page, path: str) -> None:
+    open_settled(page, server.url + path.format(**places))
+
+    found: dict[str, list[str]] = {}
+    for size, viewport in (("desktop", DESKTOP), ("phone", PHONE)):
+        page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme="light")
+        found[f"{size}, light"] = find_violations(page)
+        page.emulate_media(color_scheme="dark")
+        found[f"{size}, dark"] = find_violations(page, "color-contrast")
+    too_wide = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            too_wide.append(width)
+
+    assert {where: problems for where, problems in found.items() if problems} == {}
+    assert too_wide == []
+
+
+def test_every_page_of_the_navigation_is_looked_at(server: LiveServer, page: Page) -> None:
+    page.goto(server.url + "/traces")
+
+    paths = page.eval_on_selector_all(".topbar__nav a", "links => links.map((link) => link.pathname)")
+
+    assert set(paths) <= set(PAGES)
+
+
+@pytest.mark.parametrize("path", ["/traces", "/traces/{trace}", "/dashboard"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_nothing_moves_while_a_page_loads(
+    server: LiveServer, places: dict[str, str], page: Page, path: str, size: ViewportSize
+) -> None:
+    page.set_viewport_size(size)
+    page.goto(server.url + path.format(**places))
+    page.wait_for_function(SETTLED)
+    page.wait_for_timeout(200)
+
+    assert page.evaluate("window.layoutShift") <= MAX_LAYOUT_SHIFT
+
+
+@pytest.mark.parametrize("path", ["/traces", "/traces/{trace}", "/dashboard", "/alerts/rules/new"])
+def test_keyboard_reaches_everything_and_shows_where_it_is(
+    server: LiveServer, places: dict[str, str], page: Page, path: str
+) -> None:
+    open_settled(page, server.url + path.format(**places))
+    page.evaluate("window.tabbed = 0")
+
+    stops: list[dict[str, Any]] = []
+    for _ in range(400):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(FOCUSED)
+        if stop is None or (stops and stop["order"] < stops[-1]["order"]):
+            break
+        stops.append(stop)
+
+    assert stops[0]["name"].endswith("Skip to content")
+    assert len(stops) < 400, "the focus never left the page"
+    assert len({stop["order"] for stop in stops}) == len(stops), "the focus went in circles"
+    assert [stop["name"] for stop in stops if not stop["shows"]] == []
+    assert [stop["name"] for stop in stops if stop["covered"]] == []
+
+
+def test_skip_link_leads_past_the_navigation(server: LiveServer, page: Page) -> None:
+    open_settled(page, server.url + "/traces")
+
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_nothing_moves_for_those_who_asked_for_that(server: LiveServer, places: dict[str, str], page: Page) -> None:
+    open_settled(page, server.url + "/traces/" + places["trace"])
+
+    page.keyboard.press("?")
+
+    assert page.evaluate("document.getAnimations().filter((animation) => animation.playState === 'running').length") == 0

@@ -20,22 +20,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-_DAYS = 10
-_END_NS = 1_790_000_000 * 10**9
-_RANGE_S = _DAYS * 86_400
-_START_NS = _END_NS - _RANGE_S * 10**9
-_SENTENCE = "status:error version:v3 tool:tool-7"
-_TRACE_QUERIES = ("", _SENTENCE, "status:error version:v3 tool:none", "duration:>100s cost:>0.05", "user:user-77")
-_CONTENT_QUERIES = ("order", '"order 1234567?"', "attr.order.id:599990", "kind:retriever", "model:model-1", "span:chat")
-_STRUCTURE_QUERIES = (
-    "tool(tool-7){status:error}",
-    "tool(tool-7){duration:>1ms} attr.order.id:599990",
-    'tool(tool-7) inside span("invoke_agent triage")',
-    "tool(tool-7) then llm{}",
-    "agent{} calls tool(tool-7){status:error}",
-    "count(tool:tool-7):>1",
-)
-_DAY_NS = 86_400 * 10**9
 if TYPE_CHECKING:
     from bench.questions import Question
     from bench.stored import Stored
@@ -136,48 +120,6 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(answer) for answer in answers], indent=1) + "\n")
     sys.exit(not all(answer.ok for answer in answers))
-
-
-def _run(folder: str, traces: int, spans: int) -> None:
-    # Imported here because settings read the environment when they are first used.
-    from tracestore.clickhouse.client import Store
-    from tracestore.clickhouse.migrate import migrate
-    from tracestore.language import parse_query
-    from tracestore.queries.cohorts import compare_cohorts
-    from tracestore.queries.facets import count_facet
-    from tracestore.queries.spans import find_spans
-    from tracestore.queries.traces import find_traces, get_trace
-    from tracestore.queries.why import Selection, find_differences
-    from tracestore.queries.why_attributes import compare_attributes
-    from tracestore.timerange import TimeRange
-
-    store = Store(path=folder + "/clickhouse")
-    migrate(store)
-    started = time.perf_counter()
-    _fill(store, traces, spans)
-    print(f"{traces:,} traces, {traces * spans:,} spans, {_DAYS} days, written in {time.perf_counter() - started:.0f} s")
-    ranges = {"1 day": TimeRange(_END_NS - _DAY_NS, _END_NS), "10 days": TimeRange(_START_NS, _END_NS)}
-    for label, time_range in ranges.items():
-        for text in _TRACE_QUERIES + (_CONTENT_QUERIES + _STRUCTURE_QUERIES if spans else ()):
-            read = partial(find_traces, store, project_id=1, time_range=time_range, query=parse_query(text))
-            _measure(f"traces, first page of {label}: {text or 'everything'}", read)
-        for field in ("status", "tool", "user"):
-            count = partial(count_facet, store, project_id=1, time_range=time_range, query=parse_query(_SENTENCE), field=field)
-            _measure(f"facet {field} of {label}", count)
-        for text in ("status:error", _SENTENCE, "duration:>100s", *(("order",) if spans else ())):
-            explain = partial(find_differences, store, project_id=1, time_range=time_range, against=parse_query(""))
-            _measure(f"why, {label}: {text}", partial(explain, selection=Selection(parse_query(text))))
-            if spans:
-                read_attributes = partial(compare_attributes, store, project_id=1, time_range=time_range, against=parse_query(""))
-                _measure(f"why, attributes of {label}: {text}", partial(read_attributes, selection=Selection(parse_query(text))))
-        cohorts = partial(compare_cohorts, store, project_id=1, time_range=time_range)
-        _measure(f"two versions, {label}", partial(cohorts, a=parse_query("version:v2"), b=parse_query("version:v3")))
-        for text in ("", _SENTENCE, "order") if spans else ():
-            read_spans = partial(find_spans, store, project_id=1, time_range=time_range, query=parse_query(text))
-            _measure(f"spans, first page of {label}: {text or 'everything'}", read_spans)
-    if spans:
-        page = find_traces(store, project_id=1, time_range=ranges["10 days"], query=parse_query(""))
-        _measure("one trace by its id", lambda: get_trace(store, project_id=1, trace_id=page.items[0].trace_id).spans)
 
 
 def _run(traces: int, only: str, runs: int) -> list[Answer]:

@@ -6,21 +6,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from string import Template
 
-from tracestore.queries.causes import find_causes
-
 from bench.stored import SENTENCE, Stored
 from dashboards.panels import PANELS, build_panel, chart_range
 from dashboards.views.dashboard import TILES
 from dashboards.volume import BUCKETS
 from tracestore.language import parse_log_query, parse_query
 from tracestore.model import Series
+from tracestore.queries.agents import find_agent_graph
+from tracestore.queries.cohorts import compare_cohorts
+from tracestore.queries.errors import find_errors
 from tracestore.queries.events import find_event_marks
 from tracestore.queries.facets import FACETS, count_facet
 from tracestore.queries.logs import find_logs, find_logs_of_trace
 from tracestore.queries.metrics import find_unpriced_models, metric_series, metric_values
+from tracestore.queries.outliers import find_outliers
 from tracestore.queries.quality import compare_costs, count_orphans, count_stored, find_intake, whole_minutes
 from tracestore.queries.spans import find_spans, get_span
 from tracestore.queries.traces import find_traces, get_trace, has_any_trace
+from tracestore.queries.why import Selection, find_differences
+from tracestore.queries.why_attributes import compare_attributes
 from tracestore.timerange import TimeRange
 
 # Answers something that len() counts, or one value. The range is of RANGES, the longest one for questions that name none.
@@ -45,10 +49,13 @@ def both(day_ms: float | None, all_ms: float | None) -> dict[str, float | None]:
     return {DAY: day_ms, ALL: all_ms}
 
 
-def traces(text: str) -> Ask:
+def traces(text: str, sort: str = "") -> Ask:
     """The first page of the trace list."""
+    order = {"sort": sort} if sort else {}
     return lambda data, time_range: (
-        find_traces(data.store, project_id=data.project_id, time_range=time_range, query=parse_query(_fill_in(text, data))).items
+        find_traces(
+            data.store, project_id=data.project_id, time_range=time_range, query=parse_query(_fill_in(text, data)), **order
+        ).items
     )
 
 
@@ -125,10 +132,43 @@ def _fill_in(text: str, data: Stored) -> str:
     return Template(text).substitute(vars(data.example))
 
 
-def _causes(data: Stored, time_range: TimeRange) -> object:
-    return find_causes(
-        data.store, project_id=data.project_id, time_range=time_range, query=parse_query(""), focus=parse_query("status:error")
-    ).versions
+def why(text: str) -> Ask:
+    return lambda data, time_range: (
+        find_differences(
+            data.store, project_id=data.project_id, time_range=time_range, selection=Selection(parse_query(text)),
+            against=parse_query(""),
+        ).differences
+    )  # fmt: skip
+
+
+def why_by_attribute(text: str) -> Ask:
+    return lambda data, time_range: (
+        compare_attributes(
+            data.store, project_id=data.project_id, time_range=time_range, selection=Selection(parse_query(text)),
+            against=parse_query(""),
+        ).selected
+    )  # fmt: skip
+
+
+def agents(text: str) -> Ask:
+    return lambda data, time_range: (
+        find_agent_graph(data.store, project_id=data.project_id, time_range=time_range, query=parse_query(text)).edges
+    )
+
+
+def _versions(data: Stored, time_range: TimeRange) -> object:
+    return compare_cohorts(
+        data.store, project_id=data.project_id, time_range=time_range, a=parse_query("version:v2"), b=parse_query("version:v3")
+    ).metrics
+
+
+def _errors(data: Stored, time_range: TimeRange) -> object:
+    return find_errors(data.store, project_id=data.project_id, time_range=time_range, query=parse_query(""))
+
+
+def _outliers(data: Stored, time_range: TimeRange) -> object:
+    step_s = time_range.step_s(BUCKETS)
+    return find_outliers(data.store, project_id=data.project_id, time_range=time_range, query=parse_query(""), step_s=step_s)
 
 
 def _has_any_trace(data: Stored, _: TimeRange) -> object:
@@ -220,7 +260,19 @@ QUESTIONS: tuple[Question, ...] = (
     Question("dashboard: tiles", tiles(), both(200, 400)),
     Question("dashboard: tiles of the sentence", tiles(SENTENCE), both(200, 400)),
     Question("dashboard: models without a price", _unpriced, both(100, 300), fruitless=True),
-    Question("why: causes in an alert", _causes, both(1000, 1000)),
+    Question("why: failing", why("status:error"), both(1000, 1000)),
+    Question("why: the sentence", why(SENTENCE), both(1000, 1000)),
+    Question("why: failing, by attribute", why_by_attribute("status:error"), both(1000, 1000)),
+    Question("compare: two versions", _versions, both(1000, 1000)),
+    Question("errors", _errors, both(200, 1000), fruitless=True),
+    Question("agents: of the sentence", agents(SENTENCE), both(1000, 3000)),
+    Question("outliers", _outliers, both(200, 500)),
+    Question("traces: dearest first", traces("", "-cost"), both(200, 500)),
+    Question("structure: one span", traces("tool(tool-7){status:error}"), both(300, 500)),
+    Question("structure: inside", traces("tool(tool-7) inside agent{}"), both(300, 500)),
+    Question("structure: then", traces("tool(tool-7) then llm{}"), both(300, 500)),
+    Question("structure: calls", traces("agent{} calls tool(tool-7){status:error}"), both(300, 500)),
+    Question("structure: count", traces("count(tool:tool-7):>1"), both(300, 500)),
     Question("quality: arrivals", _intake, both(100, 200)),
     Question("quality: spans stored", _stored, both(None, None)),
     Question("quality: orphans", _orphans, both(None, None), fruitless=True),

@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tracestore', '0004_privacy'),
+        ('tracestore', '0005_saved_view'),
     ]
 
     operations = [

@@ -51,10 +51,9 @@ def both(day_ms: float | None, all_ms: float | None) -> dict[str, float | None]:
 
 def traces(text: str, sort: str = "") -> Ask:
     """The first page of the trace list."""
-    order = {"sort": sort} if sort else {}
     return lambda data, time_range: (
         find_traces(
-            data.store, project_id=data.project_id, time_range=time_range, query=parse_query(_fill_in(text, data)), **order
+            data.store, project_id=data.project_id, time_range=time_range, query=parse_query(_fill_in(text, data)), sort=sort
         ).items
     )
 

@@ -91,7 +91,7 @@ class _Codes:
 
 @dataclass
 class _Side:
-    rows: Sequence[Row]
+    rows: Sequence[Row[SpanSummary]]
     said: Digests
     columns: dict[str, Ints] = field(default_factory=dict)
     roots: list[int] = field(default_factory=list)
@@ -111,7 +111,7 @@ class _Side:
         return bool(self.children[position]) and (span is None or span.kind in _WRAPPERS)
 
 
-def align_waterfalls(a: Waterfall, b: Waterfall, said_a: Digests, said_b: Digests) -> Alignment:
+def align_waterfalls(a: Waterfall[SpanSummary], b: Waterfall[SpanSummary], said_a: Digests, said_b: Digests) -> Alignment:
     """Pair the steps of two traces. What they said, by span id, decides between steps of the same name."""
     sides = _Side(a.rows, said_a), _Side(b.rows, said_b)
     _add_columns(sides)

@@ -11,7 +11,7 @@ from dashboards.content import Content, Payload
 from dashboards.text import make_visible
 from dashboards.text_diff import TextDiff, diff_texts
 from dashboards.waterfall import Row, Waterfall
-from tracestore.model import Span
+from tracestore.model import Span, SpanSummary
 from tracestore.queries.digests import Digest
 
 # Rows that are the same and stand further from any difference than this are folded, when there are at least _FOLD_ROWS.
@@ -28,8 +28,8 @@ class Compared:
     """One row: a step of A, of B, or one of each. `differences` are words for what differs between the two."""
 
     index: int
-    a: Row | None
-    b: Row | None
+    a: Row[SpanSummary] | None
+    b: Row[SpanSummary] | None
     differences: tuple[str, ...] = ()
 
     @property
@@ -45,7 +45,7 @@ class Compared:
         return self.state == "changed" and not {"input", "model", "name", "tool", "agent"} & set(self.differences)
 
     @property
-    def shown(self) -> Row:
+    def shown(self) -> Row[SpanSummary]:
         """The row that names the step: B's, where there is one."""
         row = self.b or self.a
         assert row is not None
@@ -120,7 +120,7 @@ class Compared:
         return None if before is None or after is None else after - before
 
 
-def _count_tokens(row: Row | None) -> int | None:
+def _count_tokens(row: Row[SpanSummary] | None) -> int | None:
     return None if row is None or row.span is None else row.span.input_tokens + row.span.output_tokens
 
 
@@ -165,7 +165,9 @@ class Comparison:
         return {state: self.count(state) for state in ("same", "changed", "a", "b")}
 
 
-def compare_waterfalls(a: Waterfall, b: Waterfall, said_a: Mapping[str, Digest], said_b: Mapping[str, Digest]) -> Comparison:
+def compare_waterfalls(
+    a: Waterfall[SpanSummary], b: Waterfall[SpanSummary], said_a: Mapping[str, Digest], said_b: Mapping[str, Digest]
+) -> Comparison:
     """Align two traces; `said_*` by span id."""
     alignment: Alignment = align_waterfalls(a, b, said_a, said_b)
     rows = []
@@ -175,7 +177,9 @@ def compare_waterfalls(a: Waterfall, b: Waterfall, said_a: Mapping[str, Digest],
     return Comparison(rows, alignment.is_partial)
 
 
-def _find_differences(a: Row | None, b: Row | None, said_a: Mapping[str, Digest], said_b: Mapping[str, Digest]) -> Iterator[str]:
+def _find_differences(
+    a: Row[SpanSummary] | None, b: Row[SpanSummary] | None, said_a: Mapping[str, Digest], said_b: Mapping[str, Digest]
+) -> Iterator[str]:
     """Yield what differs besides times: those of two runs are never the same."""
     if a is None or b is None or a.span is None or b.span is None:
         return

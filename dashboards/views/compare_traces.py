@@ -19,7 +19,7 @@ from dashboards.waterfall import Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, TraceNotFound
 from tracestore.language import format_filter, parse_query
-from tracestore.model import Span, Trace, TraceSummary
+from tracestore.model import Span, SpanSummary, Trace, TraceSummary
 from tracestore.queries.digests import Digest, find_digests
 from tracestore.queries.spans import get_span
 from tracestore.queries.traces import find_traces, get_trace
@@ -37,7 +37,7 @@ _ROWS = re.compile(r"(\d{1,6})-(\d{1,6})")
 @dataclass(frozen=True)
 class _Loaded:
     trace: Trace
-    waterfall: Waterfall
+    waterfall: Waterfall[SpanSummary]
     said: dict[str, Digest]
     is_unread: bool
 

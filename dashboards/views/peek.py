@@ -17,7 +17,7 @@ from dashboards.text import preview
 from dashboards.waterfall import Row, Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
-from tracestore.model import Outcome, Trace
+from tracestore.model import Outcome, SpanSummary, Trace
 from tracestore.queries.spans import get_span
 from tracestore.queries.traces import get_trace
 from tracestore.summary import OUTCOME_RULES
@@ -34,7 +34,7 @@ _WIDTH = 1_000  # of a step's bar, in its own units
 class Step:
     """A line of the preview: x and width of its bar are thousandths of the trace."""
 
-    row: Row
+    row: Row[SpanSummary]
     indent: int
     x: int
     width: int
@@ -56,7 +56,8 @@ def trace_peek(request: PageRequest, trace_id: str) -> HttpResponse:
     except StoreError as error:
         return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
     waterfall = build_waterfall(trace.spans)
-    failing = waterfall.find_row(trace.summary.failing_span_id)
+    failing_id = trace.summary.failing_span_id
+    failing = next((row for row in waterfall.rows if failing_id and row.span_id == failing_id), None)
     context = {
         "trace_id": trace.summary.trace_id,
         "trace": trace,
@@ -73,7 +74,7 @@ def trace_peek(request: PageRequest, trace_id: str) -> HttpResponse:
     return render(request, "dashboards/_trace_peek.html", context)
 
 
-def build_steps(waterfall: Waterfall) -> list[Step]:
+def build_steps(waterfall: Waterfall[SpanSummary]) -> list[Step]:
     """Return the rows that are steps, in tree order, with their bars."""
     total = max(1, waterfall.duration_ns)
     steps = []

@@ -27,7 +27,7 @@ def _span(number: int, parent: int | None, kind: str, name: str, **more: object)
     )
 
 
-def _trace(*steps: tuple[int | None, str, str]) -> Waterfall:
+def _trace(*steps: tuple[int | None, str, str]) -> Waterfall[SpanSummary]:
     """Steps as (position of the parent, kind, name); a name that begins with ! is of a step that failed."""
     return build_waterfall(
         [
@@ -37,10 +37,10 @@ def _trace(*steps: tuple[int | None, str, str]) -> Waterfall:
     )
 
 
-def _pairs(a: Waterfall, b: Waterfall) -> list[tuple[str, str]]:
+def _pairs(a: Waterfall[SpanSummary], b: Waterfall[SpanSummary]) -> list[tuple[str, str]]:
     """The alignment as names, "" on the side that lacks the step."""
 
-    def name(waterfall: Waterfall, position: int | None) -> str:
+    def name(waterfall: Waterfall[SpanSummary], position: int | None) -> str:
         span = waterfall.rows[position].span if position is not None else None
         return span.name if span else ""
 
@@ -48,7 +48,7 @@ def _pairs(a: Waterfall, b: Waterfall) -> list[tuple[str, str]]:
 
 
 @st.composite
-def _waterfalls(draw: st.DrawFn) -> Waterfall:
+def _waterfalls(draw: st.DrawFn) -> Waterfall[SpanSummary]:
     count = draw(st.integers(0, 25))
     spans = []
     for number in range(1, count + 1):
@@ -61,7 +61,7 @@ def _waterfalls(draw: st.DrawFn) -> Waterfall:
 
 @given(_waterfalls(), _waterfalls())
 @settings(max_examples=150, deadline=None)
-def test_every_step_of_both_stands_once_and_in_order(a: Waterfall, b: Waterfall) -> None:
+def test_every_step_of_both_stands_once_and_in_order(a: Waterfall[SpanSummary], b: Waterfall[SpanSummary]) -> None:
     pairs = align_waterfalls(a, b, {}, {}).pairs
 
     assert [pair.a for pair in pairs if pair.a is not None] == list(range(len(a.rows)))
@@ -76,7 +76,7 @@ def test_every_step_of_both_stands_once_and_in_order(a: Waterfall, b: Waterfall)
 
 @given(_waterfalls())
 @settings(max_examples=100, deadline=None)
-def test_trace_aligned_with_itself_is_all_pairs(waterfall: Waterfall) -> None:
+def test_trace_aligned_with_itself_is_all_pairs(waterfall: Waterfall[SpanSummary]) -> None:
     assert align_waterfalls(waterfall, waterfall, {}, {}).pairs == [Pair(at, at) for at in range(len(waterfall.rows))]
 
 
@@ -157,7 +157,7 @@ def test_five_thousand_siblings_are_aligned_whole() -> None:
 
 
 def test_chain_of_five_thousand_steps_is_aligned() -> None:
-    def chain(last: str) -> Waterfall:
+    def chain(last: str) -> Waterfall[SpanSummary]:
         return _trace(*((at - 1 if at else None, "chain", "step") for at in range(4_999)), (4_998, "tool", last))
 
     pairs = align_waterfalls(chain("search"), chain("refund"), {}, {}).pairs

@@ -13,10 +13,14 @@ from tracestore.queries.predicates import Params, span_predicate, trace_predicat
 _NAMES = [field.name for field in FIELDS] + ["trace.cost", "attr.k", 'attr."k k"', "nope"]
 _PIECES = st.sampled_from(
     [*(name + ":" for name in _NAMES), "(", ")", "-", "AND", "OR", "NOT", " ", " ", '"', "\\", "*", ">", "<=", "..", "1s", "5",
-     "1k", "error", "true", "é", ":", "x", "{p0:String}", "'; DROP TABLE traces --", "%s", "{}", "tool(", "agent(a)", "span{",
-     "{", "}", " inside ", " then ", " calls ", "count(", "):"]
+     "1k", "error", "true", "é", ":", "x", "{p0:String}", "'; DROP TABLE traces --", "%s", "{}"]
 )  # fmt: skip
-_QUERY_LIKE = st.lists(_PIECES, max_size=60).map("".join)
+_SPANS = st.sampled_from(["agent(a) ", "tool(é OR x){status:error} ", "count(span{é} calls llm{}):>1 ", "tool(a) inside span{} "])
+_QUERY_LIKE = st.one_of(
+    st.lists(_PIECES, max_size=60).map("".join), st.lists(st.one_of(_SPANS, _SPANS, _PIECES), max_size=8).map("".join)
+)
+_BROKEN_SPANS = st.sampled_from(["tool(", "span{", "count(", "{", "}", "):", " inside ", " then ", "agent(a)", "tool{x}"])
+_SPANS_LIKE = st.lists(st.one_of(_BROKEN_SPANS, _BROKEN_SPANS, _PIECES), max_size=40).map("".join)
 _VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
 _TEXT_FIELDS = st.sampled_from([field.name for field in FIELDS if field.type is FieldType.TEXT] + ["attr.k", "attr.k:k"])
 
@@ -29,7 +33,7 @@ def _parse(text: str) -> tuple[Query | None, QueryError | None]:
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.one_of(st.text(max_size=300), _QUERY_LIKE, st.text(alphabet='()-" \\:*a', max_size=2100)))
+@given(st.one_of(st.text(max_size=300), _QUERY_LIKE, _SPANS_LIKE, st.text(alphabet='()-" \\:*a', max_size=2100)))
 def test_any_text_is_a_query_or_a_query_error_within_it(text: str) -> None:
     query, error = _parse(text)
 

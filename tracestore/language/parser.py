@@ -356,7 +356,7 @@ class _Parser:
         is_group = group is not None and group.field == node.field and not written.startswith("(")
         suggestion = f"{node.field}({written.partition(':')[2]})" if is_group else ""
         message = (
-            f"{relation} stands between spans, such as tool(refund) {relation} agent(triage)."
+            f"Spans stand before and after {relation}, such as tool(refund) {relation} agent(triage)."
             f" Put quotes around {relation} to search for the word."
         )
         raise QueryError(message, node.start, node.end - node.start, suggestion)

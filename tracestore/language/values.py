@@ -62,7 +62,7 @@ def parse_presence(token: Token, known: Known) -> tuple[Field, str, Value]:
         raise _refuse(token, f"There is no field {_shown(token)}; has: takes the name of one.", meant)
     value = _ANY_VALUE.get(field.type)
     if value is None or field.name == "duration":
-        raise _refuse(token, f"has: cannot ask for {field.name}: give it a value, such as {field.example}.")
+        raise _refuse(token, f"Give {field.name} a value, such as {field.example}; has: cannot ask for {field.name}.")
     return field, key, value
 
 

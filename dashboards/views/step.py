@@ -28,6 +28,7 @@ from tracestore.timerange import DAY_NS, TimeRange
 
 _LOG_LIMIT = 100
 _FEW = 20
+_KEPT_S = 120
 _IMAGE_POLICY = "default-src 'none'; sandbox"
 
 View = Callable[[PageRequest, Span], HttpResponse]
@@ -100,9 +101,8 @@ def span_history(request: PageRequest, span: Span) -> HttpResponse:
         history = get_history(get_store(), project_id=request.project.id, step=span.summary)
     except QueryTooExpensive:
         return HttpResponse(status=204)
-    return render(
-        request, "dashboards/_step_history.html", {"history": history, "step": span.summary, "is_few": history.count < _FEW}
-    )
+    context = {"history": history, "step": span.summary, "is_few": history.count < _FEW}
+    return _keep(render(request, "dashboards/_step_history.html", context))
 
 
 @_step_view
@@ -118,7 +118,13 @@ def span_similar(request: PageRequest, span: Span) -> HttpResponse:
     except QueryTooExpensive:
         return HttpResponse(status=204)
     query = " ".join(format_filter(*filter) for filter in (("tool_error", step.tool), ("error", step.error_type)) if filter[1])
-    return render(request, "dashboards/_step_similar.html", {"similar": similar, "step": step, "query": query})
+    return _keep(render(request, "dashboards/_step_similar.html", {"similar": similar, "step": step, "query": query}))
+
+
+def _keep(response: HttpResponse) -> HttpResponse:
+    """Let the browser keep a comparison for a while: it reads days of spans, and people go back and forth between steps."""
+    response.headers["Cache-Control"] = f"private, max-age={_KEPT_S}"
+    return response
 
 
 def _read_records(request: PageRequest, span: Span) -> list[LogRecord]:

@@ -275,9 +275,14 @@ def test_panel_says_how_the_step_compares_and_who_failed_like_it(client: Client,
         store, _agent(1), *fast, _tool(99, 1, error="late", attributes={"error.type": "Timeout"}, duration_ns=9 * SECOND)
     )
 
-    history = _get(client, f"/traces/{trace_id}/spans/{_id(99)}/history")
+    panel = _get(client, f"/traces/{trace_id}/spans/{_id(99)}")
+    response = client.get(f"/traces/{trace_id}/spans/{_id(99)}/history", headers=HTMX)
+    history = unescape(response.content.decode())
     similar = _get(client, f"/traces/{trace_id}/spans/{_id(99)}/similar")
 
+    # Whoever passes over many steps asks for none of it, and whoever comes back asks but once.
+    assert panel.count('hx-trigger="load delay:') == 2
+    assert response.headers["Cache-Control"] == "private, max-age=120"
     assert "slowest" in history
     assert "of 25 calls of search in 7 days, median 1 s" in history
     assert "24 others like this in the last 24 h" in similar

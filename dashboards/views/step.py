@@ -101,9 +101,8 @@ def span_history(request: PageRequest, span: Span) -> HttpResponse:
         history = get_history(get_store(), project_id=request.project.id, step=span.summary)
     except QueryTooExpensive:
         return HttpResponse(status=204)
-    return render(
-        request, "dashboards/_step_history.html", {"history": history, "step": span.summary, "is_few": history.count < _FEW}
-    )
+    context = {"history": history, "step": span.summary, "is_few": history.count < _FEW}
+    return _keep(render(request, "dashboards/_step_history.html", context))
 
 
 @_step_view

@@ -1,4 +1,4 @@
-"""How long the trace page takes in a real browser, by size of the trace: `python -m bench.trace_page [--spans 100 5000 100000]`.
+"""How long the trace page takes in a real browser, by the size of the trace: `python -m bench.trace_page [--spans 100 5000]`.
 
 Starts a private instance and the system's Chromium (CHROMIUM names another), sends one trace of each size over OTLP, and opens it
 five times in each view with the browser's cache warm. Prints medians: server time and bytes of the page and of its steps, and in

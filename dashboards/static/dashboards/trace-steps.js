@@ -323,7 +323,7 @@
     const width = Math.min(1, right) - from;
     bar.style.left = "min(" + from * 100 + "%, 100% - 4px)"; // a short step at the very end still shows
     bar.style.width = width * 100 + "%";
-    for (const [begins, ends] of T.criticalOf(index)) {
+    for (const [begins, ends] of waitedFor(index)) {
       const start = Math.max(from, toShare(begins));
       const end = Math.min(1, toShare(ends));
       if (end - start < 0.001 || width <= 0) continue;
@@ -342,6 +342,14 @@
     }
     cell.append(label);
     return cell;
+  }
+
+  /** The critical stretches of a step, and of what is folded right below it: the run waited for the call, not for its request. */
+  function waitedFor(index) {
+    const stretches = T.criticalOf(index);
+    if (!folded.has(index)) return stretches;
+    for (let child = index + 1; child < tree.end[index] && tree.infra[child]; child += 1) stretches.push(...T.criticalOf(child));
+    return stretches;
   }
 
   function drawEvents(index) {

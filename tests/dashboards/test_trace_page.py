@@ -103,8 +103,10 @@ def test_header_links_to_lists_of_the_same_kind(client: Client, store: Store) ->
 
     text = _text(client.get(f"/traces/{trace_id}"))
 
-    for query in ("version%3Av3", "agent%3Atriage", "user%3Au-1", "session%3As-1", "tool%3Arefund"):
+    for query in ("version%3Av3", "agent%3Atriage", "tool%3Arefund"):
         assert f'href="/traces?q={query}"' in text
+    for path in ("/users/u-1", "/sessions/s-1"):
+        assert f'href="{path}"' in text
 
 
 def test_header_counts_the_values_it_has_no_room_for(client: Client, store: Store) -> None:

@@ -27,7 +27,7 @@ Rise = Literal["better", "worse", "neutral"]
 
 # `other` is the predicate of the other cohort; the sums over `calls` and `failed` are of the tool calls of one trace.
 COUNT_COHORT = f"""
-SELECT count() AS traces, countIf(%(other)s) AS shared, countIf(outcome = 'error') AS failures,
+SELECT count() AS traces, countIf(is_shared) AS shared, countIf(outcome = 'error') AS failures,
     countIf(has_errors) AS with_errors,
     countIf(escalated) AS escalations, countIf(outcome != 'running') AS finished, countIf(isNotNull(cost_usd)) AS priced,
     avg(tokens) AS token_mean, varSamp(tokens) AS token_variance,
@@ -41,7 +41,8 @@ SELECT count() AS traces, countIf(%(other)s) AS shared, countIf(outcome = 'error
     sum(calls * (calls - failed)) AS tool_products
 FROM
 (
-    SELECT *, toFloat64(input_tokens + output_tokens) AS tokens,
+    SELECT outcome, has_errors, escalated, cost_usd, llm_calls, span_count, %(other)s AS is_shared,
+        toFloat64(input_tokens + output_tokens) AS tokens,
         toFloat64(arraySum((name, n) -> if(%(tool)s, n, 0), `tools.name`, `tools.calls`)) AS calls,
         toFloat64(arraySum((name, n) -> if(%(tool)s, n, 0), `tools.name`, `tools.errors`)) AS failed
     FROM traces FINAL

@@ -271,7 +271,7 @@ QUESTIONS: tuple[Question, ...] = (
     Question("structure: inside", traces("tool(tool-7) inside agent{}"), both(300, 500)),
     Question("structure: then", traces("tool(tool-7) then llm{}"), both(300, 500)),
     Question("structure: calls", traces("agent{} calls tool(tool-7){status:error}"), both(300, 500)),
-    Question("structure: count", traces("count(tool:tool-7):>1"), both(300, 500)),
+    Question("structure: count", traces("count(tool:tool-7):>=1"), both(300, 500)),
     Question("quality: arrivals", _intake, both(100, 200)),
     Question("quality: spans stored", _stored, both(None, None)),
     Question("quality: orphans", _orphans, both(None, None), fruitless=True),

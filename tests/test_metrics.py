@@ -144,7 +144,7 @@ def test_refusals_are_on_the_data_quality_page_after_a_restart_too(tmp_path_fact
     server.stop()
     server = start_server(data, TRACESTORE_API_KEY=KEY)
     try:
-        page, _ = get(server, "/quality")
+        page, _ = get(server, "/quality", **{"HX-Request": "true"})
     finally:
         server.stop()
 

@@ -154,7 +154,7 @@ def _read_error(request: PageRequest, search: ListSearch, fingerprint: str) -> d
         "samples": samples.items,
         "failure": _find_failure(request, row),
         "text_url": reverse("span-text", args=[row.trace_id, row.failing_span_id]) if row.failing_span_id else "",
-        "why_href": f"/why{search.querystring(q=text)}",
+        "why_href": reverse("why") + search.querystring(q=text),
     }
 
 

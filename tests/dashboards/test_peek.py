@@ -42,7 +42,7 @@ def test_preview_says_what_was_asked_answered_done_and_why_it_failed(client: Cli
     for text in ("a<b, c", "Where is my money?", "It will come.", "no answer", "Timeout", "$0.012", "invoke_agent support"):
         assert text in page
     assert f'href="/traces/{A}?span={CALL}"' in page
-    assert 'href="/users/u%2F1"' in page
+    assert 'href="/users/u/1"' in page
     assert "<!doctype" not in page
 
 

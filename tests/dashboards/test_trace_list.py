@@ -234,7 +234,7 @@ def test_columns_of_the_address_are_shown_with_what_they_say(client: Client, sto
     assert [name for name in ("Status", "Trace", "Workflow", "User", "Errors", "Cost") if f">{name}<" in heads] == [
         "Trace", "Workflow", "User", "Errors",
     ]  # fmt: skip
-    assert 'href="/users/u%2F1"' in page
+    assert 'href="/users/u/1"' in page
     assert 'href="/sessions/s%201"' in page
     assert ">prod<" in page
     assert "&lt;b&gt;flow" in client.get("/traces", {"cols": "workflow"}).content.decode()

@@ -82,6 +82,7 @@ DIMENSIONS: dict[str, Dimension] = {
         Dimension("status", "Status", "outcome", Shape.TEXT, is_symptom=True),
         Dimension("error", "Error type", "error_types", is_symptom=True),
         Dimension("tool_error", "Failed tool", _FAILED_TOOLS, is_symptom=True),
+        Dimension("fingerprint", "Error fingerprint", "error_fingerprint", Shape.TEXT, is_symptom=True),
         Dimension("rule", "Rule of the outcome", "outcome_rule", Shape.TEXT, is_symptom=True),
         Dimension("escalated", "Escalated", "escalated", Shape.TEXT, is_symptom=True),
     )

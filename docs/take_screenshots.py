@@ -94,10 +94,29 @@ def find_shots(server: LiveServer) -> list[Shot]:
     failing = call_api(server, f"traces?{query}&limit=100")["results"]
     fitting = [found for found in failing if found["environment"] == "prod" and found["span_count"] <= MOST_STEPS]
     trace = max(fitting, key=lambda found: int(found["span_count"]))
+    passing = call_api(server, "traces?" + urllib.parse.urlencode({"q": f'status:ok name:"{trace["name"]}"', "start": "now-7d"}))
+    error = call_api(server, "errors?start=now-7d")["results"][0]
+    versions = urllib.parse.urlencode({"a": "version:v2", "b": "version:v3", "start": "now-7d"}, safe=":")
     rule_id = call_api(server, "alert-rules", RULE)["id"]
     alert_id = wait_for_alert(server)
     return [
         Shot("trace", f"/traces/{trace['trace_id']}", click="Stack trace"),
+        Shot("tree", f"/traces/{trace['trace_id']}?view=tree"),
+        Shot("timeline", f"/traces/{trace['trace_id']}?view=timeline"),
+        Shot("graph", f"/traces/{trace['trace_id']}?view=graph"),
+        Shot("compare-traces", f"/compare/traces?a={passing['results'][0]['trace_id']}&b={trace['trace_id']}"),
+        Shot("compare", f"/compare?{versions}"),
+        Shot("why", f"/why?{urllib.parse.urlencode({'q': 'status:error', 'start': 'now-7d'}, safe=':')}"),
+        Shot("agents", f"/agents?{urllib.parse.urlencode({'q': 'version:v3', 'start': 'now-7d'}, safe=':')}"),
+        Shot("errors", "/errors?start=now-7d"),
+        Shot("error", f"/errors/{error['fingerprint']}?start=now-7d"),
+        Shot("sessions", "/sessions?start=now-7d"),
+        Shot("session", f"/sessions/{urllib.parse.quote(trace['session_id'], safe='')}?start=now-7d"),
+        Shot("users", "/users?start=now-7d"),
+        Shot("user", f"/users/{urllib.parse.quote(trace['user_id'], safe='')}?start=now-7d"),
+        Shot("preview", f"/traces?{query}&peek={trace['trace_id']}"),
+        Shot("help-query", "/help/query"),
+        Shot("design", "/help/design"),
         Shot("traces", "/traces?start=now-7d"),
         Shot("search", f"/traces?{query}"),
         Shot("dashboard", "/dashboard?start=now-7d"),

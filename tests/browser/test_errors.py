@@ -44,6 +44,7 @@ def test_error_is_found_read_resolved_and_reopened(server: LiveServer, open_page
     page = open_page(f"{server.url}/traces")
     page.keyboard.press("g")
     page.keyboard.press("e")
+    page.wait_for_url("**/errors*", wait_until="load")  # keys work when the scripts have run
     expect(page.locator("[data-row]")).to_have_count(2)
     page.keyboard.press("j")
     page.keyboard.press("Enter")

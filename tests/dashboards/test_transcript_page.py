@@ -414,5 +414,5 @@ def test_panel_links_to_version_session_user_and_prompt(client: Client, store: S
 
     html = _get(client, f"/traces/{trace_id}/spans/{_id(1)}")
 
-    for link in ("/traces?q=version%3Av3", "/traces?q=prompt%3Apolicy", "/sessions/s%2F1", "/users/u-1"):
+    for link in ("/traces?q=version%3Av3", "/traces?q=prompt%3Apolicy", "/sessions/s/1", "/users/u-1"):
         assert f'href="{link}"' in html

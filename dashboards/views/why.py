@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from dashboards.forms import SearchRefused
 from dashboards.requests import PageRequest
-from dashboards.why import build_answer, build_attributes, parse_why
+from dashboards.why import WhySearch, build_answer, build_attributes, parse_why
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.queries.why import find_differences
@@ -36,13 +38,7 @@ def why_answer(request: PageRequest) -> HttpResponse:
     """What is different, as a fragment; what goes wrong is a sentence in its place."""
     try:
         asked = parse_why(request.GET)
-        comparison = find_differences(
-            get_store(),
-            project_id=request.project.id,
-            time_range=asked.search.time_range,
-            selection=asked.selection,
-            against=asked.against,
-        )
+        comparison = find_differences(get_store(), **_scope(request, asked))
     except (SearchRefused, StoreError) as error:
         return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
     context = {"search": asked.search, "why": asked, "answer": build_answer(asked, comparison)}
@@ -54,14 +50,18 @@ def why_attributes(request: PageRequest) -> HttpResponse:
     """The attributes of spans, as a fragment of its own: they take longer than all the rest."""
     try:
         asked = parse_why(request.GET)
-        comparison = compare_attributes(
-            get_store(),
-            project_id=request.project.id,
-            time_range=asked.search.time_range,
-            selection=asked.selection,
-            against=asked.against,
-        )
+        comparison = compare_attributes(get_store(), **_scope(request, asked))
     except (SearchRefused, StoreError) as error:
         return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
     context = {"search": asked.search, "answer": build_attributes(asked, comparison)}
     return render(request, "dashboards/_why_attributes.html", context)
+
+
+def _scope(request: PageRequest, asked: WhySearch) -> dict[str, Any]:
+    """What both comparisons are of."""
+    return {
+        "project_id": request.project.id,
+        "time_range": asked.search.time_range,
+        "selection": asked.selection,
+        "against": asked.against,
+    }

@@ -135,5 +135,36 @@
   });
   document.addEventListener("htmx:afterOnLoad", () => { offline = false; });
 
-  window.tracestore = { onKey, show, isTyping, currentTheme, actions };
+  /** Give a list its keys: j and k select the next and previous row, Enter opens the first link of the selected one. */
+  function walkRows(rows, onSelect = () => {}) {
+    let selected = null;
+
+    function select(row) {
+      if (!row) return;
+      if (selected) selected.removeAttribute("aria-selected");
+      selected = row;
+      row.setAttribute("aria-selected", "true");
+      row.querySelector("a").focus({ preventScroll: true });
+      row.scrollIntoView({ block: "nearest" });
+      onSelect(row);
+    }
+
+    function move(step) {
+      const all = rows();
+      const at = all.indexOf(selected);
+      select(all[at < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + step))]);
+    }
+
+    onKey("j", () => move(1));
+    onKey("k", () => move(-1));
+    onKey("Enter", (event) => {
+      if (!selected || event.target.closest("a, button, summary")) return false; // the focused thing does it itself
+      selected.querySelector("a").click();
+      return true;
+    });
+    onKey("r", () => location.reload());
+    return { move, select, selected: () => selected, replace: (row) => { selected = row; } };
+  }
+
+  window.tracestore = { onKey, walkRows, show, isTyping, currentTheme, actions };
 })();

@@ -2,47 +2,23 @@
 // that stay true. peek.js adds the preview.
 (function () {
   "use strict";
-  const { onKey, show } = window.tracestore;
+  const { onKey, show, walkRows } = window.tracestore;
   const layout = document.getElementById("traces");
   if (!layout) return; // a refused query, or the setup guide
 
   // --- The row under the keys
-  let selected = null;
-
   function rows() {
     return [...document.querySelectorAll(".trace-row")];
   }
 
-  function select(row) {
-    if (!row) return;
-    if (selected) selected.removeAttribute("aria-selected");
-    selected = row;
-    row.setAttribute("aria-selected", "true");
-    row.querySelector("a").focus({ preventScroll: true });
-    row.scrollIntoView({ block: "nearest" });
-    document.dispatchEvent(new CustomEvent("traceselect", { detail: row.dataset.trace }));
-  }
-
-  function move(step) {
-    const all = rows();
-    const at = all.indexOf(selected);
-    select(all[at < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + step))]);
-  }
+  const walk = walkRows(rows, (row) => document.dispatchEvent(new CustomEvent("traceselect", { detail: row.dataset.trace })));
 
   function find(traceId) {
     return document.querySelector(`.trace-row[data-trace="${CSS.escape(traceId)}"]`);
   }
 
-  onKey("j", () => move(1));
-  onKey("k", () => move(-1));
-  onKey("Enter", (event) => {
-    if (!selected || event.target.closest("a, button, summary")) return false; // the focused thing does it itself
-    selected.querySelector("a").click();
-    return true;
-  });
-  onKey("r", () => location.reload());
   onKey("z", () => document.getElementById("wider")?.click());
-  window.tracestore.list = { layout, move, select, find, selected: () => selected };
+  window.tracestore.list = { layout, find, ...walk };
 
   // --- Selected rows: two are compared, any number is asked about
   const MOST_PICKED = 40; // a query has at most 2,000 characters, and an id takes 36 of them
@@ -109,8 +85,8 @@
   rows().forEach((row) => { if (row.querySelector("[data-pick]").checked) pick(row, true); });
   drawPicked();
 
-  onKey("x", () => togglePick(selected, false));
-  onKey("X", () => togglePick(selected, true));
+  onKey("x", () => togglePick(walk.selected(), false));
+  onKey("X", () => togglePick(walk.selected(), true));
   onKey("c", () => {
     if (picked.size === 2) document.getElementById("picked-compare").click();
     else show("Select two traces with x to compare them.", "");
@@ -274,8 +250,8 @@
     if (known) {
       known.replaceWith(row);
       if (picked.has(row.dataset.trace)) pick(row, true);
-      if (known === selected) {
-        selected = row;
+      if (known === walk.selected()) {
+        walk.replace(row);
         row.setAttribute("aria-selected", "true");
       }
       return;

@@ -1,7 +1,7 @@
 """What is different about the attributes of some traces' spans: the second, slower half of the answer to "why".
 
-Attributes are stored as maps, so one key costs as much to read as all of them, contents included. Beyond a cap the range is
-therefore read in slices spread evenly over it, all traces that start in them on both sides, and the answer says so.
+All keys are looked at, which costs as much as reading all attributes, contents included. Beyond a cap the range is therefore
+read in slices spread evenly over it, all traces that start in them on both sides, and the answer says so.
 """
 
 from __future__ import annotations

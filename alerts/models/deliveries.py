@@ -1,0 +1,36 @@
+"""Who was told what: the outbox of messages."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+from alerts.models.channels import NotificationChannel
+from alerts.models.history import Alert, AlertTransition
+
+
+class DeliveryStatus(models.TextChoices):
+    """Pending ones are tried again; the other two are final."""
+
+    PENDING = "pending", "pending"
+    DELIVERED = "delivered", "delivered"
+    FAILED = "failed", "failed"
+
+
+class Delivery(models.Model):
+    """One message about one transition through one channel. `next_attempt_at` is the claim and, while sending, the lease."""
+
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="deliveries")
+    transition = models.ForeignKey(AlertTransition, on_delete=models.CASCADE, related_name="deliveries")
+    channel = models.ForeignKey(NotificationChannel, on_delete=models.CASCADE, related_name="deliveries")
+    status = models.CharField(max_length=16, choices=DeliveryStatus.choices, default=DeliveryStatus.PENDING)
+    attempts = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+    next_attempt_at = models.DateTimeField(default=timezone.now)
+    delivered_at = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["status", "next_attempt_at"])]
+        constraints = [models.UniqueConstraint(fields=["transition", "channel"], name="one_delivery_per_transition_and_channel")]

@@ -1,0 +1,78 @@
+"""What happened to rules. Every change of state is a row."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+from alerts.evaluation import AlertState
+from alerts.models.rules import STATES, AlertRule, Severity, Side
+from tracestore.models import Project
+
+
+class Alert(models.Model):
+    """One firing episode. It keeps the rule's definition as it was, so that editing the rule does not rewrite history.
+
+    `labels` names what it is about when the rule is grouped, such as {"tool": "refund"}; empty for a rule without groups.
+    `evidence` is `alerts.evidence.Evidence.to_json()` as of the start; `peak_value` the value farthest past the threshold.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="alerts")
+    rule = models.ForeignKey(AlertRule, on_delete=models.SET_NULL, null=True, related_name="alerts")
+    rule_name = models.CharField(max_length=128)
+    labels = models.JSONField(default=dict, blank=True)
+    severity = models.CharField(max_length=16, choices=Severity.choices)
+    metric = models.CharField(max_length=64)
+    query = models.TextField(blank=True)
+    window_s = models.PositiveIntegerField()
+    comparison = models.CharField(max_length=8, choices=Side.choices)
+    threshold = models.FloatField()
+    hold_s = models.PositiveIntegerField()
+    value = models.FloatField()
+    peak_value = models.FloatField()
+    started_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True)
+    resolve_reason = models.CharField(max_length=200, blank=True)
+    evidence = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-started_at", "-id"]
+        indexes = [models.Index(fields=["project", "-started_at"]), models.Index(fields=["project", "resolved_at"])]
+        constraints = [
+            models.UniqueConstraint(fields=["rule"], condition=models.Q(resolved_at=None), name="one_open_alert_per_rule")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rule_name} ({self.started_at:%Y-%m-%d %H:%M})"
+
+    @property
+    def state(self) -> str:
+        return AlertState.RESOLVED.value if self.resolved_at else AlertState.FIRING.value
+
+    @property
+    def length_s(self) -> float:
+        """Seconds from start to end, or until now while it fires."""
+        return ((self.resolved_at or timezone.now()) - self.started_at).total_seconds()
+
+
+class AlertTransition(models.Model):
+    """A change of state of a rule at one evaluation. `alert` is set from the one that starts firing on.
+
+    `value` is None for no data or for a change without an evaluation (an edit); `reason` then says what happened.
+    """
+
+    rule = models.ForeignKey(AlertRule, on_delete=models.SET_NULL, null=True, related_name="transitions")
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, null=True, related_name="transitions")
+    from_state = models.CharField(max_length=16, choices=STATES)
+    to_state = models.CharField(max_length=16, choices=STATES)
+    at = models.DateTimeField()
+    value = models.FloatField(null=True)
+    threshold = models.FloatField()
+    window_start_ns = models.BigIntegerField()
+    window_end_ns = models.BigIntegerField()
+    reason = models.CharField(max_length=200, blank=True)
+    evidence = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["at", "id"]
+        indexes = [models.Index(fields=["rule", "-at"])]

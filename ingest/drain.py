@@ -44,6 +44,12 @@ class Insert(Protocol):
     def __call__(self, records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None: ...
 
 
+class Recover(Protocol):
+    """`tracestore.clickhouse.landing.recover_batch` bound to a store."""
+
+    def __call__(self, records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int) -> Collection[int]: ...
+
+
 class _Stopping(Exception):
     """The drain was told to stop while the store was unavailable."""
 
@@ -87,6 +93,7 @@ class Drain:
         checkpoint: Checkpoint,
         dead_letters: DeadLetters,
         insert: Insert,
+        recover: Recover,
         on_inserted: Callable[[str, int], None],
         find_mapped: Callable[[Collection[int]], Iterable[int]] = lambda _: (),
     ) -> None:
@@ -95,9 +102,11 @@ class Drain:
         `find_mapped(project ids)` returns those that have rules of their own, or raises StoreUnavailable.
         """
         self._spool, self._checkpoint, self._dead_letters = spool, checkpoint, dead_letters
-        self._insert_batch, self._on_inserted, self._find_mapped = insert, on_inserted, find_mapped
+        self._insert_batch, self._recover_batch = insert, recover
+        self._on_inserted, self._find_mapped = on_inserted, find_mapped
         self.last_error = ""
         self.oldest_received_at_ns = 0  # of the batch in work; 0 when nothing waits
+        self._is_replay = False  # of a batch that an earlier process may have inserted
         self._finish = threading.Event()  # drain what is there, then end
         self._abort = threading.Event()  # end now
         self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
@@ -153,7 +162,9 @@ class Drain:
         while start < batch.end:  # in pieces where the spool is damaged; but one number is one insert
             piece, start = self._spool.read(start, max_bytes=0, max_requests=0, end=batch.end)
             requests += piece
+        self._is_replay = True
         self._insert_batch_of_signals(requests, batch.batch_seq)
+        self._is_replay = False
         return batch.end
 
     def _linger(self, position: Position, seconds: float) -> None:
@@ -271,6 +282,8 @@ class Drain:
         while True:
             try:
                 self._insert_once(requests, batch_seq, part)
+                if tries or self._is_replay:
+                    self._insert_missing(requests, batch_seq, part)
                 self.last_error = ""
                 return
             except StoreUnavailable as error:
@@ -284,6 +297,15 @@ class Drain:
                 raise BadInsert(reason)
             if self._finish.is_set() or self._abort.wait(pause):
                 raise _Stopping
+
+    def _insert_missing(self, requests: Sequence[SpooledRequest], batch_seq: int, part: str) -> None:
+        """Insert, under a new name, what ClickHouse has dropped as known and does not have (see recover_batch)."""
+        signal, writer = requests[0].signal, self._checkpoint.writer
+        records = [(request.project_id, request.received_at_ns, request.payload) for request in requests]
+        missing = self._recover_batch(records, signal=signal, writer=writer, batch_seq=batch_seq)
+        if rest := [request for request in requests if request.received_at_ns in missing]:
+            log.warning("drain: %d requests of batch %d were not stored by an insert that broke off; again", len(rest), batch_seq)
+            self._insert_once(rest, batch_seq, f"{part}r{time.time_ns()}")
 
     def _insert_once(self, requests: Sequence[SpooledRequest], batch_seq: int, part: str) -> None:
         records = [(request.project_id, request.received_at_ns, request.payload) for request in requests]

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -22,7 +23,7 @@ from ingest.drain import Drain
 from ingest.spool import Damage, Position, Spool
 from tracestore import telemetry
 from tracestore.clickhouse.client import Store
-from tracestore.clickhouse.landing import Record, insert_batch, stamp
+from tracestore.clickhouse.landing import Record, insert_batch, recover_batch, stamp
 from tracestore.keys import DEFAULT_PROJECT_ID
 from tracestore.masked import masked_counts
 from tracestore.model import Signal
@@ -94,7 +95,13 @@ class Ingest:
             self._keep_damage(Damage(Position(number, 0), b"", reason))
         self.spool.release(self._checkpoint.batch.start)
         self._drain = Drain(
-            self.spool, self._checkpoint, self.dead_letters, self._insert, on_inserted, find_mapped=self._find_mappings
+            self.spool,
+            self._checkpoint,
+            self.dead_letters,
+            self._insert,
+            partial(recover_batch, self._store),
+            on_inserted,
+            find_mapped=self._find_mappings,
         )
         self._drain.start()
         self._accepting = True

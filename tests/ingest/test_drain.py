@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -22,9 +23,10 @@ from ingest.drain import Drain, Insert
 from ingest.service import Ingest
 from ingest.spool import Spool
 from tests.ingest.conftest import Receiver, build_request, build_span, ids_of
+from tests.logs import build_logs
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import BadInsert, StoreUnavailable
-from tracestore.clickhouse.landing import Record, insert_batch, stamp
+from tracestore.clickhouse.landing import Record, insert_batch, recover_batch, stamp
 from tracestore.model import Signal
 
 # Passes as Protobuf for anybody who skips unknown groups; ClickHouse reads the field as an unfinished message.
@@ -45,7 +47,12 @@ class Bench:
         self.spool = Spool(self.folder / "spool", max_bytes=10**9, segment_bytes=2000)
         self.checkpoint = Checkpoint(self.spool.folder, first=self.spool.first, end=self.spool.end)
         self.drain = Drain(
-            self.spool, self.checkpoint, self.dead_letters, self.insert, lambda writer, seq: self.announced.append((writer, seq))
+            self.spool,
+            self.checkpoint,
+            self.dead_letters,
+            self.insert,
+            partial(recover_batch, self.store),
+            lambda writer, seq: self.announced.append((writer, seq)),
         )
 
     def close(self) -> None:
@@ -119,6 +126,76 @@ def test_replay_after_one_half_of_a_large_batch_adds_only_the_other(
     assert bench.ids() == ids_of(*spans)
 
 
+def _break_off(store: Store, table: str) -> None:
+    """Leave a table as a kill between the note of a part's token and the part itself does: the note is there, the part is not."""
+    parts = store.query_rows(
+        "SELECT path FROM system.parts WHERE database = currentDatabase() AND table = {table:String} AND active", table=table
+    )
+    store.command(f"DETACH TABLE {table}")
+    for (path,) in parts:
+        shutil.rmtree(path)
+    store.command(f"ATTACH TABLE {table}")
+
+
+_COPIES = {
+    "spans": "SELECT count() FROM spans",
+    "trace_touches": "SELECT count() FROM trace_touches WHERE batch_seq = 1",
+    "trace_index": "SELECT count() FROM trace_index",
+    "logs": "SELECT count() FROM logs",
+    "log_index": "SELECT count() FROM log_index",
+}
+
+
+@pytest.mark.parametrize("table", _COPIES)
+def test_replay_stores_what_clickhouse_only_noted(store: Store, tmp_path: Path, table: str) -> None:
+    spans = [build_span() for _ in range(5)]
+    bench = Bench(tmp_path, store)
+    bench.append(*(stamp(build_request(span).SerializeToString(), ingest_key="", spans=1) for span in spans))
+    for span in spans:
+        record = build_logs({"trace_id": span.trace_id.hex(), "body": "x"})
+        bench.spool.append(1, time.time_ns(), stamp(record, ingest_key="", spans=1), Signal.LOGS).result(10)
+    requests, end = bench.spool.read(bench.spool.first, max_bytes=10**6, max_requests=100)
+    bench.checkpoint.save(Batch(1, requests[0].position, end))
+    for signal in Signal:
+        records = [
+            (request.project_id, request.received_at_ns, request.payload) for request in requests if request.signal is signal
+        ]
+        insert_batch(store, records, writer=bench.checkpoint.writer, batch_seq=1, signal=signal)
+    before = {name: store.query_rows(sql) for name, sql in _COPIES.items()}
+    _break_off(store, table)
+    bench.spool.close()
+
+    bench.open()
+    bench.drain.start()
+    wait_until(lambda: bench.announced)
+    bench.close()
+
+    assert bench.ids() == ids_of(*spans)
+    assert store.query_rows(_COPIES[table]) == before[table] == [(len(spans),)]
+
+
+def test_insert_that_breaks_off_is_completed_by_its_retry(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain_module, "_RETRY_S", (0.05,))
+    inserts: list[str] = []
+
+    def insert(records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None:
+        insert_batch(store, records, signal=signal, writer=writer, batch_seq=batch_seq, part=part)
+        inserts.append(part)
+        if len(inserts) == 1:
+            _break_off(store, "spans")
+            raise StoreUnavailable("No space left on device")
+
+    spans = [build_span() for _ in range(5)]
+    bench = Bench(tmp_path, store, insert)
+    bench.append(*(build_request(span).SerializeToString() for span in spans))
+    bench.drain.start()
+    wait_until(lambda: bench.announced)
+    bench.close()
+
+    assert bench.ids() == ids_of(*spans)
+    assert len(inserts) == 3
+
+
 def _damage(folder: Path, marker: bytes) -> None:
     """Change one byte of the request that holds the marker, as a disk may."""
     segment = min((folder / "spool").glob("*.segment"))
@@ -185,7 +262,7 @@ def insert(records, *, part, **_):
     inserts.append(part)
     threading.Event().wait(120)
 checkpoint = Checkpoint(spool.folder, first=spool.first, end=spool.end)
-work = drain.Drain(spool, checkpoint, DeadLetters(folder / "dead-letters"), insert, lambda *_: None)
+work = drain.Drain(spool, checkpoint, DeadLetters(folder / "dead-letters"), insert, None, lambda *_: None)
 work.start()
 while len(inserts) < 2:
     time.sleep(0.02)

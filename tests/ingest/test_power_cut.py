@@ -187,6 +187,9 @@ class Engine:
             raise BadInsert("Cannot parse")
         self.batches.setdefault((writer, batch_seq, part), payloads)
 
+    def recover(self, records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int) -> set[int]:
+        return set()
+
     def copy(self) -> Engine:
         other = Engine()
         other.batches = dict(self.batches)
@@ -204,7 +207,7 @@ class Process:
         self.spool = Spool(data / "spool", max_bytes=10**9, segment_bytes=150)
         self.checkpoint = Checkpoint(self.spool.folder, first=self.spool.first, end=self.spool.end)
         self.spool.release(self.checkpoint.batch.start)
-        self.drain = Drain(self.spool, self.checkpoint, self.letters, engine.insert, lambda writer, batch_seq: None)
+        self.drain = Drain(self.spool, self.checkpoint, self.letters, engine.insert, engine.recover, lambda *_: None)
 
     def finish(self) -> None:
         self.drain.start()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import QueryTooExpensive
+from tracestore.clickhouse.views import logs_to_log_index
 from tracestore.model import Signal
 
 # One request per row: (project id, receive time in ns since the epoch, serialized Export...ServiceRequest).
@@ -120,3 +123,62 @@ def insert_batch(
             "max_insert_threads": 1,
         },
     )
+
+
+_OF_BATCH = "writer = {writer:String} AND batch_seq = {batch_seq:UInt64}"
+_STORED = "SELECT toUnixTimestamp64Nano(received_at) AS at_ns, count() FROM {table} WHERE {of_batch} GROUP BY at_ns"
+# What views derive from the rows of a batch, for those rows that are not in it yet.
+_DERIVE = {
+    Signal.TRACES: (
+        f"""
+INSERT INTO trace_touches (writer, batch_seq, project_id, trace_id)
+SELECT DISTINCT writer, batch_seq, project_id, trace_id FROM spans
+WHERE {_OF_BATCH} AND (project_id, trace_id) NOT IN (SELECT project_id, trace_id FROM trace_touches WHERE {_OF_BATCH})
+""",
+        f"""
+INSERT INTO trace_index (project_id, trace_id, min_start_time, max_start_time, received_spans)
+SELECT project_id, trace_id, first, last, found
+FROM
+(
+    SELECT project_id, trace_id, min(start_time) AS first, max(start_time) AS last, count() AS found
+    FROM spans WHERE {_OF_BATCH} GROUP BY project_id, trace_id
+) AS stored
+LEFT JOIN
+(
+    SELECT project_id, trace_id, min(min_start_time) AS known_first, max(max_start_time) AS known_last
+    FROM trace_index WHERE (project_id, trace_id) IN (SELECT project_id, trace_id FROM spans WHERE {_OF_BATCH})
+    GROUP BY project_id, trace_id
+) AS known USING (project_id, trace_id)
+WHERE known_first > first OR known_last < last
+""",
+    ),
+    Signal.LOGS: (
+        f"""
+INSERT INTO log_index (project_id, trace_id, response_id, min_time, max_time)
+SELECT project_id, trace_id, response_id, min_time, max_time
+FROM ({logs_to_log_index(f"(SELECT * FROM logs WHERE {_OF_BATCH})")})
+""",
+    ),
+}
+
+
+def recover_batch(store: Store, records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int) -> set[int]:
+    """Return the receive times of those of these records that are not stored whole, and mend what is derived from the others.
+
+    For a batch that was inserted before by somebody who never heard how it ended. ClickHouse notes the token of a part before
+    it puts the part in its place (MergeTreeSink::finishDelayedChunk): killed in between, or without space for the second, it
+    drops the same part for ever after, as one that it has. `intake` counts may then lack the batch. Raises StoreUnavailable.
+    """
+    batch = {"writer": writer, "batch_seq": batch_seq}
+    expected: Counter[int] = Counter()
+    for _, received_at_ns, payload in records:
+        expected[received_at_ns] += max(1, read_span_count(payload))
+    table = "spans" if signal is Signal.TRACES else "logs"
+    try:
+        stored = dict(store.query_rows(_STORED.format(table=table, of_batch=_OF_BATCH), **batch))
+    except QueryTooExpensive:  # rows that are there twice are read once
+        return set(expected)
+    missing = {received_at_ns for received_at_ns, count in expected.items() if stored.get(received_at_ns, 0) < count}
+    for statement in _DERIVE[signal]:
+        store.command(statement, **batch)
+    return missing

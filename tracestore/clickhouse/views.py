@@ -7,6 +7,15 @@ from tracestore.clickhouse.log_view import otlp_to_logs
 from tracestore.clickhouse.span_view import otlp_to_spans
 
 
+def logs_to_log_index(source: str) -> str:
+    """Return the SELECT of log_index from a table expression over `logs`."""
+    return (
+        "SELECT project_id, trace_id, if(trace_id = toFixedString('', 16), response_id, '') AS response_id, "
+        f"min(time) AS min_time, max(time) AS max_time FROM {source} "
+        "WHERE trace_id != toFixedString('', 16) OR response_id != '' GROUP BY project_id, trace_id, response_id"
+    )
+
+
 # name -> (target table, SELECT). Created after the migrations, and again whenever their text changes.
 def views() -> dict[str, tuple[str, str]]:
     """Return every materialized view: name -> (target table, SELECT statement)."""
@@ -27,8 +36,6 @@ def views() -> dict[str, tuple[str, str]]:
         "logs_to_log_intake": ("log_intake", logs_to_intake()),
         "logs_to_log_index": (
             "log_index",
-            "SELECT project_id, trace_id, if(trace_id = toFixedString('', 16), response_id, '') AS response_id, "
-            "min(time) AS min_time, max(time) AS max_time FROM logs "
-            "WHERE trace_id != toFixedString('', 16) OR response_id != '' GROUP BY project_id, trace_id, response_id",
+            logs_to_log_index("logs"),
         ),
     }

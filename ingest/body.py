@@ -51,6 +51,13 @@ class MemoryBudget:
                 raise NoMemory
             self._held += size
 
+    def take_if_free(self, size: int, limit: int) -> bool:
+        """Take, also for a lone request, only what keeps the total within the limit; tell whether it did."""
+        with self._lock:
+            fits = self._held + size <= limit
+            self._held += size if fits else 0
+            return fits
+
     def give_back(self, size: int) -> None:
         with self._lock:
             self._held -= size

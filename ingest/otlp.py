@@ -90,6 +90,11 @@ class Checked:
     rejection: Rejection | None = None
 
 
+def most_parsing_bytes(body: bytes) -> int:
+    """Return what parsing a body of this size may take at most, whatever is in it."""
+    return 200 * len(body)
+
+
 def estimate_parsing_bytes(body: bytes, *, is_json: bool) -> int:
     """Return about how much memory parsing takes, rather too much than too little. Runs at a gigabyte a second.
 

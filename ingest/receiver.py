@@ -42,7 +42,7 @@ from ingest.body import (
     read_body,
 )
 from ingest.cors import Headers, build_cors_headers, build_preflight_headers
-from ingest.otlp import CHECKS, BadBody, Checked, count_data_points, estimate_parsing_bytes
+from ingest.otlp import CHECKS, BadBody, Checked, count_data_points, estimate_parsing_bytes, most_parsing_bytes
 from ingest.privacy import Cleaner
 from ingest.service import Ingest, get_running_ingest
 from ingest.spool import SpoolUnwritable
@@ -347,10 +347,14 @@ def _parse_unless_late(parse: Callable[[bytes], Any], until_s: float, content: b
 
 def _parse_large(parse: Callable[[bytes], Any], content: bytes, is_json: bool, extra_bytes: int, max_body_bytes: int) -> Any:
     """Parse when there is memory for it. Raises NoMemory, or TooLarge when even a lone request would take too much."""
-    size = estimate_parsing_bytes(content, is_json=is_json) + extra_bytes
-    if size > _ONE_PARSING * max_body_bytes:
-        raise TooLarge
-    _parsing_budget.take(size, _ALL_PARSING * max_body_bytes)
+    room = _ALL_PARSING * max_body_bytes
+    size = most_parsing_bytes(content) + extra_bytes
+    # Where there is room for the worst body of this size, nobody needs to look: that takes as long as parsing.
+    if not _parsing_budget.take_if_free(size, room):
+        size = estimate_parsing_bytes(content, is_json=is_json) + extra_bytes
+        if size > _ONE_PARSING * max_body_bytes:
+            raise TooLarge
+        _parsing_budget.take(size, room)
     try:
         return parse(content)
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from tracestore import reread, summarize
+from tracestore.clickhouse.client import get_store
 from tracestore.telemetry import timed_job
 
 
@@ -36,3 +37,10 @@ def reread_spans() -> None:
     """Take the jobs that read stored spans again some steps further."""
     with timed_job("reread"):
         reread.reread_pending()
+
+
+@shared_task
+def check_parts() -> None:
+    """Look whether the disk took what merges wrote, well before ClickHouse removes what they merged (eight minutes)."""
+    with timed_job("check_parts"):
+        get_store().check_parts()

@@ -21,6 +21,7 @@ from django.conf import settings
 
 from tracestore import telemetry
 from tracestore.clickhouse.errors import BadInsert, QueryTooExpensive, StoreError, StoreUnavailable
+from tracestore.clickhouse.parts import PartCheck
 
 if TYPE_CHECKING:
     import pyarrow
@@ -78,6 +79,7 @@ class Store:
         self._read_settings = {"max_execution_time": timeout_s, "max_memory_usage": memory_bytes, "max_threads": 4}
         self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
         self._opening = threading.Lock()
+        self._parts = PartCheck() if path else None
         self._places = threading.BoundedSemaphore(16)  # more callers than this wait: they would only share two cores
 
     def _open(self) -> Client:
@@ -108,7 +110,10 @@ class Store:
                     client = self._idle.get_nowait()
                 except queue.Empty:
                     client = self._open()
+                begun = self._parts.begin() if self._parts else 0
                 yield client
+                if self._parts and operation == "insert":
+                    self._parts.check(client, begun)
             except (ClickHouseError, DatabaseError, OSError) as error:
                 translated = _translate(error, inserting=operation == "insert")
                 telemetry.QUERY_ERRORS.labels(operation, type(translated).__name__).inc()
@@ -171,6 +176,12 @@ class Store:
             settings = settings | _EMBEDDED_INSERT_SETTINGS
         with self._client("insert") as client:
             client.raw_insert(table, insert_block=body, fmt=fmt, settings=settings)
+
+    def check_parts(self) -> None:
+        """Look at parts that were merged since the last insert, each of which does so itself. Raises StoreUnavailable."""
+        if self._parts:
+            with self._client("command") as client:
+                self._parts.check(client, self._parts.begin())
 
     def release_memory(self) -> None:
         """Let the embedded engine return what it has freed to the system; a server sees to its own memory."""

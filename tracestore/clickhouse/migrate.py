@@ -17,6 +17,9 @@ FOLDER = Path(__file__).parent / "migrations"
 # Merges need no sync: ClickHouse keeps the parts that it merged for eight minutes.
 SYNCED = ("spans", "trace_touches", "trace_index", "intake", "logs", "log_index", "log_intake")
 _SYNC = "ALTER TABLE {} MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1"
+# With less than this left an insert is refused at its begin: the spool keeps the batch, and nothing fails half-way.
+_FREE_BYTES = 64 * 2**20
+_KEEP_FREE = f"ALTER TABLE {{}} MODIFY SETTING min_free_disk_bytes_to_perform_insert = {_FREE_BYTES}"
 _CREATE_RECORD = """
 CREATE TABLE IF NOT EXISTS schema_steps
 (
@@ -67,9 +70,11 @@ def migrate(store: Store) -> list[str]:
             ran.append(path.stem)
         elif applied[path.stem] != _checksum(text):
             raise StoreError(f"The migration {path.name} was edited after it had been applied. Restore it and add a new one.")
-    for table in SYNCED:
-        if (name := f"{table}_synced") not in applied:
-            _apply(store, name, _SYNC.format(table))
+    settings = [(f"{table}_synced", _SYNC.format(table)) for table in SYNCED]
+    settings += [(f"{table}_keeps_free", _KEEP_FREE.format(table)) for table in (*SYNCED, "traces", "rollups")]
+    for name, statement in settings:
+        if name not in applied:
+            _apply(store, name, statement)
             ran.append(name)
     for name, (target, select) in views().items():
         if applied.get(name) != _checksum(select):

@@ -11,9 +11,9 @@ from django.db.models import Case, F, Q, QuerySet, When
 
 from alerts.evaluation import AlertState, Comparison, is_breached, next_state
 from alerts.evidence import Evidence, collect_evidence, outline_evidence
-from alerts.models import Alert, AlertRule, AlertTransition, Delivery, NotificationChannel
+from alerts.models import Alert, AlertRule, AlertTransition
+from alerts.notify import add_deliveries
 from tracestore import telemetry
-from tracestore.celery import app
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
@@ -162,7 +162,7 @@ def _add_transition(
         evidence=evidence.to_json() if state == AlertState.FIRING else {},
     )
     if alert:
-        _add_deliveries(rule, alert, transition, now)
+        add_deliveries(alert, transition, now)
     return transition
 
 
@@ -188,19 +188,6 @@ def _open_alert(rule: AlertRule, value: float, evidence: Evidence, now: datetime
     if pending and pending.to_state == AlertState.PENDING:
         AlertTransition.objects.filter(pk=pending.pk).update(alert=alert)
     return alert
-
-
-def _add_deliveries(rule: AlertRule, alert: Alert, transition: AlertTransition, now: datetime) -> None:
-    # A channel that failed for good still gets its rows: they wait, visibly, until someone repairs it.
-    reachable = Q(enabled=True) | ~Q(disabled_reason="")
-    channels = rule.channels.filter(reachable)
-    if transition.to_state == AlertState.RESOLVED:  # goes to those who heard of the alert, whatever the rule says by now
-        channels = NotificationChannel.objects.filter(reachable, deliveries__alert=alert)
-    Delivery.objects.bulk_create(
-        Delivery(alert=alert, transition=transition, channel=channel, created_at=now, next_attempt_at=now) for channel in channels
-    )
-    # Robust: when the broker is away the state still stands, and the schedule delivers a few seconds later.
-    transaction.on_commit(lambda: app.send_task("alerts.tasks.deliver_notifications"), robust=True)
 
 
 def save_rule(rule: AlertRule, now: datetime) -> None:

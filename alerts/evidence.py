@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from alerts.focus import find_focus, join_queries
+from alerts.focus import find_focus, join_queries, narrow
 from alerts.models import AlertRule
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
@@ -114,7 +115,8 @@ class Example:
 
 @dataclass(frozen=True)
 class Evidence:
-    """`query` finds exactly the traces behind the breach within [start_ns, end_ns); `noun` says what they are.
+    """`query` finds exactly the traces behind the breach within [start_ns, end_ns); `noun` says what they are, and `among` finds
+    all that the rule, or its group, looked at.
 
     `causes.failing` counts them, `causes.others` the rest of the rule's traces in the window. `distinctions` compare them with
     `compared` others of the window or, when there are none, with the rule's traces since `earlier_start_ns`. `cost_usd` is what
@@ -132,6 +134,7 @@ class Evidence:
     earlier_start_ns: int | None = None
     errors: list[SeenError] = field(default_factory=list)
     cost_usd: float | None = None
+    among: str = ""
 
     @property
     def time_range(self) -> TimeRange:
@@ -153,15 +156,16 @@ class Evidence:
         return cls(**data | lists | {"causes": Causes(**causes)})
 
 
-def outline_evidence(rule: AlertRule, time_range: TimeRange) -> Evidence:
-    """Return the evidence without asking the store: which traces to look at, but nothing about them."""
-    focus = find_focus(rule.metric, parse_query(rule.query), comparison=rule.comparison, threshold=rule.threshold)
-    return Evidence(join_queries(rule.query, focus.query), focus.noun, time_range.start_ns, time_range.end_ns)
+def outline_evidence(rule: AlertRule, time_range: TimeRange, labels: Mapping[str, str] | None = None) -> Evidence:
+    """Return the evidence without asking the store: which traces to look at, but nothing about them. `labels` name the group."""
+    among = narrow(rule.query, labels or {})
+    focus = find_focus(rule.metric, parse_query(among), comparison=rule.comparison, threshold=rule.threshold)
+    return Evidence(join_queries(among, focus.query), focus.noun, time_range.start_ns, time_range.end_ns, among=among)
 
 
-def collect_evidence(store: Store, rule: AlertRule, time_range: TimeRange) -> Evidence:
+def collect_evidence(store: Store, rule: AlertRule, time_range: TimeRange, labels: Mapping[str, str] | None = None) -> Evidence:
     """Raises StoreError."""
-    outline = outline_evidence(rule, time_range)
+    outline = outline_evidence(rule, time_range, labels)
     return replace(
         outline,
         **_compare(store, rule, outline),
@@ -183,7 +187,7 @@ def find_cost(store: Store, project_id: int, evidence: Evidence, end_ns: int | N
 
 def _compare(store: Store, rule: AlertRule, outline: Evidence) -> dict[str, Any]:
     """Return the fields of Evidence that compare. Nothing is too rare here: an alert may be about two traces."""
-    selected, among = parse_query(outline.query), parse_query(rule.query)
+    selected, among = parse_query(outline.query), parse_query(outline.among)
     selection, time_range = Selection(selected), outline.time_range
     fields = list(
         dict.fromkeys([*(name for name in DIMENSIONS if name not in demanded_fields(selected)), *CAUSE_FIELDS.values()])

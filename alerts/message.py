@@ -11,7 +11,7 @@ from alerts.causes import HEADINGS
 from alerts.evaluation import AlertState
 from alerts.evidence import Distinction, Evidence, Example, SeenError
 from alerts.focus import traces_path, why_path
-from alerts.models import Alert, AlertRule, AlertTransition, Delivery, NotificationChannel
+from alerts.models import Alert, AlertTransition, Delivery, NotificationChannel, RuleKind
 from alerts.notification import Event, Item, Link, Notification, Section, one_line
 from alerts.wording import (
     format_moment,
@@ -34,11 +34,14 @@ _TOOLS_SHOWN = 3
 def build_notification(delivery: Delivery, base_url: str, cost_usd: float | None = None) -> Notification:
     """Return the message of one delivery. `cost_usd` is what the traces behind the alert have cost until the transition."""
     alert, transition = delivery.alert, delivery.transition
-    evidence = Evidence.from_json(alert.evidence)
-    if cost_usd is None and transition.to_state == AlertState.FIRING:
-        cost_usd = evidence.cost_usd
-    build = _build_firing if transition.to_state == AlertState.FIRING else _build_resolved
-    return build(delivery, evidence, cost_usd, base_url)
+    firing = transition.to_state == AlertState.FIRING
+    if alert.is_about_rule:
+        return _build_rule_error(delivery, base_url) if firing else _build_rule_repaired(delivery, base_url)
+    # A rise to another level has evidence of its own.
+    evidence = Evidence.from_json((firing and transition.evidence) or alert.evidence)
+    if firing:
+        return _build_firing(delivery, evidence, evidence.cost_usd if cost_usd is None else cost_usd, base_url)
+    return _build_resolved(delivery, evidence, cost_usd, base_url)
 
 
 def build_test_notification(channel: NotificationChannel, base_url: str) -> Notification:
@@ -50,28 +53,55 @@ def build_test_notification(channel: NotificationChannel, base_url: str) -> Noti
     return Notification(Event.TEST, "info", title, lead, links=links, payload=payload, key=f"tracestore-test-{channel.pk}")
 
 
-def build_rule_error(rule: AlertRule, error: str, since: datetime, base_url: str) -> Notification:
-    """Return what the owner of a rule that cannot be evaluated hears: until it is repaired, nobody is told of what it watches."""
-    url = f"{base_url}/alerts/rules/{rule.pk}"
+def _build_rule_error(delivery: Delivery, base_url: str) -> Notification:
+    """Return what is said of a rule that cannot be evaluated: until it is repaired nobody hears of what it watches."""
+    alert, transition = delivery.alert, delivery.transition
+    name, severity = one_line(alert.rule_name), transition.severity or alert.severity
     return Notification(
         event=Event.RULE_ERROR,
-        severity="warning",
-        title=f"[rule error] {one_line(rule.name)} cannot be evaluated",
+        severity=severity,
+        title=f"[rule error] {name} cannot be evaluated",
         lead=[
-            f"{one_line(rule.name)} cannot be evaluated, so it tells nobody of what it watches.",
-            f"The reason: {one_line(error)}",
+            *_said_again(delivery),
+            f"{name} cannot be evaluated, so nobody would hear of what it watches.",
+            f"The reason: {one_line(transition.reason).rstrip('.') or 'not known'}.",
         ],
-        facts=[("Since", format_moment(since)), ("Metric", metric_label(rule.metric)), ("Traces", one_line(rule.query) or "all")],
-        links=[Link("Open the rule", url)],
-        payload={
-            "version": PAYLOAD_VERSION,
-            "event": Event.RULE_ERROR,
-            "rule": {"id": rule.pk, "name": rule.name, "url": url, "metric": rule.metric, "query": rule.query},
-            "error": error,
-            "since": since.isoformat(),
-        },
-        key=f"tracestore-rule-{rule.pk}",
+        facts=[
+            ("Since", format_moment(alert.started_at)),
+            ("Metric", metric_label(alert.metric)),
+            ("Traces", one_line(alert.query) or "all"),
+        ],
+        links=_alert_links(alert, base_url),
+        payload=_rule_error_payload(delivery, Event.RULE_ERROR, base_url),
+        key=_key(alert),
     )
+
+
+def _build_rule_repaired(delivery: Delivery, base_url: str) -> Notification:
+    alert, transition = delivery.alert, delivery.transition
+    name, duration = one_line(alert.rule_name), format_seconds((transition.at - alert.started_at).total_seconds())
+    return Notification(
+        event=Event.RESOLVED,
+        severity=alert.severity,
+        title=f"[resolved] {name} is evaluated again: after {duration}",
+        lead=[f"{name} is evaluated again after {duration}. What happened meanwhile was not looked at."],
+        links=_alert_links(alert, base_url),
+        payload=_rule_error_payload(delivery, Event.RESOLVED, base_url),
+        key=_key(alert),
+    )
+
+
+def _rule_error_payload(delivery: Delivery, event: Event, base_url: str) -> dict[str, Any]:
+    return {
+        "version": PAYLOAD_VERSION,
+        "event": event,
+        "delivery_id": _delivery_id(delivery),
+        "severity": delivery.transition.severity or delivery.alert.severity,
+        "labels": delivery.alert.labels,
+        "alert": _alert_payload(delivery, base_url),
+        "rule": _rule_payload(delivery.alert, base_url),
+        "error": delivery.transition.reason,
+    }
 
 
 def find_ack_url(alert: Alert, base_url: str) -> str:
@@ -83,16 +113,19 @@ def find_ack_url(alert: Alert, base_url: str) -> str:
 def _build_firing(delivery: Delivery, evidence: Evidence, cost_usd: float | None, base_url: str) -> Notification:
     alert, transition = delivery.alert, delivery.transition
     value, threshold = (format_value(alert.metric, number) for number in (transition.value, transition.threshold))
-    held = f" It had been so for {format_seconds(alert.hold_s)}." if alert.hold_s else ""
-    name = one_line(alert.rule_name)
+    rose = transition.from_state == AlertState.FIRING
+    held = f" It had been so for {format_seconds(alert.hold_s)}." if alert.hold_s and not rose else ""
+    name, severity = one_line(alert.rule_name), transition.severity or alert.severity
+    state = f"is now {severity}" if rose else f"is firing ({severity})"
+    breach = f"{value} {sign_of(alert.comparison)} {threshold}" if transition.value is not None else value
     return Notification(
         event=Event.FIRING,
-        severity=alert.severity,
-        title=f"[{alert.severity}] {name}{_about(alert)}: {metric_label(alert.metric)} {value} "
-        f"{sign_of(alert.comparison)} {threshold}",
-        lead=[f"{name}{_about(alert)} is firing ({alert.severity}).", _describe_breach(alert, transition, evidence) + held],
+        severity=severity,
+        title=f"[{severity}] {name}{_about(alert)}: {metric_label(alert.metric)} {breach}",
+        lead=[*_said_again(delivery), f"{name}{_about(alert)} {state}.", _describe_breach(alert, transition, evidence) + held],
         facts=[
             ("Since", format_moment(_breached_since(alert))),
+            *_baseline_facts(alert, transition),
             ("Window", f"{_format_window(transition)} ({format_seconds(alert.window_s)})"),
             ("Traces", one_line(alert.query) or "all"),
             *_cost_facts(evidence, cost_usd),
@@ -130,6 +163,25 @@ def _build_resolved(delivery: Delivery, evidence: Evidence, cost_usd: float | No
     )
 
 
+def _said_again(delivery: Delivery) -> list[str]:
+    """Return why this is not the first message about the transition, such as an escalation."""
+    reason = one_line(getattr(delivery, "reason", ""))
+    return [f"{reason.rstrip('.')}."] if reason else []
+
+
+def _baseline_facts(alert: Alert, transition: AlertTransition) -> Iterator[tuple[str, str]]:
+    if transition.baseline is not None:
+        label = "The version before" if alert.kind == RuleKind.VERSION else "Usual at this time"
+        yield label, format_value(alert.metric, transition.baseline) + _describe_change(transition)
+
+
+def _describe_change(transition: AlertTransition) -> str:
+    """Return for example ", now 3.2 times as much"."""
+    if not transition.baseline or transition.value is None:
+        return ""
+    return f", now {transition.value / transition.baseline:,.2g} times as much"
+
+
 def _about(alert: Alert) -> str:
     """Return for example " (tool refund)" when the rule is grouped."""
     labels = ", ".join(f"{one_line(name)} {one_line(str(value)) or '(none)'}" for name, value in alert.labels.items())
@@ -152,10 +204,14 @@ def _format_window(transition: AlertTransition) -> str:
 
 def _describe_breach(alert: Alert, transition: AlertTransition, evidence: Evidence) -> str:
     """Return the sentence that states value against threshold, with the counts behind it."""
+    if transition.value is None:
+        return f"{metric_label(alert.metric)} has no data: {one_line(transition.reason) or 'no trace matches'}."
     total = evidence.causes.failing + evidence.causes.others
-    counts = (
-        f" ({evidence.causes.failing} of {total} traces)" if evidence.causes.others else f" ({total} traces)" if total else ""
-    )
+    if evidence.causes.others:
+        counts = f" ({evidence.causes.failing} of {total} traces)"
+    else:
+        samples = total or transition.samples
+        counts = f" ({samples} trace{'' if samples == 1 else 's'})" if samples else ""
     return (
         f"{metric_label(alert.metric)} is {format_value(alert.metric, transition.value)}, {alert.comparison} the threshold of "
         f"{format_value(alert.metric, transition.threshold)}{counts}."
@@ -221,9 +277,16 @@ def _links(alert: Alert, evidence: Evidence, base_url: str, *, end_ns: int) -> l
     time_range = TimeRange(evidence.start_ns, end_ns)
     links = [Link(f"See exactly these {evidence.noun}", base_url + traces_path(evidence.query, time_range))]
     if evidence.causes.others:
-        links.append(Link("All differences", base_url + why_path(evidence.query, alert.query, evidence.time_range)))
-    if ack_url := find_ack_url(alert, base_url):
-        links.append(Link("Acknowledge", ack_url))
+        links.append(
+            Link("All differences", base_url + why_path(evidence.query, evidence.among or alert.query, evidence.time_range))
+        )
+    if alert.trace_id:
+        links.insert(0, Link("The run", f"{base_url}/traces/{alert.trace_id}"))
+    return links + _alert_links(alert, base_url)
+
+
+def _alert_links(alert: Alert, base_url: str) -> list[Link]:
+    links = [Link("Acknowledge", ack_url)] if (ack_url := find_ack_url(alert, base_url)) else []
     links.append(Link("Alert", f"{base_url}/alerts/{alert.pk}"))
     if alert.rule_id:
         links.append(Link("Rule", f"{base_url}/alerts/rules/{alert.rule_id}"))
@@ -233,39 +296,18 @@ def _links(alert: Alert, evidence: Evidence, base_url: str, *, end_ns: int) -> l
 def _payload(delivery: Delivery, evidence: Evidence, cost_usd: float | None, base_url: str) -> dict[str, Any]:
     """The fields of the webhook body besides title and message."""
     alert, transition = delivery.alert, delivery.transition
-    resolved = transition.to_state == AlertState.RESOLVED
     return {
         "version": PAYLOAD_VERSION,
-        "event": Event.RESOLVED if resolved else Event.FIRING,
-        "delivery_id": f"{alert.project_id}-{alert.pk}-{delivery.pk}",
-        "severity": alert.severity,
+        "event": Event.RESOLVED if transition.to_state == AlertState.RESOLVED else Event.FIRING,
+        "delivery_id": _delivery_id(delivery),
+        "severity": transition.severity or alert.severity,
         "labels": alert.labels,
-        "alert": {
-            "id": alert.pk,
-            "url": f"{base_url}/alerts/{alert.pk}",
-            "ack_url": find_ack_url(alert, base_url) or None,
-            "breached_since": _breached_since(alert).isoformat(),
-            "started_at": alert.started_at.isoformat(),
-            "resolved_at": alert.resolved_at.isoformat() if resolved and alert.resolved_at else None,
-            "reason": transition.reason,
-            "peak_value": alert.peak_value,
-        },
-        "rule": {
-            "id": alert.rule_id,
-            "url": f"{base_url}/alerts/rules/{alert.rule_id}" if alert.rule_id else None,
-            "name": alert.rule_name,
-            "severity": alert.severity,
-            "metric": alert.metric,
-            "metric_label": metric_label(alert.metric),
-            "unit": metric_unit(alert.metric),
-            "query": alert.query,
-            "comparison": alert.comparison,
-            "threshold": alert.threshold,
-            "window_s": alert.window_s,
-            "hold_s": alert.hold_s,
-        },
+        "alert": _alert_payload(delivery, base_url),
+        "rule": _rule_payload(alert, base_url),
         "value": transition.value,
         "value_text": format_value(alert.metric, transition.value),
+        "samples": transition.samples,
+        "baseline": transition.baseline,
         "window": {
             "start": format_time_ns(transition.window_start_ns),
             "end": format_time_ns(transition.window_end_ns),
@@ -312,4 +354,43 @@ def _payload(delivery: Delivery, evidence: Evidence, cost_usd: float | None, bas
             }
             for example in evidence.examples
         ],
+    }
+
+
+def _delivery_id(delivery: Delivery) -> str:
+    return f"{delivery.alert.project_id}-{delivery.alert_id}-{delivery.pk}"
+
+
+def _alert_payload(delivery: Delivery, base_url: str) -> dict[str, Any]:
+    alert, transition = delivery.alert, delivery.transition
+    resolved_at = alert.resolved_at if transition.to_state == AlertState.RESOLVED else None
+    return {
+        "id": alert.pk,
+        "key": _key(alert),
+        "url": f"{base_url}/alerts/{alert.pk}",
+        "ack_url": find_ack_url(alert, base_url) or None,
+        "breached_since": _breached_since(alert).isoformat(),
+        "started_at": alert.started_at.isoformat(),
+        "resolved_at": resolved_at.isoformat() if resolved_at else None,
+        "reason": transition.reason,
+        "peak_value": alert.peak_value,
+        "trace_id": alert.trace_id or None,
+    }
+
+
+def _rule_payload(alert: Alert, base_url: str) -> dict[str, Any]:
+    return {
+        "id": alert.rule_id,
+        "url": f"{base_url}/alerts/rules/{alert.rule_id}" if alert.rule_id else None,
+        "name": alert.rule_name,
+        "kind": alert.kind,
+        "severity": alert.severity,
+        "metric": alert.metric,
+        "metric_label": metric_label(alert.metric),
+        "unit": metric_unit(alert.metric),
+        "query": alert.query,
+        "comparison": alert.comparison,
+        "threshold": alert.threshold,
+        "window_s": alert.window_s,
+        "hold_s": alert.hold_s,
     }

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('alerts', '0002_alert_labels'),
+        ('alerts', '0003_kinds_levels_and_groups'),
     ]
 
     operations = [

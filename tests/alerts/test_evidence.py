@@ -10,7 +10,7 @@ import pytest
 
 from alerts.evidence import Evidence, collect_evidence, find_cost
 from alerts.models import AlertRule
-from alerts.services import window_before
+from alerts.observing import window_before
 from tests.alerts.factories import create_rule, insert_traffic, ns_of
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store

@@ -32,7 +32,7 @@ def build_rule_chart(preview: Preview) -> dict[str, Any]:
     A point is a window, at its middle; its custom data is the window's start, from which on a click looks for traces.
     The windows at whose end the rule fired are shaded.
     """
-    window_ns = preview.condition.window_s * NS_PER_S
+    window_ns = preview.rule.window_s * NS_PER_S
     bands = [
         (episode.start_ns - window_ns, (episode.end_ns or preview.time_range.end_ns + window_ns) - window_ns)
         for episode in preview.episodes
@@ -40,7 +40,7 @@ def build_rule_chart(preview: Preview) -> dict[str, Any]:
     return _build(preview, [_line(preview)], bands, preview.time_range.end_ns)
 
 
-def build_alert_chart(preview: Preview, *, window: TimeRange, value: float, end_ns: int) -> dict[str, Any]:
+def build_alert_chart(preview: Preview, *, window: TimeRange, value: float | None, end_ns: int) -> dict[str, Any]:
     """As `build_rule_chart`, with the alert as it happened: its value marks the window it judged, shaded until `end_ns`."""
     mark = {
         "type": "scatter",
@@ -55,35 +55,33 @@ def build_alert_chart(preview: Preview, *, window: TimeRange, value: float, end_
 
 
 def _build(preview: Preview, data: list[dict[str, Any]], bands: list[tuple[int, int]], end_ns: int) -> dict[str, Any]:
-    condition = preview.condition
-    focus = find_focus(
-        condition.metric, parse_query(condition.query), comparison=condition.comparison, threshold=condition.threshold
-    )
+    rule = preview.rule
+    focus = find_focus(rule.metric, parse_query(rule.query), comparison=rule.comparison, threshold=rule.threshold)
     known = [value for line in data for value in line["y"] if value is not None]
     layout = {
         "showlegend": False,
         "shapes": [
-            _breach_band(condition.comparison, condition.threshold),
-            _threshold_line(condition.threshold),
+            _breach_band(rule.comparison, rule.threshold),
+            _threshold_line(rule.threshold),
             *(_firing_band(first_ns, last_ns) for first_ns, last_ns in bands),
         ],
-        "annotations": [_threshold_label(condition.metric, condition.comparison, condition.threshold)],
+        "annotations": [_threshold_label(rule.metric, rule.comparison, rule.threshold)],
         "xaxis": {"type": "date", "range": [_ms(preview.time_range.start_ns), _ms(end_ns)]},
         "yaxis": {
-            "range": [0, (max([condition.threshold, *known]) or 1) * 1.15],
-            **_FORMATS.get(metric_unit(condition.metric), _COUNTS),
+            "range": [0, (max([rule.threshold, *known]) or 1) * 1.15],
+            **_FORMATS.get(metric_unit(rule.metric), _COUNTS),
         },
     }
-    queries = [join_queries(condition.query, focus.query)] * len(data)
-    return {"figure": {"data": data, "layout": layout}, "queries": queries, "step_s": condition.window_s}
+    queries = [join_queries(rule.query, focus.query)] * len(data)
+    return {"figure": {"data": data, "layout": layout}, "queries": queries, "step_s": rule.window_s}
 
 
 def _line(preview: Preview) -> dict[str, Any]:
-    half_ns = preview.condition.window_s * NS_PER_S // 2
+    half_ns = preview.rule.window_s * NS_PER_S // 2
     return {
         "type": "scatter",
         "mode": "lines+markers" if len(preview.points) <= _MARKED else "lines",
-        "name": metric_label(preview.condition.metric),
+        "name": metric_label(preview.rule.metric),
         "x": [_ms(start_ns + half_ns) for start_ns, _ in preview.points],
         "customdata": [_ms(start_ns) for start_ns, _ in preview.points],
         "y": [value for _, value in preview.points],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,6 @@ from alerts.models import (
     Side,
     validate_query,
 )
-from alerts.preview import Condition
 from alerts.services import DEFINITION_FIELDS, save_rule
 from alerts.units import format_duration_s, format_threshold, parse_duration_s, parse_threshold
 from alerts.wording import format_seconds
@@ -102,17 +101,12 @@ class ConditionForm(forms.Form):
                 self.add_error("threshold", str(error))
         return cleaned
 
-    def to_condition(self) -> Condition:
-        """Return the condition of a valid form."""
-        values = self.cleaned_data
-        return Condition(
-            metric=values["metric"],
-            query=values["q"],
-            window_s=values["window_s"],
-            comparison=values["comparison"],
-            threshold=values["threshold"],
-            hold_s=values["hold_s"],
-        )
+    def apply_to(self, rule: AlertRule) -> AlertRule:
+        """Give the rule the condition of a valid form."""
+        for name in ("metric", "window_s", "comparison", "threshold", "hold_s"):
+            setattr(rule, name, self.cleaned_data[name])
+        rule.query = self.cleaned_data["q"]
+        return rule
 
     @property
     def query_problem(self) -> QueryProblem | None:
@@ -162,8 +156,7 @@ class AlertRuleForm(ConditionForm):
 
     def save(self, now: datetime) -> None:
         """Save a valid form's rule."""
-        for name, value in asdict(self.to_condition()).items():
-            setattr(self.rule, name, value)
+        self.apply_to(self.rule)
         for name in ("name", "severity", "enabled"):
             setattr(self.rule, name, self.cleaned_data[name])
         with transaction.atomic():

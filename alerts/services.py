@@ -9,22 +9,30 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, F, Q, QuerySet, When
 
-from alerts.evaluation import AlertState, Comparison, is_breached, next_state
+from alerts.evaluation import AlertState, Condition, Observation, Transition, has_data, step
 from alerts.evidence import Evidence, collect_evidence, outline_evidence
-from alerts.models import Alert, AlertRule, AlertTransition, Delivery, NotificationChannel
+from alerts.models import MAX_INTERVAL_S, Alert, AlertRule, AlertTransition, RuleInstance, instance_key
+from alerts.observing import Sight, ns_of, observe_rule, window_before
+from alerts.recording import moment_of, raise_peak, record_change, remember
 from tracestore import telemetry
-from tracestore.celery import app
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.language import QueryError, parse_query
-from tracestore.queries import metrics
-from tracestore.queries.metrics import ROLLUPS_FROM_S, MetricError
-from tracestore.timerange import NS_PER_S, TimeRange
+from tracestore.language import QueryError
+from tracestore.queries.metrics import MetricError
 
 logger = logging.getLogger(__name__)
 
-CONDITION_FIELDS = ("metric", "query", "window_s", "comparison", "threshold", "hold_s")
-DEFINITION_FIELDS = ("name", "severity", "enabled", *CONDITION_FIELDS)
+# A change of these ends what is pending or firing: it was about something else.
+CONDITION_FIELDS = (
+    "kind", "metric", "query", "group_by", "window_s", "comparison", "threshold", "warning_threshold", "recovery_threshold",
+    "hold_s", "breaches_needed", "of_evaluations", "min_samples", "no_data", "baseline_weeks", "baseline_deviations",
+    "budget_period", "time_zone", "severity",
+)  # fmt: skip
+DEFINITION_FIELDS = ("name", "enabled", "interval_s", "grace_s", "schedule", "labels", *CONDITION_FIELDS)
+_URGENCY = {AlertState.INACTIVE: 0, AlertState.PENDING: 1, AlertState.FIRING: 2}
+_INSTANCE_FIELDS = [
+    "state", "severity", "state_since_ns", "memory", "last_value", "last_samples", "last_baseline", "last_seen_at", "spent_at",
+]  # fmt: skip
 _MAX_MISSED = 4
 # Longer than an evaluation usually takes (up to three queries); one that died gives its rule back after it.
 _LEASE = timedelta(seconds=60)
@@ -32,8 +40,9 @@ _LEASE = timedelta(seconds=60)
 
 def _due_rules(now: datetime) -> QuerySet[AlertRule]:
     # A turn farther away than any that is ever set means that the clock was set back meanwhile.
-    unheard_of = now + 2 * max(_LEASE, timedelta(seconds=settings.ALERT_INTERVAL_S))
-    due = Q(next_evaluation_at__lte=now) | Q(next_evaluation_at__gt=unheard_of)
+    soon = now + 2 * max(_LEASE, timedelta(seconds=settings.ALERT_INTERVAL_S))
+    unheard_of = Q(interval_s=0, next_evaluation_at__gt=soon) | Q(next_evaluation_at__gt=soon + timedelta(seconds=MAX_INTERVAL_S))
+    due = Q(next_evaluation_at__lte=now) | unheard_of
     return AlertRule.objects.filter(due, enabled=True)
 
 
@@ -51,40 +60,17 @@ def evaluate_alert_rule(rule_id: int, now: datetime, store: Store | None = None)
     if rule is None or not _claim(rule, now):
         return None
     store = store or get_store()
-    time_range = judged_window(now, rule.window_s)
     try:
-        value = metrics.metric_value(
-            store, project_id=rule.project_id, time_range=time_range, query=parse_query(rule.query), metric=rule.metric
-        )
+        sights = observe_rule(store, rule, now)
     except (StoreError, QueryError, MetricError) as error:
         logger.warning("alert rule %s (%s) could not be evaluated: %s", rule.pk, rule.name, error)
         AlertRule.objects.filter(pk=rule.pk, evaluation_seq=rule.evaluation_seq).update(
-            last_error=str(error)[:1000], next_evaluation_at=_next_turn(now)
+            last_error=str(error)[:1000], failed_evaluations=F("failed_evaluations") + 1, next_evaluation_at=_next_turn(rule, now)
         )
         telemetry.ALERT_EVALUATIONS.labels("failed").inc()
         return None
     telemetry.ALERT_EVALUATIONS.labels("ok").inc()
-    state = _decide(rule, value, now)
-    evidence = outline_evidence(rule, time_range)
-    if state == AlertState.FIRING and rule.state != AlertState.FIRING:
-        try:
-            evidence = collect_evidence(store, rule, time_range)
-        except (StoreError, QueryError) as error:  # an alert without its reasons is better than none
-            logger.warning("no evidence for alert rule %s (%s): %s", rule.pk, rule.name, error)
-    return _record(rule, state, value, evidence, now)
-
-
-def judged_window(now: datetime, window_s: int) -> TimeRange:
-    """Return the window that an evaluation judges. One of many hours ends with a whole minute, so that rollups answer."""
-    if window_s < ROLLUPS_FROM_S:
-        return window_before(now, window_s)
-    return window_before(now.replace(second=0, microsecond=0), window_s)
-
-
-def window_before(now: datetime, window_s: int) -> TimeRange:
-    """Return the window_s seconds that end now."""
-    end_ns = int(now.timestamp()) * NS_PER_S + now.microsecond * 1000
-    return TimeRange(max(0, end_ns - window_s * NS_PER_S), end_ns)
+    return next(iter(_take(store, rule, sights, now)), None)
 
 
 def _claim(rule: AlertRule, now: datetime) -> bool:
@@ -92,115 +78,60 @@ def _claim(rule: AlertRule, now: datetime) -> bool:
     return claimed.update(next_evaluation_at=now + _LEASE) == 1
 
 
-def _next_turn(now: datetime) -> datetime:
+def _next_turn(rule: AlertRule, now: datetime) -> datetime:
     # A fifth less than the interval: a scheduler's tick that comes a little early must not skip a turn.
-    return now + timedelta(seconds=0.8 * settings.ALERT_INTERVAL_S)
+    return now + timedelta(seconds=max(rule.interval_s - 0.2 * settings.ALERT_INTERVAL_S, 0.8 * settings.ALERT_INTERVAL_S))
 
 
-def _decide(rule: AlertRule, value: float | None, now: datetime) -> AlertState:
-    seen_since = rule.state_since if rule.state == AlertState.PENDING and not _lost_sight(rule, now) else now
-    return next_state(
-        rule.state,
-        breached=is_breached(value, comparison=rule.comparison, threshold=rule.threshold),
-        breached_for_s=(now - seen_since).total_seconds(),
-        hold_s=rule.hold_s,
-    )
+def condition_of(rule: AlertRule) -> Condition:
+    """Return a rule's condition for live evaluation, which starts a hold again after some missed turns."""
+    return rule.condition(longest_gap_s=_MAX_MISSED * max(rule.interval_s, settings.ALERT_INTERVAL_S))
 
 
-def _record(rule: AlertRule, state: AlertState, value: float | None, evidence: Evidence, now: datetime) -> AlertTransition | None:
-    """Write the evaluation's result in one transaction, unless another result or an edit came since the rule was read."""
-    kept = AlertState.INACTIVE if state == AlertState.RESOLVED else state
-    changes: dict[str, object] = {"last_value": value, "last_evaluated_at": now, "last_error": "", "state": kept.value}
-    changes |= {"next_evaluation_at": _next_turn(now), "evaluation_seq": rule.evaluation_seq + 1}
-    if kept != rule.state or (kept == AlertState.PENDING and _lost_sight(rule, now)):
-        changes["state_since"] = now
+def _take(store: Store, rule: AlertRule, sights: list[Sight], now: datetime) -> list[AlertTransition]:
+    """Take what was seen of a rule through the state machine and write the result, unless an edit or a later one came between."""
+    condition = condition_of(rule)
+    known = {instance.key: instance for instance in rule.instances.all()}
+    steps: list[tuple[RuleInstance, Sight, Transition | None, Evidence]] = []
+    for sight in sights:
+        key = instance_key(sight.labels)
+        instance = known.get(key) or RuleInstance(rule=rule, key=key, labels=sight.labels)
+        state, change = step(instance.to_state(), sight.observation, condition)
+        instance.set_state(state)
+        remember(instance, sight, has_data=has_data(sight.observation, condition), now=now)
+        steps.append((instance, sight, change, _explain(store, rule, sight, change)))
+    worst = max(steps, key=lambda taken: _URGENCY[AlertState(taken[0].state)])
+    changes: dict[str, object] = {"last_evaluated_at": now, "last_error": "", "failed_evaluations": 0}
+    changes |= {"last_value": worst[1].observation.value, "state": worst[0].state}
+    changes |= {"next_evaluation_at": _next_turn(rule, now), "evaluation_seq": rule.evaluation_seq + 1}
+    if worst[0].state != rule.state or worst[0].state == AlertState.PENDING:
+        changes["state_since"] = moment_of(worst[0].state_since_ns)
     with transaction.atomic():
         if AlertRule.objects.filter(pk=rule.pk, evaluation_seq=rule.evaluation_seq).update(**changes) != 1:
-            return None
-        if state == rule.state:
-            if state == AlertState.FIRING and value is not None:
-                _raise_peak(rule, value)
-            return None
-        transition = _add_transition(rule, state, now, value=value, evidence=evidence)
-    logger.info("alert rule %s (%s): %s -> %s at %s", rule.pk, rule.name, rule.state, state.value, value)
-    return transition
+            return []
+        RuleInstance.objects.bulk_create(
+            [instance for instance, *_ in steps],
+            update_conflicts=True,
+            unique_fields=["rule", "key"],
+            update_fields=_INSTANCE_FIELDS,
+        )
+        transitions = []
+        for instance, sight, change, evidence in steps:
+            if change:
+                transitions.append(record_change(rule, instance, change, sight, evidence, now))
+            elif instance.state == AlertState.FIRING:
+                raise_peak(rule, instance, sight)
+    return transitions
 
 
-def _lost_sight(rule: AlertRule, now: datetime) -> bool:
-    """A pending rule that was not evaluated for a while has not been seen to hold: its hold starts again."""
-    limit = timedelta(seconds=_MAX_MISSED * settings.ALERT_INTERVAL_S)
-    return rule.last_evaluated_at is None or abs(now - rule.last_evaluated_at) > limit
-
-
-def _raise_peak(rule: AlertRule, value: float) -> None:
-    farther = Q(peak_value__lt=value) if rule.comparison == Comparison.ABOVE else Q(peak_value__gt=value)
-    Alert.objects.filter(farther, rule=rule, resolved_at=None).update(peak_value=value)
-
-
-def _add_transition(
-    rule: AlertRule, state: AlertState, now: datetime, *, value: float | None, evidence: Evidence, reason: str = ""
-) -> AlertTransition:
-    """Add the transition with its alert and deliveries. Runs inside the caller's transaction."""
-    alert = None
-    if state == AlertState.FIRING and value is not None:
-        alert = _open_alert(rule, value, evidence, now)
-    elif state == AlertState.RESOLVED:
-        alert = Alert.objects.filter(rule=rule, resolved_at=None).first()
-        if alert:
-            Alert.objects.filter(pk=alert.pk).update(resolved_at=now, resolve_reason=reason)
-    transition = AlertTransition.objects.create(
-        rule=rule,
-        alert=alert,
-        from_state=rule.state,
-        to_state=state.value,
-        at=now,
-        value=value,
-        threshold=rule.threshold,
-        window_start_ns=evidence.start_ns,
-        window_end_ns=evidence.end_ns,
-        reason=reason,
-        evidence=evidence.to_json() if state == AlertState.FIRING else {},
-    )
-    if alert:
-        _add_deliveries(rule, alert, transition, now)
-    return transition
-
-
-def _open_alert(rule: AlertRule, value: float, evidence: Evidence, now: datetime) -> Alert:
-    alert = Alert.objects.create(
-        project_id=rule.project_id,
-        rule=rule,
-        rule_name=rule.name,
-        severity=rule.severity,
-        metric=rule.metric,
-        query=rule.query,
-        window_s=rule.window_s,
-        comparison=rule.comparison,
-        threshold=rule.threshold,
-        hold_s=rule.hold_s,
-        value=value,
-        peak_value=value,
-        started_at=now,
-        evidence=evidence.to_json(),
-    )
-    # The row that says since when the value was past the threshold belongs to the episode too.
-    pending = AlertTransition.objects.filter(rule=rule, alert=None).order_by("-at", "-id").first()
-    if pending and pending.to_state == AlertState.PENDING:
-        AlertTransition.objects.filter(pk=pending.pk).update(alert=alert)
-    return alert
-
-
-def _add_deliveries(rule: AlertRule, alert: Alert, transition: AlertTransition, now: datetime) -> None:
-    # A channel that failed for good still gets its rows: they wait, visibly, until someone repairs it.
-    reachable = Q(enabled=True) | ~Q(disabled_reason="")
-    channels = rule.channels.filter(reachable)
-    if transition.to_state == AlertState.RESOLVED:  # goes to those who heard of the alert, whatever the rule says by now
-        channels = NotificationChannel.objects.filter(reachable, deliveries__alert=alert)
-    Delivery.objects.bulk_create(
-        Delivery(alert=alert, transition=transition, channel=channel, created_at=now, next_attempt_at=now) for channel in channels
-    )
-    # Robust: when the broker is away the state still stands, and the schedule delivers a few seconds later.
-    transaction.on_commit(lambda: app.send_task("alerts.tasks.deliver_notifications"), robust=True)
+def _explain(store: Store, rule: AlertRule, sight: Sight, change: Transition | None) -> Evidence:
+    outline = outline_evidence(rule, sight.time_range)
+    if change and change.to_state == AlertState.FIRING:
+        try:
+            return collect_evidence(store, rule, sight.time_range)
+        except (StoreError, QueryError) as error:  # an alert without its reasons is better than none
+            logger.warning("no evidence for alert rule %s (%s): %s", rule.pk, rule.name, error)
+    return outline
 
 
 def save_rule(rule: AlertRule, now: datetime) -> None:
@@ -234,12 +165,18 @@ def delete_rule(rule: AlertRule, now: datetime) -> None:
 
 
 def _end_state(rule: AlertRule, now: datetime, reason: str) -> None:
-    if rule.state == AlertState.INACTIVE:
-        return
-    state = AlertState.RESOLVED if rule.state == AlertState.FIRING else AlertState.INACTIVE
-    outline = outline_evidence(rule, window_before(now, rule.window_s))
-    _add_transition(rule, state, now, value=None, evidence=outline, reason=reason)
-    AlertRule.objects.filter(pk=rule.pk).update(state=AlertState.INACTIVE.value, state_since=now)
+    """End what is pending or firing, and forget all groups."""
+    condition = condition_of(rule)
+    window = window_before(now, rule.window_s)
+    for instance in rule.instances.exclude(state=AlertState.INACTIVE):
+        before = AlertState(instance.state)
+        after = AlertState.RESOLVED if before == AlertState.FIRING else AlertState.INACTIVE
+        change = Transition(before, after, instance.severity or condition.levels[0].severity, ns_of(now), None)
+        sight = Sight(Observation(None, 0, ns_of(now)), window, instance.labels)
+        record_change(rule, instance, change, sight, outline_evidence(rule, window), now, reason)
+    rule.instances.all().delete()
+    if rule.state != AlertState.INACTIVE:
+        AlertRule.objects.filter(pk=rule.pk).update(state=AlertState.INACTIVE.value, state_since=now)
 
 
 def find_rules(project_id: int) -> QuerySet[AlertRule]:

@@ -3,10 +3,37 @@
 from alerts.models.channels import ChannelKind, NotificationChannel
 from alerts.models.deliveries import Delivery, DeliveryStatus
 from alerts.models.history import Alert, AlertTransition
-from alerts.models.rules import MAX_HOLD_S, MAX_WINDOW_S, MIN_WINDOW_S, STATES, AlertRule, Severity, Side, validate_query
+from alerts.models.rules import (
+    BROKEN_KEY,
+    MAX_EVALUATIONS,
+    MAX_GRACE_S,
+    MAX_GROUP_FIELDS,
+    MAX_HOLD_S,
+    MAX_INTERVAL_S,
+    MAX_WEEKS,
+    MAX_WINDOW_S,
+    MIN_WINDOW_S,
+    STATES,
+    AlertRule,
+    NoDataPolicy,
+    Period,
+    RuleInstance,
+    RuleKind,
+    Severity,
+    Side,
+    instance_key,
+    validate_query,
+    validate_time_zone,
+)
 
 __all__ = [
+    "BROKEN_KEY",
+    "MAX_EVALUATIONS",
+    "MAX_GRACE_S",
+    "MAX_GROUP_FIELDS",
     "MAX_HOLD_S",
+    "MAX_INTERVAL_S",
+    "MAX_WEEKS",
     "MAX_WINDOW_S",
     "MIN_WINDOW_S",
     "STATES",
@@ -16,8 +43,14 @@ __all__ = [
     "ChannelKind",
     "Delivery",
     "DeliveryStatus",
+    "NoDataPolicy",
     "NotificationChannel",
+    "Period",
+    "RuleInstance",
+    "RuleKind",
     "Severity",
     "Side",
+    "instance_key",
     "validate_query",
+    "validate_time_zone",
 ]

@@ -12,9 +12,9 @@ from alerts import services
 from alerts.chart import build_rule_chart
 from alerts.forms import DEFAULT_RANGE, RANGES, AlertRuleForm, PreviewForm
 from alerts.models import AlertRule, NotificationChannel
-from alerts.preview import preview_condition
+from alerts.observing import window_before
+from alerts.preview import preview_rule
 from alerts.requests import AlertRequest
-from alerts.services import window_before
 from alerts.units import threshold_unit
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
@@ -65,11 +65,11 @@ def rule_preview(request: AlertRequest) -> HttpResponse:
     form = PreviewForm(request.POST)
     if not form.is_valid():
         return render(request, "alerts/_rule_preview.html", {"form": form})
-    condition = form.to_condition()
+    rule = form.apply_to(AlertRule(project=request.project))
     length_s, range_label = RANGES[form.cleaned_data["range"] or DEFAULT_RANGE]
     time_range = window_before(timezone.now(), length_s)
     try:
-        preview = preview_condition(get_store(), project_id=request.project.pk, condition=condition, time_range=time_range)
+        preview = preview_rule(get_store(), rule, time_range)
     except (StoreError, MetricError) as error:
         return render(request, "alerts/_rule_preview.html", {"form": form, "store_error": str(error)})
     context = {
@@ -77,7 +77,7 @@ def rule_preview(request: AlertRequest) -> HttpResponse:
         "preview": preview,
         "figure": build_rule_chart(preview),
         "range_label": range_label,
-        "shortened": preview.time_range.duration_s < length_s - 2 * condition.window_s,
+        "shortened": preview.time_range.duration_s < length_s - 2 * rule.window_s,
     }
     return render(request, "alerts/_rule_preview.html", context)
 

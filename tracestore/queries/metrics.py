@@ -145,6 +145,13 @@ _ROLLED = {
 _OF_TOOL = {"tool_calls", "tool_errors", "tool_success_rate"}
 _KEYS = {"service": "service", "version": "version", "environment": "env"}  # grouping -> field of the language
 _DIMENSIONS = {"agent", "model", "tool", "error"}
+# `model:X` also finds traces that asked for X and were answered by another: their groups are not cut down to X.
+_NOT_CUT_DOWN = {"model"}
+_COUNTED_BY_GROUP = {"tool", "model"}  # of what a trace counted, such a group counts its own part alone
+_IN_ROLLED_RANGE = (
+    f"project_id = {{project_id:UInt32}} AND bucket_start >= toDateTime(intDiv({{start_ns:Int64}}, {NS_PER_S}), 'UTC')"
+    f" AND bucket_start < toDateTime(intDiv({{end_ns:Int64}}, {NS_PER_S}), 'UTC')"
+)
 
 
 @dataclass(frozen=True)
@@ -224,7 +231,7 @@ def metric_values(
     source = _build_source(time_range, query, metrics, "", MINUTE_S, params)
     values = ", ".join(f"toFloat64({definition.formula.format(**source.parts)})" for definition in definitions)
     row = _run(store, f"SELECT {values} FROM ({source.rows}) {FINAL_SETTINGS}", project_id, time_range, params)[0]
-    return {name: _number(value) for name, value in zip(metrics, row, strict=True)}
+    return {name: number(value) for name, value in zip(metrics, row, strict=True)}
 
 
 COUNT_UNPRICED = """
@@ -275,14 +282,49 @@ def rollup_dimension(time_range: TimeRange, query: Query, metric: str, group_by:
     return next(iter(needed), "")
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How one metric of a query is read: rows of `table` within `in_range` that meet `condition`, added up by `parts`."""
+
+    table: str
+    in_range: str
+    condition: str
+    parts: dict[str, str]
+
+
+def find_reading(time_range: TimeRange, query: Query, metric: str, params: Params) -> Reading:
+    """Return how `metric` without groups is read, so that several may share one read. Raises MetricError."""
+    find_metric(metric)
+    dimension = rollup_dimension(time_range, query, metric, "", MINUTE_S)
+    if dimension is None:
+        return Reading("traces", IN_RANGE, trace_predicate(query, params), _raw_parts(query, "", params))
+    return Reading("rollups", f"{_IN_ROLLED_RANGE} AND requests > 0", _rolled_conditions(query, dimension, params), _ROLLED)
+
+
+def grouped_reading(query: Query, group_by: Sequence[str], params: Params) -> tuple[str, list[str], dict[str, str]]:
+    """Return the condition on traces, an array of the values of each field, and the parts over `group0`, `group1`, ...
+
+    Raises MetricError for a field by which nothing is grouped.
+    """
+    condition = trace_predicate(query, params)
+    parts, values = _raw_parts(query, "", params), []
+    for index, field in enumerate(group_by):
+        check_grouping(field)
+        array = f"arrayDistinct({GROUPINGS[field]})"
+        free = field in _NOT_CUT_DOWN
+        demanded = "" if free else value_predicate(query, _KEYS.get(field, field), "x", params)
+        values.append(f"arrayFilter(x -> {demanded}, {array})" if demanded else array)
+        if field in _COUNTED_BY_GROUP:
+            of_group = _raw_parts(query, field, params)
+            parts |= {
+                name: part.replace("group_value", f"group{index}") for name, part in of_group.items() if "group_value" in part
+            }
+    return condition, values, parts
+
+
 def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: int) -> None:
-    if group_by and group_by not in GROUPINGS:
-        field = find_field(group_by)  # `env` and `status` are names that queries use
-        near = [name for name in GROUPINGS if field and find_field(name) == field]
-        near = near or difflib.get_close_matches(group_by, GROUPINGS, 1, 0.5)
-        raise MetricError(
-            "group_by", f"Nothing is grouped by {group_by!r}; possible are {', '.join(GROUPINGS)}.", near[0] if near else ""
-        )
+    if group_by:
+        check_grouping(group_by)
     if metric == "reasoning_tokens" and group_by == "model":
         raise MetricError("group_by", "Reasoning tokens are known per trace, not per model.", "output_tokens")
     if step_s < 1:
@@ -290,6 +332,17 @@ def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: in
     if time_range.duration_s / step_s > MAX_POINTS:
         raise MetricError(
             "step", f"A step of {step_s} s cuts this range into more than {MAX_POINTS} points.", f"{time_range.step_s()}"
+        )
+
+
+def check_grouping(field: str) -> None:
+    """Raises MetricError, with a suggestion, when nothing is grouped by that field."""
+    if field not in GROUPINGS:
+        known = find_field(field)  # `env` and `status` are names that queries use
+        near = [name for name in GROUPINGS if known and find_field(name) == known]
+        near = near or difflib.get_close_matches(field, GROUPINGS, 1, 0.5)
+        raise MetricError(
+            "group_by", f"Nothing is grouped by {field!r}; possible are {', '.join(GROUPINGS)}.", near[0] if near else ""
         )
 
 
@@ -307,14 +360,8 @@ def _raw_source(query: Query, group_by: str, params: Params) -> _Source:
     group_value = "''"
     if group_by:
         values = f"arrayDistinct({GROUPINGS[group_by]})"
-        # `model:X` also finds traces that asked for X and were answered by another: their groups are not cut down to X.
-        demanded = "" if group_by == "model" else value_predicate(query, _KEYS.get(group_by, group_by), "x", params)
+        demanded = "" if group_by in _NOT_CUT_DOWN else value_predicate(query, _KEYS.get(group_by, group_by), "x", params)
         group_value = f"arrayJoin(arrayFilter(x -> {demanded}, {values}))" if demanded else f"arrayJoin({values})"
-    tool = "name = group_value" if group_by == "tool" else value_predicate(query, "tool", "name", params) or "true"
-    parts = _RAW | {
-        "tool_calls": f"sum(arraySum((name, n) -> if({tool}, n, 0), tools.name, tools.calls))",
-        "tool_errors": f"sum(arraySum((name, n) -> if({tool}, n, 0), tools.name, tools.errors))",
-    }
     rows = f"""
     SELECT start_time, outcome, has_errors, escalated, duration_ns, cost_usd, input_tokens, output_tokens, cached_input_tokens,
         reasoning_tokens, llm_calls, span_count, tools.name, tools.calls, tools.errors, models.model, models.calls,
@@ -322,10 +369,19 @@ def _raw_source(query: Query, group_by: str, params: Params) -> _Source:
     FROM traces FINAL
     WHERE {IN_RANGE} AND {trace_predicate(query, params)}
     """
-    return _Source(rows, parts | (_RAW_OF_MODEL if group_by == "model" else {}), "toUnixTimestamp64Nano(start_time)")
+    return _Source(rows, _raw_parts(query, group_by, params), "toUnixTimestamp64Nano(start_time)")
 
 
-def _rolled_source(query: Query, group_by: str, dimension: str, params: Params) -> _Source:
+def _raw_parts(query: Query, group_by: str, params: Params) -> dict[str, str]:
+    tool = "name = group_value" if group_by == "tool" else value_predicate(query, "tool", "name", params) or "true"
+    parts = _RAW | {
+        "tool_calls": f"sum(arraySum((name, n) -> if({tool}, n, 0), tools.name, tools.calls))",
+        "tool_errors": f"sum(arraySum((name, n) -> if({tool}, n, 0), tools.name, tools.errors))",
+    }
+    return parts | (_RAW_OF_MODEL if group_by == "model" else {})
+
+
+def _rolled_conditions(query: Query, dimension: str, params: Params) -> str:
     conditions = [f"dimension = {params.bind(dimension, 'String')}"]
     for demand in exact_demands(query) or ():
         value = params.bind(demand.value, "String")
@@ -333,6 +389,11 @@ def _rolled_source(query: Query, group_by: str, dimension: str, params: Params) 
             conditions.append(f"has(splitByChar('\\x1f', {demand.field}), {value})")
         else:
             conditions.append(f"{'environment' if demand.field == 'env' else 'value'} = {value}")
+    return " AND ".join(conditions)
+
+
+def _rolled_source(query: Query, group_by: str, dimension: str, params: Params) -> _Source:
+    conditions = _rolled_conditions(query, dimension, params)
     group_value = {"": "''", "environment": "toString(environment)"}.get(group_by, "toString(value)")
     if group_by in ("service", "version"):
         demanded = value_predicate(query, group_by, "x", params) or "true"
@@ -341,10 +402,8 @@ def _rolled_source(query: Query, group_by: str, dimension: str, params: Params) 
     SELECT bucket_start, requests, failures, escalations, error_traces, spans, input_tokens, output_tokens, cached_input_tokens,
         reasoning_tokens, cost_usd, calls, call_errors, duration_ns, {group_value} AS group_value
     FROM rollups FINAL
-    WHERE project_id = {{project_id:UInt32}}
-      AND bucket_start >= toDateTime(intDiv({{start_ns:Int64}}, {NS_PER_S}), 'UTC')
-      AND bucket_start < toDateTime(intDiv({{end_ns:Int64}}, {NS_PER_S}), 'UTC')
-      AND requests > 0 AND {" AND ".join(conditions)}
+    WHERE {_IN_ROLLED_RANGE}
+      AND requests > 0 AND {conditions}
     """
     return _Source(rows, _ROLLED, f"toInt64(toUnixTimestamp(bucket_start)) * {NS_PER_S}")
 
@@ -356,11 +415,11 @@ def _run(store: Store, sql: str, project_id: int, time_range: TimeRange, params:
 
 def _fill(group: str, points: list[tuple[int, float | None]], time_range: TimeRange, step_s: int, empty: float | None) -> Series:
     step_ns = step_s * NS_PER_S
-    found = {int(bucket_ns): _number(value) for bucket_ns, value in points}
+    found = {int(bucket_ns): number(value) for bucket_ns, value in points}
     first_ns = time_range.start_ns - time_range.start_ns % step_ns
     return Series(group, [(at, found.get(at, empty)) for at in range(first_ns, time_range.end_ns, step_ns)])
 
 
-def _number(value: float | None) -> float | None:
+def number(value: float | None) -> float | None:
     """ClickHouse answers 0 / 0 and the percentile of nothing with NaN."""
     return None if value is None or math.isnan(value) else value

@@ -82,6 +82,7 @@ def _open_alert(
         peak_value=observation.value,
         samples=observation.samples,
         baseline=observation.baseline,
+        compared_with=sight.compared_with[:200],
         trace_id=sight.trace_id,
         started_at=now,
         evidence=evidence.to_json(),

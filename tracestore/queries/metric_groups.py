@@ -91,6 +91,11 @@ def answer_questions(
     return [answers[index] for index in range(len(questions))]
 
 
+def reads_spans(query: Query) -> bool:
+    """Tell whether a query asks the spans of traces, which takes longer than their summaries."""
+    return "FROM spans" in trace_predicate(query, Params())
+
+
 def _table_of(time_range: TimeRange, question: Question) -> str:
     """Return what questions must share to be asked together; one that reads spans, which may take long, is asked alone."""
     reading = _reading_of(time_range, question, Params())

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('alerts', '0003_kinds_levels_and_groups'),
+        ('alerts', '0004_signed_webhooks'),
         ('tracestore', '0006_error_states'),
     ]
 

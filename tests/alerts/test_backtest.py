@@ -10,6 +10,9 @@ import pytest
 from alerts import services
 from alerts.backtest import Mark, find_marks, run_backtest
 from alerts.models import Alert, AlertRule, IncidentMark
+from alerts.observing import observe_rule
+from alerts.past import observe_past, step_of
+from alerts.recording import moment_of
 from tests.alerts.factories import create_rule, default_project
 from tests.simulator.traffic import Incident, Kind, Traffic, to_ns, write_traffic
 from tracestore.clickhouse.client import Store
@@ -128,3 +131,48 @@ def test_marks_of_the_range_and_project_are_found(db: None) -> None:
 
     assert (found.name, found.start_ns) == ("Across", to_ns(MONDAY - hour))
     assert find_marks(project.pk + 1, TimeRange(to_ns(MONDAY), to_ns(MONDAY + hour))) == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"kind": "baseline", "metric": "tool_success_rate", "comparison": "below", "threshold": 0.2, "group_by": ["tool"],
+         "baseline_weeks": 1, "window_s": 600},
+        {"kind": "baseline", "metric": "requests", "comparison": "below", "threshold": 0.5, "baseline_weeks": 2, "window_s": 900},
+        {"kind": "budget", "metric": "cost", "threshold": 10, "warning_threshold": 5, "severity": "critical"},
+        {"kind": "budget", "metric": "cost", "threshold": 0.1, "budget_period": "month", "group_by": ["agent"]},
+        {"kind": "budget", "metric": "cost", "threshold": 0.1, "time_zone": "Asia/Kathmandu"},
+        {"kind": "run", "metric": "run_cost", "threshold": 0.03, "window_s": 600, "group_by": ["agent"]},
+        {"kind": "threshold", "metric": "failure_rate", "threshold": 0.05, "window_s": 600, "grace_s": 60,
+         "group_by": ["agent", "model"]},
+    ],
+    ids=lambda values: f"{values['kind']} {values['metric']} {values.get('time_zone', '')}",
+)  # fmt: skip
+def test_past_shows_each_kind_what_life_would(store: Store, values: dict[str, Any]) -> None:
+    start = MONDAY + timedelta(weeks=1, hours=9)
+    write_traffic(store, Traffic(MONDAY + timedelta(hours=6), MONDAY + timedelta(hours=12)))
+    outage = Incident(Kind.TOOL_OUTAGE, start, start + timedelta(hours=1))
+    write_traffic(store, Traffic(start - timedelta(hours=3), start + timedelta(hours=3), (outage,), seed=2))
+    rule = draft(**values)
+    rule.project_id = 1
+    hours = TimeRange(to_ns(start - timedelta(hours=1)), to_ns(start + timedelta(hours=2)))
+
+    groups = observe_past(store, rule, hours, step_of(rule, hours))
+
+    assert groups
+    for group in groups:
+        for seen in group.observations[:: len(group.observations) // 4]:
+            sights = observe_rule(store, rule, moment_of(seen.at_ns))
+            [live] = [sight.observation for sight in sights if sight.labels == group.labels]
+            assert (live.at_ns, live.samples) == (seen.at_ns, seen.samples)
+            assert (seen.value, seen.baseline, seen.margin) == pytest.approx((live.value, live.baseline, live.margin))
+
+
+def test_resting_hours_are_left_out(store: Store, traffic: TimeRange) -> None:
+    mornings = {"days": [0, 1, 2, 3, 4], "start": "08:00", "end": "12:00"}
+
+    backtest = run_backtest(store, draft(schedule=mornings), traffic, [OUTAGE_MARK])
+
+    [group] = backtest.groups
+    assert {moment_of(seen.at_ns).hour for seen in group.observations} == {8, 9, 10, 11}
+    assert backtest.pages == []

@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
 # Field of the query language and value that an alert about the incident should name; a drop has no traces to name one.
 CAUSES: dict[Kind, tuple[str, str]] = {
-    Kind.TOOL_OUTAGE: ("tool_error", "refund"),
+    Kind.TOOL_OUTAGE: ("tool", "refund"),
     Kind.MODEL_OUTAGE: ("model", "claude-haiku-4-5"),
     Kind.SLOW_MODEL: ("model", "claude-haiku-4-5"),
     Kind.COST_LEAK: ("agent", "summariser"),

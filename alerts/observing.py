@@ -76,9 +76,9 @@ def observe_rules(store: Store, rules: Sequence[AlertRule], now: datetime) -> li
         for index, answer in zip(indexes, found, strict=True):
             answers[index].append(answer)
     for index, of_rule in answers.items():
-        error = next((answer for answer in of_rule if isinstance(answer, Exception)), None)
+        failure = next((answer for answer in of_rule if isinstance(answer, Exception)), None)
         known = [answer for answer in of_rule if isinstance(answer, Answer)]
-        seen[index] = error or [_sight(rules[index], now, known[0], known[1:])]
+        seen[index] = failure or [_sight(rules[index], now, known[0], known[1:])]
     return [seen[index] for index in range(len(rules))]
 
 
@@ -169,7 +169,7 @@ def baseline_of(rule: AlertRule, past: Sequence[Answer], samples: int) -> tuple[
     """Return the mean of past weeks and how far from it chance alone leads: (None, 0) when no past week has data.
 
     The margin is `baseline_deviations` standard deviations, both of the weeks among each other and of a number made of so few
-    `samples`: of a share by the binomial, of a count by Poisson's distribution. So a first failure after weeks without is no news.
+    `samples`: of a share by the binomial, of a count by Poisson's distribution. So one failure after weeks without is no news.
     """
     values = [answer.value for answer in past if answer.value is not None and answer.samples]
     if not values:
@@ -190,7 +190,7 @@ def baseline_of(rule: AlertRule, past: Sequence[Answer], samples: int) -> tuple[
 
 
 def forecast(rule: AlertRule, spent: float | None, now: datetime) -> datetime | None:
-    """Return when a budget will be spent at the present pace; None when not within its period, already, or not yet foreseeable."""
+    """Return when a budget will be spent at the present pace; None when not within its period, or it is, or nobody can tell."""
     start, end = period_of(rule, now)
     elapsed = (now - start).total_seconds()
     if not spent or spent > rule.threshold or elapsed < _PACE_FROM * (end - start).total_seconds():

@@ -58,10 +58,10 @@ def _log_power(exponent: int, base: float) -> float:
 def mean_margin(variance: float, total: int, old_mean: float, old_variance: float, old_total: int, alpha: float = ALPHA) -> float:
     """Return how far above the old mean a mean of `total` values must lie.
 
-    The mixture sequential probability ratio test with a normal prior on the difference: R. Johari, P. Koomen, L. Pekelis, D. Walsh
-    (2022), Always valid inference: continuous monitoring of A/B tests, Operations Research 70, 1806-1821; as an asymptotic
-    confidence sequence I. Waudby-Smith, D. Arbour, R. Sinha, E. H. Kennedy, A. Ramdas (2024), Time-uniform central limit theory and
-    asymptotic confidence sequences, Annals of Statistics 52, 2613-2640. Asymptotic: it wants some dozens of values on each side.
+    The mixture sequential probability ratio test with a normal prior on the difference: R. Johari, P. Koomen, L. Pekelis,
+    D. Walsh (2022), Always valid inference: continuous monitoring of A/B tests, Operations Research 70, 1806-1821; as an
+    asymptotic confidence sequence I. Waudby-Smith, D. Arbour, R. Sinha, E. H. Kennedy, A. Ramdas (2024), Time-uniform central
+    limit theory and asymptotic confidence sequences, Annals of Statistics 52, 2613-2640. It wants some dozens of values a side.
     """
     if min(total, old_total) < 2:
         return math.inf
@@ -76,8 +76,8 @@ def mean_margin(variance: float, total: int, old_mean: float, old_variance: floa
 def quantile_reach(total: int, quantile: float, alpha: float = ALPHA) -> float:
     """Return by how much a quantile's level must be moved, down or up, to bound it at all times together.
 
-    S. R. Howard, A. Ramdas (2022), Sequential estimation of quantiles with applications to A/B testing and best-arm identification,
-    Bernoulli 28, 1704-1728, theorem 1. Exact for any distribution.
+    S. R. Howard, A. Ramdas (2022), Sequential estimation of quantiles with applications to A/B testing and best-arm
+    identification, Bernoulli 28, 1704-1728, theorem 1. Exact for any distribution.
     """
     if total < 2:
         return 1.0

@@ -17,7 +17,7 @@ class Alert(models.Model):
     `severity` is the level now in force, `threshold` that level's as it was in force, in the metric's unit also where the rule's
     own is a change. `evidence` is `alerts.evidence.Evidence.to_json()` as of the start; `peak_value` the value farthest past
     the threshold. `value` is None when missing data are the breach. `samples` is how many traces the value is made of,
-    `baseline` what it was compared with, which is that of `compared_with`, `trace_id` the run that an alert about a single run is about.
+    `baseline` what it was compared with, which is that of `compared_with`, and `trace_id` the run of an alert about a single run.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="alerts")

@@ -47,7 +47,7 @@ def test_questions_asked_together_are_answered_as_each_alone(store: Store, time_
             assert isinstance(answer, Answer)
             assert answer.value == pytest.approx(value), (metric, query.text)
             of = metric.partition("_")[0]
-                assert answer.samples == alone[f"{of}_calls" if of in ("tool", "model") else "requests"]
+            assert answer.samples == alone[f"{of}_calls" if of in ("tool", "model") else "requests"]
 
 
 def test_question_that_cannot_be_answered_does_no_harm_to_the_others(store: Store) -> None:

@@ -216,7 +216,7 @@ def _write(store: Store, rule: AlertRule, steps: list[_Step], now: datetime) -> 
         for taken, explained in zip(steps, evidence, strict=True):
             if taken.change and explained:
                 transitions.append(record_change(rule, taken.instance, taken.change, taken.sight, explained, now, taken.reason))
-            elif taken.instance.state == AlertState.FIRING:
+            if taken.instance.state == AlertState.FIRING:
                 raise_peak(rule, taken.instance, taken.sight)
     return transitions
 

@@ -3,6 +3,7 @@
 from alerts.models.channels import ChannelKind, NotificationChannel
 from alerts.models.deliveries import Delivery, DeliveryStatus
 from alerts.models.history import Alert, AlertTransition
+from alerts.models.marks import IncidentMark
 from alerts.models.rules import (
     BROKEN_KEY,
     MAX_EVALUATIONS,
@@ -43,6 +44,7 @@ __all__ = [
     "ChannelKind",
     "Delivery",
     "DeliveryStatus",
+    "IncidentMark",
     "NoDataPolicy",
     "NotificationChannel",
     "Period",

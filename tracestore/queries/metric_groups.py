@@ -143,7 +143,7 @@ def _ask_once(
             parts = {name: only_if(part, flag) for name, part in reading.parts.items()}
             columns += [
                 f"toFloat64({find_metric(question.metric).formula.format(**parts)})",
-                f"toUInt64({_samples_of(question.metric, parts)})",
+                f"toUInt64({samples_of(question.metric, parts)})",
                 "''",
             ]
     matches = ", ".join(f"{condition} AS {flag}" for condition, flag in flags.items())
@@ -161,7 +161,7 @@ FROM (SELECT *, {matches} FROM {reading.table} FINAL WHERE {reading.in_range})
     return answers
 
 
-def _samples_of(metric: str, parts: dict[str, str]) -> str:
+def samples_of(metric: str, parts: dict[str, str]) -> str:
     """What is measured of calls is made of calls, everything else of traces."""
     of = metric.partition("_")[0]
     return parts.get(f"{of}_calls", parts["requests"]) if of in ("tool", "model") else parts["requests"]
@@ -222,7 +222,7 @@ def find_groups(
     else:
         value, trace = find_metric(question.metric).formula.format(**parts), "''"
     sql = f"""
-SELECT {", ".join(names)}, toFloat64({value}) AS value, toUInt64({_samples_of(question.metric, parts)}) AS samples, {trace}
+SELECT {", ".join(names)}, toFloat64({value}) AS value, toUInt64({samples_of(question.metric, parts)}) AS samples, {trace}
 FROM (SELECT *, {groups} FROM traces FINAL WHERE {IN_RANGE} AND {condition})
 GROUP BY {", ".join(names)}
 ORDER BY value {"DESC" if descending else "ASC"} NULLS LAST, samples DESC, {", ".join(names)}

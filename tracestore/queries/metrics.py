@@ -222,7 +222,7 @@ _DIMENSIONS = {"agent", "model", "tool", "error", "workflow"}
 # `model:X` also finds traces that asked for X and were answered by another, and `prompt:X` any version of X: their groups are not
 # cut down to X.
 _NOT_CUT_DOWN = {"model", "prompt"}
-_COUNTED_BY_GROUP = {"tool", "kind", *_SELLERS}  # of what a trace counted, such a group counts its own part alone
+_COUNTED_BY_GROUP = {"tool", "kind", "model", "provider"}  # of what a trace counted, such a group counts its own part alone
 _IN_ROLLED_RANGE = (
     f"project_id = {{project_id:UInt32}} AND bucket_start >= toDateTime(intDiv({{start_ns:Int64}}, {NS_PER_S}), 'UTC')"
     f" AND bucket_start < toDateTime(intDiv({{end_ns:Int64}}, {NS_PER_S}), 'UTC')"

@@ -17,7 +17,7 @@ from alerts.definition import metrics_of
 from alerts.forms import DEFAULT_RANGE, RANGES, AlertRuleForm, PreviewForm
 from alerts.models import MAX_GROUP_FIELDS, AlertRule, NotificationChannel, RuleKind
 from alerts.observing import window_before
-from alerts.preview import preview_rule
+from alerts.preview import find_guarded, preview_rule
 from alerts.requests import AlertRequest
 from alerts.units import threshold_unit
 from tracestore.clickhouse.client import get_store
@@ -87,6 +87,8 @@ def rule_preview(request: AlertRequest) -> HttpResponse:
     length_s, range_label = RANGES[form.cleaned_data["range"] or DEFAULT_RANGE]
     time_range = window_before(timezone.now(), length_s)
     try:
+        if rule.kind == RuleKind.VERSION:  # to ask again for each evaluation of the past takes too long while someone types
+            return render(request, "alerts/_guard_preview.html", {"rule": rule, "guarded": find_guarded(get_store(), rule)})
         if rule.kind == RuleKind.THRESHOLD and not rule.group_by:
             preview = preview_rule(get_store(), rule, time_range)
             shown = {

@@ -9,9 +9,11 @@ from django.test import Client
 
 from alerts.definition import find_problems
 from alerts.models import AlertRule, RuleInstance
-from tests.alerts.factories import create_rule, default_project, insert_traffic
+from tests.alerts.factories import create_rule, default_project, insert_traffic, ns_of
 from tests.alerts.test_pages import filled_in, now, roll_up
+from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
+from tracestore.timerange import NS_PER_S
 
 pytestmark = pytest.mark.django_db
 RULES = "/api/v1/alert-rules"
@@ -144,3 +146,17 @@ def test_list_says_what_a_rule_asks_and_which_groups_are_bad(client: Client) -> 
     assert "Failure rate above 10%, warning 5%, for each tool" in page
     assert "tool &lt;refund&gt; 40%" in page
     assert "Cost of the day above $20.00" in page
+
+
+def test_preview_of_a_version_guard_says_what_it_sees_now(client: Client, store: Store) -> None:
+    fields = filled_in(q="", kind="version", threshold="10", window_s="1d", min_samples="5")
+    assert "nothing to compare" in client.post("/alerts/rules/preview", fields).content.decode()
+    insert_traces(store, *[{}] * 60, start_ns=ns_of(now()) - 7200 * NS_PER_S, versions=["v2"])
+    insert_traces(store, *[{"outcome": "error"}] * 40, start_ns=ns_of(now()) - 3600 * NS_PER_S, versions=["<v3>"])
+
+    page = client.post("/alerts/rules/preview", fields).content.decode()
+
+    assert "Would fire now" in page
+    assert "version &lt;v3&gt; has 100% in 40 traces, v2 has 0%" in page
+    few = client.post("/alerts/rules/preview", fields | {"min_samples": "50"}).content.decode()
+    assert "Too few traces" in few

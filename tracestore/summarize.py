@@ -6,6 +6,7 @@ replaces what it recomputes; so a job may run twice, late, or on two workers wit
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import time
@@ -29,7 +30,7 @@ from tracestore.liveness import note_progress
 from tracestore.models import JobCursor
 from tracestore.pricing import TOKEN_CLASSES, price_calls
 from tracestore.queries import summaries
-from tracestore.queries.rollups import recompute_rollups
+from tracestore.queries.rollups import HOUR_S, MINUTE_S, find_hours_with_traces, recompute_hours, recompute_rollups
 from tracestore.queries.summaries import TouchedBatch, TouchedTraces
 from tracestore.summary import (
     ESCALATION_TOOL,
@@ -72,6 +73,8 @@ _SETTLE_LOOKBACK_NS = 7 * 86_400 * 10**9
 # which is when its spans were read.
 _ROLLUP_OVERLAP_NS = 60 * 10**9
 _NS_PER_MINUTE = 60 * 10**9
+# An hour is added up so long after its end, from new minutes when it began so long ago; so much work at a time.
+_HOUR_SETTLES_S, _HOUR_IS_OLD_S, _HOURS_WORK_S = 300, 3 * 3600, 5.0
 # After so many summaries there was a load, and the engine keeps a hundred MiB that it freed.
 _RELEASE_AFTER_TRACES = 10_000
 
@@ -214,10 +217,39 @@ def roll_up_pending() -> int:
                 changed.setdefault(project_id, []).append(minute_s)
         for project_id, minutes in changed.items():
             recompute_rollups(store, project_id=project_id, bucket_starts_s=minutes)
+        _roll_up_hours(store, changed, now_ns // 10**9)
         _rolled_up.clear()
         _rolled_up.update(writes)
         _advance(cursor, now_ns)
         return sum(len(minutes) for minutes in changed.values())
+
+
+def _roll_up_hours(store: Store, changed: dict[int, list[int]], now_s: int) -> None:
+    """Add up the hours that have ended, in the order of time, and again those in which minutes changed late.
+
+    An hour that goes on has minutes alone: adding those up again every time would cost more than it saves.
+    """
+    cursor, _ = JobCursor.objects.get_or_create(job="roll up", source="hours")
+    for project_id, minutes in changed.items():
+        late = [minute_s for minute_s in minutes if minute_s < cursor.position]
+        recompute_hours(store, project_id=project_id, hour_starts_s=late)
+    until_s = (now_s - _HOUR_SETTLES_S) // HOUR_S * HOUR_S
+    if cursor.position >= until_s:
+        return
+    deadline = time.monotonic() + _HOURS_WORK_S
+    position = until_s
+    waiting = find_hours_with_traces(store, first_s=cursor.position, until_s=until_s)
+    for hour_s, projects in itertools.groupby(waiting, key=lambda one: one[0]):
+        for _, project_id in projects:
+            if hour_s < now_s - _HOUR_IS_OLD_S:
+                # After an outage, or a version with other columns: what its minutes hold may be as old.
+                recompute_rollups(store, project_id=project_id, bucket_starts_s=range(hour_s, hour_s + HOUR_S, MINUTE_S))
+            recompute_hours(store, project_id=project_id, hour_starts_s=[hour_s])
+        note_progress("summaries")
+        if time.monotonic() > deadline:
+            position = hour_s + HOUR_S
+            break
+    _advance(cursor, position)
 
 
 def _summarize(store: Store, touched: TouchedTraces) -> int:

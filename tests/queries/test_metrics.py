@@ -15,7 +15,7 @@ from tracestore.language import parse_query
 from tracestore.model import Series
 from tracestore.queries import metrics
 from tracestore.queries.metrics import GROUPINGS, METRICS, MetricError, metric_series, metric_value, rollup_dimension
-from tracestore.queries.rollups import recompute_rollups
+from tracestore.queries.rollups import recompute_hours, recompute_rollups
 from tracestore.timerange import NS_PER_S, TimeRange
 
 HOUR_S = 3600
@@ -396,7 +396,7 @@ def random_traces(count: int) -> list[dict[str, Any]]:
 
 
 def random_buckets(chance: random.Random, count: int) -> list[int]:
-    return [int(bucket) for bucket in bucket_of(np.array([chance.randrange(1, 9 * NS_PER_S) for _ in range(count)], dtype=np.int64))]
+    return seconds(*(chance.uniform(0.001, 9) for _ in range(count)))
 
 
 def test_traces_and_rollups_give_equal_numbers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,6 +427,33 @@ def test_traces_and_rollups_give_equal_numbers(store: Store, monkeypatch: pytest
                 compared += 1
 
     assert compared > 250
+
+
+def test_long_ranges_are_read_from_hours_and_give_equal_numbers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    traces = random_traces(300)
+    for trace in traces:
+        trace["start_ns"] = START_NS + (trace["start_ns"] - START_NS) * 6
+    insert_traces(store, *traces)
+    starts = {trace["start_ns"] // NS_PER_S for trace in traces}
+    recompute_rollups(store, project_id=1, bucket_starts_s=starts)
+    # The last hours are not added up yet, and both ends of the range cut an hour.
+    recompute_hours(store, project_id=1, hour_starts_s=[start for start in starts if start < START_S + 40 * HOUR_S])
+    two_days = TimeRange(START_NS + 600 * NS_PER_S, START_NS + (48 * HOUR_S - 600) * NS_PER_S)
+    read: list[str] = []
+    query_rows = store.query_rows
+    monkeypatch.setattr(store, "query_rows", lambda sql, **params: read.append(sql) or query_rows(sql, **params))
+
+    for metric, group_by in [("requests", ""), ("cost", "version"), ("duration_p95", "agent"), ("tool_duration_p95", "tool")]:
+        rolled = series_of(store, metric, "", group_by, two_days, 2 * HOUR_S)
+        total = value_of(store, metric, time_range=two_days)
+        assert all("rollups_hourly" in sql for sql in read)
+        with monkeypatch.context() as patched:
+            patched.setattr(metrics, "rollup_dimension", lambda *_: None)
+            raw = series_of(store, metric, "", group_by, two_days, 2 * HOUR_S)
+            raw_total = value_of(store, metric, time_range=two_days)
+        read.clear()
+        assert_equal_series(rolled, raw, metric)
+        assert total == pytest.approx(raw_total)
 
 
 def assert_equal_series(rolled: list[Series], raw: list[Series], what: str) -> None:

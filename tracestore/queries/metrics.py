@@ -18,7 +18,7 @@ from tracestore.language import Query
 from tracestore.language.fields import find_field
 from tracestore.model import Series
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
-from tracestore.queries.rollups import MINUTE_S, PERCENTILES, ROLLUP_COLUMNS
+from tracestore.queries.rollups import HOUR_S, MINUTE_S, PERCENTILES, ROLLUP_COLUMNS, find_hours_end_ns
 from tracestore.queries.terms import exact_demands, value_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import NS_PER_S, TimeRange
@@ -221,6 +221,9 @@ _KEYS = {"service": "service", "version": "version", "environment": "env"}  # gr
 _DIMENSIONS = {"agent", "model", "tool", "error", "workflow"}
 
 
+HOURS_FROM_S = 36 * 3600  # below this there are few minutes enough
+
+
 @dataclass(frozen=True)
 class UnpricedModel:
     """A model without a price, and in how many traces its calls are missing from the cost."""
@@ -257,7 +260,7 @@ def metric_series(
     definition = find_metric(metric)
     _check_request(metric, group_by, time_range, step_s)
     params = Params()
-    source = _build_source(time_range, query, (metric,), group_by, step_s, max_groups, params)
+    source = _build_source(store, project_id, time_range, query, (metric,), group_by, step_s, max_groups, params)
     step = params.bind(step_s * NS_PER_S, "Int64")
     sql = f"""
 SELECT group_value, groupArray((bucket_ns, value)) AS points
@@ -295,7 +298,7 @@ def metric_values(
     """Return several metrics over the whole range, read at once; see `metric_value`."""
     definitions = [find_metric(name) for name in metrics]
     params = Params()
-    source = _build_source(time_range, query, metrics, "", MINUTE_S, 1, params)
+    source = _build_source(store, project_id, time_range, query, metrics, "", 0, 1, params)
     values = ", ".join(f"toFloat64({definition.formula.format(**source.parts)})" for definition in definitions)
     row = _run(store, f"SELECT {values} FROM ({source.rows}) {FINAL_SETTINGS}", project_id, time_range, params)[0]
     return {name: _number(value) for name, value in zip(metrics, row, strict=True)}
@@ -371,13 +374,24 @@ def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: in
 
 
 def _build_source(
-    time_range: TimeRange, query: Query, metrics: Sequence[str], group_by: str, step_s: int, max_groups: int, params: Params
-) -> _Source:
+    store: Store, project_id: int, time_range: TimeRange, query: Query, metrics: Sequence[str], group_by: str, step_s: int,
+    max_groups: int, params: Params,
+) -> _Source:  # fmt: skip
     dimensions = {rollup_dimension(time_range, query, metric, group_by, step_s) for metric in metrics}
     dimension = dimensions.pop()
     if dimension is None or dimensions:
         return _raw_source(query, group_by, max_groups, params)
-    return _rolled_source(query, group_by, dimension, params)
+    hours = TimeRange(0, 1)
+    if time_range.duration_s >= HOURS_FROM_S and step_s % HOUR_S == 0:
+        hours = _whole_hours(time_range, find_hours_end_ns(store, project_id=project_id))
+    return _rolled_source(query, group_by, dimension, hours, params)
+
+
+def _whole_hours(time_range: TimeRange, until_ns: int) -> TimeRange:
+    """Return the hours that lie within the range and end by then; one ns of 1970 when there is none."""
+    hour_ns = HOUR_S * NS_PER_S
+    first_ns, last_ns = -(-time_range.start_ns // hour_ns) * hour_ns, min(time_range.end_ns, until_ns) // hour_ns * hour_ns
+    return TimeRange(first_ns, last_ns) if first_ns < last_ns else TimeRange(0, 1)
 
 
 def _raw_source(query: Query, group_by: str, max_groups: int, params: Params) -> _Source:
@@ -465,7 +479,8 @@ def _parts_of_seller(group_by: str) -> dict[str, str]:
     }
 
 
-def _rolled_source(query: Query, group_by: str, dimension: str, params: Params) -> _Source:
+def _rolled_source(query: Query, group_by: str, dimension: str, hours: TimeRange, params: Params) -> _Source:
+    """Read hours where they may be, and minutes for the rest of the range."""
     conditions = [f"dimension = {params.bind(dimension, 'String')}"]
     for demand in exact_demands(query) or ():
         value = params.bind(demand.value, "String")
@@ -477,14 +492,20 @@ def _rolled_source(query: Query, group_by: str, dimension: str, params: Params) 
     if group_by in ("service", "version"):
         demanded = value_predicate(query, group_by, "x", params) or "true"
         group_value = f"arrayJoin(arrayFilter(x -> {demanded}, splitByChar('\\x1f', {group_by})))"
-    rows = f"""
+    ends = [f"toDateTime({params.bind(ns // NS_PER_S, 'UInt32')}, 'UTC')" for ns in (hours.start_ns, hours.end_ns)]
+    in_hours = f"bucket_start >= {ends[0]} AND bucket_start < {ends[1]}"
+    parts = [("rollups", f"NOT ({in_hours})"), *([("rollups_hourly", in_hours)] if hours.end_ns > 1 else [])]
+    rows = " UNION ALL ".join(
+        f"""
     SELECT bucket_start, {ROLLUP_COLUMNS}, {group_value} AS group_value
-    FROM rollups FINAL
+    FROM {table} FINAL
     WHERE project_id = {{project_id:UInt32}}
       AND bucket_start >= toDateTime(intDiv({{start_ns:Int64}}, {NS_PER_S}), 'UTC')
       AND bucket_start < toDateTime(intDiv({{end_ns:Int64}}, {NS_PER_S}), 'UTC')
-      AND requests > 0 AND {" AND ".join(conditions)}
+      AND {part} AND requests > 0 AND {" AND ".join(conditions)}
     """
+        for table, part in parts
+    )
     return _Source(rows, _ROLLED, f"toInt64(toUnixTimestamp(bucket_start)) * {NS_PER_S}")
 
 

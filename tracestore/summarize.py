@@ -202,6 +202,11 @@ def settle_running() -> int:
     return _summarize(store, silent)
 
 
+def summarize_again(store: Store, traces: TouchedTraces) -> int:
+    """Summarise stored traces once more, with the prices and rules of today; returns how many."""
+    return _summarize(store, traces)
+
+
 def roll_up_pending() -> int:
     """Recompute the minutes whose traces changed since the last time; returns how many minutes."""
     store = get_store()

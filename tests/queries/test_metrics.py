@@ -441,7 +441,12 @@ def test_long_ranges_are_read_from_hours_and_give_equal_numbers(store: Store, mo
     two_days = TimeRange(START_NS + 600 * NS_PER_S, START_NS + (48 * HOUR_S - 600) * NS_PER_S)
     read: list[str] = []
     query_rows = store.query_rows
-    monkeypatch.setattr(store, "query_rows", lambda sql, **params: read.append(sql) or query_rows(sql, **params))
+
+    def note(sql: str, **params: Any) -> list[tuple[Any, ...]]:
+        read.append(sql)
+        return query_rows(sql, **params)
+
+    monkeypatch.setattr(store, "query_rows", note)
 
     for metric, group_by in [("requests", ""), ("cost", "version"), ("duration_p95", "agent"), ("tool_duration_p95", "tool")]:
         rolled = series_of(store, metric, "", group_by, two_days, 2 * HOUR_S)

@@ -25,7 +25,7 @@ from tracestore import telemetry
 from tracestore.buckets import bucket_of
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import QueryTooExpensive
-from tracestore.fingerprint import fingerprint
+from tracestore.fingerprint import fingerprint, normalize_message
 from tracestore.liveness import note_progress
 from tracestore.models import JobCursor
 from tracestore.pricing import TOKEN_CLASSES, price_calls
@@ -59,8 +59,10 @@ _SNAPSHOT_DATE = re.compile(r"-(20\d{2}-\d{2}-\d{2}|20\d{6})$")
 _LEASE_S = 120
 _TRACES_PER_STEP = 50_000
 # (ids of trace and span in one, first and last start in ns) -> message and stack trace by id, as queries.summaries.read_errors.
+Ints = npt.NDArray[np.int64]
 Buckets = npt.NDArray[np.uint16]
 ReadErrors = Callable[[list[bytes], int, int], dict[bytes, tuple[str, str]]]
+ReadReasons = Callable[[list[bytes], int, int], dict[bytes, str]]
 # One query's share: a fixed part of its cost, and a bounded part of its memory (0.3 KB a span in each of two forms).
 _TRACES_PER_QUERY, _SPANS_PER_QUERY = summaries.MAX_TRACE_IDS, 65_536
 # A batch that ClickHouse refused is inserted again in halves under the same number, and rows of one insert become readable
@@ -73,6 +75,7 @@ _SETTLE_LOOKBACK_NS = 7 * 86_400 * 10**9
 # which is when its spans were read.
 _ROLLUP_OVERLAP_NS = 60 * 10**9
 _NS_PER_MINUTE = 60 * 10**9
+_REASON_CHARS = 100
 # An hour is added up so long after its end, from new minutes when it began so long ago; so much work at a time.
 _HOUR_SETTLES_S, _HOUR_IS_OLD_S, _HOURS_WORK_S = 300, 3 * 3600, 5.0
 # After so many summaries there was a load, and the engine keeps a hundred MiB that it freed.
@@ -318,6 +321,9 @@ def _summarize_traces(store: Store, touched: TouchedTraces) -> int:
         read_errors=lambda ids, first_ns, last_ns: summaries.read_errors(
             store, project_id=these["project_id"], span_ids=ids, min_start_ns=first_ns, max_start_ns=last_ns
         ),
+        read_reasons=lambda ids, first_ns, last_ns: summaries.read_reasons(
+            store, project_id=these["project_id"], span_ids=ids, min_start_ns=first_ns, max_start_ns=last_ns
+        ),
     )
     start_ns = rows.pop("start_ns")
     _insert_summaries(store, rows | {"start_time": start_ns}, project_id=these["project_id"], now=now, is_deleted=False)
@@ -350,9 +356,14 @@ def _read_no_errors(_ids: list[bytes], _first_ns: int, _last_ns: int) -> dict[by
     return {}
 
 
+def _read_no_reasons(_ids: list[bytes], _first_ns: int, _last_ns: int) -> dict[bytes, str]:
+    return {}
+
+
 def build_rows(
-    spans: SpanColumns, *, now_ns: int, running_timeout_ns: int, read_errors: ReadErrors = _read_no_errors
-) -> dict[str, Any]:
+    spans: SpanColumns, *, now_ns: int, running_timeout_ns: int, read_errors: ReadErrors = _read_no_errors,
+    read_reasons: ReadReasons = _read_no_reasons,
+) -> dict[str, Any]:  # fmt: skip
     """Return the columns of `traces` (without project and bookkeeping) as arrays, one entry per trace, plus `start_ns`."""
     calls, tools = find_calls(spans), find_tool_calls(spans)
     outcomes = decide_outcomes(spans, tools, now_ns=now_ns, running_timeout_ns=running_timeout_ns)
@@ -386,6 +397,7 @@ def build_rows(
         "has_errors": error_count > 0,
         "escalated": escalated,
         "handed_over": handed_over,
+        "escalation_reasons": _reasons(spans, np.flatnonzero(escalations), read_reasons),
         "span_count": np.bincount(trace, minlength=count),
         "error_count": error_count,
         "orphan_count": sum_by_trace(spans, spans.is_orphan.astype(np.int64), everything),
@@ -428,9 +440,7 @@ def _fingerprints(spans: SpanColumns, outcomes: Outcomes, read_errors: ReadError
         traces = failed[first : first + summaries.MAX_ERRORS]
         at = outcomes.failing[traces]
         start_ns, is_error = spans.numbers("start_ns")[at], spans.mask("is_error")[at]
-        # The arrays hold sixteen and eight bytes for each.
-        trace_ids, span_ids = spans.trace_ids[at].tobytes(), spans.raw_ids("span_id")[at].tobytes()
-        ids = [trace_ids[16 * n : 16 * n + 16] + span_ids[8 * n : 8 * n + 8] for n in range(len(at))]
+        ids = _ids_at(spans, at)
         told = read_errors(ids, int(start_ns.min()), int(start_ns.max()))
         known = zip(
             traces.tolist(), ids, is_error.tolist(), types.take(at).to_pylist(), messages.take(at).to_pylist(), strict=True
@@ -441,6 +451,29 @@ def _fingerprints(spans: SpanColumns, outcomes: Outcomes, read_errors: ReadError
             else:  # only how the trace looks says that it failed
                 result[trace] = fingerprint(outcomes.rule[trace], "")
     return pyarrow.array(result, type=pyarrow.string())
+
+
+def _ids_at(spans: SpanColumns, at: Ints) -> list[bytes]:
+    """Return the ids of trace and span in one, raw: the arrays hold sixteen and eight bytes for each."""
+    trace_ids, span_ids = spans.trace_ids[at].tobytes(), spans.raw_ids("span_id")[at].tobytes()
+    return [trace_ids[16 * n : 16 * n + 16] + span_ids[8 * n : 8 * n + 8] for n in range(len(at))]
+
+
+def _reasons(spans: SpanColumns, escalations: Ints, read_reasons: ReadReasons) -> pyarrow.Array:
+    """Return per trace why it went to a person, without the values that vary from run to run."""
+    import pyarrow
+
+    result: list[list[str]] = [[] for _ in range(spans.trace_count)]
+    for first in range(0, len(escalations), summaries.MAX_ERRORS):
+        at = escalations[first : first + summaries.MAX_ERRORS]
+        start_ns = spans.numbers("start_ns")[at]
+        ids = _ids_at(spans, at)
+        told = read_reasons(ids, int(start_ns.min()), int(start_ns.max()))
+        for trace, span_id in zip(spans.trace[at].tolist(), ids, strict=True):
+            reason = normalize_message(told.get(span_id, ""))[:_REASON_CHARS]
+            if reason and reason not in result[trace]:
+                result[trace].append(reason)
+    return pyarrow.array(result, type=pyarrow.list_(pyarrow.string()))
 
 
 class _Names:

@@ -37,7 +37,7 @@ class MetricError(ValueError):
 
 @dataclass(frozen=True)
 class Metric:
-    """One number that can be asked for. `unit`: traces, ratio (0 to 1), s, USD, tokens, calls, sessions, users, spans, scores, score.
+    """One number that can be asked for. `unit`: traces, ratio (0 to 1), s, USD, tokens, calls, sessions, users, spans, score(s).
 
     `formula` is SQL over the names of `_RAW` and `_ROLLED` in braces; `additive` metrics are 0 where there are no traces,
     the others have no value there.

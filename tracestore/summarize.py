@@ -28,6 +28,7 @@ from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.fingerprint import fingerprint, normalize_message
 from tracestore.liveness import note_progress
 from tracestore.models import JobCursor
+from tracestore.prices import load_prices
 from tracestore.pricing import TOKEN_CLASSES, price_calls
 from tracestore.queries import summaries
 from tracestore.queries.rollups import HOUR_S, MINUTE_S, find_hours_with_traces, recompute_hours, recompute_rollups
@@ -261,6 +262,7 @@ def _roll_up_hours(store: Store, changed: dict[int, list[int]], now_s: int) -> N
 
 
 def _summarize(store: Store, touched: TouchedTraces) -> int:
+    load_prices()
     # `spans` is sorted by minute and trace id: neighbours in that order share a query that reads a narrow part of it. Under
     # load a minute has millions of spans, and each query would read all of them.
     halves = touched.trace_id.view(">u8").reshape(-1, 2)
@@ -318,6 +320,7 @@ def _summarize_traces(store: Store, touched: TouchedTraces) -> int:
         spans,
         now_ns=time.time_ns(),
         running_timeout_ns=settings.RUNNING_TIMEOUT_S * 10**9,
+        project_id=these["project_id"],
         read_errors=lambda ids, first_ns, last_ns: summaries.read_errors(
             store, project_id=these["project_id"], span_ids=ids, min_start_ns=first_ns, max_start_ns=last_ns
         ),
@@ -362,7 +365,7 @@ def _read_no_reasons(_ids: list[bytes], _first_ns: int, _last_ns: int) -> dict[b
 
 def build_rows(
     spans: SpanColumns, *, now_ns: int, running_timeout_ns: int, read_errors: ReadErrors = _read_no_errors,
-    read_reasons: ReadReasons = _read_no_reasons,
+    read_reasons: ReadReasons = _read_no_reasons, project_id: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the columns of `traces` (without project and bookkeeping) as arrays, one entry per trace, plus `start_ns`."""
     calls, tools = find_calls(spans), find_tool_calls(spans)
@@ -423,7 +426,7 @@ def build_rows(
         "cache_creation_1h_input_tokens": sum_by_trace(spans, spans.numbers("cache_write_1h_tokens"), calls.counts_usage),
         "input_audio_tokens": sum_by_trace(spans, spans.numbers("input_audio_tokens"), calls.counts_usage),
         "output_audio_tokens": sum_by_trace(spans, spans.numbers("output_audio_tokens"), calls.counts_usage),
-        **_price(spans, calls, durations),
+        **_price(spans, calls, durations, project_id),
         **_tools_by_trace(spans, tools, durations),
         **_steps_by_trace(spans, durations),
     }
@@ -534,7 +537,7 @@ def _steps_by_trace(spans: SpanColumns, durations: Buckets) -> dict[str, Any]:
     }
 
 
-def _price(spans: SpanColumns, calls: Calls, durations: Buckets) -> dict[str, Any]:
+def _price(spans: SpanColumns, calls: Calls, durations: Buckets, project_id: int) -> dict[str, Any]:
     """Return cost and model columns. A cost is null when nothing of it has a price."""
     import pyarrow
 
@@ -556,7 +559,7 @@ def _price(spans: SpanColumns, calls: Calls, durations: Buckets) -> dict[str, An
         providers = provider.codes[account[which]]
         pairs, pair = np.unique(providers * len(names.texts) + sold_as[which], return_inverse=True)
         sold = [(provider.values[key // len(names.texts)], names.texts[key % len(names.texts)]) for key in pairs.tolist()]
-        return price_calls(sold, pair, {name: column[which] for name, column in usage.items()}, start_ns[which])
+        return price_calls(sold, pair, {name: column[which] for name, column in usage.items()}, start_ns[which], project_id)
 
     cost = np.full(len(members), np.nan)
     used = np.flatnonzero(counts)

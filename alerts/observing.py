@@ -17,7 +17,7 @@ from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
 from tracestore.queries.metric_groups import MAX_GROUPS, RUN_METRICS, Answer, Question, answer_questions, find_groups, reads_spans
-from tracestore.queries.metrics import METRICS, ROLLUPS_FROM_S, MetricError
+from tracestore.queries.metrics import METRICS, READ_APART, ROLLUPS_FROM_S, MetricError
 from tracestore.timerange import NS_PER_S, TimeRange
 
 _WEEK = timedelta(days=7)
@@ -84,7 +84,7 @@ def observe_rules(store: Store, rules: Sequence[AlertRule], now: datetime) -> li
 
 def is_alone(rule: AlertRule) -> bool:
     """Tell whether a rule asks the store by itself, so that a slow one must not hold up others."""
-    if rule.group_by or rule.kind == RuleKind.VERSION:
+    if rule.group_by or rule.kind == RuleKind.VERSION or rule.metric in READ_APART:
         return True
     try:
         return reads_spans(parse_query(rule.query))

@@ -71,9 +71,7 @@ def rules(weeks: Store) -> dict[str, AlertRule]:
 
 
 @pytest.mark.parametrize("expected", EXPECTED, ids=lambda expected: expected.incident.kind)
-def test_incident_is_noticed_in_time_and_its_cause_named(
-    weeks: Store, rules: dict[str, AlertRule], expected: Expected
-) -> None:
+def test_incident_is_noticed_in_time_and_its_cause_named(weeks: Store, rules: dict[str, AlertRule], expected: Expected) -> None:
     AlertRule.objects.exclude(pk=rules[expected.slug].pk).update(enabled=False)
     start = expected.incident.start
 

@@ -100,16 +100,18 @@ def _normal(purpose: int) -> str:
 _WRITE = f"""
 INSERT INTO traces (project_id, trace_id, start_time, duration_ns, name, service, services, outcome, outcome_rule, has_errors,
     escalated, span_count, error_count, root_span_id, error_types, error_message, workflows, agents, versions, environment,
-    session_id, user_id, llm_calls, llm_errors, input_tokens, output_tokens, cost_usd, tools.name, tools.calls, tools.errors, models.model,
-    models.provider, models.calls, models.errors, models.input_tokens, models.output_tokens, models.cached_input_tokens,
-    models.cost_usd, models.supplied_cost_usd, models.compared_cost_usd, models.cost_difference_usd, summarized_at, is_deleted)
+    session_id, user_id, llm_calls, llm_errors, input_tokens, output_tokens, cost_usd, tools.name, tools.calls, tools.errors,
+    models.model, models.provider, models.calls, models.errors, models.input_tokens, models.output_tokens,
+    models.cached_input_tokens, models.cost_usd, models.supplied_cost_usd, models.compared_cost_usd,
+    models.cost_difference_usd, summarized_at, is_deleted)
 SELECT {{project_id:UInt32}}, reinterpretAsFixedString(sipHash128({{seed:UInt64}}, n)), fromUnixTimestamp64Nano(at_ns),
     toUInt64(seconds * 1e9), concat('invoke_agent ', agent), 'support-bot', ['support-bot'], if(failed, 'error', 'ok'),
     if(failed, 'root_status', 'root_ok'), failed OR has(tool_faults, 1), {_chance(20)} < 0.03,
     1 + calls + arraySum(tool_calls), failed + arraySum(tool_faults), toFixedString('root', 8), if(error = '', [], [error]),
     if(error = '', '', concat(error, ': gave up')), [concat(agent, '-flow')], [agent], [version], 'production',
-    concat('session-', toString(cityHash64({{seed:UInt64}}, n, 21) % 100000)), user, calls, if(model_down, calls, 0), calls * 900, calls * 120, usd,
-    tools, tool_calls, tool_faults, [model], [if(model = 'gpt-5-mini', 'openai', 'anthropic')], [calls],
+    concat('session-', toString(cityHash64({{seed:UInt64}}, n, 21) % 100000)), user, calls,
+    if(model_down, calls, 0), calls * 900, calls * 120, usd, tools, tool_calls, tool_faults,
+    [model], [if(model = 'gpt-5-mini', 'openai', 'anthropic')], [calls],
     [if(model_down, calls, 0)], [calls * 900], [calls * 120], [0], [usd], [NULL], [NULL], [NULL],
     fromUnixTimestamp64Nano(at_ns + 60000000000), 0
 FROM

@@ -16,7 +16,7 @@ from tracestore.queries.version_samples import (
     find_newest_version,
     sample_versions,
 )
-from tracestore.sequential import ALPHA, mean_margin, quantile_reach, share_margin
+from tracestore.sequential import ALPHA, least_for_quantile, mean_margin, quantile_reach, share_margin
 from tracestore.timerange import TimeRange
 
 
@@ -40,9 +40,10 @@ def observe_newest_version(store: Store, rule: AlertRule, window: TimeRange, at_
     newest = find_newest_version(store, project_id=rule.project_id, time_range=lookback, query=query)
     if newest is None:
         return None
+    enough = least_for_quantile(QUANTILES[rule.metric], ALPHA / 2) if rule.metric in QUANTILES else 0
     samples = sample_versions(
-        store, project_id=rule.project_id, end_ns=window.end_ns, query=query, newest=newest, metric=rule.metric,
-        least=rule.min_samples,
+        store, project_id=rule.project_id, time_range=lookback, query=query, newest=newest, metric=rule.metric,
+        least=max(rule.min_samples, enough),
     )  # fmt: skip
     if samples is None:
         return None

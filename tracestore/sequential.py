@@ -83,3 +83,11 @@ def quantile_reach(total: int, quantile: float, alpha: float = ALPHA) -> float:
         return 1.0
     scaled = (1.4 * math.log(math.log(2.1 * total)) + math.log(10 / alpha)) / total
     return 1.5 * math.sqrt(quantile * (1 - quantile) * scaled) + 0.8 * scaled
+
+
+def least_for_quantile(quantile: float, alpha: float = ALPHA) -> int:
+    """Return a number of values that bounds a quantile from above, at most twice the smallest such number."""
+    total = 2
+    while quantile + quantile_reach(total, quantile, alpha) >= 1:
+        total *= 2
+    return total

@@ -46,8 +46,8 @@ def test_questions_asked_together_are_answered_as_each_alone(store: Store, time_
             answer = found[query.text, metric]
             assert isinstance(answer, Answer)
             assert answer.value == pytest.approx(value), (metric, query.text)
-            samples = {"tool": "tool_calls", "model": "llm_calls"}.get(metric.partition("_")[0], "requests")
-            assert answer.samples == alone[samples], (metric, query.text)
+            counted = {"tool": "tool_calls", "model": "llm_calls"}.get(metric.partition("_")[0], "requests")
+            assert answer.samples == alone[counted], (metric, query.text)
 
 
 def test_question_that_cannot_be_answered_does_no_harm_to_the_others(store: Store) -> None:

@@ -396,7 +396,9 @@ def random_traces(count: int) -> list[dict[str, Any]]:
 
 
 def random_buckets(chance: random.Random, count: int) -> list[int]:
-    return [int(bucket) for bucket in bucket_of(np.array([chance.randrange(1, 9 * NS_PER_S) for _ in range(count)], dtype=np.int64))]
+    return [
+        int(bucket) for bucket in bucket_of(np.array([chance.randrange(1, 9 * NS_PER_S) for _ in range(count)], dtype=np.int64))
+    ]
 
 
 def test_traces_and_rollups_give_equal_numbers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracestore.sequential import ALPHA, mean_margin, quantile_reach, share_margin
+from tracestore.sequential import ALPHA, least_for_quantile, mean_margin, quantile_reach, share_margin
 
 RUNS = 200
 
@@ -128,3 +128,10 @@ def test_quantile_is_bounded_at_all_times_together() -> None:
 
 def test_bound_of_a_quantile_narrows() -> None:
     assert quantile_reach(100, 0.5) > quantile_reach(10_000, 0.5) > quantile_reach(10_000, 0.99) > 0
+
+
+def test_enough_values_bound_a_quantile_from_above() -> None:
+    enough = least_for_quantile(0.95)
+
+    assert 0.95 + quantile_reach(enough, 0.95) < 1
+    assert 0.95 + quantile_reach(enough // 2, 0.95) >= 1

@@ -388,8 +388,7 @@ def grouped_reading(query: Query, group_by: Sequence[str], params: Params) -> tu
     for index, field in enumerate(group_by):
         check_grouping(field)
         array = f"arrayDistinct({GROUPINGS[field]})"
-        free = field in _NOT_CUT_DOWN
-        demanded = "" if free else value_predicate(query, _KEYS.get(field, field), "x", params)
+        demanded = "" if field in _NOT_CUT_DOWN else value_predicate(query, _KEYS.get(field, field), "x", params)
         values.append(f"arrayFilter(x -> {demanded}, {array})" if demanded else array)
         if field in _COUNTED_BY_GROUP:
             of_group = _raw_parts(query, field, params)

@@ -33,13 +33,17 @@ ORDER BY first_ns DESC, version DESC
 LIMIT {most}
 {settings}
 """
+# Pieces: 2 since the newest version is there, 1 as long before, 0 earlier.
 _SAMPLE = """
-SELECT toString(arrayJoin(versions)) AS version, toUnixTimestamp64Nano(start_time) >= {{first_ns:Int64}} AS is_recent,
+SELECT toString(arrayJoin(versions)) AS version,
+    multiIf(toUnixTimestamp64Nano(start_time) >= {{first_ns:Int64}}, 2,
+            toUnixTimestamp64Nano(start_time) >= {{before_ns:Int64}}, 1, 0) AS piece,
     count() AS total, avg(toFloat64({measure})) AS mean, varSamp(toFloat64({measure})) AS variance
 FROM traces FINAL
 WHERE {in_range} AND outcome != 'running' AND {matching}
-GROUP BY version, is_recent
+GROUP BY version, piece
 HAVING version IN {{versions:Array(String)}}
+ORDER BY piece DESC, version
 {settings}
 """
 _QUANTILES = """
@@ -88,43 +92,49 @@ def find_newest_version(store: Store, *, project_id: int, time_range: TimeRange,
 
 
 def sample_versions(
-    store: Store, *, project_id: int, end_ns: int, query: Query, newest: Newest, metric: str, least: int
+    store: Store, *, project_id: int, time_range: TimeRange, query: Query, newest: Newest, metric: str, least: int
 ) -> tuple[Sample, Sample] | None:
     """Return the sample of the newest version and that of the one before it; None when either has no finished trace.
 
     The one before is the older version with most traces since the newest is there and as long before. Its traces since then are
-    taken, for both then live in the same world; when they are fewer than `least`, those before as well. Of QUANTILES `mean` and
-    `variance` mean nothing.
+    taken, for both then live in the same world; when they are fewer than `least`, those before as well, as few as need be. Of
+    QUANTILES `mean` and `variance` mean nothing.
     """
     if metric not in GUARDED:
         raise MetricError("metric", f"A version guard cannot watch {metric!r}; it can watch {', '.join(GUARDED)}.")
-    start_ns = newest.first_ns - max(end_ns - newest.first_ns, _LEAST_BEFORE_NS)
-    time_range, params = TimeRange(max(0, start_ns), end_ns), Params()
+    params, end_ns = Params(), time_range.end_ns
+    before_ns = max(time_range.start_ns, newest.first_ns - max(end_ns - newest.first_ns, _LEAST_BEFORE_NS))
     measure = SHARES.get(metric) or MEANS.get(metric) or "duration_ns / 1e9"
     sql = _SAMPLE.format(measure=measure, in_range=IN_RANGE, matching=trace_predicate(query, params), settings=FINAL_SETTINGS)
-    rows = _run(store, sql, project_id, time_range, params, first_ns=newest.first_ns, versions=[newest.version, *newest.older])
-    since = TimeRange(newest.first_ns, end_ns)
-    recent: dict[str, Sample] = {}
-    everything: dict[str, Sample] = {}
-    for version, is_recent, total, mean, variance in rows:
-        sample = Sample(version, since if is_recent else time_range, total, mean, 0.0 if math.isnan(variance) else variance)
-        if is_recent:
-            recent[version] = sample
-        known = everything.get(version)
-        everything[version] = _together(known, sample, time_range) if known else sample
-    before = max((everything[version] for version in newest.older if version in everything), key=lambda s: s.total, default=None)
-    if newest.version not in recent or before is None:
+    times = {"first_ns": newest.first_ns, "before_ns": before_ns}
+    rows = _run(store, sql, project_id, time_range, params, **times, versions=[newest.version, *newest.older])
+    starts = (time_range.start_ns, before_ns, newest.first_ns)
+    # Version -> its samples, each with the one before added: since the newest is there, from as long before on, and all.
+    samples: dict[str, list[Sample]] = {}
+    for version, piece, total, mean, variance in rows:
+        known = samples.setdefault(version, [])
+        variance = 0.0 if math.isnan(variance) else variance
+        sample = Sample(version, TimeRange(starts[piece], end_ns), total, mean, variance)
+        known.append(_together(known[-1], sample) if known else sample)
+    new = samples.get(newest.version)
+    older = [samples[version] for version in newest.older if version in samples]
+    if new is None or not older:
         return None
-    concurrent = recent.get(before.version)
-    return recent[newest.version], concurrent if concurrent and concurrent.total >= least else before
+
+    def lately(of_version: list[Sample]) -> tuple[int, int]:
+        near = [sample.total for sample in of_version if sample.time_range.start_ns >= before_ns]
+        return max(near, default=0), of_version[-1].total
+
+    before = max(older, key=lately)
+    return new[0], next((sample for sample in before if sample.total >= least), before[-1])
 
 
-def _together(one: Sample, other: Sample, time_range: TimeRange) -> Sample:
-    """Return both samples as one (T. F. Chan, G. H. Golub, R. J. LeVeque, 1983, The American Statistician 37, 242-247)."""
+def _together(one: Sample, other: Sample) -> Sample:
+    """Return a sample and an earlier one as one: T. F. Chan, G. H. Golub, R. J. LeVeque (1983), American Statistician 37, 242."""
     total = one.total + other.total
     apart = other.mean - one.mean
     squares = one.variance * (one.total - 1) + other.variance * (other.total - 1) + apart**2 * one.total * other.total / total
-    return Sample(one.version, time_range, total, one.mean + apart * other.total / total, squares / (total - 1))
+    return Sample(one.version, other.time_range, total, one.mean + apart * other.total / total, squares / (total - 1))
 
 
 def find_duration_quantiles(

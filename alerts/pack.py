@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
 
 from alerts.models import AlertRule, NotificationChannel
+from alerts.observing import ns_of
 from alerts.services import save_rule
+from tracestore.clickhouse.client import Store
+from tracestore.language import parse_query
 from tracestore.models import Project
+from tracestore.queries.metric_groups import Question, find_groups
+from tracestore.queries.metrics import metric_series
+from tracestore.timerange import DAY_NS, TimeRange
 
 DAILY_BUDGET_USD, USER_QUOTA_USD = 100.0, 50.0
+_PAST_DAYS = 28
 # Of a rule's labels: which one of the pack it is, whatever it is called by now.
 LABEL = "pack"
 _MINUTE_S, _DAY_S = 60, 86_400
@@ -97,6 +104,38 @@ def build_pack(*, daily_budget_usd: float = DAILY_BUDGET_USD, user_quota_usd: fl
     ]  # fmt: skip
 
 
+def suggest_budgets(store: Store, project_id: int, now: datetime) -> tuple[float, float]:
+    """Return a budget for a day and a quota for a user and month, in USD, that the past four weeks would just have kept to.
+
+    Without a cost in them the defaults. Raises StoreError.
+    """
+    today_ns = ns_of(now) // DAY_NS * DAY_NS
+    past = TimeRange(max(0, today_ns - _PAST_DAYS * DAY_NS), max(today_ns, 1))
+    everything = parse_query("")
+    [days] = metric_series(store, project_id=project_id, time_range=past, query=everything, metric="cost", step_s=_DAY_S)
+    users = find_groups(
+        store, project_id=project_id, time_range=past, question=Question(everything, "cost"), group_by=["user"], limit=1
+    )
+    dearest_day = max((cost or 0.0 for _, cost in days.points), default=0.0)
+    dearest_user = users[0].value or 0.0 if users else 0.0
+    return _round_up(dearest_day) or DAILY_BUDGET_USD, _round_up(dearest_user) or USER_QUOTA_USD
+
+
+def _round_up(usd: float) -> float:
+    """Return it with two digits, as a person would write it; 0 for less than a cent."""
+    if usd < 0.01:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(usd)) - 1)
+    return float(f"{math.ceil(round(usd / unit, 6)) * unit:.6g}")
+
+
+def find_missing(project: Project) -> list[PackRule]:
+    """Return the rules of the pack that the project does not have, under their name or another."""
+    rules = AlertRule.objects.filter(project=project).values_list("name", "labels")
+    known = {name for name, _ in rules} | {labels.get(LABEL) for _, labels in rules}
+    return [item for item in build_pack() if item.name not in known and item.slug not in known]
+
+
 def add_pack(
     project: Project, channels: Iterable[NotificationChannel], now: datetime, *,
     daily_budget_usd: float = DAILY_BUDGET_USD, user_quota_usd: float = USER_QUOTA_USD,
@@ -105,12 +144,11 @@ def add_pack(
     added = []
     channels = list(channels)
     with transaction.atomic():
+        missing = {item.slug for item in find_missing(project)}
         for item in build_pack(daily_budget_usd=daily_budget_usd, user_quota_usd=user_quota_usd):
-            known = AlertRule.objects.filter(Q(name=item.name) | Q(**{f"labels__{LABEL}": item.slug}), project=project)
-            if known.exists():
-                continue
-            rule = AlertRule(project=project, name=item.name, labels={LABEL: item.slug}, **item.values)
-            save_rule(rule, now)
-            rule.channels.set(channels)
-            added.append(rule)
+            if item.slug in missing:
+                rule = AlertRule(project=project, name=item.name, labels={LABEL: item.slug}, **item.values)
+                save_rule(rule, now)
+                rule.channels.set(channels)
+                added.append(rule)
     return added

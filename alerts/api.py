@@ -16,9 +16,16 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from alerts import services
-from alerts.delivery import set_channel_enabled
-from alerts.models import AlertRule, NotificationChannel
-from alerts.serializers import AlertOutput, AlertRuleInput, AlertRuleOutput, ChannelDetailOutput, ChannelInput
+from alerts.delivery import rotate_secret, set_channel_enabled
+from alerts.models import AlertRule, ChannelKind, NotificationChannel
+from alerts.serializers import (
+    AlertOutput,
+    AlertRuleInput,
+    AlertRuleOutput,
+    ChannelDetailOutput,
+    ChannelInput,
+    CreatedChannelOutput,
+)
 from tracestore.models import Project
 from tracestore.queries.paging import read_cursor
 
@@ -142,13 +149,30 @@ class ChannelList(APIView):
         channels = NotificationChannel.objects.filter(project=_project(request)).order_by("name", "pk")
         return _answer_page(request, channels, ChannelDetailOutput)
 
-    @extend_schema(operation_id="create_channel", request=ChannelInput, responses={201: ChannelDetailOutput})
+    @extend_schema(operation_id="create_channel", request=ChannelInput, responses={201: CreatedChannelOutput})
     def post(self, request: Request) -> Response:
         project = _project(request)
         data = ChannelInput(data=request.data, context={"project": project})
         data.is_valid(raise_exception=True)
         channel = _save_channel(NotificationChannel(project=project), data.validated_data)
-        return Response(ChannelDetailOutput(channel).data, status=status.HTTP_201_CREATED)
+        secret = rotate_secret(channel, timezone.now()) if channel.can_sign else None
+        return Response(ChannelDetailOutput(channel).data | {"secret": secret}, status=status.HTTP_201_CREATED)
+
+
+class ChannelSecret(APIView):
+    """The secret with which a webhook's requests are signed."""
+
+    @extend_schema(
+        operation_id="rotate_channel_secret",
+        request=None,
+        responses=inline_serializer("ChannelSecret", {"secret": serializers.CharField()}),
+        description="Makes a new secret and answers it, once. The one before stays in force for 24 hours beside it.",
+    )
+    def post(self, request: Request, channel_id: int) -> Response:
+        channel = NotificationChannel.objects.filter(project=_project(request), pk=channel_id, kind=ChannelKind.WEBHOOK).first()
+        if channel is None:
+            raise Http404(f"There is no webhook {channel_id}.")
+        return Response({"secret": rotate_secret(channel, timezone.now())})
 
 
 class ChannelDetail(APIView):

@@ -119,7 +119,7 @@ class AlertRuleInput(_StrictInput):
 class ChannelInput(_StrictInput):
     """`target` may hold a secret and is never answered; a channel that exists keeps its own without one."""
 
-    noun, model, answered = "channel", NotificationChannel, _CHANNEL_FIELDS
+    noun, model, answered = "channel", NotificationChannel, [*_CHANNEL_FIELDS, "secret"]
 
     name = serializers.CharField(max_length=128)
     kind = serializers.ChoiceField(
@@ -127,7 +127,10 @@ class ChannelInput(_StrictInput):
         error_messages={"invalid_choice": f"There is no kind '{{input}}'; there are {', '.join(ChannelKind.values)}."},
     )
     target = serializers.CharField(
-        max_length=2000, required=False, write_only=True, help_text="E-mail addresses, a webhook's address or an Apprise URL."
+        max_length=2000,
+        required=False,
+        write_only=True,
+        help_text="E-mail addresses, a webhook's address, a PagerDuty key or an Apprise URL.",
     )
     enabled = serializers.BooleanField(default=True)
 
@@ -165,6 +168,16 @@ class ChannelDetailOutput(serializers.ModelSerializer[NotificationChannel]):
 
     def get_target_shown(self, channel: NotificationChannel) -> str:
         return describe_target(channel.kind, channel.target)
+
+
+class CreatedChannelOutput(ChannelDetailOutput):
+    """A new channel, with the secret that signs a webhook's requests: it is never answered again."""
+
+    secret = serializers.CharField(allow_null=True, help_text="Null for kinds that are not signed.")
+
+    class Meta:
+        model = NotificationChannel
+        fields = [*_CHANNEL_FIELDS, "secret"]
 
 
 class AlertRuleOutput(serializers.ModelSerializer[AlertRule]):

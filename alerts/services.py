@@ -125,10 +125,10 @@ def _take(store: Store, rule: AlertRule, sights: list[Sight], now: datetime) -> 
 
 
 def _explain(store: Store, rule: AlertRule, sight: Sight, change: Transition | None) -> Evidence:
-    outline = outline_evidence(rule, sight.time_range)
+    outline = outline_evidence(rule, sight.time_range, sight.labels)
     if change and change.to_state == AlertState.FIRING:
         try:
-            return collect_evidence(store, rule, sight.time_range)
+            return collect_evidence(store, rule, sight.time_range, sight.labels)
         except (StoreError, QueryError) as error:  # an alert without its reasons is better than none
             logger.warning("no evidence for alert rule %s (%s): %s", rule.pk, rule.name, error)
     return outline
@@ -173,7 +173,7 @@ def _end_state(rule: AlertRule, now: datetime, reason: str) -> None:
         after = AlertState.RESOLVED if before == AlertState.FIRING else AlertState.INACTIVE
         change = Transition(before, after, instance.severity or condition.levels[0].severity, ns_of(now), None)
         sight = Sight(Observation(None, 0, ns_of(now)), window, instance.labels)
-        record_change(rule, instance, change, sight, outline_evidence(rule, window), now, reason)
+        record_change(rule, instance, change, sight, outline_evidence(rule, window, instance.labels), now, reason)
     rule.instances.all().delete()
     if rule.state != AlertState.INACTIVE:
         AlertRule.objects.filter(pk=rule.pk).update(state=AlertState.INACTIVE.value, state_since=now)

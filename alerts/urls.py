@@ -19,6 +19,7 @@ urlpatterns = [
     path("alerts/channels", channels.channel_list, name="alert-channel-list"),
     path("alerts/channels/new", channels.channel_edit, name="alert-channel-new"),
     path("alerts/channels/<int:channel_id>", channels.channel_edit, name="alert-channel-edit"),
+    path("alerts/channels/<int:channel_id>/secret", channels.channel_secret, name="alert-channel-secret"),
     path("alerts/channels/<int:channel_id>/test", channels.channel_test, name="alert-channel-test"),
     path("alerts/channels/<int:channel_id>/switch", channels.channel_switch, name="alert-channel-switch"),
     path("alerts/channels/<int:channel_id>/delete", channels.channel_delete, name="alert-channel-delete"),

@@ -67,6 +67,10 @@ def format_moment(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def format_moment_ns(time_ns: int) -> str:
+    return format_moment(datetime.fromtimestamp(time_ns // NS_PER_S, UTC))
+
+
 def format_range(start_ns: int, end_ns: int) -> str:
     """Return for example "2026-11-20 08:25:00 to 08:30:00 UTC"."""
     start, end = (datetime.fromtimestamp(time_ns // NS_PER_S, UTC) for time_ns in (start_ns, end_ns))

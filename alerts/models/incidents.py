@@ -83,7 +83,6 @@ class IncidentEventKind(models.TextChoices):
     UNACKED = "unacked", "Acknowledgement withdrawn"
     SNOOZED = "snoozed", "Snoozed"
     WOKEN = "woken", "Snooze ended"
-    SILENCED = "silenced", "Silenced"
     RESOLVED = "resolved", "Resolved"
     COMMENT = "comment", "Comment"
 

@@ -27,8 +27,12 @@ _MAX_LIMIT = 1000
 class BacktestParameters(serializers.Serializer[Any]):
     """What to replay over, the last seven days without `start` and `end`."""
 
-    start = serializers.CharField(required=False, allow_blank=True, default="", max_length=64, help_text=f"Included. {_TIME_HELP}")
-    end = serializers.CharField(required=False, allow_blank=True, default="", max_length=64, help_text=f"Not included. {_TIME_HELP}")
+    start = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=64, help_text=f"Included. {_TIME_HELP}"
+    )
+    end = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=64, help_text=f"Not included. {_TIME_HELP}"
+    )
     pages_per_week = serializers.FloatField(
         required=False, default=1.0, min_value=0, max_value=1000, help_text="For the suggested threshold: as many at most."
     )

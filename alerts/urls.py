@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from alerts.views import alerts, backtest, channels, incidents, rules
+from alerts.views import alerts, backtest, channels, incidents, pack, rules
 
 urlpatterns = [
     path("alerts", alerts.alert_list, name="alert-list"),
@@ -21,6 +21,7 @@ urlpatterns = [
     path("alerts/rules/<int:rule_id>/switch", rules.rule_switch, name="alert-rule-switch"),
     path("alerts/rules/<int:rule_id>/delete", rules.rule_delete, name="alert-rule-delete"),
     path("alerts/rules/<int:rule_id>/backtest", backtest.rule_backtest, name="alert-rule-backtest"),
+    path("alerts/rules/pack", pack.pack, name="alert-pack"),
     path("alerts/rules/backtest", backtest.draft_backtest, name="alert-draft-backtest"),
     path("alerts/marks", backtest.mark_add, name="alert-mark-add"),
     path("alerts/marks/<int:mark_id>/delete", backtest.mark_delete, name="alert-mark-delete"),

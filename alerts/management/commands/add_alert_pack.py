@@ -18,9 +18,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--project", default="default", help="slug of the project; default: default")
-        parser.add_argument("--channel", action="append", default=[], help="name of a channel to tell; may be given more than once")
+        parser.add_argument(
+            "--channel", action="append", default=[], help="name of a channel to tell; may be given more than once"
+        )
         parser.add_argument("--daily-budget", type=float, default=DAILY_BUDGET_USD, metavar="USD", help="of a day; default: 100")
-        parser.add_argument("--user-quota", type=float, default=USER_QUOTA_USD, metavar="USD", help="of a user's month; default: 50")
+        parser.add_argument(
+            "--user-quota", type=float, default=USER_QUOTA_USD, metavar="USD", help="of a user's month; default: 50"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         project = Project.objects.filter(slug=options["project"]).first()

@@ -91,7 +91,7 @@ class BacktestSerializer(serializers.Serializer[Any]):
     results = _PageSerializer(many=True, source="pages")
     incidents = _DetectionSerializer(many=True, source="detections")
     suggestion = _SuggestionSerializer(allow_null=True, help_text="null without data, or when none keeps to it.")
-    next = serializers.ReadOnlyField(default=None, help_text="Always null.")
+    next = serializers.CharField(allow_null=True, read_only=True, help_text="Always null.")
 
 
 class RuleBacktest(AlertRuleDetail):

@@ -16,6 +16,8 @@ from alerts.pack import LABEL, add_pack, build_pack, suggest_budgets
 from tests.alerts.factories import create_channel, create_rule, default_project, ns_of
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
+from tracestore.queries.rollups import recompute_rollups
+from tracestore.timerange import NS_PER_S
 
 pytestmark = pytest.mark.django_db
 ALL = len(build_pack())
@@ -52,11 +54,13 @@ def test_renamed_rule_and_one_of_the_same_name_are_kept(db: None) -> None:
 
 def test_budgets_are_suggested_by_what_the_past_did_cost(store: Store) -> None:
     now = timezone.now()
+    starts_ns = [ns_of(now - timedelta(days=days)) for days in (3, 5)]
     insert_traces(
         store,
-        {"cost_usd": 41.2, "user_id": "u1", "start_ns": ns_of(now - timedelta(days=3))},
-        {"cost_usd": 30.0, "user_id": "u2", "start_ns": ns_of(now - timedelta(days=5))},
+        {"cost_usd": 41.2, "user_id": "u1", "start_ns": starts_ns[0]},
+        {"cost_usd": 30.0, "user_id": "u2", "start_ns": starts_ns[1]},
     )
+    recompute_rollups(store, project_id=1, bucket_starts_s=[start_ns // NS_PER_S for start_ns in starts_ns])
 
     assert suggest_budgets(store, 1, now) == (42.0, 42.0)
     assert suggest_budgets(store, 2, now) == (100.0, 50.0)

@@ -196,7 +196,8 @@ def _suggest(
     if not changes:
         return None
     ordered = changes if condition.comparison == Comparison.ABOVE or condition.relative else changes[::-1]
-    candidates = list(dict.fromkeys(_round_up(_quantile(ordered, part), condition) for part in _QUANTILES))
+    rounded = dict.fromkeys(_round_up(_quantile(ordered, part), condition) for part in _QUANTILES)
+    candidates = [threshold for threshold in rounded if threshold or not condition.relative]  # no change is no change
     found = None
     low, high = 0, len(candidates) - 1
     while low <= high:

@@ -364,9 +364,9 @@ def _end_state(rule: AlertRule, now: datetime, reason: str) -> list[AlertTransit
 
 
 def find_rules(project_id: int) -> QuerySet[AlertRule]:
-    """Return rules with their channels: firing ones first, then pending ones, then by name."""
+    """Return rules with their channels and groups: firing ones first, then pending ones, then by name."""
     urgency = Case(When(state=AlertState.FIRING, then=0), When(state=AlertState.PENDING, then=1), default=2)
-    return AlertRule.objects.filter(project_id=project_id).prefetch_related("channels").order_by(urgency, "name")
+    return AlertRule.objects.filter(project_id=project_id).prefetch_related("channels", "instances").order_by(urgency, "name")
 
 
 def count_firing(project_id: int) -> int:

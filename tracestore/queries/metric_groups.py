@@ -7,15 +7,24 @@ made of. A thousand rules share a few reads of their windows: each adds a condit
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, StoreUnavailable
 from tracestore.language import Query
-from tracestore.queries.metrics import MetricError, Reading, find_metric, find_reading, grouped_reading, number
+from tracestore.queries.metrics import (
+    MetricError,
+    Reading,
+    find_metric,
+    find_reading,
+    grouped_reading,
+    number,
+    rollup_dimension,
+)
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.rollups import MINUTE_S
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import TimeRange
 
@@ -127,12 +136,17 @@ def _ask_once(
     store: Store, project_id: int, time_range: TimeRange, questions: dict[int, Question]
 ) -> dict[int, Answer | Exception]:
     params = Params()
-    flags: dict[str, str] = {}
+    # Rules often ask several metrics of one query: its condition is bound and evaluated once.
+    readings: dict[tuple[str, str | None], tuple[Reading, str]] = {}
     columns: list[str] = []
     for question in questions.values():
-        reading = _reading_of(time_range, question, params)
-        flag = flags.setdefault(reading.condition, f"matches{len(flags)}")
-        if question.metric in RUN_METRICS:
+        is_of_run = question.metric in RUN_METRICS
+        dimension = None if is_of_run else rollup_dimension(time_range, question.query, question.metric, "", MINUTE_S)
+        key = (question.query.text, dimension)
+        if key not in readings:
+            readings[key] = (_reading_of(time_range, question, params), f"matches{len(readings)}")
+        reading, flag = readings[key]
+        if is_of_run:
             measure = RUN_METRICS[question.metric].measure
             columns += [
                 f"toFloat64(maxOrNullIf({measure}, {flag}))",
@@ -140,13 +154,14 @@ def _ask_once(
                 f"lower(hex(argMaxIf(trace_id, {measure}, {flag})))",
             ]
         else:
-            parts = {name: only_if(part, flag) for name, part in reading.parts.items()}
+            parts = _Conditional(reading.parts, flag)
             columns += [
-                f"toFloat64({find_metric(question.metric).formula.format(**parts)})",
+                f"toFloat64({find_metric(question.metric).formula.format_map(parts)})",
                 f"toUInt64({samples_of(question.metric, parts)})",
                 "''",
             ]
-    matches = ", ".join(f"{condition} AS {flag}" for condition, flag in flags.items())
+    flags = {flag: reading.condition for reading, flag in readings.values()}
+    matches = ", ".join(f"{condition} AS {flag}" for flag, condition in flags.items())
     sql = f"""
 SELECT tuple({", ".join(columns)})
 FROM (SELECT *, {matches} FROM {reading.table} FINAL WHERE {reading.in_range})
@@ -161,10 +176,25 @@ FROM (SELECT *, {matches} FROM {reading.table} FINAL WHERE {reading.in_range})
     return answers
 
 
-def samples_of(metric: str, parts: dict[str, str]) -> str:
+class _Conditional(dict[str, str]):
+    """Parts of a formula over the rows of one question alone, made when they are asked for."""
+
+    def __init__(self, parts: Mapping[str, str], flag: str) -> None:
+        super().__init__()
+        self._parts, self._flag = parts, flag
+
+    def __missing__(self, name: str) -> str:
+        self[name] = only_if(self._parts[name], self._flag)
+        return self[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parts
+
+
+def samples_of(metric: str, parts: Mapping[str, str]) -> str:
     """What is measured of calls is made of calls, everything else of traces."""
     of = metric.partition("_")[0]
-    return parts.get(f"{of}_calls", parts["requests"]) if of in ("tool", "model") else parts["requests"]
+    return parts[f"{of}_calls"] if of in ("tool", "model") and f"{of}_calls" in parts else parts["requests"]
 
 
 def only_if(part: str, flag: str) -> str:

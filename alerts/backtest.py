@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from django.db.models import Q
+
 from alerts.evaluation import (
     FLAP_WINDOW_S,
     Comparison,
@@ -17,7 +19,7 @@ from alerts.evaluation import (
     has_data,
     replay,
 )
-from alerts.models import AlertRule, IncidentMark
+from alerts.models import AlertRule, Incident, IncidentMark
 from alerts.observing import ns_of
 from alerts.past import Group, observe_past, step_of
 from alerts.recording import moment_of
@@ -33,12 +35,13 @@ _MOST_FIRING = 0.1
 
 @dataclass(frozen=True)
 class Mark:
-    """[start_ns, end_ns) in which something was wrong, as a person or an incident says."""
+    """[start_ns, end_ns) in which something was wrong, as a person has marked (`mark_id`) or acknowledged (`incident_id`)."""
 
     name: str
     start_ns: int
     end_ns: int
     mark_id: int | None = None
+    incident_id: int | None = None
 
     def overlaps(self, episode: Episode, slack_ns: int) -> bool:
         """True when the episode lies in it, or begins no later than `slack_ns` after it."""
@@ -128,10 +131,17 @@ class Backtest:
 
 
 def find_marks(project_id: int, time_range: TimeRange) -> list[Mark]:
-    """Return what people have marked in the range, oldest first."""
+    """Return what people know of the range, oldest first: what they have marked, and incidents that someone acknowledged."""
     start, end = moment_of(time_range.start_ns), moment_of(time_range.end_ns)
-    marks = IncidentMark.objects.filter(project_id=project_id, started_at__lt=end, ended_at__gt=start)
-    return [Mark(mark.name, ns_of(mark.started_at), ns_of(mark.ended_at), mark.pk) for mark in marks]
+    marked = IncidentMark.objects.filter(project_id=project_id, started_at__lt=end, ended_at__gt=start)
+    marks = [Mark(mark.name, ns_of(mark.started_at), ns_of(mark.ended_at), mark_id=mark.pk) for mark in marked]
+    lasted = Q(resolved_at=None) | Q(resolved_at__gt=start)
+    incidents = Incident.objects.filter(lasted, project_id=project_id, started_at__lt=end, first_acked_at__isnull=False)
+    marks += [
+        Mark(str(incident), ns_of(incident.started_at), ns_of(incident.resolved_at or end), incident_id=incident.pk)
+        for incident in incidents
+    ]
+    return sorted(marks, key=lambda mark: mark.start_ns)
 
 
 def run_backtest(
@@ -186,7 +196,8 @@ def _suggest(
     if not changes:
         return None
     ordered = changes if condition.comparison == Comparison.ABOVE or condition.relative else changes[::-1]
-    candidates = list(dict.fromkeys(_round_up(_quantile(ordered, part), condition) for part in _QUANTILES))
+    rounded = dict.fromkeys(_round_up(_quantile(ordered, part), condition) for part in _QUANTILES)
+    candidates = [threshold for threshold in rounded if threshold or not condition.relative]  # no change is no change
     found = None
     low, high = 0, len(candidates) - 1
     while low <= high:

@@ -9,12 +9,12 @@ from typing import Any
 
 from alerts.backtest import Backtest
 from alerts.evaluation import Comparison
-from alerts.focus import find_focus, join_queries
+from alerts.focus import find_focus, join_queries, narrow
 from alerts.models import AlertRule
 from alerts.past import Group
 from alerts.preview import Preview
 from alerts.wording import format_condition, metric_label, metric_unit
-from tracestore.language import format_filter, parse_query
+from tracestore.language import parse_query
 from tracestore.timerange import NS_PER_S, TimeRange
 
 _NS_PER_MS = 1_000_000
@@ -174,11 +174,9 @@ def _group_line(rule: AlertRule, group: Group, color: str) -> dict[str, Any]:
 
 
 def _query_of_group(rule: AlertRule, group: Group) -> str:
-    focus = find_focus(rule.metric, parse_query(rule.query), comparison=rule.comparison, threshold=rule.threshold)
-    query = join_queries(rule.query, focus.query)
-    for field, value in group.labels.items():
-        query = join_queries(query, format_filter(field, value))
-    return query
+    among = narrow(rule.query, group.labels)
+    focus = find_focus(rule.metric, parse_query(among), comparison=rule.comparison, threshold=rule.threshold)
+    return join_queries(among, focus.query)
 
 
 def _mark_band(start_ns: int, end_ns: int) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class ChannelReference(serializers.CharField):
         return super().to_internal_value(data["id"] if isinstance(data, dict) and "id" in data else data)
 
 
-class _StrictInput(serializers.Serializer[Any]):
+class StrictInput(serializers.Serializer[Any]):
     """Refuses a misspelt field, which would be ignored without a word. What only an answer holds is ignored.
 
     The view passes the project as context: names are looked up and unique within it.
@@ -85,7 +85,7 @@ class _StrictInput(serializers.Serializer[Any]):
         return name
 
 
-class AlertRuleInput(_StrictInput):
+class AlertRuleInput(StrictInput):
     """A rule's definition. `threshold` is in the metric's unit (rates 0 to 1), `channels` are ids or names of channels.
 
     For the kinds `baseline` and `version` thresholds are changes: 0.5 is half as much again.
@@ -163,7 +163,7 @@ class AlertRuleInput(_StrictInput):
         return [channels[name] for name in dict.fromkeys(names)]
 
 
-class ChannelInput(_StrictInput):
+class ChannelInput(StrictInput):
     """`target` may hold a secret and is never answered; a channel that exists keeps its own without one."""
 
     noun, model, answered = "channel", NotificationChannel, [*_CHANNEL_FIELDS, "secret"]

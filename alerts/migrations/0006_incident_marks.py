@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('alerts', '0004_signed_webhooks'),
+        ('alerts', '0005_incidents_routes_and_silences'),
         ('tracestore', '0006_error_states'),
     ]
 

@@ -8,6 +8,7 @@ from alerts.notification import Item, Link, Notification, Section
 from alerts.rendering.html import accent_of
 
 _HEADER_CHARS, _SECTION_CHARS, _ITEM_CHARS, _URL_CHARS, _BUTTONS = 150, 3000, 600, 3000, 5
+_HEADING_CHARS = 200
 _Block = dict[str, Any]
 
 
@@ -19,7 +20,7 @@ def render_slack(notification: Notification) -> dict[str, Any]:
     ]
     if notification.facts:
         blocks.append(_section("\n".join(f"*{_escape(label)}:* {_escape(text)}" for label, text in notification.facts)))
-    blocks += [_section(f"*{_escape(section.heading)}*\n{_list(section)}") for section in notification.sections]
+    blocks += [_section(f"*{_escape(section.heading)[:_HEADING_CHARS]}*\n{_list(section)}") for section in notification.sections]
     buttons = [_button(link, is_first=not number) for number, link in enumerate(notification.links[:_BUTTONS])]
     if buttons:
         blocks.append({"type": "actions", "elements": buttons})
@@ -32,16 +33,21 @@ def _section(text: str) -> _Block:
 
 
 def _list(section: Section) -> str:
-    return "\n".join(
-        f"{f'{number}.' if section.numbered else '•'} {_describe(item)}" for number, item in enumerate(section.items, start=1)
-    )
+    """Return as many items as fit beside the heading: half a link would be shown as such."""
+    text = ""
+    for number, item in enumerate(section.items, start=1):
+        line = f"{f'{number}.' if section.numbered else '•'} {_describe(item)}\n"
+        if len(text) + len(line) > _SECTION_CHARS - _HEADING_CHARS - len("**\n"):
+            break
+        text += line
+    return text.rstrip()
 
 
 def _describe(item: Item) -> str:
-    text = _escape(item.text[:_ITEM_CHARS])
+    text, detail = _escape(item.text[:_ITEM_CHARS]), _escape(item.detail[:_ITEM_CHARS])
     if item.url:
         text = f"<{_escape(item.url)}|{text}>"
-    return " ".join(part for part in (text, item.mark and f"*{_escape(item.mark)}*", _escape(item.detail)) if part)
+    return " ".join(part for part in (text, item.mark and f"*{_escape(item.mark)}*", detail) if part)
 
 
 def _button(link: Link, *, is_first: bool) -> _Block:

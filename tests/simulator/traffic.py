@@ -7,7 +7,7 @@ Everything is random and repeats with its seed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -17,7 +17,7 @@ from tracestore.timerange import NS_PER_S, TimeRange
 
 PROJECT_ID = 1
 PEAK_PER_MINUTE = 30
-OLD_VERSION, NEW_VERSION = "v7", "v8"
+PAST_VERSION, VERSION, BAD_VERSION = "v6", "v7", "v8"
 
 
 class Kind(StrEnum):
@@ -39,7 +39,7 @@ CAUSES: dict[Kind, tuple[str, str]] = {
     Kind.MODEL_OUTAGE: ("model", "claude-haiku-4-5"),
     Kind.SLOW_MODEL: ("model", "claude-haiku-4-5"),
     Kind.COST_LEAK: ("agent", "summariser"),
-    Kind.BAD_VERSION: ("version", NEW_VERSION),
+    Kind.BAD_VERSION: ("version", BAD_VERSION),
     Kind.LOOP: ("agent", "planner"),
     Kind.GREEDY_USER: ("user", "user-13"),
 }
@@ -60,14 +60,18 @@ class Incident:
 
 @dataclass(frozen=True)
 class Traffic:
-    """[start, end) with these incidents, at most one of each kind. The peak is at 15:00 UTC on weekdays, the low at 3:00."""
+    """[start, end) with these incidents, at most one of each kind. The peak is at 15:00 UTC on weekdays, the low at 3:00.
+
+    All of it ran v7, or v6 before `released`; nothing else changed with that.
+    """
 
     start: datetime
     end: datetime
     incidents: tuple[Incident, ...] = ()
     seed: int = 1
+    released: datetime | None = None
     peak_per_minute: int = PEAK_PER_MINUTE
-    project_id: int = field(default=PROJECT_ID)
+    project_id: int = PROJECT_ID
 
     @property
     def time_range(self) -> TimeRange:
@@ -96,22 +100,24 @@ def _normal(purpose: int) -> str:
 _WRITE = f"""
 INSERT INTO traces (project_id, trace_id, start_time, duration_ns, name, service, services, outcome, outcome_rule, has_errors,
     escalated, span_count, error_count, root_span_id, error_types, error_message, workflows, agents, versions, environment,
-    session_id, user_id, llm_calls, input_tokens, output_tokens, cost_usd, tools.name, tools.calls, tools.errors, models.model,
-    models.provider, models.calls, models.errors, models.input_tokens, models.output_tokens, models.cached_input_tokens,
-    models.cost_usd, models.supplied_cost_usd, models.compared_cost_usd, models.cost_difference_usd, summarized_at, is_deleted)
+    session_id, user_id, llm_calls, llm_errors, input_tokens, output_tokens, cost_usd, tools.name, tools.calls, tools.errors,
+    models.model, models.provider, models.calls, models.errors, models.input_tokens, models.output_tokens,
+    models.cached_input_tokens, models.cost_usd, models.supplied_cost_usd, models.compared_cost_usd,
+    models.cost_difference_usd, summarized_at, is_deleted)
 SELECT {{project_id:UInt32}}, reinterpretAsFixedString(sipHash128({{seed:UInt64}}, n)), fromUnixTimestamp64Nano(at_ns),
     toUInt64(seconds * 1e9), concat('invoke_agent ', agent), 'support-bot', ['support-bot'], if(failed, 'error', 'ok'),
     if(failed, 'root_status', 'root_ok'), failed OR has(tool_faults, 1), {_chance(20)} < 0.03,
     1 + calls + arraySum(tool_calls), failed + arraySum(tool_faults), toFixedString('root', 8), if(error = '', [], [error]),
     if(error = '', '', concat(error, ': gave up')), [concat(agent, '-flow')], [agent], [version], 'production',
-    concat('session-', toString(cityHash64({{seed:UInt64}}, n, 21) % 100000)), user, calls, calls * 900, calls * 120, usd,
-    tools, tool_calls, tool_faults, [model], [if(model = 'gpt-5-mini', 'openai', 'anthropic')], [calls],
+    concat('session-', toString(cityHash64({{seed:UInt64}}, n, 21) % 100000)), user, calls,
+    if(model_down, calls, 0), calls * 900, calls * 120, usd, tools, tool_calls, tool_faults,
+    [model], [if(model = 'gpt-5-mini', 'openai', 'anthropic')], [calls],
     [if(model_down, calls, 0)], [calls * 900], [calls * 120], [0], [usd], [NULL], [NULL], [NULL],
     fromUnixTimestamp64Nano(at_ns + 60000000000), 0
 FROM
 (
     SELECT *, has(tool_faults, 1) AND {_chance(10)} < 0.8 AS tool_failed,
-        model_down OR tool_failed OR {_chance(11)} < if(version = '{NEW_VERSION}', 0.25, 0.003) AS failed,
+        model_down OR tool_failed OR {_chance(11)} < if(version = '{BAD_VERSION}', 0.25, 0.003) AS failed,
         multiIf(model_down, 'APIConnectionError', tool_failed, 'TimeoutError', failed, 'ValueError', '') AS error,
         if(loops, 60, 1 + cityHash64({{seed:UInt64}}, n, 12) % 4) AS calls,
         if(loops, 20, 1) * if(slow, 8, 1) * 4 * exp(0.5 * {_normal(30)}) AS seconds,
@@ -121,7 +127,7 @@ FROM
     (
         SELECT n, at_ns,
             {_during(Kind.BAD_VERSION)} AND {_chance(2)} < 0.05 AS is_new,
-            if(is_new, '{NEW_VERSION}', '{OLD_VERSION}') AS version,
+            if(is_new, '{BAD_VERSION}', if(at_ns < {{released_ns:Int64}}, '{PAST_VERSION}', '{VERSION}')) AS version,
             if({_chance(3)} < 0.25, 'claude-haiku-4-5', 'gpt-5-mini') AS model,
             multiIf({_chance(4)} < 0.1, 'planner', {_chance(4)} < 0.3, 'summariser', 'support') AS agent,
             if({_during(Kind.GREEDY_USER)} AND {_chance(5)} < 0.2, 'user-13',
@@ -165,6 +171,7 @@ def write_traffic(store: Store, traffic: Traffic) -> None:
         start_ns=time_range.start_ns,
         range_ns=time_range.end_ns - time_range.start_ns,
         candidates=int(time_range.duration_s / 60 * traffic.peak_per_minute),
+        released_ns=to_ns(traffic.released or traffic.start),
         **times,
     )
     minutes = range(time_range.start_ns // NS_PER_S, time_range.end_ns // NS_PER_S, 60)

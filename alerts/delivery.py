@@ -10,23 +10,38 @@ from __future__ import annotations
 import logging
 import time
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError, close_old_connections
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from alerts.channels import ChannelError, send_notification
+from alerts.channels import ChannelError, Notification, send_notification
+from alerts.channels.signing import OVERLAP, new_secret
+from alerts.evaluation import AlertState
+from alerts.evidence import Evidence, find_cost
 from alerts.message import build_notification, build_test_notification
 from alerts.models import Delivery, DeliveryStatus, NotificationChannel
 from tracestore import telemetry
+from tracestore.clickhouse.client import get_store
+from tracestore.clickhouse.errors import StoreError
+from tracestore.language import QueryError
+from tracestore.queries.metrics import MetricError
 
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 10
 LONGEST_PAUSE_S = 15 * 60
 GIVE_UP_AFTER = timedelta(days=7)
-# Longer than an attempt can take (connecting, sending and the farewell have ten seconds each).
-LEASE = timedelta(seconds=90)
+# Beyond the time of an attempt: for reading what the message says and for writing down how it went.
+_MARGIN = timedelta(seconds=60)
+_MARKING_PAUSES_S = (0.1, 0.5, 1, 2, 4, 8)
+
+
+def lease() -> timedelta:
+    """Return how long a claim holds: longer than an attempt can take, so that a second worker means that the first one died."""
+    return timedelta(seconds=settings.DELIVERY_TIMEOUT_S) + _MARGIN
 
 
 def pause_after(attempts: int) -> timedelta:
@@ -60,7 +75,7 @@ def deliver(delivery_id: int, now: datetime) -> bool:
     channel = delivery.channel
     started = time.monotonic()
     try:
-        send_notification(channel.kind, channel.target, build_notification(delivery, settings.BASE_URL))
+        send_notification(channel, _build(delivery))
     except ChannelError as error:
         telemetry.ALERT_DELIVERIES.labels(channel.kind, "failed").inc()
         _record_failure(delivery, error, now + _since(started))
@@ -73,8 +88,36 @@ def deliver(delivery_id: int, now: datetime) -> bool:
         )
         return False
     telemetry.ALERT_DELIVERIES.labels(channel.kind, "delivered").inc()
-    Delivery.objects.filter(pk=delivery.pk).update(status=DeliveryStatus.DELIVERED, delivered_at=timezone.now(), last_error="")
+    _mark_delivered(delivery)
     return True
+
+
+def _build(delivery: Delivery) -> Notification:
+    """Return the message, with what the traces have cost until now if the store can say: it is sent without that, too."""
+    cost_usd = None
+    if delivery.transition.to_state == AlertState.RESOLVED:
+        evidence = Evidence.from_json(delivery.alert.evidence)
+        try:
+            cost_usd = find_cost(get_store(), delivery.alert.project_id, evidence, delivery.transition.window_end_ns)
+        except (StoreError, QueryError, MetricError) as error:
+            logger.warning("the cost behind alert %s is not known: %s", delivery.alert_id, error)
+    return build_notification(delivery, settings.BASE_URL, cost_usd)
+
+
+def _mark_delivered(delivery: Delivery) -> None:
+    """Write down that the channel has the message, patiently: what is not written down is sent again."""
+    for pause_s in (*_MARKING_PAUSES_S, None):
+        try:
+            Delivery.objects.filter(pk=delivery.pk).update(
+                status=DeliveryStatus.DELIVERED, delivered_at=timezone.now(), last_error=""
+            )
+        except DatabaseError:
+            if pause_s is None:
+                raise
+            close_old_connections()
+            time.sleep(pause_s)
+        else:
+            return
 
 
 def _since(started: float) -> timedelta:
@@ -87,7 +130,7 @@ def _claim(delivery: Delivery, now: datetime) -> bool:
         status=DeliveryStatus.PENDING,
         attempts=delivery.attempts,
         next_attempt_at=delivery.next_attempt_at,
-    ).update(attempts=delivery.attempts + 1, next_attempt_at=now + LEASE)
+    ).update(attempts=delivery.attempts + 1, next_attempt_at=now + lease())
     delivery.attempts += 1
     return claimed == 1
 
@@ -107,7 +150,7 @@ def _record_failure(delivery: Delivery, error: ChannelError, now: datetime) -> N
 
 def send_test(channel: NotificationChannel) -> None:
     """Send a test message at once; when it is accepted, a channel that had failed is switched on again. Raises ChannelError."""
-    send_notification(channel.kind, channel.target, build_test_notification(channel, settings.BASE_URL))
+    send_notification(channel, build_test_notification(channel, settings.BASE_URL))
     if channel.disabled_reason:
         set_channel_enabled(channel, enabled=True)
 
@@ -118,3 +161,20 @@ def set_channel_enabled(channel: NotificationChannel, *, enabled: bool) -> None:
     channel.save(update_fields=["enabled", "disabled_reason"])
     if enabled:
         channel.deliveries.filter(status=DeliveryStatus.PENDING).update(next_attempt_at=timezone.now())
+
+
+def rotate_secret(channel: NotificationChannel, now: datetime) -> str:
+    """Give the channel a new secret and return it, the only time that it is shown. The one before stays in force for a day."""
+    if channel.secret:
+        channel.previous_secret, channel.previous_secret_until = channel.secret, now + OVERLAP
+    channel.secret = new_secret()
+    channel.save(update_fields=["secret", "previous_secret", "previous_secret_until"])
+    return channel.secret
+
+
+def describe_backlog(channel: NotificationChannel) -> dict[str, Any]:
+    """Return what has not arrived: how many messages wait, the error of the last attempt, and how many were given up lately."""
+    waiting = channel.deliveries.filter(status=DeliveryStatus.PENDING)
+    failing = waiting.exclude(last_error="").order_by("-next_attempt_at").first()
+    given_up = channel.deliveries.filter(status=DeliveryStatus.FAILED, created_at__gte=timezone.now() - 2 * GIVE_UP_AFTER)
+    return {"waiting": waiting.count(), "failing": failing, "given_up": given_up.count()}

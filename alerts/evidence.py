@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from alerts.focus import find_focus, join_queries
-from alerts.models import AlertRule
+from alerts.focus import find_focus, join_queries, narrow
+from alerts.models import AlertRule, Side
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
+from tracestore.queries.costs import find_dear_traces
+from tracestore.queries.errors import find_errors, find_first_versions
+from tracestore.queries.metrics import metric_value
 from tracestore.queries.traces import find_traces
-from tracestore.queries.why import Selection, find_differences
-from tracestore.timerange import TimeRange
+from tracestore.queries.why import DIMENSIONS, Comparison, Difference, Selection, demanded_fields, find_differences
+from tracestore.queries.why_attributes import compare_attributes
+from tracestore.timerange import NS_PER_S, TimeRange
 
 _EXAMPLES = 3
+_DISTINCTIONS = 3
+_ERRORS = 3
+_ERRORS_RANKED = 50
+# A window whose traces are all behind the breach is compared with what came before it: four windows, an hour to a week.
+_EARLIER_WINDOWS, _EARLIER_LEAST_S, _EARLIER_MOST_S = 4, 3600, 7 * 86_400
+# Of the traces before, as many were dear; where it is twice as many, dearness is what has changed.
+_USUALLY_DEAR = 0.01
+# About a tenth of a second of reading: attributes only fill up what the fields do not explain.
+_ATTRIBUTE_SPANS = 40_000
 # Field of `Causes` -> field of the query language.
 CAUSE_FIELDS = {
     "error_types": "error",
@@ -55,8 +69,42 @@ class Causes:
 
 
 @dataclass(frozen=True)
+class Distinction:
+    """A value that the traces behind the breach have more often than those they are compared with.
+
+    `field` is one of the query language, `value` "" is to have none. Shares are 0 to 1 of each side; they differ by `least` at
+    least with a confidence of 95%, and by chance if that is 0.
+    """
+
+    field: str
+    label: str
+    value: str
+    failing: int
+    others: int
+    failing_share: float
+    other_share: float
+    least: float
+
+
+@dataclass(frozen=True)
+class SeenError:
+    """An error that `traces` of the traces behind the breach failed with. `first_version` is "" when none was ever stated.
+
+    `is_new`: it was first seen since the breach may have begun. `first_seen_ns` looks back as far as the errors page does.
+    """
+
+    fingerprint: str
+    error_type: str
+    message: str
+    traces: int
+    first_seen_ns: int
+    first_version: str
+    is_new: bool
+
+
+@dataclass(frozen=True)
 class Example:
-    """One of the traces behind the breach, newest first."""
+    """One of the traces behind the breach. `failing_span_id` is the step at which it failed, "" when none did."""
 
     trace_id: str
     name: str
@@ -65,14 +113,17 @@ class Example:
     error_types: list[str]
     error_message: str
     versions: list[str]
+    failing_span_id: str = ""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """`query` finds exactly the traces behind the breach within [start_ns, end_ns); `noun` says what they are.
+    """`query` finds exactly the traces behind the breach within [start_ns, end_ns); `noun` says what they are, and `among` finds
+    all that the rule, or its group, looked at.
 
-    `causes.failing` counts them, `causes.others` the rest of the rule's traces in the window. Empty when the store could
-    not be asked: an alert is never held back for want of reasons.
+    `causes.failing` counts them, `causes.others` the rest of the rule's traces in the window. `distinctions` compare them with
+    `compared` others of the window or, when there are none, with the rule's traces since `earlier_start_ns`. `cost_usd` is what
+    they cost, None when unknown. Empty when the store could not be asked: an alert is never held back for want of reasons.
     """
 
     query: str
@@ -81,6 +132,12 @@ class Evidence:
     end_ns: int
     causes: Causes = field(default_factory=Causes)
     examples: list[Example] = field(default_factory=list)
+    distinctions: list[Distinction] = field(default_factory=list)
+    compared: int = 0
+    earlier_start_ns: int | None = None
+    errors: list[SeenError] = field(default_factory=list)
+    cost_usd: float | None = None
+    among: str = ""
 
     @property
     def time_range(self) -> TimeRange:
@@ -95,24 +152,144 @@ class Evidence:
         for dimension, found in causes.items():
             if isinstance(found, list):
                 causes[dimension] = [Cause(**cause) for cause in found]
-        examples = [Example(**example) for example in data["examples"]]
-        return cls(**data | {"causes": Causes(**causes), "examples": examples})
+        lists = {
+            name: [kind(**item) for item in data.get(name, ())]
+            for name, kind in (("examples", Example), ("distinctions", Distinction), ("errors", SeenError))
+        }
+        return cls(**data | lists | {"causes": Causes(**causes)})
 
 
-def outline_evidence(rule: AlertRule, time_range: TimeRange) -> Evidence:
-    """Return the evidence without asking the store: which traces to look at, but nothing about them."""
-    focus = find_focus(rule.metric, parse_query(rule.query), comparison=rule.comparison, threshold=rule.threshold)
-    return Evidence(join_queries(rule.query, focus.query), focus.noun, time_range.start_ns, time_range.end_ns)
+def outline_evidence(rule: AlertRule, time_range: TimeRange, labels: Mapping[str, str] | None = None) -> Evidence:
+    """Return the evidence without asking the store: which traces to look at, but nothing about them. `labels` name the group."""
+    among = narrow(rule.query, labels or {})
+    focus = find_focus(rule.metric, parse_query(among), comparison=rule.comparison, threshold=rule.threshold)
+    return Evidence(join_queries(among, focus.query), focus.noun, time_range.start_ns, time_range.end_ns, among=among)
 
 
-def collect_evidence(store: Store, rule: AlertRule, time_range: TimeRange) -> Evidence:
+def collect_evidence(store: Store, rule: AlertRule, time_range: TimeRange, labels: Mapping[str, str] | None = None) -> Evidence:
     """Raises StoreError."""
-    outline = outline_evidence(rule, time_range)
-    causes = find_causes(store, rule.project_id, time_range, selection=outline.query, among=rule.query)
-    page = find_traces(
-        store, project_id=rule.project_id, time_range=time_range, query=parse_query(outline.query), limit=_EXAMPLES
+    outline = _focus_on_dear(store, rule, outline_evidence(rule, time_range, labels))
+    return replace(
+        outline,
+        **_compare(store, rule, outline),
+        examples=_find_examples(store, rule, outline),
+        errors=_find_errors(store, rule, outline),
+        cost_usd=find_cost(store, rule.project_id, outline),
     )
-    examples = [
+
+
+def _focus_on_dear(store: Store, rule: AlertRule, outline: Evidence) -> Evidence:
+    """Where more was spent because single traces have become dearer, those are behind it, rather than all."""
+    if rule.metric != "cost" or rule.comparison != Side.ABOVE:
+        return outline
+    dear = find_dear_traces(
+        store, project_id=rule.project_id, time_range=outline.time_range, earlier_ns=_earlier_start_ns(outline),
+        query=parse_query(outline.among), level=1 - _USUALLY_DEAR,
+    )  # fmt: skip
+    if dear.above_usd is None or dear.traces < 2 * _USUALLY_DEAR * dear.priced or not dear.traces:
+        return outline
+    query = join_queries(outline.among, f"cost:>{dear.above_usd:.9f}")
+    return replace(outline, query=query, noun="traces that cost more than nearly all before them")
+
+
+def _earlier_start_ns(outline: Evidence) -> int:
+    earlier_s = min(max(_EARLIER_WINDOWS * int(outline.time_range.duration_s), _EARLIER_LEAST_S), _EARLIER_MOST_S)
+    return max(0, outline.start_ns - earlier_s * NS_PER_S)
+
+
+def find_cost(store: Store, project_id: int, evidence: Evidence, end_ns: int | None = None) -> float | None:
+    """Return what the traces behind the breach have cost in USD, those of the window or, with `end_ns`, all until then.
+
+    Raises StoreError.
+    """
+    time_range = TimeRange(evidence.start_ns, max(end_ns or 0, evidence.end_ns))
+    query = parse_query(evidence.query)
+    return metric_value(store, project_id=project_id, time_range=time_range, query=query, metric="cost")
+
+
+def _compare(store: Store, rule: AlertRule, outline: Evidence) -> dict[str, Any]:
+    """Return the fields of Evidence that compare. Nothing is too rare here: an alert may be about two traces."""
+    selected, among = parse_query(outline.query), parse_query(outline.among)
+    selection, time_range = Selection(selected), outline.time_range
+    fields = list(
+        dict.fromkeys([*(name for name in DIMENSIONS if name not in demanded_fields(selected)), *CAUSE_FIELDS.values()])
+    )
+
+    def compare(fields: list[str]) -> Comparison:
+        return find_differences(
+            store, project_id=rule.project_id, time_range=time_range, selection=selection, against=among, fields=fields,
+            numbers=False, min_support=1,
+        )  # fmt: skip
+
+    comparison = compare(fields)
+    causes = _list_causes(comparison)
+    earlier_start_ns = None
+    if comparison.selected and not comparison.others:
+        earlier_start_ns = _earlier_start_ns(outline)
+        selection = Selection(selected, outline.time_range)
+        time_range = TimeRange(earlier_start_ns, outline.end_ns)
+        comparison = compare([name for name in fields if name not in demanded_fields(among)])
+    differences = _explain(comparison)
+    if len(differences) < _DISTINCTIONS and comparison.others:
+        attributes = compare_attributes(
+            store, project_id=rule.project_id, time_range=time_range, selection=selection, against=among,
+            span_cap=_ATTRIBUTE_SPANS,
+        )  # fmt: skip
+        differences += [found for found in attributes.differences if found.is_significant and found.difference.value > 0]
+    if not differences:  # too few traces to be sure of anything: what may be chance is said as such
+        differences = [found for found in comparison.differences if _is_explanation(found)]
+    return {
+        "causes": causes,
+        "distinctions": [_distinction(found) for found in differences[:_DISTINCTIONS]],
+        "compared": comparison.others,
+        "earlier_start_ns": earlier_start_ns if comparison.others else None,
+    }
+
+
+def _explain(comparison: Comparison) -> list[Difference]:
+    """Return what is certain to be more frequent among the selected traces and says why they failed, not how. Best first."""
+    return [found for found in comparison.differences if found.is_significant and _is_explanation(found)]
+
+
+def _is_explanation(found: Difference) -> bool:
+    return bool(found.selected) and found.difference.value > 0 and not found.dimension.is_symptom and found.along_with is None
+
+
+def _distinction(found: Difference) -> Distinction:
+    return Distinction(
+        field=found.dimension.field,
+        label=found.dimension.label,
+        value=found.value,
+        failing=found.selected,
+        others=found.others,
+        failing_share=found.selected_share,
+        other_share=found.other_share,
+        least=found.difference.least if found.is_significant else 0.0,
+    )
+
+
+def _list_causes(comparison: Comparison) -> Causes:
+    found: dict[str, list[Cause]] = {name: [] for name in CAUSE_FIELDS}
+    names = {field: name for name, field in CAUSE_FIELDS.items()}
+    for difference in sorted(comparison.differences, key=lambda found: (-found.difference.value, -found.selected, found.value)):
+        if difference.dimension.field not in names or not difference.value:
+            continue
+        causes = found[names[difference.dimension.field]]
+        if difference.selected and len(causes) < _CAUSES_EACH:
+            shares = (difference.selected_share, difference.other_share)
+            causes.append(Cause(difference.value, difference.selected, difference.others, *shares))
+    return Causes(comparison.selected, comparison.others, **found)
+
+
+def _find_examples(store: Store, rule: AlertRule, outline: Evidence) -> list[Example]:
+    """Return the worst of slow and dear traces, the newest of others."""
+    # Durations and costs are in the language what they are in the list.
+    sort = "-duration" if "duration:" in outline.query else "-cost" if rule.metric.startswith("cost") else ""
+    page = find_traces(
+        store, project_id=rule.project_id, time_range=outline.time_range, query=parse_query(outline.query), limit=_EXAMPLES,
+        sort=sort,
+    )  # fmt: skip
+    return [
         Example(
             trace_id=trace.trace_id,
             name=trace.name,
@@ -121,26 +298,31 @@ def collect_evidence(store: Store, rule: AlertRule, time_range: TimeRange) -> Ev
             error_types=list(trace.error_types),
             error_message=trace.error_message[:300],
             versions=list(trace.versions),
+            failing_span_id=trace.failing_span_id,
         )
         for trace in page.items
     ]
-    return Evidence(outline.query, outline.noun, time_range.start_ns, time_range.end_ns, causes, examples)
 
 
-def find_causes(store: Store, project_id: int, time_range: TimeRange, *, selection: str, among: str) -> Causes:
-    """Compare the traces of `selection` with the rest of those of `among`. Raises StoreError.
-
-    Nothing is too rare here: an alert may be about two traces, and its counts stand beside each share.
-    """
-    comparison = find_differences(
-        store, project_id=project_id, time_range=time_range, selection=Selection(parse_query(selection)),
-        against=parse_query(among), fields=CAUSE_FIELDS.values(), numbers=False, pairs=False, min_support=1,
-    )  # fmt: skip
-    found: dict[str, list[Cause]] = {name: [] for name in CAUSE_FIELDS}
-    names = {field: name for name, field in CAUSE_FIELDS.items()}
-    for difference in sorted(comparison.differences, key=lambda found: (-found.difference.value, -found.selected, found.value)):
-        causes = found[names[difference.dimension.field]]
-        if difference.selected and difference.value and len(causes) < _CAUSES_EACH:
-            shares = (difference.selected_share, difference.other_share)
-            causes.append(Cause(difference.value, difference.selected, difference.others, *shares))
-    return Causes(comparison.selected, comparison.others, **found)
+def _find_errors(store: Store, rule: AlertRule, outline: Evidence) -> list[SeenError]:
+    """Return the errors of the traces behind the breach: new ones first, then the most frequent."""
+    # A breach that fires now began at most a hold and a window ago.
+    new_since_ns = outline.start_ns - rule.hold_s * NS_PER_S
+    groups = find_errors(
+        store, project_id=rule.project_id, time_range=outline.time_range, query=parse_query(outline.query), limit=_ERRORS_RANKED
+    )
+    shown = sorted(groups, key=lambda group: (group.first_seen_ns < new_since_ns, -group.traces))[:_ERRORS]
+    fingerprints = [group.fingerprint for group in shown]
+    versions = find_first_versions(store, project_id=rule.project_id, fingerprints=fingerprints, time_range=outline.time_range)
+    return [
+        SeenError(
+            fingerprint=group.fingerprint,
+            error_type=group.error_type,
+            message=group.message[:300],
+            traces=group.traces,
+            first_seen_ns=group.first_seen_ns,
+            first_version=versions.get(group.fingerprint, ""),
+            is_new=group.first_seen_ns >= new_since_ns,
+        )
+        for group in shown
+    ]

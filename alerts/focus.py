@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -42,9 +43,24 @@ def find_focus(metric: str, query: Query, *, comparison: str, threshold: float) 
     if metric.startswith("duration_"):
         # Durations are of finished traces only.
         return Focus(f"duration:>{_decimal(threshold)}s -status:running", "slower traces") if threshold >= 0 else ALL_TRACES
-    if metric == "cost_per_trace":
+    if metric in ("cost_per_trace", "run_cost"):
         return Focus(f"cost:>{_decimal(threshold)}", "dearer traces") if threshold >= 0 else ALL_TRACES
+    if metric == "run_duration":
+        return Focus(f"duration:>{_decimal(threshold)}s", "slower traces")
+    if metric in ("run_tokens", "run_spans"):
+        return Focus(f"{metric.removeprefix('run_')}:>{_decimal(threshold)}", "larger traces")
     return _WHEN_ABOVE.get(metric, ALL_TRACES)
+
+
+# Fields that rules group by -> those of the language, where they differ.
+_FIELDS = {"environment": "env", "outcome": "status"}
+
+
+def narrow(query: str, labels: Mapping[str, str]) -> str:
+    """Return the query of one group of a rule: that of the rule with the group's values demanded."""
+    for name, value in labels.items():
+        query = join_queries(query, format_filter(_FIELDS.get(name, name), value))
+    return query
 
 
 def _failed_tool(query: Query) -> str:

@@ -1,21 +1,22 @@
-"""What a notification says: which rule, how far past its threshold, why, and where to look."""
+"""What a notification says: which rule, since when, how far past its threshold, why, what it cost and where to look."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
-from apprise import NotifyType
-
 from alerts.causes import HEADINGS
-from alerts.channels import Notification
 from alerts.evaluation import AlertState
-from alerts.evidence import Cause, Causes, Evidence, Example
-from alerts.focus import traces_path
-from alerts.models import Alert, AlertTransition, Delivery, NotificationChannel, Severity
+from alerts.evidence import Distinction, Evidence, Example, SeenError
+from alerts.focus import traces_path, why_path
+from alerts.links import ack_url, incident_url
+from alerts.models import Alert, AlertTransition, Delivery, NotificationChannel, RuleKind
+from alerts.notification import Event, Item, Link, Notification, Section, one_line
 from alerts.wording import (
     format_moment,
+    format_moment_ns,
     format_range,
     format_seconds,
     format_share,
@@ -24,157 +25,286 @@ from alerts.wording import (
     metric_unit,
     sign_of,
 )
-from tracestore.timerange import format_time_ns
+from tracestore.timerange import TimeRange, format_time_ns
 
-_SHOWN = 3
-_KINDS = {Severity.INFO: NotifyType.INFO, Severity.WARNING: NotifyType.WARNING, Severity.CRITICAL: NotifyType.FAILURE}
+# Of the form that programs read, described in docs/alerts.md: fields are added within a version, never changed.
+PAYLOAD_VERSION = 2
+_TOOLS_SHOWN = 3
 
 
-def build_notification(delivery: Delivery, base_url: str) -> Notification:
-    """Return the message of one delivery; the same delivery always gives the same message."""
+def build_notification(delivery: Delivery, base_url: str, cost_usd: float | None = None) -> Notification:
+    """Return the message of one delivery. `cost_usd` is what the traces behind the alert have cost until the transition."""
     alert, transition = delivery.alert, delivery.transition
     firing = transition.to_state == AlertState.FIRING
-    evidence = Evidence.from_json(alert.evidence)
-    lines = (
-        _firing_lines(alert, transition, evidence, base_url) if firing else _resolved_lines(alert, transition, evidence, base_url)
-    )
-    return Notification(
-        title=_one_line(_firing_title(alert, transition) if firing else _resolved_title(alert, transition)),
-        body="\n".join(lines),
-        kind=_KINDS[Severity(alert.severity)] if firing else NotifyType.SUCCESS,
-        payload=_payload(delivery, evidence, base_url),
-    )
+    if alert.is_about_rule:
+        return _build_rule_error(delivery, base_url) if firing else _build_rule_repaired(delivery, base_url)
+    # A rise to another level has evidence of its own.
+    evidence = Evidence.from_json((firing and transition.evidence) or alert.evidence)
+    if firing:
+        return _build_firing(delivery, evidence, evidence.cost_usd if cost_usd is None else cost_usd, base_url)
+    return _build_resolved(delivery, evidence, cost_usd, base_url)
 
 
 def build_test_notification(channel: NotificationChannel, base_url: str) -> Notification:
     """Return a harmless message that proves the channel works."""
+    title = f"[test] Tracestore reaches {one_line(channel.name)}"
+    lead = [f"This is a test message. Alerts sent to the channel {one_line(channel.name)} will arrive here."]
+    payload = {"version": PAYLOAD_VERSION, "event": Event.TEST, "channel": channel.name}
+    links = [Link("Alerts", f"{base_url}/alerts")]
+    return Notification(Event.TEST, "info", title, lead, links=links, payload=payload, key=f"tracestore-test-{channel.pk}")
+
+
+def _build_rule_error(delivery: Delivery, base_url: str) -> Notification:
+    """Return what is said of a rule that cannot be evaluated: until it is repaired nobody hears of what it watches."""
+    alert, transition = delivery.alert, delivery.transition
+    name, severity = one_line(alert.rule_name), transition.severity or alert.severity
     return Notification(
-        title=f"[test] Tracestore reaches {channel.name}",
-        body=f"This is a test message. Alerts sent to the channel {channel.name} will arrive here.\n\n{base_url}/alerts",
-        kind=NotifyType.INFO,
-        payload={"event": "test", "channel": channel.name},
+        event=Event.RULE_ERROR,
+        severity=severity,
+        title=f"[rule error] {name} cannot be evaluated",
+        lead=[
+            *_said_again(delivery),
+            f"{name} cannot be evaluated, so nobody would hear of what it watches.",
+            f"The reason: {one_line(transition.reason).rstrip('.') or 'not known'}.",
+        ],
+        facts=[
+            ("Since", format_moment(alert.started_at)),
+            ("Metric", metric_label(alert.metric)),
+            ("Traces", one_line(alert.query) or "all"),
+        ],
+        links=_alert_links(alert, base_url),
+        payload=_rule_error_payload(delivery, Event.RULE_ERROR, base_url),
+        key=_key(alert),
     )
 
 
-def _firing_title(alert: Alert, transition: AlertTransition) -> str:
-    value, threshold = (format_value(alert.metric, number) for number in (transition.value, alert.threshold))
-    return f"[{alert.severity}] {alert.rule_name}: {metric_label(alert.metric)} {value} {sign_of(alert.comparison)} {threshold}"
+def _build_rule_repaired(delivery: Delivery, base_url: str) -> Notification:
+    alert, transition = delivery.alert, delivery.transition
+    name, duration = one_line(alert.rule_name), format_seconds((transition.at - alert.started_at).total_seconds())
+    return Notification(
+        event=Event.RESOLVED,
+        severity=alert.severity,
+        title=f"[resolved] {name} is evaluated again: after {duration}",
+        lead=[f"{name} is evaluated again after {duration}. What happened meanwhile was not looked at."],
+        links=_alert_links(alert, base_url),
+        payload=_rule_error_payload(delivery, Event.RESOLVED, base_url),
+        key=_key(alert),
+    )
 
 
-def _resolved_title(alert: Alert, transition: AlertTransition) -> str:
-    return f"[resolved] {alert.rule_name}: after {format_seconds((transition.at - alert.started_at).total_seconds())}"
+def _rule_error_payload(delivery: Delivery, event: Event, base_url: str) -> dict[str, Any]:
+    return {
+        "version": PAYLOAD_VERSION,
+        "event": event,
+        "delivery_id": _delivery_id(delivery),
+        "severity": delivery.transition.severity or delivery.alert.severity,
+        "labels": delivery.alert.labels,
+        "alert": _alert_payload(delivery, base_url),
+        "rule": _rule_payload(delivery.alert, base_url),
+        "error": delivery.transition.reason,
+    }
 
 
-def _describe_breach(alert: Alert, evidence: Evidence) -> str:
+def _build_firing(delivery: Delivery, evidence: Evidence, cost_usd: float | None, base_url: str) -> Notification:
+    alert, transition = delivery.alert, delivery.transition
+    value, threshold = (format_value(alert.metric, number) for number in (transition.value, transition.threshold))
+    rose = transition.from_state == AlertState.FIRING
+    held = f" It had been so for {format_seconds(alert.hold_s)}." if alert.hold_s and not rose else ""
+    name, severity = one_line(alert.rule_name), transition.severity or alert.severity
+    state = f"is now {severity}" if rose else f"is firing ({severity})"
+    breach = f"{value} {sign_of(alert.comparison)} {threshold}" if transition.value is not None else value
+    return Notification(
+        event=Event.FIRING,
+        severity=severity,
+        title=f"[{severity}] {name}{_about(alert)}: {metric_label(alert.metric)} {breach}",
+        lead=[*_said_again(delivery), f"{name}{_about(alert)} {state}.", _describe_breach(alert, transition, evidence) + held],
+        facts=[
+            ("Since", format_moment(_breached_since(alert))),
+            *_baseline_facts(alert, transition),
+            ("Window", f"{_format_window(transition)} ({format_seconds(alert.window_s)})"),
+            ("Traces", one_line(alert.query) or "all"),
+            *_cost_facts(evidence, cost_usd),
+        ],
+        sections=list(_sections(evidence, base_url)),
+        links=_links(alert, evidence, base_url, end_ns=evidence.end_ns),
+        payload=_payload(delivery, evidence, cost_usd, base_url),
+        key=_key(alert),
+    )
+
+
+def _build_resolved(delivery: Delivery, evidence: Evidence, cost_usd: float | None, base_url: str) -> Notification:
+    alert, transition = delivery.alert, delivery.transition
+    name, duration = one_line(alert.rule_name), format_seconds((transition.at - alert.started_at).total_seconds())
+    why = (
+        f"Reason: {one_line(transition.reason)}."
+        if transition.reason
+        else f"{metric_label(alert.metric)} is {format_value(alert.metric, transition.value)}; the threshold is "
+        f"{alert.comparison} {format_value(alert.metric, alert.threshold)}."
+    )
+    return Notification(
+        event=Event.RESOLVED,
+        severity=alert.severity,
+        title=f"[resolved] {name}{_about(alert)}: after {duration}",
+        lead=[f"{name}{_about(alert)} is resolved after {duration}.", why],
+        facts=[
+            ("Fired", f"from {format_moment(alert.started_at)} to {format_moment(transition.at)}"),
+            ("At worst", format_value(alert.metric, alert.peak_value)),
+            ("Traces", one_line(alert.query) or "all"),
+            *_cost_facts(evidence, cost_usd),
+        ],
+        links=_links(alert, evidence, base_url, end_ns=max(transition.window_end_ns, evidence.end_ns)),
+        payload=_payload(delivery, evidence, cost_usd, base_url),
+        key=_key(alert),
+    )
+
+
+def _said_again(delivery: Delivery) -> list[str]:
+    """Return why this is not the first message about the transition, such as an escalation."""
+    reason = one_line(getattr(delivery, "reason", ""))
+    return [f"{reason.rstrip('.')}."] if reason else []
+
+
+def _baseline_facts(alert: Alert, transition: AlertTransition) -> Iterator[tuple[str, str]]:
+    if transition.baseline is not None:
+        label = "The version before" if alert.kind == RuleKind.VERSION else "Usual at this time"
+        yield label, format_value(alert.metric, transition.baseline) + _describe_change(transition)
+
+
+def _describe_change(transition: AlertTransition) -> str:
+    """Return for example ", now 3.2 times as much"."""
+    if not transition.baseline or transition.value is None:
+        return ""
+    return f", now {transition.value / transition.baseline:,.2g} times as much"
+
+
+def _about(alert: Alert) -> str:
+    """Return for example " (tool refund)" when the rule is grouped."""
+    labels = ", ".join(f"{one_line(name)} {one_line(str(value)) or '(none)'}" for name, value in alert.labels.items())
+    return f" ({labels})" if labels else ""
+
+
+def _key(alert: Alert) -> str:
+    return f"tracestore-alert-{alert.project_id}-{alert.pk}"
+
+
+def _breached_since(alert: Alert) -> datetime:
+    """Return the first evaluation that saw the value past the threshold, which lies a hold before the alert."""
+    pending = alert.transitions.filter(to_state=AlertState.PENDING).order_by("at").first()
+    return pending.at if pending else alert.started_at
+
+
+def _format_window(transition: AlertTransition) -> str:
+    return format_range(transition.window_start_ns, transition.window_end_ns)
+
+
+def _describe_breach(alert: Alert, transition: AlertTransition, evidence: Evidence) -> str:
     """Return the sentence that states value against threshold, with the counts behind it."""
+    if transition.value is None:
+        return f"{metric_label(alert.metric)} has no data: {one_line(transition.reason) or 'no trace matches'}."
     total = evidence.causes.failing + evidence.causes.others
-    counts = (
-        f" ({evidence.causes.failing} of {total} traces)" if evidence.causes.others else f" ({total} traces)" if total else ""
-    )
-    return (
-        f"{metric_label(alert.metric)} is {format_value(alert.metric, alert.value)}, {alert.comparison} the threshold of "
-        f"{format_value(alert.metric, alert.threshold)}{counts}."
-    )
-
-
-def _firing_lines(alert: Alert, transition: AlertTransition, evidence: Evidence, base_url: str) -> Iterator[str]:
-    held = f" It had been so for {format_seconds(alert.hold_s)}." if alert.hold_s else ""
-    yield f"{alert.rule_name} is firing ({alert.severity})."
-    yield ""
-    yield _describe_breach(alert, evidence) + held
-    yield f"Window: {format_range(transition.window_start_ns, transition.window_end_ns)} ({format_seconds(alert.window_s)})"
-    yield f"Traces: {alert.query or 'all'}"
-    yield ""
-    causes = list(_cause_lines(evidence))
-    if causes:
-        yield f"Among these {evidence.causes.failing} {evidence.noun}:"
-        yield from causes
-        yield ""
-    yield f"See exactly these {evidence.noun}:"
-    yield base_url + traces_path(evidence.query, evidence.time_range)
-    yield ""
-    if evidence.examples:
-        yield "Examples:"
-        for example in evidence.examples:
-            yield f"- {_describe_example(example)}"
-            yield f"  {base_url}/traces/{example.trace_id}"
-        yield ""
-    yield f"Alert: {base_url}/alerts/{alert.pk}"
-
-
-def _resolved_lines(alert: Alert, transition: AlertTransition, evidence: Evidence, base_url: str) -> Iterator[str]:
-    duration = format_seconds((transition.at - alert.started_at).total_seconds())
-    yield f"{alert.rule_name} is resolved after {duration}."
-    yield ""
-    if transition.reason:
-        yield f"Reason: {transition.reason}."
+    if evidence.causes.others:
+        counts = f" ({evidence.causes.failing} of {total} traces)"
     else:
-        yield (
-            f"{metric_label(alert.metric)} is {format_value(alert.metric, transition.value)}; the threshold is "
-            f"{alert.comparison} {format_value(alert.metric, alert.threshold)}."
+        samples = total or transition.samples
+        counts = f" ({samples} trace{'' if samples == 1 else 's'})" if samples else ""
+    return (
+        f"{metric_label(alert.metric)} is {format_value(alert.metric, transition.value)}, {alert.comparison} the threshold of "
+        f"{format_value(alert.metric, transition.threshold)}{counts}."
+    )
+
+
+def _cost_facts(evidence: Evidence, cost_usd: float | None) -> Iterator[tuple[str, str]]:
+    if cost_usd:
+        yield "Cost so far", f"{format_value('cost', cost_usd)} for these {evidence.noun}"
+
+
+def _sections(evidence: Evidence, base_url: str) -> Iterator[Section]:
+    noun = f"{evidence.causes.failing} {evidence.noun}"
+    if evidence.distinctions:
+        than = f"the {evidence.compared} others" if evidence.earlier_start_ns is None else f"the {evidence.compared} before"
+        heading = f"What differs about these {noun} from {than}" if evidence.compared else f"What these {noun} have in common"
+        yield Section(heading, [_distinction_item(found, evidence) for found in evidence.distinctions], numbered=True)
+    errors = [_error_item(error, base_url) for error in evidence.errors]
+    if evidence.causes.failing_tools:
+        tools = ", ".join(f"{one_line(tool.value)} {tool.failing}" for tool in evidence.causes.failing_tools[:_TOOLS_SHOWN])
+        errors.append(Item(f"Failed tools: {tools}"))
+    if errors:
+        yield Section("How they failed", errors)
+    if evidence.examples:
+        at_the_step = any(example.failing_span_id for example in evidence.examples)
+        heading = "Examples, opened at the failing step" if at_the_step else "Examples"
+        yield Section(heading, [_example_item(example, base_url) for example in evidence.examples])
+
+
+def _distinction_item(found: Distinction, evidence: Evidence) -> Item:
+    """Return for example "Version v3: 35 (95%), against 20 (12%) of the others"."""
+    text = f"{found.label} {one_line(found.value)[:120] or '(none)'}: {found.failing} ({format_share(found.failing_share)})"
+    if evidence.compared:
+        text += f", against {found.others} ({format_share(found.other_share)})"
+    chance = "may be chance: too few traces" if evidence.compared and not found.least else ""
+    return Item(text, detail=chance)
+
+
+def _error_item(error: SeenError, base_url: str) -> Item:
+    said = ": ".join(part for part in (one_line(error.error_type)[:80], one_line(error.message)[:120]) if part)
+    seen = f"first seen {format_moment_ns(error.first_seen_ns)}"
+    if error.first_version:
+        seen += f" in version {one_line(error.first_version)[:60]}"
+    counted = f"{error.traces} trace{'s' if error.traces != 1 else ''}"
+    return Item(
+        f"{said or 'Failed without saying why'}: {counted}", seen, f"{base_url}/errors/{error.fingerprint}",
+        "new" if error.is_new else "",
+    )  # fmt: skip
+
+
+def _example_item(example: Example, base_url: str) -> Item:
+    said = ": ".join(part for part in (", ".join(example.error_types), one_line(example.error_message)[:120]) if part)
+    parts = (example.name or "(no name)", ", ".join(example.versions), said)
+    return Item(" | ".join(one_line(part) for part in parts if part), url=_example_url(example, base_url))
+
+
+def _example_url(example: Example, base_url: str) -> str:
+    return f"{base_url}/traces/{example.trace_id}" + (f"?span={example.failing_span_id}" if example.failing_span_id else "")
+
+
+def _links(alert: Alert, evidence: Evidence, base_url: str, *, end_ns: int) -> list[Link]:
+    """Return where exactly these traces are, up to `end_ns`, first."""
+    time_range = TimeRange(evidence.start_ns, end_ns)
+    links = [Link(f"See exactly these {evidence.noun}", base_url + traces_path(evidence.query, time_range))]
+    if evidence.causes.others:
+        links.append(
+            Link("All differences", base_url + why_path(evidence.query, evidence.among or alert.query, evidence.time_range))
         )
-    worst = format_value(alert.metric, alert.peak_value)
-    yield f"It fired from {format_moment(alert.started_at)} to {format_moment(transition.at)}, at worst {worst}."
-    yield ""
-    yield f"The {evidence.noun} that started it:"
-    yield base_url + traces_path(evidence.query, evidence.time_range)
-    yield ""
-    yield f"Alert: {base_url}/alerts/{alert.pk}"
+    if alert.trace_id:
+        links.insert(0, Link("The run", f"{base_url}/traces/{alert.trace_id}"))
+    return links + _alert_links(alert, base_url)
 
 
-def _cause_lines(evidence: Evidence) -> Iterator[str]:
-    for name, heading in HEADINGS.items():
-        causes: list[Cause] = getattr(evidence.causes, name)
-        if causes:
-            yield f"- {heading}: " + ", ".join(_describe_cause(cause, evidence.causes) for cause in causes[:_SHOWN])
+def _alert_links(alert: Alert, base_url: str) -> list[Link]:
+    links = [Link("Incident", incident_url(alert))] if alert.incident_id else []
+    if links and alert.resolved_at is None:
+        links.insert(0, Link("Acknowledge", ack_url(alert)))
+    links.append(Link("Alert", f"{base_url}/alerts/{alert.pk}"))
+    if alert.rule_id:
+        links.append(Link("Rule", f"{base_url}/alerts/rules/{alert.rule_id}"))
+    return links
 
 
-def _describe_cause(cause: Cause, causes: Causes) -> str:
-    """Return for example "v3 35 (95%; 12% of the others)"."""
-    others = f"; {format_share(cause.other_share)} of the others" if causes.others else ""
-    return f"{_one_line(cause.value)} {cause.failing} ({format_share(cause.failing_share)}{others})"
-
-
-def _describe_example(example: Example) -> str:
-    said = ": ".join(part for part in (", ".join(example.error_types), _one_line(example.error_message)[:120]) if part)
-    return " | ".join(_one_line(part) for part in (example.name or "(no name)", ", ".join(example.versions), said) if part)
-
-
-def _one_line(text: str) -> str:
-    """Names and messages come from traces and may hold anything; a line break would forge a header or a line of ours."""
-    return " ".join(text.split())
-
-
-def _payload(delivery: Delivery, evidence: Evidence, base_url: str) -> dict[str, Any]:
-    """The fields of the webhook body besides title and message; described in docs/alerts.md, so additions only."""
+def _payload(delivery: Delivery, evidence: Evidence, cost_usd: float | None, base_url: str) -> dict[str, Any]:
+    """The fields of the webhook body besides title and message."""
     alert, transition = delivery.alert, delivery.transition
     return {
-        "event": "firing" if transition.to_state == AlertState.FIRING else "resolved",
-        "delivery_id": f"{alert.project_id}-{alert.pk}-{delivery.pk}",
-        "alert": {
-            "id": alert.pk,
-            "url": f"{base_url}/alerts/{alert.pk}",
-            "started_at": alert.started_at.isoformat(),
-            "resolved_at": alert.resolved_at.isoformat()
-            if transition.to_state == AlertState.RESOLVED and alert.resolved_at
-            else None,
-            "reason": transition.reason,
-        },
-        "rule": {
-            "id": alert.rule_id,
-            "name": alert.rule_name,
-            "severity": alert.severity,
-            "metric": alert.metric,
-            "metric_label": metric_label(alert.metric),
-            "unit": metric_unit(alert.metric),
-            "query": alert.query,
-            "comparison": alert.comparison,
-            "threshold": alert.threshold,
-            "window_s": alert.window_s,
-            "hold_s": alert.hold_s,
-        },
+        "version": PAYLOAD_VERSION,
+        "event": Event.RESOLVED if transition.to_state == AlertState.RESOLVED else Event.FIRING,
+        "delivery_id": _delivery_id(delivery),
+        "severity": transition.severity or alert.severity,
+        "labels": alert.labels,
+        "alert": _alert_payload(delivery, base_url),
+        "rule": _rule_payload(alert, base_url),
         "value": transition.value,
         "value_text": format_value(alert.metric, transition.value),
+        "samples": transition.samples,
+        "baseline": transition.baseline,
         "window": {
             "start": format_time_ns(transition.window_start_ns),
             "end": format_time_ns(transition.window_end_ns),
@@ -186,12 +316,32 @@ def _payload(delivery: Delivery, evidence: Evidence, base_url: str) -> dict[str,
             "url": base_url + traces_path(evidence.query, evidence.time_range),
             "count": evidence.causes.failing,
             "others": evidence.causes.others,
+            "cost_usd": cost_usd,
         },
+        "differences": {
+            "compared": evidence.compared,
+            "earlier_start": format_time_ns(evidence.earlier_start_ns) if evidence.earlier_start_ns is not None else None,
+            "top": [asdict(found) for found in evidence.distinctions],
+        },
+        "errors": [
+            {
+                "fingerprint": error.fingerprint,
+                "url": f"{base_url}/errors/{error.fingerprint}",
+                "error_type": error.error_type,
+                "message": error.message,
+                "traces": error.traces,
+                "first_seen": format_time_ns(error.first_seen_ns),
+                "first_version": error.first_version or None,
+                "is_new": error.is_new,
+            }
+            for error in evidence.errors
+        ],
         "causes": {name: [asdict(cause) for cause in getattr(evidence.causes, name)] for name in HEADINGS},
         "examples": [
             {
                 "trace_id": example.trace_id,
-                "url": f"{base_url}/traces/{example.trace_id}",
+                "url": _example_url(example, base_url),
+                "failing_span_id": example.failing_span_id or None,
                 "name": example.name,
                 "start_time": format_time_ns(example.start_ns),
                 "duration_ns": example.duration_ns,
@@ -201,4 +351,43 @@ def _payload(delivery: Delivery, evidence: Evidence, base_url: str) -> dict[str,
             }
             for example in evidence.examples
         ],
+    }
+
+
+def _delivery_id(delivery: Delivery) -> str:
+    return f"{delivery.alert.project_id}-{delivery.alert_id}-{delivery.pk}"
+
+
+def _alert_payload(delivery: Delivery, base_url: str) -> dict[str, Any]:
+    alert, transition = delivery.alert, delivery.transition
+    resolved_at = alert.resolved_at if transition.to_state == AlertState.RESOLVED else None
+    return {
+        "id": alert.pk,
+        "key": _key(alert),
+        "url": f"{base_url}/alerts/{alert.pk}",
+        "ack_url": ack_url(alert) or None,
+        "breached_since": _breached_since(alert).isoformat(),
+        "started_at": alert.started_at.isoformat(),
+        "resolved_at": resolved_at.isoformat() if resolved_at else None,
+        "reason": transition.reason,
+        "peak_value": alert.peak_value,
+        "trace_id": alert.trace_id or None,
+    }
+
+
+def _rule_payload(alert: Alert, base_url: str) -> dict[str, Any]:
+    return {
+        "id": alert.rule_id,
+        "url": f"{base_url}/alerts/rules/{alert.rule_id}" if alert.rule_id else None,
+        "name": alert.rule_name,
+        "kind": alert.kind,
+        "severity": alert.severity,
+        "metric": alert.metric,
+        "metric_label": metric_label(alert.metric),
+        "unit": metric_unit(alert.metric),
+        "query": alert.query,
+        "comparison": alert.comparison,
+        "threshold": alert.threshold,
+        "window_s": alert.window_s,
+        "hold_s": alert.hold_s,
     }

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from alerts.evaluation import Episode, replay
+from django.utils import timezone
+
+from alerts.evaluation import Episode, Observation, absolute_threshold, has_data, replay
+from alerts.models import AlertRule
+from alerts.observing import Sight, observe_rule
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.queries.metrics import MAX_POINTS, metric_series
@@ -12,22 +17,10 @@ from tracestore.timerange import NS_PER_S, TimeRange
 
 
 @dataclass(frozen=True)
-class Condition:
-    """What a rule asks, without its name and state."""
-
-    metric: str
-    query: str
-    window_s: int
-    comparison: str
-    threshold: float
-    hold_s: int
-
-
-@dataclass(frozen=True)
 class Preview:
     """One point per window that has ended, oldest first; `time_range` may be shorter than asked for when windows are short."""
 
-    condition: Condition
+    rule: AlertRule
     time_range: TimeRange
     points: list[tuple[int, float | None]]
     episodes: list[Episode]
@@ -42,30 +35,53 @@ class Preview:
         return sum(((episode.end_ns or self.time_range.end_ns) - episode.start_ns) / NS_PER_S for episode in self.episodes)
 
 
-def preview_condition(store: Store, *, project_id: int, condition: Condition, time_range: TimeRange) -> Preview:
-    """Replay the condition, one evaluation per window. Raises StoreError, QueryError or MetricError.
+@dataclass(frozen=True)
+class Guarded:
+    """What a version guard sees now; `threshold` is what the value must exceed, None while there are too few traces to tell."""
+
+    sight: Sight
+    threshold: float | None
+
+    @property
+    def would_fire(self) -> bool:
+        value = self.sight.observation.value
+        return value is not None and self.threshold is not None and value > self.threshold
+
+
+def find_guarded(store: Store, rule: AlertRule) -> Guarded | None:
+    """Return None when no version is new. Raises StoreError, QueryError or MetricError."""
+    sights = observe_rule(store, rule, timezone.now())
+    if not sights:
+        return None
+    observation, condition = sights[0].observation, rule.condition()
+    limit = absolute_threshold(condition.levels[0].threshold, observation, condition)
+    told = has_data(observation, condition) and limit is not None and math.isfinite(limit)
+    return Guarded(sights[0], limit if told else None)
+
+
+def preview_rule(store: Store, rule: AlertRule, time_range: TimeRange) -> Preview:
+    """Replay a rule, saved or draft, one evaluation per window. Raises StoreError, QueryError or MetricError.
 
     Windows of the replay lie side by side and the live evaluation's slide, so a short breach across a border can differ.
     """
-    window_ns = condition.window_s * NS_PER_S
+    window_ns = rule.window_s * NS_PER_S
     # Whole windows only: one that is cut off shows a lower count than it had.
     end_ns = time_range.end_ns - time_range.end_ns % window_ns
     start_ns = max(time_range.start_ns - time_range.start_ns % window_ns, end_ns - (MAX_POINTS - 1) * window_ns, 0)
     whole = TimeRange(start_ns, max(end_ns, start_ns + window_ns))
-    series = metric_series(
-        store,
-        project_id=project_id,
-        time_range=whole,
-        query=parse_query(condition.query),
-        metric=condition.metric,
-        step_s=condition.window_s,
+    values, samples = (
+        metric_series(
+            store,
+            project_id=rule.project_id,
+            time_range=whole,
+            query=parse_query(rule.query),
+            metric=metric,
+            step_s=rule.window_s,
+        )[0].points
+        for metric in (rule.metric, "requests")
     )
-    points = series[0].points if series else []
-    episodes = replay(
-        points,
-        step_s=condition.window_s,
-        comparison=condition.comparison,
-        threshold=condition.threshold,
-        hold_s=condition.hold_s,
-    )
-    return Preview(condition, whole, points, episodes)
+    observations = [
+        Observation(value, int(count or 0), start_ns + window_ns)
+        for (start_ns, value), (_, count) in zip(values, samples, strict=True)
+    ]
+    return Preview(rule, whole, values, replay(observations, rule.condition().stepping(rule.window_s)))

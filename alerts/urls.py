@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from django.urls import path
 
-from alerts.views import alerts, channels, rules
+from alerts.views import alerts, backtest, channels, incidents, pack, rules
 
 urlpatterns = [
     path("alerts", alerts.alert_list, name="alert-list"),
     path("alerts/badge", alerts.alert_badge, name="alert-badge"),
     path("alerts/<int:alert_id>", alerts.alert_detail, name="alert-detail"),
+    path("alerts/ack/<str:token>", incidents.ack_by_link, name="incident-ack-link"),
+    path("alerts/incidents", incidents.incident_list, name="incident-list"),
+    path("alerts/incidents/<int:incident_id>", incidents.incident_detail, name="incident-detail"),
+    path("alerts/incidents/<int:incident_id>/<str:action>", incidents.incident_act, name="incident-act"),
     path("alerts/rules", rules.rule_list, name="alert-rule-list"),
     path("alerts/rules/new", rules.rule_edit, name="alert-rule-new"),
     path("alerts/rules/preview", rules.rule_preview, name="alert-rule-preview"),
     path("alerts/rules/<int:rule_id>", rules.rule_edit, name="alert-rule-edit"),
     path("alerts/rules/<int:rule_id>/switch", rules.rule_switch, name="alert-rule-switch"),
     path("alerts/rules/<int:rule_id>/delete", rules.rule_delete, name="alert-rule-delete"),
+    path("alerts/rules/<int:rule_id>/backtest", backtest.rule_backtest, name="alert-rule-backtest"),
+    path("alerts/rules/pack", pack.pack, name="alert-pack"),
+    path("alerts/rules/backtest", backtest.draft_backtest, name="alert-draft-backtest"),
+    path("alerts/marks", backtest.mark_add, name="alert-mark-add"),
+    path("alerts/marks/<int:mark_id>/delete", backtest.mark_delete, name="alert-mark-delete"),
     path("alerts/channels", channels.channel_list, name="alert-channel-list"),
     path("alerts/channels/new", channels.channel_edit, name="alert-channel-new"),
     path("alerts/channels/<int:channel_id>", channels.channel_edit, name="alert-channel-edit"),
+    path("alerts/channels/<int:channel_id>/secret", channels.channel_secret, name="alert-channel-secret"),
     path("alerts/channels/<int:channel_id>/test", channels.channel_test, name="alert-channel-test"),
     path("alerts/channels/<int:channel_id>/switch", channels.channel_switch, name="alert-channel-switch"),
     path("alerts/channels/<int:channel_id>/delete", channels.channel_delete, name="alert-channel-delete"),

@@ -248,6 +248,14 @@ SETTINGS = (
         "",
         "Mail server for e-mail alerts, `smtp(s)://user:password@host:port?from=address`.",
     ),
+    Setting(
+        "TRACESTORE_DELIVERY_TIMEOUT_S",
+        _whole_number(1, 600),
+        "whole number",
+        "seconds",
+        "30",
+        "An attempt to deliver a message that takes longer is given up and made again later.",
+    ),
     Setting("TRACESTORE_LOG_LEVEL", _log_level, "level", "", "info", "debug, info, warning or error."),
 )
 
@@ -320,6 +328,7 @@ QUERY_TIMEOUT_S: int = _values["TRACESTORE_QUERY_TIMEOUT_S"]
 QUERY_MEMORY_BYTES: int = _values["TRACESTORE_QUERY_MEMORY_BYTES"]
 RUNNING_TIMEOUT_S: int = _values["TRACESTORE_RUNNING_TIMEOUT_S"]
 ALERT_INTERVAL_S: int = _values["TRACESTORE_ALERT_INTERVAL_S"]
+DELIVERY_TIMEOUT_S: int = _values["TRACESTORE_DELIVERY_TIMEOUT_S"]
 SMTP_URL: str = _values["TRACESTORE_SMTP_URL"]
 LOG_LEVEL: str = _values["TRACESTORE_LOG_LEVEL"]
 if HOST in ("localhost", "127.0.0.1", "::1"):

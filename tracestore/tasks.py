@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from tracestore import reread, summarize
+from tracestore import recompute, reread, summarize
 from tracestore.clickhouse.client import get_store
 from tracestore.telemetry import timed_job
 
@@ -44,3 +44,10 @@ def check_parts() -> None:
     """Look whether the disk took what merges wrote, well before ClickHouse removes what they merged (eight minutes)."""
     with timed_job("check_parts"):
         get_store().check_parts()
+
+
+@shared_task
+def recompute_past() -> None:
+    """Take the jobs that compute rollups or costs of the past again some hours further."""
+    with timed_job("recompute"):
+        recompute.recompute_pending()

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from alerts.channels import apprise_url, email, webhook
-from alerts.channels.base import ChannelError, Notification, send
+from django.conf import settings
 
-_KINDS: dict[str, ModuleType] = {"email": email, "webhook": webhook, "apprise": apprise_url}
+from alerts.channels import apprise_url, email, pagerduty, slack, webhook
+from alerts.channels.base import ChannelError
+from alerts.channels.deadline import call_within
+from alerts.notification import Notification
+
+if TYPE_CHECKING:
+    from alerts.models import NotificationChannel
+
+_KINDS: dict[str, ModuleType] = {
+    "email": email,
+    "slack": slack,
+    "webhook": webhook,
+    "pagerduty": pagerduty,
+    "apprise": apprise_url,
+}
 
 __all__ = ["ChannelError", "Notification", "check_target", "describe_target", "send_notification"]
 
@@ -22,6 +36,7 @@ def describe_target(kind: str, target: str) -> str:
     return str(_KINDS[kind].describe_target(target))
 
 
-def send_notification(kind: str, target: str, notification: Notification) -> None:
-    """Make one attempt. Raises ChannelError."""
-    send(_KINDS[kind].build_plugin(target, notification), notification)
+def send_notification(channel: NotificationChannel, notification: Notification) -> None:
+    """Make one attempt, which takes at most TRACESTORE_DELIVERY_TIMEOUT_S. Raises ChannelError."""
+    kind = _KINDS[channel.kind]
+    call_within(settings.DELIVERY_TIMEOUT_S, channel.pk, lambda: kind.send(channel, notification))

@@ -1,17 +1,36 @@
-"""Any service that apprise knows (Slack, Teams, PagerDuty, mailto, ...), by its URL: https://github.com/caronc/apprise/wiki."""
+"""Any service that apprise knows (Teams, Discord, Telegram, ntfy, ...), by its URL: https://github.com/caronc/apprise/wiki."""
 
 from __future__ import annotations
 
-from apprise import Apprise, NotifyBase
+import contextlib
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from alerts.channels.base import ASSET, ChannelError, Notification
+from apprise import Apprise, AppriseAsset, NotifyBase, NotifyFormat, NotifyType
+
+from alerts.channels.base import USER_AGENT, ChannelError, refusal, unreachable, wait_s
+from alerts.notification import Event, Notification
+from alerts.rendering.text import render_text
+
+if TYPE_CHECKING:
+    from alerts.models import NotificationChannel
 
 # They run programs or write to this machine instead of sending a message.
 _REFUSED = {"syslog", "dbus", "kde", "qt", "glib", "gnome", "macosx", "windows", "rsyslog"}
+_ASSET = AppriseAsset(app_id=USER_AGENT, app_desc="Tracestore alerts", app_url="", async_mode=False, http_redirects=False)
+_KINDS = {"info": NotifyType.INFO, "warning": NotifyType.WARNING, "critical": NotifyType.FAILURE}
+_HTTP_CODE = re.compile(r"error=(\d{3})\b")
+# smtplib's errors print as (code, b'text'); 5xx is permanent, RFC 5321 section 4.2.1.
+_SMTP_ANSWER = re.compile(r"\(([45]\d\d), b['\"](.*?)['\"][,)]")
+_SECRETS = re.compile(r" with url: \S+")  # the path of a webhook is often its password
+_SAID = re.compile(r"^Socket Exception: ")
 
 
 def _instantiate(target: str) -> NotifyBase | None:
-    return Apprise.instantiate(target, asset=ASSET)
+    return Apprise.instantiate(target, asset=_ASSET)
 
 
 def check_target(target: str) -> None:
@@ -35,8 +54,61 @@ def describe_target(target: str) -> str:
     return f"{scheme}://{host}/" + ("…" if path.strip("/") else "")
 
 
-def build_plugin(target: str, notification: Notification) -> NotifyBase:
-    plugin = _instantiate(target)
+def send(channel: NotificationChannel, notification: Notification) -> None:
+    """Raises ChannelError with the reason."""
+    plugin = _instantiate(channel.target)
     if plugin is None:
         raise ChannelError("Apprise does not understand this URL.", permanent=True)
-    return plugin
+    _listen()
+    plugin.socket_connect_timeout = plugin.socket_read_timeout = wait_s()
+    kind = NotifyType.SUCCESS if notification.event == Event.RESOLVED else _KINDS[notification.severity]
+    with _reasons.collect() as lines:
+        accepted = plugin.notify(
+            body=render_text(notification), title=notification.title, notify_type=kind, body_format=NotifyFormat.TEXT
+        )
+    if not accepted:
+        raise read_failure(lines)
+
+
+class _Reasons(logging.Handler):
+    """Apprise answers only true or false and logs the reason; this keeps what it logs in the sending thread."""
+
+    def __init__(self) -> None:
+        super().__init__(level=logging.DEBUG)
+        self._local = threading.local()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lines: list[str] | None = getattr(self._local, "lines", None)
+        if lines is not None and (record.levelno >= logging.WARNING or str(record.msg).startswith("Socket Exception")):
+            lines.append(record.getMessage())
+
+    @contextlib.contextmanager
+    def collect(self) -> Iterator[list[str]]:
+        lines: list[str] = []
+        self._local.lines = lines
+        try:
+            yield lines
+        finally:
+            self._local.lines = None
+
+
+_reasons = _Reasons()
+
+
+def _listen() -> None:
+    # Its debug lines carry the socket error; they end here, because a failed delivery is logged once, by its delivery.
+    logger = logging.getLogger("apprise")
+    if _reasons not in logger.handlers:
+        logger.addHandler(_reasons)
+        logger.propagate = False
+        logger.setLevel(logging.DEBUG)
+
+
+def read_failure(lines: list[str]) -> ChannelError:
+    """Turn what apprise logged about a failed send into one sentence and its verdict."""
+    said = "; ".join(dict.fromkeys(_SECRETS.sub("", _SAID.sub("", line.strip())) for line in lines))
+    if http := _HTTP_CODE.search(said):
+        return refusal(int(http[1]))
+    if smtp := _SMTP_ANSWER.search(said):
+        return ChannelError(f"The mail server answered {smtp[1]}: {smtp[2]}.", permanent=smtp[1].startswith("5"))
+    return unreachable(said) or ChannelError(said[:1000] or "The channel refused the message.", permanent=False)

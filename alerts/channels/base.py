@@ -1,41 +1,21 @@
-"""What every kind of channel shares: the message it carries, how a send is made and how its failure is read."""
+"""What every kind of channel shares: how a refusal is read, and a POST that is bounded in time and follows no redirect."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import re
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-from apprise import AppriseAsset, NotifyFormat, NotifyType
+import requests
+from django.conf import settings
 
-if TYPE_CHECKING:
-    from apprise import NotifyBase
-
-TIMEOUT_S = 10
-ASSET = AppriseAsset(app_id="Tracestore", app_desc="Tracestore alerts", app_url="", async_mode=False, http_redirects=False)
+USER_AGENT = "Tracestore"
 # The sender's fault, and the same request would fail again: the address, the credentials or the shape is wrong.
 _PERMANENT_HTTP = {301, 308, 400, 401, 403, 404, 405, 406, 410, 411, 413, 414, 415, 421, 422, 501}
-_HTTP_CODE = re.compile(r"error=(\d{3})\b")
-# smtplib's errors print as (code, b'text'); 5xx is permanent, RFC 5321 section 4.2.1.
-_SMTP_ANSWER = re.compile(r"\(([45]\d\d), b['\"](.*?)['\"][,)]")
+_LONGEST_WAIT_S = 10
+# Of the answer of a service that says in a word what is wrong.
+_ANSWER_BYTES = 300
 _SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([\w .,-]+)")
-_SECRETS = re.compile(r" with url: \S+")  # the path of a webhook is often its password
-_SAID = re.compile(r"^Socket Exception: ")
-
-
-@dataclass(frozen=True)
-class Notification:
-    """One message in the two forms that channels need: text for people, `payload` (JSON-like) for programs."""
-
-    title: str
-    body: str
-    kind: NotifyType
-    payload: dict[str, Any] = field(default_factory=dict)
 
 
 class ChannelError(Exception):
@@ -46,64 +26,75 @@ class ChannelError(Exception):
         self.permanent = permanent
 
 
-class _Reasons(logging.Handler):
-    """Apprise answers only true or false and logs the reason; this keeps what it logs in the sending thread."""
-
-    def __init__(self) -> None:
-        super().__init__(level=logging.DEBUG)
-        self._local = threading.local()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        lines: list[str] | None = getattr(self._local, "lines", None)
-        if lines is not None and (record.levelno >= logging.WARNING or str(record.msg).startswith("Socket Exception")):
-            lines.append(record.getMessage())
-
-    @contextlib.contextmanager
-    def collect(self) -> Iterator[list[str]]:
-        lines: list[str] = []
-        self._local.lines = lines
-        try:
-            yield lines
-        finally:
-            self._local.lines = None
+def wait_s() -> float:
+    """Return how long one read or write of an attempt may wait; the attempt as a whole has TRACESTORE_DELIVERY_TIMEOUT_S."""
+    return float(min(_LONGEST_WAIT_S, settings.DELIVERY_TIMEOUT_S))
 
 
-_reasons = _Reasons()
+def no_answer() -> ChannelError:
+    return ChannelError(f"The receiver did not answer within {wait_s():g} s.", permanent=False)
 
 
-def _listen() -> None:
-    # Its debug lines carry the socket error; they end here, because a failed delivery is logged once, by its delivery.
-    logger = logging.getLogger("apprise")
-    if _reasons not in logger.handlers:
-        logger.addHandler(_reasons)
-        logger.propagate = False
-        logger.setLevel(logging.DEBUG)
+def refusal(code: int, said: str = "") -> ChannelError:
+    """Return the error of an HTTP status that does not accept; `said` is the receiver's own word for it."""
+    phrase = f" ({HTTPStatus(code).phrase})" if code in HTTPStatus._value2member_map_ else ""
+    hint = "; redirects are not followed" if 300 <= code < 400 else f": {said}" if said else ""
+    return ChannelError(f"The receiver answered {code}{phrase}{hint}.", permanent=code in _PERMANENT_HTTP)
 
 
-def send(plugin: NotifyBase, notification: Notification) -> None:
-    """Make one attempt, which takes at most two times TIMEOUT_S per connection. Raises ChannelError with the reason."""
-    _listen()
-    plugin.socket_connect_timeout = plugin.socket_read_timeout = TIMEOUT_S
-    with _reasons.collect() as lines:
-        accepted = plugin.notify(
-            body=notification.body, title=notification.title, notify_type=notification.kind, body_format=NotifyFormat.TEXT
-        )
-    if not accepted:
-        raise read_failure(lines)
-
-
-def read_failure(lines: list[str]) -> ChannelError:
-    """Turn what apprise logged about a failed send into one sentence and its verdict."""
-    said = "; ".join(dict.fromkeys(_SECRETS.sub("", _SAID.sub("", line.strip())) for line in lines))
-    if http := _HTTP_CODE.search(said):
-        code = int(http[1])
-        phrase = f" ({HTTPStatus(code).phrase})" if code in HTTPStatus._value2member_map_ else ""
-        hint = "; redirects are not followed" if 300 <= code < 400 else ""
-        return ChannelError(f"The receiver answered {code}{phrase}{hint}.", permanent=code in _PERMANENT_HTTP)
-    if smtp := _SMTP_ANSWER.search(said):
-        return ChannelError(f"The mail server answered {smtp[1]}: {smtp[2]}.", permanent=smtp[1].startswith("5"))
+def unreachable(said: str) -> ChannelError | None:
+    """Return the error behind the text of a failed connection, None when it says nothing of one."""
     if "timed out" in said or "Timeout" in said:
-        return ChannelError(f"The receiver did not answer within {TIMEOUT_S} s.", permanent=False)
+        return no_answer()
     if system := _SYSTEM_ERROR.search(said):
         return ChannelError(f"The receiver cannot be reached: {system[1].strip()}.", permanent=False)
-    return ChannelError(said[:1000] or "The channel refused the message.", permanent=False)
+    return None
+
+
+def check_http_url(target: str, noun: str) -> None:
+    """Raises ValueError with a sentence for the person who typed it."""
+    try:
+        parts = urlsplit(target)
+        parts.port  # noqa: B018 - reading it is what checks it
+    except ValueError:
+        raise ValueError("This is not a URL: use https://host/path.") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{noun} starts with http:// or https:// and names a host.")
+
+
+def show_host(target: str) -> str:
+    """Return a URL without what may be secret: user, password, path and query."""
+    parts = urlsplit(target)
+    host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname or ""
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{host}{port}/" + ("…" if parts.path.strip("/") or parts.query else "")
+
+
+def post(url: str, body: bytes, headers: dict[str, str] | None = None, *, says_why: bool = False) -> None:
+    """POST a JSON body; a user and password before the host become Basic authentication. Raises ChannelError.
+
+    Any status from 200 to 299 accepts. The answer, which may be endless, is not read, but for its first bytes when it refuses
+    and `says_why`.
+    """
+    parts = urlsplit(url)
+    auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    sent = {"User-Agent": USER_AGENT, "Content-Type": "application/json"} | (headers or {})
+    try:
+        with requests.post(
+            address, data=body, headers=sent, auth=auth, timeout=wait_s(), allow_redirects=False, stream=True
+        ) as answer:
+            if not 200 <= answer.status_code < 300:
+                raise refusal(answer.status_code, _read_reason(answer) if says_why else "")
+    except requests.RequestException as error:
+        raise unreachable(str(error)) or ChannelError(_describe(error), permanent=False) from None
+
+
+def _read_reason(answer: requests.Response) -> str:
+    text = next(answer.iter_content(_ANSWER_BYTES), b"").decode(errors="replace")
+    return " ".join(text.split()).rstrip(".")
+
+
+def _describe(error: requests.RequestException) -> str:
+    # Not its text, which may hold the address and with it a secret.
+    return f"The receiver cannot be reached: {type(error).__name__}."

@@ -1,16 +1,28 @@
-"""Plain-text e-mail through the instance's mail server (TRACESTORE_SMTP_URL). The target is addresses, comma separated."""
+"""E-mail through the instance's mail server (TRACESTORE_SMTP_URL), as text and HTML. The target is addresses, comma separated."""
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, unquote, urlsplit
+import logging
+import smtplib
+import ssl
+from email.message import EmailMessage
+from email.utils import formataddr, formatdate, make_msgid
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from apprise import NotifyBase
-from apprise.plugins.email import NotifyEmail
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from alerts.channels.base import ASSET, ChannelError, Notification
+from alerts.channels.base import ChannelError, no_answer, wait_s
+from alerts.notification import Notification
+from alerts.rendering.html import render_html
+from alerts.rendering.text import render_text
+
+if TYPE_CHECKING:
+    from alerts.models import NotificationChannel
+
+logger = logging.getLogger(__name__)
 
 NO_SERVER = "This instance has no mail server: set TRACESTORE_SMTP_URL, or use an Apprise URL (mailtos://…) instead."
 
@@ -35,32 +47,82 @@ def describe_target(target: str) -> str:
     return ", ".join(_addresses(target))
 
 
-def build_plugin(target: str, notification: Notification) -> NotifyBase:
-    """smtps:// is TLS from the first byte; smtp:// is plain, or STARTTLS with `?tls=starttls`. `?from=` is the sender."""
+def send(channel: NotificationChannel, notification: Notification) -> None:
+    """Raises ChannelError. One SMTP transaction for all addresses, so that a retry cannot reach half of them twice."""
     if not settings.SMTP_URL:
         raise ChannelError(NO_SERVER, permanent=True)
-    parts = urlsplit(settings.SMTP_URL)
-    options = parse_qs(parts.query)
-    host = parts.hostname or "localhost"
-    mode = "ssl" if parts.scheme == "smtps" else options.get("tls", ["insecure"])[0]
-    # The first address is To and the others Cc: one SMTP transaction, so that a retry cannot reach half of them twice.
-    first, *others = _addresses(target)
-    return NotifyEmail(  # type: ignore[no-untyped-call]  # apprise's plugins are only partly typed
-        smtp_host=host,
-        host=host,
-        port=parts.port,
-        user=unquote(parts.username) if parts.username else None,
-        password=unquote(parts.password) if parts.password else None,
-        secure_mode=mode,
-        from_addr=f"Tracestore <{_sender(options, parts.username, host)}>",
-        targets=[first],
-        cc=others,
-        asset=ASSET,
-    )
+    server = urlsplit(settings.SMTP_URL)
+    message = build_mail(notification, _sender(server), _addresses(channel.target))
+    try:
+        with _connect(server) as smtp:
+            refused = smtp.send_message(message)
+            if smtp.sock:  # the message is taken: a server that is slow to say farewell must not make it look otherwise
+                smtp.sock.settimeout(1)
+    except smtplib.SMTPRecipientsRefused as error:
+        code, said = next(iter(error.recipients.values()))
+        raise _refusal(code, said) from None
+    except smtplib.SMTPResponseException as error:
+        raise _refusal(error.smtp_code, error.smtp_error) from None
+    except TimeoutError:
+        raise no_answer() from None
+    except OSError as error:  # smtplib's own errors are among them
+        reason = error.strerror or str(error) or type(error).__name__
+        raise ChannelError(f"The mail server cannot be reached: {reason[:300]}.", permanent=False) from None
+    for address, (code, said) in refused.items():  # the others have it: to send it again would be a second time for them
+        logger.warning("the mail server refused %s of channel %s: %s", address, channel.name, _refusal(code, said))
 
 
-def _sender(options: dict[str, list[str]], username: str | None, host: str) -> str:
-    candidates = [*options.get("from", []), unquote(username or ""), f"tracestore@{host}"]
+def build_mail(notification: Notification, sender: str, recipients: list[str]) -> EmailMessage:
+    """Return the mail: text and HTML as alternatives, the pictures as parts of the HTML. The first recipient is To, others Cc."""
+    message = EmailMessage()
+    message["Subject"] = notification.title
+    message["From"] = formataddr(("Tracestore", sender))
+    message["To"] = recipients[0]
+    if recipients[1:]:
+        message["Cc"] = ", ".join(recipients[1:])
+    message["Date"] = formatdate()
+    domain = sender.rpartition("@")[2]
+    message["Message-ID"] = make_msgid(domain=domain)
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic answers, please
+    if notification.key:  # mail programs show the messages of one alert as one conversation
+        message["References"] = f"<{notification.key}@{domain}>"
+    message.set_content(render_text(notification))
+    ids = [make_msgid(domain=domain) for _ in notification.pictures]
+    message.add_alternative(render_html(notification, [text.strip("<>") for text in ids]), subtype="html")
+    html = message.get_payload()[1]  # type: ignore[index]  # a list since the alternative was added
+    for picture, content_id in zip(notification.pictures, ids, strict=True):
+        html.add_related(picture.png, "image", "png", cid=content_id)  # type: ignore[union-attr]
+    return message
+
+
+def _connect(server: SplitResult) -> smtplib.SMTP:
+    """smtps:// is TLS from the first byte; smtp:// is plain, or STARTTLS with `?tls=starttls`."""
+    host, context = server.hostname or "localhost", ssl.create_default_context()
+    smtp: smtplib.SMTP
+    if server.scheme == "smtps":
+        smtp = smtplib.SMTP_SSL(host, server.port or 465, timeout=wait_s(), context=context)
+    else:
+        starttls = parse_qs(server.query).get("tls") == ["starttls"]
+        smtp = smtplib.SMTP(host, server.port or (587 if starttls else 25), timeout=wait_s())
+    try:
+        if server.scheme == "smtp" and starttls:
+            smtp.starttls(context=context)
+        if server.username:
+            smtp.login(unquote(server.username), unquote(server.password or ""))
+    except BaseException:
+        smtp.close()
+        raise
+    return smtp
+
+
+def _refusal(code: int, said: bytes | str) -> ChannelError:
+    """5xx is permanent, RFC 5321 section 4.2.1."""
+    text = " ".join((said.decode(errors="replace") if isinstance(said, bytes) else said).split())
+    return ChannelError(f"The mail server answered {code}: {text[:300].rstrip('.')}.", permanent=500 <= code < 600)
+
+
+def _sender(server: SplitResult) -> str:
+    candidates = [*parse_qs(server.query).get("from", []), unquote(server.username or ""), f"tracestore@{server.hostname}"]
     return next((address for address in candidates if _is_address(address)), "tracestore@localhost")
 
 

@@ -18,9 +18,9 @@ from alerts.chart import build_alert_chart
 from alerts.evidence import Evidence
 from alerts.focus import traces_path, why_path
 from alerts.models import Alert, AlertRule, NotificationChannel
-from alerts.preview import Condition, preview_condition
+from alerts.observing import window_before
+from alerts.preview import preview_rule
 from alerts.requests import AlertRequest
-from alerts.services import window_before
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
@@ -90,8 +90,16 @@ def _build_figure(alert: Alert, evidence: Evidence) -> dict[str, Any]:
     end_ns = min(time.time_ns(), window_before(until, 1).end_ns + margin_s * NS_PER_S)
     # Of an alert that lasts longer than a chart can hold, the beginning is what explains it.
     end_ns = min(end_ns, start_ns + MAX_POINTS // 2 * alert.window_s * NS_PER_S)
-    condition = Condition(alert.metric, alert.query, alert.window_s, alert.comparison, alert.threshold, alert.hold_s)
+    rule = AlertRule(
+        project=alert.project,
+        metric=alert.metric,
+        query=alert.query,
+        window_s=alert.window_s,
+        comparison=alert.comparison,
+        threshold=alert.threshold,
+        hold_s=alert.hold_s,
+    )
     time_range = TimeRange(start_ns, max(end_ns, start_ns + 1))
-    preview = preview_condition(get_store(), project_id=alert.project_id, condition=condition, time_range=time_range)
+    preview = preview_rule(get_store(), rule, time_range)
     alert_end_ns = min(window_before(until, 1).end_ns, time_range.end_ns)
     return build_alert_chart(preview, window=evidence.time_range, value=alert.value, end_ns=alert_end_ns)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from django.conf import settings
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from alerts.channels import ChannelError, describe_target
-from alerts.delivery import send_test, set_channel_enabled
+from alerts.delivery import describe_backlog, rotate_secret, send_test, set_channel_enabled
 from alerts.forms import ChannelForm
-from alerts.models import DeliveryStatus, NotificationChannel
+from alerts.models import ChannelKind, NotificationChannel
 from alerts.requests import AlertRequest
 
 
@@ -21,7 +22,7 @@ def channel_list(request: AlertRequest) -> HttpResponse:
         {
             "channel": channel,
             "target": describe_target(channel.kind, channel.target),
-            "waiting": channel.deliveries.filter(status=DeliveryStatus.PENDING).count(),
+            **describe_backlog(channel),
         }
         for channel in channels
     ]
@@ -36,9 +37,27 @@ def channel_edit(request: AlertRequest, channel_id: int | None = None) -> HttpRe
     if request.method == "POST" and form.is_valid():
         saved = form.save()
         set_channel_enabled(saved, enabled=True)
+        if saved.can_sign and not saved.secret:
+            return _show_secret(request, saved)
         return redirect("alert-channel-list")
     context = {"form": form, "channel": channel, "has_mail_server": bool(settings.SMTP_URL)}
     return render(request, "alerts/channel_edit.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+def channel_secret(request: AlertRequest, channel_id: int) -> HttpResponse:
+    """Give a webhook a new secret."""
+    channel = get_object_or_404(NotificationChannel, pk=channel_id, project=request.project, kind=ChannelKind.WEBHOOK)
+    return _show_secret(request, channel)
+
+
+def _show_secret(request: AlertRequest, channel: NotificationChannel) -> HttpResponse:
+    """The answer itself shows it, without a redirect: it must be kept nowhere on its way to the page."""
+    was_signed = bool(channel.secret)
+    context = {"channel": channel, "secret": rotate_secret(channel, timezone.now()), "was_signed": was_signed}
+    response = render(request, "alerts/channel_secret.html", context)
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 @require_POST

@@ -50,6 +50,8 @@ def insert_traffic(
         "error_count": 1,
         "error_types": ["TimeoutError"],
         "error_message": "refund service timed out",
+        "error_fingerprint": "f00d",
+        "failing_span_id": b"\x02" * 8,
         "versions": ["v3"],
         "tools": [("refund", 1, 1)],
         "agents": ["support"],

@@ -22,13 +22,18 @@ from tests.live import free_port
 
 @dataclass
 class WebhookReceiver:
-    """`statuses` are the answers to come, then 204 for ever; `bodies` the JSON received, `paths` where to."""
+    """`statuses` are the answers to come, then 204 for ever, each with the body `answer`.
+
+    `bodies` are the JSON received, `raw_bodies` the same as bytes, `paths` where to.
+    """
 
     url: str
     statuses: list[int] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    raw_bodies: list[bytes] = field(default_factory=list)
+    answer: bytes = b""
     delay_s: float = 0
 
 
@@ -38,11 +43,13 @@ def receive_webhooks(*statuses: int) -> Iterator[WebhookReceiver]:
         def do_POST(self) -> None:
             receiver.paths.append(self.path)
             receiver.headers.append(dict(self.headers))
-            receiver.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            receiver.raw_bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            receiver.bodies.append(json.loads(receiver.raw_bodies[-1]))
             time.sleep(receiver.delay_s)
             self.send_response(receiver.statuses.pop(0) if receiver.statuses else 204)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(receiver.answer)))
             self.end_headers()
+            self.wfile.write(receiver.answer)
 
         def log_message(self, *_: Any) -> None:
             """Quiet."""

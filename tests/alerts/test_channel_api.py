@@ -43,9 +43,11 @@ def test_channel_is_created_read_changed_and_deleted_without_showing_its_secret(
 
     assert [answer.status_code for answer in answers] == [201, 200, 200, 200, 200]
     assert all("hush" not in answer.content.decode() for answer in answers)
-    assert created.json() | {"id": 0, "created_at": ""} == {
+    assert created.json()["secret"].startswith("whsec_")
+    assert all("whsec_" not in answer.content.decode() for answer in answers[1:])
+    assert created.json() | {"id": 0, "created_at": "", "secret": ""} == {
         "id": 0, "name": "On-call", "kind": "webhook", "target_shown": "https://hooks.example.com/…", "enabled": True,
-        "disabled_reason": "", "created_at": "",
+        "disabled_reason": "", "created_at": "", "secret": "",
     }  # fmt: skip
     channel = NotificationChannel.objects.get()
     assert (channel.name, channel.enabled, channel.target) == ("Night", False, SECRET_URL)
@@ -56,7 +58,7 @@ def test_channel_is_created_read_changed_and_deleted_without_showing_its_secret(
 @pytest.mark.parametrize(
     ("values", "field", "sentence"),
     [
-        ({"kind": "pigeon"}, "kind", "there are email, webhook, apprise"),
+        ({"kind": "pigeon"}, "kind", "there are email, slack, webhook, pagerduty, apprise"),
         ({"target": "ftp://host/x"}, "target", "http:// or https://"),
         ({"kind": "apprise", "target": "syslog://"}, "target", "own machine"),
         ({"kind": "email", "target": "bob"}, "target", "'bob'"),

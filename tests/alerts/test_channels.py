@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from alerts.channels import check_target, describe_target
-from alerts.channels.base import read_failure
+from alerts.channels.apprise_url import read_failure
 
 
 @pytest.mark.parametrize(

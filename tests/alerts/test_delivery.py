@@ -41,7 +41,7 @@ def test_webhook_gets_rule_value_causes_and_the_link_to_exactly_these_traces(sto
         assert deliver_all(NOW) == [True]
 
     body = hook.bodies[0]
-    assert hook.paths == ["/hook?token=a+b"]
+    assert hook.paths == ["/hook?token=a%20b"]
     assert hook.headers[0]["Content-Type"] == "application/json"
     assert body["title"] == "[critical] Failures: Failure rate 17.62% > 10%"
     assert (body["event"], body["value"], body["value_text"]) == ("firing", pytest.approx(37 / 210), "17.62%")
@@ -51,7 +51,7 @@ def test_webhook_gets_rule_value_causes_and_the_link_to_exactly_these_traces(sto
     assert body["traces"]["url"].startswith("https://tracestore.example.com/traces?q=")
     assert [body["causes"][name][0]["value"] for name in ("error_types", "versions", "tools")] == ["TimeoutError", "v3", "refund"]
     assert len(body["examples"]) == 3
-    assert not {"type", "attachments", "version"} & set(body)
+    assert body["version"] == 2
 
 
 def test_message_text_says_how_far_why_and_where(store: Store) -> None:
@@ -62,13 +62,14 @@ def test_message_text_says_how_far_why_and_where(store: Store) -> None:
     text = hook.bodies[0]["message"]
     assert "Failure rate is 17.62%, above the threshold of 10% (37 of 210 traces)." in text
     assert "Window: 2026-11-20 08:25:00 to 08:30:00 UTC (5 m)" in text
-    assert "- Error types: TimeoutError 37 (100%; 0% of the others)" in text
-    assert "- Versions: v3 37 (100%; 0% of the others)" in text
-    assert "- Tools: refund 37 (100%; 0% of the others)" in text
+    assert "What differs about these 37 failing traces from the 173 others:" in text
+    assert "1. Version v3: 37 (100%), against 0 (0%)" in text
+    assert "- TimeoutError: refund service timed out: 37 traces (new; first seen 2026-11-20 08:29:00 UTC in version v3)" in text
+    assert "- Failed tools: refund 37" in text
     assert "/traces?q=status%3Aerror&start=2026-11-20T08%3A25%3A00.000000000Z&end=2026-11-20T08%3A30%3A00.000000000Z" in text
 
 
-def test_mail_arrives_as_plain_text_at_every_address_in_one_transaction(store: Store, settings: Any) -> None:
+def test_mail_arrives_as_text_and_html_at_every_address_in_one_transaction(store: Store, settings: Any) -> None:
     with receive_mail() as mail:
         settings.SMTP_URL = mail.url
         fire(store, create_channel(kind="email", target="ann@example.com, bob@example.com"))
@@ -79,8 +80,10 @@ def test_mail_arrives_as_plain_text_at_every_address_in_one_transaction(store: S
     message = mail.messages[0]
     assert message["Subject"] == "[warning] Failures: Failure rate 17.62% > 10%"
     assert "alerts@example.com" in message["From"]
-    assert message.get_content_type() == "text/plain"
-    assert "TimeoutError 37" in message.get_content()
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+    text, html = (part.get_content() for part in message.iter_parts())
+    assert "Version v3: 37 (100%), against 0 (0%)" in text
+    assert "Version v3: 37 (100%), against 0 (0%)" in html
 
 
 def test_refused_webhook_is_retried_later_and_delivered_once(store: Store) -> None:
@@ -166,8 +169,8 @@ def test_resolved_waits_for_its_firing_message(store: Store) -> None:
     assert hook.bodies[-1]["alert"]["resolved_at"] == "2026-11-20T08:30:45+00:00"
 
 
-def test_channel_that_never_answers_costs_one_bounded_attempt(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alerts.channels.base.TIMEOUT_S", 0.3)
+def test_channel_that_never_answers_costs_one_bounded_attempt(store: Store, settings: Any) -> None:
+    settings.DELIVERY_TIMEOUT_S = 0.3
     with receive_webhooks() as hook:
         hook.delay_s = 2
         fire(store, create_channel(target=hook.url))
@@ -216,10 +219,10 @@ def test_two_workers_that_race_send_one_message(store: Store) -> None:
 def test_worker_that_died_in_an_attempt_leaves_a_lease_that_runs_out(store: Store) -> None:
     with receive_webhooks() as hook:
         fire(store, create_channel(target=hook.url))
-        Delivery.objects.update(attempts=1, next_attempt_at=NOW + delivery.LEASE)  # as a claim leaves it
+        Delivery.objects.update(attempts=1, next_attempt_at=NOW + delivery.lease())  # as a claim leaves it
 
         assert deliver_all(NOW + timedelta(seconds=30)) == []
-        assert deliver_all(NOW + delivery.LEASE) == [True]
+        assert deliver_all(NOW + delivery.lease()) == [True]
 
     assert len(hook.bodies) == 1
 
@@ -261,8 +264,8 @@ def test_message_goes_out_after_the_clock_was_set_back(store: Store) -> None:
         assert deliver_all(NOW - timedelta(hours=5)) == [True]
 
 
-def test_pause_after_a_receiver_that_took_long_begins_at_its_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alerts.channels.base.TIMEOUT_S", 0.5)
+def test_pause_after_a_receiver_that_took_long_begins_at_its_end(store: Store, settings: Any) -> None:
+    settings.DELIVERY_TIMEOUT_S = 0.5
     with receive_webhooks() as hook:
         hook.delay_s = 2
         fire(store, create_channel(target=hook.url))

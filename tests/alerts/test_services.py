@@ -10,10 +10,10 @@ from django.db import connections
 from alerts import services
 from alerts.evidence import collect_evidence
 from alerts.models import Alert, AlertRule, AlertTransition, Delivery
+from alerts.observing import judged_window, observe_rules, window_before
 from tests.alerts.factories import create_channel, create_rule, insert_traffic
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreUnavailable
-from tracestore.queries import metrics
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
@@ -169,7 +169,7 @@ def test_store_failure_keeps_the_state_and_is_shown(store: Store, monkeypatch: p
     def fail(*_: Any, **__: Any) -> float:
         raise StoreUnavailable("connection refused")
 
-    monkeypatch.setattr(metrics, "metric_value", fail)
+    monkeypatch.setattr("alerts.services.observe_rules", fail)
 
     services.evaluate_alert_rule(rule.pk, NOW)
 
@@ -217,15 +217,15 @@ def test_two_workers_that_race_make_one_alert(store: Store) -> None:
 def test_evaluation_that_an_edit_overtook_is_dropped(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     rule = create_rule()
     insert_traffic(store, NOW, failed=3, ok=7)
-    measure = metrics.metric_value
+    measure = observe_rules
 
-    def measure_while_someone_edits(*args: Any, **kwargs: Any) -> float | None:
+    def measure_while_someone_edits(*args: Any, **kwargs: Any) -> Any:
         edited = AlertRule.objects.get(pk=rule.pk)
         edited.threshold = 0.9
         services.save_rule(edited, NOW)
         return measure(*args, **kwargs)
 
-    monkeypatch.setattr(metrics, "metric_value", measure_while_someone_edits)
+    monkeypatch.setattr("alerts.services.observe_rules", measure_while_someone_edits)
 
     assert services.evaluate_alert_rule(rule.pk, NOW) is None
 
@@ -276,23 +276,24 @@ def test_deleting_a_firing_rule_resolves_its_alert_and_keeps_it(store: Store) ->
 def test_long_window_ends_with_a_whole_minute() -> None:
     moment = NOW + timedelta(seconds=42, microseconds=7)
 
-    assert services.judged_window(moment, 300).end_ns == services.window_before(moment, 300).end_ns
-    assert services.judged_window(moment, 86_400) == services.window_before(NOW, 86_400)
+    assert judged_window(moment, AlertRule(window_s=300)) == window_before(moment, 300)
+    assert judged_window(moment, AlertRule(window_s=300, grace_s=42)).end_ns == window_before(moment, 42).start_ns
+    assert judged_window(moment, AlertRule(window_s=86_400)) == window_before(NOW, 86_400)
 
 
 def test_evaluation_slower_than_the_interval_still_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     rule = create_rule()
     insert_traffic(store, NOW, failed=3, ok=7)
-    measure = metrics.metric_value
+    measure = observe_rules
     due_meanwhile: list[int] = []
 
-    def measure_slowly(*args: Any, **kwargs: Any) -> float | None:
+    def measure_slowly(*args: Any, **kwargs: Any) -> Any:
         due_meanwhile.extend(services.find_due_rules(NOW + timedelta(seconds=30)))
-        monkeypatch.setattr(metrics, "metric_value", measure)
+        monkeypatch.setattr("alerts.services.observe_rules", measure)
         services.evaluate_alert_rule(rule.pk, NOW + timedelta(seconds=90))  # the lease has run out: someone else begins
         return measure(*args, **kwargs)
 
-    monkeypatch.setattr(metrics, "metric_value", measure_slowly)
+    monkeypatch.setattr("alerts.services.observe_rules", measure_slowly)
 
     services.evaluate_alert_rule(rule.pk, NOW)
 
@@ -309,7 +310,7 @@ def test_overtaken_evaluation_counts_when_the_one_that_overtook_has_no_result_ye
 
     def collect_while_someone_else_begins(*args: Any) -> Any:
         AlertRule.objects.filter(pk=rule.pk).update(next_evaluation_at=NOW)
-        assert services._claim(AlertRule.objects.get(pk=rule.pk), NOW)
+        assert services._claim([rule.pk], NOW)
         return collect_evidence(*args)
 
     monkeypatch.setattr(services, "collect_evidence", collect_while_someone_else_begins)

@@ -57,6 +57,13 @@ FROM traces
 WHERE {IN_RANGE} AND error_fingerprint IN {{fingerprints:Array(String)}}
 GROUP BY error_fingerprint
 """
+# A trace that ran without a version says nothing about where the error came in.
+_FIRST_VERSIONS = f"""
+SELECT error_fingerprint, toString(argMin(versions[1], start_time))
+FROM traces
+WHERE {IN_RANGE} AND error_fingerprint IN {{fingerprints:Array(String)}} AND notEmpty(versions)
+GROUP BY error_fingerprint
+"""
 # Versions of an error's traces that began after a moment of its own; "" stands for a trace without a version.
 _VERSIONS_AFTER = f"""
 SELECT error_fingerprint,
@@ -203,6 +210,20 @@ def _find_first_seen(store: Store, project_id: int, fingerprints: list[str], tim
         _FIRST_SEEN, project_id=project_id, start_ns=start_ns, end_ns=time_range.end_ns, fingerprints=fingerprints
     )
     return {str(fingerprint): int(first_ns) for fingerprint, first_ns in rows}
+
+
+def find_first_versions(store: Store, *, project_id: int, fingerprints: list[str], time_range: TimeRange) -> dict[str, str]:
+    """Return, by fingerprint, the version of the first trace that failed with it, over the range and LOOKBACK_DAYS before it.
+
+    Errors that were only seen in traces without a version are absent.
+    """
+    if not fingerprints:
+        return {}
+    start_ns = max(0, time_range.start_ns - LOOKBACK_DAYS * DAY_NS)
+    rows = store.query_rows(
+        _FIRST_VERSIONS, project_id=project_id, start_ns=start_ns, end_ns=time_range.end_ns, fingerprints=fingerprints
+    )
+    return {str(fingerprint): str(version) for fingerprint, version in rows}
 
 
 def find_versions_after(store: Store, *, project_id: int, after_ns: dict[str, int], end_ns: int) -> dict[str, set[str]]:

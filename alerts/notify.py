@@ -1,0 +1,21 @@
+"""Who is told of a change of state: what stands between a transition and its deliveries."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from alerts import incidents, telling
+from alerts.evaluation import AlertState
+from alerts.models import Alert, AlertTransition
+
+
+def add_deliveries(alert: Alert, transition: AlertTransition, now: datetime) -> None:
+    """Put the alert into its incident and add the deliveries that are due for its transition.
+
+    Runs inside the caller's transaction. What becomes due later (repetitions, escalations) comes from `incidents.tend_incidents`.
+    """
+    if transition.to_state == AlertState.FIRING:
+        incident = incidents.join(alert, now)
+        telling.tell(telling.find_due(incident, now, news=transition), now)
+    elif transition.to_state == AlertState.RESOLVED:
+        incidents.leave(alert, now)

@@ -1,0 +1,1 @@
+"""A notification in the forms that channels need, one module each."""

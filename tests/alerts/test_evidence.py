@@ -1,0 +1,145 @@
+"""What an alert can prove when it fires: which differences, which errors since when, which examples, at what cost."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from alerts.evidence import Evidence, collect_evidence, find_cost
+from alerts.models import AlertRule
+from alerts.observing import window_before
+from tests.alerts.factories import create_rule, insert_traffic, ns_of
+from tests.factories import insert_traces
+from tracestore.clickhouse.client import Store
+from tracestore.timerange import DAY_NS, NS_PER_S
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+
+
+def collect(store: Store, **rule: Any) -> Evidence:
+    made: AlertRule = create_rule(**rule)
+    return collect_evidence(store, made, window_before(NOW, made.window_s))
+
+
+def test_what_differs_is_said_with_counts_of_both_sides_and_without_the_symptoms(store: Store) -> None:
+    insert_traffic(store, NOW, failed=37, ok=173)
+
+    evidence = collect(store)
+
+    first = evidence.distinctions[0]
+    assert (first.field, first.value, first.failing, first.others) == ("version", "v3", 37, 0)
+    assert first.least > 0.8
+    assert evidence.compared == 173
+    # The tool has the same traces as the version, and the error is how they failed: neither is a second difference.
+    assert {found.field for found in evidence.distinctions} <= {"version"}
+
+
+def test_two_failing_traces_are_described_as_what_may_be_chance(store: Store) -> None:
+    insert_traffic(store, NOW, failed=2, ok=1)
+
+    evidence = collect(store)
+
+    assert [(found.value, found.least) for found in evidence.distinctions][:1] == [("v3", 0.0)]
+
+
+def test_window_whose_traces_are_all_behind_the_breach_is_compared_with_the_time_before(store: Store) -> None:
+    insert_traces(store, *[{"versions": ["v3"]}] * 30, start_ns=ns_of(NOW) - 60 * NS_PER_S, cost_usd=2.0)
+    insert_traces(store, *[{"versions": ["v2"]}] * 50, start_ns=ns_of(NOW) - 1800 * NS_PER_S, cost_usd=0.1)
+
+    evidence = collect(store, metric="cost", threshold=10)
+
+    assert (evidence.causes.failing, evidence.causes.others, evidence.compared) == (30, 0, 50)
+    assert evidence.earlier_start_ns == ns_of(NOW) - (300 + 3600) * NS_PER_S
+    assert [(found.field, found.value, found.others) for found in evidence.distinctions] == [("version", "v3", 0)]
+    assert evidence.cost_usd == pytest.approx(60)
+
+
+def test_new_error_comes_first_with_the_version_it_came_in(store: Store) -> None:
+    known = {"outcome": "error", "error_types": ["RateLimit"], "error_message": "slow down", "error_fingerprint": "0001"}
+    insert_traces(store, {**known, "versions": []}, start_ns=ns_of(NOW) - 3 * DAY_NS)
+    insert_traces(store, {**known, "versions": ["v1"]}, start_ns=ns_of(NOW) - 2 * DAY_NS)
+    insert_traces(store, *[{**known, "versions": ["v2"]}] * 50, start_ns=ns_of(NOW) - 120 * NS_PER_S)
+    insert_traffic(store, NOW, failed=5, ok=10)
+
+    errors = collect(store).errors
+
+    assert [(error.error_type, error.traces, error.is_new, error.first_version) for error in errors] == [
+        ("TimeoutError", 5, True, "v3"),
+        ("RateLimit", 50, False, "v1"),
+    ]
+    assert errors[1].first_seen_ns == ns_of(NOW) - 3 * DAY_NS
+
+
+def test_error_first_seen_while_the_breach_was_held_is_new(store: Store) -> None:
+    insert_traffic(store, NOW, failed=5, ok=10, age_s=500)
+    insert_traffic(store, NOW, failed=5, ok=10)
+
+    assert [error.is_new for error in collect(store, hold_s=300).errors] == [True]
+    assert [error.is_new for error in collect(store, name="Without hold").errors] == [False]
+
+
+def test_examples_are_opened_at_the_failing_step_and_slow_rules_show_the_slowest(store: Store) -> None:
+    insert_traffic(store, NOW, failed=5, ok=5)
+    slowest = insert_traces(store, start_ns=ns_of(NOW) - 200 * NS_PER_S, duration_ns=90 * NS_PER_S)
+    insert_traces(store, *[{"duration_ns": 30 * NS_PER_S}] * 5, start_ns=ns_of(NOW) - 10 * NS_PER_S)
+
+    failed = collect(store).examples
+    slow = collect(store, name="Slow", metric="duration_p99", threshold=20).examples
+
+    assert [example.failing_span_id for example in failed] == ["02" * 8] * 3
+    assert slow[0].trace_id == slowest[0]
+
+
+def test_cost_so_far_grows_with_the_alert(store: Store) -> None:
+    insert_traffic(store, NOW, failed=2, ok=2, cost_usd=0.5)
+    evidence = collect(store)
+    insert_traffic(store, NOW, failed=3, ok=2, age_s=-600, cost_usd=0.5)
+
+    assert evidence.cost_usd == pytest.approx(1.0)
+    assert find_cost(store, 1, evidence, ns_of(NOW) + 900 * NS_PER_S) == pytest.approx(2.5)
+
+
+def test_evidence_is_read_as_it_was_written_and_as_older_alerts_have_it(store: Store) -> None:
+    insert_traffic(store, NOW, failed=5, ok=10)
+    evidence = collect(store)
+    old = {
+        name: value
+        for name, value in evidence.to_json().items()
+        if name in ("query", "noun", "start_ns", "end_ns", "causes", "examples")
+    }
+    old["examples"] = [{key: value for key, value in example.items() if key != "failing_span_id"} for example in old["examples"]]
+
+    assert Evidence.from_json(evidence.to_json()) == evidence
+    read = Evidence.from_json(old)
+    assert (read.distinctions, read.errors, read.cost_usd) == ([], [], None)
+    assert asdict(read.examples[0])["failing_span_id"] == ""
+
+
+def test_cost_is_explained_by_traces_dearer_than_those_before(store: Store) -> None:
+    hour_ago = ns_of(NOW - timedelta(hours=1))
+    insert_traces(store, *({"cost_usd": 0.01 + at / 1e5, "agents": ["support", "summariser"][at % 2 :][:1]} for at in range(100)),
+                  start_ns=hour_ago)  # fmt: skip
+    insert_traces(store, *({"cost_usd": 0.01, "agents": ["support"]} for _ in range(20)), start_ns=ns_of(NOW) - NS_PER_S)
+    dear = insert_traces(store, *({"cost_usd": 0.4, "agents": ["summariser"]} for _ in range(5)), start_ns=ns_of(NOW) - NS_PER_S)
+    rule = create_rule(metric="cost", threshold=1)
+
+    evidence = collect_evidence(store, rule, window_before(NOW, 300))
+
+    assert evidence.query.startswith("cost:>0.010")
+    assert {example.trace_id for example in evidence.examples} <= set(dear)
+    assert (evidence.distinctions[0].field, evidence.distinctions[0].value) == ("agent", "summariser")
+    assert evidence.cost_usd == pytest.approx(2.0)
+
+
+def test_more_traces_at_the_usual_cost_are_all_behind_it(store: Store) -> None:
+    insert_traces(store, *({"cost_usd": 0.01 + at / 1e5} for at in range(100)), start_ns=ns_of(NOW - timedelta(hours=1)))
+    insert_traces(store, *({"cost_usd": 0.01 + at / 1e5, "user_id": "u1"} for at in range(100)), start_ns=ns_of(NOW) - NS_PER_S)
+
+    evidence = collect_evidence(store, create_rule(metric="cost", threshold=1), window_before(NOW, 300))
+
+    assert evidence.query == ""
+    assert (evidence.distinctions[0].field, evidence.distinctions[0].value) == ("user", "u1")

@@ -41,7 +41,7 @@ def build_pack(*, daily_budget_usd: float = DAILY_BUDGET_USD, user_quota_usd: fl
     """Return the rules of the pack, the most urgent first.
 
     Windows hold enough traces to tell a rate from chance, and holds keep a short burst from waking anyone; both together are
-    how long an incident lasts before it is told.
+    how long an incident lasts before it is told. Four deviations, for one past week is as much left to chance as the present.
     """
     return [
         PackRule(
@@ -52,7 +52,7 @@ def build_pack(*, daily_budget_usd: float = DAILY_BUDGET_USD, user_quota_usd: fl
         PackRule(
             "failures-warning", "More failures than usual", "More than 2% of traces fail for 15 minutes.",
             {"metric": "failure_rate", "threshold": 0.02, "recovery_threshold": 0.015, "window_s": 15 * _MINUTE_S,
-             "hold_s": 15 * _MINUTE_S, "min_samples": 100, "severity": "warning"},
+             "hold_s": 15 * _MINUTE_S, "min_samples": 250, "severity": "warning"},
         ),
         PackRule(
             "slow", "Slow runs", "The slowest 1% of runs take longer than 30 seconds for 10 minutes.",
@@ -67,7 +67,7 @@ def build_pack(*, daily_budget_usd: float = DAILY_BUDGET_USD, user_quota_usd: fl
         PackRule(
             "tool-failures", "Tool failing", "A tool succeeds a tenth less often than in the same hours of past weeks.",
             {"kind": "baseline", "metric": "tool_success_rate", "group_by": ["tool"], "comparison": "below", "threshold": 0.1,
-             "window_s": 10 * _MINUTE_S, "min_samples": 20, "severity": "critical"},
+             "baseline_deviations": 4.0, "window_s": 10 * _MINUTE_S, "min_samples": 20, "severity": "critical"},
         ),
         PackRule(
             "daily-cost", "Daily cost", "The cost of the day is above its budget (warning) or a fifth above it (critical).",
@@ -99,7 +99,7 @@ def build_pack(*, daily_budget_usd: float = DAILY_BUDGET_USD, user_quota_usd: fl
         PackRule(
             "traffic-stopped", "Traffic stopped", "Four in five of the traces that past weeks had at this hour are missing.",
             {"kind": "baseline", "metric": "requests", "comparison": "below", "threshold": 0.8, "window_s": 15 * _MINUTE_S,
-             "severity": "critical"},
+             "baseline_deviations": 4.0, "severity": "critical"},
         ),
     ]  # fmt: skip
 

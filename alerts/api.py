@@ -30,18 +30,18 @@ from tracestore.models import Project
 from tracestore.queries.paging import read_cursor
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 1000
-_PAGING = [
+PAGING = [
     OpenApiParameter("limit", int, description=f"How many at most, 1 to {MAX_LIMIT}."),
     OpenApiParameter("cursor", str, description="Continues a list: that of `next` of the page before, or all of `next`."),
 ]
 
 
-def _project(request: Request) -> Project:
+def project_of(request: Request) -> Project:
     project: Project = request._request.project  # type: ignore[attr-defined]
     return project
 
 
-def _page_of(name: str, item: type[serializers.ModelSerializer[Any]]) -> Any:
+def page_of(name: str, item: type[serializers.ModelSerializer[Any]]) -> Any:
     return inline_serializer(name, {"results": item(many=True), "next": serializers.URLField(allow_null=True)})
 
 
@@ -59,7 +59,7 @@ def _refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
             raise serializers.ValidationError({name: [f"There is no {name!r} here; there are {', '.join(sorted(known))}."]})
 
 
-def _answer_page(
+def answer_page(
     request: Request, items: QuerySet[Any], output: type[serializers.ModelSerializer[Any]], *filters: str
 ) -> Response:
     """The cursor is the number of items before: rules and alerts are few, and an item that moves does no harm."""
@@ -81,14 +81,14 @@ class AlertRuleList(APIView):
 
     query_parameter = "query"  # what an error in the query text names
 
-    @extend_schema(operation_id="list_alert_rules", parameters=_PAGING, responses=_page_of("AlertRulePage", AlertRuleOutput))
+    @extend_schema(operation_id="list_alert_rules", parameters=PAGING, responses=page_of("AlertRulePage", AlertRuleOutput))
     def get(self, request: Request) -> Response:
-        rules = AlertRule.objects.filter(project=_project(request)).prefetch_related("channels").order_by("name", "pk")
-        return _answer_page(request, rules, AlertRuleOutput)
+        rules = AlertRule.objects.filter(project=project_of(request)).prefetch_related("channels").order_by("name", "pk")
+        return answer_page(request, rules, AlertRuleOutput)
 
     @extend_schema(operation_id="create_alert_rule", request=AlertRuleInput, responses={201: AlertRuleOutput})
     def post(self, request: Request) -> Response:
-        project = _project(request)
+        project = project_of(request)
         data = AlertRuleInput(data=request.data, context={"project": project})
         data.is_valid(raise_exception=True)
         rule = _save(AlertRule(project=project), data.validated_data)
@@ -118,7 +118,7 @@ class AlertRuleDetail(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _rule(self, request: Request, rule_id: int) -> AlertRule:
-        rule = AlertRule.objects.filter(project=_project(request), pk=rule_id).first()
+        rule = AlertRule.objects.filter(project=project_of(request), pk=rule_id).first()
         if rule is None:
             raise Http404(f"There is no alert rule {rule_id}.")
         return rule
@@ -144,14 +144,14 @@ def _save(rule: AlertRule, values: dict[str, Any]) -> AlertRule:
 class ChannelList(APIView):
     """All notification channels, and the place to add one."""
 
-    @extend_schema(operation_id="list_channels", parameters=_PAGING, responses=_page_of("ChannelPage", ChannelDetailOutput))
+    @extend_schema(operation_id="list_channels", parameters=PAGING, responses=page_of("ChannelPage", ChannelDetailOutput))
     def get(self, request: Request) -> Response:
-        channels = NotificationChannel.objects.filter(project=_project(request)).order_by("name", "pk")
-        return _answer_page(request, channels, ChannelDetailOutput)
+        channels = NotificationChannel.objects.filter(project=project_of(request)).order_by("name", "pk")
+        return answer_page(request, channels, ChannelDetailOutput)
 
     @extend_schema(operation_id="create_channel", request=ChannelInput, responses={201: CreatedChannelOutput})
     def post(self, request: Request) -> Response:
-        project = _project(request)
+        project = project_of(request)
         data = ChannelInput(data=request.data, context={"project": project})
         data.is_valid(raise_exception=True)
         channel = _save_channel(NotificationChannel(project=project), data.validated_data)
@@ -169,7 +169,7 @@ class ChannelSecret(APIView):
         description="Makes a new secret and answers it, once. The one before stays in force for 24 hours beside it.",
     )
     def post(self, request: Request, channel_id: int) -> Response:
-        channel = NotificationChannel.objects.filter(project=_project(request), pk=channel_id, kind=ChannelKind.WEBHOOK).first()
+        channel = NotificationChannel.objects.filter(project=project_of(request), pk=channel_id, kind=ChannelKind.WEBHOOK).first()
         if channel is None:
             raise Http404(f"There is no webhook {channel_id}.")
         return Response({"secret": rotate_secret(channel, timezone.now())})
@@ -196,7 +196,7 @@ class ChannelDetail(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _channel(self, request: Request, channel_id: int) -> NotificationChannel:
-        channel = NotificationChannel.objects.filter(project=_project(request), pk=channel_id).first()
+        channel = NotificationChannel.objects.filter(project=project_of(request), pk=channel_id).first()
         if channel is None:
             raise Http404(f"There is no channel {channel_id}.")
         return channel
@@ -226,12 +226,12 @@ class AlertList(APIView):
 
     @extend_schema(
         operation_id="list_alerts",
-        parameters=[OpenApiParameter("state", str, enum=["firing", "resolved"]), *_PAGING],
-        responses=_page_of("AlertPage", AlertOutput),
+        parameters=[OpenApiParameter("state", str, enum=["firing", "resolved"]), *PAGING],
+        responses=page_of("AlertPage", AlertOutput),
     )
     def get(self, request: Request) -> Response:
         wanted = request.query_params.get("state", "")
         if wanted not in ("", "firing", "resolved"):
             raise serializers.ValidationError({"state": [f"must be firing or resolved, not {wanted!r}."]})
-        alerts = services.find_alerts(_project(request).pk, firing=wanted == "firing" if wanted else None)
-        return _answer_page(request, alerts, AlertOutput, "state")
+        alerts = services.find_alerts(project_of(request).pk, firing=wanted == "firing" if wanted else None)
+        return answer_page(request, alerts, AlertOutput, "state")

@@ -11,6 +11,7 @@ from alerts.causes import HEADINGS
 from alerts.evaluation import AlertState
 from alerts.evidence import Distinction, Evidence, Example, SeenError
 from alerts.focus import traces_path, why_path
+from alerts.links import ack_url, incident_url
 from alerts.models import Alert, AlertTransition, Delivery, NotificationChannel, RuleKind
 from alerts.notification import Event, Item, Link, Notification, Section, one_line
 from alerts.wording import (
@@ -102,12 +103,6 @@ def _rule_error_payload(delivery: Delivery, event: Event, base_url: str) -> dict
         "rule": _rule_payload(delivery.alert, base_url),
         "error": delivery.transition.reason,
     }
-
-
-def find_ack_url(alert: Alert, base_url: str) -> str:
-    """Return where someone says that they look after the alert; "" when there is no such place."""
-    incident_id = getattr(alert, "incident_id", None)
-    return f"{base_url}/alerts/incidents/{incident_id}" if incident_id else ""
 
 
 def _build_firing(delivery: Delivery, evidence: Evidence, cost_usd: float | None, base_url: str) -> Notification:
@@ -286,7 +281,9 @@ def _links(alert: Alert, evidence: Evidence, base_url: str, *, end_ns: int) -> l
 
 
 def _alert_links(alert: Alert, base_url: str) -> list[Link]:
-    links = [Link("Acknowledge", ack_url)] if (ack_url := find_ack_url(alert, base_url)) else []
+    links = [Link("Incident", incident_url(alert))] if alert.incident_id else []
+    if links and alert.resolved_at is None:
+        links.insert(0, Link("Acknowledge", ack_url(alert)))
     links.append(Link("Alert", f"{base_url}/alerts/{alert.pk}"))
     if alert.rule_id:
         links.append(Link("Rule", f"{base_url}/alerts/rules/{alert.rule_id}"))
@@ -368,7 +365,7 @@ def _alert_payload(delivery: Delivery, base_url: str) -> dict[str, Any]:
         "id": alert.pk,
         "key": _key(alert),
         "url": f"{base_url}/alerts/{alert.pk}",
-        "ack_url": find_ack_url(alert, base_url) or None,
+        "ack_url": ack_url(alert) or None,
         "breached_since": _breached_since(alert).isoformat(),
         "started_at": alert.started_at.isoformat(),
         "resolved_at": resolved_at.isoformat() if resolved_at else None,

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from alerts import delivery, services
+from alerts import delivery, incidents, services
 from tracestore.telemetry import timed_job
 
 DELIVERY_INTERVAL_S = 5
@@ -37,3 +37,10 @@ def deliver_notifications() -> None:
 def deliver_notification(delivery_id: int) -> None:
     with timed_job("deliver_notification"):
         delivery.deliver(delivery_id, timezone.now())
+
+
+@shared_task(ignore_result=True)
+def tend_incidents() -> None:
+    """Runs every ten seconds: repetitions, escalations, and the end of snoozes, silences and flapping."""
+    with timed_job("tend_incidents"):
+        incidents.tend_incidents(timezone.now())

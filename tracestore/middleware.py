@@ -21,8 +21,8 @@ CONTENT_SECURITY_POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 DEFAULT_PROJECT_ID = 1
-# The API has its own rule (session or key), which /metrics shares; probes and the login page have none.
-_OPEN_PREFIXES = ("/api/", "/metrics", "/healthz", "/readyz", "/login", "/static/")
+# The API has its own rule (session or key), which /metrics shares, and so has a signed link; probes and the login page have none.
+_OPEN_PREFIXES = ("/api/", "/metrics", "/healthz", "/readyz", "/login", "/static/", "/alerts/ack/")
 
 
 class ContentSecurityPolicyMiddleware:

@@ -3,6 +3,8 @@
 from alerts.models.channels import ChannelKind, NotificationChannel
 from alerts.models.deliveries import Delivery, DeliveryStatus
 from alerts.models.history import Alert, AlertTransition
+from alerts.models.incidents import Grouping, Incident, IncidentEvent, IncidentEventKind
+from alerts.models.routes import MAX_PAUSE_S, MAX_STEPS, Route, RouteStep
 from alerts.models.rules import (
     BROKEN_KEY,
     MAX_EVALUATIONS,
@@ -25,6 +27,7 @@ from alerts.models.rules import (
     validate_query,
     validate_time_zone,
 )
+from alerts.models.silences import MAX_SILENCE_S, Silence, Suppression
 
 __all__ = [
     "BROKEN_KEY",
@@ -33,6 +36,9 @@ __all__ = [
     "MAX_GROUP_FIELDS",
     "MAX_HOLD_S",
     "MAX_INTERVAL_S",
+    "MAX_PAUSE_S",
+    "MAX_SILENCE_S",
+    "MAX_STEPS",
     "MAX_WEEKS",
     "MAX_WINDOW_S",
     "MIN_WINDOW_S",
@@ -43,13 +49,21 @@ __all__ = [
     "ChannelKind",
     "Delivery",
     "DeliveryStatus",
+    "Grouping",
+    "Incident",
+    "IncidentEvent",
+    "IncidentEventKind",
     "NoDataPolicy",
     "NotificationChannel",
     "Period",
+    "Route",
+    "RouteStep",
     "RuleInstance",
     "RuleKind",
     "Severity",
     "Side",
+    "Silence",
+    "Suppression",
     "instance_key",
     "validate_query",
     "validate_time_zone",

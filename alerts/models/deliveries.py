@@ -18,11 +18,17 @@ class DeliveryStatus(models.TextChoices):
 
 
 class Delivery(models.Model):
-    """One message about one transition through one channel. `next_attempt_at` is the claim and, while sending, the lease."""
+    """One message about one transition through one channel. `next_attempt_at` is the claim and, while sending, the lease.
+
+    `repeat` counts the messages before it about the same transition to the same channel; `reason` says why it was sent when it is
+    not the first news of the transition: an escalation or a repetition.
+    """
 
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="deliveries")
     transition = models.ForeignKey(AlertTransition, on_delete=models.CASCADE, related_name="deliveries")
     channel = models.ForeignKey(NotificationChannel, on_delete=models.CASCADE, related_name="deliveries")
+    repeat = models.PositiveIntegerField(default=0)
+    reason = models.CharField(max_length=200, blank=True, default="")
     status = models.CharField(max_length=16, choices=DeliveryStatus.choices, default=DeliveryStatus.PENDING)
     attempts = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
@@ -33,4 +39,8 @@ class Delivery(models.Model):
     class Meta:
         ordering = ["id"]
         indexes = [models.Index(fields=["status", "next_attempt_at"])]
-        constraints = [models.UniqueConstraint(fields=["transition", "channel"], name="one_delivery_per_transition_and_channel")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["transition", "channel", "repeat"], name="one_delivery_per_transition_channel_and_repeat"
+            )
+        ]

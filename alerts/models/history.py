@@ -22,6 +22,7 @@ class Alert(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="alerts")
     rule = models.ForeignKey(AlertRule, on_delete=models.SET_NULL, null=True, related_name="alerts")
+    incident = models.ForeignKey("Incident", on_delete=models.SET_NULL, null=True, related_name="alerts")
     rule_name = models.CharField(max_length=128)
     kind = models.CharField(max_length=16, choices=RuleKind.choices, default=RuleKind.THRESHOLD)
     labels = models.JSONField(default=dict, blank=True)

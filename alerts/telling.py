@@ -1,0 +1,181 @@
+"""Which channels are to be told of an incident now, and the deliveries made of it. paging.py decides; this asks the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from alerts.evaluation import AlertState
+from alerts.matcher import Matcher, alert_facts, parse_matcher
+from alerts.models import (
+    Alert,
+    AlertTransition,
+    Delivery,
+    DeliveryStatus,
+    Incident,
+    NotificationChannel,
+    Route,
+    Silence,
+)
+from alerts.paging import RoutePlan, Turn, due_at, plan_turns, severity_rank
+from alerts.wording import format_seconds
+from tracestore.celery import app
+
+# A channel that failed for good still gets its rows: they wait, visibly, until someone repairs it.
+_REACHABLE = Q(enabled=True) | ~Q(disabled_reason="")
+_LONGEST_INCIDENT = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Due:
+    """One message to make: `reason` is "" for the first news."""
+
+    alert: Alert
+    transition: AlertTransition
+    channel_id: int
+    reason: str
+
+
+def facts_of(alert: Alert) -> dict[str, str]:
+    """Return what matchers see: the labels of the alert's group, those that the rule carries, and its name, severity, metric."""
+    rule_labels = alert.rule.labels if alert.rule else {}
+    return alert_facts(rule=alert.rule_name, severity=alert.severity, metric=alert.metric, labels=rule_labels | alert.labels)
+
+
+@dataclass(frozen=True)
+class Arrangements:
+    """What a project has arranged: routes in their order, silences that are not long over, channels that can be reached."""
+
+    routes: list[RoutePlan]
+    silences: list[tuple[Matcher, Silence]]
+    reachable: frozenset[int]
+
+    def silences_of(self, alert: Alert) -> list[Silence]:
+        """Return the silences whose matcher fits, whether or not they hold at the moment."""
+        facts = facts_of(alert) if self.silences else {}
+        return [silence for matcher, silence in self.silences if matcher.matches(facts)]
+
+    def turns_of(self, alert: Alert) -> dict[int, Turn]:
+        """Return the turn of each channel that can be reached."""
+        own = [channel.pk for channel in alert.rule.channels.all()] if alert.rule else ()
+        turns = plan_turns(facts_of(alert), self.routes, own)
+        return {channel: turn for channel, turn in turns.items() if channel in self.reachable}
+
+
+def load_arrangements(project_id: int, now: datetime) -> Arrangements:
+    routes = Route.objects.filter(project_id=project_id, enabled=True).prefetch_related("steps__channels")
+    # One that has ended still says since when an alert has been calling.
+    silences = Silence.objects.filter(project_id=project_id).filter(Q(ends_at=None) | Q(ends_at__gt=now - _LONGEST_INCIDENT))
+    channels = NotificationChannel.objects.filter(_REACHABLE, project_id=project_id)
+    return Arrangements(
+        [route.to_plan() for route in routes],
+        [(parse_matcher(silence.matcher), silence) for silence in silences],
+        frozenset(channels.values_list("pk", flat=True)),
+    )
+
+
+def find_due(
+    incident: Incident, now: datetime, news: AlertTransition | None = None, arrangements: Arrangements | None = None
+) -> list[Due]:
+    """Return the messages to make now. With `news`, those of its alert alone; nobody else's time has changed by it.
+
+    A channel hears of the worst alert that is due for it. An acknowledgement or a snooze stops everything but news to channels
+    that have not heard of this incident at all.
+    """
+    is_held = bool(incident.acked_at or (incident.snoozed_until and incident.snoozed_until > now))
+    if is_held and news is None:
+        return []
+    arrangements = arrangements or load_arrangements(incident.project_id, now)
+    firing = incident.alerts.filter(resolved_at=None).select_related("rule").prefetch_related("rule__channels")
+    if news is not None:
+        firing = firing.filter(transitions=news)
+    sent = list(
+        Delivery.objects.filter(alert__incident=incident, transition__to_state=AlertState.FIRING)
+        .select_related("transition", "alert")
+        .order_by("created_at", "pk")
+    )
+    due: dict[int, Due] = {}
+    for alert in sorted(firing, key=lambda alert: (-severity_rank(alert.severity), -alert.pk)):
+        silences = arrangements.silences_of(alert)
+        if any(silence.to_quiet().holds(now) for silence in silences):
+            continue
+        transition = news or _last_rise(alert)
+        if transition is None:
+            continue
+        ended = [end for end in (silence.to_quiet().last_end(now) for silence in silences) if end]
+        since = max([incident.opened_at, transition.at, *ended])
+        base = max([incident.opened_at, *ended])
+        for channel_id, turn in arrangements.turns_of(alert).items():
+            if channel_id in due:
+                continue
+            told = [one for one in sent if one.channel_id == channel_id]
+            if is_held and (told or turn.after_s):
+                continue
+            # What it has not yet received need not be said again.
+            if told and told[-1].status == DeliveryStatus.PENDING and told[-1].transition_id == transition.pk:
+                continue
+            heard = [one.created_at for one in told if one.created_at >= base and _rank_of(one) >= severity_rank(alert.severity)]
+            moment = due_at(turn, since=since, told_at=heard[-1] if heard else None)
+            if moment is not None and moment <= now:
+                due[channel_id] = Due(alert, transition, channel_id, _reason(turn, incident, alert, bool(heard), now))
+    return list(due.values())
+
+
+def _rank_of(delivery: Delivery) -> int:
+    return severity_rank(delivery.transition.severity or delivery.alert.severity)
+
+
+def _last_rise(alert: Alert) -> AlertTransition | None:
+    return alert.transitions.filter(to_state=AlertState.FIRING).order_by("-at", "-pk").first()
+
+
+def _reason(turn: Turn, incident: Incident, alert: Alert, heard: bool, now: datetime) -> str:
+    if heard:
+        return (
+            f"Repeated: it has been firing for {format_seconds((now - alert.started_at).total_seconds())}; nobody acknowledged."
+        )
+    if turn.after_s:
+        return f"Escalated: nobody acknowledged within {format_seconds(turn.after_s)}."
+    return "Flapping: told again only when it ends, or by repetition." if incident.flapping_since else ""
+
+
+def tell(due: Iterable[Due], now: datetime) -> None:
+    """Make the deliveries. Runs inside the caller's transaction."""
+    for one in due:
+        before = Delivery.objects.filter(transition=one.transition, channel_id=one.channel_id).count()
+        Delivery.objects.create(
+            alert=one.alert, transition=one.transition, channel_id=one.channel_id, repeat=before, reason=one.reason[:200],
+            created_at=now, next_attempt_at=now,
+        )  # fmt: skip
+    send_soon()
+
+
+def tell_resolved(alerts: QuerySet[Alert], now: datetime) -> None:
+    """Tell the end of each alert that is over to every channel that heard of it and can be reached, once."""
+    ended = alerts.exclude(resolved_at=None)
+    heard = Delivery.objects.filter(
+        alert__in=ended, transition__to_state=AlertState.FIRING, channel__in=NotificationChannel.objects.filter(_REACHABLE)
+    )
+    told = set(
+        Delivery.objects.filter(alert__in=ended, transition__to_state=AlertState.RESOLVED).values_list("alert_id", "channel_id")
+    )
+    owed = set(heard.values_list("alert_id", "channel_id")) - told
+    transitions = AlertTransition.objects.filter(alert__in={alert_id for alert_id, _ in owed}, to_state=AlertState.RESOLVED)
+    endings = {transition.alert_id: transition for transition in transitions}
+    Delivery.objects.bulk_create(
+        Delivery(
+            alert_id=alert_id, transition=endings[alert_id], channel_id=channel_id, created_at=now, next_attempt_at=now
+        )
+        for alert_id, channel_id in sorted(owed)
+        if alert_id in endings
+    )  # fmt: skip
+    send_soon()
+
+
+def send_soon() -> None:
+    # Robust: when the broker is away the state still stands, and the schedule delivers a few seconds later.
+    transaction.on_commit(lambda: app.send_task("alerts.tasks.deliver_notifications"), robust=True)

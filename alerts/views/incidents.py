@@ -1,0 +1,142 @@
+"""Incidents: the list, the page of one, what people do about it, and the link of a message that acknowledges."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from alerts import incidents
+from alerts.evidence import Evidence
+from alerts.focus import traces_path, why_path
+from alerts.incidents import IncidentError
+from alerts.links import LinkRefused, read_ack
+from alerts.models import Alert, Incident
+from alerts.observing import window_before
+from alerts.paging import severity_rank
+from alerts.requests import AlertRequest
+from alerts.timeline import build_timeline
+from tracestore.timerange import TimeRange
+
+PAGE_SIZE = 30
+_ALERTS_SHOWN = 50
+SNOOZES = ((1800, "30 m"), (3600, "1 h"), (4 * 3600, "4 h"), (86_400, "1 d"))
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def incident_list(request: AlertRequest) -> HttpResponse:
+    """One URL: the whole page, or to htmx its list. `?state=open` or `resolved` narrows it."""
+    state = request.GET.get("state", "")
+    state = state if state in ("open", "resolved") else ""
+    page = Paginator(incidents.find_incidents(request.project.pk, state=state), PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {"page": page, "state": state}
+    return render(request, "alerts/_incident_rows.html" if request.htmx else "alerts/incident_list.html", context)
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def incident_detail(request: AlertRequest, incident_id: int) -> HttpResponse:
+    """The page; to htmx the part that changes, and the buttons too when `?seen=` is no longer the incident's state."""
+    incident = get_object_or_404(Incident, pk=incident_id, project=request.project)
+    return _render(request, incident, changed=request.GET.get("seen", "") != incident.state)
+
+
+@require_POST
+def incident_act(request: AlertRequest, incident_id: int, action: str) -> HttpResponse:
+    """Do it and go back to the page, or show the page with the reason why not."""
+    incident = get_object_or_404(Incident, pk=incident_id, project=request.project)
+    by, now = actor_of(request), timezone.now()
+    try:
+        match action:
+            case "ack":
+                incidents.acknowledge(incident.pk, by, now)
+            case "unack":
+                incidents.withdraw_acknowledgement(incident.pk, by, now)
+            case "snooze":
+                seconds = request.POST.get("for_s", "")
+                incidents.snooze(incident.pk, int(seconds) if seconds.isdecimal() and len(seconds) < 9 else 0, by, now)
+            case "resolve":
+                incidents.resolve_by_hand(incident.pk, by, now)
+            case "comment":
+                incidents.comment(incident.pk, request.POST.get("text", ""), by, now)
+            case _:
+                raise Http404(f"There is no action {action!r}.")
+    except IncidentError as error:
+        incident.refresh_from_db()
+        return _render(request, incident, refusal=str(error))
+    return redirect("incident-detail", incident.pk)
+
+
+def actor_of(request: HttpRequest) -> str:
+    """Return under what name a request's changes are kept."""
+    return request.user.get_username() if request.user.is_authenticated else "local user"
+
+
+def _render(request: AlertRequest, incident: Incident, *, changed: bool = False, refusal: str = "") -> HttpResponse:
+    context = _describe(incident) | {"changed": changed, "refusal": refusal}
+    if request.htmx and not refusal:
+        return render(request, "alerts/_incident_live.html", context)
+    return render(request, "alerts/incident_detail.html", context, status=422 if refusal else 200)
+
+
+def _describe(incident: Incident) -> dict[str, Any]:
+    alerts = list(incident.alerts.order_by("resolved_at", "-started_at")[:_ALERTS_SHOWN])
+    # What counts is what fires now, the worst of it first; when nothing does, what was worst.
+    alerts.sort(key=lambda alert: (alert.resolved_at is not None, -severity_rank(alert.severity), alert.started_at))
+    context: dict[str, Any] = {
+        "incident": incident,
+        "alerts": alerts,
+        "alert_count": incident.alerts.count(),
+        "firing_count": incident.alerts.filter(resolved_at=None).count(),
+        "silenced": incident.alerts.filter(resolved_at=None, suppressions__isnull=False).exists(),
+        "lines": build_timeline(incident),
+        "snoozes": SNOOZES,
+    }
+    if alerts:
+        evidence = Evidence.from_json(alerts[0].evidence)
+        time_range = _outage_of(incident, alerts[0])
+        why_href = why_path(evidence.query, evidence.among or alerts[0].query, time_range)
+        context |= {
+            "lead": alerts[0],
+            "evidence": evidence,
+            "traces_href": traces_path(evidence.query, time_range),
+            "why_href": why_href,
+            "why_answer_href": f"{reverse('why-answer')}?{urlsplit(why_href).query}",
+        }
+    return context
+
+
+def _outage_of(incident: Incident, alert: Alert) -> TimeRange:
+    """Return the time that the causes are asked about: from the window that the first alert judged to the end, or now."""
+    until = incident.resolved_at or timezone.now()
+    start_ns = window_before(incident.started_at, alert.window_s).start_ns
+    return TimeRange(start_ns, max(window_before(until, 1).end_ns, start_ns + 1))
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+def ack_by_link(request: HttpRequest, token: str) -> HttpResponse:
+    """The address in a message: GET asks, and its one button POSTs. Mail scanners open links, so GET changes nothing."""
+    now = timezone.now()
+    try:
+        incident = Incident.objects.filter(pk=read_ack(token, now)).first()
+        if incident is None:
+            raise LinkRefused("The incident of this link no longer exists.")
+        if request.method == "POST":
+            by = request.user.get_username() if request.user.is_authenticated else "the link in a message"
+            incident = incidents.acknowledge(incident.pk, by, now)
+            return redirect(request.path)
+    except (LinkRefused, IncidentError) as refused:
+        return render(request, "alerts/ack.html", {"refusal": str(refused)}, status=410)
+    return render(
+        request, "alerts/ack.html", {"incident": incident, "firing_count": incident.alerts.filter(resolved_at=None).count()}
+    )

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from alerts import incidents
+from alerts.links import ack_url, sign_ack
+from alerts.models import Alert, Delivery, Incident
+from alerts.timeline import build_timeline
+from tests.alerts.factories import create_channel, create_rule, default_project
+from tests.alerts.incidents import begin, end, worsen
+from tracestore.models import Project
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def alert() -> Alert:
+    default_project()
+    return begin(create_rule(create_channel(name="Phone"), name="Refunds fail"), timezone.now() - timedelta(minutes=12))
+
+
+def page_of(client: Client, alert: Alert) -> str:
+    return client.get(f"/alerts/incidents/{alert.incident_id}").content.decode()
+
+
+def test_page_says_what_since_when_how_bad_and_offers_to_acknowledge(client: Client, alert: Alert) -> None:
+    page = page_of(client, alert)
+
+    head = page[page.index('id="incident-what"') : page.index('class="alert-grid"')]
+    assert "Refunds fail" in page
+    for said in ("Firing", "Warning", "for 12 m", "50%", "Failure rate above 10%", "1 alert, 1 firing", "Acknowledge"):
+        assert said in head
+    assert "/why/answer?q=status%3Aerror" in page
+
+
+def test_list_shows_open_incidents_first_and_can_be_narrowed(client: Client, alert: Alert) -> None:
+    resolved = begin(create_rule(name="Was bad"), timezone.now() - timedelta(minutes=1))
+    end(resolved, timezone.now())
+    Incident.objects.filter(alerts=alert).update(started_at=timezone.now() - timedelta(days=2))
+    other = Incident.objects.create(
+        project_id=1, key="{}", title="Long over", severity="info", started_at=timezone.now(), opened_at=timezone.now(),
+        last_began_at=timezone.now(), resolved_at=timezone.now(),
+    )  # fmt: skip
+
+    page = client.get("/alerts/incidents").content.decode()
+    open_only = client.get("/alerts/incidents?state=open").content.decode()
+
+    assert page.index("Refunds fail") < page.index("Long over")
+    assert other.title not in open_only
+    assert "Refunds fail" in open_only
+
+
+def test_empty_list_says_what_an_incident_is(client: Client) -> None:
+    default_project()
+
+    assert "No incident yet" in client.get("/alerts/incidents").content.decode()
+    assert "Nothing is going on" in client.get("/alerts/incidents?state=open").content.decode()
+
+
+def test_acknowledging_says_who(client: Client, alert: Alert) -> None:
+    client.force_login(User.objects.create_user("ann"))
+
+    answer = client.post(f"/alerts/incidents/{alert.incident_id}/ack", follow=True)
+
+    assert "<strong>ann</strong> is on it" in answer.content.decode()
+    assert Incident.objects.get().acked_by == "ann"
+
+
+@pytest.mark.parametrize("action", ["ack", "unack", "snooze", "resolve", "comment"])
+def test_reading_an_address_changes_nothing(client: Client, alert: Alert, action: str) -> None:
+    assert client.get(f"/alerts/incidents/{alert.incident_id}/{action}").status_code == 405
+    assert Incident.objects.get().state == "firing"
+
+
+def test_change_without_the_csrf_token_is_refused(alert: Alert) -> None:
+    answer = Client(enforce_csrf_checks=True).post(f"/alerts/incidents/{alert.incident_id}/ack")
+
+    assert answer.status_code == 403
+    assert Incident.objects.get().acked_at is None
+
+
+def test_snooze_resolve_and_comment_from_the_page(client: Client, alert: Alert) -> None:
+    address = f"/alerts/incidents/{alert.incident_id}"
+    assert client.post(address + "/snooze", {"for_s": "3600"}).status_code == 302
+    assert Incident.objects.get().state == "snoozed"
+
+    client.post(address + "/comment", {"text": "Rolled back <b>v3</b>."})
+    page = client.post(address + "/resolve", follow=True).content.decode()
+
+    assert "Rolled back &lt;b&gt;v3&lt;/b&gt;." in page
+    assert "ended by local user" in page
+    assert 'id="incident-ack"' not in page
+
+
+@pytest.mark.parametrize(
+    ("action", "data", "said"),
+    [
+        ("snooze", {"for_s": "5"}, "Snooze for 1 m to 7 d"),
+        ("snooze", {"for_s": "x" * 50}, "Snooze for 1 m to 7 d"),
+        ("comment", {"text": "  "}, "Write something"),
+    ],
+)
+def test_what_cannot_be_done_is_said_on_the_page(
+    client: Client, alert: Alert, action: str, data: dict[str, str], said: str
+) -> None:
+    answer = client.post(f"/alerts/incidents/{alert.incident_id}/{action}", data)
+
+    assert answer.status_code == 422
+    assert said in answer.content.decode()
+
+
+def test_unknown_action_and_foreign_incident_are_not_found(client: Client, alert: Alert) -> None:
+    assert client.post(f"/alerts/incidents/{alert.incident_id}/explode").status_code == 404
+    Incident.objects.update(project=Project.objects.create(slug="other", name="Other"))
+
+    assert client.get(f"/alerts/incidents/{alert.incident_id}").status_code == 404
+    assert client.post(f"/alerts/incidents/{alert.incident_id}/ack").status_code == 404
+
+
+def test_polled_part_brings_the_buttons_only_when_the_state_has_changed(client: Client, alert: Alert) -> None:
+    address = f"/alerts/incidents/{alert.incident_id}"
+    headers = {"HX-Request": "true"}
+    incidents.acknowledge(Incident.objects.get().pk, "ann", timezone.now())
+
+    fresh = client.get(address + "?seen=acknowledged", headers=headers).content.decode()
+    stale = client.get(address + "?seen=firing", headers=headers).content.decode()
+
+    assert "<html" not in fresh
+    assert 'id="incident-actions"' not in fresh
+    assert "Not on it after all" in stale
+
+
+def test_timeline_tells_transitions_messages_and_people_newest_first(alert: Alert) -> None:
+    incident = Incident.objects.get()
+    now = timezone.now()
+    Delivery.objects.update(status="delivered", attempts=2, last_error="")
+    incidents.acknowledge(incident.pk, "ann", now - timedelta(minutes=5))
+    worsen(alert, "critical", now - timedelta(minutes=4))
+    end(alert, now)
+
+    lines = [(line.badge, line.by or line.alert_name or line.text) for line in build_timeline(Incident.objects.get())]
+
+    assert lines == [
+        ("Resolved", ""),
+        ("Pending", "“resolved” to Phone."),
+        ("Resolved", "Refunds fail"),
+        ("Severity rose", "to critical"),
+        ("Pending", "“firing” to Phone."),
+        ("Now critical", "Refunds fail"),
+        ("Acknowledged", "ann"),
+        ("Delivered", "“firing” to Phone, attempt 2."),
+        ("Firing", "Refunds fail"),
+    ]
+
+
+def path_of(url: str) -> str:
+    return "/" + url.split("/", 3)[3]
+
+
+def test_link_of_a_message_asks_first_and_acknowledges_by_its_button(alert: Alert, settings: Any) -> None:
+    settings.LOGIN_REQUIRED = True
+    phone = Client(enforce_csrf_checks=True)
+    link = path_of(ack_url(alert))
+
+    asked = phone.get(link)
+    assert Incident.objects.get().acked_at is None
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', asked.content.decode())
+    assert token
+    done = phone.post(link, {"csrfmiddlewaretoken": token[1]}, follow=True)
+
+    assert "Acknowledged at" in done.content.decode()
+    assert Incident.objects.get().acked_by == "the link in a message"
+    assert phone.get(f"/alerts/incidents/{alert.incident_id}").status_code == 302  # the rest still wants a login
+
+
+def test_link_is_the_same_all_day_and_ends_after_a_week(client: Client, alert: Alert) -> None:
+    assert alert.incident_id
+    now = timezone.now()
+    assert ack_url(alert) == ack_url(alert)
+
+    fresh = client.get(f"/alerts/ack/{sign_ack(alert.incident_id, now - timedelta(days=6))}")
+    old = client.get(f"/alerts/ack/{sign_ack(alert.incident_id, now - timedelta(days=8))}")
+
+    assert fresh.status_code == 200
+    assert (old.status_code, "has expired" in old.content.decode()) == (410, True)
+
+
+@pytest.mark.parametrize("token", ["1-20991231", "1-20991231:forged", "x", "%00", "1" * 3000])
+def test_forged_link_is_refused(client: Client, alert: Alert, token: str) -> None:
+    answer = client.post(f"/alerts/ack/{token}")
+
+    assert answer.status_code == 410
+    assert Incident.objects.get().acked_at is None
+
+
+def test_link_to_an_incident_that_is_over_says_so(client: Client, alert: Alert) -> None:
+    end(alert, timezone.now())
+
+    assert "Resolved" in client.get(path_of(ack_url(alert))).content.decode()
+    assert "is resolved" in client.post(path_of(ack_url(alert))).content.decode()
+
+
+def test_api_lists_incidents_and_acts_on_them(client: Client, alert: Alert) -> None:
+    address = f"/api/v1/incidents/{alert.incident_id}"
+    listed = client.get("/api/v1/incidents?state=open").json()["results"]
+    assert [(one["id"], one["state"], one["alerts"]) for one in listed] == [(alert.incident_id, "firing", [alert.pk])]
+
+    def post(path: str, **body: Any) -> Any:
+        return client.post(address + path, body, content_type="application/json")
+
+    acked = post("/ack", by="chatbot").json()
+    assert (acked["state"], acked["acked_by"]) == ("acknowledged", "chatbot")
+    assert client.delete(address + "/ack").json()["state"] == "firing"
+    assert post("/snooze", for_s=600, by="ann").json()["state"] == "snoozed"
+    assert post("/comments", text="On it", by="ann").json()["events"][-1]["text"] == "On it"
+    assert post("/resolve", by="ann").json()["resolved_by"] == "ann"
+    assert post("/ack").status_code == 409
+    assert post("/snooze", for_s=1).status_code == 400
+    assert client.get("/api/v1/incidents?state=bad").status_code == 400
+    assert client.get("/api/v1/incidents/99999").status_code == 404

@@ -35,6 +35,7 @@ from tracestore.celery import delivery_app
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.clickhouse.migrate import migrate
+from tracestore.heartbeat import Heartbeat
 from tracestore.liveness import watch_job, watch_thread
 from tracestore.mapping import find_mappings_to_insert
 from tracestore.models import Project
@@ -306,6 +307,10 @@ def run(roles: tuple[str, ...]) -> None:
             _start_worker(stack)
         if "ingest" in roles:
             _start_ingest(stack)
+        if settings.HEARTBEAT_URL:
+            heartbeat = Heartbeat(settings.HEARTBEAT_URL)
+            heartbeat.start()
+            stack.callback(heartbeat.stop)
         if stopped.is_set():
             return
         if sockets:

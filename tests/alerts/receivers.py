@@ -41,6 +41,11 @@ class WebhookReceiver:
 @contextlib.contextmanager
 def receive_webhooks(*statuses: int) -> Iterator[WebhookReceiver]:
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            receiver.paths.append(self.path)
+            self.send_response(receiver.statuses.pop(0) if receiver.statuses else 204)
+            self.end_headers()
+
         def do_POST(self) -> None:
             receiver.paths.append(self.path)
             receiver.headers.append(dict(self.headers))

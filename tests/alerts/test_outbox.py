@@ -180,7 +180,7 @@ def test_receiver_that_trickles_for_minutes_ties_up_one_bounded_attempt(
 def test_silence_puts_off_the_other_messages_of_its_channel_alone(store: Store) -> None:
     silent, other = create_channel(target="http://127.0.0.1:9/hook"), create_channel(name="Other")
     fire(store, silent, other)
-    services.evaluate_alert_rule(create_rule(silent, name="Second").pk, NOW)
+    services.evaluate_alert_rule(create_rule(silent, name="Second", severity="critical").pk, NOW)
     first, second = Delivery.objects.filter(channel=silent)
 
     assert not delivery.deliver(first.pk, NOW)
@@ -195,7 +195,7 @@ def test_answer_about_one_message_says_nothing_of_the_others(store: Store) -> No
     with receive_webhooks(500) as hook:
         channel = create_channel(target=hook.url)
         fire(store, channel)
-        services.evaluate_alert_rule(create_rule(channel, name="Second").pk, NOW)
+        services.evaluate_alert_rule(create_rule(channel, name="Second", severity="critical").pk, NOW)
         first, second = Delivery.objects.all()
         delivery.deliver(first.pk, NOW)
 

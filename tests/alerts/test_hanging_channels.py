@@ -13,15 +13,21 @@ from typing import Any
 import pytest
 import requests
 
-from tests.alerts.receivers import wait_for
+from tests.alerts.receivers import WebhookReceiver, receive_webhooks, wait_for
 from tests.live import LiveServer, start_server
 
 CHANNELS = 8
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[LiveServer]:
-    server = start_server(tmp_path / "data", TRACESTORE_ALERT_INTERVAL_S="1")
+def monitor() -> Iterator[WebhookReceiver]:
+    with receive_webhooks() as monitor:
+        yield monitor
+
+
+@pytest.fixture
+def server(tmp_path: Path, monitor: WebhookReceiver) -> Iterator[LiveServer]:
+    server = start_server(tmp_path / "data", TRACESTORE_ALERT_INTERVAL_S="1", TRACESTORE_HEARTBEAT_URL=monitor.url)
     yield server
     server.kill()
 
@@ -74,7 +80,9 @@ def accept_messages(listener: socket.socket, paths: set[str]) -> None:
                 paths.discard(request.split()[1].decode())
 
 
-def test_spans_are_found_while_every_channel_hangs_and_a_restart_delivers(server: LiveServer, black_hole: socket.socket) -> None:
+def test_spans_are_found_while_every_channel_hangs_and_a_restart_delivers(
+    server: LiveServer, black_hole: socket.socket, monitor: WebhookReceiver
+) -> None:
     names = [f"hanging {number}" for number in range(CHANNELS)]
     for name in names:
         create_channel(server, name, f"http://127.0.0.1:{black_hole.getsockname()[1]}/{name[-1]}")
@@ -87,6 +95,7 @@ def test_spans_are_found_while_every_channel_hangs_and_a_restart_delivers(server
 
     # Eight attempts of ten seconds each on two threads take forty.
     assert wait_for(lambda: find_traces(server, "second"), timeout_s=15)
+    assert wait_for(lambda: monitor.paths)  # a channel that hangs is no reason to be silent
     server.kill()
     for connection in hanging:
         connection.close()

@@ -36,6 +36,7 @@ LONGEST_PAUSE_S = 15 * 60
 GIVE_UP_AFTER = timedelta(days=7)
 # Beyond the time of an attempt: for reading what the message says and for writing down how it went.
 _MARGIN = timedelta(seconds=60)
+_SILENCE_PAUSE = timedelta(seconds=60)
 _MARKING_PAUSES_S = (0.1, 0.5, 1, 2, 4, 8)
 
 
@@ -65,6 +66,11 @@ def find_due_deliveries(now: datetime) -> list[int]:
         status=DeliveryStatus.FAILED
     )
     return list(_due(now).order_by("next_attempt_at", "pk").values_list("pk", flat=True))
+
+
+def release_claims(now: datetime) -> None:
+    """Let what was under way or waits be attempted at once. Called when the only process starts: nobody holds a claim."""
+    Delivery.objects.filter(status=DeliveryStatus.PENDING, next_attempt_at__gt=now).update(next_attempt_at=now)
 
 
 def deliver(delivery_id: int, now: datetime) -> bool:
@@ -142,6 +148,11 @@ def _record_failure(delivery: Delivery, error: ChannelError, now: datetime) -> N
     Delivery.objects.filter(pk=delivery.pk, attempts=delivery.attempts).update(
         last_error=str(error)[:1000], next_attempt_at=now + pause_after(delivery.attempts)
     )
+    if error.silent:
+        # The other messages would only wait as long for the same silence, and with them those of channels that answer.
+        until = now + min(pause_after(delivery.attempts), _SILENCE_PAUSE)
+        others = Delivery.objects.filter(channel=delivery.channel_id, status=DeliveryStatus.PENDING, next_attempt_at__lt=until)
+        others.exclude(pk=delivery.pk).update(next_attempt_at=until)
     if error.permanent:
         NotificationChannel.objects.filter(pk=delivery.channel_id, enabled=True).update(
             enabled=False, disabled_reason=str(error)[:1000]

@@ -1,7 +1,7 @@
 """Alert rules, what happened to them, and who was told."""
 
 from alerts.models.channels import ChannelKind, NotificationChannel
-from alerts.models.deliveries import Delivery, DeliveryStatus
+from alerts.models.deliveries import Delivery, DeliveryEvent, DeliveryStatus
 from alerts.models.history import Alert, AlertTransition
 from alerts.models.incidents import Grouping, Incident, IncidentEvent, IncidentEventKind
 from alerts.models.routes import MAX_PAUSE_S, MAX_STEPS, Route, RouteStep
@@ -48,6 +48,7 @@ __all__ = [
     "AlertTransition",
     "ChannelKind",
     "Delivery",
+    "DeliveryEvent",
     "DeliveryStatus",
     "Grouping",
     "Incident",

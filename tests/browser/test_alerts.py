@@ -48,6 +48,9 @@ def add_channel(page: Page, server: LiveServer, name: str, kind: str, target: st
     page.get_by_label("Kind").select_option(label=kind)
     page.get_by_label("Target").fill(target)
     page.get_by_role("button", name="Create channel").click()
+    if kind == "Webhook":
+        expect(page.get_by_label("Signing secret")).to_have_value(re.compile("^whsec_"))
+        page.get_by_role("link", name="I have copied it").click()
     expect(page.get_by_role("link", name=name)).to_be_visible()
 
 
@@ -82,8 +85,8 @@ def test_rule_made_in_the_editor_ends_in_messages_that_lead_back_to_the_failing_
     body = hook.bodies[-1]
     assert body["event"] == "firing"
     assert body["delivery_id"] == hook.bodies[0]["delivery_id"]
-    text = mail.messages[0].get_content()
-    for reason in ("Support fails is firing", "5 of 15 traces", "TimeoutError 5 (100%", "v3 5 (100%", "refund 5 (100%"):
+    text = mail.messages[0].get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    for reason in ("Support fails is firing", "5 of 15 traces", "Version v3: 5 (100%)", "TimeoutError", "Failed tools: refund 5"):
         assert reason in text, reason
 
     # The link opens exactly the failing traces.

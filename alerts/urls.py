@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from alerts.views import alerts, channels, incidents, routes, rules, silences
+from alerts.views import alerts, channels, history, incidents, routes, rules, silences
 
 urlpatterns = [
     path("alerts", alerts.alert_list, name="alert-list"),
     path("alerts/badge", alerts.alert_badge, name="alert-badge"),
     path("alerts/<int:alert_id>", alerts.alert_detail, name="alert-detail"),
     path("alerts/ack/<str:token>", incidents.ack_by_link, name="incident-ack-link"),
+    path("alerts/history", history.history, name="alert-history"),
     path("alerts/incidents", incidents.incident_list, name="incident-list"),
     path("alerts/incidents/<int:incident_id>", incidents.incident_detail, name="incident-detail"),
     path("alerts/incidents/<int:incident_id>/<str:action>", incidents.incident_act, name="incident-act"),

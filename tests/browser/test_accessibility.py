@@ -55,6 +55,7 @@ PAGES = (
     "/alerts/rules",
     "/alerts/rules/new",
     "/alerts/rules/{rule}",
+    "/alerts/history",
     "/alerts/incidents",
     "/alerts/incidents/{incident}",
     "/alerts/routes",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,8 +22,9 @@ from alerts.channels import ChannelError, Notification, send_notification
 from alerts.channels.signing import OVERLAP, new_secret
 from alerts.evaluation import AlertState
 from alerts.evidence import Evidence, find_cost
+from alerts.illustration import illustrate
 from alerts.message import build_notification, build_test_notification
-from alerts.models import Delivery, DeliveryStatus, NotificationChannel
+from alerts.models import ChannelKind, Delivery, DeliveryEvent, DeliveryStatus, NotificationChannel
 from tracestore import telemetry
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
@@ -99,15 +101,24 @@ def deliver(delivery_id: int, now: datetime) -> bool:
 
 
 def _build(delivery: Delivery) -> Notification:
-    """Return the message, with what the traces have cost until now if the store can say: it is sent without that, too."""
-    cost_usd = None
-    if delivery.transition.to_state == AlertState.RESOLVED:
-        evidence = Evidence.from_json(delivery.alert.evidence)
+    """Return the message, with the cost until now and a picture if the store can say: it is sent without them, too."""
+    alert, transition, cost_usd, pictures = delivery.alert, delivery.transition, None, []
+    if not alert.is_about_rule and delivery.event == DeliveryEvent.TRANSITION:
         try:
-            cost_usd = find_cost(get_store(), delivery.alert.project_id, evidence, delivery.transition.window_end_ns)
+            if transition.to_state == AlertState.RESOLVED:
+                evidence = Evidence.from_json(alert.evidence)
+                cost_usd = find_cost(get_store(), alert.project_id, evidence, transition.window_end_ns)
+            if _shows_pictures(delivery):
+                pictures = [illustrate(get_store(), alert, transition)]
         except (StoreError, QueryError, MetricError) as error:
-            logger.warning("the cost behind alert %s is not known: %s", delivery.alert_id, error)
-    return build_notification(delivery, settings.BASE_URL, cost_usd)
+            logger.warning("the message about alert %s lacks its cost or picture: %s", alert.pk, error)
+    return replace(build_notification(delivery, settings.BASE_URL, cost_usd), pictures=pictures)
+
+
+def _shows_pictures(delivery: Delivery) -> bool:
+    # Some services take text and picture in two requests: where that failed, the text alone has better chances.
+    kind = delivery.channel.kind
+    return kind == ChannelKind.EMAIL or (kind == ChannelKind.APPRISE and delivery.attempts == 1)
 
 
 def _mark_delivered(delivery: Delivery) -> None:

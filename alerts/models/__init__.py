@@ -2,6 +2,7 @@
 
 from alerts.models.channels import ChannelKind, NotificationChannel
 from alerts.models.deliveries import Delivery, DeliveryEvent, DeliveryStatus
+from alerts.models.digests import Digest, DigestPeriod, DigestRun
 from alerts.models.history import Alert, AlertTransition
 from alerts.models.incidents import Grouping, Incident, IncidentEvent, IncidentEventKind
 from alerts.models.routes import MAX_PAUSE_S, MAX_STEPS, Route, RouteStep
@@ -50,6 +51,9 @@ __all__ = [
     "Delivery",
     "DeliveryEvent",
     "DeliveryStatus",
+    "Digest",
+    "DigestPeriod",
+    "DigestRun",
     "Grouping",
     "Incident",
     "IncidentEvent",

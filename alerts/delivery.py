@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,8 +22,9 @@ from alerts.channels import ChannelError, Notification, send_notification
 from alerts.channels.signing import OVERLAP, new_secret
 from alerts.evaluation import AlertState
 from alerts.evidence import Evidence, find_cost
+from alerts.illustration import illustrate
 from alerts.message import build_notification, build_test_notification
-from alerts.models import Delivery, DeliveryStatus, NotificationChannel
+from alerts.models import ChannelKind, Delivery, DeliveryEvent, DeliveryStatus, NotificationChannel
 from tracestore import telemetry
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
@@ -36,6 +38,7 @@ LONGEST_PAUSE_S = 15 * 60
 GIVE_UP_AFTER = timedelta(days=7)
 # Beyond the time of an attempt: for reading what the message says and for writing down how it went.
 _MARGIN = timedelta(seconds=60)
+_SILENCE_PAUSE = timedelta(seconds=60)
 _MARKING_PAUSES_S = (0.1, 0.5, 1, 2, 4, 8)
 
 
@@ -67,6 +70,11 @@ def find_due_deliveries(now: datetime) -> list[int]:
     return list(_due(now).order_by("next_attempt_at", "pk").values_list("pk", flat=True))
 
 
+def release_claims(now: datetime) -> None:
+    """Let what was under way or waits be attempted at once. Called when the only process starts: nobody holds a claim."""
+    Delivery.objects.filter(status=DeliveryStatus.PENDING, next_attempt_at__gt=now).update(next_attempt_at=now)
+
+
 def deliver(delivery_id: int, now: datetime) -> bool:
     """Make one attempt if it is due and nobody else makes it; True when the channel accepted the message."""
     delivery = _due(now).select_related("alert", "transition", "channel").filter(pk=delivery_id).first()
@@ -93,15 +101,24 @@ def deliver(delivery_id: int, now: datetime) -> bool:
 
 
 def _build(delivery: Delivery) -> Notification:
-    """Return the message, with what the traces have cost until now if the store can say: it is sent without that, too."""
-    cost_usd = None
-    if delivery.transition.to_state == AlertState.RESOLVED:
-        evidence = Evidence.from_json(delivery.alert.evidence)
+    """Return the message, with the cost until now and a picture if the store can say: it is sent without them, too."""
+    alert, transition, cost_usd, pictures = delivery.alert, delivery.transition, None, []
+    if not alert.is_about_rule and delivery.event == DeliveryEvent.TRANSITION:
         try:
-            cost_usd = find_cost(get_store(), delivery.alert.project_id, evidence, delivery.transition.window_end_ns)
+            if transition.to_state == AlertState.RESOLVED:
+                evidence = Evidence.from_json(alert.evidence)
+                cost_usd = find_cost(get_store(), alert.project_id, evidence, transition.window_end_ns)
+            if _shows_pictures(delivery):
+                pictures = [illustrate(get_store(), alert, transition)]
         except (StoreError, QueryError, MetricError) as error:
-            logger.warning("the cost behind alert %s is not known: %s", delivery.alert_id, error)
-    return build_notification(delivery, settings.BASE_URL, cost_usd)
+            logger.warning("the message about alert %s lacks its cost or picture: %s", alert.pk, error)
+    return replace(build_notification(delivery, settings.BASE_URL, cost_usd), pictures=pictures)
+
+
+def _shows_pictures(delivery: Delivery) -> bool:
+    # Some services take text and picture in two requests: where that failed, the text alone has better chances.
+    kind = delivery.channel.kind
+    return kind == ChannelKind.EMAIL or (kind == ChannelKind.APPRISE and delivery.attempts == 1)
 
 
 def _mark_delivered(delivery: Delivery) -> None:
@@ -142,6 +159,11 @@ def _record_failure(delivery: Delivery, error: ChannelError, now: datetime) -> N
     Delivery.objects.filter(pk=delivery.pk, attempts=delivery.attempts).update(
         last_error=str(error)[:1000], next_attempt_at=now + pause_after(delivery.attempts)
     )
+    if error.silent:
+        # The other messages would only wait as long for the same silence, and with them those of channels that answer.
+        until = now + min(pause_after(delivery.attempts), _SILENCE_PAUSE)
+        others = Delivery.objects.filter(channel=delivery.channel_id, status=DeliveryStatus.PENDING, next_attempt_at__lt=until)
+        others.exclude(pk=delivery.pk).update(next_attempt_at=until)
     if error.permanent:
         NotificationChannel.objects.filter(pk=delivery.channel_id, enabled=True).update(
             enabled=False, disabled_reason=str(error)[:1000]

@@ -140,6 +140,7 @@ def acknowledge(incident_id: int, by: str, now: datetime) -> Incident:
             incident.first_acked_at = incident.first_acked_at or now
             incident.save(update_fields=["acked_at", "acked_by", "first_acked_at"])
             _add_event(incident, IncidentEventKind.ACKED, now, by)
+            telling.tell_acknowledged(incident, by, now)
     return incident
 
 

@@ -12,7 +12,7 @@ from alerts.evaluation import AlertState
 from alerts.evidence import Distinction, Evidence, Example, SeenError
 from alerts.focus import traces_path, why_path
 from alerts.links import ack_url, incident_url
-from alerts.models import Alert, AlertTransition, Delivery, NotificationChannel, RuleKind
+from alerts.models import Alert, AlertTransition, Delivery, DeliveryEvent, NotificationChannel, RuleKind
 from alerts.notification import Event, Item, Link, Notification, Section, one_line
 from alerts.wording import (
     format_moment,
@@ -35,6 +35,8 @@ _TOOLS_SHOWN = 3
 def build_notification(delivery: Delivery, base_url: str, cost_usd: float | None = None) -> Notification:
     """Return the message of one delivery. `cost_usd` is what the traces behind the alert have cost until the transition."""
     alert, transition = delivery.alert, delivery.transition
+    if delivery.event == DeliveryEvent.ACKNOWLEDGED:
+        return _build_acknowledged(delivery, base_url)
     firing = transition.to_state == AlertState.FIRING
     if alert.is_about_rule:
         return _build_rule_error(delivery, base_url) if firing else _build_rule_repaired(delivery, base_url)
@@ -158,9 +160,31 @@ def _build_resolved(delivery: Delivery, evidence: Evidence, cost_usd: float | No
     )
 
 
+def _build_acknowledged(delivery: Delivery, base_url: str) -> Notification:
+    alert = delivery.alert
+    payload = {
+        "version": PAYLOAD_VERSION,
+        "event": Event.ACKNOWLEDGED,
+        "delivery_id": _delivery_id(delivery),
+        "severity": alert.severity,
+        "labels": alert.labels,
+        "alert": _alert_payload(delivery, base_url),
+        "rule": _rule_payload(alert, base_url),
+    }
+    return Notification(
+        event=Event.ACKNOWLEDGED,
+        severity=alert.severity,
+        title=f"[acknowledged] {one_line(alert.rule_name)}{_about(alert)}",
+        lead=_said_again(delivery),
+        links=_alert_links(alert, base_url),
+        payload=payload,
+        key=_key(alert),
+    )
+
+
 def _said_again(delivery: Delivery) -> list[str]:
     """Return why this is not the first message about the transition, such as an escalation."""
-    reason = one_line(getattr(delivery, "reason", ""))
+    reason = one_line(delivery.reason)
     return [f"{reason.rstrip('.')}."] if reason else []
 
 

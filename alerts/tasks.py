@@ -6,10 +6,12 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from alerts import delivery, incidents, services
+from alerts import delivery, detection, digests, incidents, services
+from tracestore.clickhouse.client import get_store
 from tracestore.telemetry import timed_job
 
 DELIVERY_INTERVAL_S = 5
+DIGEST_INTERVAL_S = 30
 
 
 @shared_task(ignore_result=True)
@@ -44,3 +46,23 @@ def tend_incidents() -> None:
     """Runs every ten seconds: repetitions, escalations, and the end of snoozes, silences and flapping."""
     with timed_job("tend_incidents"):
         incidents.tend_incidents(timezone.now())
+
+
+@shared_task(ignore_result=True)
+def measure_beginnings() -> None:
+    """Runs every minute: when did the breaches behind new alerts begin."""
+    with timed_job("measure_beginnings"):
+        detection.measure_beginnings(get_store(), timezone.now())
+
+
+@shared_task(ignore_result=True)
+def send_digests() -> None:
+    """Runs every DIGEST_INTERVAL_S seconds."""
+    for run_id in digests.find_due_runs(timezone.now()):
+        send_digest.apply_async((run_id,), expires=DIGEST_INTERVAL_S)
+
+
+@shared_task(ignore_result=True)
+def send_digest(run_id: int) -> None:
+    with timed_job("send_digest"):
+        digests.send_run(run_id, get_store(), timezone.now())

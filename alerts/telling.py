@@ -14,7 +14,9 @@ from alerts.matcher import Matcher, alert_facts, parse_matcher
 from alerts.models import (
     Alert,
     AlertTransition,
+    ChannelKind,
     Delivery,
+    DeliveryEvent,
     DeliveryStatus,
     Incident,
     NotificationChannel,
@@ -25,6 +27,8 @@ from alerts.paging import RoutePlan, Turn, due_at, plan_turns, severity_rank
 from alerts.wording import format_seconds
 from tracestore.celery import app
 
+# They keep incidents of their own, which call until they hear of the acknowledgement.
+_PASSED_ON = Q(channel__kind=ChannelKind.PAGERDUTY)
 # A channel that failed for good still gets its rows: they wait, visibly, until someone repairs it.
 _REACHABLE = Q(enabled=True) | ~Q(disabled_reason="")
 _LONGEST_INCIDENT = timedelta(days=30)
@@ -94,7 +98,7 @@ def find_due(
     if news is not None:
         firing = firing.filter(transitions=news)
     sent = list(
-        Delivery.objects.filter(alert__incident=incident, transition__to_state=AlertState.FIRING)
+        Delivery.objects.filter(alert__incident=incident, transition__to_state=AlertState.FIRING, event=DeliveryEvent.TRANSITION)
         .select_related("transition", "alert")
         .order_by("created_at", "pk")
     )
@@ -173,6 +177,29 @@ def tell_resolved(alerts: QuerySet[Alert], now: datetime) -> None:
         for alert_id, channel_id in sorted(owed)
         if alert_id in endings
     )  # fmt: skip
+    send_soon()
+
+
+def tell_acknowledged(incident: Incident, by: str, now: datetime) -> None:
+    """Pass an acknowledgement on to the channels that keep incidents of their own.
+
+    Runs inside the caller's transaction.
+    """
+    told = Delivery.objects.filter(
+        _PASSED_ON,
+        alert__incident=incident,
+        alert__resolved_at=None,
+        transition__to_state=AlertState.FIRING,
+        channel__in=NotificationChannel.objects.filter(_REACHABLE),
+    ).order_by("pk")
+    # Of each alert the last that the channel heard.
+    for last in {(one.alert_id, one.channel_id): one for one in told}.values():
+        before = Delivery.objects.filter(transition=last.transition_id, channel=last.channel_id).count()
+        Delivery.objects.create(
+            alert_id=last.alert_id, transition_id=last.transition_id, channel_id=last.channel_id, repeat=before,
+            event=DeliveryEvent.ACKNOWLEDGED, reason=f"Acknowledged by {by or 'someone'}."[:200], created_at=now,
+            next_attempt_at=now,
+        )  # fmt: skip
     send_soon()
 
 

@@ -1,9 +1,10 @@
-"""Liveness and readiness for supervisors and load balancers; no login."""
+"""Liveness and readiness, for supervisors and load balancers (no login) and for the heartbeat."""
 
 from __future__ import annotations
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.views.decorators.http import require_safe
 
@@ -21,6 +22,15 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Spans can be stored, summarised and read: 200, or 503 with the reasons why not."""
+    reasons = find_reasons(evaluation=False)
+    return JsonResponse({"status": "unavailable" if reasons else "ok", "reasons": reasons}, status=503 if reasons else 200)
+
+
+def find_reasons(*, evaluation: bool = True) -> dict[str, str]:
+    """Return why this process does not do its work, by part; empty while all is well. With `evaluation`, of alert rules as well.
+
+    A load balancer must not take the pages away because a rule is late.
+    """
     reasons = {}
     try:
         get_store().query_rows("SELECT 1")
@@ -37,4 +47,6 @@ def readyz(request: HttpRequest) -> JsonResponse:
         if status.refusal or status.drain_error:
             reasons["ingest"] = status.refusal or status.drain_error
     reasons |= find_stopped()
-    return JsonResponse({"status": "unavailable" if reasons else "ok", "reasons": reasons}, status=503 if reasons else 200)
+    if evaluation and "database" not in reasons and (late := import_string("alerts.lateness.find_late_rules")(timezone.now())):
+        reasons["evaluation"] = late
+    return reasons

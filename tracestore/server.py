@@ -26,6 +26,7 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import OperationalError
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from tracestore.allocator import return_freed_memory
@@ -34,6 +35,7 @@ from tracestore.celery import delivery_app
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.clickhouse.migrate import migrate
+from tracestore.heartbeat import Heartbeat
 from tracestore.liveness import watch_job, watch_thread
 from tracestore.mapping import find_mappings_to_insert
 from tracestore.models import Project
@@ -127,6 +129,7 @@ def _start_worker(stack: ExitStack) -> None:
 
     if settings.CELERY_BROKER_URL.startswith("memory:"):
         release_leases()  # no other process can hold one
+        import_string("alerts.delivery.release_claims")(timezone.now())
     quiet = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True, "quiet": True}
     host = socket.gethostname()
     workers = [
@@ -304,6 +307,10 @@ def run(roles: tuple[str, ...]) -> None:
             _start_worker(stack)
         if "ingest" in roles:
             _start_ingest(stack)
+        if settings.HEARTBEAT_URL:
+            heartbeat = Heartbeat(settings.HEARTBEAT_URL)
+            heartbeat.start()
+            stack.callback(heartbeat.stop)
         if stopped.is_set():
             return
         if sockets:

@@ -256,6 +256,14 @@ SETTINGS = (
         "30",
         "An attempt to deliver a message that takes longer is given up and made again later.",
     ),
+    Setting(
+        "TRACESTORE_HEARTBEAT_URL",
+        _server_url("http", "https"),
+        "URL",
+        "",
+        "",
+        "Outside monitor that is asked by GET every minute while ingest, jobs and alert rules are well, and never otherwise.",
+    ),
     Setting("TRACESTORE_LOG_LEVEL", _log_level, "level", "", "info", "debug, info, warning or error."),
 )
 
@@ -329,6 +337,7 @@ QUERY_MEMORY_BYTES: int = _values["TRACESTORE_QUERY_MEMORY_BYTES"]
 RUNNING_TIMEOUT_S: int = _values["TRACESTORE_RUNNING_TIMEOUT_S"]
 ALERT_INTERVAL_S: int = _values["TRACESTORE_ALERT_INTERVAL_S"]
 DELIVERY_TIMEOUT_S: int = _values["TRACESTORE_DELIVERY_TIMEOUT_S"]
+HEARTBEAT_URL: str = _values["TRACESTORE_HEARTBEAT_URL"]
 SMTP_URL: str = _values["TRACESTORE_SMTP_URL"]
 LOG_LEVEL: str = _values["TRACESTORE_LOG_LEVEL"]
 if HOST in ("localhost", "127.0.0.1", "::1"):

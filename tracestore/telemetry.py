@@ -55,6 +55,8 @@ JOB_LAG = Gauge(
 )
 ALERT_EVALUATIONS = Counter("tracestore_alert_evaluations", "Evaluations of alert rules.", ("result",))
 ALERT_DELIVERIES = Counter("tracestore_alert_deliveries", "Attempts to deliver a notification.", ("kind", "result"))
+HEARTBEATS = Counter("tracestore_heartbeats", "Heartbeats to the outside monitor: sent, withheld or failed.", ("result",))
+HEARTBEAT_SENT = Gauge("tracestore_heartbeat_last_sent_timestamp_seconds", "When the monitor last took one, Unix time.")
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from apprise import Apprise, AppriseAsset, NotifyBase, NotifyFormat, NotifyType
+from apprise import Apprise, AppriseAsset, AppriseAttachment, NotifyBase, NotifyFormat, NotifyType
+from apprise.attachment.memory import AttachMemory
 
 from alerts.channels.base import USER_AGENT, ChannelError, refusal, unreachable, wait_s
 from alerts.notification import Event, Notification
@@ -64,10 +65,24 @@ def send(channel: NotificationChannel, notification: Notification) -> None:
     kind = NotifyType.SUCCESS if notification.event == Event.RESOLVED else _KINDS[notification.severity]
     with _reasons.collect() as lines:
         accepted = plugin.notify(
-            body=render_text(notification), title=notification.title, notify_type=kind, body_format=NotifyFormat.TEXT
+            body=render_text(notification),
+            title=notification.title,
+            notify_type=kind,
+            body_format=NotifyFormat.TEXT,
+            attach=_attach(notification) if plugin.attachment_support else None,
         )
     if not accepted:
         raise read_failure(lines)
+
+
+def _attach(notification: Notification) -> AppriseAttachment | None:
+    if not notification.pictures:
+        return None
+    pictures = AppriseAttachment()
+    for number, picture in enumerate(notification.pictures, start=1):
+        name = f"metric-{number}.png"
+        pictures.add(AttachMemory(picture.png, name=name, mimetype="image/png"))  # type: ignore[no-untyped-call]
+    return pictures
 
 
 class _Reasons(logging.Handler):

@@ -19,11 +19,14 @@ _SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([\w .,-]+)")
 
 
 class ChannelError(Exception):
-    """A message that was not accepted. `permanent` when trying again cannot help until someone changes the channel."""
+    """A message that was not accepted. `permanent` when trying again cannot help until someone changes the channel.
 
-    def __init__(self, message: str, *, permanent: bool) -> None:
+    `silent` when the receiver gave no answer at all: it would give none to another message either.
+    """
+
+    def __init__(self, message: str, *, permanent: bool, silent: bool = False) -> None:
         super().__init__(message)
-        self.permanent = permanent
+        self.permanent, self.silent = permanent, silent
 
 
 def wait_s() -> float:
@@ -32,7 +35,7 @@ def wait_s() -> float:
 
 
 def no_answer() -> ChannelError:
-    return ChannelError(f"The receiver did not answer within {wait_s():g} s.", permanent=False)
+    return ChannelError(f"The receiver did not answer within {wait_s():g} s.", permanent=False, silent=True)
 
 
 def refusal(code: int, said: str = "") -> ChannelError:
@@ -47,7 +50,7 @@ def unreachable(said: str) -> ChannelError | None:
     if "timed out" in said or "Timeout" in said:
         return no_answer()
     if system := _SYSTEM_ERROR.search(said):
-        return ChannelError(f"The receiver cannot be reached: {system[1].strip()}.", permanent=False)
+        return ChannelError(f"The receiver cannot be reached: {system[1].strip()}.", permanent=False, silent=True)
     return None
 
 
@@ -87,7 +90,7 @@ def post(url: str, body: bytes, headers: dict[str, str] | None = None, *, says_w
             if not 200 <= answer.status_code < 300:
                 raise refusal(answer.status_code, _read_reason(answer) if says_why else "")
     except requests.RequestException as error:
-        raise unreachable(str(error)) or ChannelError(_describe(error), permanent=False) from None
+        raise unreachable(str(error)) or ChannelError(_describe(error), permanent=False, silent=True) from None
 
 
 def _read_reason(answer: requests.Response) -> str:

@@ -18,7 +18,7 @@ def call_within(limit_s: float, channel_id: int, call: Callable[[], None]) -> No
     """
     _abandoned[:] = [held for held in _abandoned if held[1].is_alive()]
     if any(holder == channel_id for holder, _ in _abandoned):
-        raise ChannelError("The receiver still holds an earlier attempt.", permanent=False)
+        raise ChannelError("The receiver still holds an earlier attempt.", permanent=False, silent=True)
     failures: list[BaseException] = []
 
     def attempt() -> None:
@@ -32,6 +32,6 @@ def call_within(limit_s: float, channel_id: int, call: Callable[[], None]) -> No
     thread.join(limit_s)
     if thread.is_alive():
         _abandoned.append((channel_id, thread))
-        raise ChannelError(f"The receiver did not finish within {limit_s:g} s.", permanent=False)
+        raise ChannelError(f"The receiver did not finish within {limit_s:g} s.", permanent=False, silent=True)
     if failures:
         raise failures[0]

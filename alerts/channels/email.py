@@ -67,7 +67,7 @@ def send(channel: NotificationChannel, notification: Notification) -> None:
         raise no_answer() from None
     except OSError as error:  # smtplib's own errors are among them
         reason = error.strerror or str(error) or type(error).__name__
-        raise ChannelError(f"The mail server cannot be reached: {reason[:300]}.", permanent=False) from None
+        raise ChannelError(f"The mail server cannot be reached: {reason[:300]}.", permanent=False, silent=True) from None
     for address, (code, said) in refused.items():  # the others have it: to send it again would be a second time for them
         logger.warning("the mail server refused %s of channel %s: %s", address, channel.name, _refusal(code, said))
 

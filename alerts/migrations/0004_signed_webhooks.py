@@ -11,6 +11,11 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
+            model_name='delivery',
+            name='event',
+            field=models.CharField(blank=True, choices=[('', 'the change of state'), ('acknowledged', 'the acknowledgement')], default='', max_length=16),
+        ),
+        migrations.AddField(
             model_name='notificationchannel',
             name='previous_secret',
             field=models.CharField(blank=True, default='', max_length=64),

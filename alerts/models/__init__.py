@@ -1,7 +1,8 @@
 """Alert rules, what happened to them, and who was told."""
 
 from alerts.models.channels import ChannelKind, NotificationChannel
-from alerts.models.deliveries import Delivery, DeliveryStatus
+from alerts.models.deliveries import Delivery, DeliveryEvent, DeliveryStatus
+from alerts.models.digests import Digest, DigestPeriod, DigestRun
 from alerts.models.history import Alert, AlertTransition
 from alerts.models.incidents import Grouping, Incident, IncidentEvent, IncidentEventKind
 from alerts.models.marks import IncidentMark
@@ -49,7 +50,11 @@ __all__ = [
     "AlertTransition",
     "ChannelKind",
     "Delivery",
+    "DeliveryEvent",
     "DeliveryStatus",
+    "Digest",
+    "DigestPeriod",
+    "DigestRun",
     "Grouping",
     "Incident",
     "IncidentEvent",

@@ -17,6 +17,13 @@ class DeliveryStatus(models.TextChoices):
     FAILED = "failed", "failed"
 
 
+class DeliveryEvent(models.TextChoices):
+    """What a message is about when it is not its transition itself."""
+
+    TRANSITION = "", "the change of state"
+    ACKNOWLEDGED = "acknowledged", "the acknowledgement"
+
+
 class Delivery(models.Model):
     """One message about one transition through one channel. `next_attempt_at` is the claim and, while sending, the lease.
 
@@ -27,6 +34,7 @@ class Delivery(models.Model):
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="deliveries")
     transition = models.ForeignKey(AlertTransition, on_delete=models.CASCADE, related_name="deliveries")
     channel = models.ForeignKey(NotificationChannel, on_delete=models.CASCADE, related_name="deliveries")
+    event = models.CharField(max_length=16, choices=DeliveryEvent.choices, blank=True, default=DeliveryEvent.TRANSITION)
     repeat = models.PositiveIntegerField(default=0)
     reason = models.CharField(max_length=200, blank=True, default="")
     status = models.CharField(max_length=16, choices=DeliveryStatus.choices, default=DeliveryStatus.PENDING)

@@ -18,6 +18,7 @@ class Alert(models.Model):
     own is a change. `evidence` is `alerts.evidence.Evidence.to_json()` as of the start; `peak_value` the value farthest past
     the threshold. `value` is None when missing data are the breach. `samples` is how many traces the value is made of,
     `baseline` what it was compared with, which is that of `compared_with`, and `trace_id` the run of an alert about a single run.
+    `breached_at` is when the breach began, as alerts/detection.py finds it afterwards.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="alerts")
@@ -41,6 +42,7 @@ class Alert(models.Model):
     compared_with = models.CharField(max_length=200, blank=True, default="")
     trace_id = models.CharField(max_length=32, blank=True, default="")
     started_at = models.DateTimeField()
+    breached_at = models.DateTimeField(null=True)
     resolved_at = models.DateTimeField(null=True)
     resolve_reason = models.CharField(max_length=200, blank=True)
     evidence = models.JSONField(default=dict)

@@ -10,6 +10,7 @@ from django import template
 from alerts import wording
 from alerts.evaluation import AlertState
 from alerts.models import AlertRule, RuleInstance
+from alerts.silences import DAYS
 
 register = template.Library()
 register.filter("seconds", wording.format_seconds)
@@ -18,6 +19,18 @@ register.filter("metric_label", wording.metric_label)
 STATE_CLASSES = {"firing": "error", "pending": "warn", "resolved": "ok", "delivered": "ok", "failed": "error"}
 _SHOWN = 5
 SEVERITY_ICONS = {"critical": "error", "warning": "alert", "info": "bell"}
+
+
+@register.filter
+def seconds_or_none(seconds: float | None) -> str:
+    """Return a dash for a duration that nobody knows."""
+    return "–" if seconds is None else wording.format_seconds(seconds)
+
+
+@register.filter
+def weekday(number: int) -> str:
+    """Return the day's short name; 0 is Monday."""
+    return DAYS[number]
 
 
 @register.filter

@@ -24,7 +24,7 @@ from tests.live import free_port
 class WebhookReceiver:
     """`statuses` are the answers to come, then 204 for ever, each with the body `answer`.
 
-    `bodies` are the JSON received, `raw_bodies` the same as bytes, `paths` where to.
+    `before_answer` is called for each. `bodies` are the JSON received, `raw_bodies` the same as bytes, `paths` where to.
     """
 
     url: str
@@ -34,18 +34,25 @@ class WebhookReceiver:
     headers: list[dict[str, str]] = field(default_factory=list)
     raw_bodies: list[bytes] = field(default_factory=list)
     answer: bytes = b""
+    before_answer: Callable[[], None] = lambda: None
     delay_s: float = 0
 
 
 @contextlib.contextmanager
 def receive_webhooks(*statuses: int) -> Iterator[WebhookReceiver]:
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            receiver.paths.append(self.path)
+            self.send_response(receiver.statuses.pop(0) if receiver.statuses else 204)
+            self.end_headers()
+
         def do_POST(self) -> None:
             receiver.paths.append(self.path)
             receiver.headers.append(dict(self.headers))
             receiver.raw_bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
             receiver.bodies.append(json.loads(receiver.raw_bodies[-1]))
             time.sleep(receiver.delay_s)
+            receiver.before_answer()
             self.send_response(receiver.statuses.pop(0) if receiver.statuses else 204)
             self.send_header("Content-Length", str(len(receiver.answer)))
             self.end_headers()

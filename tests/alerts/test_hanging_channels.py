@@ -1,7 +1,8 @@
-"""Receivers that take a connection and never answer hold up their own messages, nothing else."""
+"""Receivers that take a connection and never answer hold up their own messages, nothing else; a restart brings them there."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import time
@@ -12,15 +13,21 @@ from typing import Any
 import pytest
 import requests
 
-from tests.alerts.receivers import wait_for
+from tests.alerts.receivers import WebhookReceiver, receive_webhooks, wait_for
 from tests.live import LiveServer, start_server
 
 CHANNELS = 8
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[LiveServer]:
-    server = start_server(tmp_path / "data", TRACESTORE_ALERT_INTERVAL_S="1")
+def monitor() -> Iterator[WebhookReceiver]:
+    with receive_webhooks() as monitor:
+        yield monitor
+
+
+@pytest.fixture
+def server(tmp_path: Path, monitor: WebhookReceiver) -> Iterator[LiveServer]:
+    server = start_server(tmp_path / "data", TRACESTORE_ALERT_INTERVAL_S="1", TRACESTORE_HEARTBEAT_URL=monitor.url)
     yield server
     server.kill()
 
@@ -57,10 +64,25 @@ def create_channel(server: LiveServer, name: str, target: str) -> None:
     assert token
     form = {"csrfmiddlewaretoken": token[1], "name": name, "kind": "webhook", "target": target}
     answer = session.post(page.url, data=form, headers={"Referer": page.url}, timeout=10, allow_redirects=False)
-    assert answer.status_code == 302, answer.text
+    assert "whsec_" in answer.text, answer.text  # the page that shows the secret of a new webhook
 
 
-def test_spans_are_found_while_every_channel_hangs(server: LiveServer, black_hole: socket.socket) -> None:
+def accept_messages(listener: socket.socket, paths: set[str]) -> None:
+    """Answer 204 to every request until all these paths had one. Attempts that were given up meanwhile have hung up."""
+    deadline = time.monotonic() + 60
+    while paths and time.monotonic() < deadline:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(5)
+            request = connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+            if request:
+                paths.discard(request.split()[1].decode())
+
+
+def test_spans_are_found_while_every_channel_hangs_and_a_restart_delivers(
+    server: LiveServer, black_hole: socket.socket, monitor: WebhookReceiver
+) -> None:
     names = [f"hanging {number}" for number in range(CHANNELS)]
     for name in names:
         create_channel(server, name, f"http://127.0.0.1:{black_hole.getsockname()[1]}/{name[-1]}")
@@ -73,5 +95,14 @@ def test_spans_are_found_while_every_channel_hangs(server: LiveServer, black_hol
 
     # Eight attempts of ten seconds each on two threads take forty.
     assert wait_for(lambda: find_traces(server, "second"), timeout_s=15)
+    assert wait_for(lambda: monitor.paths)  # a channel that hangs is no reason to be silent
+    server.kill()
     for connection in hanging:
         connection.close()
+    restarted = start_server(server.data)
+    waiting = {f"/{name[-1]}" for name in names}
+    try:
+        accept_messages(black_hole, waiting)
+    finally:
+        restarted.kill()
+    assert waiting == set()

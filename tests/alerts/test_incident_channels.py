@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from alerts import delivery, services
+from alerts import delivery, incidents, services
 from alerts.channels import check_target, describe_target
-from alerts.models import Delivery, NotificationChannel
+from alerts.models import Delivery, Incident, NotificationChannel
 from tests.alerts.factories import create_channel, create_rule, insert_traffic
 from tests.alerts.receivers import receive_webhooks
 from tracestore.clickhouse.client import Store
@@ -71,6 +71,25 @@ def test_test_message_leaves_no_incident_behind() -> None:
 
     assert [event["event_action"] for event in pager.bodies] == ["trigger", "resolve"]
     assert len({event["dedup_key"] for event in pager.bodies}) == 1
+
+
+def test_acknowledgement_is_passed_on_to_pagerduty_alone(store: Store) -> None:
+    with receive_webhooks(202, 202) as pager, receive_webhooks() as slack:
+        channels = [
+            create_channel(kind="pagerduty", target=pager.url.replace("://", f"://{KEY}@")),
+            create_channel(name="Chat", kind="slack", target=slack.url),
+        ]
+        insert_traffic(store, NOW, failed=3, ok=7)
+        services.evaluate_alert_rule(create_rule(*channels).pk, NOW)
+        incidents.acknowledge(Incident.objects.get().pk, "ann", NOW)
+        for _ in range(2):  # the second message about an alert waits for the first
+            for pk in delivery.find_due_deliveries(NOW):
+                assert delivery.deliver(pk, NOW)
+
+    assert [event["event_action"] for event in pager.bodies] == ["trigger", "acknowledge"]
+    assert len({event["dedup_key"] for event in pager.bodies}) == 1
+    assert len(slack.bodies) == 1
+    assert Delivery.objects.get(event="acknowledged").reason == "Acknowledged by ann."
 
 
 @pytest.mark.parametrize("target", [KEY, f"eu:{KEY}", f"EU:{KEY}", f"https://{KEY}@events.example.com/v2/enqueue"])

@@ -52,7 +52,7 @@ def _read_whole_number(name: str, text: str, default: int, low: int, high: int) 
     return int(text)
 
 
-def _refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
     # A misspelt name that is ignored looks as if it had been obeyed.
     for name in given:
         if name not in known:
@@ -64,7 +64,7 @@ def answer_page(
 ) -> Response:
     """The cursor is the number of items before: rules and alerts are few, and an item that moves does no harm."""
     given = request.query_params
-    _refuse_unknown(given, {"limit", "cursor", *filters})
+    refuse_unknown(given, {"limit", "cursor", *filters})
     limit = _read_whole_number("limit", given.get("limit", ""), DEFAULT_LIMIT, 1, MAX_LIMIT)
     first = _read_whole_number("cursor", read_cursor(given.get("cursor", "")), 0, 0, 10**8)
     found = list(items[first : first + limit + 1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from alerts import api, incident_api
+from alerts import api, incident_api, on_call_api
 
 urlpatterns = [
     path("alert-rules", api.AlertRuleList.as_view(), name="api-alert-rule-list"),
@@ -18,5 +18,10 @@ urlpatterns = [
     path("incidents/<int:incident_id>/snooze", incident_api.IncidentSnooze.as_view(), name="api-incident-snooze"),
     path("incidents/<int:incident_id>/resolve", incident_api.IncidentResolve.as_view(), name="api-incident-resolve"),
     path("incidents/<int:incident_id>/comments", incident_api.IncidentComments.as_view(), name="api-incident-comments"),
+    path("alert-routes", on_call_api.RouteList.as_view(), name="api-route-list"),
+    path("alert-routes/<int:route_id>", on_call_api.RouteDetail.as_view(), name="api-route-detail"),
+    path("alert-grouping", on_call_api.GroupingDetail.as_view(), name="api-grouping"),
+    path("silences", on_call_api.SilenceList.as_view(), name="api-silence-list"),
+    path("silences/<int:silence_id>", on_call_api.SilenceDetail.as_view(), name="api-silence-detail"),
     path("alerts", api.AlertList.as_view(), name="api-alert-list"),
 ]

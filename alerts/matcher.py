@@ -80,3 +80,8 @@ def _fits(text: str, pattern: str) -> bool:
 def alert_facts(*, rule: str, severity: str, metric: str, labels: Mapping[str, str]) -> dict[str, str]:
     """Return what a matcher sees of an alert. A label cannot hide the rule's name or severity."""
     return {name: str(value) for name, value in labels.items()} | {"rule": rule, "severity": severity, "metric": metric}
+
+
+def format_term(name: str, value: str) -> str:
+    """Return the term that asks for this value."""
+    return f'{name}:"' + re.sub(r'(["\\])', r"\\\1", value) + '"'

@@ -116,8 +116,9 @@ def choose_incident(candidates: Iterable[Candidate], *, key: str, identity: str,
     fitting = [
         (identity in one.members, one.ended_at is None, one.last_began_at, one.incident_id)
         for one in candidates
-        if (one.ended_at is None or now - one.ended_at <= REOPEN_WITHIN)
-        and (identity in one.members or (one.key == key and now - one.last_began_at <= window))
+        # Either way: the clock may have been set back.
+        if (one.ended_at is None or abs(now - one.ended_at) <= REOPEN_WITHIN)
+        and (identity in one.members or (one.key == key and abs(now - one.last_began_at) <= window))
     ]
     return max(fitting)[-1] if fitting else None
 

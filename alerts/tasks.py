@@ -6,7 +6,8 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from alerts import delivery, incidents, services
+from alerts import delivery, detection, incidents, services
+from tracestore.clickhouse.client import get_store
 from tracestore.telemetry import timed_job
 
 DELIVERY_INTERVAL_S = 5
@@ -44,3 +45,10 @@ def tend_incidents() -> None:
     """Runs every ten seconds: repetitions, escalations, and the end of snoozes, silences and flapping."""
     with timed_job("tend_incidents"):
         incidents.tend_incidents(timezone.now())
+
+
+@shared_task(ignore_result=True)
+def measure_beginnings() -> None:
+    """Runs every minute: when did the breaches behind new alerts begin."""
+    with timed_job("measure_beginnings"):
+        detection.measure_beginnings(get_store(), timezone.now())

@@ -98,7 +98,7 @@ def find_due(
     if news is not None:
         firing = firing.filter(transitions=news)
     sent = list(
-        Delivery.objects.filter(alert__incident=incident, transition__to_state=AlertState.FIRING)
+        Delivery.objects.filter(alert__incident=incident, transition__to_state=AlertState.FIRING, event=DeliveryEvent.TRANSITION)
         .select_related("transition", "alert")
         .order_by("created_at", "pk")
     )

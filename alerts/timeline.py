@@ -70,7 +70,7 @@ def _delivery_line(delivery: Delivery) -> Line:
         at=delivery.created_at,
         badge=delivery.get_status_display().capitalize(),
         badge_class=_CLASSES.get(delivery.status, ""),
-        text=f"“{delivery.transition.to_state}” to {delivery.channel.name}{tried}."
+        text=f"“{delivery.event or delivery.transition.to_state}” to {delivery.channel.name}{tried}."
         + (f" {delivery.reason}" if delivery.reason else "")
         + (" It waits: the channel is off." if waits else ""),
         error=delivery.last_error,

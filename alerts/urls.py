@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from django.urls import path
 
-from alerts.views import alerts, channels, incidents, rules
+from alerts.views import alerts, channels, history, incidents, routes, rules, silences
 
 urlpatterns = [
     path("alerts", alerts.alert_list, name="alert-list"),
     path("alerts/badge", alerts.alert_badge, name="alert-badge"),
     path("alerts/<int:alert_id>", alerts.alert_detail, name="alert-detail"),
     path("alerts/ack/<str:token>", incidents.ack_by_link, name="incident-ack-link"),
+    path("alerts/history", history.history, name="alert-history"),
     path("alerts/incidents", incidents.incident_list, name="incident-list"),
     path("alerts/incidents/<int:incident_id>", incidents.incident_detail, name="incident-detail"),
     path("alerts/incidents/<int:incident_id>/<str:action>", incidents.incident_act, name="incident-act"),
+    path("alerts/silences", silences.silence_list, name="silence-list"),
+    path("alerts/silences/new", silences.silence_edit, name="silence-new"),
+    path("alerts/silences/<int:silence_id>", silences.silence_edit, name="silence-edit"),
+    path("alerts/silences/<int:silence_id>/end", silences.silence_end, name="silence-end"),
+    path("alerts/silences/<int:silence_id>/delete", silences.silence_delete, name="silence-delete"),
+    path("alerts/routes", routes.route_list, name="route-list"),
+    path("alerts/routes/grouping", routes.grouping_edit, name="grouping-edit"),
+    path("alerts/routes/new", routes.route_edit, name="route-new"),
+    path("alerts/routes/<int:route_id>", routes.route_edit, name="route-edit"),
+    path("alerts/routes/<int:route_id>/move", routes.route_move, name="route-move"),
+    path("alerts/routes/<int:route_id>/delete", routes.route_delete, name="route-delete"),
     path("alerts/rules", rules.rule_list, name="alert-rule-list"),
     path("alerts/rules/new", rules.rule_edit, name="alert-rule-new"),
     path("alerts/rules/preview", rules.rule_preview, name="alert-rule-preview"),

@@ -55,6 +55,7 @@ def _schedule(sender: Celery, **_: Any) -> None:
         ("read again", "tracestore.tasks.reread_spans", 2.0),
         ("evaluate alert rules", "alerts.tasks.evaluate_alert_rules", float(settings.ALERT_INTERVAL_S)),
         ("tend incidents", "alerts.tasks.tend_incidents", 10.0),
+        ("measure beginnings of alerts", "alerts.tasks.measure_beginnings", 60.0),
         ("deliver notifications", "alerts.tasks.deliver_notifications", 5.0),
     ):
         # A beat that nobody consumed is stale: the next one does the same work.

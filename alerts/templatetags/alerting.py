@@ -19,6 +19,12 @@ SEVERITY_ICONS = {"critical": "error", "warning": "alert", "info": "bell"}
 
 
 @register.filter
+def seconds_or_none(seconds: float | None) -> str:
+    """Return a dash for a duration that nobody knows."""
+    return "–" if seconds is None else wording.format_seconds(seconds)
+
+
+@register.filter
 def value_of(value: float | None, subject: Any) -> str:
     """Format a value in the unit of `subject`'s metric (a rule, an alert or a condition)."""
     return wording.format_value(subject.metric, value)

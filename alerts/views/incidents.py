@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -19,10 +19,11 @@ from alerts.evidence import Evidence
 from alerts.focus import traces_path, why_path
 from alerts.incidents import IncidentError
 from alerts.links import LinkRefused, read_ack
-from alerts.models import Alert, Incident
+from alerts.models import Alert, Incident, Suppression
 from alerts.observing import window_before
 from alerts.paging import severity_rank
 from alerts.requests import AlertRequest
+from alerts.silences import suggest_matcher
 from alerts.timeline import build_timeline
 from tracestore.timerange import TimeRange
 
@@ -97,22 +98,34 @@ def _describe(incident: Incident) -> dict[str, Any]:
         "alerts": alerts,
         "alert_count": incident.alerts.count(),
         "firing_count": incident.alerts.filter(resolved_at=None).count(),
-        "silenced": incident.alerts.filter(resolved_at=None, suppressions__isnull=False).exists(),
+        "silenced_count": _count_silenced(incident),
         "lines": build_timeline(incident),
         "snoozes": SNOOZES,
     }
     if alerts:
+        # The number is that of the worst alert; the cause is asked where there is something to compare with.
         evidence = Evidence.from_json(alerts[0].evidence)
-        time_range = _outage_of(incident, alerts[0])
-        why_href = why_path(evidence.query, evidence.among or alerts[0].query, time_range)
+        explained = next((alert for alert in alerts if alert.evidence.get("compared")), alerts[0])
+        why = Evidence.from_json(explained.evidence)
+        among = (why.among or explained.query) if why.causes.others else ""
+        why_href = why_path(why.query, among, _outage_of(incident, explained))
         context |= {
             "lead": alerts[0],
             "evidence": evidence,
-            "traces_href": traces_path(evidence.query, time_range),
+            "why": why,
+            "traces_href": traces_path(evidence.query, _outage_of(incident, alerts[0])),
             "why_href": why_href,
             "why_answer_href": f"{reverse('why-answer')}?{urlsplit(why_href).query}",
+            "silence_href": f"{reverse('silence-new')}?{urlencode({'matcher': suggest_matcher(incident)})}",
         }
     return context
+
+
+def _count_silenced(incident: Incident) -> int:
+    """Return how many of the firing alerts a silence holds back at the moment."""
+    now = timezone.now()
+    held = Suppression.objects.filter(alert__incident=incident, alert__resolved_at=None).select_related("silence")
+    return len({one.alert_id for one in held if one.silence.to_quiet().holds(now)})
 
 
 def _outage_of(incident: Incident, alert: Alert) -> TimeRange:

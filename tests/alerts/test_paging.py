@@ -100,6 +100,8 @@ def candidate(pk: int, began_ago_m: int, *, ended_ago_m: int | None = None, key:
         ([candidate(1, 5)], 1),
         ([candidate(1, 10)], 1),
         ([candidate(1, 11)], None),
+        ([candidate(1, -1)], 1),  # the clock was set back a little ...
+        ([candidate(1, -11)], None),  # ... or a lot
         ([candidate(1, 5, key='{"rule":"x"}')], None),
         # The same alert again, however long the incident has been open.
         ([candidate(1, 500, members="me")], 1),

@@ -15,6 +15,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, ViewportSize
 
+from tests.alerts.receivers import wait_for
 from tests.browser.agents import send_run
 from tests.browser.conftest import TIMEOUT_MS
 from tests.ingest.conftest import PROTOBUF
@@ -25,7 +26,7 @@ DESKTOP, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, h
 # From the smallest that WCAG asks for (1.4.10 Reflow) to a large screen.
 WIDTHS = (320, 390, 600, 768, 1024, 1440, 1920, 2560)
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-# {trace} and {span} are of a failed run, {rule} is of an alert.
+# {trace} and {span} are of a failed run, {rule} is of an alert, {incident} what became of it.
 PAGES = (
     "/traces",
     "/traces?q=status:error",
@@ -54,6 +55,13 @@ PAGES = (
     "/alerts/rules",
     "/alerts/rules/new",
     "/alerts/rules/{rule}",
+    "/alerts/history",
+    "/alerts/incidents",
+    "/alerts/incidents/{incident}",
+    "/alerts/routes",
+    "/alerts/routes/new",
+    "/alerts/silences",
+    "/alerts/silences/new",
     "/alerts/channels",
     "/alerts/channels/new",
     "/quality",
@@ -103,7 +111,7 @@ FOCUSED = """() => {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    live = start_server(tmp_path_factory.mktemp("accessibility"))
+    live = start_server(tmp_path_factory.mktemp("accessibility"), TRACESTORE_ALERT_INTERVAL_S="2")
     yield live
     live.stop()
 
@@ -128,14 +136,20 @@ def places(server: LiveServer) -> dict[str, str]:
             "metric": "failure_rate",
             "query": "",
             "comparison": "above",
-            "threshold": 0.2,
+            "threshold": 0.1,
             "window_s": 600,
             "channels": ["Hook"],
         },
     )
     wait_until_summarised(server, "status:error", 1)
     trace = get_json(f"{server.url}/api/v1/traces/{trace_id}")
-    return {"trace": trace_id, "span": trace["spans"][-1]["span_id"], "rule": str(rule["id"])}
+    incident = wait_for(lambda: get_json(server.url + "/api/v1/incidents")["results"])[0]
+    return {
+        "trace": trace_id,
+        "span": trace["spans"][-1]["span_id"],
+        "rule": str(rule["id"]),
+        "incident": str(incident["id"]),
+    }
 
 
 def get_json(url: str) -> dict[str, Any]:

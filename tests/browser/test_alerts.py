@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -116,6 +119,51 @@ def test_rule_made_in_the_editor_ends_in_messages_that_lead_back_to_the_failing_
     assert len(hook.bodies) == 3
 
 
+def test_incident_is_understood_on_the_first_screen_of_a_phone_and_acknowledged_from_the_message(
+    server: LiveServer, hook: WebhookReceiver, open_page: OpenPage
+) -> None:
+    hook.statuses.clear()
+    start_ns = time.time_ns() - 30 * NS_PER_S
+    send_runs(server.otlp_url, start_ns=start_ns, count=6, version="v7", tool="lookup", error_type="QuotaError")
+    send_runs(server.otlp_url, start_ns=start_ns, count=20, version="v6", tool="lookup")
+    post_json(server.url + "/api/v1/channels", {"name": "Phone", "kind": "webhook", "target": hook.url})
+    rule = {"name": "Lookups fail", "metric": "failure_rate", "query": "tool:lookup", "threshold": 0.1, "severity": "critical"}
+    post_json(server.url + "/api/v1/alert-rules", rule | {"channels": ["Phone"]})
+    alert = wait_for(lambda: hook.bodies)[0]["alert"]
+    address = re.sub(r"^https?://[^/]+", server.url, alert["ack_url"])
+
+    # What, since when, how bad, the likely cause and the button stand on the first screen.
+    page = open_page(server.url + "/alerts/incidents?state=open", width=390, height=844, color_scheme="dark")
+    page.get_by_role("link", name="Lookups fail").click()
+    head = page.locator("#incident-what")
+    expect(head).to_contain_text("Critical")
+    expect(head).to_contain_text("23.08%")
+    expect(head).to_contain_text("Likely cause Version v7")
+    box = page.get_by_role("button", name="Acknowledge").bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < 844
+    assert box["height"] >= 44
+    expect(page.locator("#why-answer")).to_contain_text("QuotaError")
+
+    # The link in the message asks first; one tap acknowledges.
+    incident = page.url
+    page.goto(address)
+    page.get_by_role("button", name="Acknowledge").click()
+    expect(page.get_by_text("Acknowledged at")).to_be_visible()
+    page.goto(incident)
+    expect(head).to_contain_text("the link in a message is on it")
+    page.get_by_label("Comment").fill("Rolling v7 back.")
+    page.get_by_role("button", name="Add comment").click()
+    expect(page.locator("#incident-timeline")).to_contain_text("Rolling v7 back.")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def post_json(url: str, body: dict[str, Any]) -> Any:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST")
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
 def test_focus_stays_where_it_is_when_a_polled_list_is_replaced(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(server.url + "/alerts/rules/new?q=service:nobody")
     page.get_by_label("Name").fill("Kept in focus")
@@ -175,7 +223,20 @@ def test_editor_refuses_a_bad_query_with_its_sentence(server: LiveServer, open_p
 
 
 @pytest.mark.parametrize(
-    "path", ["/alerts", "/alerts/rules", "/alerts/rules/new", "/alerts/channels", "/alerts/channels/new", "/alerts/1"]
+    "path",
+    [
+        "/alerts",
+        "/alerts/rules",
+        "/alerts/rules/new",
+        "/alerts/channels",
+        "/alerts/channels/new",
+        "/alerts/1",
+        "/alerts/incidents",
+        "/alerts/routes",
+        "/alerts/routes/new",
+        "/alerts/silences",
+        "/alerts/silences/new",
+    ],
 )
 def test_page_fits_a_phone(server: LiveServer, open_page: OpenPage, path: str, tmp_path: Path) -> None:
     page = open_page(server.url + path, width=390, height=844)

@@ -1,0 +1,255 @@
+"""REST API of routes, grouping and silences."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.db import transaction
+from django.http import Http404
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from alerts.api import PAGING, answer_page, page_of, project_of, refuse_unknown
+from alerts.models import MAX_PAUSE_S, MAX_SILENCE_S, MAX_STEPS, Grouping, NotificationChannel, Route, Silence
+from alerts.models.incidents import MAX_GROUP_WINDOW_S
+from alerts.models.routes import validate_matcher
+from alerts.models.rules import validate_time_zone
+from alerts.on_call_forms import next_position, save_steps
+
+
+class _Strict(serializers.Serializer[Any]):
+    """Refuses a misspelt field, which would be ignored without a word."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            refuse_unknown(data, self.fields)
+        return super().to_internal_value(data)
+
+
+class StepInput(_Strict):
+    """`after_s` 0 is at once; `channels` are names or ids."""
+
+    after_s = serializers.IntegerField(min_value=0, max_value=MAX_PAUSE_S, default=0)
+    channels = serializers.ListField(child=serializers.CharField(), allow_empty=False)
+
+
+class RouteInput(_Strict):
+    """A route; a new one comes last unless `position` says otherwise. `repeat_s` 0 repeats nothing."""
+
+    name = serializers.CharField(max_length=128)
+    position = serializers.IntegerField(min_value=0, max_value=10_000, required=False)
+    matcher = serializers.CharField(required=False, allow_blank=True, default="", max_length=500, validators=[validate_matcher])
+    steps = StepInput(many=True)
+    repeat_s = serializers.IntegerField(min_value=0, max_value=MAX_PAUSE_S, default=0)
+    goes_on = serializers.BooleanField(default=False)
+    enabled = serializers.BooleanField(default=True)
+
+    def validate_name(self, name: str) -> str:
+        taken = Route.objects.filter(project=self.context["project"], name=name)
+        if self.instance is not None:
+            taken = taken.exclude(pk=self.instance.pk)
+        if taken.exists():
+            raise serializers.ValidationError("Another route has this name.")
+        return name
+
+    def validate_steps(self, steps: list[dict[str, Any]]) -> list[tuple[int, list[NotificationChannel]]]:
+        if not 1 <= len(steps) <= MAX_STEPS or len({step["after_s"] for step in steps}) < len(steps):
+            raise serializers.ValidationError(f"A route has 1 to {MAX_STEPS} steps, each at a time of its own.")
+        found = NotificationChannel.objects.filter(project=self.context["project"])
+        known = {str(channel.pk): channel for channel in found} | {channel.name: channel for channel in found}
+        for name in (name for step in steps for name in step["channels"]):
+            if name not in known:
+                raise serializers.ValidationError(f"There is no channel {name!r}.")
+        return [(step["after_s"], [known[name] for name in step["channels"]]) for step in steps]
+
+
+class StepOutput(serializers.Serializer[Any]):
+    """A step with the names of its channels."""
+
+    after_s = serializers.IntegerField()
+    channels: Any = serializers.SlugRelatedField("name", many=True, read_only=True)
+
+
+class RouteOutput(serializers.ModelSerializer[Route]):
+    """A route with its steps, soonest first."""
+
+    steps = StepOutput(many=True)
+
+    class Meta:
+        model = Route
+        fields = ["id", "name", "position", "matcher", "steps", "repeat_s", "goes_on", "enabled"]
+
+
+class GroupingBody(_Strict):
+    """Alerts that begin within `window_s` of each other with equal `names` (see docs/on-call.md) are one incident."""
+
+    names = serializers.ListField(child=serializers.CharField(max_length=100), max_length=10)
+    window_s = serializers.IntegerField(min_value=0, max_value=MAX_GROUP_WINDOW_S)
+
+
+class SilenceInput(_Strict):
+    """A silence. Without `weekdays` from `starts_at` until `ends_at`; with them (0 is Monday) every week, from `time_of_day`."""
+
+    matcher = serializers.CharField(required=False, allow_blank=True, default="", max_length=500, validators=[validate_matcher])
+    comment = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
+    created_by = serializers.CharField(required=False, allow_blank=True, default="API", max_length=128)
+    starts_at = serializers.DateTimeField(required=False)
+    ends_at = serializers.DateTimeField(required=False, allow_null=True)
+    weekdays = serializers.ListField(child=serializers.IntegerField(min_value=0, max_value=6), default=list, max_length=7)
+    time_of_day = serializers.TimeField(required=False, allow_null=True)
+    length_s = serializers.IntegerField(min_value=0, max_value=MAX_SILENCE_S, default=0)
+    time_zone = serializers.CharField(max_length=64, default="UTC", validators=[validate_time_zone])
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        now: datetime = timezone.now()
+        start = values.setdefault("starts_at", getattr(self.instance, "starts_at", now))
+        given = {
+            name: values.get(name, getattr(self.instance, name, None))
+            for name in ("ends_at", "weekdays", "time_of_day", "length_s")
+        }
+        if given["ends_at"] is not None and given["ends_at"] < start:
+            raise serializers.ValidationError({"ends_at": "A silence ends after it begins."})
+        if given["weekdays"]:
+            if given["time_of_day"] is None or (given["length_s"] or 0) < 60:
+                raise serializers.ValidationError({"weekdays": "A weekly silence needs time_of_day and length_s, 60 at least."})
+        elif given["ends_at"] is None:
+            raise serializers.ValidationError({"ends_at": "Say when it ends: a silence that is forgotten hides outages."})
+        return values
+
+
+class SilenceOutput(serializers.ModelSerializer[Silence]):
+    """A silence; `is_active`: it holds at the moment. `suppressed` are the ids of the alerts that it kept from being told."""
+
+    is_active = serializers.SerializerMethodField()
+    suppressed = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Silence
+        fields = [
+            "id", "matcher", "comment", "created_by", "created_at", "starts_at", "ends_at", "weekdays", "time_of_day", "length_s",
+            "time_zone", "is_active", "suppressed",
+        ]  # fmt: skip
+
+    def get_is_active(self, silence: Silence) -> bool:
+        return silence.to_quiet().holds(timezone.now())
+
+    def get_suppressed(self, silence: Silence) -> list[int]:
+        return [suppression.alert_id for suppression in silence.suppressions.all()]
+
+
+class RouteList(APIView):
+    """All routes in their order, and the place to add one."""
+
+    @extend_schema(operation_id="list_alert_routes", parameters=PAGING, responses=page_of("RoutePage", RouteOutput))
+    def get(self, request: Request) -> Response:
+        routes = Route.objects.filter(project=project_of(request)).prefetch_related("steps__channels")
+        return answer_page(request, routes, RouteOutput)
+
+    @extend_schema(operation_id="create_alert_route", request=RouteInput, responses={201: RouteOutput})
+    def post(self, request: Request) -> Response:
+        project = project_of(request)
+        data = RouteInput(data=request.data, context={"project": project})
+        data.is_valid(raise_exception=True)
+        values = {"position": next_position(project)} | data.validated_data
+        return Response(RouteOutput(_save_route(Route(project=project), values)).data, status=status.HTTP_201_CREATED)
+
+
+class RouteDetail(APIView):
+    """One route."""
+
+    @extend_schema(operation_id="get_alert_route", responses=RouteOutput)
+    def get(self, request: Request, route_id: int) -> Response:
+        return Response(RouteOutput(_find(Route, request, route_id)).data)
+
+    @extend_schema(operation_id="change_alert_route", request=RouteInput(partial=True), responses=RouteOutput)
+    def patch(self, request: Request, route_id: int) -> Response:
+        route = _find(Route, request, route_id)
+        data = RouteInput(route, data=request.data, partial=True, context={"project": route.project})
+        data.is_valid(raise_exception=True)
+        return Response(RouteOutput(_save_route(route, data.validated_data)).data)
+
+    @extend_schema(operation_id="delete_alert_route", responses={204: None})
+    def delete(self, request: Request, route_id: int) -> Response:
+        _find(Route, request, route_id).delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class GroupingDetail(APIView):
+    """Which alerts are one incident."""
+
+    @extend_schema(operation_id="get_alert_grouping", responses=GroupingBody)
+    def get(self, request: Request) -> Response:
+        project = project_of(request)
+        return Response(GroupingBody(Grouping.objects.filter(project_id=project.pk).first() or Grouping()).data)
+
+    @extend_schema(operation_id="set_alert_grouping", request=GroupingBody, responses=GroupingBody)
+    def put(self, request: Request) -> Response:
+        data = GroupingBody(data=request.data)
+        data.is_valid(raise_exception=True)
+        grouping, _ = Grouping.objects.update_or_create(project_id=project_of(request).pk, defaults=data.validated_data)
+        return Response(GroupingBody(grouping).data)
+
+
+class SilenceList(APIView):
+    """All silences, the latest first, and the place to add one."""
+
+    @extend_schema(operation_id="list_silences", parameters=PAGING, responses=page_of("SilencePage", SilenceOutput))
+    def get(self, request: Request) -> Response:
+        silences = Silence.objects.filter(project=project_of(request)).prefetch_related("suppressions")
+        return answer_page(request, silences, SilenceOutput)
+
+    @extend_schema(operation_id="create_silence", request=SilenceInput, responses={201: SilenceOutput})
+    def post(self, request: Request) -> Response:
+        data = SilenceInput(data=request.data)
+        data.is_valid(raise_exception=True)
+        silence = Silence.objects.create(project=project_of(request), **data.validated_data)
+        return Response(SilenceOutput(silence).data, status=status.HTTP_201_CREATED)
+
+
+class SilenceDetail(APIView):
+    """One silence. To end it, set `ends_at` to now; DELETE forgets what it suppressed."""
+
+    @extend_schema(operation_id="get_silence", responses=SilenceOutput)
+    def get(self, request: Request, silence_id: int) -> Response:
+        return Response(SilenceOutput(_find(Silence, request, silence_id)).data)
+
+    @extend_schema(operation_id="change_silence", request=SilenceInput(partial=True), responses=SilenceOutput)
+    def patch(self, request: Request, silence_id: int) -> Response:
+        silence = _find(Silence, request, silence_id)
+        data = SilenceInput(silence, data=request.data, partial=True)
+        data.is_valid(raise_exception=True)
+        for name, value in data.validated_data.items():
+            setattr(silence, name, value)
+        silence.save()
+        return Response(SilenceOutput(silence).data)
+
+    @extend_schema(operation_id="delete_silence", responses={204: None})
+    def delete(self, request: Request, silence_id: int) -> Response:
+        _find(Silence, request, silence_id).delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+@transaction.atomic
+def _save_route(route: Route, values: dict[str, Any]) -> Route:
+    steps = values.pop("steps", None)
+    for name, value in values.items():
+        setattr(route, name, value)
+    route.save()
+    if steps is not None:
+        save_steps(route, steps)
+    return Route.objects.prefetch_related("steps__channels").get(pk=route.pk)
+
+
+_Kind = TypeVar("_Kind", Route, Silence)
+
+
+def _find(model: type[_Kind], request: Request, pk: int) -> _Kind:
+    found = model._default_manager.filter(project=project_of(request), pk=pk).first()
+    if found is None:
+        raise Http404(f"There is no {model.__name__.lower()} {pk}.")
+    return found

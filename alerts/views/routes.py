@@ -1,0 +1,75 @@
+"""Routes and grouping: list in order, editor, moving, deleting."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from alerts.models import Grouping, NotificationChannel, Route
+from alerts.on_call_forms import GroupingForm, RouteForm
+from alerts.requests import AlertRequest
+
+
+@require_GET
+def route_list(request: AlertRequest) -> HttpResponse:
+    return _render_list(request, None)
+
+
+@require_POST
+def grouping_edit(request: AlertRequest) -> HttpResponse:
+    form = GroupingForm(request.POST)
+    if form.is_valid():
+        form.save(request.project)
+        return redirect("route-list")
+    return _render_list(request, form)
+
+
+def _render_list(request: AlertRequest, form: GroupingForm | None) -> HttpResponse:
+    grouping = Grouping.objects.filter(project=request.project).first() or Grouping(project=request.project)
+    initial = {"names": " ".join(grouping.names), "window_s": grouping.window_s}
+    routes = Route.objects.filter(project=request.project).prefetch_related("steps__channels")
+    context = {
+        "routes": routes,
+        "form": form or GroupingForm(initial=initial),
+        "grouping": grouping,
+        "channel_count": NotificationChannel.objects.filter(project=request.project).count(),
+    }
+    return render(request, "alerts/route_list.html", context, status=422 if form else 200)
+
+
+@require_http_methods(["GET", "POST"])
+def route_edit(request: AlertRequest, route_id: int | None = None) -> HttpResponse:
+    route = get_object_or_404(Route, pk=route_id, project=request.project) if route_id else Route(project=request.project)
+    form = RouteForm(request.POST or None, route=route)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        return redirect("route-list")
+    context = {
+        "form": form,
+        "route": route if route.pk else None,
+        "channel_count": NotificationChannel.objects.filter(project=request.project).count(),
+    }
+    return render(request, "alerts/route_edit.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+def route_move(request: AlertRequest, route_id: int) -> HttpResponse:
+    """Put a route before the one above it (`up`) or after the one below it."""
+    with transaction.atomic():
+        routes = list(Route.objects.select_for_update().filter(project=request.project))
+        index = next((at for at, route in enumerate(routes) if route.pk == route_id), None)
+        if index is not None:
+            other = index + (-1 if request.POST.get("to") == "up" else 1)
+            if 0 <= other < len(routes):
+                routes[index], routes[other] = routes[other], routes[index]
+        for position, route in enumerate(routes):
+            Route.objects.filter(pk=route.pk).update(position=position)
+    return redirect("route-list")
+
+
+@require_POST
+def route_delete(request: AlertRequest, route_id: int) -> HttpResponse:
+    get_object_or_404(Route, pk=route_id, project=request.project).delete()
+    return redirect("route-list")

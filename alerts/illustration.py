@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from alerts.evaluation import AlertState
 from alerts.evidence import Evidence
-from alerts.focus import narrow
 from alerts.models import Alert, AlertTransition, RuleKind
 from alerts.notification import Picture
 from alerts.picture import Chart, draw_chart
@@ -32,7 +31,7 @@ def illustrate(store: Store, alert: Alert, transition: AlertTransition) -> Pictu
         store,
         project_id=alert.project_id,
         time_range=aligned,
-        query=parse_query(narrow(alert.query, alert.labels)),
+        query=parse_query(evidence.among or alert.query),
         metric=alert.metric,
         step_s=alert.window_s,
     )

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
-from datetime import datetime
-from typing import Any
 
-from alerts.causes import HEADINGS
 from alerts.evaluation import AlertState
 from alerts.evidence import Distinction, Evidence, Example, SeenError
 from alerts.focus import traces_path, why_path
 from alerts.links import ack_url, incident_url
 from alerts.models import Alert, AlertTransition, Delivery, DeliveryEvent, NotificationChannel, RuleKind
 from alerts.notification import Event, Item, Link, Notification, Section, one_line
+from alerts.payload import PAYLOAD_VERSION, alert_key, breached_since, build_frame, build_payload, example_url
 from alerts.wording import (
     format_moment,
     format_moment_ns,
@@ -22,13 +19,10 @@ from alerts.wording import (
     format_share,
     format_value,
     metric_label,
-    metric_unit,
     sign_of,
 )
-from tracestore.timerange import TimeRange, format_time_ns
+from tracestore.timerange import TimeRange
 
-# Of the form that programs read, described in docs/alerts.md: fields are added within a version, never changed.
-PAYLOAD_VERSION = 2
 _TOOLS_SHOWN = 3
 
 
@@ -75,8 +69,8 @@ def _build_rule_error(delivery: Delivery, base_url: str) -> Notification:
             ("Traces", one_line(alert.query) or "all"),
         ],
         links=_alert_links(alert, base_url),
-        payload=_rule_error_payload(delivery, Event.RULE_ERROR, base_url),
-        key=_key(alert),
+        payload=build_frame(delivery, Event.RULE_ERROR, base_url) | {"error": transition.reason},
+        key=alert_key(alert),
     )
 
 
@@ -89,22 +83,9 @@ def _build_rule_repaired(delivery: Delivery, base_url: str) -> Notification:
         title=f"[resolved] {name} is evaluated again: after {duration}",
         lead=[f"{name} is evaluated again after {duration}. What happened meanwhile was not looked at."],
         links=_alert_links(alert, base_url),
-        payload=_rule_error_payload(delivery, Event.RESOLVED, base_url),
-        key=_key(alert),
+        payload=build_frame(delivery, Event.RESOLVED, base_url) | {"error": transition.reason},
+        key=alert_key(alert),
     )
-
-
-def _rule_error_payload(delivery: Delivery, event: Event, base_url: str) -> dict[str, Any]:
-    return {
-        "version": PAYLOAD_VERSION,
-        "event": event,
-        "delivery_id": _delivery_id(delivery),
-        "severity": delivery.transition.severity or delivery.alert.severity,
-        "labels": delivery.alert.labels,
-        "alert": _alert_payload(delivery, base_url),
-        "rule": _rule_payload(delivery.alert, base_url),
-        "error": delivery.transition.reason,
-    }
 
 
 def _build_firing(delivery: Delivery, evidence: Evidence, cost_usd: float | None, base_url: str) -> Notification:
@@ -121,7 +102,7 @@ def _build_firing(delivery: Delivery, evidence: Evidence, cost_usd: float | None
         title=f"[{severity}] {name}{_about(alert)}: {metric_label(alert.metric)} {breach}",
         lead=[*_said_again(delivery), f"{name}{_about(alert)} {state}.", _describe_breach(alert, transition, evidence) + held],
         facts=[
-            ("Since", format_moment(_breached_since(alert))),
+            ("Since", format_moment(breached_since(alert))),
             *_baseline_facts(alert, transition),
             ("Window", f"{_format_window(transition)} ({format_seconds(alert.window_s)})"),
             ("Traces", one_line(alert.query) or "all"),
@@ -129,8 +110,8 @@ def _build_firing(delivery: Delivery, evidence: Evidence, cost_usd: float | None
         ],
         sections=list(_sections(evidence, base_url)),
         links=_links(alert, evidence, base_url, end_ns=evidence.end_ns),
-        payload=_payload(delivery, evidence, cost_usd, base_url),
-        key=_key(alert),
+        payload=build_payload(delivery, evidence, cost_usd, base_url),
+        key=alert_key(alert),
     )
 
 
@@ -155,30 +136,21 @@ def _build_resolved(delivery: Delivery, evidence: Evidence, cost_usd: float | No
             *_cost_facts(evidence, cost_usd),
         ],
         links=_links(alert, evidence, base_url, end_ns=max(transition.window_end_ns, evidence.end_ns)),
-        payload=_payload(delivery, evidence, cost_usd, base_url),
-        key=_key(alert),
+        payload=build_payload(delivery, evidence, cost_usd, base_url),
+        key=alert_key(alert),
     )
 
 
 def _build_acknowledged(delivery: Delivery, base_url: str) -> Notification:
     alert = delivery.alert
-    payload = {
-        "version": PAYLOAD_VERSION,
-        "event": Event.ACKNOWLEDGED,
-        "delivery_id": _delivery_id(delivery),
-        "severity": alert.severity,
-        "labels": alert.labels,
-        "alert": _alert_payload(delivery, base_url),
-        "rule": _rule_payload(alert, base_url),
-    }
     return Notification(
         event=Event.ACKNOWLEDGED,
         severity=alert.severity,
         title=f"[acknowledged] {one_line(alert.rule_name)}{_about(alert)}",
         lead=_said_again(delivery),
         links=_alert_links(alert, base_url),
-        payload=payload,
-        key=_key(alert),
+        payload=build_frame(delivery, Event.ACKNOWLEDGED, base_url),
+        key=alert_key(alert),
     )
 
 
@@ -205,16 +177,6 @@ def _about(alert: Alert) -> str:
     """Return for example " (tool refund)" when the rule is grouped."""
     labels = ", ".join(f"{one_line(name)} {one_line(str(value)) or '(none)'}" for name, value in alert.labels.items())
     return f" ({labels})" if labels else ""
-
-
-def _key(alert: Alert) -> str:
-    return f"tracestore-alert-{alert.project_id}-{alert.pk}"
-
-
-def _breached_since(alert: Alert) -> datetime:
-    """Return the first evaluation that saw the value past the threshold, which lies a hold before the alert."""
-    pending = alert.transitions.filter(to_state=AlertState.PENDING).order_by("at").first()
-    return pending.at if pending else alert.started_at
 
 
 def _format_window(transition: AlertTransition) -> str:
@@ -284,11 +246,7 @@ def _error_item(error: SeenError, base_url: str) -> Item:
 def _example_item(example: Example, base_url: str) -> Item:
     said = ": ".join(part for part in (", ".join(example.error_types), one_line(example.error_message)[:120]) if part)
     parts = (example.name or "(no name)", ", ".join(example.versions), said)
-    return Item(" | ".join(one_line(part) for part in parts if part), url=_example_url(example, base_url))
-
-
-def _example_url(example: Example, base_url: str) -> str:
-    return f"{base_url}/traces/{example.trace_id}" + (f"?span={example.failing_span_id}" if example.failing_span_id else "")
+    return Item(" | ".join(one_line(part) for part in parts if part), url=example_url(example, base_url))
 
 
 def _links(alert: Alert, evidence: Evidence, base_url: str, *, end_ns: int) -> list[Link]:
@@ -312,106 +270,3 @@ def _alert_links(alert: Alert, base_url: str) -> list[Link]:
     if alert.rule_id:
         links.append(Link("Rule", f"{base_url}/alerts/rules/{alert.rule_id}"))
     return links
-
-
-def _payload(delivery: Delivery, evidence: Evidence, cost_usd: float | None, base_url: str) -> dict[str, Any]:
-    """The fields of the webhook body besides title and message."""
-    alert, transition = delivery.alert, delivery.transition
-    return {
-        "version": PAYLOAD_VERSION,
-        "event": Event.RESOLVED if transition.to_state == AlertState.RESOLVED else Event.FIRING,
-        "delivery_id": _delivery_id(delivery),
-        "severity": transition.severity or alert.severity,
-        "labels": alert.labels,
-        "alert": _alert_payload(delivery, base_url),
-        "rule": _rule_payload(alert, base_url),
-        "value": transition.value,
-        "value_text": format_value(alert.metric, transition.value),
-        "samples": transition.samples,
-        "baseline": transition.baseline,
-        "window": {
-            "start": format_time_ns(transition.window_start_ns),
-            "end": format_time_ns(transition.window_end_ns),
-        },
-        "traces": {
-            "query": evidence.query,
-            "start": format_time_ns(evidence.start_ns),
-            "end": format_time_ns(evidence.end_ns),
-            "url": base_url + traces_path(evidence.query, evidence.time_range),
-            "count": evidence.causes.failing,
-            "others": evidence.causes.others,
-            "cost_usd": cost_usd,
-        },
-        "differences": {
-            "compared": evidence.compared,
-            "earlier_start": format_time_ns(evidence.earlier_start_ns) if evidence.earlier_start_ns is not None else None,
-            "top": [asdict(found) for found in evidence.distinctions],
-        },
-        "errors": [
-            {
-                "fingerprint": error.fingerprint,
-                "url": f"{base_url}/errors/{error.fingerprint}",
-                "error_type": error.error_type,
-                "message": error.message,
-                "traces": error.traces,
-                "first_seen": format_time_ns(error.first_seen_ns),
-                "first_version": error.first_version or None,
-                "is_new": error.is_new,
-            }
-            for error in evidence.errors
-        ],
-        "causes": {name: [asdict(cause) for cause in getattr(evidence.causes, name)] for name in HEADINGS},
-        "examples": [
-            {
-                "trace_id": example.trace_id,
-                "url": _example_url(example, base_url),
-                "failing_span_id": example.failing_span_id or None,
-                "name": example.name,
-                "start_time": format_time_ns(example.start_ns),
-                "duration_ns": example.duration_ns,
-                "error_types": example.error_types,
-                "error_message": example.error_message,
-                "versions": example.versions,
-            }
-            for example in evidence.examples
-        ],
-    }
-
-
-def _delivery_id(delivery: Delivery) -> str:
-    return f"{delivery.alert.project_id}-{delivery.alert_id}-{delivery.pk}"
-
-
-def _alert_payload(delivery: Delivery, base_url: str) -> dict[str, Any]:
-    alert, transition = delivery.alert, delivery.transition
-    resolved_at = alert.resolved_at if transition.to_state == AlertState.RESOLVED else None
-    return {
-        "id": alert.pk,
-        "key": _key(alert),
-        "url": f"{base_url}/alerts/{alert.pk}",
-        "ack_url": ack_url(alert) or None,
-        "breached_since": _breached_since(alert).isoformat(),
-        "started_at": alert.started_at.isoformat(),
-        "resolved_at": resolved_at.isoformat() if resolved_at else None,
-        "reason": transition.reason,
-        "peak_value": alert.peak_value,
-        "trace_id": alert.trace_id or None,
-    }
-
-
-def _rule_payload(alert: Alert, base_url: str) -> dict[str, Any]:
-    return {
-        "id": alert.rule_id,
-        "url": f"{base_url}/alerts/rules/{alert.rule_id}" if alert.rule_id else None,
-        "name": alert.rule_name,
-        "kind": alert.kind,
-        "severity": alert.severity,
-        "metric": alert.metric,
-        "metric_label": metric_label(alert.metric),
-        "unit": metric_unit(alert.metric),
-        "query": alert.query,
-        "comparison": alert.comparison,
-        "threshold": alert.threshold,
-        "window_s": alert.window_s,
-        "hold_s": alert.hold_s,
-    }

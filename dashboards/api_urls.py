@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboards import api
+from dashboards import api, price_api
 
 urlpatterns = [
     path("traces", api.TraceListView.as_view(), name="api-trace-list"),
@@ -19,5 +19,7 @@ urlpatterns = [
     path("compare", api.CompareView.as_view(), name="api-compare"),
     path("agents", api.AgentGraphView.as_view(), name="api-agent-graph"),
     path("versions/<path:version>/verdict", api.VerdictView.as_view(), name="api-verdict"),
+    path("prices", price_api.PriceListView.as_view(), name="api-price-list"),
+    path("prices/<int:price_id>", price_api.PriceView.as_view(), name="api-price"),
     path("facets", api.FacetView.as_view(), name="api-facet"),
 ]

@@ -88,16 +88,8 @@ class Panel:
 def build_panel(span: Span, records: Sequence[LogRecord] = ()) -> Panel:
     """Return everything the panel of this step shows; `records` are its log records."""
     logs = build_log_rows(records, span.summary.start_ns)
-    failure = _find_failure(span)
     exceptions = [row for row in logs if row.is_exception]
-    if failure is not None and not failure.stacktrace:
-        told = next((row for row in reversed(exceptions) if row.stacktrace), None)
-        if told is not None:
-            reference = f"log:{told.record.record_id}:attribute:exception.stacktrace"
-            failure = replace(failure, stacktrace=told.stacktrace, stacktrace_reference=reference)
-            failure = replace(failure, message=failure.message or told.exception_message)
-    if failure is not None:
-        failure = replace(failure, fingerprint=fingerprint(failure.type, failure.message, failure.stacktrace))
+    failure = _name_failure(_find_failure(span), exceptions)
     shown = failure.stacktrace if failure is not None else ""
     return Panel(
         span=span,
@@ -114,6 +106,23 @@ def build_panel(span: Span, records: Sequence[LogRecord] = ()) -> Panel:
         raw=format_raw(span),
         price=_explain_cost(span.summary),
     )
+
+
+def find_failure(span: Span, records: Sequence[LogRecord] = ()) -> Failure | None:
+    """Return the error of this step, None when it has none; one of its log records may tell the stack trace."""
+    return _name_failure(_find_failure(span), [row for row in build_log_rows(records, span.summary.start_ns) if row.is_exception])
+
+
+def _name_failure(failure: Failure | None, exceptions: Sequence[LogRow]) -> Failure | None:
+    """Return the failure with the stack trace that a log record told, where it has none itself, and its fingerprint."""
+    if failure is None:
+        return None
+    told = next((row for row in reversed(exceptions) if row.stacktrace), None)
+    if told is not None and not failure.stacktrace:
+        reference = f"log:{told.record.record_id}:attribute:exception.stacktrace"
+        failure = replace(failure, stacktrace=told.stacktrace, stacktrace_reference=reference)
+        failure = replace(failure, message=failure.message or told.exception_message)
+    return replace(failure, fingerprint=fingerprint(failure.type, failure.message, failure.stacktrace))
 
 
 def _explain_cost(step: SpanSummary) -> PriceBreakdown | None:

@@ -275,6 +275,9 @@ def test_panel_says_how_the_step_compares_and_who_failed_like_it(client: Client,
         store, _agent(1), *fast, _tool(99, 1, error="late", attributes={"error.type": "Timeout"}, duration_ns=9 * SECOND)
     )
 
+    for message in ("late", "late", "other"):
+        _store(store, _agent(1, error=message, attributes={"error.type": "Timeout"}))
+
     panel = _get(client, f"/traces/{trace_id}/spans/{_id(99)}")
     response = client.get(f"/traces/{trace_id}/spans/{_id(99)}/history", headers=HTMX)
     history = unescape(response.content.decode())
@@ -285,8 +288,12 @@ def test_panel_says_how_the_step_compares_and_who_failed_like_it(client: Client,
     assert response.headers["Cache-Control"] == "private, max-age=120"
     assert "slowest" in history
     assert "of 25 calls of search in 7 days, median 1 s" in history
-    assert "24 others like this in the last 24 h" in similar
-    assert 'href="/traces?q=tool_error%3Asearch+error%3ATimeout"' in similar
+    # Of the same tool and type, but with another message: another error.
+    assert "2 other traces failed like this in the last 24 h" in similar
+    link = re.search(r'href="(/errors/[0-9a-f]{12})"', similar)
+    assert link is not None
+    assert link[1] in panel
+    assert "<dt>Traces</dt><dd>3</dd>" in _get(client, link[1])
 
 
 def test_few_calls_are_not_compared(client: Client, store: Store) -> None:
@@ -302,7 +309,7 @@ def test_comparison_that_takes_too_long_is_left_out(client: Client, store: Store
         raise QueryTooExpensive("too long")
 
     monkeypatch.setattr("dashboards.views.step.get_history", give_up)
-    monkeypatch.setattr("dashboards.views.step.count_similar_errors", give_up)
+    monkeypatch.setattr("dashboards.views.step.count_other_traces", give_up)
 
     for path in ("history", "similar"):
         assert client.get(f"/traces/{trace_id}/spans/{_id(2)}/{path}", headers=HTMX).status_code == 204

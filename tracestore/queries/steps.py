@@ -53,7 +53,7 @@ LIMIT 1 BY span_id
 """
 
 # Where a tool's arguments stand; longer ones are compared by their hash, which is shorter than what it stands for.
-_ARGUMENT_KEYS = tuple(
+ARGUMENT_KEYS = tuple(
     dict.fromkeys((
         *(source.key for source in semconv.FIELDS["tool_arguments"]),
         *("langfuse.observation.input", "tool.parameters", "args"),
@@ -62,7 +62,7 @@ _ARGUMENT_KEYS = tuple(
 _ARGUMENT_CHARS = 2_000
 _CALLS_LIMIT = 20_000
 _CALL_ARGUMENTS = f"""
-WITH arrayFirst(x -> x != '', [{", ".join(f"attributes[{literal(key)}]" for key in _ARGUMENT_KEYS)},
+WITH arrayFirst(x -> x != '', [{", ".join(f"attributes[{literal(key)}]" for key in ARGUMENT_KEYS)},
     event_attributes[indexOf(event_names, 'gen_ai.tool.message')]['content']]) AS arguments
 SELECT lower(hex(span_id)),
     if(lengthUTF8(arguments) <= {_ARGUMENT_CHARS} AND isValidUTF8(arguments), arguments, hex(sipHash128(arguments)))

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from dashboards.attributes import Attribute, build_attributes
 from dashboards.content import Content, find_text, read_content
 from dashboards.logs import LogRow, Score, build_log_rows, find_record_text, read_scores
-from dashboards.text import make_visible, split_stacktrace, to_text
+from dashboards.text import split_stacktrace, to_text
 from tracestore.fingerprint import fingerprint
-from tracestore.language import format_filter
 from tracestore.model import LogRecord, Span, SpanEvent, SpanSummary
 from tracestore.pricing import PriceBreakdown, explain_call
 
-# A value longer than this is no filter anyone means, and no link a browser likes.
-_FILTER_CHARS = 300
 RAW, STATUS_STACKTRACE = "raw", "status_stacktrace"
 _EVENT_LIMIT = 200
-
-
-@dataclass(frozen=True)
-class Attribute:
-    """A row of the attribute table. `reference` finds the whole text again; `query` is "" where no filter can name the value."""
-
-    key: str
-    text: str
-    type: str
-    reference: str
-    query: str
 
 
 @dataclass(frozen=True)
@@ -95,9 +82,9 @@ def build_panel(span: Span, records: Sequence[LogRecord] = ()) -> Panel:
         span=span,
         content=read_content(span, records),
         failure=failure,
-        attributes=_rows("attribute", span.attributes, queryable=True),
-        resource=_rows("resource", span.resource_attributes, queryable=True),
-        scope=_rows("scope", span.scope_attributes, queryable=True),
+        attributes=build_attributes("attribute", span.attributes, queryable=True),
+        resource=build_attributes("resource", span.resource_attributes, queryable=True),
+        scope=build_attributes("scope", span.scope_attributes, queryable=True),
         events=[_event(span, index, event) for index, event in enumerate(span.events[:_EVENT_LIMIT])],
         hidden_events=max(0, len(span.events) - _EVENT_LIMIT),
         logs=logs,
@@ -169,34 +156,9 @@ def format_raw(span: Span) -> str:
     return json.dumps(asdict(span), indent=2, ensure_ascii=False, default=str)
 
 
-def _rows(kind: str, values: Mapping[str, Any], queryable: bool = False) -> list[Attribute]:
-    return list(_each_row(kind, values, queryable))
-
-
-def _each_row(kind: str, values: Mapping[str, Any], queryable: bool) -> Iterable[Attribute]:
-    for key in sorted(values):
-        value = values[key]
-        text = _attribute_text(value)
-        query = _filter_query(key, text) if queryable and not isinstance(value, list | dict) else ""
-        yield Attribute(key, text, type(value).__name__ if value is not None else "empty", f"{kind}:{key}", query)
-
-
-def _attribute_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else to_text(value)
-
-
-def _filter_query(key: str, text: str) -> str:
-    # The language has no way to write what cannot be seen, nor a filter for nothing.
-    if not key or not text or len(text) > _FILTER_CHARS or "\n" in text or make_visible(key + text) != key + text:
-        return ""
-    return format_filter(f"attr.{key}", text)
-
-
 def _event(span: Span, index: int, event: SpanEvent) -> Event:
     offset_ns = event.time_ns - span.summary.start_ns
-    rows = _rows(f"event:{index}", event.attributes)
+    rows = build_attributes(f"event:{index}", event.attributes)
     return Event(event.name, offset_ns, rows, event.dropped_attributes_count, "exception" in event.name.lower())
 
 

@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.agents import send_run
 from tests.browser.conftest import OpenPage
@@ -210,6 +210,23 @@ def test_facet_value_is_excluded_and_included_again(server: LiveServer, open_pag
     page.locator("[data-facet=version] .facet__row--excluded .facet__exclude").click()
 
     expect(page.locator("#query")).to_have_value("")
+
+
+def test_filters_stay_where_they_are_when_their_counts_arrive(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/setup")
+    held: list[Route] = []
+    page.route("**/traces/facets?*", lambda route: held.append(route))
+    page.goto(f"{server.url}/traces?start=now-1h")
+    expect(page.locator(".facet__values.htmx-request")).to_have_count(4)
+    measure = "[...document.querySelectorAll('.facet')].map((facet) => facet.getBoundingClientRect().top)"
+    before = page.evaluate(measure)
+
+    for route in held:
+        route.continue_()
+    expect(page.locator('[data-facet="status"] .facet__row')).to_have_count(2)
+    expect(page.locator(".facet[open] .skeleton")).to_have_count(0)
+
+    assert page.evaluate(measure) == before
 
 
 def test_unknown_field_is_mended_with_one_click(server: LiveServer, open_page: OpenPage) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 
-from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from dashboards.forms import Search, SearchRefused, parse_search
 from dashboards.logs import LogRow, build_log_rows, find_record_text
+from dashboards.refusal import refuse
 from dashboards.requests import PageRequest
 from dashboards.search_bar import answer_typing
 from dashboards.views.setup import build_setup, ever
@@ -58,7 +59,7 @@ def log_list(request: PageRequest) -> HttpResponse:
         if not page.items and not request.htmx:
             context |= _explain_emptiness(request, search)
     except CursorError:
-        return HttpResponseBadRequest("The cursor is not one that this list gave out.")
+        return refuse(request, "The cursor is not one that this list gave out.", "cursor")
     except StoreError as error:
         return render(request, "dashboards/log_list.html", context | {"store_error": str(error)}, status=503)
     return render(request, "dashboards/_log_list_rows.html" if request.htmx else "dashboards/log_list.html", context)

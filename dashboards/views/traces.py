@@ -15,7 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 from dashboards.export import MAX_TRACES as MAX_EXPORTED
 from dashboards.facets import FACETS, build_condition_chips, build_facet_rows, build_preset_chips, find_facet
 from dashboards.forms import Search, SearchRefused, parse_search
-from dashboards.listing import COLUMNS, Listing, build_heads, keep_listing, read_listing, sort_links
+from dashboards.listing import Listing, build_heads, keep_listing, read_listing, sort_links
 from dashboards.refusal import refuse
 from dashboards.requests import PageRequest
 from dashboards.search_bar import answer_typing
@@ -102,7 +102,6 @@ def _frame(request: PageRequest, search: Search, listing: Listing) -> dict[str, 
         "listing": listing,
         "heads": build_heads(search, listing),
         "sorts": sort_links(search, listing),
-        "all_columns": COLUMNS,
         "facets": FACETS,
         "presets": build_preset_chips(search),
         "conditions": build_condition_chips(search),

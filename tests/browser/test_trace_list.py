@@ -229,6 +229,24 @@ def test_filters_stay_where_they_are_when_their_counts_arrive(server: LiveServer
     assert page.evaluate(measure) == before
 
 
+def test_columns_are_reordered_by_dragging_and_by_keyboard(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces?start=now-1h&cols=name,version,duration,cost")
+    heads = page.locator("#trace-heads [data-column]")
+
+    heads.nth(3).drag_to(heads.nth(1))
+    expect(heads).to_have_text(["Trace", "Cost", "Version", "Duration"])
+    assert page.url.endswith("cols=name%2Ccost%2Cversion%2Cduration")
+    page.locator("#columns-menu summary").click()
+    page.get_by_role("button", name="Move Version to the left").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Apply").click()
+
+    expect(heads).to_have_text(["Version", "Trace", "Cost", "Duration"])
+    page.goto(f"{server.url}/traces?start=now-1h")
+    expect(heads).to_have_text(["Version", "Trace", "Cost", "Duration"])
+
+
 def test_unknown_field_is_mended_with_one_click(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(server.url)
 

@@ -264,6 +264,27 @@ def test_unknown_trace_and_a_store_that_is_away(client: Client, store: Store, mo
         assert client.get(f"/traces/{trace_id}/{path}", headers=HTMX).status_code == 503, path
 
 
+def test_long_trace_says_where_its_other_steps_stand(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace_id = _store(store, _agent(1), *(_tool(number, 1) for number in range(2, 6)))
+    monkeypatch.setattr("dashboards.views.transcript.SPAN_LIMIT", 3)
+
+    text = _get(client, f"/traces/{trace_id}/transcript")
+
+    assert "The first 3 of 5 steps are told." in text
+    assert 'href="?view=tree"' in text
+
+
+def test_model_call_after_a_cut_answer_is_marked(client: Client, store: Store) -> None:
+    cut = {"gen_ai.response.finish_reasons": ["length"]}
+    trace_id = _store(store, _agent(1), _llm(2, 1, "It is on", attributes=cut), _llm(3, 1, "It is on its way."))
+
+    text = _get(client, f"/traces/{trace_id}/transcript")
+
+    assert "1 after a cut answer" in text
+    assert "The answer before it ended at the limit of its length" in text
+    assert "wasted" not in text
+
+
 # --- What the panel loads
 
 

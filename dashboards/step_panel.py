@@ -13,7 +13,7 @@ from dashboards.logs import LogRow, Score, build_log_rows, find_record_text, rea
 from dashboards.text import split_stacktrace, to_text
 from tracestore.fingerprint import fingerprint
 from tracestore.model import LogRecord, Span, SpanEvent, SpanSummary
-from tracestore.pricing import PriceBreakdown, explain_call
+from tracestore.pricing import PriceBreakdown, TokenUsage, explain_call
 
 RAW, STATUS_STACKTRACE = "raw", "status_stacktrace"
 _EVENT_LIMIT = 200
@@ -116,13 +116,12 @@ def _explain_cost(step: SpanSummary) -> PriceBreakdown | None:
     """Return what makes the cost of a step (queries/spans.py decides which model's price), None for one without."""
     if step.cost_usd is None:
         return None
+    usage = TokenUsage(
+        step.input_tokens, step.output_tokens, step.cached_input_tokens, step.cache_creation_input_tokens, step.reasoning_tokens,
+        step.cache_creation_1h_input_tokens, step.input_audio_tokens, step.output_audio_tokens,
+    )  # fmt: skip
     for model in dict.fromkeys((step.response_model, step.request_model)):
-        found = explain_call(
-            step.provider, model, step.input_tokens, step.output_tokens, step.cached_input_tokens,
-            step.cache_creation_input_tokens, step.start_ns, reasoning_tokens=step.reasoning_tokens,
-            cache_write_1h_tokens=step.cache_creation_1h_input_tokens, input_audio_tokens=step.input_audio_tokens,
-            output_audio_tokens=step.output_audio_tokens,
-        )  # fmt: skip
+        found = explain_call(step.provider, model, usage, step.start_ns)
         if found is not None:
             return found
     return None

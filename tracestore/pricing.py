@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from importlib.metadata import version
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +21,26 @@ from tracestore.semconv import MAKERS
 # Provider names of the OpenTelemetry conventions that the catalogue knows under another id.
 _CATALOGUE_IDS = {"gcp.gen_ai": "google", "azure.ai.inference": "azure", "x_ai": "x-ai", "ibm.watsonx.ai": ""}
 _NS_PER_DAY = 86_400 * 10**9
-# Token classes in the order of a call's arguments. The first ones have prices that are computed for many calls at once.
-TOKEN_CLASSES = (
-    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
-    "cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens",
-)  # fmt: skip
+
+
+class TokenUsage(NamedTuple):
+    """Tokens of one call by class.
+
+    Those of input include cache reads, cache writes and audio, those of output reasoning and audio. Cache writes include
+    those that are kept for an hour. The first five (_COMMON) have prices that are computed for many calls at once.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
+
+
+TOKEN_CLASSES = TokenUsage._fields
 _COMMON = 5
 # A usage that is valid whatever is added to one class of it: cached tokens are part of the input, reasoning of the output.
 _PROBE = (3, 2, 1, 1, 1, 0, 0, 0)
@@ -36,32 +52,14 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-def price_call(
-    provider: str,
-    model: str,
-    input_tokens: int,
-    output_tokens: int,
-    cache_read_tokens: int,
-    cache_write_tokens: int,
-    start_ns: int,
-    *,
-    reasoning_tokens: int = 0,
-    cache_write_1h_tokens: int = 0,
-    input_audio_tokens: int = 0,
-    output_audio_tokens: int = 0,
-) -> float | None:
+def price_call(provider: str, model: str, usage: TokenUsage, start_ns: int) -> float | None:
     """Return the USD cost of one call at the list price of its day, or None when the catalogue has no price for the model.
 
-    `input_tokens` includes cache reads, cache writes and audio, `output_tokens` reasoning and audio (as the catalogue expects).
     Calls of one day share a price, which lets equal calls be computed once.
     """
-    if not model or not (input_tokens or output_tokens):
+    if not model or not (usage.input_tokens or usage.output_tokens):
         return None
-    tokens = (
-        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
-        cache_write_1h_tokens, input_audio_tokens, output_audio_tokens,
-    )  # fmt: skip
-    return _price(provider, model, tokens, start_ns // _NS_PER_DAY)
+    return _price(provider, model, usage, start_ns // _NS_PER_DAY)
 
 
 @dataclass(frozen=True)
@@ -92,34 +90,17 @@ class PriceBreakdown:
     total_usd: Decimal
 
 
-def explain_call(
-    provider: str,
-    model: str,
-    input_tokens: int,
-    output_tokens: int,
-    cache_read_tokens: int,
-    cache_write_tokens: int,
-    start_ns: int,
-    *,
-    reasoning_tokens: int = 0,
-    cache_write_1h_tokens: int = 0,
-    input_audio_tokens: int = 0,
-    output_audio_tokens: int = 0,
-) -> PriceBreakdown | None:
+def explain_call(provider: str, model: str, usage: TokenUsage, start_ns: int) -> PriceBreakdown | None:
     """Return what price_call adds up, by class of token; None where it returns None."""
-    if not model or not (input_tokens or output_tokens):
+    if not model or not (usage.input_tokens or usage.output_tokens):
         return None
-    tokens = (
-        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
-        cache_write_1h_tokens, input_audio_tokens, output_audio_tokens,
-    )  # fmt: skip
     day = start_ns // _NS_PER_DAY
-    found = _calculate(provider, model, tokens, day)
+    found = _calculate(provider, model, usage, day)
     if found is None:
         return None
     lines = []
     for name in vars(found.model_price):
-        line = _find_line(found.model_price, name, tokens)
+        line = _find_line(found.model_price, name, usage)
         if line is not None:
             lines.append(line)
     urls = found.provider.pricing_urls or [""]
@@ -129,7 +110,7 @@ def explain_call(
     )  # fmt: skip
 
 
-def _find_line(prices: ModelPrice, name: str, tokens: tuple[int, ...]) -> PriceLine | None:
+def _find_line(prices: ModelPrice, name: str, tokens: TokenUsage) -> PriceLine | None:
     """Return the part of the cost that one price makes, None when it makes none.
 
     The catalogue splits the tokens among the classes that have a price, so the others stay, at zero.
@@ -141,7 +122,7 @@ def _find_line(prices: ModelPrice, name: str, tokens: tuple[int, ...]) -> PriceL
     others: dict[str, Decimal | TieredPrices | None] = dict.fromkeys(
         (key for key, value in vars(prices).items() if value is not None), Decimal(0)
     )
-    usage = _usage(tokens)
+    usage = _read_usage(tokens)
     cost = ModelPrice(**others | {name: price}).calc_price(usage)["total_price"]
     count = ModelPrice(**others | {name: Decimal(1)}).calc_price(usage)["total_price"] * per
     if not count:
@@ -186,8 +167,12 @@ def price_calls(sold: Sequence[tuple[str, str]], which: Ints, tokens: Mapping[st
             result[here] = rates[0] + sum(rate * column[here] for rate, column in zip(rates[1:], columns, strict=False))
     for position in np.concatenate(alone).tolist():
         seller, model = sold[which[position]]
-        amounts = tuple(int(column[position]) for column in columns)
-        cost = _price(seller, model, amounts, int(days[position])) if model and amounts[0] + amounts[1] > 0 else None
+        amounts = TokenUsage(*(int(column[position]) for column in columns))
+        cost = (
+            _price(seller, model, amounts, int(days[position]))
+            if model and amounts.input_tokens + amounts.output_tokens > 0
+            else None
+        )
         result[position] = np.nan if cost is None else cost
     return result
 
@@ -202,14 +187,14 @@ def _split_equal(members: Ints, *columns: Ints) -> list[Ints]:
     return np.split(members[order], np.flatnonzero(changes) + 1)
 
 
-def _probe(used: int, *, above: int = 0, one_more: int = -1) -> tuple[int, ...]:
+def _probe(used: int, *, above: int = 0, one_more: int = -1) -> TokenUsage:
     """Return a small usage of these classes (bits in the order of TOKEN_CLASSES) with input above that, and one token more."""
     amounts = [amount if used >> bit & 1 else 0 for bit, amount in enumerate(_PROBE)]
     if amounts[0]:
         amounts[0] += above
     if one_more >= 0:
         amounts[one_more] += 1
-    return tuple(amounts)
+    return TokenUsage(*amounts)
 
 
 @lru_cache(maxsize=4096)
@@ -246,14 +231,14 @@ def _rates(provider: str, model: str, used: int, day: int, above: int, until: in
 
 
 @lru_cache(maxsize=65_536)
-def _price(provider: str, model: str, tokens: tuple[int, ...], day: int) -> float | None:
+def _price(provider: str, model: str, tokens: TokenUsage, day: int) -> float | None:
     found = _calculate(provider, model, tokens, day)
     return None if found is None else float(found.total_price)
 
 
-def _calculate(provider: str, model: str, tokens: tuple[int, ...], day: int) -> PriceCalculation | None:
-    """Ask the catalogue; `tokens` are in the order of TOKEN_CLASSES."""
-    usage = _usage(tokens)
+def _calculate(provider: str, model: str, tokens: TokenUsage, day: int) -> PriceCalculation | None:
+    """Ask the catalogue."""
+    usage = _read_usage(tokens)
     moment = datetime.fromtimestamp(day * 86_400 + 43_200, UTC)
     provider_id = _CATALOGUE_IDS.get(provider, provider)
     maker = next((maker for prefix, maker in MAKERS.items() if model.startswith(prefix)), None)
@@ -269,17 +254,17 @@ def _calculate(provider: str, model: str, tokens: tuple[int, ...], day: int) -> 
     return None
 
 
-def _usage(tokens: tuple[int, ...]) -> Usage:
-    input_tokens, output_tokens, cache_read, cache_write, reasoning, cache_write_1h, input_audio, output_audio = tokens
+def _read_usage(tokens: TokenUsage) -> Usage:
+    cache_read, input_audio = tokens.cache_read_tokens, tokens.input_audio_tokens
     return Usage(
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
+        input_tokens=tokens.input_tokens,
+        output_tokens=tokens.output_tokens,
         cache_read_tokens=cache_read or None,
-        cache_write_tokens=cache_write or None,
-        output_reasoning_tokens=reasoning or None,
-        cache_write_1h_tokens=cache_write_1h or None,
+        cache_write_tokens=tokens.cache_write_tokens or None,
+        output_reasoning_tokens=tokens.reasoning_tokens or None,
+        cache_write_1h_tokens=tokens.cache_write_1h_tokens or None,
         input_audio_tokens=input_audio or None,
-        output_audio_tokens=output_audio or None,
+        output_audio_tokens=tokens.output_audio_tokens or None,
         # The catalogue wants to know how many cached tokens are audio; nobody says. No more than text leaves room for.
-        cache_audio_read_tokens=max(0, cache_read - (input_tokens - input_audio)) if input_audio and cache_read else None,
+        cache_audio_read_tokens=max(0, cache_read - (tokens.input_tokens - input_audio)) if input_audio and cache_read else None,
     )

@@ -201,13 +201,13 @@ def _cost_usd(values: dict[str, Any]) -> float | None:
     """
     if values["kind"] not in ("llm", "embedding"):
         return None
+    usage = pricing.TokenUsage(
+        values["input_tokens"], values["output_tokens"], values["cached_input_tokens"], values["cache_creation_input_tokens"],
+        values["reasoning_tokens"], values["cache_creation_1h_input_tokens"], values["input_audio_tokens"],
+        values["output_audio_tokens"],
+    )  # fmt: skip
     for model in dict.fromkeys((values["response_model"], values["request_model"])):
-        cost_usd = pricing.price_call(
-            values["provider"], model, values["input_tokens"], values["output_tokens"], values["cached_input_tokens"],
-            values["cache_creation_input_tokens"], values["start_ns"], reasoning_tokens=values["reasoning_tokens"],
-            cache_write_1h_tokens=values["cache_creation_1h_input_tokens"], input_audio_tokens=values["input_audio_tokens"],
-            output_audio_tokens=values["output_audio_tokens"],
-        )  # fmt: skip
+        cost_usd = pricing.price_call(values["provider"], model, usage, values["start_ns"])
         if cost_usd is not None:
             return cost_usd
     return None

@@ -536,6 +536,7 @@ APPROVAL_INPUTS = (
     "ai.prompt", "ai.prompt.messages", "gen_ai.input.messages", "input.value", "mlflow.spanInputs", "langfuse.observation.input",
     "traceloop.entity.input",
 )  # fmt: skip
+LAST_PART_BYTES = 512  # as much of an input's end as is looked at
 LAST_PART = r"""(?s).*\b(?:type|role)\\*["']\s*:\s*\\*["']([A-Za-z_-]+)"""
 
 # Events of coding agents' logs (Claude Code's and Codex's manuals): somebody decided about a tool call, a request failed.

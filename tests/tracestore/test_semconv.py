@@ -16,11 +16,14 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+from ingest.privacy import Cleaner
 from tests.queries.conftest import any_value, key_values
 from tracestore import semconv
 from tracestore.clickhouse.attributes import decode_attributes
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.masking import build_masker
+from tracestore.privacy import Policy
 from tracestore.semconv import Source
 
 START_NS = 1_790_000_000 * 10**9
@@ -836,6 +839,26 @@ SIGNAL_CASES = {
 @pytest.mark.parametrize("case", SIGNAL_CASES)
 def test_signal_is_given_for_what_signals(rows_of: Callable[[str], dict[Any, Row]], case: str) -> None:
     assert rows_of("signals")[case]["signal"] == SIGNAL_CASES[case][1]
+
+
+def test_signals_are_the_same_without_content(store: Store) -> None:
+    request, private = ExportTraceServiceRequest(), []
+    for number, (span, _) in enumerate(SIGNAL_CASES.values(), start=1):
+        add_to(request, number, span)
+    Cleaner(Policy(build_masker((), (), hash_key=b""), stores_content=False, stores_error_texts=False)).clean(request)
+    for resource_spans in request.resource_spans:
+        sent = resource_spans.scope_spans[0].spans[0]
+        events = [(event.name, {kv.key: kv.value for kv in event.attributes}) for event in sent.events]
+        attributes = [(kv.key, kv.value) for kv in sent.attributes]
+        scope = resource_spans.scope_spans[0].scope.name
+        status: Row = {"status": sent.status.code, "status_message": sent.status.message}
+        private.append(build_span(attributes, name=sent.name, scope=scope, events=events, **status))
+
+    rows = store_spans(store, private, ("signal",))
+
+    assert {case: row["signal"] for case, row in zip(SIGNAL_CASES, rows, strict=True)} == {
+        case: signal for case, (_, signal) in SIGNAL_CASES.items()
+    }
 
 
 # --- hostile values ----------------------------------------------------------------------------------------------------

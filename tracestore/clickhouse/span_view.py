@@ -42,8 +42,6 @@ from tracestore.semconv import Source
 
 # More tokens than any call can have; keeps sums of hostile numbers far from overflow.
 MAX_TOKENS = 10**12
-# As much of an input's end as is looked at for its last part.
-_LAST_PART_BYTES = 512
 TOKEN_FIELDS = (
     "input_tokens", "output_tokens", "total_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
     "cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens",
@@ -100,7 +98,7 @@ def _said_signal() -> str:
     """Return what a span says outright about hand-offs and people: the application's own word, then the dialects' conventions."""
     said = at(semconv.SIGNAL_KEY)
     target = f"arrayFirst(x -> x != '', [{', '.join(at(key) for key in semconv.HANDOFF_TARGETS)}, name])"
-    last_part = f"extract(right(x, {_LAST_PART_BYTES}), {literal(semconv.LAST_PART)})"
+    last_part = f"extract(right(x, {semconv.LAST_PART_BYTES}), {literal(semconv.LAST_PART)})"
     answers = f"{last_part} IN ({literals(semconv.APPROVAL_ANSWERS)})"
     return f"""multiIf(
             {said} IN ({literals(semconv.SIGNALS)}), {said},

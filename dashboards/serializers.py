@@ -250,6 +250,7 @@ class SpanSerializer(serializers.Serializer[Any]):
     response_model = serializers.CharField()
     provider = serializers.CharField()
     finish_reason = serializers.CharField()
+    service_tier = serializers.CharField(help_text="The tier that the provider served a model call in; its price depends on it.")
     time_to_first_token_ns = serializers.IntegerField(allow_null=True, help_text="null when the sender did not say.")
     prompt_name = serializers.CharField()
     prompt_version = serializers.CharField()

@@ -121,7 +121,7 @@ def _explain_cost(step: SpanSummary) -> PriceBreakdown | None:
         step.cache_creation_1h_input_tokens, step.input_audio_tokens, step.output_audio_tokens,
     )  # fmt: skip
     for model in dict.fromkeys((step.response_model, step.request_model)):
-        found = explain_call(step.provider, model, usage, step.start_ns)
+        found = explain_call(step.provider, model, usage, step.start_ns, step.service_tier)
         if found is not None:
             return found
     return None

@@ -139,6 +139,7 @@ class SpanSummary:
     response_model: str
     provider: str
     finish_reason: str
+    service_tier: str
     time_to_first_token_ns: int | None
     prompt_name: str
     prompt_version: str

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from genai_prices import Usage, calc_price
-from genai_prices.types import ModelPrice, PriceCalculation, TieredPrices
+from genai_prices.types import ModelPrice, PriceCalculation, PriceContext, TieredPrices
 
 from tracestore.semconv import MAKERS
 
@@ -41,6 +41,21 @@ class TokenUsage(NamedTuple):
 
 
 TOKEN_CLASSES = TokenUsage._fields
+
+
+class Sold(NamedTuple):
+    """What is paid for: a provider's model in a tier of service. A tier that the catalogue has no price of counts as none, ""."""
+
+    provider: str
+    model: str
+    service_tier: str = ""
+
+
+# Providers' words for a tier -> how the catalogue calls what has a price of its own.
+_PRICED_TIERS: dict[str, PriceContext] = {
+    "batch": {"processing": "batch"},
+    **{tier: {"service_tier": tier} for tier in ("flex", "priority", "fast")},
+}
 _COMMON = 5
 # A usage that is valid whatever is added to one class of it: cached tokens are part of the input, reasoning of the output.
 _PROBE = (3, 2, 1, 1, 1, 0, 0, 0)
@@ -52,14 +67,16 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-def price_call(provider: str, model: str, usage: TokenUsage, start_ns: int) -> float | None:
+def price_call(provider: str, model: str, usage: TokenUsage, start_ns: int, service_tier: str = "") -> float | None:
     """Return the USD cost of one call at the list price of its day, or None when the catalogue has no price for the model.
+
+    A tier without a price of its own is paid at the standard one.
 
     Calls of one day share a price, which lets equal calls be computed once.
     """
     if not model or not (usage.input_tokens or usage.output_tokens):
         return None
-    return _price(provider, model, usage, start_ns // _NS_PER_DAY)
+    return _price(_name(provider, model, service_tier), usage, start_ns // _NS_PER_DAY)
 
 
 @dataclass(frozen=True)
@@ -78,7 +95,7 @@ class PriceBreakdown:
     """Where the cost of a call comes from; the lines add up to `total_usd` exactly.
 
     `provider` and `model` name the row of the catalogue, `day` (YYYY-MM-DD, UTC) is the one whose prices hold, `source_url` the
-    provider's own price list, "" when the catalogue names none.
+    provider's own price list, "" when the catalogue names none. `service_tier` is that of the prices, "" for the standard one.
     """
 
     provider: str
@@ -86,16 +103,18 @@ class PriceBreakdown:
     catalogue: str
     day: str
     source_url: str
+    service_tier: str
     lines: list[PriceLine]
     total_usd: Decimal
 
 
-def explain_call(provider: str, model: str, usage: TokenUsage, start_ns: int) -> PriceBreakdown | None:
+def explain_call(provider: str, model: str, usage: TokenUsage, start_ns: int, service_tier: str = "") -> PriceBreakdown | None:
     """Return what price_call adds up, by class of token; None where it returns None."""
     if not model or not (usage.input_tokens or usage.output_tokens):
         return None
     day = start_ns // _NS_PER_DAY
-    found = _calculate(provider, model, usage, day)
+    sold = _name(provider, model, service_tier)
+    found = _calculate(sold, usage, day)
     if found is None:
         return None
     lines = []
@@ -106,7 +125,8 @@ def explain_call(provider: str, model: str, usage: TokenUsage, start_ns: int) ->
     urls = found.provider.pricing_urls or [""]
     return PriceBreakdown(
         found.provider.name, found.model.id, f"genai-prices {version('genai-prices')}",
-        datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d"), urls[0], lines, found.total_price,
+        datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d"), urls[0],
+        sold.service_tier, lines, found.total_price,
     )  # fmt: skip
 
 
@@ -131,13 +151,13 @@ def _find_line(prices: ModelPrice, name: str, tokens: TokenUsage) -> PriceLine |
     return PriceLine(token_class, int(count), cost * per / count, per, cost)
 
 
-def price_calls(sold: Sequence[tuple[str, str]], which: Ints, tokens: Mapping[str, Ints], start_ns: Ints) -> Floats:
+def price_calls(sold: Sequence[Sold], which: Ints, tokens: Mapping[str, Ints], start_ns: Ints) -> Floats:
     """Return what price_call does for each of many calls, NaN for None.
 
-    `sold` are pairs of provider and model, `which` is the index into it of each call, `tokens` has a column for each of
-    TOKEN_CLASSES. Calls that share pair, day, step of the price list and the classes they use share the unit prices: there the
-    price is linear.
+    `which` is the index into `sold` of each call, `tokens` has a column for each of TOKEN_CLASSES. Calls that share what is sold,
+    day, step of the price list and the classes they use share the unit prices: there the price is linear.
     """
+    sold = [_name(*each) for each in sold]
     columns = [tokens[name] for name in TOKEN_CLASSES]
     inputs, outputs, cache_read, cache_write, reasoning = columns[:_COMMON]
     result = np.full(len(which), np.nan)
@@ -148,14 +168,13 @@ def price_calls(sold: Sequence[tuple[str, str]], which: Ints, tokens: Mapping[st
     used = np.zeros(len(which), dtype=np.int64)
     for bit, column in enumerate(columns[:_COMMON]):
         used |= (column > 0).astype(np.int64) << bit
-    has_model = np.array([bool(model) for _, model in sold], dtype=bool)[which] if len(which) else is_common
+    has_model = np.array([bool(each.model) for each in sold], dtype=bool)[which] if len(which) else is_common
     members = np.flatnonzero(is_common & has_model & (inputs + outputs > 0))
     days = start_ns // _NS_PER_DAY
     alone = [np.flatnonzero(~is_common)]
     for group in _split_equal(members, which, days, used):
         first = group[0]
-        seller, model = sold[which[first]]
-        list_price = (seller, model, int(used[first]), int(days[first]))
+        list_price = (sold[which[first]], int(used[first]), int(days[first]))
         steps = _steps(*list_price)
         step_of = np.searchsorted(np.array(steps), inputs[group])
         for step, (above, until) in enumerate(zip((0, *steps), (*steps, None), strict=True)):
@@ -166,15 +185,17 @@ def price_calls(sold: Sequence[tuple[str, str]], which: Ints, tokens: Mapping[st
                 continue
             result[here] = rates[0] + sum(rate * column[here] for rate, column in zip(rates[1:], columns, strict=False))
     for position in np.concatenate(alone).tolist():
-        seller, model = sold[which[position]]
+        bought = sold[which[position]]
         amounts = TokenUsage(*(int(column[position]) for column in columns))
-        cost = (
-            _price(seller, model, amounts, int(days[position]))
-            if model and amounts.input_tokens + amounts.output_tokens > 0
-            else None
-        )
+        is_paid = bought.model and amounts.input_tokens + amounts.output_tokens > 0
+        cost = _price(bought, amounts, int(days[position])) if is_paid else None
         result[position] = np.nan if cost is None else cost
     return result
+
+
+def _name(provider: str, model: str, service_tier: str) -> Sold:
+    """Return what is sold, whatever a sender calls a tier that has no price of its own."""
+    return Sold(provider, model, service_tier if service_tier in _PRICED_TIERS else "")
 
 
 def _split_equal(members: Ints, *columns: Ints) -> list[Ints]:
@@ -198,9 +219,9 @@ def _probe(used: int, *, above: int = 0, one_more: int = -1) -> TokenUsage:
 
 
 @lru_cache(maxsize=4096)
-def _steps(provider: str, model: str, used: int, day: int) -> tuple[int, ...]:
+def _steps(sold: Sold, used: int, day: int) -> tuple[int, ...]:
     """Return the numbers of input tokens above which another price holds for all tokens of a call."""
-    found = _calculate(provider, model, _probe(used), day)
+    found = _calculate(sold, _probe(used), day)
     if found is None:
         return ()
     prices = vars(found.model_price).values()
@@ -208,7 +229,7 @@ def _steps(provider: str, model: str, used: int, day: int) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _rates(provider: str, model: str, used: int, day: int, above: int, until: int | None) -> tuple[float, ...] | None:
+def _rates(sold: Sold, used: int, day: int, above: int, until: int | None) -> tuple[float, ...] | None:
     """Return the price of a call and of a token of each common class; NaN without a price, None for a step too narrow to tell.
 
     The catalogue adds up tokens times prices, so each unit price is what one token more costs.
@@ -216,13 +237,13 @@ def _rates(provider: str, model: str, used: int, day: int, above: int, until: in
     least = _probe(used, above=above)
     if until is not None and least[0] + 1 > until:
         return None
-    base = _calculate(provider, model, least, day)
+    base = _calculate(sold, least, day)
     if base is None:
         return (float("nan"),) * (1 + _COMMON)
     rates = [Decimal(0)] * _COMMON
     for position in range(_COMMON):
         if used >> position & 1:
-            probed = _calculate(provider, model, _probe(used, above=above, one_more=position), day)
+            probed = _calculate(sold, _probe(used, above=above, one_more=position), day)
             if probed is None:
                 return None
             rates[position] = probed.total_price - base.total_price
@@ -231,13 +252,14 @@ def _rates(provider: str, model: str, used: int, day: int, above: int, until: in
 
 
 @lru_cache(maxsize=65_536)
-def _price(provider: str, model: str, tokens: TokenUsage, day: int) -> float | None:
-    found = _calculate(provider, model, tokens, day)
+def _price(sold: Sold, tokens: TokenUsage, day: int) -> float | None:
+    found = _calculate(sold, tokens, day)
     return None if found is None else float(found.total_price)
 
 
-def _calculate(provider: str, model: str, tokens: TokenUsage, day: int) -> PriceCalculation | None:
+def _calculate(sold: Sold, tokens: TokenUsage, day: int) -> PriceCalculation | None:
     """Ask the catalogue."""
+    provider, model, tier = sold
     usage = _read_usage(tokens)
     moment = datetime.fromtimestamp(day * 86_400 + 43_200, UTC)
     provider_id = _CATALOGUE_IDS.get(provider, provider)
@@ -248,7 +270,9 @@ def _calculate(provider: str, model: str, tokens: TokenUsage, day: int) -> Price
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                return calc_price(usage, model, provider_id=candidate, genai_request_timestamp=moment)
+                return calc_price(
+                    usage, model, provider_id=candidate, genai_request_timestamp=moment, price_context=_PRICED_TIERS.get(tier)
+                )
             except (LookupError, ValueError):
                 continue
     return None

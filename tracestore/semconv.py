@@ -156,6 +156,17 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "gen_ai.completion.0.finish_reason",
         "stop_reason",
     ),
+    # What was served before what was asked for: a provider may answer in another tier.
+    "service_tier": _plain(
+        "openai.response.service_tier",
+        "gen_ai.openai.response.service_tier",
+        "gen_ai.response.service_tier",
+        "anthropic.response.service_tier",
+        "openai.request.service_tier",
+        "gen_ai.openai.request.service_tier",
+        "gen_ai.request.service_tier",
+        "anthropic.request.service_tier",
+    ),
     "tool_attribute": (
         *_plain("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "mcp.tool.name", "tool_name", "lk.function_tool.name"),
         *_plain("crewai.tool.name"),
@@ -550,7 +561,8 @@ BY_PERSON = "^user"
 OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",
     "lk.function_tool.is_error", "genkit:state", "genkit:name", "haystack.component.type", "mcp.method.name", "server.address",
-    "langsmith.trace.name", "langsmith.span.parent_id", "pydantic_ai.tool.deferral.name", "source", SIGNAL_KEY, *HANDOFF_TARGETS,
+    "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch", "pydantic_ai.tool.deferral.name", "source",
+    SIGNAL_KEY, *HANDOFF_TARGETS,
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from genai_prices.types import ModelPrice, TieredPrices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracestore.pricing import TOKEN_CLASSES, TokenUsage, explain_call, price_call, price_calls
+from tracestore.pricing import TOKEN_CLASSES, Sold, TokenUsage, explain_call, price_call, price_calls
 
 NOON_NS = int(datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()) * 10**9
 
@@ -149,7 +149,7 @@ TIERED = [
 
 
 @st.composite
-def calls(draw: st.DrawFn) -> tuple[tuple[str, str], list[int], int]:
+def calls(draw: st.DrawFn) -> tuple[Sold, list[int], int]:
     """Return who sold which model, tokens by class (also ones that contradict each other), and the day of the call."""
     sold = draw(
         st.sampled_from([*SOLD, ("", "gpt-4o"), ("gcp.gen_ai", "gemini-2.5-pro"), ("openai", "home-made"), ("openai", "")])
@@ -166,12 +166,13 @@ def calls(draw: st.DrawFn) -> tuple[tuple[str, str], list[int], int]:
         *(draw(st.one_of(st.just(0), amounts)) for _ in range(3)),
         *(draw(rare) for _ in range(3)),
     ]
-    return sold, tokens, NOON_NS - draw(st.integers(0, 700)) * 86_400 * 10**9
+    tier = draw(st.sampled_from(("", "", "batch", "flex", "priority", "whatever")))
+    return Sold(*sold, tier), tokens, NOON_NS - draw(st.integers(0, 700)) * 86_400 * 10**9
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(calls(), max_size=12))
-def test_many_calls_cost_what_each_costs_alone(many: list[tuple[tuple[str, str], list[int], int]]) -> None:
+def test_many_calls_cost_what_each_costs_alone(many: list[tuple[Sold, list[int], int]]) -> None:
     sold = list(dict.fromkeys(pair for pair, _, _ in many))
     tokens = {name: np.array([used[index] for _, used, _ in many], dtype=np.int64) for index, name in enumerate(TOKEN_CLASSES)}
 
@@ -183,8 +184,8 @@ def test_many_calls_cost_what_each_costs_alone(many: list[tuple[tuple[str, str],
     np.testing.assert_allclose(together, [cost_alone(*call) for call in many], rtol=1e-12, atol=1e-12)
 
 
-def cost_alone(sold: tuple[str, str], used: list[int], start_ns: int) -> float:
-    cost = price_call(*sold, TokenUsage(*used), start_ns)
+def cost_alone(sold: Sold, used: list[int], start_ns: int) -> float:
+    cost = price_call(sold.provider, sold.model, TokenUsage(*used), start_ns, sold.service_tier)
     return np.nan if cost is None else cost
 
 
@@ -194,9 +195,9 @@ def test_step_of_a_price_list_holds_for_all_tokens_of_a_call(sold: tuple[str, st
     tokens = {name: np.array(column) for name, column in zip(TOKEN_CLASSES, zip(*used, strict=True), strict=True)}
     count = len(used)
 
-    costs = price_calls([sold], np.zeros(count, dtype=np.int64), tokens, np.full(count, NOON_NS))
+    costs = price_calls([Sold(*sold)], np.zeros(count, dtype=np.int64), tokens, np.full(count, NOON_NS))
 
-    np.testing.assert_allclose(costs, [cost_alone(sold, row, NOON_NS) for row in used], rtol=1e-12)
+    np.testing.assert_allclose(costs, [cost_alone(Sold(*sold), row, NOON_NS) for row in used], rtol=1e-12)
 
 
 def test_explanation_lists_each_class_of_token_with_its_price_and_adds_up_to_the_price() -> None:
@@ -217,6 +218,32 @@ def test_explanation_names_the_price_of_the_step_that_holds() -> None:
 
     assert explained is not None
     assert [(line.token_class, float(line.price_usd)) for line in explained.lines] == [("input", 2.5), ("output", 15.0)]
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "tier", "share"),
+    [
+        ("openai", "gpt-4.1", "batch", 0.5),
+        ("anthropic", "claude-sonnet-4-5", "batch", 0.5),
+        ("openai", "gpt-5", "flex", 0.5),
+        ("openai", "gpt-5", "priority", 2.0),
+        ("openai", "gpt-5", "auto", 1.0),
+        ("anthropic", "claude-sonnet-4-5", "standard", 1.0),
+        # Without a price of its own.
+        ("anthropic", "claude-sonnet-4-5", "flex", 1.0),
+    ],
+)
+def test_tier_of_service_has_its_own_price(provider: str, model: str, tier: str, share: float) -> None:
+    # The catalogue knows prices of tiers since October 2026; earlier calls are paid at the standard ones.
+    day_ns = NOON_NS + 200 * 86_400 * 10**9
+    usage = TokenUsage(1000, 200)
+    standard, cost = price_call(provider, model, usage, day_ns), price_call(provider, model, usage, day_ns, tier)
+    explained = explain_call(provider, model, usage, day_ns, tier)
+
+    assert standard is not None
+    assert cost == pytest.approx(share * standard)
+    assert explained is not None
+    assert float(explained.total_usd) == cost
 
 
 def test_model_without_a_price_has_no_explanation() -> None:

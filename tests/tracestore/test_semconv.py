@@ -33,7 +33,7 @@ _batch_seqs = itertools.count(1)
 Row = dict[str, Any]
 COLUMNS = (
     "name", "kind", "service", "environment", "workflow", "agent", "version", "request_model", "response_model", "provider",
-    "response_id",
+    "response_id", "service_tier",
     "finish_reason", "tool", "tool_call_id", "prompt_name", "prompt_version", "session_id", "user_id", "is_error", "error_type",
     "error_message", "signal", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
     "supplied_cost_usd", "duration_ns", "status", "span_kind", "cache_write_1h_tokens", "input_audio_tokens",
@@ -660,6 +660,15 @@ TOOL_NAME_CASES = {
 @pytest.mark.parametrize("case", TOOL_NAME_CASES)
 def test_tool_is_named_in_every_dialect(rows_of: Callable[[str], dict[Any, Row]], case: str) -> None:
     assert rows_of("tool names")[case]["tool"] == TOOL_NAME_CASES[case][1]
+
+
+def test_tier_is_the_one_that_served_and_a_batch_is_one(store: Store) -> None:
+    asked, served = {"openai.request.service_tier": "flex"}, {"openai.response.service_tier": "Priority"}
+    spans = [build_span(asked | served), build_span(asked), build_span({"gen_ai.request.batch": True} | served), build_span()]
+
+    rows = store_spans(store, spans, ("service_tier",))
+
+    assert [row["service_tier"] for row in rows] == ["priority", "flex", "batch", ""]
 
 
 def test_workflow_of_langsmith_is_the_run_of_its_root(store: Store) -> None:

@@ -210,6 +210,7 @@ def _settled() -> dict[str, str]:
         "version": first("version"),
         "response_id": first("response_id"),
         "finish_reason": _finish_reason(),
+        "service_tier": f"if({at('gen_ai.request.batch')} = 'true', 'batch', substring(lower({first('service_tier')}), 1, 32))",
         "tool_call_id": first("tool_call_id"),
         "prompt_name": first("prompt_name"),
         "prompt_version": first("prompt_version"),

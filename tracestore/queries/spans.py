@@ -30,7 +30,8 @@ _COLUMNS = {
         for name in (
             "name", "kind", "span_kind", "duration_ns", "status", "status_message", "is_error", "error_type", "error_message",
             "service", "environment", "scope_name", "agent", "version", "workflow", "tool", "tool_call_id", "request_model",
-            "response_model", "provider", "finish_reason", "prompt_name", "prompt_version", "session_id", "user_id", "signal",
+            "response_model", "provider", "finish_reason", "service_tier", "prompt_name", "prompt_version", "session_id",
+            "user_id", "signal",
             "input_tokens", "output_tokens", "reasoning_tokens", "input_audio_tokens", "output_audio_tokens", "supplied_cost_usd",
         )
     },
@@ -207,7 +208,7 @@ def _cost_usd(values: dict[str, Any]) -> float | None:
         values["output_audio_tokens"],
     )  # fmt: skip
     for model in dict.fromkeys((values["response_model"], values["request_model"])):
-        cost_usd = pricing.price_call(values["provider"], model, usage, values["start_ns"])
+        cost_usd = pricing.price_call(values["provider"], model, usage, values["start_ns"], values["service_tier"])
         if cost_usd is not None:
             return cost_usd
     return None

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tracestore.clickhouse.client import Store
-from tracestore.pricing import TOKEN_CLASSES, price_calls
+from tracestore.pricing import TOKEN_CLASSES, Sold, price_calls
 from tracestore.queries.handoffs import IS_HANDOFF, TARGET_BY_NAME, TOLD_TARGET
 from tracestore.queries.predicates import IN_RANGE
 from tracestore.queries.spans import find_trace_times
@@ -16,10 +16,11 @@ from tracestore.queries.spans import find_trace_times
 _OF_TRACE = f"{IN_RANGE} AND trace_id = unhex({{trace_id:String}})"
 _PLAIN = (
     "name", "kind", "duration_ns", "is_error", "error_type", "service", "agent", "tool", "provider", "request_model",
-    "response_model", *TOKEN_CLASSES, "signal",
+    "response_model", *TOKEN_CLASSES, "service_tier", "signal",
 )  # fmt: skip
-_PROVIDER, _ASKED, _ANSWERED, _INPUT, _OUTPUT = (
-    3 + _PLAIN.index(name) for name in ("provider", "request_model", "response_model", "input_tokens", "output_tokens")
+_PROVIDER, _ASKED, _ANSWERED, _INPUT, _OUTPUT, _TIER = (
+    3 + _PLAIN.index(name)
+    for name in ("provider", "request_model", "response_model", "input_tokens", "output_tokens", "service_tier")
 )
 _PRICED_KINDS = ("llm", "embedding")
 # A span that was sent twice has two rows until a merge: the one received last counts.
@@ -146,8 +147,9 @@ def _price(rows: list[tuple[Any, ...]]) -> dict[int, float]:
         wanted = [place for place in places if place not in costs and rows[place][column]]
         if not wanted:
             continue
-        sold: dict[tuple[str, str], int] = {}
-        which = [sold.setdefault((rows[place][_PROVIDER], rows[place][column]), len(sold)) for place in wanted]
+        sold: dict[Sold, int] = {}
+        named = (Sold(rows[place][_PROVIDER], rows[place][column], rows[place][_TIER]) for place in wanted)
+        which = [sold.setdefault(each, len(sold)) for each in named]
         tokens = {
             name: np.array([rows[place][_INPUT + number] for place in wanted], dtype=np.int64)
             for number, name in enumerate(TOKEN_CLASSES)

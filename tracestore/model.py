@@ -146,6 +146,8 @@ class SpanSummary:
     session_id: str
     user_id: str
     signal: str
+    agent_id: str
+    tags: tuple[str, ...]
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int

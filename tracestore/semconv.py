@@ -156,6 +156,16 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "gen_ai.completion.0.finish_reason",
         "stop_reason",
     ),
+    "agent_id": _plain("gen_ai.agent.id", "gen_ai.main_agent.id", "agent_id"),
+    "tags": _plain(
+        "langfuse.trace.tags",
+        "langfuse.tags",
+        "tag.tags",
+        "ai.telemetry.metadata.tags",
+        "langsmith.span.tags",
+        "logfire.tags",
+        "traceloop.association.properties.tags",
+    ),
     # What was served before what was asked for: a provider may answer in another tier.
     "service_tier": _plain(
         "openai.response.service_tier",

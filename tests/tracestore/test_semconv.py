@@ -33,7 +33,7 @@ _batch_seqs = itertools.count(1)
 Row = dict[str, Any]
 COLUMNS = (
     "name", "kind", "service", "environment", "workflow", "agent", "version", "request_model", "response_model", "provider",
-    "response_id", "service_tier",
+    "response_id", "service_tier", "agent_id", "arrayStringConcat(tags, '|') AS tags",
     "finish_reason", "tool", "tool_call_id", "prompt_name", "prompt_version", "session_id", "user_id", "is_error", "error_type",
     "error_message", "signal", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
     "supplied_cost_usd", "duration_ns", "status", "span_kind", "cache_write_1h_tokens", "input_audio_tokens",
@@ -660,6 +660,24 @@ TOOL_NAME_CASES = {
 @pytest.mark.parametrize("case", TOOL_NAME_CASES)
 def test_tool_is_named_in_every_dialect(rows_of: Callable[[str], dict[Any, Row]], case: str) -> None:
     assert rows_of("tool names")[case]["tool"] == TOOL_NAME_CASES[case][1]
+
+
+@pytest.mark.parametrize(
+    ("value", "tags"),
+    [
+        (["vip", "größer, als", "x" * 100], ["vip", "größer, als", "x" * 100]),
+        ('["vip", "beta"]', ["vip", "beta"]),
+        ("vip, beta,,beta", ["vip", "beta"]),
+        ("vip", ["vip"]),
+        (["tenletters", "\n"], ["tenletters", "\n"]),
+        ('["not closed', []),
+        ([f"tag-{number}" for number in range(99)], [f"tag-{number}" for number in range(64)]),
+    ],
+)
+def test_tags_are_read_from_lists_json_and_commas(store: Store, value: Any, tags: list[str]) -> None:
+    rows = store_spans(store, [build_span({"tag.tags": value})], ("tags",))
+
+    assert rows[0]["tags"] == tags
 
 
 def test_tier_is_the_one_that_served_and_a_batch_is_one(store: Store) -> None:

@@ -42,6 +42,7 @@ from tracestore.semconv import Source
 
 # More tokens than any call can have; keeps sums of hostile numbers far from overflow.
 MAX_TOKENS = 10**12
+_MAX_TAGS = 64
 TOKEN_FIELDS = (
     "input_tokens", "output_tokens", "total_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
     "cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens",
@@ -202,6 +203,15 @@ def _carried() -> dict[str, str]:
     }
 
 
+def _tags() -> str:
+    """Return the tags of a span: a list (anyvalue.py: two bytes stand before each text of it), JSON, or texts between commas."""
+    said = first("tags")
+    return f"""arraySlice(arrayDistinct(arrayFilter(t -> t != '', multiIf({said} = '', [],
+        startsWith({said}, '['), JSONExtract({said}, 'Array(String)'),
+        startsWith({said}, '\\n'), splitByRegexp('(?s)\\n.\\n.', {said}),
+        splitByRegexp(' *, *', {said})))), 1, {_MAX_TAGS})"""
+
+
 def _settled() -> dict[str, str]:
     """Return the columns that are found by looking at attributes and not looked at again, by name, as `_carried` does."""
     return {
@@ -216,6 +226,8 @@ def _settled() -> dict[str, str]:
         "prompt_version": first("prompt_version"),
         "session_id": first("session_id"),
         "user_id": first("user_id"),
+        "agent_id": first("agent_id"),
+        "tags": _tags(),
         "time_to_first_token_ns": _time_to_first_token(),
         # LangSmith names every span's run; the root's is the workflow.
         "workflow": first_of([first("workflow"), f"if({at('langsmith.span.parent_id')} = '', {at('langsmith.trace.name')}, '')"]),

@@ -31,7 +31,7 @@ _COLUMNS = {
             "name", "kind", "span_kind", "duration_ns", "status", "status_message", "is_error", "error_type", "error_message",
             "service", "environment", "scope_name", "agent", "version", "workflow", "tool", "tool_call_id", "request_model",
             "response_model", "provider", "finish_reason", "service_tier", "prompt_name", "prompt_version", "session_id",
-            "user_id", "signal",
+            "user_id", "signal", "agent_id", "tags",
             "input_tokens", "output_tokens", "reasoning_tokens", "input_audio_tokens", "output_audio_tokens", "supplied_cost_usd",
         )
     },
@@ -192,6 +192,7 @@ def is_id(text: str, digits: int) -> bool:
 
 def _read_span(row: tuple[Any, ...]) -> SpanSummary:
     values = dict(zip(_COLUMNS, row, strict=True))
+    values["tags"] = tuple(values["tags"])
     return SpanSummary(**values, cost_usd=_cost_usd(values))
 
 

@@ -49,6 +49,7 @@ COLUMNS = (
     Column("spans", "Spans", sort="spans", is_number=True),
     Column("start", "Started", sort="start", is_number=True),
 )
+_BY_NAME = {column.name: column for column in COLUMNS}
 _DEFAULT = tuple(column for column in COLUMNS if column.is_default)
 # The row is the link to its trace, and the name is what the link says.
 _ALWAYS = "name"
@@ -68,7 +69,8 @@ class Head:
 
 @dataclass(frozen=True)
 class Listing:
-    """What the reader chose. `sort` is a key of SORTS, with a - before it for the largest first.
+    """What the reader chose. `columns` are in the order they are shown; `sort` is a key of SORTS, with a - before it for
+    the largest first.
 
     `is_usual` when these are the columns of whoever chose none: links then need not name them.
     """
@@ -81,6 +83,11 @@ class Listing:
     @property
     def is_default_order(self) -> bool:
         return self.sort == DEFAULT_SORT
+
+    @property
+    def offered(self) -> list[Column]:
+        """All columns: those that are shown in their order, then the rest."""
+        return [*self.columns, *(column for column in COLUMNS if column not in self.columns)]
 
     @property
     def is_wide(self) -> bool:
@@ -110,10 +117,11 @@ def read_listing(params: Mapping[str, str], cookies: Mapping[str, str]) -> Listi
 
 
 def _read_columns(text: str) -> tuple[Column, ...]:
-    """Return the named columns in their own order, () when none is known."""
-    names = set(text.split(","))
-    known = [column for column in COLUMNS if column.name in names]
-    return tuple(column for column in COLUMNS if column in known or column.name == _ALWAYS) if known else ()
+    """Return the named columns in the order they are named, () when none is known."""
+    names = list(dict.fromkeys(name for name in text.split(",") if name in _BY_NAME))
+    if names and _ALWAYS not in names:
+        names.insert(0, _ALWAYS)
+    return tuple(_BY_NAME[name] for name in names)
 
 
 def keep_listing(search: Texts, listing: Listing) -> Texts:

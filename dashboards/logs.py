@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dashboards.attributes import Attribute, attribute_text, build_attributes
 from dashboards.text import decode_value, is_structured, preview, to_text
 from tracestore.model import LogRecord, Span, SpanEvent
 
@@ -36,7 +37,7 @@ _TELLING_COUNT = 4
 class LogRow:
     """One record. `offset_ns` counts from the start of the step or trace; `level` is "" when nothing tells it.
 
-    `text` is the body unless the event's name says the same; `attributes` are (key, text). Exceptions have a stack trace, or "".
+    `text` is the body unless the event's name says the same; Exceptions have a stack trace, or "".
     """
 
     record: LogRecord
@@ -46,10 +47,15 @@ class LogRow:
     summary: str
     text: str
     is_json: bool
-    attributes: list[tuple[str, str]]
+    attributes: list[Attribute]
     exception_type: str
     exception_message: str
     stacktrace: str
+
+    @property
+    def key(self) -> str:
+        """What names the record in an address: its time in ns and its id."""
+        return f"{self.record.time_ns}-{self.record.record_id}"
 
     @property
     def is_exception(self) -> bool:
@@ -87,10 +93,10 @@ def _row(record: LogRecord, start_ns: int) -> LogRow:
         summary=(_summary(said) if is_json or not text else "") or preview(text),
         text=text,
         is_json=is_json,
-        attributes=[(key, _text(record.attributes[key])) for key in sorted(record.attributes)],
-        exception_type=_text(said.get("exception.type")),
-        exception_message=_text(said.get("exception.message")),
-        stacktrace=_text(said.get("exception.stacktrace")),
+        attributes=build_attributes("attribute", record.attributes, queryable=True),
+        exception_type=attribute_text(said.get("exception.type")),
+        exception_message=attribute_text(said.get("exception.message")),
+        stacktrace=attribute_text(said.get("exception.stacktrace")),
     )
 
 
@@ -110,15 +116,9 @@ def find_level(record: LogRecord) -> str:
 
 
 def _summary(said: Mapping[str, Any]) -> str:
-    found = [_text(said[key])[:200] for key in _SAYING if said.get(key) not in (None, "")]
-    found += [f"{key} {_text(said[key])[:200]}" for key in _TELLING if said.get(key) not in (None, "")]
+    found = [attribute_text(said[key])[:200] for key in _SAYING if said.get(key) not in (None, "")]
+    found += [f"{key} {attribute_text(said[key])[:200]}" for key in _TELLING if said.get(key) not in (None, "")]
     return preview(" · ".join(found[:_TELLING_COUNT]))
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else to_text(value)
 
 
 def find_record_text(record: LogRecord, reference: str) -> str | None:
@@ -127,7 +127,7 @@ def find_record_text(record: LogRecord, reference: str) -> str | None:
         return None if record.body is None else to_text(record.body)
     kind, _, key = reference.partition(":")
     said = read_fields(record)
-    return _text(said[key]) if kind == "attribute" and key in said else None
+    return attribute_text(said[key]) if kind == "attribute" and key in said else None
 
 
 def as_span(span: Span, records: Sequence[LogRecord]) -> Span:
@@ -151,7 +151,8 @@ def _annotations(attributes: Mapping[str, Any]) -> list[Score]:
     for key, value in attributes.items():
         if match := _ANNOTATION.fullmatch(key):
             scope, noun, number, name = match.groups(default="")
-            found.setdefault((scope, noun, int(number)), {})[name] = f"{value:.4g}" if isinstance(value, float) else _text(value)
+            text = f"{value:.4g}" if isinstance(value, float) else attribute_text(value)
+            found.setdefault((scope, noun, int(number)), {})[name] = text
     scores = []
     for (scope, _, _), said in sorted(found.items()):
         by = " ".join(filter(None, (scope and f"of the {scope}", said.get("annotator_kind"), said.get("identifier"))))
@@ -165,18 +166,18 @@ def _feedback(span: Span) -> list[Score]:
     name = span.attributes.get("logfire.feedback.name")
     if not name or not span.summary.scope_name.endswith("feedback"):
         return []
-    value = span.attributes.get(_text(name))
+    value = span.attributes.get(attribute_text(name))
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    text = f"{value:.4g}" if isinstance(value, float) else _text(value)
-    comment = _text(span.attributes.get("logfire.feedback.comment"))
-    return [Score(_text(name), text if number else "", "" if number else text, comment, "feedback", "")]
+    text = f"{value:.4g}" if isinstance(value, float) else attribute_text(value)
+    comment = attribute_text(span.attributes.get("logfire.feedback.comment"))
+    return [Score(attribute_text(name), text if number else "", "" if number else text, comment, "feedback", "")]
 
 
 def _score(values: Mapping[str, Any]) -> Score:
     def text(name: str) -> str:
         value = values.get(f"gen_ai.evaluation.{name}")
-        return f"{value:.4g}" if isinstance(value, float) else _text(value)
+        return f"{value:.4g}" if isinstance(value, float) else attribute_text(value)
 
     evaluator = " ".join(filter(None, (text("evaluator.source"), text("evaluator.version"))))
-    error_type = _text(values.get("error.type"))
+    error_type = attribute_text(values.get("error.type"))
     return Score(text("name"), text("score.value"), text("score.label"), text("explanation"), evaluator, error_type)

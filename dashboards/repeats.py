@@ -2,10 +2,12 @@
 
 A call is the same when one agent calls the same tool with the same arguments (in whatever order they stand). After the first,
 each is a **retry** when the one before it had failed; three or more that are not all retries are a **loop**. A model call is a
-retry when the call right before it, to the same model and by the same agent, had failed.
+retry when the call right before it, to the same model and by the same agent, had failed; **after a cut answer** when the answer
+of that one ended at the limit of its length.
 
 Wasted is what the repeats used: what ran inside the calls after the first, and the turns of the model that asked for nothing but
-such calls. Of model calls that is the failed ones. A turn that several repeats share counts once in a sum.
+such calls. Of model calls that is the failed ones: a call may go on from a cut answer. A turn that several repeats share counts
+once in a sum.
 """
 
 from __future__ import annotations
@@ -20,12 +22,14 @@ from dashboards.text import decode_value
 from dashboards.transcript import Item, Transcript, Usage
 
 _LOOP = 3
+# How providers say that an answer ended at the limit of its length.
+_CUT = ("length", "max_tokens", "max_output_tokens")
 _CALLS = ("tool", "handoff", "escalation")
 
 
 @dataclass(frozen=True)
 class Repeat:
-    """Calls that are the same, in order. `kind` is retry or loop, `name` the tool's or the model's.
+    """Calls that are the same, in order. `kind` is retry, cut or loop, `name` the tool's or the model's.
 
     `wasted` are the model calls that the repeats used, by span id.
     """
@@ -58,6 +62,11 @@ class Repeats:
     @property
     def retries(self) -> int:
         return sum(len(repeat.span_ids) - 1 for repeat in self.found if repeat.kind == "retry")
+
+    @property
+    def after_cuts(self) -> int:
+        """How many model calls follow an answer that ended at the limit of its length."""
+        return sum(len(repeat.span_ids) - 1 for repeat in self.found if repeat.kind == "cut")
 
     @property
     def loops(self) -> int:
@@ -164,15 +173,28 @@ def _failed(item: Item) -> bool:
 def _find_repeated_turns(items: list[Item]) -> list[Repeat]:
     found: list[Repeat] = []
     run: list[Item] = []
+    kind = ""
     for item in [*(item for item in items if item.kind != "folded"), None]:
-        if run and not (item and item.kind == "turn" and run[-1].span.is_error and _model(item) == _model(run[-1])):
-            if len(run) > 1:
-                wasted = {turn.span_id: turn.usage for turn in run[:-1]}
-                found.append(Repeat("retry", _model(run[0]), [turn.span_id for turn in run], wasted))
+        again = _why_again(run[-1], item) if run and item else ""
+        if len(run) > 1 and again != kind:
+            wasted = {turn.span_id: turn.usage for turn in run[:-1]} if kind == "retry" else {}
+            found.append(Repeat(kind, _model(run[0]), [turn.span_id for turn in run], wasted))
+            run = run[-1:]
+        if not again:
             run = []
         if item is not None and item.kind == "turn":
             run.append(item)
+        kind = again
     return found
+
+
+def _why_again(turn: Item, item: Item) -> str:
+    """Return retry or cut where an item asks the model again for what the turn before it did not give in full, else ""."""
+    if item.kind != "turn" or _model(item) != _model(turn):
+        return ""
+    if turn.span.is_error:
+        return "retry"
+    return "cut" if turn.span.finish_reason.lower() in _CUT else ""
 
 
 def _model(turn: Item) -> str:

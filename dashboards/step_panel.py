@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from dashboards.attributes import Attribute, build_attributes
 from dashboards.content import Content, find_text, read_content
 from dashboards.logs import LogRow, Score, build_log_rows, find_record_text, read_scores
-from dashboards.text import make_visible, split_stacktrace, to_text
+from dashboards.text import split_stacktrace, to_text
 from tracestore.fingerprint import fingerprint
-from tracestore.language import format_filter
 from tracestore.model import LogRecord, Span, SpanEvent, SpanSummary
-from tracestore.pricing import PriceBreakdown, explain_call
+from tracestore.pricing import PriceBreakdown, TokenUsage, explain_call
 
-# A value longer than this is no filter anyone means, and no link a browser likes.
-_FILTER_CHARS = 300
 RAW, STATUS_STACKTRACE = "raw", "status_stacktrace"
 _EVENT_LIMIT = 200
-
-
-@dataclass(frozen=True)
-class Attribute:
-    """A row of the attribute table. `reference` finds the whole text again; `query` is "" where no filter can name the value."""
-
-    key: str
-    text: str
-    type: str
-    reference: str
-    query: str
 
 
 @dataclass(frozen=True)
@@ -88,24 +75,16 @@ class Panel:
 def build_panel(span: Span, records: Sequence[LogRecord] = (), project_id: int = 0) -> Panel:
     """Return everything the panel of this step shows; `records` are its log records."""
     logs = build_log_rows(records, span.summary.start_ns)
-    failure = _find_failure(span)
     exceptions = [row for row in logs if row.is_exception]
-    if failure is not None and not failure.stacktrace:
-        told = next((row for row in reversed(exceptions) if row.stacktrace), None)
-        if told is not None:
-            reference = f"log:{told.record.record_id}:attribute:exception.stacktrace"
-            failure = replace(failure, stacktrace=told.stacktrace, stacktrace_reference=reference)
-            failure = replace(failure, message=failure.message or told.exception_message)
-    if failure is not None:
-        failure = replace(failure, fingerprint=fingerprint(failure.type, failure.message, failure.stacktrace))
+    failure = _name_failure(_find_failure(span), exceptions)
     shown = failure.stacktrace if failure is not None else ""
     return Panel(
         span=span,
         content=read_content(span, records),
         failure=failure,
-        attributes=_rows("attribute", span.attributes, queryable=True),
-        resource=_rows("resource", span.resource_attributes, queryable=True),
-        scope=_rows("scope", span.scope_attributes, queryable=True),
+        attributes=build_attributes("attribute", span.attributes, queryable=True),
+        resource=build_attributes("resource", span.resource_attributes, queryable=True),
+        scope=build_attributes("scope", span.scope_attributes, queryable=True),
         events=[_event(span, index, event) for index, event in enumerate(span.events[:_EVENT_LIMIT])],
         hidden_events=max(0, len(span.events) - _EVENT_LIMIT),
         logs=logs,
@@ -116,17 +95,33 @@ def build_panel(span: Span, records: Sequence[LogRecord] = (), project_id: int =
     )
 
 
+def find_failure(span: Span, records: Sequence[LogRecord] = ()) -> Failure | None:
+    """Return the error of this step, None when it has none; one of its log records may tell the stack trace."""
+    return _name_failure(_find_failure(span), [row for row in build_log_rows(records, span.summary.start_ns) if row.is_exception])
+
+
+def _name_failure(failure: Failure | None, exceptions: Sequence[LogRow]) -> Failure | None:
+    """Return the failure with the stack trace that a log record told, where it has none itself, and its fingerprint."""
+    if failure is None:
+        return None
+    told = next((row for row in reversed(exceptions) if row.stacktrace), None)
+    if told is not None and not failure.stacktrace:
+        reference = f"log:{told.record.record_id}:attribute:exception.stacktrace"
+        failure = replace(failure, stacktrace=told.stacktrace, stacktrace_reference=reference)
+        failure = replace(failure, message=failure.message or told.exception_message)
+    return replace(failure, fingerprint=fingerprint(failure.type, failure.message, failure.stacktrace))
+
+
 def _explain_cost(step: SpanSummary, project_id: int) -> PriceBreakdown | None:
     """Return what makes the cost of a step (queries/spans.py decides which model's price), None for one without."""
     if step.cost_usd is None:
         return None
+    usage = TokenUsage(
+        step.input_tokens, step.output_tokens, step.cached_input_tokens, step.cache_creation_input_tokens, step.reasoning_tokens,
+        step.cache_creation_1h_input_tokens, step.input_audio_tokens, step.output_audio_tokens,
+    )  # fmt: skip
     for model in dict.fromkeys((step.response_model, step.request_model)):
-        found = explain_call(
-            step.provider, model, step.input_tokens, step.output_tokens, step.cached_input_tokens,
-            step.cache_creation_input_tokens, step.start_ns, reasoning_tokens=step.reasoning_tokens,
-            cache_write_1h_tokens=step.cache_creation_1h_input_tokens, input_audio_tokens=step.input_audio_tokens,
-            output_audio_tokens=step.output_audio_tokens, project_id=project_id,
-        )  # fmt: skip
+        found = explain_call(step.provider, model, usage, step.start_ns, step.service_tier, project_id=project_id)
         if found is not None:
             return found
     return None
@@ -160,34 +155,9 @@ def format_raw(span: Span) -> str:
     return json.dumps(asdict(span), indent=2, ensure_ascii=False, default=str)
 
 
-def _rows(kind: str, values: Mapping[str, Any], queryable: bool = False) -> list[Attribute]:
-    return list(_each_row(kind, values, queryable))
-
-
-def _each_row(kind: str, values: Mapping[str, Any], queryable: bool) -> Iterable[Attribute]:
-    for key in sorted(values):
-        value = values[key]
-        text = _attribute_text(value)
-        query = _filter_query(key, text) if queryable and not isinstance(value, list | dict) else ""
-        yield Attribute(key, text, type(value).__name__ if value is not None else "empty", f"{kind}:{key}", query)
-
-
-def _attribute_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else to_text(value)
-
-
-def _filter_query(key: str, text: str) -> str:
-    # The language has no way to write what cannot be seen, nor a filter for nothing.
-    if not key or not text or len(text) > _FILTER_CHARS or "\n" in text or make_visible(key + text) != key + text:
-        return ""
-    return format_filter(f"attr.{key}", text)
-
-
 def _event(span: Span, index: int, event: SpanEvent) -> Event:
     offset_ns = event.time_ns - span.summary.start_ns
-    rows = _rows(f"event:{index}", event.attributes)
+    rows = build_attributes(f"event:{index}", event.attributes)
     return Event(event.name, offset_ns, rows, event.dropped_attributes_count, "exception" in event.name.lower())
 
 

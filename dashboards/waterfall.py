@@ -194,7 +194,7 @@ def pack_rows(waterfall: Waterfall[Step], marks: Mapping[str, Sequence[EventMark
     `ids` are the span ids one after another, 16 digits each. `parent` is a position in the rows, -1 for none. `name`, `kind`,
     `subject` (the tool, model or agent), `service` and `error` are positions in `strings`. `cost` is in USD, null for none.
     `critical` is row, start, end in turn, as seen from the row's offset, of rows of which a part is critical; `events` is row,
-    offset, name in turn.
+    offset, name in turn; `handoffs` is row, name of the agent in turn.
     """
     strings: dict[str, int] = {"": 0}
 
@@ -232,6 +232,7 @@ def pack_rows(waterfall: Waterfall[Step], marks: Mapping[str, Sequence[EventMark
         "cost": [None if step.cost_usd is None else round(step.cost_usd, 9) for step in steps],
         "critical": [part for stretch in critical for part in stretch],
         "events": [part for event in events for part in event],
+        "handoffs": [part for at, step in enumerate(steps) if step.handoff_to for part in (at, intern(step.handoff_to))],
     }
     shown = [make_visible(text[:_NAME_CHARS]) for text in strings]
     return {"total_ns": waterfall.duration_ns, "strings": shown, **columns}

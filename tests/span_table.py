@@ -25,7 +25,7 @@ _TYPES = {
 }  # fmt: skip
 _LABELS = (
     "name", "span_kind", "kind", "status", "error_type", "service", "environment", "scope_name", "agent", "version", "workflow",
-    "request_model", "response_model", "provider", "tool", "prompt_name", "prompt_version", "signal",
+    "request_model", "response_model", "provider", "tool", "prompt_name", "prompt_version", "signal", "service_tier",
 )  # fmt: skip
 
 Span = dict[str, Any]

@@ -11,7 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from tests.queries.conftest import key_values
 from tracestore.model import Span, SpanEvent, SpanSummary
 
-_EMPTY: dict[str, Any] = {"str": "", "int": 0, "bool": False, "float | None": None, "int | None": None}
+_EMPTY: dict[str, Any] = {"str": "", "int": 0, "bool": False, "float | None": None, "int | None": None, "tuple[str, ...]": ()}
 
 
 def make_summary(**overrides: Any) -> SpanSummary:

@@ -235,7 +235,7 @@ def _share_costs(pairs: Iterable[Pair], costs: Mapping[str, float], now_ns: int)
         tokens_in, tokens_out, cached = (
             round(tokens / pair.calls) for tokens in (pair.input_tokens, pair.output_tokens, pair.cached_tokens)
         )
-        price = pricing.price_call(pair.provider, pair.callee, tokens_in, tokens_out, cached, 0, now_ns)
+        price = pricing.price_call(pair.provider, pair.callee, pricing.TokenUsage(tokens_in, tokens_out, cached), now_ns)
         weights[pair.callee][pair.caller_kind, pair.caller] = (tokens_in + tokens_out if price is None else price) * pair.calls
     return {
         (caller, (MODEL, model)): costs[model] * weight / total

@@ -110,6 +110,7 @@ _TOLD = re2.compile(
     + r""")["']?\s*[:=]\s*([0-9]+)"""
 )
 _REFUSED_CALL, _APPROVAL = re2.compile(semconv.REFUSED_CALL), re2.compile(semconv.APPROVAL_TEXT)
+_LAST_PART = re2.compile(semconv.LAST_PART)
 _RAISED = re.compile(r"[A-Z][A-Za-z0-9]+[(]|[A-Z][A-Za-z0-9]*(?:Error|Exception|Failure|Timeout):")
 _TOOL_RESULTS = frozenset(source.key for source in semconv.FIELDS["tool_result"])
 _TOOL_ARGUMENTS = frozenset(source.key for source in semconv.FIELDS["tool_arguments"])
@@ -124,6 +125,8 @@ def reduce_content(key: str, text: str) -> str:
     if key in semconv.USAGE_TEXTS:
         kept += _find_usage(text)
         kept += _APPROVAL.findall(text[:_USAGE_TEXT_BYTES])[:1]
+    if key in semconv.APPROVAL_INPUTS and (answer := _find_answer(text)):
+        kept.append(json.dumps({"type": answer}))
     if key in _TOOL_RESULTS and (refusal := _find_refusal(text[:_REFUSAL_CHARACTERS])):
         kept.append(refusal)
     if kept:
@@ -162,6 +165,13 @@ def _find_usage(text: str) -> list[str]:
     for match in _TOLD.finditer(tail):
         told.setdefault(match[1], int(match[2]))  # the first member of each name counts
     return [json.dumps({"tokens": told})] if told else []
+
+
+def _find_answer(text: str) -> str:
+    """Return the word for a person's answer that an input ends in, "" where it ends in anything else."""
+    tail = text.encode()[-semconv.LAST_PART_BYTES :].decode(errors="ignore")
+    found = _LAST_PART.search(tail)
+    return found[1] if found and found[1] in semconv.APPROVAL_ANSWERS else ""
 
 
 def _find_refusal(text: str) -> str:

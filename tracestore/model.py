@@ -139,12 +139,15 @@ class SpanSummary:
     response_model: str
     provider: str
     finish_reason: str
+    service_tier: str
     time_to_first_token_ns: int | None
     prompt_name: str
     prompt_version: str
     session_id: str
     user_id: str
     signal: str
+    agent_id: str
+    tags: tuple[str, ...]
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int

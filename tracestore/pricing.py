@@ -9,22 +9,53 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from importlib.metadata import version
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from genai_prices import Usage, calc_price
-from genai_prices.types import ModelPrice, PriceCalculation, TieredPrices
+from genai_prices.types import ModelPrice, PriceCalculation, PriceContext, TieredPrices
 
 from tracestore.semconv import MAKERS
 
 # Provider names of the OpenTelemetry conventions that the catalogue knows under another id.
 _CATALOGUE_IDS = {"gcp.gen_ai": "google", "azure.ai.inference": "azure", "x_ai": "x-ai", "ibm.watsonx.ai": ""}
 _NS_PER_DAY = 86_400 * 10**9
-# Token classes in the order of a call's arguments. The first ones have prices that are computed for many calls at once.
-TOKEN_CLASSES = (
-    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
-    "cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens",
-)  # fmt: skip
+
+
+class TokenUsage(NamedTuple):
+    """Tokens of one call by class.
+
+    Those of input include cache reads, cache writes and audio, those of output reasoning and audio. Cache writes include
+    those that are kept for an hour. The first five (_COMMON) have prices that are computed for many calls at once.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
+
+
+TOKEN_CLASSES = TokenUsage._fields
+
+
+class Sold(NamedTuple):
+    """What is paid for: a provider's model in a tier of service. A tier that the catalogue has no price of counts as none, ""."""
+
+    provider: str
+    model: str
+    service_tier: str = ""
+
+
+# Providers' words for a tier -> how the catalogue calls what has a price of its own.
+_PRICED_TIERS: dict[str, PriceContext] = {
+    "batch": {"processing": "batch"},
+    **{tier: {"service_tier": tier} for tier in ("flex", "priority", "fast")},
+}
 _COMMON = 5
 # A usage that is valid whatever is added to one class of it: cached tokens are part of the input, reasoning of the output.
 _PROBE = (3, 2, 1, 1, 1, 0, 0, 0)
@@ -101,37 +132,21 @@ def _split_tokens(inputs: Ints, outputs: Ints, cache_read: Ints, cache_write: In
 
 
 def price_call(
-    provider: str,
-    model: str,
-    input_tokens: int,
-    output_tokens: int,
-    cache_read_tokens: int,
-    cache_write_tokens: int,
-    start_ns: int,
-    *,
-    reasoning_tokens: int = 0,
-    cache_write_1h_tokens: int = 0,
-    input_audio_tokens: int = 0,
-    output_audio_tokens: int = 0,
-    project_id: int = 0,
+    provider: str, model: str, usage: TokenUsage, start_ns: int, service_tier: str = "", *, project_id: int = 0
 ) -> float | None:
-    """Return the USD cost of one call at the list price of its day, or None when the catalogue has no price for the model.
+    """Return the USD cost of one call at the project's own price, else at the list price of its day; None where neither is known.
 
-    `input_tokens` includes cache reads, cache writes and audio, `output_tokens` reasoning and audio (as the catalogue expects).
-    Calls of one day share a price, which lets equal calls be computed once.
+    A tier without a price of its own is paid at the standard one; a project's own price holds in every tier. Calls of one day
+    share a price, which lets equal calls be computed once.
     """
-    if not model or not (input_tokens or output_tokens):
+    if not model or not (usage.input_tokens or usage.output_tokens):
         return None
-    tokens = (
-        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
-        cache_write_1h_tokens, input_audio_tokens, output_audio_tokens,
-    )  # fmt: skip
     if custom := find_custom_price(project_id, provider, model, start_ns // _NS_PER_DAY):
-        return float(sum(line.cost_usd for line in _custom_lines(custom, tokens)))
-    return _price(provider, model, tokens, start_ns // _NS_PER_DAY)
+        return float(sum(line.cost_usd for line in _custom_lines(custom, usage)))
+    return _price(_name(provider, model, service_tier), usage, start_ns // _NS_PER_DAY)
 
 
-def _custom_lines(price: CustomPrice, tokens: tuple[int, ...]) -> list[PriceLine]:
+def _custom_lines(price: CustomPrice, tokens: TokenUsage) -> list[PriceLine]:
     counts = _split_tokens(*(np.array(count) for count in tokens[:4]))
     return [
         PriceLine(token_class, int(count), usd, 1_000_000, usd * int(count) / 1_000_000)
@@ -156,7 +171,7 @@ class PriceBreakdown:
     """Where the cost of a call comes from; the lines add up to `total_usd` exactly.
 
     `provider` and `model` name the row of the catalogue, `day` (YYYY-MM-DD, UTC) is the one whose prices hold, `source_url` the
-    provider's own price list, "" when the catalogue names none.
+    provider's own price list, "" when the catalogue names none. `service_tier` is that of the prices, "" for the standard one.
     """
 
     provider: str
@@ -164,54 +179,40 @@ class PriceBreakdown:
     catalogue: str
     day: str
     source_url: str
+    service_tier: str
     lines: list[PriceLine]
     total_usd: Decimal
 
 
 def explain_call(
-    provider: str,
-    model: str,
-    input_tokens: int,
-    output_tokens: int,
-    cache_read_tokens: int,
-    cache_write_tokens: int,
-    start_ns: int,
-    *,
-    reasoning_tokens: int = 0,
-    cache_write_1h_tokens: int = 0,
-    input_audio_tokens: int = 0,
-    output_audio_tokens: int = 0,
-    project_id: int = 0,
+    provider: str, model: str, usage: TokenUsage, start_ns: int, service_tier: str = "", *, project_id: int = 0
 ) -> PriceBreakdown | None:
     """Return what price_call adds up, by class of token; None where it returns None."""
-    if not model or not (input_tokens or output_tokens):
+    if not model or not (usage.input_tokens or usage.output_tokens):
         return None
-    tokens = (
-        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
-        cache_write_1h_tokens, input_audio_tokens, output_audio_tokens,
-    )  # fmt: skip
     day = start_ns // _NS_PER_DAY
     date = datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d")
     if custom := find_custom_price(project_id, provider, model, day):
-        own = _custom_lines(custom, tokens)
+        own = _custom_lines(custom, usage)
         total = sum((line.cost_usd for line in own), Decimal(0))
-        return PriceBreakdown(provider, custom.model, "this project's prices", date, "", own, total)
-    found = _calculate(provider, model, tokens, day)
+        return PriceBreakdown(provider, custom.model, "this project's prices", date, "", "", own, total)
+    sold = _name(provider, model, service_tier)
+    found = _calculate(sold, usage, day)
     if found is None:
         return None
     lines = []
     for name in vars(found.model_price):
-        line = _find_line(found.model_price, name, tokens)
+        line = _find_line(found.model_price, name, usage)
         if line is not None:
             lines.append(line)
     urls = found.provider.pricing_urls or [""]
     return PriceBreakdown(
         found.provider.name, found.model.id, f"genai-prices {version('genai-prices')}",
-        date, urls[0], lines, found.total_price,
+        date, urls[0], sold.service_tier, lines, found.total_price,
     )  # fmt: skip
 
 
-def _find_line(prices: ModelPrice, name: str, tokens: tuple[int, ...]) -> PriceLine | None:
+def _find_line(prices: ModelPrice, name: str, tokens: TokenUsage) -> PriceLine | None:
     """Return the part of the cost that one price makes, None when it makes none.
 
     The catalogue splits the tokens among the classes that have a price, so the others stay, at zero.
@@ -223,7 +224,7 @@ def _find_line(prices: ModelPrice, name: str, tokens: tuple[int, ...]) -> PriceL
     others: dict[str, Decimal | TieredPrices | None] = dict.fromkeys(
         (key for key, value in vars(prices).items() if value is not None), Decimal(0)
     )
-    usage = _usage(tokens)
+    usage = _read_usage(tokens)
     cost = ModelPrice(**others | {name: price}).calc_price(usage)["total_price"]
     count = ModelPrice(**others | {name: Decimal(1)}).calc_price(usage)["total_price"] * per
     if not count:
@@ -232,15 +233,13 @@ def _find_line(prices: ModelPrice, name: str, tokens: tuple[int, ...]) -> PriceL
     return PriceLine(token_class, int(count), cost * per / count, per, cost)
 
 
-def price_calls(
-    sold: Sequence[tuple[str, str]], which: Ints, tokens: Mapping[str, Ints], start_ns: Ints, project_id: int = 0
-) -> Floats:
+def price_calls(sold: Sequence[Sold], which: Ints, tokens: Mapping[str, Ints], start_ns: Ints, project_id: int = 0) -> Floats:
     """Return what price_call does for each of many calls, NaN for None.
 
-    `sold` are pairs of provider and model, `which` is the index into it of each call, `tokens` has a column for each of
-    TOKEN_CLASSES. Calls that share pair, day, step of the price list and the classes they use share the unit prices: there the
-    price is linear.
+    `which` is the index into `sold` of each call, `tokens` has a column for each of TOKEN_CLASSES. Calls that share what is sold,
+    day, step of the price list and the classes they use share the unit prices: there the price is linear.
     """
+    sold = [_name(*each) for each in sold]
     columns = [tokens[name] for name in TOKEN_CLASSES]
     inputs, outputs, cache_read, cache_write, reasoning = columns[:_COMMON]
     result = np.full(len(which), np.nan)
@@ -251,7 +250,7 @@ def price_calls(
     used = np.zeros(len(which), dtype=np.int64)
     for bit, column in enumerate(columns[:_COMMON]):
         used |= (column > 0).astype(np.int64) << bit
-    has_model = np.array([bool(model) for _, model in sold], dtype=bool)[which] if len(which) else is_common
+    has_model = np.array([bool(each.model) for each in sold], dtype=bool)[which] if len(which) else is_common
     members = np.flatnonzero(is_common & has_model & (inputs + outputs > 0))
     days = start_ns // _NS_PER_DAY
     if _custom.get(project_id):
@@ -261,8 +260,7 @@ def price_calls(
     alone = [np.flatnonzero(~is_common & np.isnan(result))]
     for group in _split_equal(members, which, days, used):
         first = group[0]
-        seller, model = sold[which[first]]
-        list_price = (seller, model, int(used[first]), int(days[first]))
+        list_price = (sold[which[first]], int(used[first]), int(days[first]))
         steps = _steps(*list_price)
         step_of = np.searchsorted(np.array(steps), inputs[group])
         for step, (above, until) in enumerate(zip((0, *steps), (*steps, None), strict=True)):
@@ -273,19 +271,25 @@ def price_calls(
                 continue
             result[here] = rates[0] + sum(rate * column[here] for rate, column in zip(rates[1:], columns, strict=False))
     for position in np.concatenate(alone).tolist():
-        seller, model = sold[which[position]]
-        amounts = tuple(int(column[position]) for column in columns)
-        cost = _price(seller, model, amounts, int(days[position])) if model and amounts[0] + amounts[1] > 0 else None
+        bought = sold[which[position]]
+        amounts = TokenUsage(*(int(column[position]) for column in columns))
+        is_paid = bought.model and amounts.input_tokens + amounts.output_tokens > 0
+        cost = _price(bought, amounts, int(days[position])) if is_paid else None
         result[position] = np.nan if cost is None else cost
     return result
 
 
-def _price_by_own(sold: Sequence[tuple[str, str]], which: Ints, columns: Sequence[Ints], days: Ints, project_id: int) -> Floats:
+def _name(provider: str, model: str, service_tier: str) -> Sold:
+    """Return what is sold, whatever a sender calls a tier that has no price of its own."""
+    return Sold(provider, model, service_tier if service_tier in _PRICED_TIERS else "")
+
+
+def _price_by_own(sold: Sequence[Sold], which: Ints, columns: Sequence[Ints], days: Ints, project_id: int) -> Floats:
     """Return the cost of the calls that the project has a price of its own for, NaN for all others."""
     result = np.full(len(which), np.nan)
     has_tokens = columns[0] + columns[1] > 0
     for group in _split_equal(np.flatnonzero(has_tokens), which, days):
-        provider, model = sold[which[group[0]]]
+        provider, model, _ = sold[which[group[0]]]
         price = find_custom_price(project_id, provider, model, int(days[group[0]]))
         if price is not None:
             counts = _split_tokens(*(column[group] for column in columns[:4]))
@@ -303,20 +307,20 @@ def _split_equal(members: Ints, *columns: Ints) -> list[Ints]:
     return np.split(members[order], np.flatnonzero(changes) + 1)
 
 
-def _probe(used: int, *, above: int = 0, one_more: int = -1) -> tuple[int, ...]:
+def _probe(used: int, *, above: int = 0, one_more: int = -1) -> TokenUsage:
     """Return a small usage of these classes (bits in the order of TOKEN_CLASSES) with input above that, and one token more."""
     amounts = [amount if used >> bit & 1 else 0 for bit, amount in enumerate(_PROBE)]
     if amounts[0]:
         amounts[0] += above
     if one_more >= 0:
         amounts[one_more] += 1
-    return tuple(amounts)
+    return TokenUsage(*amounts)
 
 
 @lru_cache(maxsize=4096)
-def _steps(provider: str, model: str, used: int, day: int) -> tuple[int, ...]:
+def _steps(sold: Sold, used: int, day: int) -> tuple[int, ...]:
     """Return the numbers of input tokens above which another price holds for all tokens of a call."""
-    found = _calculate(provider, model, _probe(used), day)
+    found = _calculate(sold, _probe(used), day)
     if found is None:
         return ()
     prices = vars(found.model_price).values()
@@ -324,7 +328,7 @@ def _steps(provider: str, model: str, used: int, day: int) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _rates(provider: str, model: str, used: int, day: int, above: int, until: int | None) -> tuple[float, ...] | None:
+def _rates(sold: Sold, used: int, day: int, above: int, until: int | None) -> tuple[float, ...] | None:
     """Return the price of a call and of a token of each common class; NaN without a price, None for a step too narrow to tell.
 
     The catalogue adds up tokens times prices, so each unit price is what one token more costs.
@@ -332,13 +336,13 @@ def _rates(provider: str, model: str, used: int, day: int, above: int, until: in
     least = _probe(used, above=above)
     if until is not None and least[0] + 1 > until:
         return None
-    base = _calculate(provider, model, least, day)
+    base = _calculate(sold, least, day)
     if base is None:
         return (float("nan"),) * (1 + _COMMON)
     rates = [Decimal(0)] * _COMMON
     for position in range(_COMMON):
         if used >> position & 1:
-            probed = _calculate(provider, model, _probe(used, above=above, one_more=position), day)
+            probed = _calculate(sold, _probe(used, above=above, one_more=position), day)
             if probed is None:
                 return None
             rates[position] = probed.total_price - base.total_price
@@ -347,14 +351,15 @@ def _rates(provider: str, model: str, used: int, day: int, above: int, until: in
 
 
 @lru_cache(maxsize=65_536)
-def _price(provider: str, model: str, tokens: tuple[int, ...], day: int) -> float | None:
-    found = _calculate(provider, model, tokens, day)
+def _price(sold: Sold, tokens: TokenUsage, day: int) -> float | None:
+    found = _calculate(sold, tokens, day)
     return None if found is None else float(found.total_price)
 
 
-def _calculate(provider: str, model: str, tokens: tuple[int, ...], day: int) -> PriceCalculation | None:
-    """Ask the catalogue; `tokens` are in the order of TOKEN_CLASSES."""
-    usage = _usage(tokens)
+def _calculate(sold: Sold, tokens: TokenUsage, day: int) -> PriceCalculation | None:
+    """Ask the catalogue."""
+    provider, model, tier = sold
+    usage = _read_usage(tokens)
     moment = datetime.fromtimestamp(day * 86_400 + 43_200, UTC)
     provider_id = _CATALOGUE_IDS.get(provider, provider)
     maker = next((maker for prefix, maker in MAKERS.items() if model.startswith(prefix)), None)
@@ -364,23 +369,25 @@ def _calculate(provider: str, model: str, tokens: tuple[int, ...], day: int) -> 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                return calc_price(usage, model, provider_id=candidate, genai_request_timestamp=moment)
+                return calc_price(
+                    usage, model, provider_id=candidate, genai_request_timestamp=moment, price_context=_PRICED_TIERS.get(tier)
+                )
             except (LookupError, ValueError):
                 continue
     return None
 
 
-def _usage(tokens: tuple[int, ...]) -> Usage:
-    input_tokens, output_tokens, cache_read, cache_write, reasoning, cache_write_1h, input_audio, output_audio = tokens
+def _read_usage(tokens: TokenUsage) -> Usage:
+    cache_read, input_audio = tokens.cache_read_tokens, tokens.input_audio_tokens
     return Usage(
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
+        input_tokens=tokens.input_tokens,
+        output_tokens=tokens.output_tokens,
         cache_read_tokens=cache_read or None,
-        cache_write_tokens=cache_write or None,
-        output_reasoning_tokens=reasoning or None,
-        cache_write_1h_tokens=cache_write_1h or None,
+        cache_write_tokens=tokens.cache_write_tokens or None,
+        output_reasoning_tokens=tokens.reasoning_tokens or None,
+        cache_write_1h_tokens=tokens.cache_write_1h_tokens or None,
         input_audio_tokens=input_audio or None,
-        output_audio_tokens=output_audio or None,
+        output_audio_tokens=tokens.output_audio_tokens or None,
         # The catalogue wants to know how many cached tokens are audio; nobody says. No more than text leaves room for.
-        cache_audio_read_tokens=max(0, cache_read - (input_tokens - input_audio)) if input_audio and cache_read else None,
+        cache_audio_read_tokens=max(0, cache_read - (tokens.input_tokens - input_audio)) if input_audio and cache_read else None,
     )

@@ -156,6 +156,27 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "gen_ai.completion.0.finish_reason",
         "stop_reason",
     ),
+    "agent_id": _plain("gen_ai.agent.id", "gen_ai.main_agent.id", "agent_id"),
+    "tags": _plain(
+        "langfuse.trace.tags",
+        "langfuse.tags",
+        "tag.tags",
+        "ai.telemetry.metadata.tags",
+        "langsmith.span.tags",
+        "logfire.tags",
+        "traceloop.association.properties.tags",
+    ),
+    # What was served before what was asked for: a provider may answer in another tier.
+    "service_tier": _plain(
+        "openai.response.service_tier",
+        "gen_ai.openai.response.service_tier",
+        "gen_ai.response.service_tier",
+        "anthropic.response.service_tier",
+        "openai.request.service_tier",
+        "gen_ai.openai.request.service_tier",
+        "gen_ai.request.service_tier",
+        "anthropic.request.service_tier",
+    ),
     "tool_attribute": (
         *_plain("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "mcp.tool.name", "tool_name", "lk.function_tool.name"),
         *_plain("crewai.tool.name"),
@@ -539,6 +560,7 @@ APPROVAL_INPUTS = (
     "ai.prompt", "ai.prompt.messages", "gen_ai.input.messages", "input.value", "mlflow.spanInputs", "langfuse.observation.input",
     "traceloop.entity.input",
 )  # fmt: skip
+LAST_PART_BYTES = 512  # as much of an input's end as is looked at
 LAST_PART = r"""(?s).*\b(?:type|role)\\*["']\s*:\s*\\*["']([A-Za-z_-]+)"""
 
 # Events of coding agents' logs (Claude Code's and Codex's manuals): somebody decided about a tool call, a request failed.
@@ -552,7 +574,8 @@ BY_PERSON = "^user"
 OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",
     "lk.function_tool.is_error", "genkit:state", "genkit:name", "haystack.component.type", "mcp.method.name", "server.address",
-    "langsmith.trace.name", "langsmith.span.parent_id", "pydantic_ai.tool.deferral.name", "source", SIGNAL_KEY, *HANDOFF_TARGETS,
+    "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch", "pydantic_ai.tool.deferral.name", "source",
+    SIGNAL_KEY, *HANDOFF_TARGETS,
 )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from tracestore.fingerprint import fingerprint, normalize_message
 from tracestore.liveness import note_progress
 from tracestore.models import JobCursor
 from tracestore.prices import load_prices
-from tracestore.pricing import TOKEN_CLASSES, price_calls
+from tracestore.pricing import TOKEN_CLASSES, Sold, price_calls
 from tracestore.queries import summaries
 from tracestore.queries.rollups import HOUR_S, MINUTE_S, find_hours_with_traces, recompute_hours, recompute_rollups
 from tracestore.queries.summaries import TouchedBatch, TouchedTraces
@@ -542,6 +542,7 @@ def _price(spans: SpanColumns, calls: Calls, durations: Buckets, project_id: int
     import pyarrow
 
     requested, answered, provider = spans.labels("request_model"), spans.labels("response_model"), spans.labels("provider")
+    tier = spans.labels("service_tier")
     members = np.flatnonzero(calls.is_call | calls.counts_usage)
     names = _Names()
     of_request, of_answer = names.number(requested.values), names.number(answered.values)
@@ -556,10 +557,11 @@ def _price(spans: SpanColumns, calls: Calls, durations: Buckets, project_id: int
     start_ns = spans.numbers("start_ns")[members]
 
     def price(sold_as: npt.NDArray[np.int64], which: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        providers = provider.codes[account[which]]
-        pairs, pair = np.unique(providers * len(names.texts) + sold_as[which], return_inverse=True)
-        sold = [(provider.values[key // len(names.texts)], names.texts[key % len(names.texts)]) for key in pairs.tolist()]
-        return price_calls(sold, pair, {name: column[which] for name, column in usage.items()}, start_ns[which], project_id)
+        keys = np.stack((provider.codes[account[which]], sold_as[which], tier.codes[members[which]]))
+        different, place = np.unique(keys, axis=1, return_inverse=True)
+        sold = [Sold(provider.values[seller], names.texts[name], tier.values[of]) for seller, name, of in different.T.tolist()]
+        used_tokens = {name: column[which] for name, column in usage.items()}
+        return price_calls(sold, place, used_tokens, start_ns[which], project_id)
 
     cost = np.full(len(members), np.nan)
     used = np.flatnonzero(counts)

@@ -69,16 +69,21 @@ def field_link(context: template.Context, field: str, value: str) -> str:
     return str(list_link(context, format_filter(field, value)))
 
 
+@register.simple_tag(takes_context=True)
+def log_link(context: template.Context, query: str) -> str:
+    """URL of the list of logs with this query, over the time of the list or of the trace in view; "" without a query."""
+    if not query:
+        return ""
+    search = context.get("search")
+    if isinstance(search, Search):
+        return reverse("log-list") + search.querystring(q=query)
+    return f"{reverse('log-list')}?{urlencode({'q': query}, errors='replace')}{context.get('list_range', '')}"
+
+
 @register.simple_tag
 def log_query(search: Search, field: str, value: str) -> str:
     """Query string of the list of logs with one filter alone, over the same time."""
     return search.querystring(q=format_filter(field, value))
-
-
-@register.simple_tag
-def text_name(kind: str, key: str) -> str:
-    """Name of an attribute's text: `attribute:error.type`."""
-    return f"{kind}:{key}"
 
 
 @register.simple_tag

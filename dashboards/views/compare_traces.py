@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from django.http import HttpResponse, HttpResponseBadRequest
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
@@ -14,6 +14,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from dashboards.comparison import Compared, Comparison, Fold, build_sections, compare_waterfalls, describe_error, fold_rows
 from dashboards.content import read_content
+from dashboards.refusal import refuse
 from dashboards.requests import PageRequest
 from dashboards.waterfall import Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
@@ -116,7 +117,7 @@ def _render_rows(request: PageRequest, context: dict[str, object], comparison: C
     if wanted:
         match = _ROWS.fullmatch(wanted)
         if match is None:
-            return HttpResponseBadRequest("rows must be <first>-<end>.")
+            return refuse(request, "rows must be <first>-<end>.", "rows")
         first, end = int(match[1]), min(int(match[2]), len(comparison.rows))
         cut = min(first + WINDOW, end)
         rest = [Fold(cut, end)] if cut < end else []
@@ -124,7 +125,7 @@ def _render_rows(request: PageRequest, context: dict[str, object], comparison: C
     elif start.isascii() and start.isdigit() and len(start) < 7:
         context |= _first_window(comparison, show_all, int(start))
     else:
-        return HttpResponseBadRequest("from must be a number.")
+        return refuse(request, "from must be a number.", "from")
     return render(request, "dashboards/_compare_rows.html", context)
 
 

@@ -6,7 +6,7 @@ import time
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpResponse, HttpResponseBadRequest
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -16,6 +16,7 @@ from django.views.decorators.vary import vary_on_headers
 from dashboards.error_rows import ErrorRow, build_error_row
 from dashboards.forms import Search, SearchRefused
 from dashboards.lists import PAGE_SIZE, TREND_HEIGHT, ListSearch, parse_list_search, read_offset, trend_buckets, trend_step_s
+from dashboards.refusal import refuse
 from dashboards.requests import PageRequest
 from dashboards.step_panel import Failure, build_panel
 from dashboards.views.setup import find_newest_trace
@@ -172,7 +173,7 @@ def error_state(request: PageRequest, fingerprint: str) -> HttpResponse:
     """Resolve, ignore or reopen an error, and go back to it."""
     status = request.POST.get("status", "")
     if status not in ErrorState.Status.values or not is_id(fingerprint, FINGERPRINT_HEX_DIGITS):
-        return HttpResponseBadRequest(f"status must be one of {', '.join(ErrorState.Status.values)}.")
+        return refuse(request, f"status must be one of {', '.join(ErrorState.Status.values)}.", "status")
     known = change_state(
         get_store(),
         project_id=request.project.pk,

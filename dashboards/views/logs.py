@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 
-from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from dashboards.forms import Search, SearchRefused, parse_search
-from dashboards.logs import build_log_rows, find_record_text
+from dashboards.logs import LogRow, build_log_rows, find_record_text
+from dashboards.refusal import refuse
 from dashboards.requests import PageRequest
 from dashboards.search_bar import answer_typing
 from dashboards.views.setup import build_setup, ever
@@ -51,14 +52,26 @@ def log_list(request: PageRequest) -> HttpResponse:
             get_store(), project_id=request.project.id, time_range=search.time_range, query=search.query, limit=PAGE_SIZE,
             cursor=request.GET.get("cursor", ""),
         )  # fmt: skip
-        context |= {"rows": build_log_rows(page.items, 0), "next_cursor": page.next_cursor}
+        rows = build_log_rows(page.items, 0)
+        opened = _find_opened(request)
+        is_listed = any(row.key == opened.key for row in rows) if opened else False
+        context |= {"rows": rows, "next_cursor": page.next_cursor, "opened": opened, "is_opened_listed": is_listed}
         if not page.items and not request.htmx:
             context |= _explain_emptiness(request, search)
     except CursorError:
-        return HttpResponseBadRequest("The cursor is not one that this list gave out.")
+        return refuse(request, "The cursor is not one that this list gave out.", "cursor")
     except StoreError as error:
         return render(request, "dashboards/log_list.html", context | {"store_error": str(error)}, status=503)
     return render(request, "dashboards/_log_list_rows.html" if request.htmx else "dashboards/log_list.html", context)
+
+
+def _find_opened(request: PageRequest) -> LogRow | None:
+    """Return the record that the address says is open (`record=<time in ns>-<id>`), None when there is none."""
+    time_ns, _, record_id = request.GET.get("record", "").partition("-")
+    if request.htmx or not (time_ns.isascii() and time_ns.isdigit() and len(time_ns) < 20):
+        return None
+    record = get_log(get_store(), project_id=request.project.id, time_ns=int(time_ns), record_id=record_id.lower())
+    return build_log_rows([record], 0)[0] if record else None
 
 
 def _explain_emptiness(request: PageRequest, search: Search) -> dict[str, object]:

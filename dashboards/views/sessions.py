@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpResponse, HttpResponseBadRequest
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
@@ -17,6 +17,7 @@ from dashboards.conversation import build_turn, find_telling_steps
 from dashboards.error_rows import build_error_row
 from dashboards.forms import SearchRefused
 from dashboards.lists import PAGE_SIZE, TREND_HEIGHT, ListSearch, parse_list_search, read_offset, trend_buckets, trend_step_s
+from dashboards.refusal import refuse
 from dashboards.requests import PageRequest
 from dashboards.views.setup import find_newest_trace
 from dashboards.views.traces import widened_href
@@ -123,7 +124,7 @@ def session_detail(request: PageRequest, session_id: str) -> HttpResponse:
     try:
         found = _read_session(request, search, session_id)
     except CursorError:
-        return HttpResponseBadRequest("The cursor is not one that this page gave out.")
+        return refuse(request, "The cursor is not one that this page gave out.", "cursor")
     except StoreError as error:
         return render(request, "dashboards/session_detail.html", context | {"store_error": str(error)}, status=503)
     if isinstance(found, str):

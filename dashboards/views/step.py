@@ -16,14 +16,14 @@ from dashboards.images import decode_image
 from dashboards.markdown import render_markdown
 from dashboards.messages import Part
 from dashboards.requests import PageRequest
-from dashboards.step_panel import find_referenced_text
+from dashboards.step_panel import find_failure, find_referenced_text
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, TraceNotFound
-from tracestore.language import format_filter
 from tracestore.model import LogRecord, Span
+from tracestore.queries.errors import count_other_traces
 from tracestore.queries.logs import find_logs_of_step, locate_logs
 from tracestore.queries.spans import get_span
-from tracestore.queries.steps import count_similar_errors, find_call, get_history
+from tracestore.queries.steps import find_call, get_history
 from tracestore.timerange import DAY_NS, TimeRange
 
 _LOG_LIMIT = 100
@@ -107,18 +107,19 @@ def span_history(request: PageRequest, span: Span) -> HttpResponse:
 
 @_step_view
 def span_similar(request: PageRequest, span: Span) -> HttpResponse:
-    """How many other steps failed like this one within the last day; nothing when that takes long to tell."""
-    step, now_ns = span.summary, time.time_ns()
-    if not step.is_error:
+    """How many other traces failed within the last day as this step did; nothing when that takes long to tell."""
+    failure, now_ns = find_failure(span, _read_records(request, span)), time.time_ns()
+    if failure is None:
         return HttpResponse(status=204)
     try:
-        similar = count_similar_errors(
-            get_store(), project_id=request.project.id, step=step, time_range=TimeRange(now_ns - DAY_NS, now_ns)
-        )
+        others = count_other_traces(
+            get_store(), project_id=request.project.id, time_range=TimeRange(now_ns - DAY_NS, now_ns),
+            fingerprint=failure.fingerprint, trace_id=span.summary.trace_id,
+        )  # fmt: skip
     except QueryTooExpensive:
         return HttpResponse(status=204)
-    query = " ".join(format_filter(*filter) for filter in (("tool_error", step.tool), ("error", step.error_type)) if filter[1])
-    return _keep(render(request, "dashboards/_step_similar.html", {"similar": similar, "step": step, "query": query}))
+    context = {"others": others, "fingerprint": failure.fingerprint}
+    return _keep(render(request, "dashboards/_step_similar.html", context))
 
 
 def _keep(response: HttpResponse) -> HttpResponse:

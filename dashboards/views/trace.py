@@ -9,7 +9,7 @@ from functools import wraps
 from urllib.parse import urlencode
 
 from asgiref.sync import sync_to_async
-from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse, StreamingHttpResponse
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -19,6 +19,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from dashboards.download import FORMATS, OTLP, format_excerpt, stream
 from dashboards.logs import build_log_rows, find_record_text, read_scores
+from dashboards.refusal import refuse
 from dashboards.requests import PageRequest
 from dashboards.step_panel import Panel, build_panel, find_referenced_text, format_raw
 from dashboards.text import cut_text, split_stacktrace
@@ -208,7 +209,7 @@ def trace_log_rows(request: PageRequest, trace_id: str) -> HttpResponse:
         )  # fmt: skip
         start_ns = find_trace_times(get_store(), project_id=request.project.id, trace_id=trace_id).start_ns
     except CursorError:
-        return HttpResponseBadRequest("The cursor is not one that this list gave out.")
+        return refuse(request, "The cursor is not one that this list gave out.", "cursor")
     except TraceNotFound:
         return _as_text(None)
     rows = build_log_rows(page.items, start_ns)

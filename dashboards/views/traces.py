@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from functools import wraps
 
-from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
@@ -15,7 +15,8 @@ from django.views.decorators.vary import vary_on_headers
 from dashboards.export import MAX_TRACES as MAX_EXPORTED
 from dashboards.facets import FACETS, build_condition_chips, build_facet_rows, build_preset_chips, find_facet
 from dashboards.forms import Search, SearchRefused, parse_search
-from dashboards.listing import COLUMNS, Listing, build_heads, keep_listing, read_listing, sort_links
+from dashboards.listing import Listing, build_heads, keep_listing, read_listing, sort_links
+from dashboards.refusal import refuse
 from dashboards.requests import PageRequest
 from dashboards.search_bar import answer_typing
 from dashboards.views.setup import build_setup, find_newest_trace
@@ -80,7 +81,7 @@ def trace_list(request: PageRequest) -> HttpResponse:
             sort=listing.sort,
         )
     except CursorError:
-        return HttpResponseBadRequest("The cursor is not one that this list gave out.")
+        return refuse(request, "The cursor is not one that this list gave out.", "cursor")
     except StoreError as error:
         return render(request, "dashboards/trace_list.html", context | {"store_error": str(error)}, status=503)
     if request.htmx:
@@ -101,7 +102,6 @@ def _frame(request: PageRequest, search: Search, listing: Listing) -> dict[str, 
         "listing": listing,
         "heads": build_heads(search, listing),
         "sorts": sort_links(search, listing),
-        "all_columns": COLUMNS,
         "facets": FACETS,
         "presets": build_preset_chips(search),
         "conditions": build_condition_chips(search),
@@ -156,7 +156,7 @@ def trace_facets(request: PageRequest) -> HttpResponse:
     search = _read_search(request)
     facet = find_facet(request.GET.get("field", ""))
     if facet is None:
-        return HttpResponseBadRequest("There is no such facet.")
+        return refuse(request, "There is no such filter.", "field")
     values = count_facet(
         get_store(),
         project_id=request.project.id,
@@ -209,7 +209,7 @@ def trace_tail(request: PageRequest) -> HttpResponse:
     """Rows whose summary was written since `since` (ns): new traces, and those that went on or ended."""
     since = _read_since(request)
     if since is None:
-        return HttpResponseBadRequest("since must be Unix nanoseconds.")
+        return refuse(request, "since must be Unix nanoseconds.", "since")
     listing = read_listing(request.GET, request.COOKIES)
     search = keep_listing(parse_search(request.GET), listing)
     # A summary is stamped before it is stored: what another job stamped a moment earlier may only now be there.
@@ -237,7 +237,7 @@ def trace_new(request: PageRequest) -> HttpResponse:
     search = _read_search(request)
     since = _read_since(request)
     if since is None:
-        return HttpResponseBadRequest("since must be Unix nanoseconds.")
+        return refuse(request, "since must be Unix nanoseconds.", "since")
     found: Page[TraceSummary] = Page([])
     # A clock ahead of ours may have stamped the newest trace: then there is nothing to ask for yet.
     if since + 1 < search.time_range.end_ns:

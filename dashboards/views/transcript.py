@@ -151,6 +151,8 @@ def _render_window(request: PageRequest, trace: Trace, story: Transcript, group:
         "is_last": is_last,
         "is_silent": not (frame.input or frame.output or any(card.said or card.answer or card.calls for card in cards)),
         "is_truncated": trace.truncated,
+        "span_limit": SPAN_LIMIT,
+        "span_count": max(trace.summary.span_count, SPAN_LIMIT + 1),
     }
     return render(request, "dashboards/_transcript.html" if is_whole else "dashboards/_transcript_cards.html", context)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from dashboards.panels import PANELS
 from tests.browser.agents import send_run
@@ -29,6 +29,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         for number in range(RUNS):
             send_run(live.url, version="v2", age_s=1800 + number)
             send_run(live.url, version="v3", tool="refund", error="limit exceeded", age_s=1800 + number)
+        # Earlier than what the other tests look at.
+        model = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "acme-7b", "gen_ai.usage.input_tokens": 9}
+        send_run(live.url, version="v1", age_s=5 * 3600, attributes=model)
         wait_until_summarised(live)
         yield live
     finally:
@@ -63,6 +66,21 @@ def test_every_chart_is_drawn(server: LiveServer, open_page: OpenPage) -> None:
         # Tokens and cost: these runs called no model, and a sentence says so.
         expect(chart.locator(".main-svg, .chart__note").first).to_be_visible()
     assert page.locator(".chart__note--error").count() == 0
+
+
+def test_charts_stay_where_they_are_when_the_numbers_above_arrive(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url + "/setup")
+    held: list[Route] = []
+    page.route("**/dashboard/tiles?*", lambda route: held.append(route))
+    page.goto(server.url + "/dashboard?start=now-6h")
+    expect(page.locator(".tiles.htmx-request")).to_be_visible()
+    measure = "document.querySelector('.charts').getBoundingClientRect().top"
+    before = page.evaluate(measure)
+
+    held[0].continue_()
+    expect(page.locator(".tiles__note")).to_contain_text("1 model without a known price")
+
+    assert page.evaluate(measure) == before
 
 
 @pytest.mark.parametrize("width", [1440, 390])

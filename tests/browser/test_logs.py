@@ -72,6 +72,20 @@ def test_list_goes_on_where_it_ends_and_the_address_holds_the_search(server: Liv
     assert "q=event%3Aevent-7" in page.url
 
 
+def test_opened_record_stands_in_the_address(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_logs(open_page, server)
+    third = page.locator("[data-log]").nth(2)
+    key = third.get_attribute("data-log")
+
+    third.locator("summary").click()
+    page.wait_for_url(f"**record={key}")
+    page.reload()
+
+    expect(page.locator(f'[data-log="{key}"]')).to_have_attribute("open", "")
+    page.locator(f'[data-log="{key}"] summary').click()
+    page.wait_for_url(lambda url: "record=" not in url)
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 def test_page_is_not_wider_than_its_window(server: LiveServer, open_page: OpenPage, width: int) -> None:
     page = open_logs(open_page, server, width)

@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.agents import send_run
 from tests.browser.conftest import OpenPage
@@ -210,6 +210,41 @@ def test_facet_value_is_excluded_and_included_again(server: LiveServer, open_pag
     page.locator("[data-facet=version] .facet__row--excluded .facet__exclude").click()
 
     expect(page.locator("#query")).to_have_value("")
+
+
+def test_filters_stay_where_they_are_when_their_counts_arrive(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/setup")
+    held: list[Route] = []
+    page.route("**/traces/facets?*", lambda route: held.append(route))
+    page.goto(f"{server.url}/traces?start=now-1h")
+    expect(page.locator(".facet__values.htmx-request")).to_have_count(4)
+    measure = "[...document.querySelectorAll('.facet')].map((facet) => facet.getBoundingClientRect().top)"
+    before = page.evaluate(measure)
+
+    for route in held:
+        route.continue_()
+    expect(page.locator('[data-facet="status"] .facet__row')).to_have_count(2)
+    expect(page.locator(".facet[open] .skeleton")).to_have_count(0)
+
+    assert page.evaluate(measure) == before
+
+
+def test_columns_are_reordered_by_dragging_and_by_keyboard(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces?start=now-1h&cols=name,version,duration,cost")
+    heads = page.locator("#trace-heads [data-column]")
+
+    heads.nth(3).drag_to(heads.nth(1))
+    expect(heads).to_have_text(["Trace", "Cost", "Version", "Duration"])
+    assert page.url.endswith("cols=name%2Ccost%2Cversion%2Cduration")
+    page.locator("#columns-menu summary").click()
+    page.get_by_role("button", name="Move Version to the left").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Apply").click()
+
+    expect(heads).to_have_text(["Version", "Trace", "Cost", "Duration"])
+    page.goto(f"{server.url}/traces?start=now-1h")
+    expect(heads).to_have_text(["Version", "Trace", "Cost", "Duration"])
 
 
 def test_unknown_field_is_mended_with_one_click(server: LiveServer, open_page: OpenPage) -> None:

@@ -209,6 +209,30 @@ def test_views_share_the_selected_step_and_stand_in_the_address(open_page: OpenP
     expect(_selected(page)).to_have_attribute("data-span-id", TOOL)
 
 
+def test_handoff_is_a_dashed_line_to_the_agent_it_names(open_page: OpenPage, send_trace: SendTrace) -> None:
+    agent = {"gen_ai.operation.name": "invoke_agent"}
+    url = send_trace(
+        {"span_id": "1" * 16, "attributes": agent | {"gen_ai.agent.name": "Triage"}},
+        {
+            "span_id": "2" * 16, "parent": "1" * 16, "name": "execute_tool transfer_to_agent",
+            "attributes": {
+                "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "transfer_to_agent",
+                "gen_ai.tool.call.arguments": '{"agent_name": "billing"}',
+            },
+        },
+        {"span_id": "3" * 16, "attributes": agent | {"gen_ai.agent.name": "Billing agent"}},
+        {"span_id": "4" * 16, "parent": "3" * 16, "name": "route", "attributes": {"langgraph.command.goto_node": "refunds"}},
+    )  # fmt: skip
+
+    page = open_page(url.replace("view=tree", "view=graph"))
+
+    expect(page.locator(".gedge--handoff")).to_have_count(2)
+    expect(page.locator(".gedge:not(.gedge--handoff)")).to_have_count(0)
+    expect(page.locator(".gnode__label")).to_have_text(["Triage", "Billing agent", "refunds"])
+    page.get_by_role("button", name="refunds").click()
+    expect(page.locator("#span-panel")).to_contain_text("route")
+
+
 def test_drag_over_the_overview_leaves_what_ran_then(open_page: OpenPage, send_trace: SendTrace) -> None:
     now_ns = time.time_ns() - 60 * 10**9
     steps = [

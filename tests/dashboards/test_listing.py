@@ -15,8 +15,18 @@ def names(listing: object) -> tuple[str, ...]:
 
 def test_columns_come_from_the_address_before_the_last_choice() -> None:
     assert names(read_listing({}, {})) == USUAL
-    assert names(read_listing({}, {"columns": "cost|status"})) == ("status", "name", "cost")
-    assert names(read_listing({"cols": "duration,user"}, {"columns": "cost"})) == ("name", "user", "duration")
+    assert names(read_listing({}, {"columns": "cost|status"})) == ("name", "cost", "status")
+    assert names(read_listing({"cols": "duration,user"}, {"columns": "cost"})) == ("name", "duration", "user")
+
+
+def test_columns_keep_the_order_they_are_named_in() -> None:
+    turned = ",".join(reversed(USUAL))
+    listing = read_listing({"cols": turned}, {})
+
+    assert names(listing) == USUAL[::-1]
+    assert listing.extra == {"cols": turned}
+    assert [column.name for column in listing.offered[: len(USUAL)]] == list(USUAL[::-1])
+    assert set(listing.offered) == set(COLUMNS)
 
 
 def test_unknown_columns_and_orders_are_left_out() -> None:
@@ -28,7 +38,7 @@ def test_unknown_columns_and_orders_are_left_out() -> None:
 
 def test_links_keep_a_choice_and_say_nothing_of_none() -> None:
     assert read_listing({}, {}).extra == {}
-    assert read_listing({"sort": "-cost", "cols": "cost,name"}, {}).extra == {"sort": "-cost", "cols": "name,cost"}
+    assert read_listing({"sort": "-cost", "cols": "cost,name,cost"}, {}).extra == {"sort": "-cost", "cols": "cost,name"}
     # A link of somebody whose last choice was another must show the columns that it was made with.
     assert read_listing({"cols": ",".join(USUAL)}, {"columns": "cost"}).extra == {"cols": ",".join(USUAL)}
 

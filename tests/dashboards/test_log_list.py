@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from html import unescape
 from urllib.parse import urlsplit
@@ -148,3 +149,35 @@ def test_api_lists_the_records_of_a_range_page_by_page(client: Client, store: St
     error = client.get("/api/v1/logs", {"q": "tool:x"})
     assert (error.status_code, error.json()["error"]["parameter"]) == (400, "q")
     assert client.get("/api/v1/logs", {"query": "x"}).status_code == 400
+
+
+def test_opened_record_of_the_address_is_shown_also_beyond_the_list(client: Client, store: Store) -> None:
+    now_ns = time.time_ns()
+    insert_logs(store, {"time_ns": now_ns - 10, "body": "first"}, {"time_ns": now_ns - 5, "body": "second"})
+    keys = re.findall(r'data-log="([0-9]+-[0-9a-f]{16})"', page(client))
+
+    listed, beyond = page(client, record=keys[1]), page(client, q="second", record=keys[1])
+
+    assert f'data-log="{keys[1]}" open' in listed
+    assert "opened-log" not in listed
+    assert f'data-log="{keys[1]}" open' in beyond.split('id="opened-log"')[1].split("</section>")[0]
+    assert f'data-log="{keys[0]}" open' not in beyond
+
+
+@pytest.mark.parametrize("record", ["x", "1-2", "9" * 40 + "-" + "0" * 16, "5-" + "f" * 16, "²-" + "f" * 16])
+def test_address_that_names_no_record_shows_the_list(client: Client, store: Store, record: str) -> None:
+    insert_logs(store, {"body": "kept"}, time_ns=time.time_ns() - 10)
+
+    text = page(client, record=record)
+
+    assert "kept" in text
+    assert "opened-log" not in text
+
+
+def test_attribute_leads_to_the_records_of_the_same_time_with_its_value(client: Client, store: Store) -> None:
+    insert_logs(store, {"attributes": {"decision": "reject", "n": 7}}, time_ns=time.time_ns() - 10)
+
+    text = page(client, start="now-7d")
+
+    assert 'href="/logs?q=attr.decision%3Areject&start=now-7d"' in text
+    assert text.count('data-action="copy-value"') == 2

@@ -148,7 +148,7 @@ def test_old_session_opens_where_it_is(client: Client, store: Store) -> None:
 
     assert "old run" in _text(followed)
     assert "start=" in followed.redirect_chain[0][0]
-    assert "Nothing of it in this range" in _text(asked)
+    assert "Nothing of this session in this range" in _text(asked)
 
 
 def test_unknown_ones_are_answered_404(client: Client, store: Store) -> None:

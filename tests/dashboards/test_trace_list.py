@@ -112,7 +112,13 @@ def test_one_url_answers_rows_to_htmx_and_a_page_to_others(client: Client, store
 
 
 def test_foreign_cursor_is_refused(client: Client, store: Store) -> None:
-    assert client.get("/traces", {"cursor": "x"}).status_code == 400
+    refused = client.get("/traces", {"q": "tool:refund", "cursor": "x"})
+
+    assert refused.status_code == 400
+    body = refused.content.decode()
+    assert "The cursor is not one that this list gave out." in body
+    assert 'href="/traces?q=tool%3Arefund"' in body
+    assert client.get("/traces", {"cursor": "x"}, headers={"HX-Request": "true"}).content.startswith(b"The cursor")
 
 
 def test_hostile_text_is_shown_as_text(client: Client, store: Store) -> None:

@@ -315,6 +315,21 @@ def test_turn_again_after_a_failed_one_is_a_retry_that_wasted_the_failed_one() -
     assert found.found[0].wasted.keys() == {"b"}
 
 
+@pytest.mark.parametrize("reason", ["length", "MAX_TOKENS", "max_output_tokens"])
+def test_turn_after_an_answer_that_was_cut_is_marked_so_and_wasted_nothing(reason: str) -> None:
+    story = _tell(
+        _span("a", kind="agent"), _llm("b", "a", finish_reason=reason), _llm("c", "a", finish_reason=reason),
+        _llm("d", "a", finish_reason="stop", is_error=True), _llm("e", "a", finish_reason="stop"), _llm("f", "a"),
+    )  # fmt: skip
+
+    found = find_repeats(story, {})
+
+    assert [(repeat.kind, repeat.span_ids) for repeat in found.found] == [("cut", ["b", "c", "d"]), ("retry", ["d", "e"])]
+    assert {span_id: mark.kind for span_id, mark in found.marks.items()} == {"c": "cut", "d": "cut", "e": "retry"}
+    assert (found.after_cuts, found.retries) == (2, 1)
+    assert found.wasted.tokens == 110
+
+
 def test_helper_that_failed_within_a_tool_that_says_ok_makes_no_retry() -> None:
     def story(status: str) -> Transcript:
         return _tell(

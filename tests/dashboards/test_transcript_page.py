@@ -264,6 +264,27 @@ def test_unknown_trace_and_a_store_that_is_away(client: Client, store: Store, mo
         assert client.get(f"/traces/{trace_id}/{path}", headers=HTMX).status_code == 503, path
 
 
+def test_long_trace_says_where_its_other_steps_stand(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace_id = _store(store, _agent(1), *(_tool(number, 1) for number in range(2, 6)))
+    monkeypatch.setattr("dashboards.views.transcript.SPAN_LIMIT", 3)
+
+    text = _get(client, f"/traces/{trace_id}/transcript")
+
+    assert "The first 3 of 5 steps are told." in text
+    assert 'href="?view=tree"' in text
+
+
+def test_model_call_after_a_cut_answer_is_marked(client: Client, store: Store) -> None:
+    cut = {"gen_ai.response.finish_reasons": ["length"]}
+    trace_id = _store(store, _agent(1), _llm(2, 1, "It is on", attributes=cut), _llm(3, 1, "It is on its way."))
+
+    text = _get(client, f"/traces/{trace_id}/transcript")
+
+    assert "1 after a cut answer" in text
+    assert "The answer before it ended at the limit of its length" in text
+    assert "wasted" not in text
+
+
 # --- What the panel loads
 
 
@@ -275,6 +296,9 @@ def test_panel_says_how_the_step_compares_and_who_failed_like_it(client: Client,
         store, _agent(1), *fast, _tool(99, 1, error="late", attributes={"error.type": "Timeout"}, duration_ns=9 * SECOND)
     )
 
+    for message in ("late", "late", "other"):
+        _store(store, _agent(1, error=message, attributes={"error.type": "Timeout"}))
+
     panel = _get(client, f"/traces/{trace_id}/spans/{_id(99)}")
     response = client.get(f"/traces/{trace_id}/spans/{_id(99)}/history", headers=HTMX)
     history = unescape(response.content.decode())
@@ -285,8 +309,12 @@ def test_panel_says_how_the_step_compares_and_who_failed_like_it(client: Client,
     assert response.headers["Cache-Control"] == "private, max-age=120"
     assert "slowest" in history
     assert "of 25 calls of search in 7 days, median 1 s" in history
-    assert "24 others like this in the last 24 h" in similar
-    assert 'href="/traces?q=tool_error%3Asearch+error%3ATimeout"' in similar
+    # Of the same tool and type, but with another message: another error.
+    assert "2 other traces failed like this in the last 24 h" in similar
+    link = re.search(r'href="(/errors/[0-9a-f]{12})"', similar)
+    assert link is not None
+    assert link[1] in panel
+    assert "<dt>Traces</dt><dd>3</dd>" in _get(client, link[1])
 
 
 def test_few_calls_are_not_compared(client: Client, store: Store) -> None:
@@ -302,7 +330,7 @@ def test_comparison_that_takes_too_long_is_left_out(client: Client, store: Store
         raise QueryTooExpensive("too long")
 
     monkeypatch.setattr("dashboards.views.step.get_history", give_up)
-    monkeypatch.setattr("dashboards.views.step.count_similar_errors", give_up)
+    monkeypatch.setattr("dashboards.views.step.count_other_traces", give_up)
 
     for path in ("history", "similar"):
         assert client.get(f"/traces/{trace_id}/spans/{_id(2)}/{path}", headers=HTMX).status_code == 204

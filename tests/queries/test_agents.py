@@ -202,6 +202,29 @@ def test_handoff_leads_to_the_agent_that_its_tool_names(store: Store, send_spans
     assert not any(node.kind == "tool" for node in graph.nodes)
 
 
+@pytest.mark.parametrize(
+    "handoff",
+    [
+        {"tool": "transfer_to_agent", "attributes": {"gen_ai.tool.call.arguments": '{"agent_name": "billing"}'}},
+        {"kind": "CHAIN", "attributes": {"langgraph.command.goto_node": "billing_agent"}},
+    ],
+)
+def test_handoff_leads_to_the_agent_that_an_attribute_names(store: Store, send_spans: SendSpans, handoff: dict[str, Any]) -> None:
+    trace_id = new_trace_id()
+    _store_one(
+        store, send_spans, _span(trace_id, 1, None, "AGENT", agent="Triage"),
+        _span(trace_id, 2, 1, **{"kind": "TOOL"} | handoff),
+        _span(trace_id, 3, None, "AGENT", agent="Billing agent"),
+        _span(trace_id, 4, 3, "TOOL", tool="search"),
+    )  # fmt: skip
+
+    graph = _graph(store)
+
+    edge = _edge(graph, ("agent", "Triage"), ("agent", "Billing agent"))
+    assert (edge.is_handoff, edge.calls) == (True, 1)
+    assert {node.name for node in graph.nodes if node.kind == "tool"} == {"search"}
+
+
 def test_escalations_lead_to_a_person(store: Store, send_spans: SendSpans) -> None:
     trace_id = new_trace_id()
     _store_one(

@@ -11,7 +11,7 @@ from tests.queries.conftest import T0
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.language.fields import FIELDS
-from tracestore.queries.errors import ErrorGroup, count_shares, find_errors, find_versions_after
+from tracestore.queries.errors import ErrorGroup, count_other_traces, count_shares, find_errors, find_versions_after
 from tracestore.timerange import DAY_NS, NS_PER_S, TimeRange
 
 HOUR_NS = 3600 * NS_PER_S
@@ -109,3 +109,19 @@ def test_versions_after_a_moment_are_those_of_its_own_error(failures: Store) -> 
     assert after(a=3, b=0) == {LIMIT: {"v3", ""}}
     assert after() == {}
     assert find_versions_after(failures, project_id=1, after_ns={TIMEOUT: 0}, end_ns=T0 + 91 * DAY_NS) == {}
+
+
+def test_other_traces_with_the_same_error_are_counted(store: Store) -> None:
+    this, *_ = insert_traces(
+        store,
+        _failed(TIMEOUT, 1),
+        _failed(TIMEOUT, 2),
+        _failed(TIMEOUT, 3),
+        _failed(LIMIT, 4),
+        _failed(TIMEOUT, -48),
+        _failed(TIMEOUT, 2, project_id=2),
+    )
+
+    found = count_other_traces(store, project_id=1, time_range=RANGE, fingerprint=TIMEOUT, trace_id=this)
+
+    assert found == 2

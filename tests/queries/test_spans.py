@@ -156,3 +156,22 @@ def test_array_of_any_value_is_not_mistaken_for_a_bare_value(store: Store, send_
     send_spans({"trace_id": A, "attributes": {"v": nested}})
 
     assert get_span(store, project_id=1, trace_id=A, span_id="1" * 16).attributes == {"v": [{"k": 1}]}
+
+
+def test_tags_and_agent_id_are_read_and_found(store: Store, send_spans: SendSpans) -> None:
+    send_spans(
+        {"span_id": "1" * 16, "attributes": {"langfuse.trace.tags": ["vip", "beta"], "gen_ai.agent.id": "asst_1"}},
+        {"span_id": "2" * 16, "attributes": {"langsmith.span.tags": "vip, gamma"}},
+        {"span_id": "3" * 16},
+    )
+
+    def found(text: str) -> set[str]:
+        page = find_spans(store, project_id=1, time_range=RANGE, query=parse_query(text))
+        return {span.span_id[0] for span in page.items}
+
+    assert found("tag:vip") == {"1", "2"}
+    assert found("tag:bet*") == {"1"}
+    assert found("-has:tag") == {"3"}
+    assert found("agent_id:asst_1") == {"1"}
+    span = get_span(store, project_id=1, trace_id="a" * 32, span_id="1" * 16).summary
+    assert (span.tags, span.agent_id) == (("vip", "beta"), "asst_1")

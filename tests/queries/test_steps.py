@@ -10,9 +10,8 @@ from tests.queries.conftest import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.model import Span, SpanSummary
-from tracestore.queries.steps import count_similar_errors, find_call_arguments, find_step_contents, get_history
+from tracestore.queries.steps import find_call_arguments, find_step_contents, get_history
 from tracestore.queries.traces import get_trace
-from tracestore.timerange import TimeRange
 
 A, B = "a" * 32, "b" * 32
 SECOND, DAY_NS = 10**9, 86_400 * 10**9
@@ -176,21 +175,3 @@ def test_step_without_a_tool_or_model_is_compared_by_its_name(store: Store, send
     history = get_history(store, project_id=1, step=next(step for step in _steps(store) if step.name == "GET /"))
 
     assert (history.subject, history.count) == ("GET /", 1)
-
-
-def test_other_steps_that_failed_alike_are_counted_with_their_traces(store: Store, send_spans: SendSpans) -> None:
-    failed = {"error": "no answer", "attributes": TOOL | {"error.type": "Timeout"}}
-    other_type = {"error": "no answer", "attributes": TOOL | {"error.type": "Refused"}}
-    send_spans(
-        _call(1, SECOND, **failed),
-        _call(2, SECOND, **failed),
-        _call(3, SECOND, trace_id=B, **failed),
-        _call(4, SECOND, trace_id=B),
-        _call(5, SECOND, trace_id=B, **other_type),
-        _call(6, SECOND, trace_id=B, **failed | {"start_ns": T0 - 2 * DAY_NS}),
-    )
-    step = next(step for step in _steps(store) if step.span_id.endswith("1"))
-
-    similar = count_similar_errors(store, project_id=1, step=step, time_range=TimeRange(T0 - DAY_NS, T0 + 1))
-
-    assert (similar.steps, similar.traces) == (2, 2)

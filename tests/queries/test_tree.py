@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.queries.conftest import T0, SendSpans
@@ -39,7 +41,7 @@ def test_steps_say_what_the_spans_say(store: Store, send_spans: SendSpans) -> No
     assert [step.span_id for step in steps] == [ROOT, CHAT, TOOL]
     for step, span in zip(steps, spans, strict=True):
         assert step.model == (span.response_model or span.request_model)
-        for name in set(step._fields) - {"model"}:
+        for name in set(step._fields) - {"model", "handoff_to"}:
             assert getattr(step, name) == getattr(span, name), name
     assert steps[1].cost_usd is not None
     assert steps[2].error_type == "Timeout"
@@ -104,3 +106,27 @@ def test_whole_spans_are_read_in_the_order_asked_for(store: Store, send_spans: S
     spans = get_spans(store, project_id=1, trace_id=A, span_ids=[TOOL, "f" * 16, ROOT])
 
     assert spans == [get_span(store, project_id=1, trace_id=A, span_id=span_id) for span_id in (TOOL, ROOT)]
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes"),
+    [
+        ("route", {"gen_ai.handoff.to_agent": "Billing agent"}),
+        ("route", {"langgraph.command.goto_nodes": '["Billing agent", "other"]'}),
+        ("route", {"langgraph.command.goto_nodes": ["Billing agent", "other"]}),
+        ("pass on", {"gen_ai.tool.name": "transfer_to_agent", "gen_ai.tool.call.arguments": '{"agent_name": "Billing agent"}'}),
+        ("pass on", {"gen_ai.tool.name": "Delegate work to coworker", "input.value": '{"coworker": "Billing agent"}'}),
+        ("handoff to Billing agent", {}),
+    ],
+)
+def test_step_says_whom_it_hands_over_to(store: Store, send_spans: SendSpans, name: str, attributes: dict[str, Any]) -> None:
+    if "gen_ai.tool.name" in attributes:
+        attributes = attributes | {"gen_ai.operation.name": "execute_tool"}
+    send_spans(
+        {"span_id": ROOT, "name": "invoke_agent triage", "attributes": {"gen_ai.operation.name": "invoke_agent"}},
+        {"span_id": TOOL, "parent": ROOT, "start_ns": T0 + 1, "name": name, "attributes": attributes},
+    )
+
+    steps = find_steps(store, project_id=1, trace_id=A, limit=10)
+
+    assert [step.handoff_to for step in steps] == ["", "Billing agent"]

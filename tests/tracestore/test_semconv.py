@@ -16,11 +16,14 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+from ingest.privacy import Cleaner
 from tests.queries.conftest import any_value, key_values
 from tracestore import semconv
 from tracestore.clickhouse.attributes import decode_attributes
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.masking import build_masker
+from tracestore.privacy import Policy
 from tracestore.semconv import Source
 
 START_NS = 1_790_000_000 * 10**9
@@ -30,7 +33,7 @@ _batch_seqs = itertools.count(1)
 Row = dict[str, Any]
 COLUMNS = (
     "name", "kind", "service", "environment", "workflow", "agent", "version", "request_model", "response_model", "provider",
-    "response_id",
+    "response_id", "service_tier", "agent_id", "arrayStringConcat(tags, '|') AS tags",
     "finish_reason", "tool", "tool_call_id", "prompt_name", "prompt_version", "session_id", "user_id", "is_error", "error_type",
     "error_message", "signal", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
     "supplied_cost_usd", "duration_ns", "status", "span_kind", "cache_write_1h_tokens", "input_audio_tokens",
@@ -659,6 +662,33 @@ def test_tool_is_named_in_every_dialect(rows_of: Callable[[str], dict[Any, Row]]
     assert rows_of("tool names")[case]["tool"] == TOOL_NAME_CASES[case][1]
 
 
+@pytest.mark.parametrize(
+    ("value", "tags"),
+    [
+        (["vip", "größer, als", "x" * 100], ["vip", "größer, als", "x" * 100]),
+        ('["vip", "beta"]', ["vip", "beta"]),
+        ("vip, beta,,beta", ["vip", "beta"]),
+        ("vip", ["vip"]),
+        (["tenletters", "\n"], ["tenletters", "\n"]),
+        ('["not closed', []),
+        ([f"tag-{number}" for number in range(99)], [f"tag-{number}" for number in range(64)]),
+    ],
+)
+def test_tags_are_read_from_lists_json_and_commas(store: Store, value: Any, tags: list[str]) -> None:
+    rows = store_spans(store, [build_span({"tag.tags": value})], ("tags",))
+
+    assert rows[0]["tags"] == tags
+
+
+def test_tier_is_the_one_that_served_and_a_batch_is_one(store: Store) -> None:
+    asked, served = {"openai.request.service_tier": "flex"}, {"openai.response.service_tier": "Priority"}
+    spans = [build_span(asked | served), build_span(asked), build_span({"gen_ai.request.batch": True} | served), build_span()]
+
+    rows = store_spans(store, spans, ("service_tier",))
+
+    assert [row["service_tier"] for row in rows] == ["priority", "flex", "batch", ""]
+
+
 def test_workflow_of_langsmith_is_the_run_of_its_root(store: Store) -> None:
     root = build_span({"langsmith.trace.name": "support-graph"})
     child = build_span({"langsmith.trace.name": "ChatOpenAI", "langsmith.span.parent_id": "r"})
@@ -836,6 +866,26 @@ SIGNAL_CASES = {
 @pytest.mark.parametrize("case", SIGNAL_CASES)
 def test_signal_is_given_for_what_signals(rows_of: Callable[[str], dict[Any, Row]], case: str) -> None:
     assert rows_of("signals")[case]["signal"] == SIGNAL_CASES[case][1]
+
+
+def test_signals_are_the_same_without_content(store: Store) -> None:
+    request, private = ExportTraceServiceRequest(), []
+    for number, (span, _) in enumerate(SIGNAL_CASES.values(), start=1):
+        add_to(request, number, span)
+    Cleaner(Policy(build_masker((), (), hash_key=b""), stores_content=False, stores_error_texts=False)).clean(request)
+    for resource_spans in request.resource_spans:
+        sent = resource_spans.scope_spans[0].spans[0]
+        events = [(event.name, {kv.key: kv.value for kv in event.attributes}) for event in sent.events]
+        attributes = [(kv.key, kv.value) for kv in sent.attributes]
+        scope = resource_spans.scope_spans[0].scope.name
+        status: Row = {"status": sent.status.code, "status_message": sent.status.message}
+        private.append(build_span(attributes, name=sent.name, scope=scope, events=events, **status))
+
+    rows = store_spans(store, private, ("signal",))
+
+    assert {case: row["signal"] for case, row in zip(SIGNAL_CASES, rows, strict=True)} == {
+        case: signal for case, (_, signal) in SIGNAL_CASES.items()
+    }
 
 
 # --- hostile values ----------------------------------------------------------------------------------------------------

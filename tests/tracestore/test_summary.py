@@ -266,6 +266,26 @@ def test_call_whose_tokens_the_outer_span_knows_better_belongs_to_the_model_of_t
     assert row["models.cost_difference_usd"] == [row["cost_difference_usd"]]
 
 
+def test_call_in_a_cheaper_tier_costs_what_that_tier_costs() -> None:
+    def cost(tier: str) -> float:
+        row = summarize(
+            span(
+                "a",
+                end=50,
+                kind="llm",
+                tokens=(1000, 200),
+                request_model="claude-fable-5-2",
+                provider="anthropic",
+                service_tier=tier,
+            ),
+            span("b", start=60, end=90, kind="llm", tokens=(1000, 200), request_model="claude-fable-5-2", provider="anthropic"),
+        )
+        assert row["models.calls"] == [2]
+        return float(row["cost_usd"])
+
+    assert cost("batch") == pytest.approx(0.75 * cost(""))
+
+
 def test_call_of_an_unpriced_model_around_a_silent_one_has_no_difference() -> None:
     row = summarize(
         span("outer", end=50, kind="llm", tokens=(10, 2), request_model="home-made", provider="acme", supplied_cost_usd=0.5),

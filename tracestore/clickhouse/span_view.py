@@ -42,8 +42,7 @@ from tracestore.semconv import Source
 
 # More tokens than any call can have; keeps sums of hostile numbers far from overflow.
 MAX_TOKENS = 10**12
-# As much of an input's end as is looked at for its last part.
-_LAST_PART_BYTES = 512
+_MAX_TAGS = 64
 TOKEN_FIELDS = (
     "input_tokens", "output_tokens", "total_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
     "cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens",
@@ -100,7 +99,7 @@ def _said_signal() -> str:
     """Return what a span says outright about hand-offs and people: the application's own word, then the dialects' conventions."""
     said = at(semconv.SIGNAL_KEY)
     target = f"arrayFirst(x -> x != '', [{', '.join(at(key) for key in semconv.HANDOFF_TARGETS)}, name])"
-    last_part = f"extract(right(x, {_LAST_PART_BYTES}), {literal(semconv.LAST_PART)})"
+    last_part = f"extract(right(x, {semconv.LAST_PART_BYTES}), {literal(semconv.LAST_PART)})"
     answers = f"{last_part} IN ({literals(semconv.APPROVAL_ANSWERS)})"
     return f"""multiIf(
             {said} IN ({literals(semconv.SIGNALS)}), {said},
@@ -204,6 +203,15 @@ def _carried() -> dict[str, str]:
     }
 
 
+def _tags() -> str:
+    """Return the tags of a span: a list (anyvalue.py: two bytes stand before each text of it), JSON, or texts between commas."""
+    said = first("tags")
+    return f"""arraySlice(arrayDistinct(arrayFilter(t -> t != '', multiIf({said} = '', [],
+        startsWith({said}, '['), JSONExtract({said}, 'Array(String)'),
+        startsWith({said}, '\\n'), splitByRegexp('(?s)\\n.\\n.', {said}),
+        splitByRegexp(' *, *', {said})))), 1, {_MAX_TAGS})"""
+
+
 def _settled() -> dict[str, str]:
     """Return the columns that are found by looking at attributes and not looked at again, by name, as `_carried` does."""
     return {
@@ -212,11 +220,14 @@ def _settled() -> dict[str, str]:
         "version": first("version"),
         "response_id": first("response_id"),
         "finish_reason": _finish_reason(),
+        "service_tier": f"if({at('gen_ai.request.batch')} = 'true', 'batch', substring(lower({first('service_tier')}), 1, 32))",
         "tool_call_id": first("tool_call_id"),
         "prompt_name": first("prompt_name"),
         "prompt_version": first("prompt_version"),
         "session_id": first("session_id"),
         "user_id": first("user_id"),
+        "agent_id": first("agent_id"),
+        "tags": _tags(),
         "time_to_first_token_ns": _time_to_first_token(),
         # LangSmith names every span's run; the root's is the workflow.
         "workflow": first_of([first("workflow"), f"if({at('langsmith.span.parent_id')} = '', {at('langsmith.trace.name')}, '')"]),

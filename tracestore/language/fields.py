@@ -96,6 +96,10 @@ FIELDS: tuple[Field, ...] = (
     Field("trace", FieldType.ID, "id of the trace, or its beginning and `*`", "trace:4bf92f35*", ("trace_id",)),
     Field("workflow", FieldType.TEXT, "a workflow it ran", "workflow:onboarding"),
     Field("prompt", FieldType.TEXT, "a prompt template it used, any version or `name@version`", "prompt:refund-policy@4"),
+    Field("tag", FieldType.TEXT, "a tag of it or of one of its spans", "tag:vip", ("tags",), span_help="one of its tags"),
+    Field(
+        "agent_id", FieldType.TEXT, "an agent with that id", "agent_id:asst_5j66UpCpwteGg4YSxUnt7lPY", span_help="its agent's id"
+    ),
     Field("kind", FieldType.CHOICE, "it has a step of that kind", "kind:retriever", (), KINDS, "kind of the step"),
     Field("span", FieldType.TEXT, "it has a span of that name", "span:execute_tool*", ("span_name",), span_help="its name"),
     Field(

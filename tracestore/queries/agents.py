@@ -17,6 +17,7 @@ from typing import Any
 from tracestore.agent_graph import AGENT, HANDOFF, MODEL, PERSON, SERVICE, TOOL, AgentGraph, Pair, build_graph
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
+from tracestore.queries.handoffs import IS_HANDOFF, TARGET_BY_NAME, TOLD_TARGET
 from tracestore.queries.predicates import IN_RANGE, REACH_DAYS, Params, trace_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import DAY_NS, TimeRange
@@ -53,28 +54,32 @@ _PARENT_KEY = "if(parent_span_id = toFixedString('', 8), 0, cityHash64(trace_id,
 _IS_MODEL_CALL = "kind IN ('llm', 'embedding')"
 # A model that is known by its answer alone, without the date of its snapshot, as summaries call it.
 _MODEL = r"if(request_model != '', request_model, replaceRegexpOne(response_model, '-(20\\d{2}-\\d{2}-\\d{2}|20\\d{6})$', ''))"
-# Whom a hand-off goes to, as far as the name of its tool or span says so.
-_TARGET = r"""if(signal != 'agent_handoff', '', arrayFirst(x -> x != '', [
-        extract(tool, '^(?:transfer_(?:back_)?to_|handoff_to_|hand_off_to_)(.+)$'),
-        extract(name, '^handoff to (.+)$'), extract(name, ' → (.+?)(?:\\.handoff)?$')]))"""
+_IN_REACH = f"""project_id = {{project_id:UInt32}} AND start_time >= fromUnixTimestamp64Nano({{start_ns:Int64}})
+      AND start_time <= (SELECT fromUnixTimestamp64Nano({_LAST_END_NS}) FROM traces WHERE {IN_RANGE})"""
 # Read once for all joins: reading the selection anew for each took three quarters of the time.
 _SELECTED = f"""
-    SELECT {_KEY} AS key, {_PARENT_KEY} AS up, cityHash64(trace_id) AS trace, kind, tool, {_MODEL} AS model, {_TARGET} AS target,
-        agent AS own_label, if(agent = '' AND kind = 'agent', name, agent) AS label, service, signal, tool_call_id, status,
-        is_error, duration_ns, input_tokens, output_tokens, cache_read_tokens, provider
+    SELECT {_KEY} AS key, {_PARENT_KEY} AS up, cityHash64(trace_id) AS trace, kind, tool, {_MODEL} AS model,
+        {TARGET_BY_NAME} AS target, agent AS own_label, if(agent = '' AND kind = 'agent', name, agent) AS label, service, signal,
+        tool_call_id, status, is_error, duration_ns, input_tokens, output_tokens, cache_read_tokens, provider
     FROM spans
-    WHERE project_id = {{project_id:UInt32}} AND start_time >= fromUnixTimestamp64Nano({{start_ns:Int64}})
-      AND start_time <= (SELECT fromUnixTimestamp64Nano({_LAST_END_NS}) FROM traces WHERE {IN_RANGE})
+    WHERE {_IN_REACH}
       AND trace_id IN (SELECT trace_id FROM traces FINAL WHERE {_MATCHING} {FINAL_SETTINGS})"""
+
+# Whom a hand-off goes to where the name of its tool or span does not tell; attributes are read for hand-offs alone.
+_TOLD = f"""
+    SELECT {_KEY} AS key, any({TOLD_TARGET}) AS told
+    FROM spans
+    WHERE {_IN_REACH} AND {IS_HANDOFF} AND {_KEY} IN (SELECT key FROM selected WHERE {IS_HANDOFF})
+    GROUP BY key"""
 
 # Two spans of one call, the client's and the server's: it failed when either did.
 _CALL = "cityHash64(trace, tool, tool_call_id)"
 _STEPS = f"""
-    SELECT key, up, trace,
-        multiIf(target != '', '{HANDOFF}', {_IS_MODEL_CALL}, '{MODEL}', kind = 'agent', '{AGENT}', kind = 'tool', '{TOOL}',
+    SELECT key, up, trace, if(told != '', told, target) AS passed_to,
+        multiIf(passed_to != '', '{HANDOFF}', {_IS_MODEL_CALL}, '{MODEL}', kind = 'agent', '{AGENT}', kind = 'tool', '{TOOL}',
             '{PERSON}') AS callee_kind,
-        toLowCardinality(multiIf(target != '', target, {_IS_MODEL_CALL}, model, kind = 'agent', label, kind = 'tool', tool, ''))
-            AS callee,
+        toLowCardinality(multiIf(passed_to != '', passed_to, {_IS_MODEL_CALL}, model, kind = 'agent', label, kind = 'tool', tool,
+            '')) AS callee,
         if(callee_kind = '{AGENT}', callee, '') AS own_agent, if(callee_kind = '{AGENT}', '', own_label) AS caller,
         false AS is_repeated, service, signal = 'human_escalation' AS is_escalation, duration_ns,
         if(kind = 'tool' AND tool_call_id != '', {_CALL}, key) AS call,
@@ -82,8 +87,8 @@ _STEPS = f"""
             SELECT up FROM selected WHERE kind = 'other' AND is_error), true, call IN (
             SELECT {_CALL} FROM selected WHERE kind = 'tool' AND is_error)) AS failed,
         input_tokens, output_tokens, cache_read_tokens, provider
-    FROM selected
-    WHERE (kind IN ('agent', 'llm', 'embedding', 'tool') OR target != '' OR signal = 'human_escalation')
+    FROM selected ANY LEFT JOIN ({_TOLD}) AS named USING (key)
+    WHERE (kind IN ('agent', 'llm', 'embedding', 'tool') OR passed_to != '' OR signal = 'human_escalation')
       AND signal != 'refused_call'
       AND NOT ({_IS_MODEL_CALL} AND key IN (SELECT up FROM selected WHERE {_IS_MODEL_CALL} AND up != 0))
       AND NOT (kind = 'tool' AND key IN (SELECT up FROM selected WHERE kind = 'other' AND signal = 'refused_call'))"""

@@ -75,6 +75,13 @@ WHERE {IN_RANGE} AND error_fingerprint IN {{fingerprints:Array(String)}}
 GROUP BY error_fingerprint
 {FINAL_SETTINGS}
 """
+# For a badge of a page that is worth having without it: it may not keep the machine busy.
+_COUNT_OTHERS = f"""
+SELECT count()
+FROM traces FINAL
+WHERE {IN_RANGE} AND error_fingerprint = {{fingerprint:String}} AND trace_id != unhex({{trace_id:String}})
+{FINAL_SETTINGS}, max_execution_time = 3
+"""
 # A trace counts once for each of its values; ('', '') counts it once.
 _BREAKDOWN = f"""
 SELECT dimension, value, traces, first_ns, last_ns
@@ -239,6 +246,15 @@ def find_versions_after(store: Store, *, project_id: int, after_ns: dict[str, in
         end_ns=end_ns, fingerprints=list(after_ns), after_ns=list(after_ns.values()),
     )  # fmt: skip
     return {str(fingerprint): set(versions) for fingerprint, versions in rows}
+
+
+def count_other_traces(store: Store, *, project_id: int, time_range: TimeRange, fingerprint: str, trace_id: str) -> int:
+    """Count the traces of the range that failed with this error, without `trace_id`. Raises QueryTooExpensive after 3 s."""
+    rows = store.query_rows(
+        _COUNT_OTHERS, project_id=project_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns, fingerprint=fingerprint,
+        trace_id=trace_id,
+    )  # fmt: skip
+    return int(rows[0][0])
 
 
 def count_shares(store: Store, *, project_id: int, time_range: TimeRange, query: Query, limit: int = 8) -> dict[str, list[Share]]:

@@ -387,6 +387,8 @@ _TRACE_TERMS: dict[str, Compile] = {
     "trace": _trace_id,
     "workflow": _array_column("workflows"),
     "prompt": _prompt_of_trace,
+    "tag": _through_spans(_array_column("tags")),
+    "agent_id": _through_spans(_text_column("agent_id")),
     "kind": _through_spans(_text_column("kind")),
     "span": _through_spans(_text_column("name")),
     "duration": _number_column("duration_ns", "UInt64"),
@@ -405,7 +407,7 @@ _TRACE_TERMS: dict[str, Compile] = {
     "attr": _through_spans(_attribute),
 }
 
-_THROUGH_SPANS = frozenset({"model", "kind", "span", "ttft", "text", "attr"})
+_THROUGH_SPANS = frozenset({"model", "tag", "agent_id", "kind", "span", "ttft", "text", "attr"})
 
 _SPAN_TERMS: dict[str, Compile] = {
     "status": _status_of_span,
@@ -423,6 +425,8 @@ _SPAN_TERMS: dict[str, Compile] = {
     "trace": _trace_id,
     "workflow": _text_column("workflow"),
     "prompt": _prompt_of_span,
+    "tag": _array_column("tags"),
+    "agent_id": _text_column("agent_id"),
     "kind": _text_column("kind"),
     "span": _text_column("name"),
     "duration": _number_column("duration_ns", "UInt64"),

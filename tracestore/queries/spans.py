@@ -30,7 +30,8 @@ _COLUMNS = {
         for name in (
             "name", "kind", "span_kind", "duration_ns", "status", "status_message", "is_error", "error_type", "error_message",
             "service", "environment", "scope_name", "agent", "version", "workflow", "tool", "tool_call_id", "request_model",
-            "response_model", "provider", "finish_reason", "prompt_name", "prompt_version", "session_id", "user_id", "signal",
+            "response_model", "provider", "finish_reason", "service_tier", "prompt_name", "prompt_version", "session_id",
+            "user_id", "signal", "agent_id", "tags",
             "input_tokens", "output_tokens", "reasoning_tokens", "input_audio_tokens", "output_audio_tokens", "supplied_cost_usd",
         )
     },
@@ -193,6 +194,7 @@ def is_id(text: str, digits: int) -> bool:
 
 def _read_span(row: tuple[Any, ...], project_id: int) -> SpanSummary:
     values = dict(zip(_COLUMNS, row, strict=True))
+    values["tags"] = tuple(values["tags"])
     return SpanSummary(**values, cost_usd=_cost_usd(values, project_id))
 
 
@@ -203,13 +205,15 @@ def _cost_usd(values: dict[str, Any], project_id: int) -> float | None:
     """
     if values["kind"] not in ("llm", "embedding"):
         return None
+    usage = pricing.TokenUsage(
+        values["input_tokens"], values["output_tokens"], values["cached_input_tokens"], values["cache_creation_input_tokens"],
+        values["reasoning_tokens"], values["cache_creation_1h_input_tokens"], values["input_audio_tokens"],
+        values["output_audio_tokens"],
+    )  # fmt: skip
     for model in dict.fromkeys((values["response_model"], values["request_model"])):
         cost_usd = pricing.price_call(
-            values["provider"], model, values["input_tokens"], values["output_tokens"], values["cached_input_tokens"],
-            values["cache_creation_input_tokens"], values["start_ns"], reasoning_tokens=values["reasoning_tokens"],
-            cache_write_1h_tokens=values["cache_creation_1h_input_tokens"], input_audio_tokens=values["input_audio_tokens"],
-            output_audio_tokens=values["output_audio_tokens"], project_id=project_id,
-        )  # fmt: skip
+            values["provider"], model, usage, values["start_ns"], values["service_tier"], project_id=project_id
+        )
         if cost_usd is not None:
             return cost_usd
     return None

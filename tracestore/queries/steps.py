@@ -12,7 +12,7 @@ from tracestore.clickhouse.lookups import literal
 from tracestore.model import Span, SpanEvent, SpanSummary
 from tracestore.queries.predicates import IN_RANGE
 from tracestore.queries.spans import find_trace_times, value_of
-from tracestore.timerange import MAX_NS, NS_PER_S, TimeRange
+from tracestore.timerange import MAX_NS, NS_PER_S
 
 # A batch of previews must stay light however large the payloads are: a value is cut, and the largest are left out.
 _VALUE_CHARS = 100_000
@@ -53,7 +53,7 @@ LIMIT 1 BY span_id
 """
 
 # Where a tool's arguments stand; longer ones are compared by their hash, which is shorter than what it stands for.
-_ARGUMENT_KEYS = tuple(
+ARGUMENT_KEYS = tuple(
     dict.fromkeys((
         *(source.key for source in semconv.FIELDS["tool_arguments"]),
         *("langfuse.observation.input", "tool.parameters", "args"),
@@ -62,7 +62,7 @@ _ARGUMENT_KEYS = tuple(
 _ARGUMENT_CHARS = 2_000
 _CALLS_LIMIT = 20_000
 _CALL_ARGUMENTS = f"""
-WITH arrayFirst(x -> x != '', [{", ".join(f"attributes[{literal(key)}]" for key in _ARGUMENT_KEYS)},
+WITH arrayFirst(x -> x != '', [{", ".join(f"attributes[{literal(key)}]" for key in ARGUMENT_KEYS)},
     event_attributes[indexOf(event_names, 'gen_ai.tool.message')]['content']]) AS arguments
 SELECT lower(hex(span_id)),
     if(lengthUTF8(arguments) <= {_ARGUMENT_CHARS} AND isValidUTF8(arguments), arguments, hex(sipHash128(arguments)))
@@ -95,21 +95,6 @@ FROM spans
 WHERE {IN_RANGE} AND kind = {{kind:String}} AND %s = {{subject:String}}
 {_BRIEFLY}
 """
-_SIMILAR = f"""
-SELECT count(), uniq(trace_id)
-FROM spans
-WHERE {IN_RANGE} AND is_error AND kind = {{kind:String}} AND %s = {{subject:String}} AND error_type = {{error_type:String}}
-    AND NOT (trace_id = unhex({{trace_id:String}}) AND span_id = unhex({{span_id:String}}))
-{_BRIEFLY}
-"""
-
-
-@dataclass(frozen=True)
-class SimilarErrors:
-    """How many other steps failed like one, in how many traces."""
-
-    steps: int
-    traces: int
 
 
 @dataclass(frozen=True)
@@ -201,16 +186,3 @@ def get_history(store: Store, *, project_id: int, step: SpanSummary) -> History:
         subject=subject, duration_ns=step.duration_ns,
     )  # fmt: skip
     return History(subject, *rows[0])
-
-
-def count_similar_errors(store: Store, *, project_id: int, step: SpanSummary, time_range: TimeRange) -> SimilarErrors:
-    """Count the other steps of the range that failed in the same way: same kind, tool (else name) and type of error.
-
-    Raises QueryTooExpensive after 3 s.
-    """
-    column = "tool" if step.tool else "name"
-    rows = store.query_rows(
-        _SIMILAR % column, project_id=project_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns, kind=step.kind,
-        subject=getattr(step, column), error_type=step.error_type, trace_id=step.trace_id, span_id=step.span_id,
-    )  # fmt: skip
-    return SimilarErrors(*rows[0])

@@ -111,7 +111,7 @@ SPANS_OF_TRACES = f"""
 SELECT trace_id, span_id, parent_span_id, toUnixTimestamp64Nano(start_time) AS start_ns, duration_ns, name, span_kind, kind,
     status, flags, is_error, error_type, substringUTF8(error_message, 1, 2000) AS error_message, service, environment, scope_name,
     agent, version, workflow, request_model, response_model, provider, response_id, tool, tool_call_id,
-    prompt_name, prompt_version, session_id, user_id, signal,
+    service_tier, prompt_name, prompt_version, session_id, user_id, signal,
     input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, supplied_cost_usd,
     cache_write_1h_tokens, input_audio_tokens, output_audio_tokens, time_to_first_token_ns
 FROM

@@ -8,17 +8,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tracestore.clickhouse.client import Store
-from tracestore.pricing import TOKEN_CLASSES, price_calls
+from tracestore.pricing import TOKEN_CLASSES, Sold, price_calls
+from tracestore.queries.handoffs import IS_HANDOFF, TARGET_BY_NAME, TOLD_TARGET
 from tracestore.queries.predicates import IN_RANGE
 from tracestore.queries.spans import find_trace_times
 
 _OF_TRACE = f"{IN_RANGE} AND trace_id = unhex({{trace_id:String}})"
 _PLAIN = (
     "name", "kind", "duration_ns", "is_error", "error_type", "service", "agent", "tool", "provider", "request_model",
-    "response_model", *TOKEN_CLASSES,
+    "response_model", *TOKEN_CLASSES, "service_tier", "signal",
 )  # fmt: skip
-_PROVIDER, _ASKED, _ANSWERED, _INPUT, _OUTPUT = (
-    3 + _PLAIN.index(name) for name in ("provider", "request_model", "response_model", "input_tokens", "output_tokens")
+_PROVIDER, _ASKED, _ANSWERED, _INPUT, _OUTPUT, _TIER = (
+    3 + _PLAIN.index(name)
+    for name in ("provider", "request_model", "response_model", "input_tokens", "output_tokens", "service_tier")
 )
 _PRICED_KINDS = ("llm", "embedding")
 # A span that was sent twice has two rows until a merge: the one received last counts.
@@ -28,6 +30,11 @@ SELECT lower(hex(span_id)), if(parent_span_id = toFixedString('', 8), '', lower(
 FROM (SELECT * FROM spans WHERE {_OF_TRACE} ORDER BY received_at DESC LIMIT 1 BY span_id)
 ORDER BY start_time, span_id
 LIMIT {{limit:UInt32}}
+"""
+_HANDOFFS = f"""
+SELECT lower(hex(span_id)), any(arrayFirst(x -> x != '', [{TOLD_TARGET}, {TARGET_BY_NAME}]))
+FROM spans WHERE {_OF_TRACE} AND {IS_HANDOFF}
+GROUP BY span_id
 """
 _PARENTS = f"""
 SELECT lower(hex(span_id)), lower(hex(any(parent_span_id))), any(name)
@@ -56,7 +63,10 @@ SETTINGS max_execution_time = 5
 
 
 class Step(NamedTuple):
-    """A span without its payload. `parent_span_id` is "" for a root; `model` is the one that answered, else the one asked."""
+    """A span without its payload. `parent_span_id` is "" for a root; `model` is the one that answered, else the one asked.
+
+    `handoff_to` is the agent that a hand-off goes to, "" for other steps and where nothing says so.
+    """
 
     span_id: str
     parent_span_id: str
@@ -74,13 +84,16 @@ class Step(NamedTuple):
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float | None = None
+    handoff_to: str = ""
 
 
 def find_steps(store: Store, *, project_id: int, trace_id: str, limit: int) -> list[Step]:
     """Return the steps of a trace in start order, at most `limit`. Raises TraceNotFound or StoreError."""
-    rows = store.query_rows(_STEPS, **_scope(store, project_id, trace_id), limit=limit)
+    scope = _scope(store, project_id, trace_id)
+    rows = store.query_rows(_STEPS, **scope, limit=limit)
     costs = _price(rows, project_id)
-    return [_read_step(row, costs.get(place)) for place, row in enumerate(rows)]
+    targets = dict(store.query_rows(_HANDOFFS, **scope)) if any(row[-1] == "agent_handoff" for row in rows) else {}
+    return [_read_step(row, costs.get(place), targets.get(row[0], "")) for place, row in enumerate(rows)]
 
 
 def find_span_ids(store: Store, *, project_id: int, trace_id: str, limit: int = 2**63) -> list[str]:
@@ -134,8 +147,9 @@ def _price(rows: list[tuple[Any, ...]], project_id: int) -> dict[int, float]:
         wanted = [place for place in places if place not in costs and rows[place][column]]
         if not wanted:
             continue
-        sold: dict[tuple[str, str], int] = {}
-        which = [sold.setdefault((rows[place][_PROVIDER], rows[place][column]), len(sold)) for place in wanted]
+        sold: dict[Sold, int] = {}
+        named = (Sold(rows[place][_PROVIDER], rows[place][column], rows[place][_TIER]) for place in wanted)
+        which = [sold.setdefault(each, len(sold)) for each in named]
         tokens = {
             name: np.array([rows[place][_INPUT + number] for place in wanted], dtype=np.int64)
             for number, name in enumerate(TOKEN_CLASSES)
@@ -146,10 +160,10 @@ def _price(rows: list[tuple[Any, ...]], project_id: int) -> dict[int, float]:
     return costs
 
 
-def _read_step(row: tuple[Any, ...], cost_usd: float | None) -> Step:
+def _read_step(row: tuple[Any, ...], cost_usd: float | None, handoff_to: str) -> Step:
     span_id, parent_span_id, start_ns, name, kind, duration_ns, is_error, error_type, service, agent, tool = row[:11]
     asked, answered = row[_ASKED], row[_ANSWERED]
     return Step(
         span_id, parent_span_id, name, kind, start_ns, duration_ns, bool(is_error), error_type, service, agent, tool, asked,
-        answered or asked, row[_INPUT], row[_OUTPUT], cost_usd,
+        answered or asked, row[_INPUT], row[_OUTPUT], cost_usd, handoff_to,
     )  # fmt: skip

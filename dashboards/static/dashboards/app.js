@@ -47,6 +47,10 @@
     "close-dialog"(button) {
       button.closest("dialog").close();
     },
+    "copy-value"(button) {
+      button.dataset.copy = button.closest("[data-attribute]").querySelector("pre").textContent;
+      actions.copy(button);
+    },
     async copy(button) {
       const source = button.dataset.copyFrom ? document.querySelector(button.dataset.copyFrom) : null;
       const text = source ? source.textContent : button.dataset.copy;

@@ -1,4 +1,4 @@
-// The list of log records: selection by keyboard, long texts.
+// The list of log records: selection by keyboard, long texts. The record opened last stands in the address.
 (function () {
   "use strict";
   const { onKey } = window.tracestore;
@@ -27,7 +27,19 @@
     return true;
   });
 
-  list.addEventListener("click", (event) => {
+  const page = list.closest(".page");
+  page.addEventListener("toggle", (event) => {
+    const record = event.target.closest("[data-log]");
+    if (!record) return;
+    const url = new URL(location.href);
+    if (record.open) url.searchParams.set("record", record.dataset.log);
+    else if (url.searchParams.get("record") === record.dataset.log) url.searchParams.delete("record");
+    history.replaceState(null, "", url);
+  }, true);
+  const named = page.querySelector("[data-log][open]");
+  if (named) named.scrollIntoView({ block: "nearest" });
+
+  page.addEventListener("click", (event) => {
     const unfold = event.target.closest("[data-unfold]");
     if (!unfold) return;
     const folded = unfold.closest("[data-text]").classList.toggle("text--folded");

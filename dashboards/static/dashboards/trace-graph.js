@@ -20,7 +20,7 @@
   const SMALLEST = 0.1;
 
   let nodes = []; // { calls: [place in the tree], label, kind, errors, layer, x, y, element }
-  let edges = []; // { from, to, calls, errors }
+  let edges = []; // { from, to, calls, errors, isHandoff }
   let order = "together";
   let scale = { factor: 1, x: 0, y: 0 };
   let isStale = true;
@@ -62,6 +62,7 @@
     const byKey = new Map();
     const lines = new Map();
     const sizes = new Map();
+    calls = calls.filter(({ index }) => !T.tree.handoffs.has(index));
     calls.forEach(({ index }) => sizes.set(keyOf(index), (sizes.get(keyOf(index)) || 0) + 1));
     const kept = new Set([...sizes].sort((one, other) => other[1] - one[1]).slice(0, MAX_TOGETHER).map(([key]) => key));
     for (const { index, above } of calls) {
@@ -75,9 +76,38 @@
       lines.get(name).calls += 1;
       if (has(index, "error")) lines.get(name).errors += 1;
     }
-    edges = [...lines.values()];
+    edges = [...lines.values(), ...findHandoffs(byKey)];
     const left = sizes.size - kept.size;
     note.textContent = left ? "The " + MAX_TOGETHER + " most used are drawn, " + T.count(left) + " more are not." : "";
+  }
+
+  /** Tools are called transfer_to_billing_agent where the agent is Billing agent; tracestore/agent_graph.py does the same. */
+  function slug(name) {
+    return name.toLowerCase().replace(/[^a-z0-9]+/g, "_").replace(/^_|_$/g, "");
+  }
+
+  /** Lines from the agent in which a hand-off stands to the one it names; an agent that has no step of its own gets a node. */
+  function findHandoffs(byKey) {
+    const agents = new Map(nodes.filter((node) => node.kind === "agent").map((node) => [slug(node.label), node]));
+    const lines = new Map();
+    for (const [index, name] of T.tree.handoffs) {
+      let above = T.tree.parent[index];
+      while (above >= 0 && T.kindOf(above) !== "agent") above = T.tree.parent[above];
+      const from = above >= 0 && byKey.get(keyOf(above));
+      if (!from || !T.inRange(index)) continue;
+      let to = agents.get(slug(name)) || agents.get(slug(name) + "_agent");
+      if (!to) {
+        to = { calls: [index], label: name, kind: "agent", errors: 0, layer: 0, x: 0, y: 0 };
+        nodes.push(to);
+        agents.set(slug(name), to);
+      }
+      if (to === from) continue;
+      const key = from.label + "\n" + to.label;
+      if (!lines.has(key)) lines.set(key, { from, to, calls: 0, errors: 0, isHandoff: true });
+      lines.get(key).calls += 1;
+      if (has(index, "error")) lines.get(key).errors += 1;
+    }
+    return lines.values();
   }
 
   function buildAsItRan(calls) {
@@ -249,7 +279,7 @@
       const bend = Math.min((y2 - y1) / 2, NODE.gapY);
       path.setAttribute("d", `M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}`);
     }
-    path.setAttribute("class", "gedge" + (edge.errors ? " gedge--error" : ""));
+    path.setAttribute("class", "gedge" + (edge.errors ? " gedge--error" : "") + (edge.isHandoff ? " gedge--handoff" : ""));
     path.setAttribute("marker-end", edge.errors ? "url(#graph-arrow-error)" : "url(#graph-arrow)");
     path.style.strokeWidth = Math.min(4, 1 + Math.log2(edge.calls) / 2) + "px";
     edgesOf.append(path);

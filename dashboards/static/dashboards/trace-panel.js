@@ -86,11 +86,6 @@
   panel.addEventListener("click", (event) => {
     const tabButton = event.target.closest("[data-tab]");
     if (tabButton) showTab(tabButton.dataset.tab);
-    const copy = event.target.closest("[data-copy-value]");
-    if (copy) {
-      copy.dataset.copy = copy.closest("[data-attribute]").querySelector("pre").textContent;
-      window.tracestore.actions.copy(copy);
-    }
   });
 
   panel.addEventListener("keydown", (event) => {

@@ -32,7 +32,7 @@
       input: packed.input, output: packed.output, cost: packed.cost,
       kind: new Uint8Array(size), depth: new Int32Array(size), end: new Int32Array(size), errorsBelow: new Int32Array(size),
       infra: new Uint8Array(size), last: new Float64Array(size), sumCost: new Float64Array(size), priced: new Uint8Array(size),
-      sumInput: new Float64Array(size), sumOutput: new Float64Array(size), critical: new Map(), events: new Map(), byId: new Map(),
+      sumInput: new Float64Array(size), sumOutput: new Float64Array(size), critical: new Map(), events: new Map(), handoffs: new Map(), byId: new Map(),
     };
     const kinds = packed.strings.map((text) => KINDS.indexOf(text));
     let hasAgents = false;
@@ -67,6 +67,7 @@
     }
     for (let at = 0; at < packed.critical.length; at += 3) gather(tree.critical, packed.critical, at);
     for (let at = 0; at < packed.events.length; at += 3) gather(tree.events, packed.events, at);
+    for (let at = 0; at < packed.handoffs.length; at += 2) tree.handoffs.set(packed.handoffs[at], packed.strings[packed.handoffs[at + 1]]);
     return tree;
   }
 

@@ -98,7 +98,7 @@
     menu.querySelector("summary").focus();
   });
 
-  // --- Columns: in the address, and remembered for the next visit
+  // --- Columns and their order: in the address, and remembered for the next visit
   const columns = document.querySelector("[data-columns]");
 
   function remember(names) {
@@ -116,6 +116,59 @@
     columns.elements.cols.remove();
     columns.submit(); // without the event that would read the boxes
   });
+
+  columns.addEventListener("click", (event) => {
+    const move = event.target.closest("[data-column-move]");
+    if (!move) return;
+    const row = move.closest("[data-column-row]");
+    if (move.dataset.columnMove === "1") row.nextElementSibling?.after(row);
+    else row.previousElementSibling?.matches("[data-column-row]") && row.previousElementSibling.before(row);
+    move.focus();
+  });
+
+  // A header dragged onto another takes its place.
+  const heads = document.getElementById("trace-heads");
+  let dragged = null;
+
+  function headUnder(event) {
+    const over = dragged && event.target.closest("[data-column]");
+    return over && over !== dragged ? over : null;
+  }
+
+  function markDrop(over) {
+    const isRight = over && dragged.compareDocumentPosition(over) & Node.DOCUMENT_POSITION_FOLLOWING;
+    heads.querySelectorAll("[data-column]").forEach((head) => {
+      head.classList.toggle("trace-table__drop", head === over);
+      head.classList.toggle("trace-table__drop--after", head === over && Boolean(isRight));
+    });
+  }
+
+  if (heads) {
+    heads.addEventListener("dragstart", (event) => {
+      dragged = event.target.closest("[data-column]");
+      if (dragged) event.dataTransfer.effectAllowed = "move";
+    });
+    heads.addEventListener("dragover", (event) => {
+      const over = headUnder(event);
+      if (over) event.preventDefault();
+      markDrop(over);
+    });
+    heads.addEventListener("drop", (event) => {
+      const over = headUnder(event);
+      if (!over) return;
+      event.preventDefault(); // or the browser follows the link that was dragged
+      over[over.classList.contains("trace-table__drop--after") ? "after" : "before"](dragged);
+      const names = [...heads.querySelectorAll("[data-column]")].map((head) => head.dataset.column);
+      remember(names);
+      const params = new URLSearchParams(location.search);
+      params.set("cols", names.join(","));
+      location.search = "?" + params;
+    });
+    heads.addEventListener("dragend", () => {
+      markDrop(null);
+      dragged = null;
+    });
+  }
 
   // --- Facets
   const isDrawer = () => matchMedia(layout.closest(".page--peek") ? "(max-width: 1599px)" : "(max-width: 1080px)").matches;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboards import api
+from dashboards import api, dashboard_api
 
 urlpatterns = [
     path("traces", api.TraceListView.as_view(), name="api-trace-list"),
@@ -18,5 +18,7 @@ urlpatterns = [
     path("why", api.WhyView.as_view(), name="api-why"),
     path("compare", api.CompareView.as_view(), name="api-compare"),
     path("agents", api.AgentGraphView.as_view(), name="api-agent-graph"),
+    path("dashboards", dashboard_api.DashboardListView.as_view(), name="api-dashboard-list"),
+    path("dashboards/<slug:slug>", dashboard_api.DashboardView.as_view(), name="api-dashboard"),
     path("facets", api.FacetView.as_view(), name="api-facet"),
 ]

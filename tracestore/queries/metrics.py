@@ -98,6 +98,7 @@ GROUPINGS: dict[str, str] = {
     "environment": "[toString(environment)]",
     "outcome": "[toString(outcome)]",
     "workflow": "arrayMap(x -> toString(x), workflows)",
+    "user": "[toString(user_id)]",
 }
 
 _RAW = {

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tracestore', '0006_error_states'),
+        ('tracestore', '0007_recomputation_prices'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,7 +1,7 @@
 """Numbers over time: one metric of the traces that match a query, by step and group.
 
-Read from `traces`, or from minute `rollups` when those hold the same answer (see `rollup_dimension`). Percentiles come from a
-t-digest on both ways, so they are approximate: within about 1% of rank (https://arxiv.org/abs/1902.04023).
+Read from `traces`, or from `rollups` when those hold the same answer (see `rollup_dimension`). Percentiles are taken of numbers
+of buckets on both ways (tracestore/buckets.py), so both give the same one, at most 0.5 % off.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tracestore.buckets import BUCKET_SQL, SECONDS_SQL
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
 from tracestore.language.fields import find_field
 from tracestore.model import Series
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
-from tracestore.queries.rollups import MINUTE_S
+from tracestore.queries.rollups import HOUR_S, MINUTE_S, PERCENTILES, ROLLUP_COLUMNS, find_hours_end_ns
 from tracestore.queries.terms import exact_demands, value_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import NS_PER_S, TimeRange
@@ -36,7 +37,7 @@ class MetricError(ValueError):
 
 @dataclass(frozen=True)
 class Metric:
-    """One number that can be asked for. `unit`: traces, ratio (0 to 1), s, USD, tokens, calls or spans.
+    """One number that can be asked for. `unit`: traces, ratio (0 to 1), s, USD, tokens, calls, sessions, users or spans.
 
     `formula` is SQL over the names of `_RAW` and `_ROLLED` in braces; `additive` metrics are 0 where there are no traces,
     the others have no value there.
@@ -58,30 +59,66 @@ def _ratio(name: str, label: str, unit: str, help: str, formula: str) -> Metric:
     return Metric(name, label, unit, help, formula, additive=False)
 
 
+def _percentiles(stem: str, label: str, what: str) -> list[Metric]:
+    """Return a metric for each of PERCENTILES; {stem} is SQL for their buckets."""
+    return [
+        _ratio(f"{stem}_p{round(level * 100)}", f"{label} p{round(level * 100)}", "s",
+               f"{'Half' if level == 0.5 else f'{level:.0%}'} of {what} Within 0.5%.",
+               SECONDS_SQL.format(f"{{{stem}}}[{place}]"))
+        for place, level in enumerate(PERCENTILES, 1)
+    ]  # fmt: skip
+
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         _count("requests", "Requests", "traces", "Traces that started."),
         _count("failures", "Failures", "traces", "Traces whose outcome is error."),
         _ratio("failure_rate", "Failure rate", "ratio", "Failures per request.", "{failures} / {requests}"),
+        _ratio("success_rate", "Success rate", "ratio", "Traces whose outcome is ok, per trace that has ended.",
+               "{successes} / ({successes} + {failures})"),
         _count("errors", "Traces with errors", "traces", "Traces in which some step has an error, failed or not."),
         _ratio("error_rate", "Rate of traces with errors", "ratio", "Traces with errors per request.", "{errors} / {requests}"),
         _count("escalations", "Escalations", "traces", "Traces that handed over to a human."),
         _ratio("escalation_rate", "Escalation rate", "ratio", "Escalations per request.", "{escalations} / {requests}"),
-        _ratio("duration_p50", "Duration p50", "s", "Half of the finished traces took no longer. Approximate.", "{p50}"),
-        _ratio("duration_p95", "Duration p95", "s", "95% of the finished traces took no longer. Approximate.", "{p95}"),
-        _ratio("duration_p99", "Duration p99", "s", "99% of the finished traces took no longer. Approximate.", "{p99}"),
+        _count("handoffs", "Hand-offs", "traces", "Traces in which an agent handed over to another agent."),
+        _ratio("handoff_rate", "Hand-off rate", "ratio", "Hand-offs per request.", "{handoffs} / {requests}"),
+        *_percentiles("duration", "Duration", "the finished traces took no longer."),
+        *_percentiles("step_duration", "Step duration",
+                      "the steps of any kind took no longer; with kind:X in the query, of steps of kind X alone."),
+        *_percentiles("tool_duration", "Tool duration",
+                      "the tool calls took no longer; with tool:X in the query, of calls of X alone."),
+        *_percentiles("model_duration", "Model duration",
+                      "the calls of models took no longer; with model:X or provider:X in the query, of calls of X alone."),
+        *_percentiles("time_to_first_token", "Time to first token",
+                      "the calls of models that tell of it had a first token by then; of X alone as above."),
         _count("cost", "Cost", "USD", "Cost of all model calls that have a price; those without one add nothing."),
         _ratio("cost_per_trace", "Cost per trace", "USD", "Cost per request.", "{cost} / {requests}"),
+        _ratio("cost_per_session", "Cost per session", "USD", "Cost of traces that name a session, per session.",
+               "{session_cost} / {sessions}"),
+        _ratio("cost_per_user", "Cost per user", "USD", "Cost of traces that name a user, per user.", "{user_cost} / {users}"),
+        _count("failed_cost", "Cost of failures", "USD", "Cost of the traces whose outcome is error."),
+        _count("unpriced_traces", "Traces with unpriced calls", "traces", "Traces in which tokens were used that have no price."),
+        _count("unpriced_calls", "Unpriced model calls", "calls", "Model calls that used tokens and have no price."),
+        _count("tokens", "Tokens", "tokens", "Input and output tokens."),
         _count("input_tokens", "Input tokens", "tokens", "Tokens sent to models, cached ones included."),
         _count("output_tokens", "Output tokens", "tokens", "Tokens written by models, reasoning included."),
         _count("cached_input_tokens", "Cached input tokens", "tokens", "Input tokens that were read from a prompt cache."),
+        _count("cache_creation_input_tokens", "Cache creation tokens", "tokens", "Input tokens written to a prompt cache."),
         _count("reasoning_tokens", "Reasoning tokens", "tokens", "Output tokens spent on reasoning."),
+        _count("input_audio_tokens", "Audio input tokens", "tokens", "Input tokens that are audio."),
+        _count("output_audio_tokens", "Audio output tokens", "tokens", "Output tokens that are audio."),
         _count("tool_calls", "Tool calls", "calls", "Tool calls; with tool:X in the query, calls of X alone."),
         _count("tool_errors", "Tool errors", "calls", "Tool calls that raised; with tool:X in the query, those of X alone."),
         _ratio("tool_success_rate", "Tool success rate", "ratio", "Tool calls that did not raise, per tool call.",
                "1 - {tool_errors} / {tool_calls}"),
         _count("llm_calls", "Model calls", "calls", "Calls of language models."),
+        _count("model_errors", "Failed model calls", "calls",
+               "Calls of language models that failed; with model:X or provider:X in the query, calls of X alone."),
+        _ratio("model_error_rate", "Model error rate", "ratio",
+               "Failed model calls per model call; 1 when the model's API fails entirely.", "{model_errors} / {model_calls}"),
+        _count("sessions", "Sessions", "sessions", "Different sessions."),
+        _count("users", "Users", "users", "Different users."),
         _count("spans", "Spans", "spans", "Steps of all traces."),
     )
 }  # fmt: skip
@@ -94,58 +131,97 @@ GROUPINGS: dict[str, str] = {
     "error": "arrayMap(x -> toString(x), error_types)",
     "agent": "arrayMap(x -> toString(x), agents)",
     "model": "arrayMap(x -> toString(x), models.model)",
+    "provider": "arrayMap(x -> toString(x), arrayFilter(x -> x != '', models.provider))",
+    "kind": "arrayMap(x -> toString(x), steps.kind)",
     "service": "if(empty(services), [''], arrayMap(x -> toString(x), services))",
     "environment": "[toString(environment)]",
     "outcome": "[toString(outcome)]",
     "workflow": "arrayMap(x -> toString(x), workflows)",
-    "user": "[toString(user_id)]",
+    "prompt": "arrayMap(x -> toString(x), prompts)",
+    "user": "if(user_id = '', [], [user_id])",
+    "session": "if(session_id = '', [], [session_id])",
+    "escalation_reason": "arrayMap(x -> toString(x), escalation_reasons)",
+    "unpriced_model": "arrayMap(x -> toString(x), unpriced_models)",
 }
+# Groupings that may have as many groups as there are traces -> their column.
+_MANY = {"user": "user_id", "session": "session_id"}
+
+_LEVELS = ", ".join(map(str, PERCENTILES))
+
 
 _RAW = {
     "requests": "count()",
     "failures": "countIf(outcome = 'error')",
+    "successes": "countIf(outcome = 'ok')",
     "errors": "countIf(has_errors)",
     "escalations": "countIf(escalated)",
-    "p50": "quantileTDigestIf(0.5)(duration_ns, outcome != 'running') / 1e9",
-    "p95": "quantileTDigestIf(0.95)(duration_ns, outcome != 'running') / 1e9",
-    "p99": "quantileTDigestIf(0.99)(duration_ns, outcome != 'running') / 1e9",
+    "handoffs": "countIf(handed_over)",
+    "duration": f"quantilesExactWeightedIf({_LEVELS})({BUCKET_SQL.format('duration_ns')}, toUInt64(1), outcome != 'running')",
     "cost": "sum(ifNull(cost_usd, 0))",
+    "failed_cost": "sumIf(ifNull(cost_usd, 0), outcome = 'error')",
+    "session_cost": "sumIf(ifNull(cost_usd, 0), session_id != '')",
+    "user_cost": "sumIf(ifNull(cost_usd, 0), user_id != '')",
+    "sessions": "uniqExactIf(session_id, session_id != '')",
+    "users": "uniqExactIf(user_id, user_id != '')",
+    "unpriced_traces": "countIf(notEmpty(unpriced_models))",
+    "unpriced_calls": "sum(unpriced_calls)",
+    "tokens": "sum(input_tokens + output_tokens)",
     "input_tokens": "sum(input_tokens)",
     "output_tokens": "sum(output_tokens)",
     "cached_input_tokens": "sum(cached_input_tokens)",
+    "cache_creation_input_tokens": "sum(cache_creation_input_tokens)",
     "reasoning_tokens": "sum(reasoning_tokens)",
+    "input_audio_tokens": "sum(input_audio_tokens)",
+    "output_audio_tokens": "sum(output_audio_tokens)",
     "llm_calls": "sum(llm_calls)",
+    "model_calls": "sum(llm_calls)",
+    "model_errors": "sum(llm_errors)",
     "spans": "sum(span_count)",
-}
-# What one model used, for groups by model.
-_RAW_OF_MODEL = {
-    "cost": "sum(arraySum((name, usd) -> if(name = group_value, ifNull(usd, 0), 0), models.model, models.cost_usd))",
-    "llm_calls": "sum(arraySum((name, n) -> if(name = group_value, n, 0), models.model, models.calls))",
-} | {
-    tokens: f"sum(arraySum((name, n) -> if(name = group_value, n, 0), models.model, models.{tokens}))"
-    for tokens in ("input_tokens", "output_tokens", "cached_input_tokens")
 }
 _ROLLED = {
     "requests": "sum(requests)",
     "failures": "sum(failures)",
+    "successes": "sum(successes)",
     "errors": "sum(error_traces)",
     "escalations": "sum(escalations)",
-    "p50": "arrayElement(quantilesTDigestMerge(0.5, 0.95, 0.99)(duration_ns), 1) / 1e9",
-    "p95": "arrayElement(quantilesTDigestMerge(0.5, 0.95, 0.99)(duration_ns), 2) / 1e9",
-    "p99": "arrayElement(quantilesTDigestMerge(0.5, 0.95, 0.99)(duration_ns), 3) / 1e9",
+    "handoffs": "sum(handovers)",
+    "duration": f"quantilesExactWeightedMerge({_LEVELS})(durations)",
+    "tool_duration": f"quantilesExactWeightedMerge({_LEVELS})(call_durations)",
+    "model_duration": f"quantilesExactWeightedMerge({_LEVELS})(call_durations)",
+    "time_to_first_token": f"quantilesExactWeightedMerge({_LEVELS})(first_tokens)",
     "cost": "sum(cost_usd)",
+    "failed_cost": "sum(failed_cost_usd)",
+    "unpriced_traces": "sum(unpriced_traces)",
+    "unpriced_calls": "sum(unpriced_calls)",
+    "tokens": "sum(input_tokens + output_tokens)",
     "input_tokens": "sum(input_tokens)",
     "output_tokens": "sum(output_tokens)",
     "cached_input_tokens": "sum(cached_input_tokens)",
+    "cache_creation_input_tokens": "sum(cache_creation_input_tokens)",
     "reasoning_tokens": "sum(reasoning_tokens)",
+    "input_audio_tokens": "sum(input_audio_tokens)",
+    "output_audio_tokens": "sum(output_audio_tokens)",
     "llm_calls": "sum(calls)",
+    "model_calls": "sum(calls)",
+    "model_errors": "sum(call_errors)",
     "tool_calls": "sum(calls)",
     "tool_errors": "sum(call_errors)",
     "spans": "sum(spans)",
 }
-_OF_TOOL = {"tool_calls", "tool_errors", "tool_success_rate"}
+_OF_TOOL = {name for name in METRICS if name.startswith("tool_")}
+_OF_MODEL = {name for name in METRICS if name.startswith(("model_", "time_to_first_token_"))} | {"llm_calls"}
+# Rollups know no steps, and different sessions and users do not add up.
+_ONLY_RAW = {name for name in METRICS if name.startswith("step_")} | {"sessions", "users", "cost_per_session", "cost_per_user"}
+_OF_WHOLE_TRACE = {
+    "reasoning_tokens", "cache_creation_input_tokens", "input_audio_tokens", "output_audio_tokens", "unpriced_calls",
+}  # fmt: skip
+_SELLERS = {"model": "model", "provider": "provider"}  # grouping and field of the language -> name in _call_parts
+_TRACE_TIME = "toUnixTimestamp64Nano(start_time)"
 _KEYS = {"service": "service", "version": "version", "environment": "env"}  # grouping -> field of the language
-_DIMENSIONS = {"agent", "model", "tool", "error"}
+_DIMENSIONS = {"agent", "model", "tool", "error", "workflow"}
+
+
+HOURS_FROM_S = 36 * 3600  # below this there are few minutes enough
 
 
 @dataclass(frozen=True)
@@ -184,7 +260,7 @@ def metric_series(
     definition = find_metric(metric)
     _check_request(metric, group_by, time_range, step_s)
     params = Params()
-    source = _build_source(time_range, query, (metric,), group_by, step_s, params)
+    source = _build_source(store, project_id, time_range, query, (metric,), group_by, step_s, max_groups, params)
     step = params.bind(step_s * NS_PER_S, "Int64")
     sql = f"""
 SELECT group_value, groupArray((bucket_ns, value)) AS points
@@ -222,7 +298,7 @@ def metric_values(
     """Return several metrics over the whole range, read at once; see `metric_value`."""
     definitions = [find_metric(name) for name in metrics]
     params = Params()
-    source = _build_source(time_range, query, metrics, "", MINUTE_S, params)
+    source = _build_source(store, project_id, time_range, query, metrics, "", 0, 1, params)
     values = ", ".join(f"toFloat64({definition.formula.format(**source.parts)})" for definition in definitions)
     row = _run(store, f"SELECT {values} FROM ({source.rows}) {FINAL_SETTINGS}", project_id, time_range, params)[0]
     return {name: _number(value) for name, value in zip(metrics, row, strict=True)}
@@ -264,12 +340,14 @@ def rollup_dimension(time_range: TimeRange, query: Query, metric: str, group_by:
     whole_minutes = time_range.start_ns % minute_ns == 0 and time_range.end_ns % minute_ns == 0 and step_s % MINUTE_S == 0
     if not whole_minutes or time_range.duration_s < ROLLUPS_FROM_S or group_by not in {"", *_KEYS, *_DIMENSIONS}:
         return None
+    if metric in _ONLY_RAW:
+        return None
     demands = exact_demands(query)
     if demands is None or any(demand.field not in {*_KEYS.values(), *_DIMENSIONS} - {"model"} for demand in demands):
         return None
     demanded = [demand.field for demand in demands if demand.field in _DIMENSIONS]
     needed = {*demanded, *({group_by} & _DIMENSIONS), *({"tool"} if metric in _OF_TOOL else ())}
-    if len(demanded) > 1 or len(needed) > 1 or (metric == "llm_calls" and needed - {"model"}):
+    if len(demanded) > 1 or len(needed) > 1 or (metric in _OF_MODEL and needed - {"model"}):
         return None  # rows of one dimension know nothing of another; `calls` are calls of a model only in two of them
     if metric in _OF_TOOL and not demanded and group_by in _KEYS:
         return None  # a trace stands in the rows of each of its tools, so these cannot order groups by number of traces
@@ -284,8 +362,9 @@ def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: in
         raise MetricError(
             "group_by", f"Nothing is grouped by {group_by!r}; possible are {', '.join(GROUPINGS)}.", near[0] if near else ""
         )
-    if metric == "reasoning_tokens" and group_by == "model":
-        raise MetricError("group_by", "Reasoning tokens are known per trace, not per model.", "output_tokens")
+    if metric in _OF_WHOLE_TRACE and group_by in ("model", "provider"):
+        suggestion = "unpriced_model" if metric == "unpriced_calls" else "output_tokens"
+        raise MetricError("group_by", f"{METRICS[metric].label} are known per trace, not per {group_by}.", suggestion)
     if step_s < 1:
         raise MetricError("step", "The step must be at least one second.")
     if time_range.duration_s / step_s > MAX_POINTS:
@@ -295,38 +374,113 @@ def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: in
 
 
 def _build_source(
-    time_range: TimeRange, query: Query, metrics: Sequence[str], group_by: str, step_s: int, params: Params
-) -> _Source:
+    store: Store, project_id: int, time_range: TimeRange, query: Query, metrics: Sequence[str], group_by: str, step_s: int,
+    max_groups: int, params: Params,
+) -> _Source:  # fmt: skip
     dimensions = {rollup_dimension(time_range, query, metric, group_by, step_s) for metric in metrics}
     dimension = dimensions.pop()
     if dimension is None or dimensions:
-        return _raw_source(query, group_by, params)
-    return _rolled_source(query, group_by, dimension, params)
+        return _raw_source(query, group_by, max_groups, params)
+    hours = TimeRange(0, 1)
+    if time_range.duration_s >= HOURS_FROM_S and step_s % HOUR_S == 0:
+        hours = _whole_hours(time_range, find_hours_end_ns(store, project_id=project_id))
+    return _rolled_source(query, group_by, dimension, hours, params)
 
 
-def _raw_source(query: Query, group_by: str, params: Params) -> _Source:
+def _whole_hours(time_range: TimeRange, until_ns: int) -> TimeRange:
+    """Return the hours that lie within the range and end by then; one ns of 1970 when there is none."""
+    hour_ns = HOUR_S * NS_PER_S
+    first_ns, last_ns = -(-time_range.start_ns // hour_ns) * hour_ns, min(time_range.end_ns, until_ns) // hour_ns * hour_ns
+    return TimeRange(first_ns, last_ns) if first_ns < last_ns else TimeRange(0, 1)
+
+
+def _raw_source(query: Query, group_by: str, max_groups: int, params: Params) -> _Source:
     group_value = "''"
+    matching = trace_predicate(query, params)
     if group_by:
         values = f"arrayDistinct({GROUPINGS[group_by]})"
-        # `model:X` also finds traces that asked for X and were answered by another: their groups are not cut down to X.
-        demanded = "" if group_by == "model" else value_predicate(query, _KEYS.get(group_by, group_by), "x", params)
+        # `model:X` also finds traces that asked for X and were answered by another, and `prompt:X` any version of X: their groups
+        # are not cut down to X.
+        free = group_by in ("model", "prompt")
+        demanded = "" if free else value_predicate(query, _KEYS.get(group_by, group_by), "x", params)
         group_value = f"arrayJoin(arrayFilter(x -> {demanded}, {values}))" if demanded else f"arrayJoin({values})"
+    if column := _MANY.get(group_by):
+        # Of thousands of groups only those are followed through time that will be shown.
+        matching += f""" AND {column} IN (
+            SELECT {column} FROM traces FINAL WHERE {IN_RANGE} AND {matching} AND {column} != ''
+            GROUP BY {column} ORDER BY count() DESC, {column} LIMIT {params.bind(max_groups, "UInt32")})"""
+    rows = f"""
+    SELECT start_time, outcome, has_errors, escalated, handed_over, duration_ns, cost_usd, input_tokens, output_tokens,
+        cached_input_tokens, cache_creation_input_tokens, reasoning_tokens, input_audio_tokens, output_audio_tokens, llm_calls,
+        llm_errors, span_count, session_id, user_id, unpriced_models, unpriced_calls, tools.name, tools.calls, tools.errors,
+        tools.durations, models.model, models.provider, models.calls, models.errors, models.durations, models.first_tokens,
+        models.input_tokens, models.output_tokens, models.cached_input_tokens, models.cost_usd, steps.kind, steps.durations,
+        {group_value} AS group_value
+    FROM traces FINAL
+    WHERE {IN_RANGE} AND {matching}
+    """
+    parts = _RAW | _call_parts(query, group_by, params)
+    return _Source(rows, parts | (_parts_of_seller(group_by) if group_by in _SELLERS else {}), _TRACE_TIME)
+
+
+def _call_parts(query: Query, group_by: str, params: Params) -> dict[str, str]:
+    """Return what is counted of single calls and steps: of all, or of those that the group or the query names."""
     tool = "name = group_value" if group_by == "tool" else value_predicate(query, "tool", "name", params) or "true"
-    parts = _RAW | {
+    kind = "name = group_value" if group_by == "kind" else value_predicate(query, "kind", "name", params) or "true"
+    parts = {
         "tool_calls": f"sum(arraySum((name, n) -> if({tool}, n, 0), tools.name, tools.calls))",
         "tool_errors": f"sum(arraySum((name, n) -> if({tool}, n, 0), tools.name, tools.errors))",
+        "tool_duration": _percentiles_of(f"arrayFilter((ds, name) -> {tool}, tools.durations, tools.name)"),
+        "step_duration": _percentiles_of(f"arrayFilter((ds, name) -> {kind}, steps.durations, steps.kind)"),
+        "model_duration": _percentiles_of("models.durations"),
+        "time_to_first_token": _percentiles_of("models.first_tokens"),
     }
-    rows = f"""
-    SELECT start_time, outcome, has_errors, escalated, duration_ns, cost_usd, input_tokens, output_tokens, cached_input_tokens,
-        reasoning_tokens, llm_calls, span_count, tools.name, tools.calls, tools.errors, models.model, models.calls,
-        models.input_tokens, models.output_tokens, models.cached_input_tokens, models.cost_usd, {group_value} AS group_value
-    FROM traces FINAL
-    WHERE {IN_RANGE} AND {trace_predicate(query, params)}
-    """
-    return _Source(rows, parts | (_RAW_OF_MODEL if group_by == "model" else {}), "toUnixTimestamp64Nano(start_time)")
+    conditions = [f"{_SELLERS[group_by]} = group_value"] if group_by in _SELLERS else []
+    conditions += [
+        f"({condition})" for field, name in _SELLERS.items() if (condition := value_predicate(query, field, name, params))
+    ]
+    if conditions:
+        sold = " AND ".join(conditions)
+        arrays = "models.model, models.provider"
+        parts |= {
+            "model_calls": f"sum(arraySum((n, model, provider) -> if({sold}, n, 0), models.calls, {arrays}))",
+            "model_errors": f"sum(arraySum((n, model, provider) -> if({sold}, n, 0), models.errors, {arrays}))",
+            "model_duration": _percentiles_of(f"arrayFilter((ds, model, provider) -> {sold}, models.durations, {arrays})"),
+            "time_to_first_token": _percentiles_of(
+                f"arrayFilter((ds, model, provider) -> {sold}, models.first_tokens, {arrays})"
+            ),
+        }
+    return parts
 
 
-def _rolled_source(query: Query, group_by: str, dimension: str, params: Params) -> _Source:
+def _percentiles_of(lists: str) -> str:
+    values = f"arrayFlatten({lists})"
+    return f"quantilesExactWeightedArray({_LEVELS})({values}, arrayResize([toUInt64(1)], length({values}), 1))"
+
+
+def _parts_of_seller(group_by: str) -> dict[str, str]:
+    """Return what one model or provider used, for groups by it."""
+    names = f"models.{group_by}"
+
+    def used(column: str, value: str = "n") -> str:
+        return f"arraySum((name, n) -> if(name = group_value, {value}, 0), {names}, models.{column})"
+
+    cost = used("cost_usd", "ifNull(n, 0)")
+    return {
+        "cost": f"sum({cost})",
+        "failed_cost": f"sumIf({cost}, outcome = 'error')",
+        "session_cost": f"sumIf({cost}, session_id != '')",
+        "user_cost": f"sumIf({cost}, user_id != '')",
+        "llm_calls": f"sum({used('calls')})",
+        "tokens": f"sum({used('input_tokens')} + {used('output_tokens')})",
+        "input_tokens": f"sum({used('input_tokens')})",
+        "output_tokens": f"sum({used('output_tokens')})",
+        "cached_input_tokens": f"sum({used('cached_input_tokens')})",
+    }
+
+
+def _rolled_source(query: Query, group_by: str, dimension: str, hours: TimeRange, params: Params) -> _Source:
+    """Read hours where they may be, and minutes for the rest of the range."""
     conditions = [f"dimension = {params.bind(dimension, 'String')}"]
     for demand in exact_demands(query) or ():
         value = params.bind(demand.value, "String")
@@ -338,15 +492,20 @@ def _rolled_source(query: Query, group_by: str, dimension: str, params: Params) 
     if group_by in ("service", "version"):
         demanded = value_predicate(query, group_by, "x", params) or "true"
         group_value = f"arrayJoin(arrayFilter(x -> {demanded}, splitByChar('\\x1f', {group_by})))"
-    rows = f"""
-    SELECT bucket_start, requests, failures, escalations, error_traces, spans, input_tokens, output_tokens, cached_input_tokens,
-        reasoning_tokens, cost_usd, calls, call_errors, duration_ns, {group_value} AS group_value
-    FROM rollups FINAL
+    ends = [f"toDateTime({params.bind(ns // NS_PER_S, 'UInt32')}, 'UTC')" for ns in (hours.start_ns, hours.end_ns)]
+    in_hours = f"bucket_start >= {ends[0]} AND bucket_start < {ends[1]}"
+    parts = [("rollups", f"NOT ({in_hours})"), *([("rollups_hourly", in_hours)] if hours.end_ns > 1 else [])]
+    rows = " UNION ALL ".join(
+        f"""
+    SELECT bucket_start, {ROLLUP_COLUMNS}, {group_value} AS group_value
+    FROM {table} FINAL
     WHERE project_id = {{project_id:UInt32}}
       AND bucket_start >= toDateTime(intDiv({{start_ns:Int64}}, {NS_PER_S}), 'UTC')
       AND bucket_start < toDateTime(intDiv({{end_ns:Int64}}, {NS_PER_S}), 'UTC')
-      AND requests > 0 AND {" AND ".join(conditions)}
+      AND {part} AND requests > 0 AND {" AND ".join(conditions)}
     """
+        for table, part in parts
+    )
     return _Source(rows, _ROLLED, f"toInt64(toUnixTimestamp(bucket_start)) * {NS_PER_S}")
 
 

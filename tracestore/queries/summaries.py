@@ -111,7 +111,7 @@ SELECT trace_id, span_id, parent_span_id, toUnixTimestamp64Nano(start_time) AS s
     agent, version, workflow, request_model, response_model, provider, response_id, tool, tool_call_id,
     prompt_name, prompt_version, session_id, user_id, signal,
     input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, supplied_cost_usd,
-    cache_write_1h_tokens, input_audio_tokens, output_audio_tokens
+    cache_write_1h_tokens, input_audio_tokens, output_audio_tokens, time_to_first_token_ns
 FROM
 (
     SELECT * EXCEPT (attributes, resource_attributes, scope_attributes, event_attributes, link_attributes)
@@ -189,15 +189,16 @@ def find_batches(store: Store, *, writer: str, after: int) -> list[TouchedBatch]
 
 def find_touched(store: Store, *, writer: str, after: int, until: int) -> TouchedTraces:
     """Return the traces that batches in (after, until] brought spans of."""
-    return _touched(store.query_arrow(TOUCHED_IN_BATCHES, writer=writer, after=after, until=until))
+    return touched_traces(store.query_arrow(TOUCHED_IN_BATCHES, writer=writer, after=after, until=until))
 
 
 def find_silent_running(store: Store, *, start_ns: int, silent_since_ns: int, limit: int) -> TouchedTraces:
     """Return running traces that started since `start_ns` and whose last span ended before `silent_since_ns`."""
-    return _touched(store.query_arrow(SILENT_RUNNING, start_ns=start_ns, silent_since_ns=silent_since_ns, limit=limit))
+    return touched_traces(store.query_arrow(SILENT_RUNNING, start_ns=start_ns, silent_since_ns=silent_since_ns, limit=limit))
 
 
-def _touched(rows: pyarrow.Table) -> TouchedTraces:
+def touched_traces(rows: pyarrow.Table) -> TouchedTraces:
+    """Return the columns of TOUCHED_IN_BATCHES as arrays."""
     trace_id = rows.column("trace_id").combine_chunks()
     raw = np.frombuffer(trace_id.buffers()[1], dtype="V16") if rows.num_rows else np.empty(0, dtype="V16")
     numbers = {

@@ -28,13 +28,9 @@ class Measure:
 
 
 # Computed from two metrics: (first, second, sign). A metric of the store goes before one of the same name here.
-_COMPUTED = {
-    "uncached_input_tokens": ("input_tokens", "cached_input_tokens", -1),
-    "total_tokens": ("input_tokens", "output_tokens", 1),
-}
+_COMPUTED = {"uncached_input_tokens": ("input_tokens", "cached_input_tokens", -1)}
 _MEASURES_OF_OUR_OWN = (
     Measure("uncached_input_tokens", "Uncached input tokens", "tokens", "Input tokens that no prompt cache held.", additive=True),
-    Measure("total_tokens", "Tokens", "tokens", "Input and output tokens.", additive=True),
 )
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in _MEASURES_OF_OUR_OWN} | {
     metric.name: Measure(metric.name, metric.label, metric.unit, metric.help, metric.additive) for metric in METRICS.values()
@@ -45,12 +41,21 @@ _ERRONEOUS = {"status:error": ("failures", "failure_rate"), "has_errors:true": (
 _NARROWED = {name: condition for condition, names in _ERRONEOUS.items() for name in names} | {
     "escalations": "escalated:true",
     "escalation_rate": "escalated:true",
+    "handoffs": "handed_over:true",
+    "handoff_rate": "handed_over:true",
+    "failed_cost": "status:error",
+    "unpriced_traces": "unpriced_model:*",
+    "unpriced_calls": "unpriced_model:*",
+    "sessions": "has:session",
+    "cost_per_session": "has:session",
+    "users": "has:user",
+    "cost_per_user": "has:user",
     "tool_errors": "tool_error:*",
     "tool_success_rate": "tool_error:*",
     "tool_calls": "tool:*",
     "cost": "cost:>0",
 }
-_RISE_IS_WORSE = ("failure", "error", "escalation", "tool_error", "loop", "wasted", "retr")
+_RISE_IS_WORSE = ("fail", "error", "escalation", "tool_error", "model_error", "unpriced", "loop", "wasted", "retr")
 
 
 def find_measure(name: str) -> Measure:
@@ -90,6 +95,9 @@ def narrowing(name: str, query: Query, group_by: str, group: str) -> str:
 
     Of tools only those count that the query, or the group, names.
     """
+    if name in ("model_errors", "model_error_rate"):
+        seller = f"{format_filter(group_by, group)} " if group_by in ("model", "provider") and group else ""
+        return f"llm{{{seller}status:error}}"
     condition = _NARROWED.get(name, "")
     field = condition.partition(":")[0] if condition.startswith("tool") else ""
     if not field:

@@ -146,12 +146,17 @@ def measure(panel: Panel, scope: Scope, read: ReadMetric) -> list[Measured]:
     return found
 
 
+def group_field(group_by: str) -> str:
+    """Return the field of the query language that finds the traces of a group."""
+    return _FIELDS.get(group_by, group_by)
+
+
 def find_traces_query(metric: str, text: str, query: Query, group_by: str, group: str) -> str:
     """Return the query of the traces that make one point what it is."""
     condition = narrowing(metric, query, group_by, group)
-    field = _FIELDS.get(group_by, group_by)
+    field = group_field(group_by)
     if group_by and not (group_by == "tool" and condition.startswith("tool")):
-        text = narrow(text, format_filter(field, group) if group else f"-{field}:*")
+        text = narrow(text, format_filter(field, group) if group else f"-has:{field}")
     return narrow(text, condition)
 
 
@@ -249,7 +254,7 @@ def choose_colors(panel: Panel, scope: Scope) -> Sequence[str]:
     if group_by or len(panel.metrics) > 1:
         return PALETTE
     name = panel.metrics[0]
-    if name.startswith(("failure", "error", "tool_error")):
+    if name.startswith(("fail", "error", "tool_error", "model_error")):
         return (ERROR,)
     return (WARN,) if name.startswith("escalation") else (ACCENT,)
 

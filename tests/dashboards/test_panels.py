@@ -18,6 +18,8 @@ from dashboards.panels import (
     build_chart,
     build_csv,
     chart_range,
+    find_traces_query,
+    group_field,
     narrow,
     read_panel,
     step_name,
@@ -25,6 +27,7 @@ from dashboards.panels import (
 )
 from dashboards.tiles import build_table, build_tiles
 from tracestore.language import Query, parse_query
+from tracestore.language.fields import find_field
 from tracestore.model import Series
 from tracestore.queries.metrics import GROUPINGS, METRICS, MetricError
 from tracestore.timerange import NS_PER_S, TimeRange
@@ -80,7 +83,7 @@ def test_every_built_in_panel_reads_metrics_and_groupings_that_exist(panel: Pane
     def record(metric: str, group_by: str, query: Query, time_range: TimeRange, step_s: int, most: int) -> list[Series]:
         read.add(metric)
         assert group_by in {"", *GROUPINGS}
-        return [one("", 1.0)]
+        return [one("llm" if group_by == "kind" else "", 1.0)]
 
     if panel.kind == "number":
         read_values(panel.metrics, lambda names: read.update(names) or dict.fromkeys(names, 1.0))  # type: ignore[func-returns-value]
@@ -101,6 +104,25 @@ def test_metric_of_the_store_goes_before_a_sum_of_ours() -> None:
     assert all(MEASURES[name].label == metric.label for name, metric in METRICS.items())
 
 
+@pytest.mark.parametrize("group_by", GROUPINGS)
+def test_traces_of_every_grouping_can_be_searched_for(group_by: str) -> None:
+    assert find_field(group_field(group_by)) is not None
+
+
+@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("group_by", ["", "model", "tool"])
+def test_traces_behind_every_measure_can_be_searched_for(name: str, group_by: str) -> None:
+    text = find_traces_query(name, "env:a OR env:b", parse_query("env:a OR env:b"), group_by, 'x "y" OR z' if group_by else "")
+
+    assert len(parse_query(text).conditions) >= 1
+
+
+def test_failed_calls_of_a_model_lead_to_traces_in_which_that_model_failed() -> None:
+    answer = chart_of(Panel("x", ("model_error_rate",)), {("model_error_rate", "model"): [one("gpt-5", 0.5)]}, chosen="model")
+
+    assert answer["queries"] == ["model:gpt-5 llm{model:gpt-5 status:error}"]
+
+
 def test_metric_that_is_gone_is_named() -> None:
     with pytest.raises(MetricError, match="cots"):
         chart_of(Panel("x", ("cots",)), {("cots", ""): []})
@@ -113,7 +135,7 @@ def test_click_on_a_group_asks_for_its_value_beside_the_query_of_the_page() -> N
 
     assert answer["queries"] == [
         '(tool:refund OR tool:search) version:"v 3" status:error',
-        "(tool:refund OR tool:search) -version:* status:error",
+        "(tool:refund OR tool:search) -has:version status:error",
     ]
     assert answer["labels"] == ["v 3", "no version"]
 
@@ -374,7 +396,7 @@ def test_table_has_the_greatest_first_and_a_row_leads_to_the_traces_of_its_group
 
     table = build_table(panel, scope("env:prod", compares=True), stored)
 
-    assert [(row.label, row.query) for row in table.rows] == [("no user", "env:prod -user:*"), ("ada", "env:prod user:ada")]
+    assert [(row.label, row.query) for row in table.rows] == [("no user", "env:prod -has:user"), ("ada", "env:prod user:ada")]
     assert [[cell.value for cell in row.cells] for row in table.rows] == [["$4.00", "–"], ["$1.00", "50%"]]
     assert [[cell.share for cell in row.cells] for row in table.rows] == [[100, 0], [25, 0]]
     assert table.rows[1].cells[0].change == "-50.0%"

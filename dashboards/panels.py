@@ -187,9 +187,12 @@ def _build_lines(
         points = per_minute(one.points, period.time_range, scope.step_s) if is_rate else one.points
         return Line(one.label, points, colors[one.label], one.query, period.time_range.end_ns, shift_ns)
 
-    lines = [line(one, scope) for one in found]
+    # A group without a value, such as an embedding model among those with a first token, would only lengthen the legend.
+    shown = [one for one in found if any(_says_something(value, first.unit) for _, value in one.points)] or found
+    lines = [line(one, scope) for one in shown]
     if before and panel.kind == "line":
-        lines += [line(one, before, scope.length_ns) for one in earlier if one.label in colors]
+        labels = {one.label for one in shown}
+        lines += [line(one, before, scope.length_ns) for one in earlier if one.label in labels]
     elif before and earlier:
         text = both(scope.text, panel.query)
         lines.append(Line("All", _add_up(earlier), "var(--text-muted)", text, before.time_range.end_ns, scope.length_ns))

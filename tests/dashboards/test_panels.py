@@ -426,3 +426,12 @@ def test_file_of_a_table_has_all_its_metrics_over_the_whole_range() -> None:
         ["start_time", "end_time", "user", "cost (USD)", "requests (traces)"],
         [RANGE.start_ns, RANGE.end_ns, "ada", 1.0, 2.0],
     ]
+
+
+def test_group_without_a_value_is_left_out_and_the_others_keep_their_colours() -> None:
+    series = {("time_to_first_token_p95", "model"): [one("embedding", None), one("gpt-5", 0.4)]}
+
+    answer = chart_of(Panel("x", ("time_to_first_token_p95",), "line", "model"), series)
+
+    assert answer["labels"] == ["gpt-5"]
+    assert answer["figure"]["data"][0]["line"]["color"] == "var(--series-2)"

@@ -203,7 +203,28 @@
     const off = hidden.get(element) || new Set();
     if (!off.delete(name)) off.add(name);
     hidden.set(element, off);
+    keepHidden(element, name, off.has(name));
     draw(element);
+  }
+
+  // Lines that are switched off on a dashboard stand in its address, "off=panel-6:v2" for each.
+
+  function keepHidden(element, name, isOff) {
+    const panel = element.closest(".panel")?.getAttribute("aria-labelledby");
+    if (!panel) return;
+    const url = new URL(location.href);
+    const all = new Set(url.searchParams.getAll("off"));
+    if (isOff) all.add(panel + ":" + name);
+    else all.delete(panel + ":" + name);
+    url.searchParams.delete("off");
+    all.forEach((one) => url.searchParams.append("off", one));
+    history.replaceState(history.state, "", url);
+  }
+
+  function readHidden(element) {
+    const panel = element.closest(".panel")?.getAttribute("aria-labelledby") + ":";
+    const names = new URLSearchParams(location.search).getAll("off").filter((one) => one.startsWith(panel)).map((one) => one.slice(panel.length));
+    if (names.length) hidden.set(element, new Set(names));
   }
 
   function say(element, sentence, kind) {
@@ -244,7 +265,10 @@
     }
     const first = !charts.has(element);
     charts.set(element, answer);
-    if (first) element.replaceChildren();
+    if (first) {
+      element.replaceChildren();
+      readHidden(element);
+    }
     await draw(element);
     element.removeAttribute("aria-busy");
     const unit = element.closest(".panel, .draft__preview")?.querySelector("[data-unit]");
@@ -380,6 +404,7 @@
     // What is not chosen stands in no address.
     form.addEventListener("formdata", (event) => {
       for (const [name, value] of [...event.formData]) if (!value) event.formData.delete(name);
+      new URLSearchParams(location.search).getAll("off").forEach((one) => event.formData.append("off", one));
     });
   });
 

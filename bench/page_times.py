@@ -65,7 +65,7 @@ def find_pages(base_url: str, example: Example) -> dict[str, str]:
     return pages | {
         "/traces, ten days": f"/traces?{times['10 days']}",
         "/traces, the sentence": f"/traces?q={SENTENCE.replace(' ', '+')}&{times['10 days']}",
-        "/dashboard, ten days": f"/dashboard?{times['10 days']}",
+        "/dashboards/overview, ten days": f"/dashboards/overview?{times['10 days']}",
         "trace": trace,
         "trace, at a step": f"{trace}?span={example.span_id}",
         "/alerts/rules": "/alerts/rules",

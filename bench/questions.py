@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from string import Template
 
 from bench.stored import SENTENCE, Stored
-from dashboards.panels import PANELS, build_panel, chart_range
-from dashboards.views.dashboard import TILES
+from dashboards.builtin import BUILT_IN
+from dashboards.panels import Panel, Scope, build_chart, chart_range, whole_range
+from dashboards.tiles import build_table
 from dashboards.volume import BUCKETS
-from tracestore.language import parse_log_query, parse_query
+from tracestore.language import Query, parse_log_query, parse_query
 from tracestore.model import Series
 from tracestore.queries.agents import find_agent_graph
 from tracestore.queries.cohorts import compare_cohorts
@@ -23,6 +24,7 @@ from tracestore.queries.outliers import find_outliers
 from tracestore.queries.quality import compare_costs, count_orphans, count_stored, find_intake, whole_minutes
 from tracestore.queries.spans import find_spans, get_span
 from tracestore.queries.traces import find_traces, get_trace, has_any_trace
+from tracestore.queries.versions import find_first_seen
 from tracestore.queries.why import Selection, find_differences
 from tracestore.queries.why_attributes import compare_attributes
 from tracestore.timerange import TimeRange
@@ -92,15 +94,30 @@ def volume(text: str) -> Ask:
     return ask
 
 
-def chart(name: str, text: str = "", group_by: str = "") -> Ask:
+def panel(shown: Panel, text: str = "", group_by: str = "") -> Ask:
+    """A panel of a dashboard as its page asks for it."""
+
     def ask(data: Stored, time_range: TimeRange) -> object:
+        def read(metric: str, grouping: str, query: Query, among: TimeRange, step_s: int, groups: int) -> list[Series]:
+            return metric_series(
+                data.store, project_id=data.project_id, time_range=among, query=query, metric=metric, group_by=grouping,
+                step_s=step_s, max_groups=groups,
+            )  # fmt: skip
+
+        if shown.kind == "table":
+            return build_table(shown, Scope(text, whole_range(time_range), 60, group_by), read).rows
         charted, step_s = chart_range(time_range)
-        return build_panel(
-            PANELS[name], query_text=text, chosen=group_by, time_range=charted, step_s=step_s,
-            read=lambda metric, grouping: _series(data, charted, text, metric, grouping, step_s, 8),
-        )["queries"]  # fmt: skip
+        return build_chart(shown, Scope(text, charted, step_s, group_by), read)["queries"]
 
     return ask
+
+
+def _overview(title: str) -> Panel:
+    return next(one for one in BUILT_IN["overview"].panels if one.title == title)
+
+
+def _first_seen(data: Stored, time_range: TimeRange) -> object:
+    return find_first_seen(data.store, project_id=data.project_id, time_range=time_range, query=parse_query(""))
 
 
 def tiles(text: str = "") -> Ask:
@@ -113,7 +130,7 @@ def tiles(text: str = "") -> Ask:
             project_id=data.project_id,
             time_range=charted,
             query=parse_query(text),
-            metrics=[tile[0] for tile in TILES],
+            metrics=[shown.metrics[0] for shown in BUILT_IN["overview"].panels if shown.kind == "number"],
         )
 
     return ask
@@ -250,12 +267,18 @@ QUESTIONS: tuple[Question, ...] = (
     Question("trace: events of its steps", _event_marks, {ANY: 25}),
     Question("trace: log records", _logs_of_trace, {ANY: 100}),
     Question("project: has any trace", _has_any_trace, {ANY: 10}),
-    *(Question(f"dashboard: {name}", chart(name), both(200, 400)) for name in PANELS),
     *(
-        Question(f"dashboard: {name} by version", chart(name, group_by="version"), both(200, 400))
-        for name in ("requests", "duration")
+        Question(f"dashboard {board.slug}: {shown.title}", panel(shown), both(200, 400))
+        for board in BUILT_IN.values()
+        for shown in board.panels
+        if shown.kind != "number"
     ),
-    Question("dashboard: duration of the sentence", chart("duration", SENTENCE), both(200, 400)),
+    *(
+        Question(f"dashboard: {title} by version", panel(_overview(title), group_by="version"), both(200, 400))
+        for title in ("Requests", "Duration")
+    ),
+    Question("dashboard: duration of the sentence", panel(_overview("Duration"), SENTENCE), both(200, 400)),
+    Question("dashboard: new versions", _first_seen, both(200, 400), fruitless=True),
     Question("dashboard: tiles", tiles(), both(200, 400)),
     Question("dashboard: tiles of the sentence", tiles(SENTENCE), both(200, 400)),
     Question("dashboard: models without a price", _unpriced, both(100, 300), fruitless=True),

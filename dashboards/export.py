@@ -34,8 +34,8 @@ def stream_csv(pages: Pages) -> Iterator[bytes]:
     writer.writerow(CSV_COLUMNS)
     for page in pages:
         writer.writerows([_cells(trace) for trace in page.items])
-        yield _take(buffer)
-    yield _take(buffer)
+        yield take(buffer)
+    yield take(buffer)
 
 
 def stream_json(pages: Pages) -> Iterator[bytes]:
@@ -51,7 +51,8 @@ def stream_json(pages: Pages) -> Iterator[bytes]:
     yield f'\n], "truncated": {json.dumps(truncated)}}}\n'.encode()
 
 
-def _take(buffer: io.StringIO) -> bytes:
+def take(buffer: io.StringIO) -> bytes:
+    """Return what was written since the last time, as UTF-8."""
     text = buffer.getvalue()
     buffer.seek(0)
     buffer.truncate()

@@ -1,106 +1,304 @@
-"""The charts of the dashboard: which metrics each shows, how a grouping changes it, and the traces behind its points."""
+"""Panels of a dashboard: a metric or several, of which traces, grouped by what, drawn how; and the traces behind each point.
+
+A panel of ours and one that somebody made are the same thing (dashboards/builtin.py, dashboards/own_dashboards.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from dashboards.charts import ACCENT, ERROR, FAULTS, PALETTE, UNITS, WARN, Line, build_figure, duration_unit, per_minute
-from tracestore.language import format_filter, parse_query
+from dashboards.charts import (
+    ACCENT,
+    ERROR,
+    FAULTS,
+    PALETTE,
+    WARN,
+    Line,
+    build_figure,
+    build_ranking,
+    duration_unit,
+    find_unit,
+    per_minute,
+)
+from dashboards.measures import Measure, find_measure, narrowing, read_measure, short_labels
+from tracestore.language import Query, format_filter, parse_query
 from tracestore.language.tree import Or
 from tracestore.model import Series
 from tracestore.timerange import NS_PER_S, TimeRange
 
+Kind = Literal["line", "stacked", "bar", "number", "table"]
+KINDS: dict[Kind, str] = {
+    "line": "Lines over time",
+    "stacked": "Stacked bars over time",
+    "bar": "Bars by group",
+    "number": "Number",
+    "table": "Table",
+}
+OVER_TIME = ("line", "stacked")
 # Grouping -> field of the query language, where the names differ.
 _FIELDS = {"environment": "env", "outcome": "status"}
-_NONE = {"version": "no version", "service": "no service", "environment": "no environment", "outcome": "no outcome"}
-MAX_GROUPS = 8
-
-ReadSeries = Callable[[str, str], list[Series]]
+MAX_GROUPS, MAX_ROWS = 8, 50
+# One bucket from the epoch until long after the last possible moment; whole days, as rollups may want.
+WHOLE_RANGE_S = 86_400 * 100_000
+_COUNTS = ("traces", "calls", "spans")
+_MINUTE_NS = 60 * NS_PER_S
+# What a measure that fills its axis only in part is about.
+_EMPTY = {"USD": "No priced model call in this range", "tokens": "No model call with token counts in this range"}
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart. `metrics` pairs a label with a metric; several are drawn side by side, until a grouping leaves only `main`.
+    """One frame of a dashboard. A panel with `group_by` keeps it; the others follow what the reader groups by.
 
-    `group_by` is what it is grouped by when the reader chose nothing; `always_grouped` panels keep it whatever they choose.
-    `narrowed` is added to the query of a click: the traces that make the value what it is.
+    Over time and as bars a grouping leaves the first of several metrics. `query` is asked for beside that of the page.
     """
 
-    name: str
     title: str
-    unit: str
-    metrics: tuple[tuple[str, str], ...]
-    colors: tuple[str, ...] = (ACCENT,)
-    kind: Literal["line", "bar"] = "line"
-    main: str = ""
-    main_label: str = ""
+    metrics: tuple[str, ...]
+    kind: Kind = "line"
     group_by: str = ""
-    always_grouped: bool = False
-    narrowed: str = ""
-    from_zero: bool = True
-    empty: str = "No traces in this range"
+    query: str = ""
 
     def grouping(self, chosen: str) -> str:
-        return self.group_by if self.always_grouped or not chosen else chosen
+        return "" if self.kind == "number" else self.group_by or chosen
+
+    def shown_metrics(self, group_by: str) -> tuple[str, ...]:
+        return self.metrics[:1] if group_by and self.kind != "table" else self.metrics
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"metrics": list(self.metrics)}
 
 
-PANELS = {
-    panel.name: panel
-    for panel in (
-        Panel("requests", "Requests", "per_minute", (("Requests", "requests"),)),
-        Panel("failure-rate", "Failure rate", "ratio", (("Failure rate", "failure_rate"),), (ERROR,), narrowed="status:error"),
-        Panel("errors", "Error types", "traces", (("Traces", "requests"),), FAULTS, "bar", group_by="error", always_grouped=True,
-              empty="No errors in this range"),
-        Panel(
-            "duration", "Duration", "s",
-            (("p99", "duration_p99"), ("p95", "duration_p95"), ("p50", "duration_p50")),
-            ("var(--series-3)", "var(--series-1)", "var(--series-2)"), main="duration_p95", main_label="p95",
-        ),
-        Panel("cost", "Cost", "USD", (("Cost", "cost"),), kind="bar", empty="No priced model call in this range"),
-        Panel(
-            "tokens", "Tokens", "tokens",
-            (("Input", "uncached_input_tokens"), ("Cached input", "cached_input_tokens"), ("Output", "output_tokens")),
-            ("var(--series-1)", "var(--series-5)", "var(--series-3)"), "bar", main="total_tokens",
-            empty="No model call with token counts in this range",
-        ),
-        Panel("escalation-rate", "Escalation rate", "ratio", (("Escalation rate", "escalation_rate"),), (WARN,),
-              narrowed="escalated:true"),
-        Panel("tool-success-rate", "Tool success rate", "ratio", (("Tool success rate", "tool_success_rate"),),
-              group_by="tool", narrowed="tool_error:*", from_zero=False, empty="No tool call in this range"),
-    )
-}  # fmt: skip
-
-# What no metric holds by itself: (plus, minus).
-_DERIVED = {
-    "uncached_input_tokens": ("input_tokens", "cached_input_tokens", -1),
-    "total_tokens": ("input_tokens", "output_tokens", 1),
-}
+def read_panel(stored: Mapping[str, Any]) -> Panel:
+    """Return the panel of `Panel.to_json`. What has become wrong with it since then shows when it is drawn."""
+    return Panel(stored["title"], tuple(stored["metrics"]), stored["kind"], stored["group_by"], stored["query"])
 
 
-def build_panel(
-    panel: Panel, *, query_text: str, chosen: str, time_range: TimeRange, step_s: int, read: ReadSeries
-) -> dict[str, Any]:
-    """Return what dashboards/charts.js draws: the figure, its unit, and per line the query that finds the traces behind it.
+@dataclass(frozen=True)
+class Scope:
+    """What the reader of a dashboard looks at: `text` is the query of the page, `chosen` a grouping or ""."""
 
-    `read(metric, group_by)` reads series; `chosen` is the reader's grouping or "".
+    text: str
+    time_range: TimeRange
+    step_s: int
+    chosen: str = ""
+    compares: bool = False
+
+    @property
+    def length_ns(self) -> int:
+        """How far the period before lies back: whole steps, so that its buckets stand at the same places."""
+        step_ns = self.step_s * NS_PER_S
+        return -(-(self.time_range.end_ns - self.time_range.start_ns) // step_ns) * step_ns
+
+    def before(self) -> Scope | None:
+        """The period of equal length before; None where time begins."""
+        if self.time_range.start_ns < self.length_ns:
+            return None
+        earlier = TimeRange(self.time_range.start_ns - self.length_ns, self.time_range.end_ns - self.length_ns)
+        return replace(self, time_range=earlier)
+
+
+# (metric, group_by, query, range, step, most groups) -> series, those of most traces first
+ReadMetric = Callable[[str, str, Query, TimeRange, int, int], list[Series]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measure of one group over a scope. `query` finds the traces behind its points."""
+
+    measure: Measure
+    group: str
+    label: str
+    points: list[tuple[int, float | None]]
+    query: str
+
+
+def measure(panel: Panel, scope: Scope, read: ReadMetric) -> list[Measured]:
+    """Read all that a panel shows: points per step over time, one point for other kinds. Groups of most traces come first.
+
+    Raises MetricError, QueryError, StoreError.
     """
-    group_by = panel.grouping(chosen)
-    lines = _grouped_lines(panel, group_by, query_text, read) if group_by else _plain_lines(panel, query_text, read)
-    unit, scale = (duration_unit(lines)) if panel.unit == "s" else (UNITS[panel.unit], 1.0)
-    if panel.unit == "per_minute":
-        lines = [Line(line.label, per_minute(line.points, time_range, step_s), line.color, line.query) for line in lines]
+    group_by = panel.grouping(scope.chosen)
+    names = panel.shown_metrics(group_by)
+    text = both(scope.text, panel.query)
+    query = parse_query(text)
+    step_s = scope.step_s if panel.kind in OVER_TIME else WHOLE_RANGE_S
+    most = MAX_ROWS if panel.kind == "table" else MAX_GROUPS
+
+    def read_one(metric: str, grouping: str) -> list[Series]:
+        return read(metric, grouping, query, scope.time_range, step_s, most)
+
+    found = []
+    for name, label in zip(names, short_labels(names), strict=True):
+        for series in read_measure(name, group_by, read_one):
+            found.append(
+                Measured(
+                    find_measure(name),
+                    series.group,
+                    (series.group or f"no {group_by}") if group_by else label,
+                    series.points,
+                    find_traces_query(name, text, query, group_by, series.group),
+                )
+            )
+    return found
+
+
+def group_field(group_by: str) -> str:
+    """Return the field of the query language that finds the traces of a group."""
+    return _FIELDS.get(group_by, group_by)
+
+
+def find_traces_query(metric: str, text: str, query: Query, group_by: str, group: str) -> str:
+    """Return the query of the traces that make one point what it is."""
+    condition = narrowing(metric, query, group_by, group)
+    field = group_field(group_by)
+    if group_by and not (group_by == "tool" and condition.startswith("tool")):
+        text = narrow(text, format_filter(field, group) if group else f"-has:{field}")
+    return narrow(text, condition)
+
+
+def build_chart(panel: Panel, scope: Scope, read: ReadMetric) -> dict[str, Any]:
+    """Return what dashboards/charts.js draws: the figure, its unit, and per line the query and times that find its traces.
+
+    Raises MetricError, QueryError, StoreError.
+    """
+    found = measure(panel, scope, read)
+    before = scope.before() if scope.compares else None
+    earlier = measure(panel, before, read) if before else []
+    first = find_measure(panel.metrics[0])
+    build = _build_bars if panel.kind == "bar" else _build_lines
+    has_values = any(_says_something(value, first.unit) for one in found for _, value in one.points)
+    answer = build(panel, scope, first, found, before, earlier)
+    return answer | {"empty": "" if has_values else empty_sentence(panel, scope)}
+
+
+def _build_lines(
+    panel: Panel, scope: Scope, first: Measure, found: list[Measured], before: Scope | None, earlier: list[Measured]
+) -> dict[str, Any]:
+    """Lines, or stacked bars; those of the period before lie under today's times, of stacks only their heights."""
+    is_rate = panel.kind == "line" and first.additive and first.unit in _COUNTS
+    palette = choose_colors(panel, scope)
+    colors = {one.label: palette[index % len(palette)] for index, one in enumerate(found)}
+
+    def line(one: Measured, period: Scope, shift_ns: int = 0) -> Line:
+        points = per_minute(one.points, period.time_range, scope.step_s) if is_rate else one.points
+        return Line(one.label, points, colors[one.label], one.query, period.time_range.end_ns, shift_ns)
+
+    # A group without a value, such as an embedding model among those with a first token, would only lengthen the legend.
+    shown = [one for one in found if any(_says_something(value, first.unit) for _, value in one.points)] or found
+    lines = [line(one, scope) for one in shown]
+    if before and panel.kind == "line":
+        labels = {one.label for one in shown}
+        lines += [line(one, before, scope.length_ns) for one in earlier if one.label in labels]
+    elif before and earlier:
+        text = both(scope.text, panel.query)
+        lines.append(Line("All", _add_up(earlier), "var(--text-muted)", text, before.time_range.end_ns, scope.length_ns))
+    unit, scale = find_unit("per_minute") if is_rate else duration_unit(lines) if first.unit == "s" else find_unit(first.unit)
+    figure = build_figure(
+        lines, kind=panel.kind, unit=unit, time_range=scope.time_range, step_s=scope.step_s, scale=scale,
+        from_zero=not first.name.endswith("success_rate"),
+    )  # fmt: skip
+    # A sum is one over the width of its bucket, which is half of what its height means.
+    per_step = f"per {step_name(scope.step_s)}" if first.additive and not is_rate else ""
+    return _answer(figure, lines, f"{unit.name} {per_step}".strip(), scope.step_s, over_time=True)
+
+
+def _add_up(measured: list[Measured]) -> list[tuple[int, float | None]]:
+    totals: dict[int, float | None] = {}
+    for one in measured:
+        for at, value in one.points:
+            totals[at] = (totals.get(at) or 0.0) + (value or 0.0)
+    return sorted(totals.items())
+
+
+def _build_bars(
+    panel: Panel, scope: Scope, first: Measure, found: list[Measured], before: Scope | None, earlier: list[Measured]
+) -> dict[str, Any]:
+    """One bar for each group, the longest on top, with a tick where it ended in the period before."""
+    palette = choose_colors(panel, scope)
+    color = palette[0] if len(palette) == 1 else ACCENT
+    valued = [one for one in found if one.points[0][1] is not None]
+    valued.sort(key=lambda one: -(one.points[0][1] or 0.0))
+    start_ns, end_ns = scope.time_range.start_ns, scope.time_range.end_ns
+    bars = [Line(one.label, [(start_ns, one.points[0][1])], color, one.query, end_ns) for one in valued]
+    places = {bar.label: place for place, bar in enumerate(bars)}
+    ticks = [
+        (places[one.label], Line(one.label, [(before.time_range.start_ns, value)], color, one.query, before.time_range.end_ns))
+        for one in earlier
+        if before and one.label in places and (value := one.points[0][1]) is not None
+    ]
+    unit, scale = duration_unit(bars) if first.unit == "s" else find_unit(first.unit)
+    figure = build_ranking(bars, ticks, unit=unit, scale=scale)
+    return _answer(
+        figure, [*bars, *(tick for _, tick in ticks)], unit.name, math.ceil(scope.time_range.duration_s), over_time=False
+    )
+
+
+def _answer(figure: dict[str, Any], lines: Sequence[Line], unit: str, step_s: int, *, over_time: bool) -> dict[str, Any]:
     return {
-        "figure": build_figure(
-            lines, kind=panel.kind, unit=unit, time_range=time_range, step_s=step_s, scale=scale, from_zero=panel.from_zero
-        ),
-        # A bar is a sum over its width, which is half of what its height means.
-        "unit": f"{unit.name} per {step_name(step_s)}".strip() if panel.kind == "bar" else unit.name,
+        "figure": figure,
+        "unit": unit,
         "queries": [line.query for line in lines],
+        "labels": [line.label for line in lines],
+        "ends": [line.end_ns / 1e6 for line in lines],
         "step_s": step_s,
-        "empty": not any(_says_something(value, panel.unit) for line in lines for _, value in line.points),
+        "over_time": over_time,
     }
+
+
+def choose_colors(panel: Panel, scope: Scope) -> Sequence[str]:
+    """Red is for errors alone: the one line of failures, and the groups of their types."""
+    group_by = panel.grouping(scope.chosen)
+    if group_by == "error":
+        return FAULTS
+    if group_by or len(panel.metrics) > 1:
+        return PALETTE
+    name = panel.metrics[0]
+    if name.startswith(("fail", "error", "tool_error", "model_error")):
+        return (ERROR,)
+    return (WARN,) if name.startswith("escalation") else (ACCENT,)
+
+
+def empty_sentence(panel: Panel, scope: Scope) -> str:
+    """Say what there is none of."""
+    group_by = panel.grouping(scope.chosen)
+    if group_by == "error":
+        return "No errors in this range"
+    name = panel.metrics[0]
+    if name.startswith("tool_") or group_by == "tool":
+        return "No tool call in this range"
+    if group_by in ("agent", "workflow", "model"):
+        return f"No trace of this range names its {group_by}"
+    return _EMPTY.get(find_measure(name).unit, "No traces in this range")
+
+
+def build_csv(panel: Panel, scope: Scope, read: ReadMetric) -> Iterator[list[Any]]:
+    """Yield a header and rows: a bucket and group each over time, else a group each. Values are not scaled; None is no value.
+
+    Raises MetricError, QueryError, StoreError before the first row.
+    """
+    found = measure(panel, scope, read)
+    group_by = panel.grouping(scope.chosen)
+    names = panel.shown_metrics(group_by)
+    values: dict[tuple[int, str], dict[str, float | None]] = {}
+    for one in found:
+        for at, value in one.points:
+            values.setdefault((at, one.group), {})[one.measure.name] = value
+    columns = [f"{name} ({find_measure(name).unit})" for name in names]
+    over_time = panel.kind in OVER_TIME
+    groups = {group: place for place, group in enumerate(dict.fromkeys(one.group for one in found))}
+
+    def rows() -> Iterator[list[Any]]:
+        yield ["start_time", "end_time", *([group_by] if group_by else []), *columns]
+        for (at, group), numbers in sorted(values.items(), key=lambda item: (item[0][0], groups[item[0][1]])):
+            start_ns = at if over_time else scope.time_range.start_ns
+            end_ns = min(at + scope.step_s * NS_PER_S, scope.time_range.end_ns) if over_time else scope.time_range.end_ns
+            yield [start_ns, end_ns, *([group] if group_by else []), *(numbers.get(name) for name in names)]
+
+    return rows()
 
 
 def step_name(step_s: int) -> str:
@@ -116,66 +314,34 @@ def _says_something(value: float | None, unit: str) -> bool:
     return value is not None and (unit == "ratio" or value > 0)
 
 
-def _plain_lines(panel: Panel, query_text: str, read: ReadSeries) -> list[Line]:
-    query = narrow(query_text, panel.narrowed)
-    return [
-        Line(label, _read(read, metric, "")[0].points, color, query)
-        for (label, metric), color in zip(panel.metrics, panel.colors, strict=True)
-    ]
-
-
-def _grouped_lines(panel: Panel, group_by: str, query_text: str, read: ReadSeries) -> list[Line]:
-    colors = panel.colors if len(panel.colors) >= MAX_GROUPS else PALETTE
-    field = _FIELDS.get(group_by, group_by)
-    series = _read(read, panel.main or panel.metrics[0][1], group_by)
-    return [
-        Line(
-            label=one.group or _NONE.get(group_by, "none"),
-            points=one.points,
-            color=colors[index % len(colors)],
-            query=_narrow_to_group(panel, query_text, field, one.group),
-        )
-        for index, one in enumerate(series)
-    ]
-
-
-def _narrow_to_group(panel: Panel, query_text: str, field: str, group: str) -> str:
-    if not group:
-        return narrow(narrow(query_text, panel.narrowed), f"-{field}:*")
-    if field == "tool" and panel.narrowed == "tool_error:*":
-        return narrow(query_text, format_filter("tool_error", group))
-    return narrow(narrow(query_text, panel.narrowed), format_filter(field, group))
-
-
 def narrow(query_text: str, condition: str) -> str:
     """Return a query that asks for `condition` too. `query_text` must be valid."""
     text = query_text.strip()
-    if not condition or condition in text.split():
+    if not condition or parse_query(condition).root in parse_query(text).conditions:
         return text
-    if isinstance(parse_query(text).root, Or):
-        text = f"({text})"
-    return f"{text} {condition}".strip()
+    return both(text, condition)
 
 
-def _read(read: ReadSeries, metric: str, group_by: str) -> list[Series]:
-    if metric not in _DERIVED:
-        return read(metric, group_by)
-    first, second, sign = _DERIVED[metric]
-    others = {series.group: dict(series.points) for series in read(second, group_by)}
+def both(one: str, other: str) -> str:
+    """Return a query for what two valid queries find."""
+    one, other = one.strip(), other.strip()
+    return f"{_closed(one)} {_closed(other)}" if one and other else one or other
 
-    def combine(series: Series) -> Series:
-        other = others.get(series.group, {})
-        return Series(series.group, [(at, (value or 0) + sign * (other.get(at) or 0)) for at, value in series.points])
 
-    return [combine(series) for series in read(first, group_by)]
+def _closed(text: str) -> str:
+    return f"({text})" if isinstance(parse_query(text).root, Or) else text
 
 
 def chart_range(time_range: TimeRange, buckets: int = 96) -> tuple[TimeRange, int]:
     """Widen a range so that its first bucket is whole and rollups can serve it when it is long. Returns the step in seconds."""
     step_s = time_range.step_s(buckets)
     step_ns = step_s * NS_PER_S
-    minute_ns = 60 * NS_PER_S
-    grain_ns = step_ns if step_ns < minute_ns else minute_ns
+    grain_ns = min(step_ns, _MINUTE_NS)
     start_ns = time_range.start_ns // step_ns * step_ns
     end_ns = -(-time_range.end_ns // grain_ns) * grain_ns
     return TimeRange(start_ns, end_ns), step_s
+
+
+def whole_range(time_range: TimeRange) -> TimeRange:
+    """Widen a range to whole minutes, so that rollups can serve it when it is long."""
+    return TimeRange(time_range.start_ns // _MINUTE_NS * _MINUTE_NS, -(-time_range.end_ns // _MINUTE_NS) * _MINUTE_NS)

@@ -119,7 +119,7 @@ def find_shots(server: LiveServer) -> list[Shot]:
         Shot("design", "/help/design"),
         Shot("traces", "/traces?start=now-7d"),
         Shot("search", f"/traces?{query}"),
-        Shot("dashboard", "/dashboard?start=now-7d"),
+        Shot("dashboard", "/dashboards/overview?start=now-7d"),
         Shot("alerts", "/alerts"),
         Shot("alert", f"/alerts/{alert_id}"),
         Shot("rules", "/alerts/rules"),
@@ -134,7 +134,7 @@ def settle(page: Page) -> None:
     """Wait until fragments have loaded, charts are drawn and transitions are over."""
     page.wait_for_load_state("load")
     page.wait_for_selector(".htmx-request", state="detached", timeout=30_000)
-    if page.url.partition("?")[0].endswith("/dashboard"):
+    if "/dashboards/" in page.url:
         page.wait_for_selector(".js-plotly-plot .main-svg", timeout=60_000)
     page.wait_for_timeout(1500)
 

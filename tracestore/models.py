@@ -118,6 +118,29 @@ class SavedView(models.Model):
         return self.name
 
 
+class Dashboard(models.Model):
+    """Panels under a name, made by somebody (dashboards/own_dashboards.py). Those that every project has stand in no table.
+
+    `panels` is a list of {"title", "metrics", "kind", "group_by", "query"}. Without an owner it is everybody's.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="dashboards")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True)
+    name = models.CharField(max_length=80)
+    slug = models.SlugField(max_length=64)
+    panels = models.JSONField(default=list)
+    is_shared = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("name", "pk")
+        constraints = [models.UniqueConstraint(fields=["project", "slug"], name="one_dashboard_of_a_slug")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class JobCursor(models.Model):
     """How far a job has come with the rows of one source.
 

@@ -1,63 +1,84 @@
-"""The dashboard: a page of empty frames, and per frame the numbers that fill it."""
+"""Dashboards: a page of empty frames, and per frame what fills it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
+from django.utils.text import slugify
 from django.views.decorators.http import require_GET
 
+from dashboards.builtin import BUILT_IN
+from dashboards.export import defuse, take
 from dashboards.forms import Search, SearchRefused, parse_search
-from dashboards.panels import MAX_GROUPS, PANELS, build_panel, chart_range, narrow
+from dashboards.own_dashboards import Board, find_board, find_boards
+from dashboards.panels import (
+    OVER_TIME,
+    Panel,
+    Scope,
+    both,
+    build_chart,
+    build_csv,
+    chart_range,
+    find_traces_query,
+    whole_range,
+)
 from dashboards.requests import PageRequest
-from dashboards.templatetags import formatting
+from dashboards.tiles import build_table, build_tiles
+from dashboards.views.export import without_blocking
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
+from tracestore.language import Query, QueryError, parse_query
 from tracestore.model import Series
-from tracestore.queries.metrics import GROUPINGS, METRICS, find_unpriced_models, metric_series, metric_values
+from tracestore.queries.metrics import GROUPINGS, MetricError, find_unpriced_models, metric_series, metric_values
 from tracestore.queries.traces import has_any_trace
-from tracestore.timerange import TimeRange
+from tracestore.queries.versions import find_first_seen
+from tracestore.timerange import TimeRange, format_time_ns
 
-TILES = (
-    # metric, narrowed to, what a rise means
-    ("requests", "", "neutral"),
-    ("failure_rate", "status:error", "worse"),
-    ("duration_p95", "", "worse"),
-    ("cost", "", "neutral"),
-    ("escalation_rate", "escalated:true", "worse"),
-)
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One number with its change against the period of equal length before. `trend` colours the change."""
-
-    label: str
-    help: str
-    value: str
-    change: str
-    trend: Literal["better", "worse", "neutral"]
-    previous: str
-    href: str
+# Parameters of the address beside query and range, with what they may be; "" is the default and stands in no address.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "group_by": tuple(GROUPINGS),
+    "compare": ("previous",),
+    "versions": ("off",),
+    "refresh": ("10s", "1m"),
+}
+_WHOLE_STEP_S = 60
+_CSV_ROWS = 200  # in one piece of a download
 
 
 @require_GET
-def dashboard(request: PageRequest) -> HttpResponse:
-    """The page; its charts load themselves."""
-    group_by = _group_by(request)
+def dashboard(request: PageRequest, slug: str) -> HttpResponse:
+    """The page; its panels load themselves."""
+    board = find_board(request.project, request.user, slug)
+    if board is None:
+        raise Http404(f"There is no dashboard {slug}.")
+    chosen = read_choices(request)
     context: dict[str, Any] = {
-        "panels": PANELS.values(),
+        "board": board,
+        "built_in": BUILT_IN.values(),
+        "own_boards": find_boards(request.project, request.user),
         "groupings": GROUPINGS,
-        "group_by": group_by,
-        "search_extra": {"group_by": group_by} if group_by else {},
+        "chosen": chosen,
+        "refresh_s": {"10s": 10, "1m": 60}.get(chosen.get("refresh", ""), 0),
+        "search_extra": chosen,
     }
     try:
-        search = parse_search(request.GET)
+        search = replace(parse_search(request.GET), extra=chosen)
     except SearchRefused as refused:
-        return render(request, "dashboards/dashboard.html", context | {"search": refused.draft}, status=422)
-    context["search"] = search
+        draft = replace(refused.draft, extra=chosen)
+        return render(request, "dashboards/dashboard.html", context | {"search": draft}, status=422)
+    context |= {
+        "search": search,
+        "frames": _build_frames(board, search, chosen.get("group_by", "")),
+        "waiting": [panel for panel in board.panels if panel.kind == "number"],
+    }
     try:
         context["has_traces"] = has_any_trace(get_store(), project_id=request.project.id)
     except StoreError as error:
@@ -65,109 +86,195 @@ def dashboard(request: PageRequest) -> HttpResponse:
     return render(request, "dashboards/dashboard.html", context)
 
 
+@dataclass(frozen=True)
+class Frame:
+    """Where a panel comes to stand. `src` is what fills it, `traces_href` leads to all of its traces."""
+
+    id: str
+    panel: Panel
+    grouping: str
+    src: str
+    csv: str
+    traces_href: str
+
+
+def _build_frames(board: Board, search: Search, chosen: str) -> list[Frame]:
+    """Return a frame for each panel that is no number; `search` is that of the page, with what else is chosen."""
+    frames = []
+    for index, panel in enumerate(board.panels):
+        if panel.kind == "number":
+            continue
+        try:
+            text = both(search.text, panel.query)
+            text = find_traces_query(panel.metrics[0], text, parse_query(text), "", "") if len(panel.metrics) == 1 else text
+        except QueryError:  # of a panel made before the language changed; the panel itself says so
+            text = search.text
+        address = {"slug": board.slug, "index": index}
+        frames.append(
+            Frame(
+                id=f"panel-{index}",
+                panel=panel,
+                grouping=panel.grouping(chosen),
+                src=reverse("dashboard-panel", kwargs=address) + search.href,
+                csv=reverse("dashboard-csv", kwargs=address) + search.href,
+                traces_href=reverse("trace-list") + replace(search, extra={}).querystring(q=text),
+            )
+        )
+    return frames
+
+
 @require_GET
-def dashboard_tiles(request: PageRequest) -> HttpResponse:
+def dashboard_tiles(request: PageRequest, slug: str) -> HttpResponse:
     """The row of numbers on top, and the models whose cost is not known."""
+    board = _get_board(request, slug)
+    panels = [panel for panel in board.panels if panel.kind == "number"]
     try:
         search = parse_search(request.GET)
-        values, previous = _read_tiles(request, search)
-        tiles = [
-            _build_tile(search, metric, narrowed, rise, values[metric], previous.get(metric)) for metric, narrowed, rise in TILES
-        ]
-        unpriced = find_unpriced_models(
-            get_store(), project_id=request.project.id, time_range=search.time_range, query=search.query
+        scope = _whole_scope(request, search)
+        tiles = build_tiles(panels, scope, _read_values(request))
+        shows_cost = any("cost" in name for panel in board.panels for name in panel.metrics)
+        count = _read_values(request)(["requests"], search.query, scope.time_range)["requests"]
+        unpriced = (
+            find_unpriced_models(get_store(), project_id=request.project.id, time_range=scope.time_range, query=search.query)
+            if shows_cost
+            else []
         )
-    except (SearchRefused, StoreError) as error:
+    except (SearchRefused, QueryError, StoreError) as error:
         return render(request, "dashboards/_dashboard_tiles.html", {"problem": str(error)})
-    context = {"tiles": tiles, "unpriced": unpriced, "search": search, "nothing_matches": not values["requests"]}
+    links = [(tile, _traces_href(search, tile.query, scope)) for tile in tiles]
+    context = {"tiles": links, "unpriced": unpriced, "search": search, "nothing_matches": not count}
     return render(request, "dashboards/_dashboard_tiles.html", context)
 
 
 @require_GET
-def dashboard_chart(request: PageRequest, name: str) -> HttpResponse:
-    """One chart as JSON for dashboards/charts.js; what goes wrong is a sentence that stands in the chart's place."""
-    panel = PANELS.get(name)
-    if panel is None:
-        return _problem(f"There is no chart {name}.", 404)
+def dashboard_panel(request: PageRequest, slug: str, index: int) -> HttpResponse:
+    """One panel: a chart as JSON for dashboards/charts.js, a table as HTML."""
+    return answer_panel(request, _get_panel(request, slug, index))
+
+
+def answer_panel(request: PageRequest, panel: Panel) -> HttpResponse:
+    """Answer with what a panel shows; what goes wrong is a sentence that stands in its place."""
     try:
         search = parse_search(request.GET)
-        time_range, step_s = chart_range(search.time_range)
-
-        def read(metric: str, group_by: str) -> list[Series]:
-            return metric_series(
-                get_store(),
-                project_id=request.project.id,
-                time_range=time_range,
-                query=search.query,
-                metric=metric,
-                group_by=group_by,
-                step_s=step_s,
-                max_groups=MAX_GROUPS,
-            )
-
-        answer = build_panel(
-            panel, query_text=search.text, chosen=_group_by(request), time_range=time_range, step_s=step_s, read=read
-        )
-    except SearchRefused as error:
-        return _problem(str(error), 422)
-    except StoreError as error:
-        return _problem(str(error), 503)
-    return JsonResponse(answer)
+        if panel.kind == "table":
+            scope = _whole_scope(request, search)
+            table = build_table(panel, scope, _read_metric(request))
+            rows = [(row, _traces_href(search, row.query, scope)) for row in table.rows]
+            context = {"table": table, "rows": rows, "compares": scope.compares, "grouping": panel.grouping(scope.chosen)}
+            return render(request, "dashboards/_dashboard_table.html", context)
+        scope = _time_scope(request, search) if panel.kind in OVER_TIME else _whole_scope(request, search)
+        return JsonResponse(build_chart(panel, scope, _read_metric(request)))
+    except (SearchRefused, QueryError, MetricError, StoreError) as error:
+        if panel.kind == "table":
+            return render(request, "dashboards/_dashboard_table.html", {"problem": str(error)})
+        return JsonResponse({"error": {"message": str(error)}}, status=503 if isinstance(error, StoreError) else 422)
 
 
-def _problem(message: str, status: int) -> JsonResponse:
-    return JsonResponse({"error": {"message": message}}, status=status)
+def answer_tile(request: PageRequest, panel: Panel) -> HttpResponse:
+    """A single number."""
+    try:
+        search = parse_search(request.GET)
+        scope = _whole_scope(request, search)
+        tiles = build_tiles([panel], scope, _read_values(request))
+    except (SearchRefused, QueryError, StoreError) as error:
+        return render(request, "dashboards/_dashboard_tiles.html", {"problem": str(error)})
+    links = [(tile, _traces_href(search, tile.query, scope)) for tile in tiles]
+    return render(request, "dashboards/_dashboard_tiles.html", {"tiles": links, "search": search})
 
 
-def _group_by(request: HttpRequest) -> str:
-    chosen = request.GET.get("group_by", "")
-    return chosen if chosen in GROUPINGS else ""
+@require_GET
+def dashboard_csv(request: PageRequest, slug: str, index: int) -> HttpResponseBase:
+    """What a panel shows, as a file: raw values with their unit in the header."""
+    panel = _get_panel(request, slug, index)
+    try:
+        search = parse_search(request.GET)
+        scope = _time_scope(request, search) if panel.kind in OVER_TIME else _whole_scope(request, search)
+        rows = build_csv(panel, scope, _read_metric(request))
+    except (SearchRefused, QueryError, MetricError, StoreError) as error:
+        status = 503 if isinstance(error, StoreError) else 422
+        return HttpResponse(str(error), content_type="text/plain; charset=utf-8", status=status)
+    response = StreamingHttpResponse(without_blocking(_write_csv(rows)), content_type="text/csv; charset=utf-8")
+    name = f"{slug}-{slugify(panel.title)[:60] or index}.csv"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
-def _read_tiles(request: PageRequest, search: Search) -> tuple[dict[str, float | None], dict[str, float | None]]:
-    """Return the metrics of the tiles in the range and in the one of equal length before, which is empty where time begins."""
-    metrics = [metric for metric, _, _ in TILES]
-    now, _ = chart_range(search.time_range)
-    length_ns = now.end_ns - now.start_ns
-    before = TimeRange(now.start_ns - length_ns, now.start_ns) if now.start_ns >= length_ns else None
-
-    def read(time_range: TimeRange) -> dict[str, float | None]:
-        return metric_values(
-            get_store(), project_id=request.project.id, time_range=time_range, query=search.query, metrics=metrics
-        )
-
-    return read(now), read(before) if before else {}
+@require_GET
+def version_markers(request: PageRequest) -> JsonResponse:
+    """{"markers": [{"version", "at_ms"}]}: when versions were seen first, oldest first."""
+    try:
+        search = parse_search(request.GET)
+        time_range, _ = chart_range(search.time_range)
+        found = find_first_seen(get_store(), project_id=request.project.id, time_range=time_range, query=search.query)
+    except (SearchRefused, StoreError) as error:
+        return JsonResponse({"error": {"message": str(error)}}, status=503 if isinstance(error, StoreError) else 422)
+    return JsonResponse({"markers": [{"version": seen.version, "at_ms": seen.first_ns / 1e6} for seen in reversed(found)]})
 
 
-def _build_tile(search: Search, metric: str, narrowed: str, rise: str, value: float | None, previous: float | None) -> Tile:
-    definition = METRICS[metric]
-    change, trend = describe_change(value, previous, definition.unit, rise)
-    return Tile(
-        label=definition.label,
-        help=definition.help,
-        value=_format(value, definition.unit),
-        change=change,
-        trend=trend,
-        previous=_format(previous, definition.unit),
-        href=search.querystring(q=narrow(search.text, narrowed)),
-    )
+def read_choices(request: HttpRequest) -> dict[str, str]:
+    """Return the parameters of CHOICES that are chosen."""
+    given = {name: request.GET.get(name, "") for name in CHOICES}
+    return {name: value for name, value in given.items() if value in CHOICES[name]}
 
 
-def _format(value: float | None, unit: str) -> str:
-    formats = {"ratio": formatting.ratio, "s": formatting.duration_s, "USD": formatting.cost_usd}
-    return formats.get(unit, formatting.count)(value)
+def _get_board(request: PageRequest, slug: str) -> Board:
+    board = find_board(request.project, request.user, slug)
+    if board is None:
+        raise Http404(f"There is no dashboard {slug}.")
+    return board
 
 
-def describe_change(
-    value: float | None, previous: float | None, unit: str, rise: str
-) -> tuple[str, Literal["better", "worse", "neutral"]]:
-    """Say how a value changed: ratios in points, all else in percent; "" when there is nothing to compare with."""
-    if value is None or previous is None or (unit != "ratio" and previous == 0):
-        return "", "neutral"
-    difference = value - previous if unit == "ratio" else value / previous - 1
-    text = f"{difference * 100:+.1f}{' pts' if unit == 'ratio' else '%'}" if abs(difference) < 10 else f"×{value / previous:.0f}"
-    if abs(difference) < 0.0005:
-        return "no change", "neutral"
-    if rise == "neutral":
-        return text, "neutral"
-    return text, "worse" if difference > 0 else "better"
+def _get_panel(request: PageRequest, slug: str, index: int) -> Panel:
+    panels = _get_board(request, slug).panels
+    if index >= len(panels):
+        raise Http404(f"There is no panel {index} on this dashboard.")
+    return panels[index]
+
+
+def _time_scope(request: PageRequest, search: Search) -> Scope:
+    time_range, step_s = chart_range(search.time_range)
+    return _scope(request, search, time_range, step_s)
+
+
+def _whole_scope(request: PageRequest, search: Search) -> Scope:
+    return _scope(request, search, whole_range(search.time_range), _WHOLE_STEP_S)
+
+
+def _scope(request: PageRequest, search: Search, time_range: TimeRange, step_s: int) -> Scope:
+    chosen = read_choices(request)
+    return Scope(search.text, time_range, step_s, chosen.get("group_by", ""), "compare" in chosen)
+
+
+def _read_metric(request: PageRequest) -> Any:
+    def read(metric: str, group_by: str, query: Query, time_range: TimeRange, step_s: int, most: int) -> list[Series]:
+        return metric_series(
+            get_store(), project_id=request.project.id, time_range=time_range, query=query, metric=metric, group_by=group_by,
+            step_s=step_s, max_groups=most,
+        )  # fmt: skip
+
+    return read
+
+
+def _read_values(request: PageRequest) -> Any:
+    def read(metrics: Sequence[str], query: Query, time_range: TimeRange) -> Mapping[str, float | None]:
+        return metric_values(get_store(), project_id=request.project.id, time_range=time_range, query=query, metrics=metrics)
+
+    return read
+
+
+def _traces_href(search: Search, query: str, scope: Scope) -> str:
+    """The list of exactly the traces that were counted: those of the query between two moments."""
+    start, end = format_time_ns(scope.time_range.start_ns), format_time_ns(scope.time_range.end_ns)
+    return search.querystring(q=query, start=start, end=end)
+
+
+def _write_csv(rows: Iterator[list[Any]]) -> Iterator[bytes]:
+    """Yield lines; text never becomes a formula, times are RFC 3339 in UTC."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    for number, row in enumerate(rows):
+        times = [format_time_ns(cell) if number else cell for cell in row[:2]]
+        writer.writerow([*times, *(defuse(cell) if isinstance(cell, str) else cell for cell in row[2:])])
+        if number % _CSV_ROWS == _CSV_ROWS - 1:
+            yield take(buffer)
+    yield take(buffer)

@@ -54,7 +54,7 @@ def trace_export(request: PageRequest, kind: str) -> HttpResponseBase:
     stream, content_type = _FORMATS[kind]
     count = int(matching or 0)
     name = f"traces-first-{MAX_TRACES}-of-{count}" if count > MAX_TRACES else f"traces-{count}"
-    response = StreamingHttpResponse(_without_blocking(stream(read_pages())), content_type=content_type)
+    response = StreamingHttpResponse(without_blocking(stream(read_pages())), content_type=content_type)
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.{kind}"'
     return response
 
@@ -63,7 +63,7 @@ def _refuse(message: str, status: int) -> HttpResponse:
     return HttpResponse(message, content_type="text/plain; charset=utf-8", status=status)
 
 
-async def _without_blocking(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def without_blocking(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Make a piece in a thread when the client has taken the one before: Django would gather a plain iterator in memory."""
     take_next = sync_to_async(lambda: next(pieces, None))
     while (piece := await take_next()) is not None:

@@ -50,7 +50,10 @@ PAGES = (
     "/compare?a=version:v2&b=version:v3",
     "/compare/traces?a={trace}&b={trace}",
     "/why?q=status:error",
-    "/dashboard",
+    "/dashboards/overview",
+    "/dashboards/cost?compare=previous&group_by=version",
+    "/dashboards/users",
+    "/dashboards/new?from=versions",
     "/alerts",
     "/alerts/rules",
     "/alerts/rules/new",
@@ -231,7 +234,7 @@ def test_every_page_of_the_navigation_is_looked_at(server: LiveServer, page: Pag
     assert set(paths) <= set(PAGES)
 
 
-@pytest.mark.parametrize("path", ["/traces", "/traces/{trace}", "/dashboard"])
+@pytest.mark.parametrize("path", ["/traces", "/traces/{trace}", "/dashboards/overview", "/dashboards/users"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_nothing_moves_while_a_page_loads(
     server: LiveServer, places: dict[str, str], page: Page, path: str, size: ViewportSize
@@ -244,7 +247,7 @@ def test_nothing_moves_while_a_page_loads(
     assert page.evaluate("window.layoutShift") <= MAX_LAYOUT_SHIFT
 
 
-@pytest.mark.parametrize("path", ["/traces", "/traces/{trace}", "/dashboard", "/alerts/rules/new"])
+@pytest.mark.parametrize("path", ["/traces", "/traces/{trace}", "/dashboards/overview", "/dashboards/new", "/alerts/rules/new"])
 def test_keyboard_reaches_everything_and_shows_where_it_is(
     server: LiveServer, places: dict[str, str], page: Page, path: str
 ) -> None:

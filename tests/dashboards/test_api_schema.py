@@ -23,7 +23,7 @@ def schema() -> Any:
 def test_schema_is_valid_and_lists_every_endpoint(schema: Any) -> None:
     assert {
         "/api/v1/traces", "/api/v1/traces/{trace_id}", "/api/v1/traces/{trace_id}/spans/{span_id}", "/api/v1/spans",
-        "/api/v1/metrics", "/api/v1/facets", "/api/v1/agents",
+        "/api/v1/metrics", "/api/v1/facets", "/api/v1/agents", "/api/v1/dashboards", "/api/v1/dashboards/{slug}",
     } <= set(schema["paths"])  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What the dashboard draws: lines, units, groupings and the query behind each."""
+"""What a panel draws: lines, units, groupings, the query behind each point, the period before, and the file of it."""
 
 from __future__ import annotations
 
@@ -6,82 +6,276 @@ from typing import Any
 
 import pytest
 
+from dashboards.builtin import BUILT_IN
 from dashboards.charts import Line, build_figure, duration_unit, per_minute
-from dashboards.panels import PANELS, build_panel, chart_range, narrow, step_name
-from dashboards.views.dashboard import describe_change
+from dashboards.measures import MEASURES, describe_change, read_values, rise_means, short_labels
+from dashboards.own_dashboards import check_panels
+from dashboards.panels import (
+    WHOLE_RANGE_S,
+    Panel,
+    Scope,
+    both,
+    build_chart,
+    build_csv,
+    chart_range,
+    find_traces_query,
+    group_field,
+    narrow,
+    read_panel,
+    step_name,
+    whole_range,
+)
+from dashboards.tiles import build_table, build_tiles
+from tracestore.language import Query, parse_query
+from tracestore.language.fields import find_field
 from tracestore.model import Series
-from tracestore.queries.metrics import METRICS
+from tracestore.queries.metrics import GROUPINGS, METRICS, MetricError
 from tracestore.timerange import NS_PER_S, TimeRange
 
 MINUTE_NS = 60 * NS_PER_S
-RANGE = TimeRange(0, 10 * MINUTE_NS)
+RANGE = TimeRange(100 * MINUTE_NS, 110 * MINUTE_NS)
+START = RANGE.start_ns
+EVERY_PANEL = [
+    pytest.param(panel, id=f"{board.slug}: {panel.title or panel.metrics[0]}")
+    for board in BUILT_IN.values()
+    for panel in board.panels
+]
 
 
-def panel_of(name: str, series: dict[tuple[str, str], list[Series]], query_text: str = "", chosen: str = "") -> dict[str, Any]:
-    return build_panel(
-        PANELS[name], query_text=query_text, chosen=chosen, time_range=RANGE, step_s=300, read=lambda *key: series[key]
-    )
+class Stored:
+    """Answers for the store: `series` by (metric, group_by), of the period before by `earlier`. Notes what it is asked."""
+
+    def __init__(self, series: dict[tuple[str, str], list[Series]], earlier: dict[tuple[str, str], list[Series]] | None = None):
+        self.series, self.earlier = series, earlier or {}
+        self.queries: list[Query] = []
+        self.steps: list[int] = []
+
+    def __call__(self, metric: str, group_by: str, query: Query, time_range: TimeRange, step_s: int, most: int) -> list[Series]:
+        self.queries.append(query)
+        self.steps.append(step_s)
+        return (self.series if time_range == RANGE else self.earlier)[metric, group_by]
 
 
-def test_every_panel_reads_metrics_that_exist() -> None:
-    for panel in PANELS.values():
-        for chosen in ("", "version"):
-            read: list[str] = []
+def scope(text: str = "", chosen: str = "", *, compares: bool = False) -> Scope:
+    return Scope(text, RANGE, 300, chosen, compares)
 
-            def record(metric: str, group_by: str, read: list[str] = read) -> list[Series]:
-                read.append(metric)
-                return [Series("", [(0, 1.0)])]
 
-            build_panel(panel, query_text="", chosen=chosen, time_range=RANGE, step_s=300, read=record)
+def chart_of(panel: Panel, series: dict[tuple[str, str], list[Series]], text: str = "", chosen: str = "") -> dict[str, Any]:
+    return build_chart(panel, scope(text, chosen), Stored(series))
 
-            assert set(read) <= set(METRICS)
+
+def one(group: str, *values: float | None, at: int = START) -> Series:
+    return Series(group, [(at + index * 300 * NS_PER_S, value) for index, value in enumerate(values)])
+
+
+@pytest.mark.parametrize("panel", EVERY_PANEL)
+def test_every_built_in_panel_could_have_been_made_by_hand(panel: Panel) -> None:
+    assert [checked.metrics for checked in check_panels([panel.to_json()])] == [panel.metrics]
+    assert read_panel(panel.to_json()) == panel
+    assert panel.title or panel.kind == "number"
+
+
+@pytest.mark.parametrize("panel", EVERY_PANEL)
+@pytest.mark.parametrize("chosen", ["", "version"])
+def test_every_built_in_panel_reads_metrics_and_groupings_that_exist(panel: Panel, chosen: str) -> None:
+    read: set[str] = set()
+
+    def record(metric: str, group_by: str, query: Query, time_range: TimeRange, step_s: int, most: int) -> list[Series]:
+        read.add(metric)
+        assert group_by in {"", *GROUPINGS}
+        return [one("llm" if group_by == "kind" else "", 1.0)]
+
+    if panel.kind == "number":
+        read_values(panel.metrics, lambda names: read.update(names) or dict.fromkeys(names, 1.0))  # type: ignore[func-returns-value]
+    elif panel.kind == "table":
+        build_table(panel, scope(chosen=chosen), record)
+    else:
+        build_chart(panel, scope(chosen=chosen), record)
+
+    assert read
+    assert read <= set(METRICS)
+
+
+def test_dashboards_of_the_promise_are_there() -> None:
+    assert list(BUILT_IN) == ["overview", "cost", "latency", "tools", "models", "versions", "escalations", "users"]
+
+
+def test_metric_of_the_store_goes_before_a_sum_of_ours() -> None:
+    assert all(MEASURES[name].label == metric.label for name, metric in METRICS.items())
+
+
+@pytest.mark.parametrize("group_by", GROUPINGS)
+def test_traces_of_every_grouping_can_be_searched_for(group_by: str) -> None:
+    assert find_field(group_field(group_by)) is not None
+
+
+@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("group_by", ["", "model", "tool"])
+def test_traces_behind_every_measure_can_be_searched_for(name: str, group_by: str) -> None:
+    text = find_traces_query(name, "env:a OR env:b", parse_query("env:a OR env:b"), group_by, 'x "y" OR z' if group_by else "")
+
+    assert len(parse_query(text).conditions) >= 1
+
+
+def test_failed_calls_of_a_model_lead_to_traces_in_which_that_model_failed() -> None:
+    answer = chart_of(Panel("x", ("model_error_rate",)), {("model_error_rate", "model"): [one("gpt-5", 0.5)]}, chosen="model")
+
+    assert answer["queries"] == ["model:gpt-5 llm{model:gpt-5 status:error}"]
+
+
+def test_metric_that_is_gone_is_named() -> None:
+    with pytest.raises(MetricError, match="cots"):
+        chart_of(Panel("x", ("cots",)), {("cots", ""): []})
 
 
 def test_click_on_a_group_asks_for_its_value_beside_the_query_of_the_page() -> None:
-    series = {("failure_rate", "version"): [Series("v 3", [(0, 0.5)]), Series("", [(0, 0.1)])]}
+    series = {("failure_rate", "version"): [one("v 3", 0.5), one("", 0.1)]}
 
-    answer = panel_of("failure-rate", series, "tool:refund OR tool:search", "version")
+    answer = chart_of(Panel("Failures", ("failure_rate",)), series, "tool:refund OR tool:search", "version")
 
     assert answer["queries"] == [
-        '(tool:refund OR tool:search) status:error version:"v 3"',
-        "(tool:refund OR tool:search) status:error -version:*",
+        '(tool:refund OR tool:search) version:"v 3" status:error',
+        "(tool:refund OR tool:search) -has:version status:error",
     ]
-    assert [line["name"] for line in answer["figure"]["data"]] == ["v 3", "no version"]
+    assert answer["labels"] == ["v 3", "no version"]
 
 
-def test_click_on_a_tools_success_rate_finds_where_that_tool_failed() -> None:
-    answer = panel_of("tool-success-rate", {("tool_success_rate", "tool"): [Series("refund", [(0, 0.9)])]}, "env:prod")
+def test_query_of_a_panel_goes_beside_that_of_the_page() -> None:
+    stored = Stored({("requests", ""): [one("", 1.0)]})
 
-    assert answer["queries"] == ["env:prod tool_error:refund"]
+    answer = build_chart(Panel("x", ("requests",), query="tool:a OR tool:b"), scope("env:prod OR env:qa"), stored)
+
+    assert answer["queries"] == ["(env:prod OR env:qa) (tool:a OR tool:b)"]
+    assert stored.queries == [parse_query("(env:prod OR env:qa) (tool:a OR tool:b)")]
+
+
+@pytest.mark.parametrize(("text", "group_by", "expected"), [
+    ("env:prod", "tool", ["env:prod tool_error:refund"]),
+    ("tool:refund", "", ["tool:refund tool_error:refund"]),
+    ("env:prod", "", ["env:prod tool_error:*"]),
+])  # fmt: skip
+def test_click_on_a_tools_success_rate_finds_where_that_tool_failed(text: str, group_by: str, expected: list[str]) -> None:
+    panel = Panel("x", ("tool_success_rate",), "line", group_by)
+
+    answer = chart_of(panel, {("tool_success_rate", group_by): [one("refund" if group_by else "", 0.9)]}, text)
+
+    assert answer["queries"] == expected
+
+
+def test_points_lead_to_their_bucket_and_never_beyond_the_range() -> None:
+    panel, range_ns = Panel("x", ("requests",)), TimeRange(START, START + 7 * MINUTE_NS)
+    answer = build_chart(panel, Scope("", range_ns, 300), lambda *_: [one("", 1.0, 2.0)])
+
+    assert list(answer["figure"]["data"][0]["x"]) == [START / 1e6, (START + 5 * MINUTE_NS) / 1e6]
+    assert answer["step_s"] == 300
+    assert answer["ends"] == [(START + 7 * MINUTE_NS) / 1e6]
+
+
+def test_period_before_is_a_dashed_line_under_the_same_times_that_leads_to_its_own_traces() -> None:
+    back_ns = 10 * MINUTE_NS
+    panel = Panel("x", ("failure_rate",))
+    stored = Stored({("failure_rate", ""): [one("", 0.5, 0.4)]}, {("failure_rate", ""): [one("", 0.2, 0.1, at=START - back_ns)]})
+
+    now, before = (answer := build_chart(panel, scope(compares=True), stored))["figure"]["data"]
+
+    assert before["x"] == now["x"]
+    assert before["y"] == [0.2, 0.1]
+    assert before["customdata"] == [(START - back_ns) / 1e6, (START - back_ns + 5 * MINUTE_NS) / 1e6]
+    assert answer["ends"] == [RANGE.end_ns / 1e6, START / 1e6]
+    assert (now["line"].get("dash"), before["line"]["dash"]) == (None, "4px,3px")
+    assert before["line"]["color"] == now["line"]["color"]
+    assert answer["figure"]["layout"]["showlegend"] is False
+
+
+def test_period_before_of_groups_is_that_of_the_groups_shown() -> None:
+    stored = Stored(
+        {("cost_per_trace", "version"): [one("v2", 1.0), one("v3", 1.0)]},
+        {("cost_per_trace", "version"): [one("v1", 9.0), one("v3", 2.0)]},
+    )
+
+    answer = build_chart(Panel("x", ("cost_per_trace",)), scope(chosen="version", compares=True), stored)
+
+    assert answer["labels"] == ["v2", "v3", "v3"]
+    assert answer["figure"]["data"][2]["line"]["color"] == answer["figure"]["data"][1]["line"]["color"]
+
+
+def test_stacked_bars_are_compared_with_the_height_that_they_had() -> None:
+    stored = Stored(
+        {("cost", "model"): [one("a", 1.0, 1.0), one("b", 1.0, 1.0)]},
+        {("cost", "model"): [one("a", 2.0, 3.0), one("c", 5.0, 0.0)]},
+    )
+
+    answer = build_chart(Panel("x", ("cost",), "stacked", "model"), scope(compares=True), stored)
+
+    assert answer["figure"]["data"][-1]["y"] == [7.0, 3.0]
+    assert answer["figure"]["data"][-1]["meta"] == "before"
+    assert answer["figure"]["layout"]["yaxis"]["range"][1] > 7
+
+
+def test_bars_stand_by_height_with_a_tick_where_they_were() -> None:
+    stored = Stored(
+        {("cost", "agent"): [one("a", 1.0, at=0), one("<b>b", 5.0, at=0), one("", None, at=0)]},
+        {("cost", "agent"): [one("a", 3.0, at=0)]},
+    )
+
+    answer = build_chart(Panel("x", ("cost",), "bar", "agent", "env:prod"), scope(compares=True), stored)
+
+    assert answer["labels"] == ["<b>b", "a", "a"]
+    assert answer["queries"][:2] == ['env:prod agent:"<b>b" cost:>0', "env:prod agent:a cost:>0"]
+    assert answer["figure"]["layout"]["yaxis"]["ticktext"] == ["&lt;b>b", "a"]
+    assert [(trace["x"], trace["y"]) for trace in answer["figure"]["data"]] == [([5.0], [0]), ([1.0], [1]), ([3.0], [1])]
+    assert answer["step_s"] == 600
+    assert stored.steps == [WHOLE_RANGE_S] * 2
+
+
+def test_names_are_shown_and_not_read_as_html() -> None:
+    answer = chart_of(Panel("x", ("requests",)), {("requests", "tool"): [one('<a href="//x">&amp;', 1.0)]}, chosen="tool")
+
+    assert answer["figure"]["data"][0]["name"] == '&lt;a href="//x">&amp;amp;'
+    assert answer["labels"] == ['<a href="//x">&amp;']
 
 
 def test_single_failure_rate_is_red_and_groups_are_not() -> None:
-    alone = panel_of("failure-rate", {("failure_rate", ""): [Series("", [(0, 0.5)])]})
-    grouped = panel_of("failure-rate", {("failure_rate", "version"): [Series("v3", [(0, 0.5)])]}, chosen="version")
+    panel = Panel("x", ("failure_rate",))
+    alone = chart_of(panel, {("failure_rate", ""): [one("", 0.5)]})
+    grouped = chart_of(panel, {("failure_rate", "version"): [one("v3", 0.5)]}, chosen="version")
 
     assert alone["figure"]["data"][0]["line"]["color"] == "var(--error)"
     assert grouped["figure"]["data"][0]["line"]["color"] == "var(--series-1)"
 
 
-def test_rate_of_zero_is_drawn_and_missing_data_is_not() -> None:
-    assert not panel_of("failure-rate", {("failure_rate", ""): [Series("", [(0, 0.0)])]})["empty"]
-    assert panel_of("failure-rate", {("failure_rate", ""): [Series("", [(0, None)])]})["empty"]
-    assert panel_of("cost", {("cost", ""): [Series("", [(0, 0.0)])]})["empty"]
+def test_panel_with_a_grouping_keeps_it() -> None:
+    assert Panel("x", ("cost",), "line", "model").grouping("version") == "model"
+    assert Panel("x", ("cost",)).grouping("version") == "version"
+    assert Panel("x", ("cost",), "number").grouping("version") == ""
+
+
+def test_rate_of_zero_is_drawn_and_missing_data_is_a_sentence() -> None:
+    assert not chart_of(Panel("x", ("failure_rate",)), {("failure_rate", ""): [one("", 0.0)]})["empty"]
+    assert chart_of(Panel("x", ("failure_rate",)), {("failure_rate", ""): [one("", None)]})["empty"] == "No traces in this range"
+    assert "priced" in chart_of(Panel("x", ("cost",)), {("cost", ""): [one("", 0.0)]})["empty"]
+    assert "tool call" in chart_of(Panel("x", ("requests",), "bar", "tool"), {("requests", "tool"): []})["empty"]
 
 
 def test_cached_tokens_are_not_stacked_twice() -> None:
     series = {
-        ("input_tokens", ""): [Series("", [(0, 100.0)])],
-        ("cached_input_tokens", ""): [Series("", [(0, 80.0)])],
-        ("output_tokens", ""): [Series("", [(0, 5.0)])],
+        ("input_tokens", ""): [one("", 100.0)],
+        ("cached_input_tokens", ""): [one("", 80.0)],
+        ("output_tokens", ""): [one("", 5.0)],
     }
 
-    answer = panel_of("tokens", series)
+    answer = chart_of(Panel("x", ("uncached_input_tokens", "cached_input_tokens", "output_tokens"), "stacked"), series)
 
     assert [(line["name"], list(line["y"])) for line in answer["figure"]["data"]] == [
-        ("Input", [20.0]), ("Cached input", [80.0]), ("Output", [5.0]),
+        ("Uncached input", [20.0]), ("Cached input", [80.0]), ("Output", [5.0]),
     ]  # fmt: skip
     assert answer["unit"] == "per 5 m"
+
+
+def test_labels_that_stand_together_leave_out_what_they_share() -> None:
+    assert short_labels(["duration_p50", "duration_p95"]) == ["p50", "p95"]
+    assert short_labels(["requests", "failures"]) == ["Requests", "Failures"]
+    assert short_labels(["duration_p50"]) == ["Duration p50"]
 
 
 def test_counts_become_a_rate_over_the_part_of_the_bucket_that_lies_in_the_range() -> None:
@@ -113,27 +307,34 @@ def test_line_with_a_gap_is_not_filled(gap: float | None, fill: str | None) -> N
 
 
 def test_rates_never_reach_above_their_highest_possible_value() -> None:
-    answer = panel_of("failure-rate", {("failure_rate", ""): [Series("", [(0, 1.0)])]})
+    answer = chart_of(Panel("x", ("failure_rate",)), {("failure_rate", ""): [one("", 1.0)]})
 
     assert answer["figure"]["layout"]["yaxis"]["range"][1] <= 1.02
 
 
 def test_long_ranges_are_widened_to_whole_minutes_so_that_rollups_can_serve_them() -> None:
     time_range, step_s = chart_range(TimeRange(12_345_678_901, 7 * 86_400 * NS_PER_S + 987))
+    whole = whole_range(TimeRange(12_345_678_901, 7 * 86_400 * NS_PER_S + 987))
 
     assert time_range.start_ns % (step_s * NS_PER_S) == 0
-    assert time_range.end_ns % MINUTE_NS == 0
     assert step_s % 60 == 0
+    assert time_range.end_ns % MINUTE_NS == whole.start_ns % MINUTE_NS == whole.end_ns % MINUTE_NS == 0
 
 
 @pytest.mark.parametrize(("text", "condition", "expected"), [
     ("", "status:error", "status:error"),
     ("status:error", "status:error", "status:error"),
     ("a OR b", "version:v3", "(a OR b) version:v3"),
+    ("status:error OR b", "status:error", "(status:error OR b) status:error"),
     ("env:prod", "", "env:prod"),
 ])  # fmt: skip
 def test_narrowing_keeps_the_meaning_of_the_query(text: str, condition: str, expected: str) -> None:
     assert narrow(text, condition) == expected
+
+
+def test_two_queries_are_one_that_finds_what_both_find() -> None:
+    assert both("a OR b", "c OR d") == "(a OR b) (c OR d)"
+    assert (both("", "c"), both("a", " ")) == ("c", "a")
 
 
 @pytest.mark.parametrize(
@@ -155,3 +356,82 @@ def test_steps_have_names(step_s: int, name: str) -> None:
 ])  # fmt: skip
 def test_change_is_said_in_points_or_percent(value: float, previous: float | None, unit: str, expected: tuple[str, str]) -> None:
     assert describe_change(value, previous, unit, "worse") == expected
+
+
+def test_rise_of_a_success_rate_is_good_and_that_of_a_cost_neither() -> None:
+    assert [rise_means(name) for name in ("tool_success_rate", "failure_rate", "duration_p99", "cost", "requests")] == [
+        "better", "worse", "worse", "neutral", "neutral",
+    ]  # fmt: skip
+    assert describe_change(0.8, 0.9, "ratio", "better") == ("-10.0 pts", "worse")
+
+
+def test_tiles_of_one_query_are_read_at_once_and_lead_to_their_traces() -> None:
+    asked: list[tuple[list[str], int]] = []
+
+    def read(metrics: Any, query: Query, time_range: TimeRange) -> dict[str, float | None]:
+        asked.append((list(metrics), time_range.start_ns))
+        return dict.fromkeys(metrics, 0.5 if time_range == RANGE else 0.25)
+
+    panels = [Panel("", (name,), "number") for name in ("failure_rate", "requests")] + [
+        Panel("Refunds", ("failures",), "number", query="tool:refund"), Panel("Lost", ("gone",), "number"),
+    ]  # fmt: skip
+    tiles = build_tiles(panels, scope("env:prod"), read)
+
+    assert asked == [
+        (["failure_rate", "requests"], START), (["failures"], START),
+        (["failure_rate", "requests"], START - 10 * MINUTE_NS), (["failures"], START - 10 * MINUTE_NS),
+    ]  # fmt: skip
+    assert [tile.label for tile in tiles] == ["Failure rate", "Requests", "Refunds", "Lost"]
+    assert (tiles[0].value, tiles[0].change, tiles[0].trend, tiles[0].previous) == ("50%", "+25.0 pts", "worse", "25%")
+    assert [tile.query for tile in tiles[:3]] == ["env:prod status:error", "env:prod", "env:prod tool:refund status:error"]
+    assert "no metric gone" in tiles[3].help
+
+
+def test_table_has_the_greatest_first_and_a_row_leads_to_the_traces_of_its_group() -> None:
+    panel = Panel("x", ("cost", "failure_rate"), "table", "user")
+    stored = Stored(
+        {("cost", "user"): [one("ada", 1.0), one("", 4.0)], ("failure_rate", "user"): [one("ada", 0.5), one("", None)]},
+        {("cost", "user"): [one("ada", 2.0)], ("failure_rate", "user"): []},
+    )
+
+    table = build_table(panel, scope("env:prod", compares=True), stored)
+
+    assert [(row.label, row.query) for row in table.rows] == [("no user", "env:prod -has:user"), ("ada", "env:prod user:ada")]
+    assert [[cell.value for cell in row.cells] for row in table.rows] == [["$4.00", "–"], ["$1.00", "50%"]]
+    assert [[cell.share for cell in row.cells] for row in table.rows] == [[100, 0], [25, 0]]
+    assert table.rows[1].cells[0].change == "-50.0%"
+
+
+def test_file_of_a_chart_has_a_row_for_each_bucket_and_group_with_units_in_the_header() -> None:
+    series = {("failure_rate", "version"): [one("v3", 0.5, None), one("", 0.1, 0.2)]}
+
+    rows = list(build_csv(Panel("x", ("failure_rate",)), scope(chosen="version"), Stored(series)))
+
+    middle = START + 5 * MINUTE_NS
+    assert rows == [
+        ["start_time", "end_time", "version", "failure_rate (ratio)"],
+        [START, middle, "v3", 0.5],
+        [START, middle, "", 0.1],
+        [middle, RANGE.end_ns, "v3", None],
+        [middle, RANGE.end_ns, "", 0.2],
+    ]
+
+
+def test_file_of_a_table_has_all_its_metrics_over_the_whole_range() -> None:
+    series = {("cost", "user"): [one("ada", 1.0, at=0)], ("requests", "user"): [one("ada", 2.0, at=0)]}
+
+    rows = list(build_csv(Panel("x", ("cost", "requests"), "table", "user"), scope(), Stored(series)))
+
+    assert rows == [
+        ["start_time", "end_time", "user", "cost (USD)", "requests (traces)"],
+        [RANGE.start_ns, RANGE.end_ns, "ada", 1.0, 2.0],
+    ]
+
+
+def test_group_without_a_value_is_left_out_and_the_others_keep_their_colours() -> None:
+    series = {("time_to_first_token_p95", "model"): [one("embedding", None), one("gpt-5", 0.4)]}
+
+    answer = chart_of(Panel("x", ("time_to_first_token_p95",), "line", "model"), series)
+
+    assert answer["labels"] == ["gpt-5"]
+    assert answer["figure"]["data"][0]["line"]["color"] == "var(--series-2)"

@@ -140,6 +140,21 @@ FIELDS: tuple[Field, ...] = (
         span_help=_SAME_TRACE,
     ),
     Field("escalated", FieldType.FLAG, "it was handed to a person", "escalated:true", span_help=_SAME_TRACE),
+    Field(
+        "escalation_reason",
+        FieldType.TEXT,
+        "why it was handed to a person",
+        "escalation_reason:refund_limit",
+        span_help=_SAME_TRACE,
+    ),
+    Field("handed_over", FieldType.FLAG, "an agent of it handed over to another", "handed_over:true", span_help=_SAME_TRACE),
+    Field(
+        "unpriced_model",
+        FieldType.TEXT,
+        "it used tokens of that model, which has no known price",
+        "unpriced_model:*",
+        span_help=_SAME_TRACE,
+    ),
     Field("rule", FieldType.TEXT, "the rule that decided its status", "rule:*", ("outcome_rule",), span_help=_SAME_TRACE),
     Field(
         "text",

@@ -32,6 +32,8 @@ _OF_TRACES = FACETS | {
     "provider": "arrayJoin(`models.provider`)",
     "prompt": "arrayJoin(prompts)",
     "rule": "outcome_rule",
+    "escalation_reason": "arrayJoin(escalation_reasons)",
+    "unpriced_model": "arrayJoin(unpriced_models)",
     "tool_error": "arrayJoin(arrayFilter((name, errors) -> errors > 0, `tools.name`, `tools.errors`))",
 }
 _MOST_FREQUENT = """

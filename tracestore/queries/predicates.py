@@ -402,6 +402,9 @@ _TRACE_TERMS: dict[str, Compile] = {
     "errors": _number_column("error_count", "UInt64"),
     "has_errors": _flag_column("has_errors"),
     "escalated": _flag_column("escalated"),
+    "escalation_reason": _array_column("escalation_reasons"),
+    "handed_over": _flag_column("handed_over"),
+    "unpriced_model": _array_column("unpriced_models"),
     "rule": _text_column("outcome_rule"),
     "text": _through_spans(_search),
     "attr": _through_spans(_attribute),
@@ -439,8 +442,11 @@ _SPAN_TERMS: dict[str, Compile] = {
 } | {
     # Facts of the whole trace: only its summary has them, or only some of its spans carry the attribute.
     name: _through_trace(_TRACE_TERMS[name])
-    for name in ("user", "session", "cost", "cost_difference", "spans", "errors", "has_errors", "escalated", "rule")
-}
+    for name in (
+        "user", "session", "cost", "cost_difference", "spans", "errors", "has_errors", "escalated", "escalation_reason",
+        "handed_over", "unpriced_model", "rule",
+    )
+}  # fmt: skip
 
 
 _LOG_TERMS: dict[str, Compile] = {

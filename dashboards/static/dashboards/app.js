@@ -98,6 +98,9 @@
     }
   });
 
+  // Of tabs that are wider than a phone the open one shows.
+  document.querySelectorAll(".page-tabs [aria-current=page]").forEach((tab) => { tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 40; });
+
   document.querySelectorAll("[data-key]").forEach((link) => onKey(link.dataset.key, () => link.click()));
   onKey("?", actions.help);
   onKey("/", () => {

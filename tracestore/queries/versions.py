@@ -1,0 +1,54 @@
+"""When versions went live: the first trace of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracestore.clickhouse.client import Store
+from tracestore.language import Query
+from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.timerange import DAY_NS, TimeRange
+
+MAX_VERSIONS = 12
+# A version that ran within this before the range, or within a time as long as the range, is not new in it.
+_LOOK_BACK_NS, _MOST_LOOK_BACK_NS = DAY_NS, 30 * DAY_NS
+
+# Without FINAL: a summary that was replaced says the same of its trace's start and versions, or less.
+_FIND_FIRST_SEEN = f"""
+SELECT toString(version) AS version, min(toUnixTimestamp64Nano(start_time)) AS first_ns
+FROM (SELECT start_time, arrayJoin(versions) AS version FROM traces WHERE {IN_RANGE} AND is_deleted = 0 AND %s)
+WHERE version != ''
+GROUP BY version
+HAVING first_ns >= {{from_ns:Int64}}
+ORDER BY first_ns DESC, version
+LIMIT {{limit:UInt32}}
+"""
+
+
+@dataclass(frozen=True)
+class FirstSeen:
+    """A version and the start of its first trace."""
+
+    version: str
+    first_ns: int
+
+
+def find_first_seen(
+    store: Store, *, project_id: int, time_range: TimeRange, query: Query, limit: int = MAX_VERSIONS
+) -> list[FirstSeen]:
+    """Return the versions of traces that match whose first trace lies in the range, the newest first.
+
+    What ran before it, by as long as the range or a day, is known and not new. Raises QueryTooExpensive or StoreUnavailable.
+    """
+    params = Params()
+    back_ns = min(max(time_range.end_ns - time_range.start_ns, _LOOK_BACK_NS), _MOST_LOOK_BACK_NS)
+    return store.query(
+        _FIND_FIRST_SEEN % trace_predicate(query, params),
+        FirstSeen,
+        project_id=project_id,
+        start_ns=max(0, time_range.start_ns - back_ns),
+        end_ns=time_range.end_ns,
+        from_ns=time_range.start_ns,
+        limit=limit,
+        **params.values,
+    )

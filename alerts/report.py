@@ -10,9 +10,9 @@ from django.conf import settings
 
 from alerts.focus import traces_path
 from alerts.history import find_history
-from alerts.message import PAYLOAD_VERSION
 from alerts.models import Digest, DigestPeriod, Incident
 from alerts.notification import Event, Item, Link, Notification, Picture, Section, one_line
+from alerts.payload import PAYLOAD_VERSION
 from alerts.picture import Chart, draw_chart
 from alerts.wording import format_seconds, format_share, format_value, metric_label
 from tracestore.clickhouse.client import Store

@@ -18,7 +18,7 @@ from tracestore.clickhouse.landing import insert_batch
 from tracestore.language import parse_query
 from tracestore.models import ModelPrice, Project
 from tracestore.prices import load_prices
-from tracestore.pricing import TOKEN_CLASSES, explain_call, find_custom_price, price_call, price_calls
+from tracestore.pricing import TOKEN_CLASSES, Sold, TokenUsage, explain_call, find_custom_price, price_call, price_calls
 from tracestore.queries.metrics import metric_value
 from tracestore.queries.spans import get_span
 from tracestore.queries.tree import find_steps
@@ -80,12 +80,12 @@ def test_star_stands_for_any_characters(pattern: str, model: str, fits: bool) ->
 def test_every_class_of_token_has_its_price() -> None:
     price("house-7b", cache_read_usd="0.5")
     load_prices(now=True)
-    tokens = (1_000_000, 500_000, 200_000, 100_000)
+    usage = TokenUsage(1_000_000, 500_000, 200_000, 100_000)
 
-    cost = price_call("acme", "house-7b", *tokens, START_NS, project_id=1)
-    explained = explain_call("acme", "house-7b", *tokens, START_NS, project_id=1)
-    columns = {name: np.array([0, count]) for name, count in zip(TOKEN_CLASSES, (*tokens, 0, 0, 0, 0), strict=True)}
-    both = price_calls([("acme", "house-7b")], np.array([0, 0]), columns, np.array([START_NS, START_NS]), 1)
+    cost = price_call("acme", "house-7b", usage, START_NS, project_id=1)
+    explained = explain_call("acme", "house-7b", usage, START_NS, project_id=1)
+    columns = {name: np.array([0, count]) for name, count in zip(TOKEN_CLASSES, usage, strict=True)}
+    both = price_calls([Sold("acme", "house-7b")], np.array([0, 0]), columns, np.array([START_NS, START_NS]), 1)
 
     # 700,000 plain input, 200,000 read, 100,000 written at the price of input, 500,000 output.
     assert cost == pytest.approx(1.4 + 0.1 + 0.2 + 4)
@@ -94,7 +94,8 @@ def test_every_class_of_token_has_its_price() -> None:
     assert [line.token_class for line in explained.lines] == ["input", "cache read", "cache write", "output"]
     assert np.isnan(both[0])
     assert both[1] == pytest.approx(cost)
-    assert price_call("acme", "house-7b", *tokens, START_NS) is None
+    assert price_call("acme", "house-7b", usage, START_NS) is None
+    assert price_call("acme", "house-7b", usage, START_NS, "batch", project_id=1) == cost
 
 
 def test_price_named_later_reaches_history_steps_and_metrics(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

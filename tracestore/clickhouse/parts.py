@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ _UNCOUNTED = {
     "columns.txt",
     "columns_substreams.txt",
     "default_compression_codec.txt",
+    "invalidated_system_columns.txt",
     "metadata_version.txt",
     "txn_version.txt",
     "uuid.txt",
@@ -81,30 +83,39 @@ class PartCheck:
     def _take_out_all(self, client: Client) -> None:
         for table in list(self._detached):
             self._attach(client, table)
-        found = [_Part(*row) for row in client.query(_PARTS).result_rows]
-        for part in found:
-            if part.path not in self._whole and not _is_whole(part):
-                self._cut_short += 1
-                log.error("clickhouse: the disk did not take all of part %s of %s", part.name, part.table)
-                self._take_out(client, part)
-        self._whole = {part.path for part in found}
+        found = _find_parts(client)
+        short = [part for part in found if part.path not in self._whole and not _is_whole(part)]
+        # One that was merged or dropped meanwhile loses its files one by one: it is active no more.
+        short = [part for part in _find_parts(client) if part in short and not _is_whole(part)] if short else []
+        for part in short:
+            self._cut_short += 1
+            log.error("clickhouse: the disk did not take all of part %s of %s", part.name, part.table)
+            self._take_out(client, part)
+        self._whole = {part.path for part in found if part not in short}
 
     def _take_out(self, client: Client, part: _Part) -> None:
         if part.is_of_insert:
             client.command(f"ALTER TABLE {part.table} DROP PART {{part:String}}", parameters={"part": part.name})
             return
-        client.command(f"DETACH TABLE {part.table} SYNC")
         self._detached.add(part.table)
+        client.command(f"DETACH TABLE {part.table} SYNC")
         path = Path(part.path)
-        path.rename(path.parent / "detached" / f"cut-short_{part.name}")
-        self._attach(client, part.table)
+        try:
+            path.rename(path.parent / "detached" / f"cut-short_{part.name}_{time.time_ns()}")
+        finally:
+            self._attach(client, part.table)
 
     def _attach(self, client: Client, table: str) -> None:
-        client.command(f"ATTACH TABLE {table}")
+        client.command(f"ATTACH TABLE IF NOT EXISTS {table}")
         self._detached.discard(table)
 
 
+def _find_parts(client: Client) -> list[_Part]:
+    return [_Part(*row) for row in client.query(_PARTS).result_rows]
+
+
 def _is_whole(part: _Part) -> bool:
+    """Whether no file of it ends too early. Files that nobody knows only add to the sum, and so raise no alarm."""
     try:
         sizes = {entry.name: entry.stat().st_size for entry in os.scandir(part.path)}
         lists = [(Path(part.path) / name).read_bytes() for name in _LISTS if name in sizes]
@@ -112,7 +123,7 @@ def _is_whole(part: _Part) -> bool:
         return True
     counted = sum(size for name, size in sizes.items() if name not in _UNCOUNTED)
     return (
-        counted == part.bytes_on_disk
+        counted >= part.bytes_on_disk
         and all(sizes.get(name, 1) for name in _UNCOUNTED)
         and all(text.endswith(b"\n") for text in lists)
     )

@@ -186,6 +186,19 @@ def test_drop_in_traffic_is_found_and_first_weeks_are_silent(store: Store) -> No
     assert evaluate(rule, NOW) == ["firing"]
 
 
+def test_agent_that_falls_silent_is_found_among_others(store: Store) -> None:
+    rule = create_rule(kind="baseline", metric="requests", comparison="below", threshold=0.5, group_by=["agent"])
+    for week in range(4):
+        at = NOW - timedelta(days=7 * week, seconds=60)
+        insert_at(store, at, *[{"agents": ["a"]}] * 40, *[{"agents": ["b"]}] * (40 if week else 1))
+    assert evaluate(rule, NOW) == ["b firing"]
+    soon = NOW + timedelta(minutes=1)
+    for week in range(1, 4):
+        insert_at(store, soon - timedelta(days=7 * week, seconds=30), *[{"agents": ["a"]}] * 40)
+
+    assert evaluate(rule, NOW + timedelta(minutes=5)) == ["a firing", "b resolved"]
+
+
 # Budgets
 
 
@@ -295,6 +308,24 @@ def test_only_version_and_old_versions_are_not_guarded(store: Store) -> None:
 
     assert evaluate(rule, NOW + timedelta(days=2)) == []
     assert states(rule) == {}
+
+
+def test_rule_with_a_long_read_of_its_own_is_evaluated_less_often(store: Store) -> None:
+    each = {"group_by": ["agent"], "next_evaluation_at": NOW}
+    create_rule(name="an hour", window_s=3600, **each)
+    create_rule(name="a day", window_s=86_400, **each)
+    create_rule(name="every minute", window_s=86_400, interval_s=60, **each)
+    create_rule(name="shared", window_s=86_400, next_evaluation_at=NOW)
+
+    assert services.evaluate_due(NOW) == []
+
+    def due_after(seconds: int) -> set[str]:
+        ids = services.find_due_rules(NOW + seconds * SECOND)
+        return set(AlertRule.objects.filter(pk__in=ids).values_list("name", flat=True))
+
+    assert due_after(15) == {"an hour", "shared"}
+    assert due_after(60) == {"an hour", "shared", "every minute"}
+    assert due_after(300) == {"an hour", "shared", "every minute", "a day"}
 
 
 # Hours of rest

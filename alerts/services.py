@@ -53,6 +53,8 @@ FAILURES_BEFORE_ALERT = 4
 _MAX_MISSED = 4
 # A rule that reads a day by itself is evaluated every five minutes, one that reads an hour as often as all others.
 _LONGEST_USUAL_S, _TURNS_PER_SPAN = 300, 240
+# Of the groups of a rule that fire at once so many get their reasons: to collect them takes a while, and the others wait.
+_EXPLAINED = 10
 # Rules of one job: more would take longer than a lease lasts when the store is slow.
 _BATCH = 250
 # A group without data for so long is gone, like a version that nobody runs any more.
@@ -217,7 +219,8 @@ def _step(rule: AlertRule, instance: RuleInstance, sight: Sight, condition: Cond
 
 def _write(store: Store, rule: AlertRule, steps: list[_Step], now: datetime) -> list[AlertTransition]:
     """Write a rule's steps in one transaction, unless an edit or a later result came between."""
-    evidence = [_explain(store, rule, taken) for taken in steps]
+    fired = [taken for taken in steps if taken.change and taken.change.to_state == AlertState.FIRING]
+    evidence = [_explain(store, rule, taken, of_worst=taken in fired[:_EXPLAINED]) for taken in steps]
     with transaction.atomic():
         if not _still(rule).update(**_summary(rule, steps, now)):
             return []
@@ -280,15 +283,15 @@ def _summary(rule: AlertRule, steps: list[_Step], now: datetime) -> dict[str, ob
     return changes
 
 
-def _explain(store: Store, rule: AlertRule, taken: _Step) -> Evidence | None:
-    """Return what an alert can prove, None when there is nothing to prove."""
+def _explain(store: Store, rule: AlertRule, taken: _Step, *, of_worst: bool) -> Evidence | None:
+    """Return what an alert can prove, None when there is nothing to prove; reasons only for the worst of many groups."""
     sight, change = taken.sight, taken.change
     if change is None:
         return None
     judged = copy.copy(rule)
     if change.threshold is not None:  # a rule's own may be a change; which traces are behind it is told by the value
         judged.threshold = change.threshold
-    if change.to_state == AlertState.FIRING:
+    if of_worst:
         try:
             return collect_evidence(store, judged, sight.time_range, sight.labels)
         except (StoreError, QueryError) as error:  # an alert without its reasons is better than none

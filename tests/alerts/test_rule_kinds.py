@@ -73,6 +73,18 @@ def test_groups_fire_and_resolve_apart(store: Store) -> None:
     assert Alert.objects.filter(resolved_at=None).count() == 0
 
 
+def test_of_many_groups_that_fire_at_once_the_worst_get_their_reasons(store: Store) -> None:
+    rule = create_rule(group_by=["agent"], metric="failures", threshold=0.5)
+    rows = [{"agents": [f"a{n:02}"], "outcome": "error"} for n in range(12) for _ in range(12 - n)]
+    insert_at(store, NOW - 60 * SECOND, *rows)
+
+    assert len(evaluate(rule, NOW)) == 12
+
+    explained = {alert.labels["agent"]: alert.evidence["causes"]["failing"] for alert in Alert.objects.all()}
+    assert explained == {f"a{n:02}": 12 - n if n < 10 else 0 for n in range(12)}
+    assert Alert.objects.get(labels={"agent": "a11"}).evidence["query"] == "agent:a11 status:error"
+
+
 def test_vanished_group_counts_as_zero_where_numbers_add_up(store: Store) -> None:
     rule = create_rule(metric="requests", comparison="below", threshold=1, group_by=["agent"], window_s=60)
     insert_at(store, NOW - 30 * SECOND, {"agents": ["a"]}, {"agents": ["b"]})

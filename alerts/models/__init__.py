@@ -4,6 +4,7 @@ from alerts.models.channels import ChannelKind, NotificationChannel
 from alerts.models.deliveries import Delivery, DeliveryEvent, DeliveryStatus
 from alerts.models.history import Alert, AlertTransition
 from alerts.models.incidents import Grouping, Incident, IncidentEvent, IncidentEventKind
+from alerts.models.marks import IncidentMark
 from alerts.models.routes import MAX_PAUSE_S, MAX_STEPS, Route, RouteStep
 from alerts.models.rules import (
     BROKEN_KEY,
@@ -54,6 +55,7 @@ __all__ = [
     "Incident",
     "IncidentEvent",
     "IncidentEventKind",
+    "IncidentMark",
     "NoDataPolicy",
     "NotificationChannel",
     "Period",

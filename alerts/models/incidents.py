@@ -11,17 +11,20 @@ from alerts.models.rules import Severity
 from tracestore.models import Project
 
 MAX_GROUP_WINDOW_S = 86_400
+MAX_WAIT_S = 300
 
 
 class Grouping(models.Model):
     """Which alerts of a project are one incident: those that begin within `window_s` of each other with equal values of `names`.
 
     A name is `rule`, `severity`, `metric`, a label, or `*` for all labels; without names all alerts of the project are alike.
+    The first news waits `wait_s` for what else belongs to the outage; then a channel hears of the worst alone.
     """
 
     project = models.OneToOneField(Project, on_delete=models.CASCADE, related_name="grouping")
     names = models.JSONField(default=list, blank=True)
     window_s = models.PositiveIntegerField(default=600, validators=[MaxValueValidator(MAX_GROUP_WINDOW_S)])
+    wait_s = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(MAX_WAIT_S)])
 
 
 class Incident(models.Model):

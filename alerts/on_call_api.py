@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from alerts.api import PAGING, answer_page, page_of, project_of, refuse_unknown
 from alerts.incidents import find_grouping
-from alerts.models import MAX_PAUSE_S, MAX_SILENCE_S, MAX_STEPS, Grouping, NotificationChannel, Route, Silence
+from alerts.models import MAX_PAUSE_S, MAX_SILENCE_S, MAX_STEPS, Grouping, NotificationChannel, Route, RouteStep, Silence
 from alerts.models.incidents import MAX_GROUP_WINDOW_S, MAX_WAIT_S
 from alerts.models.routes import validate_matcher
 from alerts.models.rules import validate_time_zone
@@ -69,11 +69,14 @@ class RouteInput(_Strict):
         return [(step["after_s"], [known[name] for name in step["channels"]]) for step in steps]
 
 
-class StepOutput(serializers.Serializer[Any]):
+class StepOutput(serializers.ModelSerializer[RouteStep]):
     """A step with the names of its channels."""
 
-    after_s = serializers.IntegerField()
     channels: Any = serializers.SlugRelatedField("name", many=True, read_only=True)
+
+    class Meta:
+        model = RouteStep
+        fields = ["after_s", "channels"]
 
 
 class RouteOutput(serializers.ModelSerializer[Route]):

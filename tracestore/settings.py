@@ -466,6 +466,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {  # both are called kind
         "StepKindEnum": "tracestore.language.fields.KINDS",
         "ChannelKindEnum": "alerts.models.ChannelKind",
+        "IncidentStateEnum": "alerts.models.IncidentState",
     },
 }
 

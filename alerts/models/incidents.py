@@ -27,6 +27,15 @@ class Grouping(models.Model):
     wait_s = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(MAX_WAIT_S)])
 
 
+class IncidentState(models.TextChoices):
+    """What a person has to do: something now, nothing because someone is on it, something later, or nothing at all."""
+
+    FIRING = "firing", "firing"
+    ACKNOWLEDGED = "acknowledged", "acknowledged"
+    SNOOZED = "snoozed", "snoozed"
+    RESOLVED = "resolved", "resolved"
+
+
 class Incident(models.Model):
     """One outage: the alerts of one group (alerts/paging.py says which), told as one.
 
@@ -61,12 +70,12 @@ class Incident(models.Model):
 
     @property
     def state(self) -> str:
-        """Return resolved, snoozed, acknowledged, or firing: what a person must do nothing about, later, or now."""
+        """Return the value of an IncidentState."""
         if self.resolved_at:
-            return "resolved"
+            return IncidentState.RESOLVED.value
         if self.snoozed_until and self.snoozed_until > timezone.now():
-            return "snoozed"
-        return "acknowledged" if self.acked_at else "firing"
+            return IncidentState.SNOOZED.value
+        return IncidentState.ACKNOWLEDGED.value if self.acked_at else IncidentState.FIRING.value
 
     @property
     def length_s(self) -> float:

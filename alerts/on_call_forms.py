@@ -1,10 +1,10 @@
-"""What people type into the editors of silences, routes and grouping, checked, with a sentence for what is wrong."""
+"""What people type into the editors of silences, routes, grouping and reports, checked, with a sentence for what is wrong."""
 
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from django import forms
@@ -16,6 +16,8 @@ from alerts.forms import DurationField
 from alerts.models import (
     MAX_PAUSE_S,
     MAX_SILENCE_S,
+    ChannelKind,
+    Digest,
     Grouping,
     NotificationChannel,
     Route,
@@ -23,7 +25,7 @@ from alerts.models import (
     Silence,
     validate_time_zone,
 )
-from alerts.models.incidents import MAX_GROUP_WINDOW_S
+from alerts.models.incidents import MAX_GROUP_WINDOW_S, MAX_WAIT_S
 from alerts.models.routes import validate_matcher
 from alerts.silences import DAYS
 from alerts.wording import format_seconds
@@ -216,6 +218,7 @@ class GroupingForm(forms.Form):
 
     names = forms.CharField(required=False, max_length=300)
     window_s = DurationField(label="Window")
+    wait_s = DurationField(label="Wait", required=False)
 
     def clean_names(self) -> list[str]:
         names = list(dict.fromkeys(str(self.cleaned_data["names"]).replace(",", " ").split()))
@@ -228,5 +231,35 @@ class GroupingForm(forms.Form):
         _clean_length(seconds, 0, MAX_GROUP_WINDOW_S)
         return seconds
 
+    def clean_wait_s(self) -> int:
+        seconds: int = self.cleaned_data["wait_s"] or 0
+        _clean_length(seconds, 0, MAX_WAIT_S)
+        return seconds
+
     def save(self, project: Project) -> None:
         Grouping.objects.update_or_create(project=project, defaults=self.cleaned_data)
+
+
+class DigestForm(forms.ModelForm[Digest]):
+    """A report. PagerDuty would open an incident for each and is not offered."""
+
+    weekday = forms.TypedChoiceField(
+        coerce=int, choices=list(enumerate(DAYS)), initial=0, label="On", help_text="Of a weekly report.",
+        widget=forms.Select(attrs={"class": "select"}),
+    )  # fmt: skip
+
+    class Meta:
+        model = Digest
+        fields = ["channel", "period", "weekday", "time_of_day", "time_zone", "enabled"]
+        labels: ClassVar[dict[str, str]] = {"channel": "To", "period": "How often"}
+        widgets: ClassVar[dict[str, forms.Widget]] = {
+            name: forms.Select(attrs={"class": "select"}) for name in ("channel", "period")
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        channels: Any = self.fields["channel"]
+        found = NotificationChannel.objects.filter(project=self.instance.project)
+        channels.queryset = found.exclude(kind=ChannelKind.PAGERDUTY)
+        if self.instance.pk is None:
+            self.initial["time_of_day"] = time(8)

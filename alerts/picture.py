@@ -31,7 +31,7 @@ _Point = tuple[float, float]
 class Chart:
     """What to draw over `time_range`: values at moments (ns), oldest first, None where there is none.
 
-    `firing` is shaded, `mark` is the value that the message is about. `format` writes a value with its unit.
+    `firing` is shaded, None for nothing; `mark` is the value that the message is about. `format` writes a value with its unit.
     """
 
     title: str
@@ -39,7 +39,7 @@ class Chart:
     points: list[tuple[int, float | None]]
     mark: tuple[int, float] | None
     threshold: float | None
-    firing: TimeRange
+    firing: TimeRange | None
     format: Callable[[float], str]
 
 
@@ -91,6 +91,8 @@ class _Canvas:
         self._draw.text((_LEFT * _SCALE, 8 * _SCALE), self._chart.title, fill=_TEXT, font=self._bold)
 
     def draw_firing(self) -> None:
+        if self._chart.firing is None:
+            return
         left, right = self._x(self._chart.firing.start_ns), self._x(self._chart.firing.end_ns)
         self._draw.rectangle((left, _TOP * _SCALE, max(right, left + 1), (HEIGHT - _BOTTOM) * _SCALE), fill=_BAND)
 

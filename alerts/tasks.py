@@ -6,11 +6,12 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from alerts import delivery, detection, incidents, services
+from alerts import delivery, detection, digests, incidents, services
 from tracestore.clickhouse.client import get_store
 from tracestore.telemetry import timed_job
 
 DELIVERY_INTERVAL_S = 5
+DIGEST_INTERVAL_S = 30
 
 
 @shared_task(ignore_result=True)
@@ -52,3 +53,16 @@ def measure_beginnings() -> None:
     """Runs every minute: when did the breaches behind new alerts begin."""
     with timed_job("measure_beginnings"):
         detection.measure_beginnings(get_store(), timezone.now())
+
+
+@shared_task(ignore_result=True)
+def send_digests() -> None:
+    """Runs every DIGEST_INTERVAL_S seconds."""
+    for run_id in digests.find_due_runs(timezone.now()):
+        send_digest.apply_async((run_id,), expires=DIGEST_INTERVAL_S)
+
+
+@shared_task(ignore_result=True)
+def send_digest(run_id: int) -> None:
+    with timed_job("send_digest"):
+        digests.send_run(run_id, get_store(), timezone.now())

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from django.urls import path
 
-from alerts.views import alerts, backtest, channels, history, incidents, pack, routes, rules, silences
+from alerts.views import alerts, backtest, channels, digests, history, incidents, pack, routes, rules, silences
 
 urlpatterns = [
     path("alerts", alerts.alert_list, name="alert-list"),
     path("alerts/badge", alerts.alert_badge, name="alert-badge"),
     path("alerts/<int:alert_id>", alerts.alert_detail, name="alert-detail"),
     path("alerts/ack/<str:token>", incidents.ack_by_link, name="incident-ack-link"),
+    path("alerts/digests", digests.digest_list, name="digest-list"),
+    path("alerts/digests/new", digests.digest_edit, name="digest-new"),
+    path("alerts/digests/<int:digest_id>", digests.digest_edit, name="digest-edit"),
+    path("alerts/digests/<int:digest_id>/test", digests.digest_test, name="digest-test"),
+    path("alerts/digests/<int:digest_id>/delete", digests.digest_delete, name="digest-delete"),
     path("alerts/history", history.history, name="alert-history"),
     path("alerts/incidents", incidents.incident_list, name="incident-list"),
     path("alerts/incidents/<int:incident_id>", incidents.incident_detail, name="incident-detail"),

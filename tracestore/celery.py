@@ -26,7 +26,7 @@ def _create_app(name: str, queue: str, *, current: bool) -> Celery:
         # The in-process broker is polled; the default of a second would be most of the two seconds a span may take to appear.
         broker_transport_options={"polling_interval": 0.1} if _IN_PROCESS else {},
         task_default_queue=queue,
-        task_routes={"alerts.tasks.deliver_notification": {"queue": _DELIVERY_QUEUE}},
+        task_routes={f"alerts.tasks.{task}": {"queue": _DELIVERY_QUEUE} for task in ("deliver_notification", "send_digest")},
         timezone="UTC",
     )
     created.autodiscover_tasks(["tracestore", "alerts"])
@@ -57,6 +57,7 @@ def _schedule(sender: Celery, **_: Any) -> None:
         ("evaluate alert rules", "alerts.tasks.evaluate_alert_rules", float(settings.ALERT_INTERVAL_S)),
         ("tend incidents", "alerts.tasks.tend_incidents", 10.0),
         ("measure beginnings of alerts", "alerts.tasks.measure_beginnings", 60.0),
+        ("send digests", "alerts.tasks.send_digests", 30.0),
         ("deliver notifications", "alerts.tasks.deliver_notifications", 5.0),
     ):
         # A beat that nobody consumed is stale: the next one does the same work.

@@ -2,8 +2,9 @@
 
 from alerts.models.channels import ChannelKind, NotificationChannel
 from alerts.models.deliveries import Delivery, DeliveryEvent, DeliveryStatus
+from alerts.models.digests import Digest, DigestPeriod, DigestRun
 from alerts.models.history import Alert, AlertTransition
-from alerts.models.incidents import Grouping, Incident, IncidentEvent, IncidentEventKind
+from alerts.models.incidents import Grouping, Incident, IncidentEvent, IncidentEventKind, IncidentState
 from alerts.models.marks import IncidentMark
 from alerts.models.routes import MAX_PAUSE_S, MAX_STEPS, Route, RouteStep
 from alerts.models.rules import (
@@ -51,11 +52,15 @@ __all__ = [
     "Delivery",
     "DeliveryEvent",
     "DeliveryStatus",
+    "Digest",
+    "DigestPeriod",
+    "DigestRun",
     "Grouping",
     "Incident",
     "IncidentEvent",
     "IncidentEventKind",
     "IncidentMark",
+    "IncidentState",
     "NoDataPolicy",
     "NotificationChannel",
     "Period",

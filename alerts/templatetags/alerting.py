@@ -10,6 +10,7 @@ from django import template
 from alerts import wording
 from alerts.evaluation import AlertState
 from alerts.models import AlertRule, RuleInstance
+from alerts.silences import DAYS
 
 register = template.Library()
 register.filter("seconds", wording.format_seconds)
@@ -24,6 +25,12 @@ SEVERITY_ICONS = {"critical": "error", "warning": "alert", "info": "bell"}
 def seconds_or_none(seconds: float | None) -> str:
     """Return a dash for a duration that nobody knows."""
     return "–" if seconds is None else wording.format_seconds(seconds)
+
+
+@register.filter
+def weekday(number: int) -> str:
+    """Return the day's short name; 0 is Monday."""
+    return DAYS[number]
 
 
 @register.filter

@@ -55,6 +55,8 @@ PAGES = (
     "/alerts/rules",
     "/alerts/rules/new",
     "/alerts/rules/{rule}",
+    "/alerts/digests",
+    "/alerts/digests/new",
     "/alerts/history",
     "/alerts/incidents",
     "/alerts/incidents/{incident}",

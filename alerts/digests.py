@@ -1,0 +1,83 @@
+"""Send each report once: when it is due, what time it is about, who makes it, and what happens when the channel is away."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from django.db import IntegrityError, transaction
+
+from alerts.channels import ChannelError, send_notification
+from alerts.delivery import lease, pause_after
+from alerts.models import DeliveryStatus, Digest, DigestPeriod, DigestRun
+from alerts.report import build_report
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import StoreError
+
+logger = logging.getLogger(__name__)
+
+# A report that could not be sent by then is no news any more; the next one comes.
+GIVE_UP_AFTER = timedelta(hours=20)
+
+
+def last_due(period: str, weekday: int, time_of_day: time, zone: str, now: datetime) -> datetime:
+    """Return the latest moment, up to now, at which a report was due. The hour is that of the wall clock."""
+    date = now.astimezone(ZoneInfo(zone)).date()
+    for days in range(9):
+        day = date - timedelta(days=days)
+        due = datetime.combine(day, time_of_day, ZoneInfo(zone)).astimezone(UTC)
+        if due <= now and (period == DigestPeriod.DAILY or day.weekday() == weekday):
+            return due
+    raise AssertionError("every weekday comes within nine days")
+
+
+def covered_time(period: str, zone: str, due_at: datetime) -> tuple[datetime, datetime]:
+    """Return the start and end of the calendar day, or the seven, that ended with the midnight before the report."""
+    today = due_at.astimezone(ZoneInfo(zone)).date()
+    start = today - timedelta(days=1 if period == DigestPeriod.DAILY else 7)
+    first, last = (datetime.combine(day, time(0), ZoneInfo(zone)).astimezone(UTC) for day in (start, today))
+    return first, last
+
+
+def find_due_runs(now: datetime) -> list[int]:
+    """Make the runs that are due and return the ids of those to attempt. Two that race make one."""
+    for digest in Digest.objects.filter(enabled=True):
+        due_at = last_due(digest.period, digest.weekday, digest.time_of_day, digest.time_zone, now)
+        # One that was due before anybody asked for it, or while nobody was there for most of a day, is left out.
+        if due_at <= max(digest.created_at, now - GIVE_UP_AFTER) or digest.runs.filter(due_at=due_at).exists():
+            continue
+        try:
+            with transaction.atomic():
+                DigestRun.objects.create(digest=digest, due_at=due_at, next_attempt_at=now)
+        except IntegrityError:
+            continue  # another worker was first
+    pending = DigestRun.objects.filter(status=DeliveryStatus.PENDING)
+    pending.filter(due_at__lt=now - GIVE_UP_AFTER).update(status=DeliveryStatus.FAILED)
+    return list(pending.filter(next_attempt_at__lte=now).order_by("next_attempt_at").values_list("pk", flat=True))
+
+
+def send_run(run_id: int, store: Store, now: datetime) -> bool:
+    """Make one attempt if it is due and nobody else makes it; True when the channel accepted the report."""
+    found = DigestRun.objects.select_related("digest__channel", "digest__project")
+    run = found.filter(pk=run_id, status=DeliveryStatus.PENDING, next_attempt_at__lte=now).first()
+    if run is None:
+        return False
+    mine = DigestRun.objects.filter(pk=run.pk, status=DeliveryStatus.PENDING, attempts=run.attempts)
+    if mine.update(attempts=run.attempts + 1, next_attempt_at=now + lease()) != 1:
+        return False
+    digest = run.digest
+    start, end = covered_time(digest.period, digest.time_zone, run.due_at)
+    try:
+        send_notification(digest.channel, build_report(store, digest, start, end))
+    except (ChannelError, StoreError) as error:
+        logger.warning("report %s to channel %s failed: %s", run.pk, digest.channel.name, error)
+        over = isinstance(error, ChannelError) and error.permanent
+        DigestRun.objects.filter(pk=run.pk, attempts=run.attempts + 1).update(
+            last_error=str(error)[:1000],
+            next_attempt_at=now + pause_after(run.attempts + 1),
+            status=DeliveryStatus.FAILED if over else DeliveryStatus.PENDING,
+        )
+        return False
+    DigestRun.objects.filter(pk=run.pk).update(status=DeliveryStatus.DELIVERED, delivered_at=now, last_error="")
+    return True

@@ -1,0 +1,56 @@
+"""Daily digests and weekly reports: list with what became of them, editor, sending one now."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from alerts.channels import ChannelError, send_notification
+from alerts.digests import covered_time
+from alerts.models import Digest, NotificationChannel
+from alerts.on_call_forms import DigestForm
+from alerts.report import build_report
+from alerts.requests import AlertRequest
+from tracestore.clickhouse.client import get_store
+from tracestore.clickhouse.errors import StoreError
+
+
+@require_GET
+def digest_list(request: AlertRequest) -> HttpResponse:
+    digests = Digest.objects.filter(project=request.project).select_related("channel")
+    context = {
+        "rows": [{"digest": digest, "last": digest.runs.first()} for digest in digests],
+        "channel_count": NotificationChannel.objects.filter(project=request.project).count(),
+    }
+    return render(request, "alerts/digest_list.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def digest_edit(request: AlertRequest, digest_id: int | None = None) -> HttpResponse:
+    digest = get_object_or_404(Digest, pk=digest_id, project=request.project) if digest_id else Digest(project=request.project)
+    form = DigestForm(request.POST or None, instance=digest)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        return redirect("digest-list")
+    context = {"form": form, "digest": digest if digest.pk else None}
+    return render(request, "alerts/digest_edit.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+def digest_test(request: AlertRequest, digest_id: int) -> HttpResponse:
+    """A fragment that says whether the channel took the latest whole report, sent at once besides the schedule."""
+    digest = get_object_or_404(Digest.objects.select_related("channel", "project"), pk=digest_id, project=request.project)
+    start, end = covered_time(digest.period, digest.time_zone, timezone.now())
+    try:
+        send_notification(digest.channel, build_report(get_store(), digest, start, end))
+    except (ChannelError, StoreError) as error:
+        return render(request, "alerts/_channel_test.html", {"channel": digest.channel, "error": str(error)})
+    return render(request, "alerts/_channel_test.html", {"channel": digest.channel})
+
+
+@require_POST
+def digest_delete(request: AlertRequest, digest_id: int) -> HttpResponse:
+    get_object_or_404(Digest, pk=digest_id, project=request.project).delete()
+    return redirect("digest-list")

@@ -110,8 +110,9 @@ def _build(delivery: Delivery) -> Notification:
                 cost_usd = find_cost(get_store(), alert.project_id, evidence, transition.window_end_ns)
             if _shows_pictures(delivery):
                 pictures = [illustrate(get_store(), alert, transition)]
-        except (StoreError, QueryError, MetricError) as error:
-            logger.warning("the message about alert %s lacks its cost or picture: %s", alert.pk, error)
+        except Exception as error:  # whatever it is, what the message is about matters more
+            known = isinstance(error, StoreError | QueryError | MetricError)
+            logger.warning("the message about alert %s lacks its cost or picture: %s", alert.pk, error, exc_info=not known)
     return replace(build_notification(delivery, settings.BASE_URL, cost_usd), pictures=pictures)
 
 

@@ -18,13 +18,13 @@ from rest_framework.views import APIView
 from alerts import incidents
 from alerts.api import PAGING, answer_page, page_of, project_of
 from alerts.incidents import MAX_COMMENT_LENGTH, MAX_SNOOZE_S, IncidentError
-from alerts.models import Incident, IncidentEvent
+from alerts.models import Incident, IncidentEvent, IncidentState
 
 
 class IncidentOutput(serializers.ModelSerializer[Incident]):
     """One outage. `opened_at` is when it was last opened, `alerts` are ids; who acted is "" for Tracestore itself."""
 
-    state = serializers.ChoiceField(choices=["firing", "acknowledged", "snoozed", "resolved"])
+    state = serializers.ChoiceField(choices=IncidentState.choices)
     url = serializers.SerializerMethodField()
     alerts: Any = serializers.PrimaryKeyRelatedField(many=True, read_only=True)
 

@@ -32,6 +32,11 @@ def find_incidents(project_id: int, *, state: str = "") -> QuerySet[Incident]:
     return found.order_by(F("resolved_at").desc(nulls_first=True), "-started_at", "-id")
 
 
+def find_grouping(project_id: int) -> Grouping:
+    """Return the project's grouping, or the default one."""
+    return Grouping.objects.filter(project_id=project_id).first() or Grouping(project_id=project_id)
+
+
 def count_open(project_id: int) -> int:
     return Incident.objects.filter(project_id=project_id, resolved_at=None).count()
 
@@ -52,7 +57,8 @@ def join(alert: Alert, now: datetime) -> Incident:
         incident.flapping_since = now
         _add_event(incident, IncidentEventKind.FLAPPING, now, alert=alert)
     if severity_rank(alert.severity) > severity_rank(incident.severity):
-        incident.severity = alert.severity
+        # What is worst names the whole.
+        incident.severity, incident.title = alert.severity, _title(alert)
         _add_event(incident, IncidentEventKind.ROSE, now, text=f"to {alert.severity}", alert=alert)
         if not silenced:  # what was acknowledged or put off was less than this
             incident.acked_at, incident.acked_by, incident.snoozed_until = None, "", None

@@ -162,7 +162,11 @@ def _said_again(delivery: Delivery) -> list[str]:
 
 def _baseline_facts(alert: Alert, transition: AlertTransition) -> Iterator[tuple[str, str]]:
     if transition.baseline is not None:
-        label = "The version before" if alert.kind == RuleKind.VERSION else "Usual at this time"
+        compared = one_line(alert.compared_with)
+        if alert.kind == RuleKind.VERSION:
+            label = f"Version {compared}" if compared else "The version before"
+        else:
+            label = compared[:1].upper() + compared[1:] or "Usual at this time"
         yield label, format_value(alert.metric, transition.baseline) + _describe_change(transition)
 
 

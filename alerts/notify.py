@@ -16,6 +16,6 @@ def add_deliveries(alert: Alert, transition: AlertTransition, now: datetime) -> 
     """
     if transition.to_state == AlertState.FIRING:
         incident = incidents.join(alert, now)
-        telling.tell(telling.find_due(incident, now, news=transition), now)
+        telling.tell(telling.find_due(incident, now, news=transition), now, incidents.find_grouping(alert.project_id).wait_s)
     elif transition.to_state == AlertState.RESOLVED:
         incidents.leave(alert, now)

@@ -15,8 +15,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from alerts.api import PAGING, answer_page, page_of, project_of, refuse_unknown
+from alerts.incidents import find_grouping
 from alerts.models import MAX_PAUSE_S, MAX_SILENCE_S, MAX_STEPS, Grouping, NotificationChannel, Route, RouteStep, Silence
-from alerts.models.incidents import MAX_GROUP_WINDOW_S
+from alerts.models.incidents import MAX_GROUP_WINDOW_S, MAX_WAIT_S
 from alerts.models.routes import validate_matcher
 from alerts.models.rules import validate_time_zone
 from alerts.on_call_forms import next_position, save_steps
@@ -89,10 +90,11 @@ class RouteOutput(serializers.ModelSerializer[Route]):
 
 
 class GroupingBody(_Strict):
-    """Alerts that begin within `window_s` of each other with equal `names` (see docs/on-call.md) are one incident."""
+    """Alerts that begin within `window_s` of each other with equal `names` are one incident; its first news waits `wait_s`."""
 
     names = serializers.ListField(child=serializers.CharField(max_length=100), max_length=10)
     window_s = serializers.IntegerField(min_value=0, max_value=MAX_GROUP_WINDOW_S)
+    wait_s = serializers.IntegerField(min_value=0, max_value=MAX_WAIT_S, default=0)
 
 
 class SilenceInput(_Strict):
@@ -187,8 +189,7 @@ class GroupingDetail(APIView):
 
     @extend_schema(operation_id="get_alert_grouping", responses=GroupingBody)
     def get(self, request: Request) -> Response:
-        project = project_of(request)
-        return Response(GroupingBody(Grouping.objects.filter(project_id=project.pk).first() or Grouping()).data)
+        return Response(GroupingBody(find_grouping(project_of(request).pk)).data)
 
     @extend_schema(operation_id="set_alert_grouping", request=GroupingBody, responses=GroupingBody)
     def put(self, request: Request) -> Response:

@@ -25,7 +25,7 @@ from alerts.models import (
     Silence,
     validate_time_zone,
 )
-from alerts.models.incidents import MAX_GROUP_WINDOW_S
+from alerts.models.incidents import MAX_GROUP_WINDOW_S, MAX_WAIT_S
 from alerts.models.routes import validate_matcher
 from alerts.silences import DAYS
 from alerts.wording import format_seconds
@@ -218,6 +218,7 @@ class GroupingForm(forms.Form):
 
     names = forms.CharField(required=False, max_length=300)
     window_s = DurationField(label="Window")
+    wait_s = DurationField(label="Wait", required=False)
 
     def clean_names(self) -> list[str]:
         names = list(dict.fromkeys(str(self.cleaned_data["names"]).replace(",", " ").split()))
@@ -228,6 +229,11 @@ class GroupingForm(forms.Form):
     def clean_window_s(self) -> int:
         seconds: int = self.cleaned_data["window_s"]
         _clean_length(seconds, 0, MAX_GROUP_WINDOW_S)
+        return seconds
+
+    def clean_wait_s(self) -> int:
+        seconds: int = self.cleaned_data["wait_s"] or 0
+        _clean_length(seconds, 0, MAX_WAIT_S)
         return seconds
 
     def save(self, project: Project) -> None:

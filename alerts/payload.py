@@ -58,6 +58,7 @@ def build_payload(delivery: Delivery, evidence: Evidence, cost_usd: float | None
         "value_text": format_value(alert.metric, transition.value),
         "samples": transition.samples,
         "baseline": transition.baseline,
+        "compared_with": alert.compared_with or None,
         "window": {
             "start": format_time_ns(transition.window_start_ns),
             "end": format_time_ns(transition.window_end_ns),

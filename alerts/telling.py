@@ -147,20 +147,34 @@ def _reason(turn: Turn, incident: Incident, alert: Alert, heard: bool, now: date
     return "Flapping: told again only when it ends, or by repetition." if incident.flapping_since else ""
 
 
-def tell(due: Iterable[Due], now: datetime) -> None:
-    """Make the deliveries. Runs inside the caller's transaction."""
+def tell(due: Iterable[Due], now: datetime, wait_s: int = 0) -> None:
+    """Make the deliveries, to be sent in `wait_s`. Runs inside the caller's transaction.
+
+    A message of the same incident that still waits for the rest of the outage gives way to the new one, and its time with it.
+    """
     for one in due:
+        waiting = _waiting(now).filter(alert__incident=one.alert.incident_id, channel_id=one.channel_id)
+        send_at = min([now + timedelta(seconds=wait_s), *waiting.values_list("next_attempt_at", flat=True)])
+        waiting.delete()
         before = Delivery.objects.filter(transition=one.transition, channel_id=one.channel_id).count()
         Delivery.objects.create(
             alert=one.alert, transition=one.transition, channel_id=one.channel_id, repeat=before, reason=one.reason[:200],
-            created_at=now, next_attempt_at=now,
+            created_at=now, next_attempt_at=send_at,
         )  # fmt: skip
     send_soon()
+
+
+def _waiting(now: datetime) -> QuerySet[Delivery]:
+    """Messages that nobody has tried to send yet: they wait for what else belongs to the outage."""
+    return Delivery.objects.filter(
+        status=DeliveryStatus.PENDING, attempts=0, next_attempt_at__gt=now, transition__to_state=AlertState.FIRING
+    )
 
 
 def tell_resolved(alerts: QuerySet[Alert], now: datetime) -> None:
     """Tell the end of each alert that is over to every channel that heard of it and can be reached, once."""
     ended = alerts.exclude(resolved_at=None)
+    _waiting(now).filter(alert__in=ended).delete()  # what was over before anyone was told needs no telling
     heard = Delivery.objects.filter(
         alert__in=ended, transition__to_state=AlertState.FIRING, channel__in=NotificationChannel.objects.filter(_REACHABLE)
     )

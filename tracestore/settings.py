@@ -463,10 +463,11 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Traces, spans, metrics and alerts of AI agents.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
-    "ENUM_NAME_OVERRIDES": {  # both are called kind
+    "ENUM_NAME_OVERRIDES": {  # several are called kind or state
         "StepKindEnum": "tracestore.language.fields.KINDS",
         "ChannelKindEnum": "alerts.models.ChannelKind",
-        "IncidentStateEnum": ["firing", "acknowledged", "snoozed", "resolved"],  # many things have a state
+        "IncidentStateEnum": "alerts.models.IncidentState",
+        "RuleKindEnum": "alerts.models.RuleKind",
     },
 }
 

@@ -11,17 +11,29 @@ from alerts.models.rules import Severity
 from tracestore.models import Project
 
 MAX_GROUP_WINDOW_S = 86_400
+MAX_WAIT_S = 300
 
 
 class Grouping(models.Model):
     """Which alerts of a project are one incident: those that begin within `window_s` of each other with equal values of `names`.
 
     A name is `rule`, `severity`, `metric`, a label, or `*` for all labels; without names all alerts of the project are alike.
+    The first news waits `wait_s` for what else belongs to the outage; then a channel hears of the worst alone.
     """
 
     project = models.OneToOneField(Project, on_delete=models.CASCADE, related_name="grouping")
     names = models.JSONField(default=list, blank=True)
     window_s = models.PositiveIntegerField(default=600, validators=[MaxValueValidator(MAX_GROUP_WINDOW_S)])
+    wait_s = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(MAX_WAIT_S)])
+
+
+class IncidentState(models.TextChoices):
+    """What a person has to do: something now, nothing because someone is on it, something later, or nothing at all."""
+
+    FIRING = "firing", "firing"
+    ACKNOWLEDGED = "acknowledged", "acknowledged"
+    SNOOZED = "snoozed", "snoozed"
+    RESOLVED = "resolved", "resolved"
 
 
 class Incident(models.Model):
@@ -58,12 +70,12 @@ class Incident(models.Model):
 
     @property
     def state(self) -> str:
-        """Return resolved, snoozed, acknowledged, or firing: what a person must do nothing about, later, or now."""
+        """Return the value of an IncidentState."""
         if self.resolved_at:
-            return "resolved"
+            return IncidentState.RESOLVED.value
         if self.snoozed_until and self.snoozed_until > timezone.now():
-            return "snoozed"
-        return "acknowledged" if self.acked_at else "firing"
+            return IncidentState.SNOOZED.value
+        return IncidentState.ACKNOWLEDGED.value if self.acked_at else IncidentState.FIRING.value
 
     @property
     def length_s(self) -> float:

@@ -7,7 +7,8 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from alerts.models import Grouping, NotificationChannel, Route
+from alerts.incidents import find_grouping
+from alerts.models import NotificationChannel, Route
 from alerts.on_call_forms import GroupingForm, RouteForm
 from alerts.requests import AlertRequest
 
@@ -27,8 +28,8 @@ def grouping_edit(request: AlertRequest) -> HttpResponse:
 
 
 def _render_list(request: AlertRequest, form: GroupingForm | None) -> HttpResponse:
-    grouping = Grouping.objects.filter(project=request.project).first() or Grouping(project=request.project)
-    initial = {"names": " ".join(grouping.names), "window_s": grouping.window_s}
+    grouping = find_grouping(request.project.pk)
+    initial = {"names": " ".join(grouping.names), "window_s": grouping.window_s, "wait_s": grouping.wait_s}
     routes = Route.objects.filter(project=request.project).prefetch_related("steps__channels")
     context = {
         "routes": routes,

@@ -89,6 +89,27 @@ def test_rise_of_severity_pages_again_and_ends_the_acknowledgement() -> None:
     assert len(told()) == 2
 
 
+def test_first_message_waits_for_the_worst_of_the_outage() -> None:
+    Grouping.objects.create(project=default_project(), wait_s=30)
+    phone = create_channel(name="Phone")
+    begin(create_rule(phone, name="A"), NOW, severity="warning")
+    begin(create_rule(phone, name="B"), at(0.2), severity="critical")
+
+    assert told() == [("Phone", "B", "firing")]
+    assert delivery.find_due_deliveries(at(0.4)) == []
+    assert len(delivery.find_due_deliveries(at(0.5))) == 1  # thirty seconds after the first
+    incident = Incident.objects.get()
+    assert (incident.title, incident.severity) == ("B", "critical")
+
+
+def test_outage_that_is_over_before_its_message_leaves_is_told_to_nobody() -> None:
+    Grouping.objects.create(project=default_project(), wait_s=30)
+    end(begin(create_rule(create_channel()), NOW), at(0.3))
+
+    assert told() == []
+    assert Incident.objects.get().state == "resolved"
+
+
 def test_lesser_alert_joins_in_silence() -> None:
     phone = create_channel()
     begin(create_rule(phone, name="A"), NOW, severity="critical")

@@ -90,6 +90,13 @@ def test_baseline_is_named_with_the_factor(kind: RuleKind, label: str) -> None:
     assert (message.payload["baseline"], message.payload["samples"]) == (0.02, 210)
 
 
+def test_baseline_says_what_it_is_made_of() -> None:
+    message = build({"compared_with": "the same hours of the past 4 weeks", "baseline": 0.02}, {"baseline": 0.02})
+
+    assert facts_of(message)["The same hours of the past 4 weeks"] == "2%, now 8.8 times as much"
+    assert message.payload["compared_with"] == "the same hours of the past 4 weeks"
+
+
 def test_baseline_of_nothing_has_no_factor() -> None:
     assert facts_of(build({"baseline": 0.0}, {"baseline": 0.0}))["Usual at this time"] == "0%"
 

@@ -170,10 +170,10 @@ def test_routes_can_be_moved_and_deleted(client: Client) -> None:
 
 
 def test_grouping_is_set_on_the_routes_page(client: Client) -> None:
-    assert client.post("/alerts/routes/grouping", {"names": "tool, rule", "window_s": "5m"}).status_code == 302
+    assert client.post("/alerts/routes/grouping", {"names": "tool, rule", "window_s": "5m", "wait_s": "30s"}).status_code == 302
 
     grouping = Grouping.objects.get()
-    assert (grouping.names, grouping.window_s) == (["tool", "rule"], 300)
+    assert (grouping.names, grouping.window_s, grouping.wait_s) == (["tool", "rule"], 300, 30)
     assert client.post("/alerts/routes/grouping", {"names": "", "window_s": "2d"}).status_code == 422
 
 
@@ -209,7 +209,7 @@ def test_api_sets_up_routes_silences_and_grouping(client: Client) -> None:
     sent_back = {name: value for name, value in changed.json().items() if name != "id"}
     assert client.patch(f"/api/v1/alert-routes/{route['id']}", sent_back, **json).json() == changed.json()
     assert client.put("/api/v1/alert-grouping", {"names": ["rule"], "window_s": 60}, **json).status_code == 200
-    assert client.get("/api/v1/alert-grouping").json() == {"names": ["rule"], "window_s": 60}
+    assert client.get("/api/v1/alert-grouping").json() == {"names": ["rule"], "window_s": 60, "wait_s": 0}
 
     until = (timezone.now() + timedelta(hours=1)).isoformat()
     silence = client.post("/api/v1/silences", {"matcher": "severity:info", "ends_at": until}, **json).json()

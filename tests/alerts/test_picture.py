@@ -100,13 +100,14 @@ def test_mail_shows_the_picture_and_apprise_attaches_it(store: Store, settings: 
 
 
 @pytest.mark.django_db
-def test_message_goes_without_its_picture_when_the_store_is_away(
-    store: Store, settings: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [StoreUnavailable("connection refused"), ZeroDivisionError("a fault of ours")])
+def test_message_goes_without_its_picture_when_that_cannot_be_drawn(
+    store: Store, settings: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     insert_traffic(store, NOW, failed=5, ok=5)
 
     def fail(*_: Any, **__: Any) -> None:
-        raise StoreUnavailable("connection refused")
+        raise error
 
     with receive_mail() as mail:
         settings.SMTP_URL = mail.url

@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MANAGE := $(RUN) manage.py
 
-.PHONY: up demo test fuzz soak lint bench-ingest bench-rivals bench-query bench-pages screenshots lock clean
+.PHONY: up demo test fuzz soak lint bench-ingest bench-rivals bench-query bench-pages bench-alerts screenshots lock clean
 
 up: $(VENV)/.installed
 	@exec $(MANAGE) up
@@ -49,6 +49,10 @@ bench-query: $(VENV)/.installed-dev
 
 bench-pages: $(VENV)/.installed-dev
 	$(RUN) -m bench.page_times
+
+# A thousand alert rules over the same spans in one pass: make bench-alerts TRACES=16000
+bench-alerts: $(VENV)/.installed-dev
+	$(RUN) -m bench.alerts $(if $(TRACES),--traces $(TRACES))
 
 screenshots: $(VENV)/.installed-dev system-packages
 	$(RUN) docs/take_screenshots.py

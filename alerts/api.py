@@ -83,7 +83,9 @@ class AlertRuleList(APIView):
 
     @extend_schema(operation_id="list_alert_rules", parameters=PAGING, responses=page_of("AlertRulePage", AlertRuleOutput))
     def get(self, request: Request) -> Response:
-        rules = AlertRule.objects.filter(project=project_of(request)).prefetch_related("channels").order_by("name", "pk")
+        rules = (
+            AlertRule.objects.filter(project=project_of(request)).prefetch_related("channels", "instances").order_by("name", "pk")
+        )
         return answer_page(request, rules, AlertRuleOutput)
 
     @extend_schema(operation_id="create_alert_rule", request=AlertRuleInput, responses={201: AlertRuleOutput})

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from django.urls import path
 
-from alerts import api, incident_api, on_call_api
+from alerts import api, backtest_api, incident_api, on_call_api, pack_api
 
 urlpatterns = [
     path("alert-rules", api.AlertRuleList.as_view(), name="api-alert-rule-list"),
+    path("alert-rules/pack", pack_api.PackView.as_view(), name="api-alert-pack"),
+    path("alert-rules/backtest", backtest_api.DraftBacktest.as_view(), name="api-draft-backtest"),
+    path("alert-rules/<int:rule_id>/backtest", backtest_api.RuleBacktest.as_view(), name="api-rule-backtest"),
+    path("incident-marks", backtest_api.MarkList.as_view(), name="api-mark-list"),
+    path("incident-marks/<int:mark_id>", backtest_api.MarkDetail.as_view(), name="api-mark-detail"),
     path("alert-rules/<int:rule_id>", api.AlertRuleDetail.as_view(), name="api-alert-rule-detail"),
     path("channels", api.ChannelList.as_view(), name="api-channel-list"),
     path("channels/<int:channel_id>/secret", api.ChannelSecret.as_view(), name="api-channel-secret"),

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from alerts.backtest import Backtest
 from alerts.evaluation import Comparison
-from alerts.focus import find_focus, join_queries
+from alerts.focus import find_focus, join_queries, narrow
+from alerts.models import AlertRule
+from alerts.past import Group
 from alerts.preview import Preview
 from alerts.wording import format_condition, metric_label, metric_unit
 from tracestore.language import parse_query
@@ -23,6 +26,8 @@ _FORMATS = {
     "tokens": {"tickformat": ".3~s", "hoverformat": ",d"},
 }
 _COUNTS = {"tickformat": ",.3~r", "hoverformat": ",d"}
+# As many groups of a backtest are drawn.
+_GROUP_COLORS = ("var(--accent)", *(f"var(--series-{number})" for number in range(2, 9)))
 _MARKED = 60  # with more windows than this, markers run into each other
 
 
@@ -125,3 +130,55 @@ def _threshold_label(metric: str, comparison: str, threshold: float) -> dict[str
         "font": {"color": "var(--error)", "size": 11},
         "bgcolor": "var(--surface, 70%)",
     }
+
+
+def build_backtest_chart(backtest: Backtest) -> dict[str, Any]:
+    """As `build_rule_chart`, a line for each group: a point is an evaluation, its custom data its window's start.
+
+    What fired is shaded, and so is, in another colour, what is marked.
+    """
+    rule, end_ns = backtest.rule, backtest.time_range.end_ns
+    lines = [_group_line(rule, group, color) for group, color in zip(backtest.groups, _GROUP_COLORS, strict=False)]
+    known = [value for line in lines for value in line["y"] if value is not None]
+    thresholds = [] if rule.is_relative else [level.threshold for level in rule.condition().levels]
+    layout = {
+        "showlegend": len(lines) > 1,
+        "shapes": [
+            *(_threshold_line(threshold) for threshold in thresholds),
+            *(_firing_band(page.episode.start_ns, page.episode.end_ns or end_ns) for page in backtest.pages),
+            *(_mark_band(detection.mark.start_ns, detection.mark.end_ns) for detection in backtest.detections),
+        ],
+        "xaxis": {"type": "date", "range": [_ms(backtest.time_range.start_ns), _ms(end_ns)]},
+        "yaxis": {
+            "range": [0, (max([*thresholds, *known], default=0) or 1) * 1.15],
+            **_FORMATS.get(metric_unit(rule.metric), _COUNTS),
+        },
+    }
+    queries = [_query_of_group(rule, group) for group in backtest.groups[: len(lines)]]
+    return {"figure": {"data": lines, "layout": layout}, "queries": queries, "step_s": rule.window_s}
+
+
+def _group_line(rule: AlertRule, group: Group, color: str) -> dict[str, Any]:
+    window_ns = (rule.window_s + rule.grace_s) * NS_PER_S
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": ", ".join(value or "none" for value in group.labels.values()) or metric_label(rule.metric),
+        "x": [_ms(seen.at_ns) for seen in group.observations],
+        "customdata": [_ms(seen.at_ns - window_ns) for seen in group.observations],
+        "y": [seen.value for seen in group.observations],
+        "line": {"color": color, "width": 1.5},
+        "marker": {"color": color},
+        "connectgaps": False,
+    }
+
+
+def _query_of_group(rule: AlertRule, group: Group) -> str:
+    among = narrow(rule.query, group.labels)
+    focus = find_focus(rule.metric, parse_query(among), comparison=rule.comparison, threshold=rule.threshold)
+    return join_queries(among, focus.query)
+
+
+def _mark_band(start_ns: int, end_ns: int) -> dict[str, Any]:
+    band = {"type": "rect", "yref": "paper", "y0": 0, "y1": 1, "fillcolor": "var(--warn, 14%)", "line": {"width": 0}}
+    return band | {"x0": _ms(start_ns), "x1": _ms(end_ns), "layer": "below", "name": "marked"}

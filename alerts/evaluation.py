@@ -113,6 +113,10 @@ class InstanceState:
         """True when it has begun to fire at least FLAPS times within the FLAP_WINDOW_S before `at_ns`."""
         return len(_of_late(self.fired_at_ns, at_ns)) >= FLAPS
 
+    def has_fired_lately(self, at_ns: int) -> bool:
+        """True when it has begun to fire within the FLAP_WINDOW_S before `at_ns`, so that it is remembered."""
+        return bool(_of_late(self.fired_at_ns, at_ns))
+
 
 @dataclass(frozen=True)
 class Transition:

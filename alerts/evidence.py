@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from alerts.focus import find_focus, join_queries, narrow
-from alerts.models import AlertRule
+from alerts.models import AlertRule, Side
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
+from tracestore.queries.costs import find_dear_traces
 from tracestore.queries.errors import find_errors, find_first_versions
 from tracestore.queries.metrics import metric_value
 from tracestore.queries.traces import find_traces
@@ -23,6 +24,8 @@ _ERRORS = 3
 _ERRORS_RANKED = 50
 # A window whose traces are all behind the breach is compared with what came before it: four windows, an hour to a week.
 _EARLIER_WINDOWS, _EARLIER_LEAST_S, _EARLIER_MOST_S = 4, 3600, 7 * 86_400
+# Of the traces before, as many were dear; where it is twice as many, dearness is what has changed.
+_USUALLY_DEAR = 0.01
 # About a tenth of a second of reading: attributes only fill up what the fields do not explain.
 _ATTRIBUTE_SPANS = 40_000
 # Field of `Causes` -> field of the query language.
@@ -165,7 +168,7 @@ def outline_evidence(rule: AlertRule, time_range: TimeRange, labels: Mapping[str
 
 def collect_evidence(store: Store, rule: AlertRule, time_range: TimeRange, labels: Mapping[str, str] | None = None) -> Evidence:
     """Raises StoreError."""
-    outline = outline_evidence(rule, time_range, labels)
+    outline = _focus_on_dear(store, rule, outline_evidence(rule, time_range, labels))
     return replace(
         outline,
         **_compare(store, rule, outline),
@@ -173,6 +176,25 @@ def collect_evidence(store: Store, rule: AlertRule, time_range: TimeRange, label
         errors=_find_errors(store, rule, outline),
         cost_usd=find_cost(store, rule.project_id, outline),
     )
+
+
+def _focus_on_dear(store: Store, rule: AlertRule, outline: Evidence) -> Evidence:
+    """Where more was spent because single traces have become dearer, those are behind it, rather than all."""
+    if rule.metric != "cost" or rule.comparison != Side.ABOVE:
+        return outline
+    dear = find_dear_traces(
+        store, project_id=rule.project_id, time_range=outline.time_range, earlier_ns=_earlier_start_ns(outline),
+        query=parse_query(outline.among), level=1 - _USUALLY_DEAR,
+    )  # fmt: skip
+    if dear.above_usd is None or dear.traces < 2 * _USUALLY_DEAR * dear.priced or not dear.traces:
+        return outline
+    query = join_queries(outline.among, f"cost:>{dear.above_usd:.9f}")
+    return replace(outline, query=query, noun="traces that cost more than nearly all before them")
+
+
+def _earlier_start_ns(outline: Evidence) -> int:
+    earlier_s = min(max(_EARLIER_WINDOWS * int(outline.time_range.duration_s), _EARLIER_LEAST_S), _EARLIER_MOST_S)
+    return max(0, outline.start_ns - earlier_s * NS_PER_S)
 
 
 def find_cost(store: Store, project_id: int, evidence: Evidence, end_ns: int | None = None) -> float | None:
@@ -203,9 +225,7 @@ def _compare(store: Store, rule: AlertRule, outline: Evidence) -> dict[str, Any]
     causes = _list_causes(comparison)
     earlier_start_ns = None
     if comparison.selected and not comparison.others:
-        window_s = int(time_range.duration_s)
-        earlier_s = min(max(_EARLIER_WINDOWS * window_s, _EARLIER_LEAST_S), _EARLIER_MOST_S)
-        earlier_start_ns = max(0, outline.start_ns - earlier_s * NS_PER_S)
+        earlier_start_ns = _earlier_start_ns(outline)
         selection = Selection(selected, outline.time_range)
         time_range = TimeRange(earlier_start_ns, outline.end_ns)
         comparison = compare([name for name in fields if name not in demanded_fields(among)])

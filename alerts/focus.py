@@ -43,8 +43,12 @@ def find_focus(metric: str, query: Query, *, comparison: str, threshold: float) 
     if metric.startswith("duration_"):
         # Durations are of finished traces only.
         return Focus(f"duration:>{_decimal(threshold)}s -status:running", "slower traces") if threshold >= 0 else ALL_TRACES
-    if metric == "cost_per_trace":
+    if metric in ("cost_per_trace", "run_cost"):
         return Focus(f"cost:>{_decimal(threshold)}", "dearer traces") if threshold >= 0 else ALL_TRACES
+    if metric == "run_duration":
+        return Focus(f"duration:>{_decimal(threshold)}s", "slower traces")
+    if metric in ("run_tokens", "run_spans"):
+        return Focus(f"{metric.removeprefix('run_')}:>{_decimal(threshold)}", "larger traces")
     return _WHEN_ABOVE.get(metric, ALL_TRACES)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from alerts.evaluation import Episode, Observation, replay
+from django.utils import timezone
+
+from alerts.evaluation import Episode, Observation, absolute_threshold, has_data, replay
 from alerts.models import AlertRule
+from alerts.observing import Sight, observe_rule
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.queries.metrics import MAX_POINTS, metric_series
@@ -29,6 +33,30 @@ class Preview:
     def fired_s(self) -> float:
         """Seconds spent firing, counting up to the end of the range."""
         return sum(((episode.end_ns or self.time_range.end_ns) - episode.start_ns) / NS_PER_S for episode in self.episodes)
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """What a version guard sees now; `threshold` is what the value must exceed, None while there are too few traces to tell."""
+
+    sight: Sight
+    threshold: float | None
+
+    @property
+    def would_fire(self) -> bool:
+        value = self.sight.observation.value
+        return value is not None and self.threshold is not None and value > self.threshold
+
+
+def find_guarded(store: Store, rule: AlertRule) -> Guarded | None:
+    """Return None when no version is new. Raises StoreError, QueryError or MetricError."""
+    sights = observe_rule(store, rule, timezone.now())
+    if not sights:
+        return None
+    observation, condition = sights[0].observation, rule.condition()
+    limit = absolute_threshold(condition.levels[0].threshold, observation, condition)
+    told = has_data(observation, condition) and limit is not None and math.isfinite(limit)
+    return Guarded(sights[0], limit if told else None)
 
 
 def preview_rule(store: Store, rule: AlertRule, time_range: TimeRange) -> Preview:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 
-from alerts.evaluation import AlertState, Transition, farther
+from alerts.evaluation import AlertState, Condition, Transition, farther
 from alerts.evidence import Evidence
-from alerts.models import Alert, AlertRule, AlertTransition, RuleInstance
+from alerts.focus import narrow
+from alerts.models import BROKEN_KEY, Alert, AlertRule, AlertTransition, RuleInstance
 from alerts.notify import add_deliveries
-from alerts.observing import Sight
+from alerts.observing import Sight, ns_of
 from tracestore.timerange import NS_PER_S
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ def record_change(
     """Add the transition with its alert and deliveries. `reason` says why when the value does not."""
     observation = sight.observation
     if change.to_state == AlertState.FIRING and observation.value is None:
-        reason = reason or "no data"
+        reason = reason or "no data, which is a breach by this rule"
     alert = None
     if change.to_state == AlertState.FIRING and change.from_state != AlertState.FIRING:
         alert = _open_alert(rule, instance, change, sight, evidence, now)
@@ -73,7 +74,7 @@ def _open_alert(
         instance_key=instance.key,
         severity=change.severity,
         metric=rule.metric,
-        query=rule.query,
+        query=narrow(rule.query, instance.labels),
         window_s=rule.window_s,
         comparison=rule.comparison,
         threshold=rule.threshold if change.threshold is None else change.threshold,
@@ -82,11 +83,14 @@ def _open_alert(
         peak_value=observation.value,
         samples=observation.samples,
         baseline=observation.baseline,
+        compared_with=sight.compared_with[:200],
         trace_id=sight.trace_id,
         started_at=now,
         evidence=evidence.to_json(),
     )
     # The row that says since when the value was past the threshold belongs to the episode too.
+    if instance.key == BROKEN_KEY:
+        return alert
     pending = AlertTransition.objects.filter(rule=rule, labels=instance.labels).order_by("-at", "-id").first()
     if pending and pending.alert_id is None and pending.to_state == AlertState.PENDING:
         AlertTransition.objects.filter(pk=pending.pk).update(alert=alert)
@@ -103,16 +107,13 @@ def raise_peak(rule: AlertRule, instance: RuleInstance, sight: Sight) -> None:
         Alert.objects.filter(pk=alert.pk).update(peak_value=peak, trace_id=sight.trace_id)
 
 
-def remember(instance: RuleInstance, sight: Sight, *, has_data: bool, now: datetime) -> None:
-    """Set, without saving, what the instance keeps of what was seen."""
-    observation = sight.observation
-    instance.last_value, instance.last_samples, instance.last_baseline = (
-        observation.value,
-        observation.samples,
-        observation.baseline,
-    )
-    if has_data:
-        instance.last_seen_at = now
+def end_of(instance: RuleInstance, condition: Condition, now: datetime) -> Transition | None:
+    """Return the transition that ends what is pending or firing, whatever the value."""
+    before = AlertState(instance.state)
+    if before == AlertState.INACTIVE:
+        return None
+    after = AlertState.RESOLVED if before == AlertState.FIRING else AlertState.INACTIVE
+    return Transition(before, after, instance.severity or condition.levels[0].severity, ns_of(now), None)
 
 
 def moment_of(time_ns: int) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, ClassVar, cast
 
 from django.conf import settings
@@ -9,27 +10,41 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from alerts.channels import check_target, describe_target
+from alerts.definition import find_problems
 from alerts.evaluation import AlertState
 from alerts.evidence import Evidence
 from alerts.focus import traces_path
 from alerts.models import (
+    MAX_EVALUATIONS,
+    MAX_GRACE_S,
+    MAX_GROUP_FIELDS,
     MAX_HOLD_S,
+    MAX_INTERVAL_S,
+    MAX_WEEKS,
     MAX_WINDOW_S,
     MIN_WINDOW_S,
     Alert,
     AlertRule,
     ChannelKind,
+    NoDataPolicy,
     NotificationChannel,
+    Period,
+    RuleInstance,
+    RuleKind,
     Severity,
     Side,
+    validate_time_zone,
 )
 from tracestore.language import parse_query
 from tracestore.models import Project
-from tracestore.queries.metrics import METRICS
+from tracestore.queries.metric_groups import RUN_METRICS
+from tracestore.queries.metrics import GROUPINGS, METRICS
 
 _RULE_FIELDS = [
-    "id", "name", "metric", "query", "window_s", "comparison", "threshold", "hold_s", "severity", "channels", "enabled",
-    "state", "state_since", "last_value", "last_evaluated_at", "last_error", "created_at",
+    "id", "name", "kind", "metric", "query", "group_by", "window_s", "interval_s", "grace_s", "comparison", "threshold",
+    "warning_threshold", "recovery_threshold", "hold_s", "breaches_needed", "of_evaluations", "min_samples", "no_data",
+    "baseline_weeks", "baseline_deviations", "budget_period", "schedule", "time_zone", "severity", "labels", "channels",
+    "enabled", "groups", "state", "state_since", "last_value", "last_evaluated_at", "last_error", "created_at",
 ]  # fmt: skip
 _CHANNEL_FIELDS = ["id", "name", "kind", "target_shown", "enabled", "disabled_reason", "created_at"]
 
@@ -41,7 +56,7 @@ class ChannelReference(serializers.CharField):
         return super().to_internal_value(data["id"] if isinstance(data, dict) and "id" in data else data)
 
 
-class _StrictInput(serializers.Serializer[Any]):
+class StrictInput(serializers.Serializer[Any]):
     """Refuses a misspelt field, which would be ignored without a word. What only an answer holds is ignored.
 
     The view passes the project as context: names are looked up and unique within it.
@@ -70,23 +85,53 @@ class _StrictInput(serializers.Serializer[Any]):
         return name
 
 
-class AlertRuleInput(_StrictInput):
-    """A rule's definition. `threshold` is in the metric's unit (rates 0 to 1), `channels` are ids or names of channels."""
+class AlertRuleInput(StrictInput):
+    """A rule's definition. `threshold` is in the metric's unit (rates 0 to 1), `channels` are ids or names of channels.
+
+    For the kinds `baseline` and `version` thresholds are changes: 0.5 is half as much again.
+    """
 
     noun, model, answered = "rule", AlertRule, _RULE_FIELDS
 
     name = serializers.CharField(max_length=128)
-    metric = serializers.ChoiceField(
-        choices=list(METRICS),
-        error_messages={"invalid_choice": f"There is no metric '{{input}}'; there are {', '.join(METRICS)}."},
-    )
+    kind = serializers.ChoiceField(choices=RuleKind.choices, default=RuleKind.THRESHOLD)
+    metric = serializers.CharField(max_length=64, help_text=f"{', '.join(METRICS)}; for the kind `run` {', '.join(RUN_METRICS)}.")
     # Kept as it came: an error's position counts its characters. The language bounds its length.
     query = serializers.CharField(required=False, allow_blank=True, default="", trim_whitespace=False)
+    group_by = serializers.ListField(
+        child=serializers.CharField(max_length=64), default=list, max_length=MAX_GROUP_FIELDS,
+        help_text=f"Fields whose values have a state each: {', '.join(GROUPINGS)}.",
+    )  # fmt: skip
     window_s = serializers.IntegerField(min_value=MIN_WINDOW_S, max_value=MAX_WINDOW_S, default=300)
+    interval_s = serializers.IntegerField(
+        min_value=0,
+        max_value=MAX_INTERVAL_S,
+        default=0,
+        help_text="Seconds between evaluations; 0 for as often as the server does.",
+    )
+    grace_s = serializers.IntegerField(
+        min_value=0, max_value=MAX_GRACE_S, default=0, help_text="The window ends so many seconds ago, for data that come late."
+    )
     comparison = serializers.ChoiceField(choices=Side.choices, default=Side.ABOVE)
     threshold = serializers.FloatField()
+    warning_threshold = serializers.FloatField(default=None, allow_null=True, help_text="Of a critical rule: where it warns.")
+    recovery_threshold = serializers.FloatField(default=None, allow_null=True, help_text="What the value must reach to resolve.")
     hold_s = serializers.IntegerField(min_value=0, max_value=MAX_HOLD_S, default=0)
+    breaches_needed = serializers.IntegerField(min_value=1, max_value=MAX_EVALUATIONS, default=1)
+    of_evaluations = serializers.IntegerField(min_value=1, max_value=MAX_EVALUATIONS, default=1)
+    min_samples = serializers.IntegerField(
+        min_value=0, max_value=10**9, default=0, help_text="A value of fewer traces or calls counts as no data."
+    )
+    no_data = serializers.ChoiceField(choices=NoDataPolicy.choices, default=NoDataPolicy.OK)
+    baseline_weeks = serializers.IntegerField(min_value=1, max_value=MAX_WEEKS, default=4)
+    baseline_deviations = serializers.FloatField(min_value=0, max_value=100, default=3.0)
+    budget_period = serializers.ChoiceField(choices=Period.choices, default=Period.DAY)
+    schedule = serializers.JSONField(
+        default=dict, help_text='When it is evaluated: {} for always, or {"days": [0, 1], "start": "08:00", "end": "18:00"}.'
+    )
+    time_zone = serializers.CharField(max_length=64, default="UTC")
     severity = serializers.ChoiceField(choices=Severity.choices, default=Severity.WARNING)
+    labels = serializers.DictField(child=serializers.CharField(max_length=200), default=dict)
     channels = serializers.ListField(child=ChannelReference(), default=list)
     enabled = serializers.BooleanField(default=True)
 
@@ -95,16 +140,18 @@ class AlertRuleInput(_StrictInput):
         parse_query(text)
         return text
 
-    def validate_threshold(self, threshold: float) -> float:
-        if not 0 <= threshold < float("inf"):
-            raise serializers.ValidationError("A threshold is a number from 0 up.")
-        return threshold
+    def validate_time_zone(self, name: str) -> str:
+        validate_time_zone(name)
+        return name
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
-        """A rate above 1 can only be a percentage, and such a rule would never fire."""
-        metric, threshold = (values.get(name, getattr(self.instance, name, None)) for name in ("metric", "threshold"))
-        if threshold is not None and threshold > 1 and metric in METRICS and METRICS[metric].unit == "ratio":
-            raise serializers.ValidationError({"threshold": f"{metric} is a ratio from 0 to 1: write 0.05 for 5%."})
+        """What the fields say together must make sense, also where only some of them are changed."""
+        rule = copy.copy(self.instance) if self.instance else AlertRule()
+        for name, value in values.items():
+            if name != "channels":
+                setattr(rule, name, value)
+        if problems := find_problems(rule):
+            raise serializers.ValidationError({name: [problem] for name, problem in problems.items()})
         return values
 
     def validate_channels(self, names: list[str]) -> list[NotificationChannel]:
@@ -116,7 +163,7 @@ class AlertRuleInput(_StrictInput):
         return [channels[name] for name in dict.fromkeys(names)]
 
 
-class ChannelInput(_StrictInput):
+class ChannelInput(StrictInput):
     """`target` may hold a secret and is never answered; a channel that exists keeps its own without one."""
 
     noun, model, answered = "channel", NotificationChannel, [*_CHANNEL_FIELDS, "secret"]
@@ -180,11 +227,24 @@ class CreatedChannelOutput(ChannelDetailOutput):
         fields = [*_CHANNEL_FIELDS, "secret"]
 
 
+class RuleInstanceOutput(serializers.ModelSerializer[RuleInstance]):
+    """The state of one group. `value` and `baseline` are in the metric's unit; `spent_at` is when a budget will be spent."""
+
+    value = serializers.FloatField(source="last_value", allow_null=True)
+    samples = serializers.IntegerField(source="last_samples")
+    baseline = serializers.FloatField(source="last_baseline", allow_null=True)
+
+    class Meta:
+        model = RuleInstance
+        fields = ["labels", "state", "severity", "value", "samples", "baseline", "spent_at"]
+
+
 class AlertRuleOutput(serializers.ModelSerializer[AlertRule]):
     """A rule with its state. `last_value` is null for no data, `last_error` says why the last evaluation failed."""
 
     channels = ChannelOutput(many=True)
     state = serializers.ChoiceField(choices=[state.value for state in AlertState if state != AlertState.RESOLVED])
+    groups = RuleInstanceOutput(source="instances", many=True, read_only=True)
 
     class Meta:
         model = AlertRule
@@ -204,9 +264,9 @@ class AlertOutput(serializers.ModelSerializer[Alert]):
     class Meta:
         model = Alert
         fields = [
-            "id", "state", "rule_id", "rule_name", "severity", "metric", "query", "window_s", "comparison", "threshold", "hold_s",
-            "value", "peak_value", "started_at", "resolved_at", "resolve_reason", "url", "traces_url", "traces_query", "causes",
-            "examples",
+            "id", "state", "rule_id", "rule_name", "kind", "labels", "severity", "metric", "query", "window_s", "comparison",
+            "threshold", "hold_s", "value", "peak_value", "samples", "baseline", "compared_with", "trace_id", "started_at",
+            "resolved_at", "resolve_reason", "url", "traces_url", "traces_query", "causes", "examples",
         ]  # fmt: skip
 
     def get_url(self, alert: Alert) -> str:

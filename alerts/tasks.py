@@ -17,15 +17,15 @@ DIGEST_INTERVAL_S = 30
 @shared_task(ignore_result=True)
 def evaluate_alert_rules() -> None:
     """Runs every TRACESTORE_ALERT_INTERVAL_S seconds."""
-    for rule_id in services.find_due_rules(timezone.now()):
+    for rule_ids in services.find_due_batches(timezone.now()):
         # One that waited for a whole interval is stale: the next tick asks again, and the queue does not grow.
-        evaluate_alert_rule.apply_async((rule_id,), expires=settings.ALERT_INTERVAL_S)
+        evaluate_alert_rule_batch.apply_async((rule_ids,), expires=settings.ALERT_INTERVAL_S)
 
 
 @shared_task(ignore_result=True)
-def evaluate_alert_rule(rule_id: int) -> None:
-    with timed_job("evaluate_alert_rule"):
-        services.evaluate_alert_rule(rule_id, timezone.now())
+def evaluate_alert_rule_batch(rule_ids: list[int]) -> None:
+    with timed_job("evaluate_alert_rules"):
+        services.evaluate_rules(rule_ids, timezone.now())
 
 
 @shared_task(ignore_result=True)

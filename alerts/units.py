@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+from tracestore.queries.metric_groups import RUN_METRICS
 from tracestore.queries.metrics import METRICS
 
 _UNITS = {"ratio": "%", "s": "seconds", "USD": "USD"}
@@ -12,36 +13,38 @@ _DURATION = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)\s*(s|sec|seconds?|m|min|minutes
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def threshold_unit(metric: str) -> str:
-    """Return the unit in which a threshold of this metric is typed: rates in percent."""
-    unit = METRICS[metric].unit if metric in METRICS else ""
-    return _UNITS.get(unit, unit)
+def threshold_unit(metric: str, *, relative: bool = False) -> str:
+    """Return the unit in which a threshold of this metric is typed: rates, and changes against a baseline, in percent."""
+    known = METRICS.get(metric) or RUN_METRICS.get(metric)
+    unit = known.unit if known else ""
+    return "%" if relative else _UNITS.get(unit, unit)
 
 
-def parse_threshold(text: str, metric: str) -> float:
+def parse_threshold(text: str, metric: str, *, relative: bool = False) -> float:
     """Read a threshold typed in `threshold_unit` (the unit may be repeated); return it in the metric's own unit.
 
-    Raises ValueError with a sentence.
+    With `relative` it is a change: 50% is 0.5. Raises ValueError with a sentence.
     """
     plain = text.strip().replace(",", "").removeprefix("$")
     for suffix in ("%", "seconds", "s", "USD"):
         plain = plain.removesuffix(suffix).strip()
+    unit = threshold_unit(metric, relative=relative)
     try:
         number = float(plain)
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or number < 0:
-        raise ValueError(f"{text.strip()!r} is not a number: type the threshold in {threshold_unit(metric) or 'plain digits'}.")
-    if threshold_unit(metric) == "%":
-        if number > 100:
+        raise ValueError(f"{text.strip()!r} is not a number: type the threshold in {unit or 'plain digits'}.")
+    if unit == "%":
+        if number > 100 and not relative:
             raise ValueError("A rate is at most 100%.")
         return number / 100
     return number
 
 
-def format_threshold(threshold: float, metric: str) -> str:
+def format_threshold(threshold: float, metric: str, *, relative: bool = False) -> str:
     """Return what `parse_threshold` reads, without the unit."""
-    number = threshold * 100 if threshold_unit(metric) == "%" else threshold
+    number = threshold * 100 if threshold_unit(metric, relative=relative) == "%" else threshold
     return f"{number:.9f}".rstrip("0").rstrip(".")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from alerts.views import alerts, channels, digests, history, incidents, routes, rules, silences
+from alerts.views import alerts, backtest, channels, digests, history, incidents, pack, routes, rules, silences
 
 urlpatterns = [
     path("alerts", alerts.alert_list, name="alert-list"),
@@ -37,6 +37,11 @@ urlpatterns = [
     path("alerts/rules/<int:rule_id>", rules.rule_edit, name="alert-rule-edit"),
     path("alerts/rules/<int:rule_id>/switch", rules.rule_switch, name="alert-rule-switch"),
     path("alerts/rules/<int:rule_id>/delete", rules.rule_delete, name="alert-rule-delete"),
+    path("alerts/rules/<int:rule_id>/backtest", backtest.rule_backtest, name="alert-rule-backtest"),
+    path("alerts/rules/pack", pack.pack, name="alert-pack"),
+    path("alerts/rules/backtest", backtest.draft_backtest, name="alert-draft-backtest"),
+    path("alerts/marks", backtest.mark_add, name="alert-mark-add"),
+    path("alerts/marks/<int:mark_id>/delete", backtest.mark_delete, name="alert-mark-delete"),
     path("alerts/channels", channels.channel_list, name="alert-channel-list"),
     path("alerts/channels/new", channels.channel_edit, name="alert-channel-new"),
     path("alerts/channels/<int:channel_id>", channels.channel_edit, name="alert-channel-edit"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from alerts.evaluation import Comparison
+from alerts.models import AlertRule, RuleKind
+from tracestore.queries.metric_groups import RUN_METRICS
 from tracestore.queries.metrics import METRICS
 from tracestore.timerange import NS_PER_S
 
@@ -12,11 +14,13 @@ NO_DATA = "no data"
 
 
 def metric_label(metric: str) -> str:
-    return METRICS[metric].label if metric in METRICS else metric
+    known = METRICS.get(metric) or RUN_METRICS.get(metric)
+    return known.label if known else metric
 
 
 def metric_unit(metric: str) -> str:
-    return METRICS[metric].unit if metric in METRICS else ""
+    known = METRICS.get(metric) or RUN_METRICS.get(metric)
+    return known.unit if known else ""
 
 
 def format_value(metric: str, value: float | None) -> str:
@@ -61,6 +65,26 @@ def format_seconds(seconds: float) -> str:
 def format_condition(metric: str, comparison: str, threshold: float) -> str:
     """Return for example "Failure rate above 5%"."""
     return f"{metric_label(metric)} {comparison} {format_value(metric, threshold)}"
+
+
+def format_rule(rule: AlertRule) -> str:
+    """Return what a rule asks, for example "Failure rate above 5%, warning 2%" or "Cost 50% above the same hours of 4 weeks"."""
+    limits = [(rule.threshold, "")] + ([] if rule.warning_threshold is None else [(rule.warning_threshold, "warning ")])
+    numbers = ", ".join(f"{said}{_percent(n) if rule.is_relative else format_value(rule.metric, n)}" for n, said in limits)
+    label = metric_label(rule.metric)
+    apart = f", for each {' and '.join(rule.group_by)}" if rule.group_by else ""
+    if rule.kind == RuleKind.BASELINE:
+        weeks = f"{rule.baseline_weeks} week{'s' if rule.baseline_weeks > 1 else ''}"
+        return f"{label} more than {numbers} {rule.comparison} the same hours of {weeks}{apart}"
+    if rule.kind == RuleKind.VERSION:
+        return f"{label} of a new version more than {numbers} above the one before"
+    if rule.kind == RuleKind.BUDGET:
+        return f"{label} of the {rule.budget_period} above {numbers}{apart}"
+    return f"{label} {rule.comparison} {numbers}{apart}"
+
+
+def _percent(change: float) -> str:
+    return f"{_trim(change * 100, 2)}%"
 
 
 def format_moment(moment: datetime) -> str:

@@ -19,7 +19,14 @@ from rest_framework.views import APIView
 
 from dashboards.api_errors import ParameterError
 from dashboards.compare import gone_errors, new_errors
-from dashboards.comparison_serializers import CompareParameters, CompareSerializer, WhyParameters, WhySerializer
+from dashboards.comparison_serializers import (
+    CompareParameters,
+    CompareSerializer,
+    VerdictParameters,
+    VerdictSerializer,
+    WhyParameters,
+    WhySerializer,
+)
 from dashboards.error_rows import build_error_row
 from dashboards.lists import trend_step_s
 from dashboards.requests import PageRequest
@@ -66,6 +73,7 @@ from tracestore.queries.traces import find_traces, get_trace
 from tracestore.queries.why import Difference, Selection, find_differences
 from tracestore.queries.why_attributes import compare_attributes
 from tracestore.timerange import DAY_NS, TimeError, TimeRange, parse_time_ns
+from tracestore.verdict import DEFAULT_METRICS, find_judged, judge_version
 
 _STEP = re.compile(r"(\d{1,9})([smhd]?)")
 _STEP_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -277,6 +285,23 @@ class CompareView(APIView):
             "next": None,
         }
         return Response(CompareSerializer(answer).data)
+
+
+class VerdictView(APIView):
+    @extend_schema(
+        operation_id="judge_version", summary="Tell whether a version is worse than another", tags=["versions"],
+        parameters=[VerdictParameters], responses={200: VerdictSerializer, **_ERRORS},
+    )  # fmt: skip
+    def get(self, request: Request, version: str) -> Response:
+        """For deploy pipelines: `decision` is pass, worse or not_enough_data; `results` say why, metric by metric."""
+        given = _read_parameters(VerdictParameters, request)
+        query, time_range = _read_search(given)
+        verdict = judge_version(
+            get_store(), project_id=_project_id(request), time_range=time_range, version=version, against=given["against"],
+            query=query, metrics=find_judged(given["metrics"].split(",")) if given["metrics"] else DEFAULT_METRICS,
+            minimum_samples=given["min_samples"], tolerance=given["tolerance"],
+        )  # fmt: skip
+        return Response(verdict.to_json())
 
 
 def _explain(selected: int, others: int, tests: int, differences: list[Difference], more: dict[str, Any]) -> Any:

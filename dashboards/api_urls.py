@@ -18,5 +18,6 @@ urlpatterns = [
     path("why", api.WhyView.as_view(), name="api-why"),
     path("compare", api.CompareView.as_view(), name="api-compare"),
     path("agents", api.AgentGraphView.as_view(), name="api-agent-graph"),
+    path("versions/<path:version>/verdict", api.VerdictView.as_view(), name="api-verdict"),
     path("facets", api.FacetView.as_view(), name="api-facet"),
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rest_framework import serializers
 
 from dashboards.serializers import RangeParameters
+from tracestore.verdict import DEFAULT_METRICS, JUDGED, MINIMUM_SAMPLES, Decision, Outcome
 
 
 class WhyParameters(RangeParameters):
@@ -129,4 +131,57 @@ class CompareSerializer(serializers.Serializer[Any]):
     new_errors = DifferenceSerializer(many=True, help_text="Error types of B that A does not have; B is the selection.")
     gone_errors = DifferenceSerializer(many=True, help_text="Error types of A that B does not have.")
     differences = DifferenceSerializer(many=True, help_text="Values that are certain to differ; B is the selection.")
+    next = serializers.CharField(allow_null=True, help_text="Always null.")
+
+
+class VerdictParameters(RangeParameters):
+    """A version against another."""
+
+    against = serializers.CharField(max_length=500, trim_whitespace=False, help_text="The version to compare with.")
+    metrics = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=500,
+        help_text="Judged ones, with commas between: " + ", ".join(f"`{name}`" for name in JUDGED)
+        + f". Default: `{','.join(DEFAULT_METRICS)}`.",
+    )  # fmt: skip
+    min_samples = serializers.IntegerField(
+        required=False, default=MINIMUM_SAMPLES, min_value=2, max_value=10**9,
+        help_text="Traces of each version that a metric needs before it is decided on.",
+    )  # fmt: skip
+    tolerance = serializers.FloatField(
+        required=False, default=0.0, min_value=0, max_value=100,
+        help_text="What part of the other version's value more is accepted: 0.1 is a tenth.",
+    )  # fmt: skip
+
+    def validate_tolerance(self, value: float) -> float:
+        if not math.isfinite(value):  # compares as neither too small nor too large
+            raise serializers.ValidationError("must be a number.")
+        return value
+
+
+class _MetricVerdictSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a field of that name stands in the answer
+    unit = serializers.CharField(help_text="ratio (0 to 1), ns or USD.")
+    value = serializers.FloatField(allow_null=True, help_text="Of the version.")
+    against_value = serializers.FloatField(allow_null=True)
+    difference = IntervalSerializer(allow_null=True, help_text="`value` less `against_value`, at the level `confidence`.")
+    samples = serializers.IntegerField(help_text="Traces of the version that have this number.")
+    against_samples = serializers.IntegerField()
+    decision = serializers.ChoiceField(choices=[choice.value for choice in Decision])
+
+
+class VerdictSerializer(serializers.Serializer[Any]):
+    decision = serializers.ChoiceField(choices=[choice.value for choice in Outcome])
+    version = serializers.CharField()
+    against = serializers.CharField()
+    query = serializers.CharField()
+    start = serializers.DateTimeField(help_text="With nine decimals.")
+    end = serializers.DateTimeField()
+    traces = serializers.IntegerField(help_text="Of the version.")
+    against_traces = serializers.IntegerField()
+    shared = serializers.IntegerField(help_text="Traces that ran both versions and count on both sides.")
+    minimum_samples = serializers.IntegerField()
+    tolerance = serializers.FloatField()
+    confidence = serializers.FloatField(help_text="Of each difference: 95 % for all of them together (Bonferroni).")
+    results = _MetricVerdictSerializer(many=True)
     next = serializers.CharField(allow_null=True, help_text="Always null.")

@@ -511,6 +511,16 @@ class Groups:
 
         return pyarrow.ListArray.from_arrays(self.offsets.astype(np.int32), values)
 
+    def lists_of(self, values: npt.NDArray[Any], which: Mask) -> pyarrow.Array:
+        """Return per trace, for each group, the list of its members' values; only members in the mask count."""
+        import pyarrow
+
+        members = np.flatnonzero(which)
+        order = members[np.argsort(self.of[members], kind="stable")]
+        sizes = np.bincount(self.of[order], minlength=len(self.first))
+        ends = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+        return self.lists(pyarrow.ListArray.from_arrays(ends, pyarrow.array(values[order])))
+
     def sums(self, values: Ints) -> Ints:
         """Return the sum of each group; `values` has one for each member."""
         result = np.zeros(len(self.first), dtype=np.int64)

@@ -71,6 +71,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='alert',
+            name='compared_with',
+            field=models.CharField(blank=True, default='', max_length=200),
+        ),
+        migrations.AddField(
+            model_name='alert',
             name='samples',
             field=models.PositiveBigIntegerField(null=True),
         ),

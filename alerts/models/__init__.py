@@ -5,6 +5,7 @@ from alerts.models.deliveries import Delivery, DeliveryEvent, DeliveryStatus
 from alerts.models.digests import Digest, DigestPeriod, DigestRun
 from alerts.models.history import Alert, AlertTransition
 from alerts.models.incidents import Grouping, Incident, IncidentEvent, IncidentEventKind, IncidentState
+from alerts.models.marks import IncidentMark
 from alerts.models.routes import MAX_PAUSE_S, MAX_STEPS, Route, RouteStep
 from alerts.models.rules import (
     BROKEN_KEY,
@@ -58,6 +59,7 @@ __all__ = [
     "Incident",
     "IncidentEvent",
     "IncidentEventKind",
+    "IncidentMark",
     "IncidentState",
     "NoDataPolicy",
     "NotificationChannel",

@@ -17,8 +17,8 @@ class Alert(models.Model):
     `severity` is the level now in force, `threshold` that level's as it was in force, in the metric's unit also where the rule's
     own is a change. `evidence` is `alerts.evidence.Evidence.to_json()` as of the start; `peak_value` the value farthest past
     the threshold. `value` is None when missing data are the breach. `samples` is how many traces the value is made of,
-    `baseline` what it was compared with, `trace_id` the run that an alert about a single run is about. `breached_at` is when the
-    breach began, as alerts/detection.py finds it afterwards.
+    `baseline` what it was compared with, which is that of `compared_with`, and `trace_id` the run of an alert about a single run.
+    `breached_at` is when the breach began, as alerts/detection.py finds it afterwards.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="alerts")
@@ -39,6 +39,7 @@ class Alert(models.Model):
     peak_value = models.FloatField(null=True)
     samples = models.PositiveBigIntegerField(null=True)
     baseline = models.FloatField(null=True)
+    compared_with = models.CharField(max_length=200, blank=True, default="")
     trace_id = models.CharField(max_length=32, blank=True, default="")
     started_at = models.DateTimeField()
     breached_at = models.DateTimeField(null=True)

@@ -8,7 +8,8 @@ from typing import Any
 from django import template
 
 from alerts import wording
-from alerts.models import AlertRule
+from alerts.evaluation import AlertState
+from alerts.models import AlertRule, RuleInstance
 from alerts.silences import DAYS
 
 register = template.Library()
@@ -16,6 +17,7 @@ register.filter("seconds", wording.format_seconds)
 register.filter("share", wording.format_share)
 register.filter("metric_label", wording.metric_label)
 STATE_CLASSES = {"firing": "error", "pending": "warn", "resolved": "ok", "delivered": "ok", "failed": "error"}
+_SHOWN = 5
 SEVERITY_ICONS = {"critical": "error", "warning": "alert", "info": "bell"}
 
 
@@ -41,6 +43,24 @@ def value_of(value: float | None, subject: Any) -> str:
 def condition(subject: Any) -> str:
     """Return for example "Failure rate above 5%"."""
     return wording.format_condition(subject.metric, subject.comparison, subject.threshold)
+
+
+register.filter("rule_words", wording.format_rule)
+
+
+@register.filter
+def labels_words(labels: dict[str, str]) -> str:
+    """Return for example "version v3, tool refund"."""
+    return ", ".join(f"{name} {value[:80] or '(none)'}" for name, value in labels.items())
+
+
+@register.filter
+def telling_groups(rule: AlertRule) -> list[RuleInstance]:
+    """Return the groups to show under a rule: those that are not at rest, worst first, and what is compared or foretold."""
+    telling = [row for row in rule.instances.all() if row.spent_at or (row.labels and row.state != AlertState.INACTIVE)]
+    if rule.is_relative and not telling:
+        telling = [row for row in rule.instances.all() if row.last_baseline is not None]
+    return sorted(telling, key=lambda row: (row.state != AlertState.FIRING, row.key))[:_SHOWN]
 
 
 @register.filter

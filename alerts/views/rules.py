@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -9,16 +11,19 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 
 from alerts import services
-from alerts.chart import build_rule_chart
+from alerts.backtest import run_backtest
+from alerts.chart import build_backtest_chart, build_rule_chart
+from alerts.definition import metrics_of
 from alerts.forms import DEFAULT_RANGE, RANGES, AlertRuleForm, PreviewForm
-from alerts.models import AlertRule, NotificationChannel
+from alerts.models import MAX_GROUP_FIELDS, AlertRule, NotificationChannel, RuleKind
 from alerts.observing import window_before
-from alerts.preview import preview_rule
+from alerts.preview import find_guarded, preview_rule
 from alerts.requests import AlertRequest
 from alerts.units import threshold_unit
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.queries.metrics import METRICS, MetricError
+from tracestore.queries.metric_groups import RUN_METRICS
+from tracestore.queries.metrics import GROUPINGS, METRICS, MetricError
 
 _NEW_RULE = {
     "metric": "failure_rate",
@@ -27,6 +32,10 @@ _NEW_RULE = {
     "hold_s": 60,
     "comparison": "above",
     "severity": "warning",
+    "kind": "threshold",
+    "baseline_weeks": 4,
+    "baseline_deviations": 3,
+    "time_zone": "UTC",
 }
 
 
@@ -51,12 +60,21 @@ def rule_edit(request: AlertRequest, rule_id: int | None = None) -> HttpResponse
     context = {
         "form": form,
         "rule": rule,
-        "metrics": METRICS.values(),
-        "units": {name: threshold_unit(name) for name in METRICS},
+        "metric_groups": _metric_groups(),
+        "units": {name: threshold_unit(name) for name in METRICS | RUN_METRICS},
+        "watchable": {kind: metrics_of(kind) for kind in RuleKind.values},
+        "groupings": GROUPINGS,
+        "group_slots": (form["group_by"].value() + [""] * MAX_GROUP_FIELDS)[:MAX_GROUP_FIELDS],
+        "days": list(zip("0123456", ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), strict=True)),
         "ranges": RANGES,
         "default_range": DEFAULT_RANGE,
     }
     return render(request, "alerts/rule_edit.html", context, status=422 if form.errors else 200)
+
+
+def _metric_groups() -> list[tuple[str, list[tuple[str, Any]]]]:
+    """The choices of the metric: heading -> (name, metric)."""
+    return [("Of the traces in the window", list(METRICS.items())), ("Of the largest single run", list(RUN_METRICS.items()))]
 
 
 @require_POST
@@ -69,17 +87,24 @@ def rule_preview(request: AlertRequest) -> HttpResponse:
     length_s, range_label = RANGES[form.cleaned_data["range"] or DEFAULT_RANGE]
     time_range = window_before(timezone.now(), length_s)
     try:
-        preview = preview_rule(get_store(), rule, time_range)
+        if rule.kind == RuleKind.VERSION:  # to ask again for each evaluation of the past takes too long while someone types
+            return render(request, "alerts/_guard_preview.html", {"rule": rule, "guarded": find_guarded(get_store(), rule)})
+        if rule.kind == RuleKind.THRESHOLD and not rule.group_by:
+            preview = preview_rule(get_store(), rule, time_range)
+            shown = {
+                "preview": preview,
+                "episodes": preview.episodes,
+                "figure": build_rule_chart(preview),
+                "shortened": preview.time_range.duration_s < length_s - 2 * rule.window_s,
+            }
+        else:
+            backtest = run_backtest(get_store(), rule, time_range, [])
+            episodes = [page.episode for page in backtest.pages]
+            figure = build_backtest_chart(backtest)
+            shown = {"preview": backtest, "episodes": episodes, "figure": figure, "is_sliding": True}
     except (StoreError, MetricError) as error:
         return render(request, "alerts/_rule_preview.html", {"form": form, "store_error": str(error)})
-    context = {
-        "form": form,
-        "preview": preview,
-        "figure": build_rule_chart(preview),
-        "range_label": range_label,
-        "shortened": preview.time_range.duration_s < length_s - 2 * rule.window_s,
-    }
-    return render(request, "alerts/_rule_preview.html", context)
+    return render(request, "alerts/_rule_preview.html", {"form": form, "range_label": range_label} | shown)
 
 
 @require_POST

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -117,3 +117,29 @@ def test_evidence_is_read_as_it_was_written_and_as_older_alerts_have_it(store: S
     read = Evidence.from_json(old)
     assert (read.distinctions, read.errors, read.cost_usd) == ([], [], None)
     assert asdict(read.examples[0])["failing_span_id"] == ""
+
+
+def test_cost_is_explained_by_traces_dearer_than_those_before(store: Store) -> None:
+    hour_ago = ns_of(NOW - timedelta(hours=1))
+    insert_traces(store, *({"cost_usd": 0.01 + at / 1e5, "agents": ["support", "summariser"][at % 2 :][:1]} for at in range(100)),
+                  start_ns=hour_ago)  # fmt: skip
+    insert_traces(store, *({"cost_usd": 0.01, "agents": ["support"]} for _ in range(20)), start_ns=ns_of(NOW) - NS_PER_S)
+    dear = insert_traces(store, *({"cost_usd": 0.4, "agents": ["summariser"]} for _ in range(5)), start_ns=ns_of(NOW) - NS_PER_S)
+    rule = create_rule(metric="cost", threshold=1)
+
+    evidence = collect_evidence(store, rule, window_before(NOW, 300))
+
+    assert evidence.query.startswith("cost:>0.010")
+    assert {example.trace_id for example in evidence.examples} <= set(dear)
+    assert (evidence.distinctions[0].field, evidence.distinctions[0].value) == ("agent", "summariser")
+    assert evidence.cost_usd == pytest.approx(2.0)
+
+
+def test_more_traces_at_the_usual_cost_are_all_behind_it(store: Store) -> None:
+    insert_traces(store, *({"cost_usd": 0.01 + at / 1e5} for at in range(100)), start_ns=ns_of(NOW - timedelta(hours=1)))
+    insert_traces(store, *({"cost_usd": 0.01 + at / 1e5, "user_id": "u1"} for at in range(100)), start_ns=ns_of(NOW) - NS_PER_S)
+
+    evidence = collect_evidence(store, create_rule(metric="cost", threshold=1), window_before(NOW, 300))
+
+    assert evidence.query == ""
+    assert (evidence.distinctions[0].field, evidence.distinctions[0].value) == ("user", "u1")

@@ -10,7 +10,7 @@ from django.db import connections
 from alerts import services
 from alerts.evidence import collect_evidence
 from alerts.models import Alert, AlertRule, AlertTransition, Delivery
-from alerts.observing import judged_window, observe_rule, window_before
+from alerts.observing import judged_window, observe_rules, window_before
 from tests.alerts.factories import create_channel, create_rule, insert_traffic
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreUnavailable
@@ -169,7 +169,7 @@ def test_store_failure_keeps_the_state_and_is_shown(store: Store, monkeypatch: p
     def fail(*_: Any, **__: Any) -> float:
         raise StoreUnavailable("connection refused")
 
-    monkeypatch.setattr("alerts.services.observe_rule", fail)
+    monkeypatch.setattr("alerts.services.observe_rules", fail)
 
     services.evaluate_alert_rule(rule.pk, NOW)
 
@@ -217,7 +217,7 @@ def test_two_workers_that_race_make_one_alert(store: Store) -> None:
 def test_evaluation_that_an_edit_overtook_is_dropped(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     rule = create_rule()
     insert_traffic(store, NOW, failed=3, ok=7)
-    measure = observe_rule
+    measure = observe_rules
 
     def measure_while_someone_edits(*args: Any, **kwargs: Any) -> Any:
         edited = AlertRule.objects.get(pk=rule.pk)
@@ -225,7 +225,7 @@ def test_evaluation_that_an_edit_overtook_is_dropped(store: Store, monkeypatch: 
         services.save_rule(edited, NOW)
         return measure(*args, **kwargs)
 
-    monkeypatch.setattr("alerts.services.observe_rule", measure_while_someone_edits)
+    monkeypatch.setattr("alerts.services.observe_rules", measure_while_someone_edits)
 
     assert services.evaluate_alert_rule(rule.pk, NOW) is None
 
@@ -284,16 +284,16 @@ def test_long_window_ends_with_a_whole_minute() -> None:
 def test_evaluation_slower_than_the_interval_still_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     rule = create_rule()
     insert_traffic(store, NOW, failed=3, ok=7)
-    measure = observe_rule
+    measure = observe_rules
     due_meanwhile: list[int] = []
 
     def measure_slowly(*args: Any, **kwargs: Any) -> Any:
         due_meanwhile.extend(services.find_due_rules(NOW + timedelta(seconds=30)))
-        monkeypatch.setattr("alerts.services.observe_rule", measure)
+        monkeypatch.setattr("alerts.services.observe_rules", measure)
         services.evaluate_alert_rule(rule.pk, NOW + timedelta(seconds=90))  # the lease has run out: someone else begins
         return measure(*args, **kwargs)
 
-    monkeypatch.setattr("alerts.services.observe_rule", measure_slowly)
+    monkeypatch.setattr("alerts.services.observe_rules", measure_slowly)
 
     services.evaluate_alert_rule(rule.pk, NOW)
 
@@ -310,7 +310,7 @@ def test_overtaken_evaluation_counts_when_the_one_that_overtook_has_no_result_ye
 
     def collect_while_someone_else_begins(*args: Any) -> Any:
         AlertRule.objects.filter(pk=rule.pk).update(next_evaluation_at=NOW)
-        assert services._claim(AlertRule.objects.get(pk=rule.pk), NOW)
+        assert services._claim([rule.pk], NOW)
         return collect_evidence(*args)
 
     monkeypatch.setattr(services, "collect_evidence", collect_while_someone_else_begins)

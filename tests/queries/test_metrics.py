@@ -5,17 +5,23 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.factories import insert_traces
+from tests.factories import insert_traces, new_trace_id
+from tests.logs import insert_logs
+from tests.queries.conftest import T0, SendSpans
+from tracestore.buckets import MAX_RELATIVE_ERROR, bucket_of
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.model import Series
 from tracestore.queries import metrics
 from tracestore.queries.metrics import GROUPINGS, METRICS, MetricError, metric_series, metric_value, rollup_dimension
-from tracestore.queries.rollups import recompute_rollups
+from tracestore.queries.rollups import recompute_hours, recompute_rollups
 from tracestore.timerange import NS_PER_S, TimeRange
 
+EVALUATION = "gen_ai.evaluation.result"
+NAME, VALUE = "gen_ai.evaluation.name", "gen_ai.evaluation.score.value"
 HOUR_S = 3600
 START_S = 1_780_002_000  # a whole hour
 START_NS = START_S * NS_PER_S
@@ -155,7 +161,147 @@ def test_only_the_groups_with_most_traces_are_returned(store: Store) -> None:
 def test_unfinished_traces_have_no_part_in_percentiles(store: Store) -> None:
     insert_traces(store, {"duration_ns": 4 * NS_PER_S}, {"outcome": "running", "duration_ns": 1}, start_ns=START_NS)
 
-    assert value_of(store, "duration_p50") == pytest.approx(4.0)
+    assert value_of(store, "duration_p50") == pytest.approx(4.0, rel=0.005)
+
+
+def test_percentiles_are_within_the_stated_error_however_they_were_added_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(3)
+    durations = sorted(int(10 ** chance.uniform(5, 11)) for _ in range(3000))
+    starts = [START_NS + chance.randrange(8 * HOUR_S) * NS_PER_S for _ in durations]
+    insert_traces(store, *({"start_ns": start, "duration_ns": ns} for start, ns in zip(starts, durations, strict=True)))
+    recompute_rollups(store, project_id=1, bucket_starts_s={start // NS_PER_S for start in starts})
+
+    rolled = [value_of(store, f"duration_p{level}", time_range=EIGHT_HOURS) for level in (50, 90, 95, 99)]
+    monkeypatch.setattr(metrics, "rollup_dimension", lambda *_: None)
+    raw = [value_of(store, f"duration_p{level}", time_range=EIGHT_HOURS) for level in (50, 90, 95, 99)]
+
+    assert rolled == raw
+    for level, value in zip((50, 90, 95, 99), raw, strict=True):
+        exact_s = durations[int(len(durations) * level / 100) - 1] / NS_PER_S
+        assert value == pytest.approx(exact_s, rel=MAX_RELATIVE_ERROR * 1.001)
+
+
+def test_success_rate_is_of_traces_that_ended(store: Store) -> None:
+    insert_traces(store, {}, {}, {"outcome": "error"}, {"outcome": "running"}, start_ns=START_NS)
+
+    assert value_of(store, "success_rate") == pytest.approx(2 / 3)
+
+
+def test_model_that_fails_entirely_has_an_error_rate_of_one(store: Store) -> None:
+    healthy = model_columns(("large", 2, 100, 10, 0.5)) | {
+        "models.durations": [seconds(1, 3)],
+        "models.first_tokens": [seconds(0.5)],
+    }
+    failing = model_columns(("small", 3, 0, 0, None)) | {
+        "models.provider": ["acme"], "models.errors": [3], "llm_errors": 3, "models.durations": [seconds(9, 9, 9)],
+    }  # fmt: skip
+    insert_traces(store, healthy, failing, start_ns=START_NS)
+
+    rates = {series.group: series.points[0][1] for series in series_of(store, "model_error_rate", group_by="model")}
+    by_provider = {series.group: series.points[0][1] for series in series_of(store, "model_error_rate", group_by="provider")}
+
+    assert rates == {"large": 0, "small": 1}
+    assert by_provider == {"openai": 0, "acme": 1}
+    assert value_of(store, "model_error_rate") == pytest.approx(3 / 5)
+    assert value_of(store, "model_error_rate", "model:small") == 1
+    assert value_of(store, "model_errors", "provider:openai") == 0
+    assert value_of(store, "model_duration_p99", "model:large") == pytest.approx(3, rel=0.005)
+    assert value_of(store, "model_duration_p50") == pytest.approx(9, rel=0.005)
+    assert value_of(store, "time_to_first_token_p50") == pytest.approx(0.5, rel=0.005)
+    assert value_of(store, "time_to_first_token_p50", "model:small") is None
+
+
+def seconds(*values: float) -> list[int]:
+    return [int(bucket) for bucket in bucket_of(np.array([int(value * NS_PER_S) for value in values], dtype=np.int64))]
+
+
+def test_durations_of_tools_and_steps_are_those_that_the_query_names(store: Store) -> None:
+    insert_traces(
+        store, {"tools": [("refund", 1, 0), ("search", 1, 0)], "tools.durations": [seconds(8), seconds(2)],
+                "steps.kind": ["agent", "tool"], "steps.durations": [seconds(20), seconds(8, 2)]},
+        start_ns=START_NS,
+    )  # fmt: skip
+
+    tools = {series.group: series.points[0][1] for series in series_of(store, "tool_duration_p95", group_by="tool")}
+    kinds = {series.group: series.points[0][1] for series in series_of(store, "step_duration_p99", group_by="kind")}
+
+    assert tools == {"refund": pytest.approx(8, rel=0.005), "search": pytest.approx(2, rel=0.005)}
+    assert kinds == {"agent": pytest.approx(20, rel=0.005), "tool": pytest.approx(8, rel=0.005)}
+    assert value_of(store, "tool_duration_p50", "tool:search") == pytest.approx(2, rel=0.005)
+    assert value_of(store, "step_duration_p50") == pytest.approx(8, rel=0.005)
+
+
+def test_cost_per_session_and_user_leaves_out_traces_that_name_none(store: Store) -> None:
+    insert_traces(
+        store, {"session_id": "a", "user_id": "u", "cost_usd": 1}, {"session_id": "a", "cost_usd": 2},
+        {"session_id": "b", "cost_usd": 3}, {"cost_usd": 10}, start_ns=START_NS,
+    )  # fmt: skip
+
+    assert value_of(store, "cost_per_session") == 3
+    assert value_of(store, "cost_per_user") == 1
+    assert (value_of(store, "sessions"), value_of(store, "users")) == (2, 1)
+
+
+def test_users_with_most_traces_are_followed_through_time(store: Store) -> None:
+    insert_traces(
+        store, *({"user_id": f"u{number}"} for number in range(20)), *({"user_id": "u7"}, {"user_id": "u3"}) * 2,
+        {"user_id": "u7"}, {}, start_ns=START_NS,
+    )  # fmt: skip
+
+    series = series_of(store, "requests", group_by="user")
+
+    assert [one.group for one in series][:3] == ["u7", "u3", "u0"]
+    assert [one.points[0][1] for one in series][:3] == [4, 3, 1]
+    assert len(series) == 10
+
+
+def test_unpriced_models_can_be_counted_and_named(store: Store) -> None:
+    insert_traces(store, {"unpriced_models": ["house-7b"], "unpriced_calls": 3}, {}, start_ns=START_NS)
+
+    groups = [series.group for series in series_of(store, "unpriced_traces", group_by="unpriced_model")]
+
+    assert (value_of(store, "unpriced_traces"), value_of(store, "unpriced_calls"), groups) == (1, 3, ["house-7b"])
+
+
+def test_session_is_resolved_when_it_ends_well_without_a_person(store: Store) -> None:
+    def turn(session: str, at_s: int, **more: Any) -> dict[str, Any]:
+        return {"session_id": session, "start_ns": START_NS + at_s * NS_PER_S, "duration_ns": 10 * NS_PER_S} | more
+
+    insert_traces(
+        store, turn("a", 0, outcome="error", versions=["v1"]), turn("a", 90, versions=["v2"]), turn("b", 5),
+        turn("b", 50, outcome="error"), turn("c", 7, escalated=True), turn("c", 9), {"start_ns": START_NS},
+    )  # fmt: skip
+
+    by_version = {series.group: series.points[0][1] for series in series_of(store, "resolution_rate", group_by="version")}
+
+    assert value_of(store, "resolution_rate") == pytest.approx(1 / 3)
+    assert value_of(store, "resolution_time_p50") == pytest.approx(100, rel=0.005)
+    assert by_version == {"": 0, "v1": 1, "v2": 1}
+    assert value_of(store, "requests") == 7
+
+
+def test_scores_of_log_records_and_span_events_count_for_their_trace(store: Store, send_spans: SendSpans) -> None:
+    told, late = new_trace_id(), new_trace_id()
+    insert_traces(store, {"trace_id": told, "versions": ["v1"]}, {"trace_id": late, "versions": ["v2"]}, {}, start_ns=T0)
+    send_spans(
+        {"trace_id": told, "start_ns": T0, "events": [(EVALUATION, {NAME: "helpful", VALUE: 0.5}), (EVALUATION, {NAME: "none"})]}
+    )
+    insert_logs(
+        store, {"trace_id": late, "time_ns": T0 + 5, "event_name": EVALUATION, "attributes": {NAME: "helpful", VALUE: 1.0}}
+    )
+    an_hour = TimeRange(T0 - NS_PER_S, T0 + HOUR_S * NS_PER_S)
+
+    def means(group_by: str) -> dict[str, list[float]]:
+        found = series_of(store, "score_mean", group_by=group_by, time_range=an_hour)
+        return {series.group: [value for _, value in series.points if value is not None] for series in found}
+
+    assert value_of(store, "scores", time_range=an_hour) == 2
+    assert value_of(store, "score_mean", time_range=an_hour) == 0.75
+    assert value_of(store, "score_mean", "version:v2", time_range=an_hour) == 1
+    assert means("version") == {"v1": [0.5], "v2": [1]}
+    assert means("score") == {"helpful": [0.75]}
 
 
 def test_other_project_and_other_time_are_not_counted(store: Store) -> None:
@@ -170,6 +316,7 @@ def test_other_project_and_other_time_are_not_counted(store: Store) -> None:
         ({"metric": "failure_rat"}, "metric", "failure_rate"),
         ({"metric": "cost", "group_by": "versoin"}, "group_by", "version"),
         ({"metric": "reasoning_tokens", "group_by": "model"}, "group_by", "output_tokens"),
+        ({"metric": "cost", "group_by": "score"}, "group_by", ""),
         ({"metric": "cost", "step_s": 0}, "step", ""),
         ({"metric": "cost", "step_s": 60, "time_range": TimeRange(START_NS, START_NS + 30 * 86_400 * NS_PER_S)}, "step", "21600"),
     ],
@@ -194,6 +341,16 @@ def test_impossible_request_names_the_argument(store: Store, arguments: dict[str
         ("error:TimeoutError", "requests", "error", "error"),
         ("", "cost", "model", "model"),
         ("", "llm_calls", "", ""),
+        ("", "model_error_rate", "", ""),
+        ("", "model_duration_p95", "model", "model"),
+        ("workflow:refunds", "cost", "", "workflow"),
+        ("", "tool_duration_p95", "", "tool"),
+        ("tool:refund", "model_error_rate", "", None),
+        ("provider:openai", "model_error_rate", "", None),
+        ("", "model_error_rate", "provider", None),
+        ("", "step_duration_p95", "", None),
+        ("", "cost_per_session", "", None),
+        ("", "cost", "user", None),
         ("tool:refund", "llm_calls", "", None),
         ("tool:refund", "requests", "agent", None),
         ("tool:refund error:TimeoutError", "requests", "", None),
@@ -224,6 +381,11 @@ def test_short_or_uneven_ranges_are_read_from_traces(time_range: TimeRange, step
     assert rollup_dimension(time_range, parse_query(""), "requests", "", step_s) is None
 
 
+def is_known(metric: str, group_by: str) -> bool:
+    """Tell whether metric and grouping go together; some numbers are those of a whole trace."""
+    return group_by != "score" and not (metric in metrics._OF_WHOLE_TRACE and group_by in ("model", "provider"))
+
+
 def random_traces(count: int) -> list[dict[str, Any]]:
     chance = random.Random(7)
     traces = []
@@ -241,6 +403,19 @@ def random_traces(count: int) -> list[dict[str, Any]]:
                 "outcome": "error" if failed else chance.choice(["ok", "ok", "running"]),
                 "has_errors": failed or chance.random() < 0.1,
                 "escalated": chance.random() < 0.1,
+                "escalation_reasons": chance.sample(["refund failed", "asked for a person"], chance.randint(0, 1)),
+                "handed_over": chance.random() < 0.2,
+                "unpriced_models": ["house-7b"] if chance.random() < 0.1 else [],
+                "unpriced_calls": chance.randint(0, 2),
+                "workflows": chance.sample(["onboarding", "returns"], chance.randint(0, 2)),
+                "prompts": chance.sample(["refund-policy@4", "greeting"], chance.randint(0, 1)),
+                "session_id": chance.choice(["", "s1", "s2", "s3"]),
+                "user_id": chance.choice(["", "u1", "u2"]),
+                "steps.kind": ["agent", "retriever"],
+                "steps.durations": [random_buckets(chance, 2), random_buckets(chance, 1)],
+                "cache_creation_input_tokens": chance.randint(0, 50),
+                "input_audio_tokens": chance.randint(0, 9),
+                "output_audio_tokens": chance.randint(0, 9),
                 "error_types": chance.sample(["TimeoutError", "ValueError"], chance.randint(1, 2)) if failed else [],
                 "agents": chance.sample(["triage", "refunds"], chance.randint(0, 2)),
                 "versions": chance.sample(["v1", "v2", "v3"], chance.randint(0, 2)),
@@ -248,28 +423,45 @@ def random_traces(count: int) -> list[dict[str, Any]]:
                 "environment": chance.choice(["prod", "dev", ""]),
                 "span_count": chance.randint(1, 40),
                 "reasoning_tokens": chance.randint(0, 50),
+                **(model_columns(*usages) if usages else {}),
                 "tools": [
                     (tool, chance.randint(1, 4), chance.randint(0, 1)) for tool in ("refund", "search") if chance.random() < 0.5
                 ],
-                **(model_columns(*usages) if usages else {}),
             }
         )
+        trace = traces[-1]
+        trace["tools.durations"] = [random_buckets(chance, calls) for _, calls, _ in trace["tools"]]
+        if usages:
+            trace["models.errors"] = [chance.randint(0, 1) for _ in usages]
+            trace["llm_errors"] = sum(trace["models.errors"])
+            trace["models.durations"] = [random_buckets(chance, calls) for _, calls, *_ in usages]
+            trace["models.first_tokens"] = [random_buckets(chance, calls - 1) for _, calls, *_ in usages]
     return traces
+
+
+def random_buckets(chance: random.Random, count: int) -> list[int]:
+    return seconds(*(chance.uniform(0.001, 9) for _ in range(count)))
 
 
 def test_traces_and_rollups_give_equal_numbers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     traces = random_traces(600)
     insert_traces(store, *traces)
     recompute_rollups(store, project_id=1, bucket_starts_s={trace["start_ns"] // NS_PER_S for trace in traces})
-    texts = ["", "version:v3", "version:v3 service:api env:prod", "tool:refund", "error:TimeoutError version:v2", "agent:triage"]
+    texts = [
+        "", "version:v3", "version:v3 service:api env:prod", "tool:refund", "error:TimeoutError version:v2", "agent:triage",
+        "workflow:returns",
+    ]  # fmt: skip
     compared = 0
 
     for text in texts:
         query = parse_query(text)
         for metric in METRICS:
-            for group_by in ("", *GROUPINGS):
-                known = (metric, group_by) != ("reasoning_tokens", "model")
-                if not known or rollup_dimension(EIGHT_HOURS, query, metric, group_by, HOUR_S) is None:
+            for group_by in ("", *GROUPINGS) if text in texts[:2] else ("", "version"):
+                if (
+                    metric.endswith(("_p50", "_p90", "_p99"))
+                    or not is_known(metric, group_by)
+                    or rollup_dimension(EIGHT_HOURS, query, metric, group_by, HOUR_S) is None
+                ):
                     continue
                 rolled = series_of(store, metric, text, group_by, EIGHT_HOURS, HOUR_S)
                 with monkeypatch.context() as patched:
@@ -278,7 +470,39 @@ def test_traces_and_rollups_give_equal_numbers(store: Store, monkeypatch: pytest
                 assert_equal_series(rolled, raw, f"{metric} of {text!r} by {group_by!r}")
                 compared += 1
 
-    assert compared > 300
+    assert compared > 250
+
+
+def test_long_ranges_are_read_from_hours_and_give_equal_numbers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    traces = random_traces(300)
+    for trace in traces:
+        trace["start_ns"] = START_NS + (trace["start_ns"] - START_NS) * 6
+    insert_traces(store, *traces)
+    starts = {trace["start_ns"] // NS_PER_S for trace in traces}
+    recompute_rollups(store, project_id=1, bucket_starts_s=starts)
+    # The last hours are not added up yet, and both ends of the range cut an hour.
+    recompute_hours(store, project_id=1, hour_starts_s=[start for start in starts if start < START_S + 40 * HOUR_S])
+    two_days = TimeRange(START_NS + 600 * NS_PER_S, START_NS + (48 * HOUR_S - 600) * NS_PER_S)
+    read: list[str] = []
+    query_rows = store.query_rows
+
+    def note(sql: str, **params: Any) -> list[tuple[Any, ...]]:
+        read.append(sql)
+        return query_rows(sql, **params)
+
+    monkeypatch.setattr(store, "query_rows", note)
+
+    for metric, group_by in [("requests", ""), ("cost", "version"), ("duration_p95", "agent"), ("tool_duration_p95", "tool")]:
+        rolled = series_of(store, metric, "", group_by, two_days, 2 * HOUR_S)
+        total = value_of(store, metric, time_range=two_days)
+        assert all("rollups_hourly" in sql for sql in read)
+        with monkeypatch.context() as patched:
+            patched.setattr(metrics, "rollup_dimension", lambda *_: None)
+            raw = series_of(store, metric, "", group_by, two_days, 2 * HOUR_S)
+            raw_total = value_of(store, metric, time_range=two_days)
+        read.clear()
+        assert_equal_series(rolled, raw, metric)
+        assert total == pytest.approx(raw_total)
 
 
 def assert_equal_series(rolled: list[Series], raw: list[Series], what: str) -> None:

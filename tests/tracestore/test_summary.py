@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.span_table import START_NS, TIMEOUT_NS, Span, build_columns, span, summarize, summarize_all
+from tracestore.buckets import GROWTH
 from tracestore.summary import OUTCOME_RULES, find_calls
 
 SOON_NS = START_NS + 10**9  # a moment after the spans of these tests
@@ -340,6 +341,31 @@ def test_same_response_id_in_two_traces_is_two_calls() -> None:
 # --- models and cost -------------------------------------------------------------------------------------------------
 
 
+def test_durations_of_calls_and_steps_are_kept_by_tool_model_and_kind() -> None:
+    row = summarize(
+        span("run", end=9000, kind="agent", agent="triage"),
+        span("call-1", "run", 0, 1000, "llm", request_model="gpt-4o", time_to_first_token_ns=250 * 10**6, tokens=(10, 1)),
+        span("call-2", "run", 1000, 3000, "llm", request_model="gpt-4o", error="Overloaded"),
+        span("use", "run", 3000, 7000, "tool", tool="refund"),
+        span("http", "use", 3000, 6000),
+        span("again", "run", 7000, 7500, "tool", tool="refund", error="Timeout"),
+        span("on", "run", 8000, 8000, signal="agent_handoff"),
+    )
+
+    assert read_s(row["tools.durations"]) == [[4, 0.5]]
+    assert read_s(row["models.durations"]) == [[1, 2]]
+    assert read_s(row["models.first_tokens"]) == [[0.25]]
+    assert dict(zip(row["steps.kind"], read_s(row["steps.durations"]), strict=True)) == {
+        "agent": [9], "llm": [1, 2], "tool": [4, 0.5],
+    }  # fmt: skip
+    assert (row["llm_errors"], row["unpriced_calls"], row["handed_over"]) == (1, 0, True)
+
+
+def read_s(lists: list[list[int]]) -> list[list[float]]:
+    """Return seconds for numbers of buckets, to two digits."""
+    return [[float(f"{GROWTH ** (bucket - 1) / 1e9:.2g}") for bucket in buckets] for buckets in lists]
+
+
 def test_calls_group_by_the_model_that_was_asked() -> None:
     row = summarize(
         span("root", end=90, kind="agent"),
@@ -370,6 +396,7 @@ def test_unpriced_model_is_named_and_its_cost_unknown() -> None:
     row = summarize(span("call", end=5, kind="llm", tokens=(10, 1), request_model="home-made"))
 
     assert (row["cost_usd"], row["unpriced_models"], row["models.cost_usd"]) == (None, ["home-made"], [None])
+    assert row["unpriced_calls"] == 1
 
 
 def test_trace_without_tokens_costs_nothing() -> None:

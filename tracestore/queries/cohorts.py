@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -90,8 +91,9 @@ class _Counts:
 class CohortMetric:
     """One number of cohorts A and B with 95 % intervals, None where a cohort has no such number; `difference` is B - A.
 
-    `is_significant`: the difference holds at a level divided by the number of metrics (Bonferroni's inequality).
-    `rise` says what it means that B has more. `unit`: ratio (0 to 1), ns, USD, tokens, calls or spans.
+    `certain` is the difference at a level divided by the number of metrics (Bonferroni's inequality); `is_significant` says that
+    it leaves out zero. `rise` says what it means that B has more. `unit`: ratio (0 to 1), ns, USD, tokens, calls or spans.
+    `a_samples` and `b_samples` are the traces that have such a number.
     """
 
     name: str
@@ -101,7 +103,13 @@ class CohortMetric:
     a: Interval | None
     b: Interval | None
     difference: Interval | None
-    is_significant: bool
+    certain: Interval | None
+    a_samples: int
+    b_samples: int
+
+    @property
+    def is_significant(self) -> bool:
+        return bool(self.certain and self.certain.excludes_zero)
 
 
 @dataclass(frozen=True)
@@ -146,21 +154,41 @@ _MEANS: tuple[tuple[str, str, str, Rise, str, str], ...] = (
     ("spans_per_trace", "Spans per trace", "spans", "neutral", "span", "traces"),
 )
 _COMPARED_FIELDS = ("error", "tool_error", "tool", "model", "agent", "prompt", "workflow", "provider", "rule", "env", "service")
-_METRICS = len(_QUANTILES) + len(_SHARES) + len(_MEANS) + 1
-_STRICT = 1 - (1 - CONFIDENCE) / _METRICS
+# Metric -> column of COUNT_COHORT that counts the traces which have it.
+_SAMPLES = {
+    **{name: "traces" for name, _, _ in _SHARES},
+    "tool_success_rate": "tool_traces",
+    **{name: "finished" for name, _, _ in _QUANTILES},
+    **{name: number for name, _, _, _, _, number in _MEANS},
+}
+COHORT_METRICS = tuple(_SAMPLES)
 
 
-def compare_cohorts(store: Store, *, project_id: int, time_range: TimeRange, a: Query, b: Query) -> CohortComparison:
-    """Compare the traces of the range that match `a` with those that match `b`, which may overlap.
+def strict_confidence(metrics: int) -> float:
+    """Return the level of each interval when so many are looked at together (Bonferroni's inequality)."""
+    return 1 - (1 - CONFIDENCE) / metrics
+
+
+def compare_cohorts(
+    store: Store, *, project_id: int, time_range: TimeRange, a: Query, b: Query, only: Sequence[str] = COHORT_METRICS
+) -> CohortComparison:
+    """Compare the traces of the range that match `a` with those that match `b`, which may overlap, in the metrics `only`.
 
     Intervals take the two as independent. Raises QueryTooExpensive, StoreUnavailable or StoreError.
     """
-    one = _read_cohort(store, project_id, time_range, a, b)
-    other = _read_cohort(store, project_id, time_range, b, a)
-    usual, strict = (_build_metrics(one, other, confidence) for confidence in (CONFIDENCE, _STRICT))
+    confidence = strict_confidence(len(only))
+    one = _read_cohort(store, project_id, time_range, a, b, confidence)
+    other = _read_cohort(store, project_id, time_range, b, a, confidence)
+    usual, strict = (_build_metrics(one, other, level) for level in (CONFIDENCE, confidence))
     metrics = [
-        CohortMetric(*metric, is_significant=bool(sure[-1] and sure[-1].excludes_zero))
+        CohortMetric(
+            *metric,
+            certain=sure[-1],
+            a_samples=getattr(one.counts, _SAMPLES[metric[0]]),
+            b_samples=getattr(other.counts, _SAMPLES[metric[0]]),
+        )
         for metric, sure in zip(usual, strict, strict=True)
+        if metric[0] in only
     ]
     return CohortComparison(one.counts.traces, other.counts.traces, one.counts.shared, metrics)
 
@@ -173,14 +201,14 @@ def find_cohort_differences(store: Store, *, project_id: int, time_range: TimeRa
     )  # fmt: skip
 
 
-def _read_cohort(store: Store, project_id: int, time_range: TimeRange, query: Query, other: Query) -> _Cohort:
+def _read_cohort(store: Store, project_id: int, time_range: TimeRange, query: Query, other: Query, confidence: float) -> _Cohort:
     params = Params()
     tool = value_predicate(query, "tool", "name", params) or "true"
     cohort = trace_predicate(query, params)
     sql = COUNT_COHORT % {"cohort": cohort, "other": trace_predicate(other, params), "tool": tool}
     scope = {"project_id": project_id, "start_ns": time_range.start_ns, "end_ns": time_range.end_ns}
     [counts] = store.query(sql, _Counts, **scope, **params.values)
-    ranks = sorted(_wanted_ranks(counts.finished))
+    ranks = sorted(_wanted_ranks(counts.finished, confidence))
     durations: list[int] = []
     if ranks:
         # The function takes the value at the whole part of level x number.
@@ -189,11 +217,11 @@ def _read_cohort(store: Store, project_id: int, time_range: TimeRange, query: Qu
     return _Cohort(counts, dict(zip(ranks, durations, strict=True)))
 
 
-def _wanted_ranks(finished: int) -> set[int]:
+def _wanted_ranks(finished: int, confidence: float) -> set[int]:
     ranks: set[int] = set()
     if finished:
         for _, _, part in _QUANTILES:
-            bounds = (*quantile_ranks(finished, part), *quantile_ranks(finished, part, _STRICT))
+            bounds = (*quantile_ranks(finished, part), *quantile_ranks(finished, part, confidence))
             ranks |= {_middle_rank(finished, part), *(rank for rank in bounds if rank is not None)}
     return ranks
 

@@ -1,7 +1,7 @@
 """Numbers over time: one metric of the traces that match a query, by step and group.
 
-Read from `traces`, or from minute `rollups` when those hold the same answer (see `rollup_dimension`). Percentiles come from a
-t-digest on both ways, so they are approximate: within about 1% of rank (https://arxiv.org/abs/1902.04023).
+Read from `traces`, or from `rollups` when those hold the same answer (see `rollup_dimension`). Percentiles are taken of numbers
+of buckets on both ways (tracestore/buckets.py), so both give the same one, at most 0.5 % off.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tracestore.buckets import BUCKET_SQL, SECONDS_SQL
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
 from tracestore.language.fields import find_field
 from tracestore.model import Series
-from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
-from tracestore.queries.rollups import MINUTE_S
+from tracestore.queries.predicates import IN_RANGE, REACH_DAYS, Params, trace_predicate
+from tracestore.queries.rollups import HOUR_S, MINUTE_S, PERCENTILES, ROLLUP_COLUMNS, find_hours_end_ns
 from tracestore.queries.terms import exact_demands, value_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import NS_PER_S, TimeRange
@@ -36,7 +37,7 @@ class MetricError(ValueError):
 
 @dataclass(frozen=True)
 class Metric:
-    """One number that can be asked for. `unit`: traces, ratio (0 to 1), s, USD, tokens, calls or spans.
+    """One number that can be asked for. `unit`: traces, ratio (0 to 1), s, USD, tokens, calls, sessions, users, spans, score(s).
 
     `formula` is SQL over the names of `_RAW` and `_ROLLED` in braces; `additive` metrics are 0 where there are no traces,
     the others have no value there.
@@ -58,93 +59,221 @@ def _ratio(name: str, label: str, unit: str, help: str, formula: str) -> Metric:
     return Metric(name, label, unit, help, formula, additive=False)
 
 
+def _percentiles(stem: str, label: str, what: str) -> list[Metric]:
+    """Return a metric for each of PERCENTILES; {stem} is SQL for their buckets."""
+    return [
+        _ratio(f"{stem}_p{round(level * 100)}", f"{label} p{round(level * 100)}", "s",
+               f"{'Half' if level == 0.5 else f'{level:.0%}'} of {what} Within 0.5%.",
+               SECONDS_SQL.format(f"{{{stem}}}[{place}]"))
+        for place, level in enumerate(PERCENTILES, 1)
+    ]  # fmt: skip
+
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         _count("requests", "Requests", "traces", "Traces that started."),
         _count("failures", "Failures", "traces", "Traces whose outcome is error."),
         _ratio("failure_rate", "Failure rate", "ratio", "Failures per request.", "{failures} / {requests}"),
+        _ratio("success_rate", "Success rate", "ratio", "Traces whose outcome is ok, per trace that has ended.",
+               "{successes} / ({successes} + {failures})"),
         _count("errors", "Traces with errors", "traces", "Traces in which some step has an error, failed or not."),
         _ratio("error_rate", "Rate of traces with errors", "ratio", "Traces with errors per request.", "{errors} / {requests}"),
         _count("escalations", "Escalations", "traces", "Traces that handed over to a human."),
         _ratio("escalation_rate", "Escalation rate", "ratio", "Escalations per request.", "{escalations} / {requests}"),
-        _ratio("duration_p50", "Duration p50", "s", "Half of the finished traces took no longer. Approximate.", "{p50}"),
-        _ratio("duration_p95", "Duration p95", "s", "95% of the finished traces took no longer. Approximate.", "{p95}"),
-        _ratio("duration_p99", "Duration p99", "s", "99% of the finished traces took no longer. Approximate.", "{p99}"),
+        _count("handoffs", "Hand-offs", "traces", "Traces in which an agent handed over to another agent."),
+        _ratio("handoff_rate", "Hand-off rate", "ratio", "Hand-offs per request.", "{handoffs} / {requests}"),
+        *_percentiles("duration", "Duration", "the finished traces took no longer."),
+        *_percentiles("step_duration", "Step duration",
+                      "the steps of any kind took no longer; with kind:X in the query, of steps of kind X alone."),
+        *_percentiles("tool_duration", "Tool duration",
+                      "the tool calls took no longer; with tool:X in the query, of calls of X alone."),
+        *_percentiles("model_duration", "Model duration",
+                      "the calls of models took no longer; with model:X or provider:X in the query, of calls of X alone."),
+        *_percentiles("time_to_first_token", "Time to first token",
+                      "the calls of models that tell of it had a first token by then; of X alone as above."),
         _count("cost", "Cost", "USD", "Cost of all model calls that have a price; those without one add nothing."),
         _ratio("cost_per_trace", "Cost per trace", "USD", "Cost per request.", "{cost} / {requests}"),
+        _ratio("cost_per_session", "Cost per session", "USD", "Cost of traces that name a session, per session.",
+               "{session_cost} / {sessions}"),
+        _ratio("cost_per_user", "Cost per user", "USD", "Cost of traces that name a user, per user.", "{user_cost} / {users}"),
+        _count("failed_cost", "Cost of failures", "USD", "Cost of the traces whose outcome is error."),
+        _count("unpriced_traces", "Traces with unpriced calls", "traces", "Traces in which tokens were used that have no price."),
+        _count("unpriced_calls", "Unpriced model calls", "calls", "Model calls that used tokens and have no price."),
+        _count("tokens", "Tokens", "tokens", "Input and output tokens."),
         _count("input_tokens", "Input tokens", "tokens", "Tokens sent to models, cached ones included."),
         _count("output_tokens", "Output tokens", "tokens", "Tokens written by models, reasoning included."),
         _count("cached_input_tokens", "Cached input tokens", "tokens", "Input tokens that were read from a prompt cache."),
+        _count("cache_creation_input_tokens", "Cache creation tokens", "tokens", "Input tokens written to a prompt cache."),
         _count("reasoning_tokens", "Reasoning tokens", "tokens", "Output tokens spent on reasoning."),
+        _count("input_audio_tokens", "Audio input tokens", "tokens", "Input tokens that are audio."),
+        _count("output_audio_tokens", "Audio output tokens", "tokens", "Output tokens that are audio."),
         _count("tool_calls", "Tool calls", "calls", "Tool calls; with tool:X in the query, calls of X alone."),
         _count("tool_errors", "Tool errors", "calls", "Tool calls that raised; with tool:X in the query, those of X alone."),
         _ratio("tool_success_rate", "Tool success rate", "ratio", "Tool calls that did not raise, per tool call.",
                "1 - {tool_errors} / {tool_calls}"),
         _count("llm_calls", "Model calls", "calls", "Calls of language models."),
+        _count("model_errors", "Failed model calls", "calls",
+               "Calls of language models that failed; with model:X or provider:X in the query, calls of X alone."),
+        _ratio("model_error_rate", "Model error rate", "ratio",
+               "Failed model calls per model call; 1 when the model's API fails entirely.", "{model_errors} / {model_calls}"),
+        _count("sessions", "Sessions", "sessions", "Different sessions."),
+        _count("users", "Users", "users", "Different users."),
+        _ratio("resolution_rate", "Resolution rate", "ratio",
+               "Sessions that never went to a person and whose last trace is ok, per session.", "{resolved} / {requests}"),
+        *_percentiles("resolution_time", "Time to resolution",
+                      "such sessions took no longer from their first trace's start to their last one's end."),
+        _count("scores", "Scores", "scores", "Evaluation results with a number, by people or machines."),
+        _ratio("score_mean", "Mean score", "score", "Mean of the scores; group by score to tell evaluations apart.",
+               "{score_sum} / {scores}"),
         _count("spans", "Spans", "spans", "Steps of all traces."),
     )
 }  # fmt: skip
 
 # The values by which one trace counts. A trace with two tools counts in both groups; one without any tool, agent, model,
-# workflow or error type counts in no group of that kind, while a trace without a version counts in the group "".
+# workflow or error type counts in no group of that kind, while one without a version, or escalated for no reason, is in group "".
 GROUPINGS: dict[str, str] = {
     "version": "if(empty(versions), [''], arrayMap(x -> toString(x), versions))",
     "tool": "arrayMap(x -> toString(x), tools.name)",
     "error": "arrayMap(x -> toString(x), error_types)",
     "agent": "arrayMap(x -> toString(x), agents)",
     "model": "arrayMap(x -> toString(x), models.model)",
+    "provider": "arrayMap(x -> toString(x), arrayFilter(x -> x != '', models.provider))",
+    "kind": "arrayMap(x -> toString(x), steps.kind)",
     "service": "if(empty(services), [''], arrayMap(x -> toString(x), services))",
     "environment": "[toString(environment)]",
     "outcome": "[toString(outcome)]",
     "workflow": "arrayMap(x -> toString(x), workflows)",
+    "prompt": "arrayMap(x -> toString(x), prompts)",
+    "user": "if(user_id = '', [], [user_id])",
+    "session": "if(session_id = '', [], [session_id])",
+    "escalation_reason": "if(escalated AND empty(escalation_reasons), [''], arrayMap(x -> toString(x), escalation_reasons))",
+    "unpriced_model": "arrayMap(x -> toString(x), unpriced_models)",
+    "score": "[score_name]",  # of scores alone
 }
+# Groupings that may have as many groups as there are traces -> their column.
+_MANY = {"user": "user_id", "session": "session_id"}
+
+_LEVELS = ", ".join(map(str, PERCENTILES))
+
 
 _RAW = {
     "requests": "count()",
     "failures": "countIf(outcome = 'error')",
+    "successes": "countIf(outcome = 'ok')",
     "errors": "countIf(has_errors)",
     "escalations": "countIf(escalated)",
-    "p50": "quantileTDigestIf(0.5)(duration_ns, outcome != 'running') / 1e9",
-    "p95": "quantileTDigestIf(0.95)(duration_ns, outcome != 'running') / 1e9",
-    "p99": "quantileTDigestIf(0.99)(duration_ns, outcome != 'running') / 1e9",
+    "handoffs": "countIf(handed_over)",
+    "duration": f"quantilesExactWeightedIf({_LEVELS})({BUCKET_SQL.format('duration_ns')}, toUInt64(1), outcome != 'running')",
     "cost": "sum(ifNull(cost_usd, 0))",
+    "failed_cost": "sumIf(ifNull(cost_usd, 0), outcome = 'error')",
+    "session_cost": "sumIf(ifNull(cost_usd, 0), session_id != '')",
+    "user_cost": "sumIf(ifNull(cost_usd, 0), user_id != '')",
+    "sessions": "uniqExactIf(session_id, session_id != '')",
+    "users": "uniqExactIf(user_id, user_id != '')",
+    "unpriced_traces": "countIf(notEmpty(unpriced_models))",
+    "unpriced_calls": "sum(unpriced_calls)",
+    "tokens": "sum(input_tokens + output_tokens)",
     "input_tokens": "sum(input_tokens)",
     "output_tokens": "sum(output_tokens)",
     "cached_input_tokens": "sum(cached_input_tokens)",
+    "cache_creation_input_tokens": "sum(cache_creation_input_tokens)",
     "reasoning_tokens": "sum(reasoning_tokens)",
+    "input_audio_tokens": "sum(input_audio_tokens)",
+    "output_audio_tokens": "sum(output_audio_tokens)",
     "llm_calls": "sum(llm_calls)",
+    "model_calls": "sum(llm_calls)",
+    "model_errors": "sum(llm_errors)",
     "spans": "sum(span_count)",
-}
-# What one model used, for groups by model.
-_RAW_OF_MODEL = {
-    "cost": "sum(arraySum((name, usd) -> if(name = group_value, ifNull(usd, 0), 0), models.model, models.cost_usd))",
-    "llm_calls": "sum(arraySum((name, n) -> if(name = group_value, n, 0), models.model, models.calls))",
-} | {
-    tokens: f"sum(arraySum((name, n) -> if(name = group_value, n, 0), models.model, models.{tokens}))"
-    for tokens in ("input_tokens", "output_tokens", "cached_input_tokens")
 }
 _ROLLED = {
     "requests": "sum(requests)",
     "failures": "sum(failures)",
+    "successes": "sum(successes)",
     "errors": "sum(error_traces)",
     "escalations": "sum(escalations)",
-    "p50": "arrayElement(quantilesTDigestMerge(0.5, 0.95, 0.99)(duration_ns), 1) / 1e9",
-    "p95": "arrayElement(quantilesTDigestMerge(0.5, 0.95, 0.99)(duration_ns), 2) / 1e9",
-    "p99": "arrayElement(quantilesTDigestMerge(0.5, 0.95, 0.99)(duration_ns), 3) / 1e9",
+    "handoffs": "sum(handovers)",
+    "duration": f"quantilesExactWeightedMerge({_LEVELS})(durations)",
+    "tool_duration": f"quantilesExactWeightedMerge({_LEVELS})(call_durations)",
+    "model_duration": f"quantilesExactWeightedMerge({_LEVELS})(call_durations)",
+    "time_to_first_token": f"quantilesExactWeightedMerge({_LEVELS})(first_tokens)",
     "cost": "sum(cost_usd)",
+    "failed_cost": "sum(failed_cost_usd)",
+    "unpriced_traces": "sum(unpriced_traces)",
+    "unpriced_calls": "sum(unpriced_calls)",
+    "tokens": "sum(input_tokens + output_tokens)",
     "input_tokens": "sum(input_tokens)",
     "output_tokens": "sum(output_tokens)",
     "cached_input_tokens": "sum(cached_input_tokens)",
+    "cache_creation_input_tokens": "sum(cache_creation_input_tokens)",
     "reasoning_tokens": "sum(reasoning_tokens)",
+    "input_audio_tokens": "sum(input_audio_tokens)",
+    "output_audio_tokens": "sum(output_audio_tokens)",
     "llm_calls": "sum(calls)",
+    "model_calls": "sum(calls)",
+    "model_errors": "sum(call_errors)",
     "tool_calls": "sum(calls)",
     "tool_errors": "sum(call_errors)",
     "spans": "sum(spans)",
 }
-_OF_TOOL = {"tool_calls", "tool_errors", "tool_success_rate"}
+_OF_TOOL = {name for name in METRICS if name.startswith("tool_")}
+_OF_MODEL = {name for name in METRICS if name.startswith(("model_", "time_to_first_token_"))} | {"llm_calls"}
+# Rollups know no steps, and different sessions and users do not add up.
+_OF_SESSION = {name for name in METRICS if name.startswith("resolution_")}
+_OF_SCORE = {"scores", "score_mean"}
+READ_APART = frozenset(_OF_SESSION | _OF_SCORE)  # made of sessions or scores instead of traces, by reads of their own
+_ONLY_RAW = {
+    *(name for name in METRICS if name.startswith("step_")), "sessions", "users", "cost_per_session", "cost_per_user",
+    *_OF_SESSION, *_OF_SCORE,
+}  # fmt: skip
+_OF_WHOLE_TRACE = {
+    "reasoning_tokens", "cache_creation_input_tokens", "input_audio_tokens", "output_audio_tokens", "unpriced_calls",
+}  # fmt: skip
+_SELLERS = {"model": "model", "provider": "provider"}  # grouping and field of the language -> name in _call_parts
+_TRACE_TIME = "toUnixTimestamp64Nano(start_time)"
 _KEYS = {"service": "service", "version": "version", "environment": "env"}  # grouping -> field of the language
-_DIMENSIONS = {"agent", "model", "tool", "error"}
+_DIMENSIONS = {"agent", "model", "tool", "error", "workflow"}
+# `model:X` also finds traces that asked for X and were answered by another, and `prompt:X` any version of X: their groups are not
+# cut down to X.
+_NOT_CUT_DOWN = {"model", "prompt"}
+_COUNTED_BY_GROUP = {"tool", "kind", "model", "provider"}  # of what a trace counted, such a group counts its own part alone
+_IN_ROLLED_RANGE = (
+    f"project_id = {{project_id:UInt32}} AND bucket_start >= toDateTime(intDiv({{start_ns:Int64}}, {NS_PER_S}), 'UTC')"
+    f" AND bucket_start < toDateTime(intDiv({{end_ns:Int64}}, {NS_PER_S}), 'UTC')"
+)
+
+_SESSION_PARTS = {
+    "requests": "count()",
+    "resolved": "countIf(resolved)",
+    "resolution_time": f"quantilesExactWeightedIf({_LEVELS})({BUCKET_SQL.format('lasted_ns')}, toUInt64(1), resolved)",
+}
+_SCORE_PARTS = {"requests": "count()", "scores": "count()", "score_sum": "sum(score)"}
+_EVALUATION = "gen_ai.evaluation.result"
+# Evaluations tell their result in a log record or an event of a span, often days after the run.
+_SCORES = f"""
+SELECT trace_id, fields['gen_ai.evaluation.name'] AS score_name, toFloat64OrNull(fields['gen_ai.evaluation.score.value']) AS score
+FROM
+(
+    SELECT trace_id, attributes AS fields FROM logs
+    WHERE project_id = {{project_id:UInt32}} AND event_name = '{_EVALUATION}'
+        AND time >= fromUnixTimestamp64Nano({{start_ns:Int64}})
+        AND time < fromUnixTimestamp64Nano({{end_ns:Int64}}) + toIntervalDay({REACH_DAYS})
+    LIMIT 1 BY record_id
+    UNION ALL
+    SELECT trace_id, arrayJoin(told) AS fields
+    FROM
+    (
+        SELECT trace_id, arrayFilter((m, name) -> name = '{_EVALUATION}', event_attributes, event_names) AS told FROM spans
+        WHERE project_id = {{project_id:UInt32}} AND has(event_names, '{_EVALUATION}')
+            AND start_time >= fromUnixTimestamp64Nano({{start_ns:Int64}})
+            AND start_time < fromUnixTimestamp64Nano({{end_ns:Int64}}) + toIntervalDay({REACH_DAYS})
+        LIMIT 1 BY trace_id, span_id
+    )
+)
+WHERE isNotNull(score)
+"""
+
+HOURS_FROM_S = 36 * 3600  # below this there are few minutes enough
 
 
 @dataclass(frozen=True)
@@ -183,7 +312,7 @@ def metric_series(
     definition = find_metric(metric)
     _check_request(metric, group_by, time_range, step_s)
     params = Params()
-    source = _build_source(time_range, query, (metric,), group_by, step_s, params)
+    source = _build_source(store, project_id, time_range, query, (metric,), group_by, step_s, max_groups, params)
     step = params.bind(step_s * NS_PER_S, "Int64")
     sql = f"""
 SELECT group_value, groupArray((bucket_ns, value)) AS points
@@ -219,12 +348,25 @@ def metric_values(
     store: Store, *, project_id: int, time_range: TimeRange, query: Query, metrics: Sequence[str]
 ) -> dict[str, float | None]:
     """Return several metrics over the whole range, read at once; see `metric_value`."""
-    definitions = [find_metric(name) for name in metrics]
-    params = Params()
-    source = _build_source(time_range, query, metrics, "", MINUTE_S, params)
-    values = ", ".join(f"toFloat64({definition.formula.format(**source.parts)})" for definition in definitions)
-    row = _run(store, f"SELECT {values} FROM ({source.rows}) {FINAL_SETTINGS}", project_id, time_range, params)[0]
-    return {name: _number(value) for name, value in zip(metrics, row, strict=True)}
+    found: dict[str, float | None] = {}
+    for together in _split_by_source(metrics):
+        params = Params()
+        source = _build_source(store, project_id, time_range, query, together, "", 0, 1, params)
+        values = ", ".join(f"toFloat64({find_metric(name).formula.format(**source.parts)})" for name in together)
+        row = _run(store, f"SELECT {values} FROM ({source.rows}) {FINAL_SETTINGS}", project_id, time_range, params)[0]
+        found |= {name: number(value) for name, value in zip(together, row, strict=True)}
+    return {name: found[name] for name in metrics}
+
+
+def _split_by_source(metrics: Sequence[str]) -> list[list[str]]:
+    """Return the metrics in groups that one statement can read. Raises MetricError."""
+    names = [find_metric(name).name for name in metrics]
+    together = (
+        [name for name in names if name not in _OF_SESSION | _OF_SCORE],
+        [name for name in names if name in _OF_SESSION],
+        [name for name in names if name in _OF_SCORE],
+    )
+    return [group for group in together if group]
 
 
 COUNT_UNPRICED = """
@@ -263,28 +405,82 @@ def rollup_dimension(time_range: TimeRange, query: Query, metric: str, group_by:
     whole_minutes = time_range.start_ns % minute_ns == 0 and time_range.end_ns % minute_ns == 0 and step_s % MINUTE_S == 0
     if not whole_minutes or time_range.duration_s < ROLLUPS_FROM_S or group_by not in {"", *_KEYS, *_DIMENSIONS}:
         return None
+    if metric in _ONLY_RAW:
+        return None
     demands = exact_demands(query)
     if demands is None or any(demand.field not in {*_KEYS.values(), *_DIMENSIONS} - {"model"} for demand in demands):
         return None
     demanded = [demand.field for demand in demands if demand.field in _DIMENSIONS]
     needed = {*demanded, *({group_by} & _DIMENSIONS), *({"tool"} if metric in _OF_TOOL else ())}
-    if len(demanded) > 1 or len(needed) > 1 or (metric == "llm_calls" and needed - {"model"}):
+    if len(demanded) > 1 or len(needed) > 1 or (metric in _OF_MODEL and needed - {"model"}):
         return None  # rows of one dimension know nothing of another; `calls` are calls of a model only in two of them
     if metric in _OF_TOOL and not demanded and group_by in _KEYS:
         return None  # a trace stands in the rows of each of its tools, so these cannot order groups by number of traces
     return next(iter(needed), "")
 
 
-def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: int) -> None:
-    if group_by and group_by not in GROUPINGS:
-        field = find_field(group_by)  # `env` and `status` are names that queries use
-        near = [name for name in GROUPINGS if field and find_field(name) == field]
-        near = near or difflib.get_close_matches(group_by, GROUPINGS, 1, 0.5)
+@dataclass(frozen=True)
+class Reading:
+    """How one metric of a query is read: rows of `table` within `in_range` that meet `condition`, added up by `parts`."""
+
+    table: str
+    in_range: str
+    condition: str
+    parts: dict[str, str]
+
+
+def measure_apart(store: Store, *, project_id: int, time_range: TimeRange, query: Query, metric: str) -> tuple[float | None, int]:
+    """Return one of READ_APART over the whole range, and how many sessions or scores it is made of."""
+    params = Params()
+    source = _build_source(store, project_id, time_range, query, (metric,), "", 0, 1, params)
+    value = find_metric(metric).formula.format(**source.parts)
+    sql = f"SELECT toFloat64({value}), toUInt64({source.parts['requests']}) FROM ({source.rows}) {FINAL_SETTINGS}"
+    found, samples = _run(store, sql, project_id, time_range, params)[0]
+    return number(found), int(samples)
+
+
+def find_reading(time_range: TimeRange, query: Query, metric: str, params: Params) -> Reading:
+    """Return how `metric` without groups is read, so that several may share one read. Raises MetricError."""
+    if find_metric(metric).name in READ_APART:
         raise MetricError(
-            "group_by", f"Nothing is grouped by {group_by!r}; possible are {', '.join(GROUPINGS)}.", near[0] if near else ""
+            "metric", f"{METRICS[metric].label} is made of sessions or scores: it cannot be read with other metrics."
         )
-    if metric == "reasoning_tokens" and group_by == "model":
-        raise MetricError("group_by", "Reasoning tokens are known per trace, not per model.", "output_tokens")
+    dimension = rollup_dimension(time_range, query, metric, "", MINUTE_S)
+    if dimension is None:
+        return Reading("traces", IN_RANGE, trace_predicate(query, params), _raw_parts(query, "", params))
+    return Reading("rollups", f"{_IN_ROLLED_RANGE} AND requests > 0", _rolled_conditions(query, dimension, params), _ROLLED)
+
+
+def grouped_reading(query: Query, group_by: Sequence[str], params: Params) -> tuple[str, list[str], dict[str, str]]:
+    """Return the condition on traces, an array of the values of each field, and the parts over `group0`, `group1`, ...
+
+    Raises MetricError for a field by which traces are not grouped.
+    """
+    condition = trace_predicate(query, params)
+    parts, values = _raw_parts(query, "", params), []
+    for index, field in enumerate(group_by):
+        check_grouping(field)
+        if field == "score":
+            raise MetricError("group_by", "Only scores are grouped by the name of their evaluation.")
+        array = f"arrayDistinct({GROUPINGS[field]})"
+        demanded = "" if field in _NOT_CUT_DOWN else value_predicate(query, _KEYS.get(field, field), "x", params)
+        values.append(f"arrayFilter(x -> {demanded}, {array})" if demanded else array)
+        if field in _COUNTED_BY_GROUP:
+            of_group = _raw_parts(query, field, params)
+            parts |= {
+                name: part.replace("group_value", f"group{index}") for name, part in of_group.items() if "group_value" in part
+            }
+    return condition, values, parts
+
+
+def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: int) -> None:
+    if group_by:
+        check_grouping(group_by)
+    if group_by == "score" and metric not in _OF_SCORE:
+        raise MetricError("group_by", "Only scores are grouped by the name of their evaluation.")
+    if metric in _OF_WHOLE_TRACE and group_by in ("model", "provider"):
+        suggestion = "unpriced_model" if metric == "unpriced_calls" else "output_tokens"
+        raise MetricError("group_by", f"{METRICS[metric].label} are known per trace, not per {group_by}.", suggestion)
     if step_s < 1:
         raise MetricError("step", "The step must be at least one second.")
     if time_range.duration_s / step_s > MAX_POINTS:
@@ -293,39 +489,164 @@ def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: in
         )
 
 
+def check_grouping(field: str) -> None:
+    """Raises MetricError, with a suggestion, when nothing is grouped by that field."""
+    if field not in GROUPINGS:
+        known = find_field(field)  # `env` and `status` are names that queries use
+        near = [name for name in GROUPINGS if known and find_field(name) == known]
+        near = near or difflib.get_close_matches(field, GROUPINGS, 1, 0.5)
+        raise MetricError(
+            "group_by", f"Nothing is grouped by {field!r}; possible are {', '.join(GROUPINGS)}.", near[0] if near else ""
+        )
+
+
 def _build_source(
-    time_range: TimeRange, query: Query, metrics: Sequence[str], group_by: str, step_s: int, params: Params
-) -> _Source:
+    store: Store, project_id: int, time_range: TimeRange, query: Query, metrics: Sequence[str], group_by: str, step_s: int,
+    max_groups: int, params: Params,
+) -> _Source:  # fmt: skip
+    if metrics[0] in _OF_SESSION:
+        return _session_source(query, group_by, params)
+    if metrics[0] in _OF_SCORE:
+        return _score_source(query, group_by, params)
     dimensions = {rollup_dimension(time_range, query, metric, group_by, step_s) for metric in metrics}
     dimension = dimensions.pop()
     if dimension is None or dimensions:
-        return _raw_source(query, group_by, params)
-    return _rolled_source(query, group_by, dimension, params)
+        return _raw_source(query, group_by, max_groups, params)
+    hours = TimeRange(0, 1)
+    if time_range.duration_s >= HOURS_FROM_S and step_s % HOUR_S == 0:
+        hours = _whole_hours(time_range, find_hours_end_ns(store, project_id=project_id))
+    return _rolled_source(query, group_by, dimension, hours, params)
 
 
-def _raw_source(query: Query, group_by: str, params: Params) -> _Source:
+def _whole_hours(time_range: TimeRange, until_ns: int) -> TimeRange:
+    """Return the hours that lie within the range and end by then; one ns of 1970 when there is none."""
+    hour_ns = HOUR_S * NS_PER_S
+    first_ns, last_ns = -(-time_range.start_ns // hour_ns) * hour_ns, min(time_range.end_ns, until_ns) // hour_ns * hour_ns
+    return TimeRange(first_ns, last_ns) if first_ns < last_ns else TimeRange(0, 1)
+
+
+def _session_source(query: Query, group_by: str, params: Params) -> _Source:
+    """Read sessions: of each what lies in the range and matches."""
+    rows = f"""
+    SELECT began, lasted_ns, resolved, {"arrayJoin(group_values)" if group_by else "''"} AS group_value
+    FROM
+    (
+        SELECT min(start_time) AS began,
+            toUInt64(max(toUnixTimestamp64Nano(start_time) + toInt64(duration_ns)) - min(toUnixTimestamp64Nano(start_time)))
+                AS lasted_ns,
+            NOT max(escalated) AND argMax(outcome, start_time) = 'ok' AS resolved,
+            arrayDistinct(arrayFlatten(groupArray({GROUPINGS.get(group_by, "['']")}))) AS group_values
+        FROM traces FINAL
+        WHERE {IN_RANGE} AND {trace_predicate(query, params)} AND session_id != ''
+        GROUP BY session_id
+    )
+    """
+    return _Source(rows, _SESSION_PARTS, "toUnixTimestamp64Nano(began)")
+
+
+def _score_source(query: Query, group_by: str, params: Params) -> _Source:
+    """Read scores, each at the start of the trace that it is about."""
+    group_value = f"arrayJoin({GROUPINGS[group_by]})" if group_by else "''"
+    rows = f"""
+    SELECT start_time, score, {group_value if group_by == "score" else "of_trace"} AS group_value
+    FROM
+    (
+        SELECT trace_id, start_time, {"''" if group_by == "score" else group_value} AS of_trace
+        FROM traces FINAL WHERE {IN_RANGE} AND {trace_predicate(query, params)}
+    ) AS matching
+    INNER JOIN ({_SCORES}) AS told USING (trace_id)
+    """
+    return _Source(rows, _SCORE_PARTS, _TRACE_TIME)
+
+
+def _raw_source(query: Query, group_by: str, max_groups: int, params: Params) -> _Source:
     group_value = "''"
+    matching = trace_predicate(query, params)
     if group_by:
         values = f"arrayDistinct({GROUPINGS[group_by]})"
-        # `model:X` also finds traces that asked for X and were answered by another: their groups are not cut down to X.
-        demanded = "" if group_by == "model" else value_predicate(query, _KEYS.get(group_by, group_by), "x", params)
+        demanded = "" if group_by in _NOT_CUT_DOWN else value_predicate(query, _KEYS.get(group_by, group_by), "x", params)
         group_value = f"arrayJoin(arrayFilter(x -> {demanded}, {values}))" if demanded else f"arrayJoin({values})"
+    if column := _MANY.get(group_by):
+        # Of thousands of groups only those are followed through time that will be shown.
+        matching += f""" AND {column} IN (
+            SELECT {column} FROM traces FINAL WHERE {IN_RANGE} AND {matching} AND {column} != ''
+            GROUP BY {column} ORDER BY count() DESC, {column} LIMIT {params.bind(max_groups, "UInt32")})"""
+    rows = f"""
+    SELECT start_time, outcome, has_errors, escalated, handed_over, escalation_reasons, duration_ns, cost_usd,
+        input_tokens, output_tokens,
+        cached_input_tokens, cache_creation_input_tokens, reasoning_tokens, input_audio_tokens, output_audio_tokens, llm_calls,
+        llm_errors, span_count, session_id, user_id, unpriced_models, unpriced_calls, tools.name, tools.calls, tools.errors,
+        tools.durations, models.model, models.provider, models.calls, models.errors, models.durations, models.first_tokens,
+        models.input_tokens, models.output_tokens, models.cached_input_tokens, models.cost_usd, steps.kind, steps.durations,
+        {group_value} AS group_value
+    FROM traces FINAL
+    WHERE {IN_RANGE} AND {matching}
+    """
+    return _Source(rows, _raw_parts(query, group_by, params), _TRACE_TIME)
+
+
+def _raw_parts(query: Query, group_by: str, params: Params) -> dict[str, str]:
+    parts = _RAW | _call_parts(query, group_by, params)
+    return parts | (_parts_of_seller(group_by) if group_by in _SELLERS else {})
+
+
+def _call_parts(query: Query, group_by: str, params: Params) -> dict[str, str]:
+    """Return what is counted of single calls and steps: of all, or of those that the group or the query names."""
     tool = "name = group_value" if group_by == "tool" else value_predicate(query, "tool", "name", params) or "true"
-    parts = _RAW | {
+    kind = "name = group_value" if group_by == "kind" else value_predicate(query, "kind", "name", params) or "true"
+    parts = {
         "tool_calls": f"sum(arraySum((name, n) -> if({tool}, n, 0), tools.name, tools.calls))",
         "tool_errors": f"sum(arraySum((name, n) -> if({tool}, n, 0), tools.name, tools.errors))",
+        "tool_duration": _percentiles_of(f"arrayFilter((ds, name) -> {tool}, tools.durations, tools.name)"),
+        "step_duration": _percentiles_of(f"arrayFilter((ds, name) -> {kind}, steps.durations, steps.kind)"),
+        "model_duration": _percentiles_of("models.durations"),
+        "time_to_first_token": _percentiles_of("models.first_tokens"),
     }
-    rows = f"""
-    SELECT start_time, outcome, has_errors, escalated, duration_ns, cost_usd, input_tokens, output_tokens, cached_input_tokens,
-        reasoning_tokens, llm_calls, span_count, tools.name, tools.calls, tools.errors, models.model, models.calls,
-        models.input_tokens, models.output_tokens, models.cached_input_tokens, models.cost_usd, {group_value} AS group_value
-    FROM traces FINAL
-    WHERE {IN_RANGE} AND {trace_predicate(query, params)}
-    """
-    return _Source(rows, parts | (_RAW_OF_MODEL if group_by == "model" else {}), "toUnixTimestamp64Nano(start_time)")
+    conditions = [f"{_SELLERS[group_by]} = group_value"] if group_by in _SELLERS else []
+    conditions += [
+        f"({condition})" for field, name in _SELLERS.items() if (condition := value_predicate(query, field, name, params))
+    ]
+    if conditions:
+        sold = " AND ".join(conditions)
+        arrays = "models.model, models.provider"
+        parts |= {
+            "model_calls": f"sum(arraySum((n, model, provider) -> if({sold}, n, 0), models.calls, {arrays}))",
+            "model_errors": f"sum(arraySum((n, model, provider) -> if({sold}, n, 0), models.errors, {arrays}))",
+            "model_duration": _percentiles_of(f"arrayFilter((ds, model, provider) -> {sold}, models.durations, {arrays})"),
+            "time_to_first_token": _percentiles_of(
+                f"arrayFilter((ds, model, provider) -> {sold}, models.first_tokens, {arrays})"
+            ),
+        }
+    return parts
 
 
-def _rolled_source(query: Query, group_by: str, dimension: str, params: Params) -> _Source:
+def _percentiles_of(lists: str) -> str:
+    values = f"arrayFlatten({lists})"
+    return f"quantilesExactWeightedArray({_LEVELS})({values}, arrayResize([toUInt64(1)], length({values}), 1))"
+
+
+def _parts_of_seller(group_by: str) -> dict[str, str]:
+    """Return what one model or provider used, for groups by it."""
+    names = f"models.{group_by}"
+
+    def used(column: str, value: str = "n") -> str:
+        return f"arraySum((name, n) -> if(name = group_value, {value}, 0), {names}, models.{column})"
+
+    cost = used("cost_usd", "ifNull(n, 0)")
+    return {
+        "cost": f"sum({cost})",
+        "failed_cost": f"sumIf({cost}, outcome = 'error')",
+        "session_cost": f"sumIf({cost}, session_id != '')",
+        "user_cost": f"sumIf({cost}, user_id != '')",
+        "llm_calls": f"sum({used('calls')})",
+        "tokens": f"sum({used('input_tokens')} + {used('output_tokens')})",
+        "input_tokens": f"sum({used('input_tokens')})",
+        "output_tokens": f"sum({used('output_tokens')})",
+        "cached_input_tokens": f"sum({used('cached_input_tokens')})",
+    }
+
+
+def _rolled_conditions(query: Query, dimension: str, params: Params) -> str:
     conditions = [f"dimension = {params.bind(dimension, 'String')}"]
     for demand in exact_demands(query) or ():
         value = params.bind(demand.value, "String")
@@ -333,19 +654,27 @@ def _rolled_source(query: Query, group_by: str, dimension: str, params: Params) 
             conditions.append(f"has(splitByChar('\\x1f', {demand.field}), {value})")
         else:
             conditions.append(f"{'environment' if demand.field == 'env' else 'value'} = {value}")
+    return " AND ".join(conditions)
+
+
+def _rolled_source(query: Query, group_by: str, dimension: str, hours: TimeRange, params: Params) -> _Source:
+    """Read hours where they may be, and minutes for the rest of the range."""
+    conditions = _rolled_conditions(query, dimension, params)
     group_value = {"": "''", "environment": "toString(environment)"}.get(group_by, "toString(value)")
     if group_by in ("service", "version"):
         demanded = value_predicate(query, group_by, "x", params) or "true"
         group_value = f"arrayJoin(arrayFilter(x -> {demanded}, splitByChar('\\x1f', {group_by})))"
-    rows = f"""
-    SELECT bucket_start, requests, failures, escalations, error_traces, spans, input_tokens, output_tokens, cached_input_tokens,
-        reasoning_tokens, cost_usd, calls, call_errors, duration_ns, {group_value} AS group_value
-    FROM rollups FINAL
-    WHERE project_id = {{project_id:UInt32}}
-      AND bucket_start >= toDateTime(intDiv({{start_ns:Int64}}, {NS_PER_S}), 'UTC')
-      AND bucket_start < toDateTime(intDiv({{end_ns:Int64}}, {NS_PER_S}), 'UTC')
-      AND requests > 0 AND {" AND ".join(conditions)}
+    ends = [f"toDateTime({params.bind(ns // NS_PER_S, 'UInt32')}, 'UTC')" for ns in (hours.start_ns, hours.end_ns)]
+    in_hours = f"bucket_start >= {ends[0]} AND bucket_start < {ends[1]}"
+    parts = [("rollups", f"NOT ({in_hours})"), *([("rollups_hourly", in_hours)] if hours.end_ns > 1 else [])]
+    rows = " UNION ALL ".join(
+        f"""
+    SELECT bucket_start, {ROLLUP_COLUMNS}, {group_value} AS group_value
+    FROM {table} FINAL
+    WHERE {_IN_ROLLED_RANGE} AND {part} AND requests > 0 AND {conditions}
     """
+        for table, part in parts
+    )
     return _Source(rows, _ROLLED, f"toInt64(toUnixTimestamp(bucket_start)) * {NS_PER_S}")
 
 
@@ -356,11 +685,11 @@ def _run(store: Store, sql: str, project_id: int, time_range: TimeRange, params:
 
 def _fill(group: str, points: list[tuple[int, float | None]], time_range: TimeRange, step_s: int, empty: float | None) -> Series:
     step_ns = step_s * NS_PER_S
-    found = {int(bucket_ns): _number(value) for bucket_ns, value in points}
+    found = {int(bucket_ns): number(value) for bucket_ns, value in points}
     first_ns = time_range.start_ns - time_range.start_ns % step_ns
     return Series(group, [(at, found.get(at, empty)) for at in range(first_ns, time_range.end_ns, step_ns)])
 
 
-def _number(value: float | None) -> float | None:
+def number(value: float | None) -> float | None:
     """ClickHouse answers 0 / 0 and the percentile of nothing with NaN."""
     return None if value is None or math.isnan(value) else value

@@ -1,0 +1,63 @@
+"""REST API of the ready-made rules."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from alerts.api import project_of
+from alerts.models import AlertRule
+from alerts.pack import add_pack, suggest_budgets
+from alerts.serializers import AlertRuleInput, AlertRuleOutput, ChannelReference, StrictInput
+from tracestore.clickhouse.client import get_store
+
+
+class PackInput(StrictInput):
+    """What the rules of the pack cannot know of themselves."""
+
+    noun, model, answered = "pack", AlertRule, []
+
+    daily_budget_usd = serializers.FloatField(required=False, help_text="Default: the dearest day of the past four weeks.")
+    user_quota_usd = serializers.FloatField(required=False, help_text="Of a month. Default: the dearest user of four weeks.")
+    channels = serializers.ListField(child=ChannelReference(), default=list, help_text="Names or ids of who is told.")
+
+    validate_channels = AlertRuleInput.validate_channels
+
+    def validate_daily_budget_usd(self, usd: float) -> float:
+        if not (math.isfinite(usd) and usd > 0):
+            raise serializers.ValidationError("A budget is a number of USD above 0.")
+        return usd
+
+    validate_user_quota_usd = validate_daily_budget_usd
+
+
+class PackView(APIView):
+    """The ready-made rules."""
+
+    @extend_schema(
+        operation_id="add_alert_pack",
+        summary="Add the ready-made rules",
+        request=PackInput,
+        responses=inline_serializer(
+            "AlertPackResult", {"results": AlertRuleOutput(many=True), "next": serializers.URLField(allow_null=True)}
+        ),
+    )
+    def post(self, request: Request) -> Response:
+        """Adds those that the project does not have, and answers them; what it has stays as it is."""
+        project, now = project_of(request), timezone.now()
+        data = PackInput(data=request.data, context={"project": project})
+        data.is_valid(raise_exception=True)
+        given: dict[str, Any] = dict(data.validated_data)
+        channels = given.pop("channels")
+        if len(given) < 2:
+            daily_usd, user_usd = suggest_budgets(get_store(), project.pk, now)
+            given = {"daily_budget_usd": daily_usd, "user_quota_usd": user_usd} | given
+        added = add_pack(project, channels, now, **given)
+        return Response({"results": AlertRuleOutput(added, many=True).data, "next": None})

@@ -1,0 +1,178 @@
+"""Backtests: the real state machine over simulated traffic whose incidents are known."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from alerts import services
+from alerts.backtest import Mark, find_marks, run_backtest
+from alerts.models import Alert, AlertRule, IncidentMark
+from alerts.observing import observe_rule
+from alerts.past import observe_past, step_of
+from alerts.recording import moment_of
+from tests.alerts.factories import create_rule, default_project
+from tests.simulator.traffic import Incident, Kind, Traffic, to_ns, write_traffic
+from tracestore.clickhouse.client import Store
+from tracestore.timerange import NS_PER_S, TimeRange
+
+pytestmark = pytest.mark.django_db
+MONDAY = datetime(2026, 6, 1, tzinfo=UTC)
+OUTAGE = Incident(Kind.TOOL_OUTAGE, MONDAY + timedelta(hours=14), MONDAY + timedelta(hours=14, minutes=40))
+OUTAGE_MARK = Mark("Refund service down", to_ns(OUTAGE.start), to_ns(OUTAGE.end))
+
+
+@pytest.fixture
+def traffic(store: Store) -> TimeRange:
+    """Eighteen hours with an outage of the tool refund."""
+    written = Traffic(MONDAY + timedelta(hours=6), MONDAY + timedelta(hours=24), (OUTAGE,))
+    write_traffic(store, written)
+    return written.time_range
+
+
+def draft(**values: Any) -> AlertRule:
+    """A rule that is not saved: failure rate above 5% over five minutes, held for five."""
+    defaults = {"name": "Draft", "metric": "failure_rate", "threshold": 0.05, "window_s": 300, "hold_s": 300}
+    return AlertRule(project=default_project(), **defaults | values)
+
+
+def test_outage_is_one_page_and_its_delay_is_told(store: Store, traffic: TimeRange) -> None:
+    backtest = run_backtest(store, draft(), traffic, [OUTAGE_MARK])
+
+    [page] = backtest.pages
+    assert page.mark == OUTAGE_MARK
+    assert not page.is_flap
+    assert backtest.false_pages == 0
+    [detection] = backtest.detections
+    assert detection.delay_s is not None
+    assert 300 <= detection.delay_s <= 300 + 300 + backtest.step_s
+    assert page.episode.end_ns is not None
+    assert 0 <= (page.episode.end_ns - OUTAGE_MARK.end_ns) / NS_PER_S <= 300
+
+
+def test_page_without_a_mark_is_unexplained_and_a_mark_without_page_missed(store: Store, traffic: TimeRange) -> None:
+    morning = Mark("Slow morning", traffic.start_ns, traffic.start_ns + 3600 * NS_PER_S)
+
+    backtest = run_backtest(store, draft(), traffic, [morning])
+
+    assert (backtest.false_pages, backtest.detected) == (1, 0)
+    assert backtest.detections[0].delay_s is None
+
+
+def test_replay_agrees_with_life(store: Store, traffic: TimeRange) -> None:
+    rule = create_rule(threshold=0.05, hold_s=300, min_samples=30)
+    hours = TimeRange(to_ns(OUTAGE.start) - 1800 * NS_PER_S, to_ns(OUTAGE.end) + 1800 * NS_PER_S)
+
+    backtest = run_backtest(store, rule, hours, [])
+    moment = OUTAGE.start - timedelta(seconds=1800)
+    while moment <= OUTAGE.end + timedelta(seconds=1800):
+        AlertRule.objects.filter(pk=rule.pk).update(next_evaluation_at=moment)
+        services.evaluate_alert_rule(rule.pk, moment, store)
+        moment += timedelta(seconds=backtest.step_s)
+
+    lived = [(to_ns(alert.started_at), alert.resolved_at and to_ns(alert.resolved_at)) for alert in Alert.objects.all()]
+    assert [(page.episode.start_ns, page.episode.end_ns) for page in backtest.pages] == lived
+    assert backtest.step_s == 60
+    assert len(lived) == 1
+
+
+def test_too_low_a_threshold_flaps_and_a_better_one_is_suggested(store: Store, traffic: TimeRange) -> None:
+    backtest = run_backtest(store, draft(threshold=0.012, hold_s=0), traffic, [OUTAGE_MARK], pages_per_week=0)
+
+    assert backtest.flaps > 3
+    assert backtest.false_pages > 3
+    assert backtest.suggestion is not None
+    assert backtest.suggestion.detected == 1
+    better = run_backtest(store, draft(threshold=backtest.suggestion.threshold, hold_s=0), traffic, [OUTAGE_MARK])
+    assert better.false_pages == 0
+    assert better.detected == 1
+
+
+def test_groups_are_replayed_one_by_one(store: Store, traffic: TimeRange) -> None:
+    rule = draft(metric="tool_success_rate", comparison="below", threshold=0.8, group_by=["tool"])
+
+    backtest = run_backtest(store, rule, traffic, [OUTAGE_MARK])
+
+    assert {tuple(group.labels.items()) for group in backtest.groups} == {
+        (("tool", "lookup"),), (("tool", "search"),), (("tool", "refund"),),
+    }  # fmt: skip
+    assert [page.labels for page in backtest.pages] == [{"tool": "refund"}]
+    assert backtest.suggestion is not None
+    assert backtest.suggestion.detected == 1
+    assert backtest.suggestion.threshold < 1
+
+
+def test_rule_without_data_pages_nobody_and_suggests_nothing(store: Store) -> None:
+    backtest = run_backtest(store, draft(), TimeRange(to_ns(MONDAY), to_ns(MONDAY) + 3600 * NS_PER_S), [])
+
+    assert not backtest.has_data
+    assert backtest.pages == []
+    assert backtest.suggestion is None
+
+
+def test_long_ranges_are_evaluated_less_often_in_windows_that_still_fit(store: Store) -> None:
+    month = TimeRange(to_ns(MONDAY), to_ns(MONDAY + timedelta(days=28)))
+
+    backtest = run_backtest(store, draft(window_s=3600), month, [])
+
+    assert 3600 % backtest.step_s == 0
+    assert 500 < backtest.evaluations <= 4001
+
+
+def test_marks_of_the_range_and_project_are_found(db: None) -> None:
+    project = default_project()
+    hour = timedelta(hours=1)
+    IncidentMark.objects.create(project=project, name="Before", started_at=MONDAY - hour, ended_at=MONDAY)
+    IncidentMark.objects.create(project=project, name="Across", started_at=MONDAY - hour, ended_at=MONDAY + hour)
+
+    [found] = find_marks(project.pk, TimeRange(to_ns(MONDAY), to_ns(MONDAY + hour)))
+
+    assert (found.name, found.start_ns) == ("Across", to_ns(MONDAY - hour))
+    assert find_marks(project.pk + 1, TimeRange(to_ns(MONDAY), to_ns(MONDAY + hour))) == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"kind": "baseline", "metric": "tool_success_rate", "comparison": "below", "threshold": 0.2, "group_by": ["tool"],
+         "baseline_weeks": 1, "window_s": 600},
+        {"kind": "baseline", "metric": "requests", "comparison": "below", "threshold": 0.5, "baseline_weeks": 2, "window_s": 900},
+        {"kind": "budget", "metric": "cost", "threshold": 10, "warning_threshold": 5, "severity": "critical"},
+        {"kind": "budget", "metric": "cost", "threshold": 0.1, "budget_period": "month", "group_by": ["agent"]},
+        {"kind": "budget", "metric": "cost", "threshold": 0.1, "time_zone": "Asia/Kathmandu"},
+        {"kind": "run", "metric": "run_cost", "threshold": 0.03, "window_s": 600, "group_by": ["agent"]},
+        {"kind": "threshold", "metric": "failure_rate", "threshold": 0.05, "window_s": 600, "grace_s": 60,
+         "group_by": ["agent", "model"]},
+    ],
+    ids=lambda values: f"{values['kind']} {values['metric']} {values.get('time_zone', '')}",
+)  # fmt: skip
+def test_past_shows_each_kind_what_life_would(store: Store, values: dict[str, Any]) -> None:
+    start = MONDAY + timedelta(weeks=1, hours=9)
+    write_traffic(store, Traffic(MONDAY + timedelta(hours=6), MONDAY + timedelta(hours=12)))
+    outage = Incident(Kind.TOOL_OUTAGE, start, start + timedelta(hours=1))
+    write_traffic(store, Traffic(start - timedelta(hours=3), start + timedelta(hours=3), (outage,), seed=2))
+    rule = draft(**values)
+    rule.project_id = 1
+    hours = TimeRange(to_ns(start - timedelta(hours=1)), to_ns(start + timedelta(hours=2)))
+
+    groups = observe_past(store, rule, hours, step_of(rule, hours))
+
+    assert groups
+    for group in groups:
+        for seen in group.observations[:: len(group.observations) // 4]:
+            sights = observe_rule(store, rule, moment_of(seen.at_ns))
+            [live] = [sight.observation for sight in sights if sight.labels == group.labels]
+            assert (live.at_ns, live.samples) == (seen.at_ns, seen.samples)
+            assert (seen.value, seen.baseline, seen.margin) == pytest.approx((live.value, live.baseline, live.margin))
+
+
+def test_resting_hours_are_left_out(store: Store, traffic: TimeRange) -> None:
+    mornings = {"days": [0, 1, 2, 3, 4], "start": "08:00", "end": "12:00"}
+
+    backtest = run_backtest(store, draft(schedule=mornings), traffic, [OUTAGE_MARK])
+
+    [group] = backtest.groups
+    assert {moment_of(seen.at_ns).hour for seen in group.observations} == {8, 9, 10, 11}
+    assert backtest.pages == []

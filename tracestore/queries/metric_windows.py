@@ -1,0 +1,81 @@
+"""A metric over windows that overlap, as evaluations of an alert rule see it one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracestore.clickhouse.client import Store
+from tracestore.queries.metric_groups import MAX_GROUPS, RUN_METRICS, Question, samples_of
+from tracestore.queries.metrics import Reading, find_metric, find_reading, grouped_reading, number
+from tracestore.queries.predicates import IN_RANGE, Params
+from tracestore.queries.rollups import MINUTE_S
+from tracestore.queries.traces import FINAL_SETTINGS
+from tracestore.timerange import NS_PER_S, TimeRange
+
+# (end of the window in ns, value or None when it has no meaning, samples), oldest first.
+Windows = list[tuple[int, float | None, int]]
+_TIMES = {
+    "traces": "toUnixTimestamp64Nano(start_time)",
+    "rollups": f"toInt64(toUnixTimestamp(bucket_start)) * {NS_PER_S}",
+}
+
+
+def read_windows(
+    store: Store, *, project_id: int, time_range: TimeRange, question: Question, group_by: Sequence[str] = (), window_s: int,
+    step_s: int, max_groups: int = MAX_GROUPS,
+) -> dict[tuple[str, ...], Windows]:  # fmt: skip
+    """Return by group what the `window_s` before each multiple of `step_s` in (start, end] show; without groups that is ().
+
+    `window_s` is a multiple of `step_s`: each trace is read once and counted in all of its windows. Groups are up to three
+    fields' values, those with most samples. Raises MetricError, QueryTooExpensive or StoreUnavailable.
+    """
+    step_ns, params = step_s * NS_PER_S, Params()
+    first_ns = time_range.start_ns - time_range.start_ns % step_ns + step_ns
+    moments = range(first_ns, time_range.end_ns + 1, step_ns)
+    if not moments:
+        return {} if group_by else {(): []}
+    read = TimeRange(max(0, first_ns - window_s * NS_PER_S), moments[-1])
+    reading, arrays = _find_reading(read, question, group_by, step_s, params)
+    names = [f"group{index}" for index in range(len(group_by))]
+    groups = "".join(f", arrayJoin({array}) AS {name}" for array, name in zip(arrays, names, strict=True))
+    if question.metric in RUN_METRICS:
+        empty, value = None, f"maxOrNull({RUN_METRICS[question.metric].measure})"
+    else:
+        definition = find_metric(question.metric)
+        empty, value = 0.0 if definition.additive else None, definition.formula.format(**reading.parts)
+    step = params.bind(step_ns, "Int64")
+    sql = f"""
+SELECT group, groupArray((at_ns, value, samples))
+FROM
+(
+    SELECT [{", ".join(f"toString({name})" for name in names)}]::Array(String) AS group,
+        (intDiv({_TIMES[reading.table]}, {step}) + arrayJoin(range(1, {params.bind(window_s // step_s, "UInt32")} + 1))) * {step}
+            AS at_ns,
+        toFloat64({value}) AS value, toUInt64({samples_of(question.metric, reading.parts)}) AS samples
+    FROM (SELECT *{groups} FROM {reading.table} FINAL WHERE {reading.in_range} AND {reading.condition})
+    GROUP BY group, at_ns
+)
+GROUP BY group
+ORDER BY max(samples) DESC, group
+LIMIT {params.bind(max_groups, "UInt32")}
+{FINAL_SETTINGS}
+"""
+    scope = {"project_id": project_id, "start_ns": read.start_ns, "end_ns": read.end_ns}
+    found = {tuple(group): points for group, points in store.query_rows(sql, **scope, **params.values)}
+    if not group_by:
+        found.setdefault((), [])
+    return {group: _fill(points, moments, empty) for group, points in found.items()}
+
+
+def _find_reading(
+    time_range: TimeRange, question: Question, group_by: Sequence[str], step_s: int, params: Params
+) -> tuple[Reading, list[str]]:
+    if not group_by and step_s % MINUTE_S == 0 and question.metric not in RUN_METRICS:
+        return find_reading(time_range, question.query, question.metric, params), []
+    condition, arrays, parts = grouped_reading(question.query, group_by, params)
+    return Reading("traces", IN_RANGE, condition, parts), arrays
+
+
+def _fill(points: Windows, moments: range, empty: float | None) -> Windows:
+    known = {int(at_ns): (number(value), int(samples)) for at_ns, value, samples in points}
+    return [(at_ns, *known.get(at_ns, (empty, 0))) for at_ns in moments]

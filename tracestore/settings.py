@@ -466,6 +466,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {  # several are called kind or state
         "StepKindEnum": "tracestore.language.fields.KINDS",
         "ChannelKindEnum": "alerts.models.ChannelKind",
+        "IncidentEventKindEnum": "alerts.models.IncidentEventKind",
         "IncidentStateEnum": "alerts.models.IncidentState",
         "RuleKindEnum": "alerts.models.RuleKind",
     },

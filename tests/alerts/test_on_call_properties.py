@@ -82,5 +82,6 @@ def _check() -> None:
         for one in firing.filter(reason="").select_related("alert", "transition")
     )
     for (incident_id, _, _), count in news.items():
+        assert incident_id is not None
         openings = ("opened", "reopened", "woken", "rose")
         assert count <= IncidentEvent.objects.filter(incident=incident_id or 0, kind__in=openings).count()

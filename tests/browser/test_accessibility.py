@@ -54,6 +54,8 @@ PAGES = (
     "/alerts/rules",
     "/alerts/rules/new",
     "/alerts/rules/{rule}",
+    "/alerts/rules/{rule}/backtest",
+    "/alerts/rules/pack",
     "/alerts/channels",
     "/alerts/channels/new",
     "/quality",

@@ -7,8 +7,8 @@ import re
 
 from alerts.evaluation import is_past
 from alerts.models import MAX_GROUP_FIELDS, AlertRule, RuleKind, Severity, Side
-from tracestore.queries.metric_groups import RUN_METRICS
-from tracestore.queries.metrics import GROUPINGS, METRICS
+from tracestore.queries.metric_groups import RUN_METRICS, check_groups
+from tracestore.queries.metrics import METRICS, MetricError
 from tracestore.queries.version_samples import GUARDED
 
 MAX_LABELS = 20
@@ -60,8 +60,11 @@ def _group_problem(rule: AlertRule) -> str:
         return "A version guard watches the newest version of all traces of its query; give each agent a guard of its own."
     if len(rule.group_by) > MAX_GROUP_FIELDS or len(set(rule.group_by)) < len(rule.group_by):
         return f"At most {MAX_GROUP_FIELDS} different fields can be grouped by."
-    unknown = next((name for name in rule.group_by if name not in GROUPINGS), None)
-    return f"Nothing is grouped by {unknown!r}; possible are {', '.join(GROUPINGS)}." if unknown is not None else ""
+    try:
+        check_groups(rule.metric, rule.group_by)
+    except MetricError as error:
+        return error.message
+    return ""
 
 
 def _side_problem(rule: AlertRule) -> str:

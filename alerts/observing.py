@@ -17,7 +17,7 @@ from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
 from tracestore.queries.metric_groups import MAX_GROUPS, RUN_METRICS, Answer, Question, answer_questions, find_groups, reads_spans
-from tracestore.queries.metrics import METRICS, ROLLUPS_FROM_S, MetricError
+from tracestore.queries.metrics import METRICS, READ_APART, ROLLUPS_FROM_S, MetricError
 from tracestore.timerange import NS_PER_S, TimeRange
 
 _WEEK = timedelta(days=7)
@@ -84,7 +84,7 @@ def observe_rules(store: Store, rules: Sequence[AlertRule], now: datetime) -> li
 
 def is_alone(rule: AlertRule) -> bool:
     """Tell whether a rule asks the store by itself, so that a slow one must not hold up others."""
-    if rule.group_by or rule.kind == RuleKind.VERSION:
+    if rule.group_by or rule.kind == RuleKind.VERSION or rule.metric in READ_APART:
         return True
     try:
         return reads_spans(parse_query(rule.query))
@@ -94,8 +94,12 @@ def is_alone(rule: AlertRule) -> bool:
 
 def absent(rule: AlertRule, labels: dict[str, str], now: datetime) -> Sight:
     """Return the sight of a group that has vanished: nothing where nothing adds up to 0, no data elsewhere."""
-    adds_up = rule.kind in (RuleKind.THRESHOLD, RuleKind.BUDGET) and METRICS[rule.metric].additive
-    return Sight(Observation(0.0 if adds_up else None, 0, ns_of(now)), _ranges(rule, now)[0], labels)
+    return Sight(Observation(0.0 if adds_up(rule) else None, 0, ns_of(now)), _ranges(rule, now)[0], labels)
+
+
+def adds_up(rule: AlertRule) -> bool:
+    """Tell whether the rule's metric is 0 where there are no traces."""
+    return rule.kind in (RuleKind.THRESHOLD, RuleKind.BASELINE, RuleKind.BUDGET) and METRICS[rule.metric].additive
 
 
 def is_resting(rule: AlertRule, now: datetime) -> bool:
@@ -117,6 +121,13 @@ def period_of(rule: AlertRule, now: datetime) -> tuple[datetime, datetime]:
         return start, start + timedelta(days=1)
     start = start.replace(day=1)
     return start, (start + timedelta(days=32)).replace(day=1)
+
+
+def span_s(rule: AlertRule) -> int:
+    """Return about how much of the past a rule reads."""
+    if rule.kind == RuleKind.BUDGET:
+        return 86_400 if rule.budget_period == Period.DAY else 30 * 86_400
+    return rule.window_s
 
 
 def judged_window(now: datetime, rule: AlertRule) -> TimeRange:
@@ -213,6 +224,9 @@ def _observe_groups(store: Store, rule: AlertRule, now: datetime) -> list[Sight]
             descending=descending, limit=5 * MAX_GROUPS,
         ):  # fmt: skip
             past[answer.labels].append(answer)
+    if adds_up(rule) and len(found) < MAX_GROUPS:  # what had traffic in past weeks and has none now has dropped to 0
+        known = {answer.labels for answer in found}
+        found += [Answer(0.0, 0, labels) for labels in list(past) if labels not in known][: MAX_GROUPS - len(found)]
     return [
         _sight(rule, now, answer, past[answer.labels], dict(zip(rule.group_by, answer.labels, strict=True))) for answer in found
     ]

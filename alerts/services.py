@@ -24,10 +24,11 @@ from alerts.models import (
     AlertTransition,
     NoDataPolicy,
     RuleInstance,
+    RuleKind,
     Side,
     instance_key,
 )
-from alerts.observing import Sight, absent, is_alone, is_resting, ns_of, observe_rules, window_before
+from alerts.observing import Sight, absent, is_alone, is_resting, ns_of, observe_rules, span_s, window_before
 from alerts.recording import end_of, moment_of, raise_peak, record_change
 from tracestore import telemetry
 from tracestore.clickhouse.client import Store, get_store
@@ -50,6 +51,10 @@ _INSTANCE_FIELDS = [
 ]  # fmt: skip
 FAILURES_BEFORE_ALERT = 4
 _MAX_MISSED = 4
+# A rule that reads a day by itself is evaluated every five minutes, one that reads an hour as often as all others.
+_LONGEST_USUAL_S, _TURNS_PER_SPAN = 300, 240
+# Of the groups of a rule that fire at once so many get their reasons: to collect them takes a while, and the others wait.
+_EXPLAINED = 10
 # Rules of one job: more would take longer than a lease lasts when the store is slow.
 _BATCH = 250
 # A group without data for so long is gone, like a version that nobody runs any more.
@@ -60,7 +65,7 @@ _LEASE = timedelta(seconds=60)
 
 def _due_rules(now: datetime) -> QuerySet[AlertRule]:
     # A turn farther away than any that is ever set means that the clock was set back meanwhile.
-    soon = now + 2 * max(_LEASE, timedelta(seconds=settings.ALERT_INTERVAL_S))
+    soon = now + 2 * max(_LEASE, timedelta(seconds=max(settings.ALERT_INTERVAL_S, _LONGEST_USUAL_S)))
     unheard_of = Q(interval_s=0, next_evaluation_at__gt=soon) | Q(next_evaluation_at__gt=soon + timedelta(seconds=MAX_INTERVAL_S))
     due = Q(next_evaluation_at__lte=now) | unheard_of
     return AlertRule.objects.filter(due, enabled=True)
@@ -123,14 +128,23 @@ def _claim(rule_ids: Sequence[int], now: datetime) -> list[AlertRule]:
     return list(AlertRule.objects.filter(claim=token, pk__in=rule_ids))
 
 
+def interval_s(rule: AlertRule) -> float:
+    """Return how often a rule is evaluated: one with a long read of its own not more often than its answer can change."""
+    if rule.interval_s:
+        return max(rule.interval_s, settings.ALERT_INTERVAL_S)
+    if rule.group_by or rule.kind == RuleKind.VERSION:
+        return max(settings.ALERT_INTERVAL_S, min(_LONGEST_USUAL_S, span_s(rule) / _TURNS_PER_SPAN))
+    return float(settings.ALERT_INTERVAL_S)
+
+
 def _next_turn(rule: AlertRule, now: datetime) -> datetime:
-    # A fifth less than the interval: a scheduler's tick that comes a little early must not skip a turn.
-    return now + timedelta(seconds=max(rule.interval_s - 0.2 * settings.ALERT_INTERVAL_S, 0.8 * settings.ALERT_INTERVAL_S))
+    # A fifth less than the schedule's: a tick that comes a little early must not skip a turn.
+    return now + timedelta(seconds=interval_s(rule) - 0.2 * settings.ALERT_INTERVAL_S)
 
 
 def condition_of(rule: AlertRule) -> Condition:
     """Return a rule's condition for live evaluation, which starts a hold again after some missed turns."""
-    return rule.condition(longest_gap_s=_MAX_MISSED * max(rule.interval_s, settings.ALERT_INTERVAL_S))
+    return rule.condition(longest_gap_s=_MAX_MISSED * interval_s(rule))
 
 
 def _rest(rule: AlertRule, now: datetime) -> list[AlertTransition]:
@@ -205,7 +219,8 @@ def _step(rule: AlertRule, instance: RuleInstance, sight: Sight, condition: Cond
 
 def _write(store: Store, rule: AlertRule, steps: list[_Step], now: datetime) -> list[AlertTransition]:
     """Write a rule's steps in one transaction, unless an edit or a later result came between."""
-    evidence = [_explain(store, rule, taken) for taken in steps]
+    fired = [taken for taken in steps if taken.change and taken.change.to_state == AlertState.FIRING]
+    evidence = [_explain(store, rule, taken, of_worst=taken in fired[:_EXPLAINED]) for taken in steps]
     with transaction.atomic():
         if not _still(rule).update(**_summary(rule, steps, now)):
             return []
@@ -268,15 +283,15 @@ def _summary(rule: AlertRule, steps: list[_Step], now: datetime) -> dict[str, ob
     return changes
 
 
-def _explain(store: Store, rule: AlertRule, taken: _Step) -> Evidence | None:
-    """Return what an alert can prove, None when there is nothing to prove."""
+def _explain(store: Store, rule: AlertRule, taken: _Step, *, of_worst: bool) -> Evidence | None:
+    """Return what an alert can prove, None when there is nothing to prove; reasons only for the worst of many groups."""
     sight, change = taken.sight, taken.change
     if change is None:
         return None
     judged = copy.copy(rule)
     if change.threshold is not None:  # a rule's own may be a change; which traces are behind it is told by the value
         judged.threshold = change.threshold
-    if change.to_state == AlertState.FIRING:
+    if of_worst:
         try:
             return collect_evidence(store, judged, sight.time_range, sight.labels)
         except (StoreError, QueryError) as error:  # an alert without its reasons is better than none

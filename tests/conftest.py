@@ -37,7 +37,18 @@ def _no_guesses() -> None:
     cache.clear()
 
 
-TABLES = ("spans", "trace_touches", "trace_index", "traces", "rollups", "intake", "logs", "log_index", "log_intake")
+TABLES = (
+    "spans",
+    "trace_touches",
+    "trace_index",
+    "traces",
+    "rollups",
+    "rollups_hourly",
+    "intake",
+    "logs",
+    "log_index",
+    "log_intake",
+)
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,7 @@ def _schedule(sender: Celery, **_: Any) -> None:
         ("settle", "tracestore.tasks.settle_running_traces", 15.0),
         ("roll up", "tracestore.tasks.roll_up", 10.0),
         ("read again", "tracestore.tasks.reread_spans", 2.0),
+        ("recompute", "tracestore.tasks.recompute_past", 2.0),
         ("evaluate alert rules", "alerts.tasks.evaluate_alert_rules", float(settings.ALERT_INTERVAL_S)),
         ("tend incidents", "alerts.tasks.tend_incidents", 10.0),
         ("deliver notifications", "alerts.tasks.deliver_notifications", 5.0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -218,6 +219,69 @@ class Reread(models.Model):
                 fields=["project"], condition=models.Q(status="running"), name="one_running_reread_per_project"
             )
         ]
+
+
+class Recomputation(models.Model):
+    """One run of the job that computes a stretch of a project's past again, oldest first (recompute.py).
+
+    Traces that start before `position_ns` are done; it ends at `until_ns`. `traces_total` is 0 until it has begun.
+    """
+
+    class Kind(models.TextChoices):
+        ROLLUPS = "rollups", "Rollups"
+        PRICES = "prices", "Prices"
+
+    class Status(models.TextChoices):
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        CANCELLED = "cancelled", "Cancelled"
+        FAILED = "failed", "Failed"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="recomputations")
+    kind = models.CharField(max_length=16, choices=Kind)
+    status = models.CharField(max_length=16, choices=Status, default=Status.RUNNING)
+    position_ns = models.BigIntegerField()
+    until_ns = models.BigIntegerField()
+    traces_done = models.PositiveBigIntegerField(default=0)
+    traces_total = models.PositiveBigIntegerField(default=0)
+    error = models.CharField(max_length=500, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "kind"], condition=models.Q(status="running"), name="one_running_recomputation_per_kind"
+            )
+        ]
+
+
+class ModelPrice(models.Model):
+    """What a model costs in a project, in USD for a million tokens, from that day (UTC) on; it comes before the catalogue.
+
+    `model` is the name asked for or answered, with * for any characters; `provider` "" stands for any. Tokens read from or
+    written to a prompt cache cost what input costs where their price is None.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="model_prices")
+    provider = models.CharField(max_length=128, blank=True)
+    model = models.CharField(max_length=200)
+    input_usd = models.DecimalField(max_digits=14, decimal_places=6)
+    output_usd = models.DecimalField(max_digits=14, decimal_places=6)
+    cache_read_usd = models.DecimalField(max_digits=14, decimal_places=6, null=True, blank=True)
+    cache_write_usd = models.DecimalField(max_digits=14, decimal_places=6, null=True, blank=True)
+    from_day = models.DateField(default=date(1970, 1, 1))
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("model", "provider", "from_day")
+        constraints = [
+            models.UniqueConstraint(fields=["project", "provider", "model", "from_day"], name="one_price_per_model_and_day")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider or 'any'} {self.model}"
 
 
 class ErrorState(models.Model):

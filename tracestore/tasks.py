@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from tracestore import reread, summarize
+from tracestore import recompute, reread, summarize
 from tracestore.telemetry import timed_job
 
 
@@ -36,3 +36,10 @@ def reread_spans() -> None:
     """Take the jobs that read stored spans again some steps further."""
     with timed_job("reread"):
         reread.reread_pending()
+
+
+@shared_task
+def recompute_past() -> None:
+    """Take the jobs that compute rollups or costs of the past again some hours further."""
+    with timed_job("recompute"):
+        recompute.recompute_pending()

@@ -13,11 +13,12 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from alerts import services
+from alerts.backtest import run_backtest
 from alerts.causes import build_cause_groups
-from alerts.chart import build_alert_chart
+from alerts.chart import build_alert_chart, build_backtest_chart
 from alerts.evidence import Evidence
 from alerts.focus import traces_path, why_path
-from alerts.models import Alert, AlertRule, NotificationChannel
+from alerts.models import Alert, AlertRule, NotificationChannel, RuleKind
 from alerts.observing import window_before
 from alerts.preview import preview_rule
 from alerts.requests import AlertRequest
@@ -30,6 +31,8 @@ from tracestore.timerange import NS_PER_S, TimeRange
 
 PAGE_SIZE = 30
 _TRACES_SHOWN = 20
+# What adds up or picks a run is drawn evaluation by evaluation; of the others the metric of each window says enough.
+_REPLAYED = (RuleKind.BUDGET, RuleKind.RUN)
 
 
 @require_GET
@@ -92,6 +95,7 @@ def _build_figure(alert: Alert, evidence: Evidence) -> dict[str, Any]:
     end_ns = min(end_ns, start_ns + MAX_POINTS // 2 * alert.window_s * NS_PER_S)
     rule = AlertRule(
         project=alert.project,
+        kind=alert.kind if alert.kind in _REPLAYED else RuleKind.THRESHOLD,
         metric=alert.metric,
         query=alert.query,
         window_s=alert.window_s,
@@ -99,7 +103,11 @@ def _build_figure(alert: Alert, evidence: Evidence) -> dict[str, Any]:
         threshold=alert.threshold,
         hold_s=alert.hold_s,
     )
+    if alert.rule:
+        rule.budget_period, rule.time_zone = alert.rule.budget_period, alert.rule.time_zone
     time_range = TimeRange(start_ns, max(end_ns, start_ns + 1))
+    if rule.kind in _REPLAYED:
+        return build_backtest_chart(run_backtest(get_store(), rule, time_range, []))
     preview = preview_rule(get_store(), rule, time_range)
     alert_end_ns = min(window_before(until, 1).end_ns, time_range.end_ns)
     return build_alert_chart(preview, window=evidence.time_range, value=alert.value, end_ns=alert_end_ns)

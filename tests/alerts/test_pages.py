@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from alerts import services
 from alerts.focus import traces_path
-from alerts.models import Alert, AlertRule, NotificationChannel
+from alerts.models import BROKEN_KEY, Alert, AlertRule, NotificationChannel
 from tests.alerts.factories import create_channel, create_rule, default_project, insert_traffic
 from tests.alerts.receivers import receive_webhooks
 from tracestore.clickhouse.client import Store
@@ -104,6 +104,32 @@ def test_alert_page_shows_value_reasons_traces_and_messages(client: Client, stor
     ):
         assert text in page, text
     assert f"/traces/{alert.evidence['examples'][0]['trace_id']}" in page
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"kind": "run", "metric": "run_duration", "threshold": 0.5}, "Duration of a run above 0.5 s"),
+        ({"group_by": ["version"], "no_data": "alert"}, "for version v3"),
+    ],
+)
+def test_alert_of_every_kind_has_a_page_with_a_chart(client: Client, store: Store, rule: dict[str, Any], said: str) -> None:
+    alert = fire(store, **rule)
+
+    page = client.get(f"/alerts/{alert.pk}").content.decode()
+
+    assert said in page
+    assert 'id="alert-figure"' in page
+    assert ("The largest run" in page) is (alert.kind == "run")
+
+
+def test_alert_about_a_rule_says_that_it_cannot_be_evaluated(client: Client, store: Store) -> None:
+    alert = fire(store)
+    Alert.objects.update(instance_key=BROKEN_KEY, value=None, peak_value=None)
+
+    page = client.get(f"/alerts/{alert.pk}").content.decode()
+
+    assert "The rule cannot be evaluated" in page
 
 
 def test_link_of_the_alert_opens_exactly_the_failing_traces(client: Client, store: Store) -> None:

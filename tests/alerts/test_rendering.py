@@ -32,8 +32,7 @@ NOTIFICATION = Notification(
     payload={"rule": {"name": "Refunds fail", "metric": "failure_rate"}},
     key="tracestore-alert-1-12",
 )  # fmt: skip
-WITH_URL = "https://t.example"
-HOSTILE = replace(
+WITH_HOSTILE = replace(
     NOTIFICATION, title=HOSTILE, lead=[HOSTILE], facts=[(HOSTILE, HOSTILE)], sections=[Section(HOSTILE, [Item(HOSTILE, HOSTILE)])]
 )
 

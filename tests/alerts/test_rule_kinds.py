@@ -73,6 +73,18 @@ def test_groups_fire_and_resolve_apart(store: Store) -> None:
     assert Alert.objects.filter(resolved_at=None).count() == 0
 
 
+def test_of_many_groups_that_fire_at_once_the_worst_get_their_reasons(store: Store) -> None:
+    rule = create_rule(group_by=["agent"], metric="failures", threshold=0.5)
+    rows = [{"agents": [f"a{n:02}"], "outcome": "error"} for n in range(12) for _ in range(12 - n)]
+    insert_at(store, NOW - 60 * SECOND, *rows)
+
+    assert len(evaluate(rule, NOW)) == 12
+
+    explained = {alert.labels["agent"]: alert.evidence["causes"]["failing"] for alert in Alert.objects.all()}
+    assert explained == {f"a{n:02}": 12 - n if n < 10 else 0 for n in range(12)}
+    assert Alert.objects.get(labels={"agent": "a11"}).evidence["query"] == "agent:a11 status:error"
+
+
 def test_vanished_group_counts_as_zero_where_numbers_add_up(store: Store) -> None:
     rule = create_rule(metric="requests", comparison="below", threshold=1, group_by=["agent"], window_s=60)
     insert_at(store, NOW - 30 * SECOND, {"agents": ["a"]}, {"agents": ["b"]})
@@ -186,6 +198,19 @@ def test_drop_in_traffic_is_found_and_first_weeks_are_silent(store: Store) -> No
     assert evaluate(rule, NOW) == ["firing"]
 
 
+def test_agent_that_falls_silent_is_found_among_others(store: Store) -> None:
+    rule = create_rule(kind="baseline", metric="requests", comparison="below", threshold=0.5, group_by=["agent"])
+    for week in range(4):
+        at = NOW - timedelta(days=7 * week, seconds=60)
+        insert_at(store, at, *[{"agents": ["a"]}] * 40, *[{"agents": ["b"]}] * (40 if week else 1))
+    assert evaluate(rule, NOW) == ["b firing"]
+    soon = NOW + timedelta(minutes=1)
+    for week in range(1, 4):
+        insert_at(store, soon - timedelta(days=7 * week, seconds=30), *[{"agents": ["a"]}] * 40)
+
+    assert evaluate(rule, NOW + timedelta(minutes=5)) == ["a firing", "b resolved"]
+
+
 # Budgets
 
 
@@ -295,6 +320,24 @@ def test_only_version_and_old_versions_are_not_guarded(store: Store) -> None:
 
     assert evaluate(rule, NOW + timedelta(days=2)) == []
     assert states(rule) == {}
+
+
+def test_rule_with_a_long_read_of_its_own_is_evaluated_less_often(store: Store) -> None:
+    each = {"group_by": ["agent"], "next_evaluation_at": NOW}
+    create_rule(name="an hour", window_s=3600, **each)
+    create_rule(name="a day", window_s=86_400, **each)
+    create_rule(name="every minute", window_s=86_400, interval_s=60, **each)
+    create_rule(name="shared", window_s=86_400, next_evaluation_at=NOW)
+
+    assert services.evaluate_due(NOW) == []
+
+    def due_after(seconds: int) -> set[str]:
+        ids = services.find_due_rules(NOW + seconds * SECOND)
+        return set(AlertRule.objects.filter(pk__in=ids).values_list("name", flat=True))
+
+    assert due_after(15) == {"an hour", "shared"}
+    assert due_after(60) == {"an hour", "shared", "every minute"}
+    assert due_after(300) == {"an hour", "shared", "every minute", "a day"}
 
 
 # Hours of rest

@@ -170,6 +170,27 @@ def test_editor_refuses_a_bad_query_with_its_sentence(server: LiveServer, open_p
     expect(page.locator("#query-problem").first).to_contain_text("version")
 
 
+def test_editor_follows_the_kind_by_keyboard_on_a_phone(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url + "/alerts/rules/new", width=390, height=844)
+    page.get_by_label("Name").fill("Daily budget")
+    expect(page.get_by_label("For the", exact=True)).to_be_hidden()
+
+    page.get_by_label("Kind").focus()
+    page.keyboard.type("Budg")
+
+    expect(page.get_by_label("For the", exact=True)).to_be_visible()
+    expect(page.get_by_label("Over the last")).to_be_hidden()
+    expect(page.get_by_label("Metric")).to_have_value("requests")  # a rate cannot be spent
+    page.get_by_text("Noise, missing and late data").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Wait for late data")).to_be_visible()
+    page.get_by_role("textbox", name="Is", exact=True).fill("100")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/alerts/rules")
+    expect(page.get_by_text("Requests of the day above 100 traces")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 @pytest.mark.parametrize(
     "path", ["/alerts", "/alerts/rules", "/alerts/rules/new", "/alerts/channels", "/alerts/channels/new", "/alerts/1"]
 )

@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.factories import insert_traces
+from tests.factories import insert_traces, new_trace_id
+from tests.logs import insert_logs
+from tests.queries.conftest import T0, SendSpans
 from tracestore.buckets import MAX_RELATIVE_ERROR, bucket_of
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.model import Series
 from tracestore.queries import metrics
 from tracestore.queries.metrics import GROUPINGS, METRICS, MetricError, metric_series, metric_value, rollup_dimension
-from tracestore.queries.rollups import recompute_rollups
+from tracestore.queries.rollups import recompute_hours, recompute_rollups
 from tracestore.timerange import NS_PER_S, TimeRange
 
+EVALUATION = "gen_ai.evaluation.result"
+NAME, VALUE = "gen_ai.evaluation.name", "gen_ai.evaluation.score.value"
 HOUR_S = 3600
 START_S = 1_780_002_000  # a whole hour
 START_NS = START_S * NS_PER_S
@@ -261,6 +265,45 @@ def test_unpriced_models_can_be_counted_and_named(store: Store) -> None:
     assert (value_of(store, "unpriced_traces"), value_of(store, "unpriced_calls"), groups) == (1, 3, ["house-7b"])
 
 
+def test_session_is_resolved_when_it_ends_well_without_a_person(store: Store) -> None:
+    def turn(session: str, at_s: int, **more: Any) -> dict[str, Any]:
+        return {"session_id": session, "start_ns": START_NS + at_s * NS_PER_S, "duration_ns": 10 * NS_PER_S} | more
+
+    insert_traces(
+        store, turn("a", 0, outcome="error", versions=["v1"]), turn("a", 90, versions=["v2"]), turn("b", 5),
+        turn("b", 50, outcome="error"), turn("c", 7, escalated=True), turn("c", 9), {"start_ns": START_NS},
+    )  # fmt: skip
+
+    by_version = {series.group: series.points[0][1] for series in series_of(store, "resolution_rate", group_by="version")}
+
+    assert value_of(store, "resolution_rate") == pytest.approx(1 / 3)
+    assert value_of(store, "resolution_time_p50") == pytest.approx(100, rel=0.005)
+    assert by_version == {"": 0, "v1": 1, "v2": 1}
+    assert value_of(store, "requests") == 7
+
+
+def test_scores_of_log_records_and_span_events_count_for_their_trace(store: Store, send_spans: SendSpans) -> None:
+    told, late = new_trace_id(), new_trace_id()
+    insert_traces(store, {"trace_id": told, "versions": ["v1"]}, {"trace_id": late, "versions": ["v2"]}, {}, start_ns=T0)
+    send_spans(
+        {"trace_id": told, "start_ns": T0, "events": [(EVALUATION, {NAME: "helpful", VALUE: 0.5}), (EVALUATION, {NAME: "none"})]}
+    )
+    insert_logs(
+        store, {"trace_id": late, "time_ns": T0 + 5, "event_name": EVALUATION, "attributes": {NAME: "helpful", VALUE: 1.0}}
+    )
+    an_hour = TimeRange(T0 - NS_PER_S, T0 + HOUR_S * NS_PER_S)
+
+    def means(group_by: str) -> dict[str, list[float]]:
+        found = series_of(store, "score_mean", group_by=group_by, time_range=an_hour)
+        return {series.group: [value for _, value in series.points if value is not None] for series in found}
+
+    assert value_of(store, "scores", time_range=an_hour) == 2
+    assert value_of(store, "score_mean", time_range=an_hour) == 0.75
+    assert value_of(store, "score_mean", "version:v2", time_range=an_hour) == 1
+    assert means("version") == {"v1": [0.5], "v2": [1]}
+    assert means("score") == {"helpful": [0.75]}
+
+
 def test_other_project_and_other_time_are_not_counted(store: Store) -> None:
     insert_traces(store, {"project_id": 2}, {"start_ns": ONE_HOUR.end_ns}, {"start_ns": START_NS - 1}, {}, start_ns=START_NS)
 
@@ -273,6 +316,7 @@ def test_other_project_and_other_time_are_not_counted(store: Store) -> None:
         ({"metric": "failure_rat"}, "metric", "failure_rate"),
         ({"metric": "cost", "group_by": "versoin"}, "group_by", "version"),
         ({"metric": "reasoning_tokens", "group_by": "model"}, "group_by", "output_tokens"),
+        ({"metric": "cost", "group_by": "score"}, "group_by", ""),
         ({"metric": "cost", "step_s": 0}, "step", ""),
         ({"metric": "cost", "step_s": 60, "time_range": TimeRange(START_NS, START_NS + 30 * 86_400 * NS_PER_S)}, "step", "21600"),
     ],
@@ -339,7 +383,7 @@ def test_short_or_uneven_ranges_are_read_from_traces(time_range: TimeRange, step
 
 def is_known(metric: str, group_by: str) -> bool:
     """Tell whether metric and grouping go together; some numbers are those of a whole trace."""
-    return not (metric in metrics._OF_WHOLE_TRACE and group_by in ("model", "provider"))
+    return group_by != "score" and not (metric in metrics._OF_WHOLE_TRACE and group_by in ("model", "provider"))
 
 
 def random_traces(count: int) -> list[dict[str, Any]]:
@@ -396,9 +440,7 @@ def random_traces(count: int) -> list[dict[str, Any]]:
 
 
 def random_buckets(chance: random.Random, count: int) -> list[int]:
-    return [
-        int(bucket) for bucket in bucket_of(np.array([chance.randrange(1, 9 * NS_PER_S) for _ in range(count)], dtype=np.int64))
-    ]
+    return seconds(*(chance.uniform(0.001, 9) for _ in range(count)))
 
 
 def test_traces_and_rollups_give_equal_numbers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -429,6 +471,38 @@ def test_traces_and_rollups_give_equal_numbers(store: Store, monkeypatch: pytest
                 compared += 1
 
     assert compared > 250
+
+
+def test_long_ranges_are_read_from_hours_and_give_equal_numbers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    traces = random_traces(300)
+    for trace in traces:
+        trace["start_ns"] = START_NS + (trace["start_ns"] - START_NS) * 6
+    insert_traces(store, *traces)
+    starts = {trace["start_ns"] // NS_PER_S for trace in traces}
+    recompute_rollups(store, project_id=1, bucket_starts_s=starts)
+    # The last hours are not added up yet, and both ends of the range cut an hour.
+    recompute_hours(store, project_id=1, hour_starts_s=[start for start in starts if start < START_S + 40 * HOUR_S])
+    two_days = TimeRange(START_NS + 600 * NS_PER_S, START_NS + (48 * HOUR_S - 600) * NS_PER_S)
+    read: list[str] = []
+    query_rows = store.query_rows
+
+    def note(sql: str, **params: Any) -> list[tuple[Any, ...]]:
+        read.append(sql)
+        return query_rows(sql, **params)
+
+    monkeypatch.setattr(store, "query_rows", note)
+
+    for metric, group_by in [("requests", ""), ("cost", "version"), ("duration_p95", "agent"), ("tool_duration_p95", "tool")]:
+        rolled = series_of(store, metric, "", group_by, two_days, 2 * HOUR_S)
+        total = value_of(store, metric, time_range=two_days)
+        assert all("rollups_hourly" in sql for sql in read)
+        with monkeypatch.context() as patched:
+            patched.setattr(metrics, "rollup_dimension", lambda *_: None)
+            raw = series_of(store, metric, "", group_by, two_days, 2 * HOUR_S)
+            raw_total = value_of(store, metric, time_range=two_days)
+        read.clear()
+        assert_equal_series(rolled, raw, metric)
+        assert total == pytest.approx(raw_total)
 
 
 def assert_equal_series(rolled: list[Series], raw: list[Series], what: str) -> None:

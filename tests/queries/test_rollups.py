@@ -9,7 +9,7 @@ import numpy as np
 from tests.factories import insert_traces, new_trace_id
 from tracestore.buckets import bucket_of
 from tracestore.clickhouse.client import Store
-from tracestore.queries.rollups import recompute_rollups
+from tracestore.queries.rollups import recompute_hours, recompute_rollups
 from tracestore.timerange import NS_PER_S
 
 MINUTE = 1_780_000_020
@@ -77,6 +77,41 @@ def test_running_trace_counts_but_its_unfinished_duration_does_not(store: Store)
     [row] = read_rollups(store)
     assert row[5] == 2
     assert row[-1] == [int(bucket_of(np.array([5 * NS_PER_S]))[0])] * 4
+
+
+def read_hours(store: Store) -> list[tuple[Any, ...]]:
+    return store.query_rows(
+        "SELECT toUnixTimestamp(bucket_start), version, requests, failures, input_tokens, finalizeAggregation(durations)"
+        " FROM rollups_hourly FINAL WHERE project_id = {project_id:UInt32} AND dimension = '' ORDER BY ALL",
+        project_id=1,
+    )
+
+
+def test_hour_is_the_sum_of_its_minutes(store: Store) -> None:
+    hour = MINUTE // 3600 * 3600
+    insert_traces(
+        store, {"input_tokens": 5}, {"start_ns": START_NS + 300 * NS_PER_S, "outcome": "error", "duration_ns": 3 * NS_PER_S},
+        {"start_ns": (hour + 3600) * NS_PER_S}, start_ns=START_NS,
+    )  # fmt: skip
+    recompute_rollups(store, project_id=1, bucket_starts_s=range(hour, hour + 7200, 60))
+
+    assert recompute_hours(store, project_id=1, hour_starts_s=[MINUTE, MINUTE + 3600]) == 2
+
+    first, second = read_hours(store)
+    assert first[:5] == (hour, "", 2, 1, 5)
+    assert first[-1][0] == int(bucket_of(np.array([NS_PER_S]))[0])
+    assert first[-1][3] == int(bucket_of(np.array([3 * NS_PER_S]))[0])
+    assert second[:4] == (hour + 3600, "", 1, 0)
+
+
+def test_hour_forgets_what_its_minutes_no_longer_have(store: Store) -> None:
+    trace_id = new_trace_id()
+    for number, version in enumerate(("v1", "v2"), 1):
+        insert_traces(store, trace_id=trace_id, start_ns=START_NS, versions=[version], summarized_at=number)
+        recompute_rollups(store, project_id=1, bucket_starts_s=[MINUTE])
+        recompute_hours(store, project_id=1, hour_starts_s=[MINUTE])
+
+    assert {row[1]: row[2] for row in read_hours(store)} == {"v1": 0, "v2": 1}
 
 
 def test_minutes_decades_apart_are_computed_in_one_call(store: Store) -> None:

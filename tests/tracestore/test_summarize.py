@@ -75,6 +75,68 @@ def test_pending_batches_become_summaries(store: Store) -> None:
     assert read_traces(store) == [(trace_id, "ok", 2, 100)]
 
 
+def test_hours_are_added_up_when_they_have_ended_and_again_for_late_traces(store: Store) -> None:
+    now_s = time.time_ns() // 10**9
+    ended_s, old_s = (now_s - 300) // 3600 * 3600 - 3600, now_s // 3600 * 3600 - 9 * 3600
+    insert_traces(
+        store, {}, {"start_ns": ended_s * 10**9}, {"start_ns": old_s * 10**9}, {"start_ns": old_s * 10**9, "project_id": 2},
+        start_ns=time.time_ns(),
+    )  # fmt: skip
+
+    roll_up_pending()
+
+    assert read_hours(store) == [(1, old_s, 1), (1, ended_s, 1), (2, old_s, 1)]
+
+    insert_traces(store, start_ns=(old_s + 3000) * 10**9)
+    roll_up_pending()
+
+    assert read_hours(store) == [(1, old_s, 2), (1, ended_s, 1), (2, old_s, 1)]
+
+
+def test_hours_of_an_earlier_version_are_computed_from_their_traces(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    old_s = time.time_ns() // 10**9 // 3600 * 3600 - 9 * 3600
+    long_ago_us = (time.time_ns() - 3600 * 10**9) // 1000
+    insert_traces(store, *({"start_ns": (old_s + 3600 * hour) * 10**9, "summarized_at": long_ago_us} for hour in range(3)))
+    JobCursor.objects.update_or_create(job="roll up", source="", defaults={"position": time.time_ns()})
+    monkeypatch.setattr(summarize, "_HOURS_WORK_S", -1.0)  # no time left after one hour
+
+    roll_up_pending()
+
+    assert read_hours(store) == [(1, old_s, 1)]
+
+    for _ in range(2):
+        roll_up_pending()
+
+    assert read_hours(store) == [(1, old_s + 3600 * hour, 1) for hour in range(3)]
+
+
+def read_hours(store: Store) -> list[tuple[Any, ...]]:
+    return store.query_rows(
+        "SELECT project_id, toUnixTimestamp(bucket_start) AS hour_s, sum(requests) FROM rollups_hourly FINAL WHERE dimension = ''"
+        " GROUP BY project_id, hour_s ORDER BY project_id, hour_s"
+    )
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({"gen_ai.tool.call.arguments": '{"reason": "refund 4711 failed", "priority": "high"}'}, "refund <n> failed"),
+        ({"input.value": """{'kwargs': {'reason': 'asked for a person'}}"""}, "asked for a person"),
+        ({"gen_ai.tool.call.arguments": '{"input": "{\\"reason\\": \\"angry\\"}"}'}, "angry"),
+        ({"tracestore.escalation.reason": "policy", "gen_ai.tool.call.arguments": '{"reason": "x"}'}, "policy"),
+        ({"gen_ai.tool.call.arguments": '{"priority": "high"}'}, None),
+    ],
+)
+def test_reason_of_an_escalation_is_kept(store: Store, attributes: dict[str, Any], reason: str | None) -> None:
+    tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "escalate_to_human"} | attributes
+    trace_id = new_trace_id()
+    insert(store, *a_run(trace_id), step(trace_id, "3", "1", 3, attributes=tool), step(trace_id, "4", "1", 5, attributes=tool))
+
+    summarize_pending()
+
+    assert read_traces(store, "escalated, escalation_reasons") == [(True, [reason] if reason else [])]
+
+
 def test_nothing_pending_writes_nothing(store: Store) -> None:
     assert summarize_pending() == 0
 

@@ -15,11 +15,14 @@ from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, StoreUnavailable
 from tracestore.language import Query
 from tracestore.queries.metrics import (
+    READ_APART,
     MetricError,
     Reading,
+    check_grouping,
     find_metric,
     find_reading,
     grouped_reading,
+    measure_apart,
     number,
     rollup_dimension,
 )
@@ -90,8 +93,16 @@ def answer_questions(
     groups: dict[str, list[int]] = {}
     for index, question in enumerate(questions):
         try:
-            groups.setdefault(_table_of(time_range, question), []).append(index)
-        except MetricError as error:
+            if question.metric in READ_APART:
+                value, samples = measure_apart(
+                    store, project_id=project_id, time_range=time_range, query=question.query, metric=question.metric
+                )
+                answers[index] = Answer(value, samples)
+            else:
+                groups.setdefault(_table_of(time_range, question), []).append(index)
+        except StoreUnavailable:
+            raise
+        except (MetricError, StoreError) as error:
             answers[index] = error
     for indexes in groups.values():
         for first in range(0, len(indexes), _ASKED_AT_ONCE):
@@ -228,6 +239,14 @@ def _closing(text: str, start: int) -> int:
     raise ValueError(f"unbalanced brackets in {text!r}")
 
 
+def check_groups(metric: str, group_by: Sequence[str]) -> None:
+    """Raises MetricError for a field that this metric is not grouped by."""
+    for field in group_by:
+        check_grouping(field)
+    if group_by and (metric in READ_APART or "score" in group_by):
+        raise MetricError("group_by", "Numbers of sessions and scores cannot be grouped by a rule.")
+
+
 def find_groups(
     store: Store,
     *,
@@ -242,6 +261,7 @@ def find_groups(
 
     A trace with two tools counts in both groups; one without any in none. Raises MetricError or StoreError.
     """
+    check_groups(question.metric, group_by)
     params = Params()
     condition, arrays, parts = grouped_reading(question.query, group_by, params)
     names = [f"group{index}" for index in range(len(group_by))]

@@ -17,8 +17,8 @@ from tracestore.clickhouse.client import Store
 from tracestore.language import Query
 from tracestore.language.fields import find_field
 from tracestore.model import Series
-from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
-from tracestore.queries.rollups import MINUTE_S, PERCENTILES, ROLLUP_COLUMNS
+from tracestore.queries.predicates import IN_RANGE, REACH_DAYS, Params, trace_predicate
+from tracestore.queries.rollups import HOUR_S, MINUTE_S, PERCENTILES, ROLLUP_COLUMNS, find_hours_end_ns
 from tracestore.queries.terms import exact_demands, value_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import NS_PER_S, TimeRange
@@ -37,7 +37,7 @@ class MetricError(ValueError):
 
 @dataclass(frozen=True)
 class Metric:
-    """One number that can be asked for. `unit`: traces, ratio (0 to 1), s, USD, tokens, calls, sessions, users or spans.
+    """One number that can be asked for. `unit`: traces, ratio (0 to 1), s, USD, tokens, calls, sessions, users, spans, score(s).
 
     `formula` is SQL over the names of `_RAW` and `_ROLLED` in braces; `additive` metrics are 0 where there are no traces,
     the others have no value there.
@@ -119,12 +119,19 @@ METRICS: dict[str, Metric] = {
                "Failed model calls per model call; 1 when the model's API fails entirely.", "{model_errors} / {model_calls}"),
         _count("sessions", "Sessions", "sessions", "Different sessions."),
         _count("users", "Users", "users", "Different users."),
+        _ratio("resolution_rate", "Resolution rate", "ratio",
+               "Sessions that never went to a person and whose last trace is ok, per session.", "{resolved} / {requests}"),
+        *_percentiles("resolution_time", "Time to resolution",
+                      "such sessions took no longer from their first trace's start to their last one's end."),
+        _count("scores", "Scores", "scores", "Evaluation results with a number, by people or machines."),
+        _ratio("score_mean", "Mean score", "score", "Mean of the scores; group by score to tell evaluations apart.",
+               "{score_sum} / {scores}"),
         _count("spans", "Spans", "spans", "Steps of all traces."),
     )
 }  # fmt: skip
 
 # The values by which one trace counts. A trace with two tools counts in both groups; one without any tool, agent, model,
-# workflow or error type counts in no group of that kind, while a trace without a version counts in the group "".
+# workflow or error type counts in no group of that kind, while one without a version, or escalated for no reason, is in group "".
 GROUPINGS: dict[str, str] = {
     "version": "if(empty(versions), [''], arrayMap(x -> toString(x), versions))",
     "tool": "arrayMap(x -> toString(x), tools.name)",
@@ -140,8 +147,9 @@ GROUPINGS: dict[str, str] = {
     "prompt": "arrayMap(x -> toString(x), prompts)",
     "user": "if(user_id = '', [], [user_id])",
     "session": "if(session_id = '', [], [session_id])",
-    "escalation_reason": "arrayMap(x -> toString(x), escalation_reasons)",
+    "escalation_reason": "if(escalated AND empty(escalation_reasons), [''], arrayMap(x -> toString(x), escalation_reasons))",
     "unpriced_model": "arrayMap(x -> toString(x), unpriced_models)",
+    "score": "[score_name]",  # of scores alone
 }
 # Groupings that may have as many groups as there are traces -> their column.
 _MANY = {"user": "user_id", "session": "session_id"}
@@ -211,7 +219,13 @@ _ROLLED = {
 _OF_TOOL = {name for name in METRICS if name.startswith("tool_")}
 _OF_MODEL = {name for name in METRICS if name.startswith(("model_", "time_to_first_token_"))} | {"llm_calls"}
 # Rollups know no steps, and different sessions and users do not add up.
-_ONLY_RAW = {name for name in METRICS if name.startswith("step_")} | {"sessions", "users", "cost_per_session", "cost_per_user"}
+_OF_SESSION = {name for name in METRICS if name.startswith("resolution_")}
+_OF_SCORE = {"scores", "score_mean"}
+READ_APART = frozenset(_OF_SESSION | _OF_SCORE)  # made of sessions or scores instead of traces, by reads of their own
+_ONLY_RAW = {
+    *(name for name in METRICS if name.startswith("step_")), "sessions", "users", "cost_per_session", "cost_per_user",
+    *_OF_SESSION, *_OF_SCORE,
+}  # fmt: skip
 _OF_WHOLE_TRACE = {
     "reasoning_tokens", "cache_creation_input_tokens", "input_audio_tokens", "output_audio_tokens", "unpriced_calls",
 }  # fmt: skip
@@ -227,6 +241,39 @@ _IN_ROLLED_RANGE = (
     f"project_id = {{project_id:UInt32}} AND bucket_start >= toDateTime(intDiv({{start_ns:Int64}}, {NS_PER_S}), 'UTC')"
     f" AND bucket_start < toDateTime(intDiv({{end_ns:Int64}}, {NS_PER_S}), 'UTC')"
 )
+
+_SESSION_PARTS = {
+    "requests": "count()",
+    "resolved": "countIf(resolved)",
+    "resolution_time": f"quantilesExactWeightedIf({_LEVELS})({BUCKET_SQL.format('lasted_ns')}, toUInt64(1), resolved)",
+}
+_SCORE_PARTS = {"requests": "count()", "scores": "count()", "score_sum": "sum(score)"}
+_EVALUATION = "gen_ai.evaluation.result"
+# Evaluations tell their result in a log record or an event of a span, often days after the run.
+_SCORES = f"""
+SELECT trace_id, fields['gen_ai.evaluation.name'] AS score_name, toFloat64OrNull(fields['gen_ai.evaluation.score.value']) AS score
+FROM
+(
+    SELECT trace_id, attributes AS fields FROM logs
+    WHERE project_id = {{project_id:UInt32}} AND event_name = '{_EVALUATION}'
+        AND time >= fromUnixTimestamp64Nano({{start_ns:Int64}})
+        AND time < fromUnixTimestamp64Nano({{end_ns:Int64}}) + toIntervalDay({REACH_DAYS})
+    LIMIT 1 BY record_id
+    UNION ALL
+    SELECT trace_id, arrayJoin(told) AS fields
+    FROM
+    (
+        SELECT trace_id, arrayFilter((m, name) -> name = '{_EVALUATION}', event_attributes, event_names) AS told FROM spans
+        WHERE project_id = {{project_id:UInt32}} AND has(event_names, '{_EVALUATION}')
+            AND start_time >= fromUnixTimestamp64Nano({{start_ns:Int64}})
+            AND start_time < fromUnixTimestamp64Nano({{end_ns:Int64}}) + toIntervalDay({REACH_DAYS})
+        LIMIT 1 BY trace_id, span_id
+    )
+)
+WHERE isNotNull(score)
+"""
+
+HOURS_FROM_S = 36 * 3600  # below this there are few minutes enough
 
 
 @dataclass(frozen=True)
@@ -265,7 +312,7 @@ def metric_series(
     definition = find_metric(metric)
     _check_request(metric, group_by, time_range, step_s)
     params = Params()
-    source = _build_source(time_range, query, (metric,), group_by, step_s, max_groups, params)
+    source = _build_source(store, project_id, time_range, query, (metric,), group_by, step_s, max_groups, params)
     step = params.bind(step_s * NS_PER_S, "Int64")
     sql = f"""
 SELECT group_value, groupArray((bucket_ns, value)) AS points
@@ -301,12 +348,25 @@ def metric_values(
     store: Store, *, project_id: int, time_range: TimeRange, query: Query, metrics: Sequence[str]
 ) -> dict[str, float | None]:
     """Return several metrics over the whole range, read at once; see `metric_value`."""
-    definitions = [find_metric(name) for name in metrics]
-    params = Params()
-    source = _build_source(time_range, query, metrics, "", MINUTE_S, 1, params)
-    values = ", ".join(f"toFloat64({definition.formula.format(**source.parts)})" for definition in definitions)
-    row = _run(store, f"SELECT {values} FROM ({source.rows}) {FINAL_SETTINGS}", project_id, time_range, params)[0]
-    return {name: number(value) for name, value in zip(metrics, row, strict=True)}
+    found: dict[str, float | None] = {}
+    for together in _split_by_source(metrics):
+        params = Params()
+        source = _build_source(store, project_id, time_range, query, together, "", 0, 1, params)
+        values = ", ".join(f"toFloat64({find_metric(name).formula.format(**source.parts)})" for name in together)
+        row = _run(store, f"SELECT {values} FROM ({source.rows}) {FINAL_SETTINGS}", project_id, time_range, params)[0]
+        found |= {name: number(value) for name, value in zip(together, row, strict=True)}
+    return {name: found[name] for name in metrics}
+
+
+def _split_by_source(metrics: Sequence[str]) -> list[list[str]]:
+    """Return the metrics in groups that one statement can read. Raises MetricError."""
+    names = [find_metric(name).name for name in metrics]
+    together = (
+        [name for name in names if name not in _OF_SESSION | _OF_SCORE],
+        [name for name in names if name in _OF_SESSION],
+        [name for name in names if name in _OF_SCORE],
+    )
+    return [group for group in together if group]
 
 
 COUNT_UNPRICED = """
@@ -369,9 +429,22 @@ class Reading:
     parts: dict[str, str]
 
 
+def measure_apart(store: Store, *, project_id: int, time_range: TimeRange, query: Query, metric: str) -> tuple[float | None, int]:
+    """Return one of READ_APART over the whole range, and how many sessions or scores it is made of."""
+    params = Params()
+    source = _build_source(store, project_id, time_range, query, (metric,), "", 0, 1, params)
+    value = find_metric(metric).formula.format(**source.parts)
+    sql = f"SELECT toFloat64({value}), toUInt64({source.parts['requests']}) FROM ({source.rows}) {FINAL_SETTINGS}"
+    found, samples = _run(store, sql, project_id, time_range, params)[0]
+    return number(found), int(samples)
+
+
 def find_reading(time_range: TimeRange, query: Query, metric: str, params: Params) -> Reading:
     """Return how `metric` without groups is read, so that several may share one read. Raises MetricError."""
-    find_metric(metric)
+    if find_metric(metric).name in READ_APART:
+        raise MetricError(
+            "metric", f"{METRICS[metric].label} is made of sessions or scores: it cannot be read with other metrics."
+        )
     dimension = rollup_dimension(time_range, query, metric, "", MINUTE_S)
     if dimension is None:
         return Reading("traces", IN_RANGE, trace_predicate(query, params), _raw_parts(query, "", params))
@@ -381,12 +454,14 @@ def find_reading(time_range: TimeRange, query: Query, metric: str, params: Param
 def grouped_reading(query: Query, group_by: Sequence[str], params: Params) -> tuple[str, list[str], dict[str, str]]:
     """Return the condition on traces, an array of the values of each field, and the parts over `group0`, `group1`, ...
 
-    Raises MetricError for a field by which nothing is grouped.
+    Raises MetricError for a field by which traces are not grouped.
     """
     condition = trace_predicate(query, params)
     parts, values = _raw_parts(query, "", params), []
     for index, field in enumerate(group_by):
         check_grouping(field)
+        if field == "score":
+            raise MetricError("group_by", "Only scores are grouped by the name of their evaluation.")
         array = f"arrayDistinct({GROUPINGS[field]})"
         demanded = "" if field in _NOT_CUT_DOWN else value_predicate(query, _KEYS.get(field, field), "x", params)
         values.append(f"arrayFilter(x -> {demanded}, {array})" if demanded else array)
@@ -401,6 +476,8 @@ def grouped_reading(query: Query, group_by: Sequence[str], params: Params) -> tu
 def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: int) -> None:
     if group_by:
         check_grouping(group_by)
+    if group_by == "score" and metric not in _OF_SCORE:
+        raise MetricError("group_by", "Only scores are grouped by the name of their evaluation.")
     if metric in _OF_WHOLE_TRACE and group_by in ("model", "provider"):
         suggestion = "unpriced_model" if metric == "unpriced_calls" else "output_tokens"
         raise MetricError("group_by", f"{METRICS[metric].label} are known per trace, not per {group_by}.", suggestion)
@@ -424,13 +501,62 @@ def check_grouping(field: str) -> None:
 
 
 def _build_source(
-    time_range: TimeRange, query: Query, metrics: Sequence[str], group_by: str, step_s: int, max_groups: int, params: Params
-) -> _Source:
+    store: Store, project_id: int, time_range: TimeRange, query: Query, metrics: Sequence[str], group_by: str, step_s: int,
+    max_groups: int, params: Params,
+) -> _Source:  # fmt: skip
+    if metrics[0] in _OF_SESSION:
+        return _session_source(query, group_by, params)
+    if metrics[0] in _OF_SCORE:
+        return _score_source(query, group_by, params)
     dimensions = {rollup_dimension(time_range, query, metric, group_by, step_s) for metric in metrics}
     dimension = dimensions.pop()
     if dimension is None or dimensions:
         return _raw_source(query, group_by, max_groups, params)
-    return _rolled_source(query, group_by, dimension, params)
+    hours = TimeRange(0, 1)
+    if time_range.duration_s >= HOURS_FROM_S and step_s % HOUR_S == 0:
+        hours = _whole_hours(time_range, find_hours_end_ns(store, project_id=project_id))
+    return _rolled_source(query, group_by, dimension, hours, params)
+
+
+def _whole_hours(time_range: TimeRange, until_ns: int) -> TimeRange:
+    """Return the hours that lie within the range and end by then; one ns of 1970 when there is none."""
+    hour_ns = HOUR_S * NS_PER_S
+    first_ns, last_ns = -(-time_range.start_ns // hour_ns) * hour_ns, min(time_range.end_ns, until_ns) // hour_ns * hour_ns
+    return TimeRange(first_ns, last_ns) if first_ns < last_ns else TimeRange(0, 1)
+
+
+def _session_source(query: Query, group_by: str, params: Params) -> _Source:
+    """Read sessions: of each what lies in the range and matches."""
+    rows = f"""
+    SELECT began, lasted_ns, resolved, {"arrayJoin(group_values)" if group_by else "''"} AS group_value
+    FROM
+    (
+        SELECT min(start_time) AS began,
+            toUInt64(max(toUnixTimestamp64Nano(start_time) + toInt64(duration_ns)) - min(toUnixTimestamp64Nano(start_time)))
+                AS lasted_ns,
+            NOT max(escalated) AND argMax(outcome, start_time) = 'ok' AS resolved,
+            arrayDistinct(arrayFlatten(groupArray({GROUPINGS.get(group_by, "['']")}))) AS group_values
+        FROM traces FINAL
+        WHERE {IN_RANGE} AND {trace_predicate(query, params)} AND session_id != ''
+        GROUP BY session_id
+    )
+    """
+    return _Source(rows, _SESSION_PARTS, "toUnixTimestamp64Nano(began)")
+
+
+def _score_source(query: Query, group_by: str, params: Params) -> _Source:
+    """Read scores, each at the start of the trace that it is about."""
+    group_value = f"arrayJoin({GROUPINGS[group_by]})" if group_by else "''"
+    rows = f"""
+    SELECT start_time, score, {group_value if group_by == "score" else "of_trace"} AS group_value
+    FROM
+    (
+        SELECT trace_id, start_time, {"''" if group_by == "score" else group_value} AS of_trace
+        FROM traces FINAL WHERE {IN_RANGE} AND {trace_predicate(query, params)}
+    ) AS matching
+    INNER JOIN ({_SCORES}) AS told USING (trace_id)
+    """
+    return _Source(rows, _SCORE_PARTS, _TRACE_TIME)
 
 
 def _raw_source(query: Query, group_by: str, max_groups: int, params: Params) -> _Source:
@@ -446,7 +572,8 @@ def _raw_source(query: Query, group_by: str, max_groups: int, params: Params) ->
             SELECT {column} FROM traces FINAL WHERE {IN_RANGE} AND {matching} AND {column} != ''
             GROUP BY {column} ORDER BY count() DESC, {column} LIMIT {params.bind(max_groups, "UInt32")})"""
     rows = f"""
-    SELECT start_time, outcome, has_errors, escalated, handed_over, duration_ns, cost_usd, input_tokens, output_tokens,
+    SELECT start_time, outcome, has_errors, escalated, handed_over, escalation_reasons, duration_ns, cost_usd,
+        input_tokens, output_tokens,
         cached_input_tokens, cache_creation_input_tokens, reasoning_tokens, input_audio_tokens, output_audio_tokens, llm_calls,
         llm_errors, span_count, session_id, user_id, unpriced_models, unpriced_calls, tools.name, tools.calls, tools.errors,
         tools.durations, models.model, models.provider, models.calls, models.errors, models.durations, models.first_tokens,
@@ -530,18 +657,24 @@ def _rolled_conditions(query: Query, dimension: str, params: Params) -> str:
     return " AND ".join(conditions)
 
 
-def _rolled_source(query: Query, group_by: str, dimension: str, params: Params) -> _Source:
+def _rolled_source(query: Query, group_by: str, dimension: str, hours: TimeRange, params: Params) -> _Source:
+    """Read hours where they may be, and minutes for the rest of the range."""
     conditions = _rolled_conditions(query, dimension, params)
     group_value = {"": "''", "environment": "toString(environment)"}.get(group_by, "toString(value)")
     if group_by in ("service", "version"):
         demanded = value_predicate(query, group_by, "x", params) or "true"
         group_value = f"arrayJoin(arrayFilter(x -> {demanded}, splitByChar('\\x1f', {group_by})))"
-    rows = f"""
+    ends = [f"toDateTime({params.bind(ns // NS_PER_S, 'UInt32')}, 'UTC')" for ns in (hours.start_ns, hours.end_ns)]
+    in_hours = f"bucket_start >= {ends[0]} AND bucket_start < {ends[1]}"
+    parts = [("rollups", f"NOT ({in_hours})"), *([("rollups_hourly", in_hours)] if hours.end_ns > 1 else [])]
+    rows = " UNION ALL ".join(
+        f"""
     SELECT bucket_start, {ROLLUP_COLUMNS}, {group_value} AS group_value
-    FROM rollups FINAL
-    WHERE {_IN_ROLLED_RANGE}
-      AND requests > 0 AND {conditions}
+    FROM {table} FINAL
+    WHERE {_IN_ROLLED_RANGE} AND {part} AND requests > 0 AND {conditions}
     """
+        for table, part in parts
+    )
     return _Source(rows, _ROLLED, f"toInt64(toUnixTimestamp(bucket_start)) * {NS_PER_S}")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from tracestore.buckets import BUCKET_SQL
 from tracestore.clickhouse.client import Store
+from tracestore.timerange import NS_PER_S
 
 MINUTE_S, HOUR_S = 60, 3600
 # More buckets than this, or a gap longer than a day, start a new statement: a time range prunes only when it is narrow,
@@ -150,6 +151,35 @@ def recompute_rollups(store: Store, *, project_id: int, bucket_starts_s: Iterabl
     for chunk in _split(minutes):
         store.command(RECOMPUTE, project_id=project_id, first_s=chunk[0], last_s=chunk[-1], minutes_s=chunk)
     return len(minutes)
+
+
+HOURS_END = """
+SELECT toUnixTimestamp(max(bucket_start)) + 3600 FROM rollups_hourly WHERE project_id = {project_id:UInt32} AND dimension = ''
+HAVING count() > 0
+"""
+
+HOURS_WITH_TRACES = """
+SELECT toUnixTimestamp(toStartOfHour(start_time)) AS hour_s, project_id
+FROM traces
+WHERE start_time >= toDateTime64({first_s:UInt32}, 9, 'UTC') AND start_time < toDateTime64({until_s:UInt32}, 9, 'UTC')
+GROUP BY hour_s, project_id ORDER BY hour_s, project_id LIMIT 100000
+"""
+
+
+def find_hours_end_ns(store: Store, *, project_id: int) -> int:
+    """Return until when (ns) a project's hours are complete: they are computed in the order of time. 0 when there are none."""
+    rows = store.query_rows(HOURS_END, project_id=project_id)
+    return int(rows[0][0]) * NS_PER_S if rows else 0
+
+
+def find_hours_with_traces(store: Store, *, first_s: int, until_s: int) -> list[tuple[int, int]]:
+    """Return (start in Unix seconds, project id) of the next hours in which traces started, oldest first."""
+    return [
+        (int(hour_s), int(project_id))
+        for hour_s, project_id in store.query_rows(
+            HOURS_WITH_TRACES, first_s=max(0, first_s), until_s=min(until_s, _LAST_BUCKET_S)
+        )
+    ]
 
 
 def recompute_hours(store: Store, *, project_id: int, hour_starts_s: Iterable[int]) -> int:

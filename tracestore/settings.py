@@ -454,9 +454,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Traces, spans, metrics and alerts of AI agents.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
-    "ENUM_NAME_OVERRIDES": {  # both are called kind
+    "ENUM_NAME_OVERRIDES": {  # all are called kind
         "StepKindEnum": "tracestore.language.fields.KINDS",
         "ChannelKindEnum": "alerts.models.ChannelKind",
+        "RuleKindEnum": "alerts.models.RuleKind",
     },
 }
 

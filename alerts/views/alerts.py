@@ -87,18 +87,20 @@ def alert_detail(request: AlertRequest, alert_id: int) -> HttpResponse:
 
 def _build_figure(alert: Alert, evidence: Evidence) -> dict[str, Any]:
     """Draw the alert's metric from some time before it started to some time after it ended."""
-    margin_s = max(20 * alert.window_s, 1800)
+    # A version guard's window is how long a version is new; what happened shows by the hour.
+    window_s = min(alert.window_s, 3600) if alert.kind == RuleKind.VERSION else alert.window_s
+    margin_s = max(20 * window_s, 1800)
     until = alert.resolved_at or timezone.now()
     start_ns = window_before(alert.started_at, alert.hold_s + margin_s).start_ns
     end_ns = min(time.time_ns(), window_before(until, 1).end_ns + margin_s * NS_PER_S)
     # Of an alert that lasts longer than a chart can hold, the beginning is what explains it.
-    end_ns = min(end_ns, start_ns + MAX_POINTS // 2 * alert.window_s * NS_PER_S)
+    end_ns = min(end_ns, start_ns + MAX_POINTS // 2 * window_s * NS_PER_S)
     rule = AlertRule(
         project=alert.project,
         kind=alert.kind if alert.kind in _REPLAYED else RuleKind.THRESHOLD,
         metric=alert.metric,
         query=alert.query,
-        window_s=alert.window_s,
+        window_s=window_s,
         comparison=alert.comparison,
         threshold=alert.threshold,
         hold_s=alert.hold_s,

@@ -21,7 +21,7 @@ from tracestore.queries.metrics import metric_series
 from tracestore.timerange import DAY_NS, TimeRange
 
 DAILY_BUDGET_USD, USER_QUOTA_USD = 100.0, 50.0
-_PAST_DAYS = 28
+_PAST_DAYS, _MONTH_DAYS = 28, 31
 # Of a rule's labels: which one of the pack it is, whatever it is called by now.
 LABEL = "pack"
 _MINUTE_S, _DAY_S = 60, 86_400
@@ -62,12 +62,13 @@ def build_pack(*, daily_budget_usd: float = DAILY_BUDGET_USD, user_quota_usd: fl
         PackRule(
             "model-down", "Model API failing", "Nine in ten calls of a model fail for 5 minutes.",
             {"metric": "model_error_rate", "group_by": ["model"], "threshold": 0.9, "recovery_threshold": 0.5,
-             "window_s": 5 * _MINUTE_S, "min_samples": 10, "severity": "critical"},
+             "window_s": 5 * _MINUTE_S, "min_samples": 10, "no_data": "keep", "severity": "critical"},
         ),
         PackRule(
             "tool-failures", "Tool failing", "A tool succeeds a tenth less often than in the same hours of past weeks.",
             {"kind": "baseline", "metric": "tool_success_rate", "group_by": ["tool"], "comparison": "below", "threshold": 0.1,
-             "baseline_deviations": 4.0, "window_s": 10 * _MINUTE_S, "min_samples": 20, "severity": "critical"},
+             "baseline_deviations": 4.0, "window_s": 10 * _MINUTE_S, "min_samples": 20, "no_data": "keep",
+             "severity": "critical"},
         ),
         PackRule(
             "daily-cost", "Daily cost", "The cost of the day is above its budget (warning) or a fifth above it (critical).",
@@ -107,7 +108,7 @@ def build_pack(*, daily_budget_usd: float = DAILY_BUDGET_USD, user_quota_usd: fl
 def suggest_budgets(store: Store, project_id: int, now: datetime) -> tuple[float, float]:
     """Return a budget for a day and a quota for a user and month, in USD, that the past four weeks would just have kept to.
 
-    Without a cost in them the defaults. Raises StoreError.
+    A user's cost is taken to a month from what there is of them. Without a cost the defaults. Raises StoreError.
     """
     today_ns = ns_of(now) // DAY_NS * DAY_NS
     past = TimeRange(max(0, today_ns - _PAST_DAYS * DAY_NS), max(today_ns, 1))
@@ -117,7 +118,8 @@ def suggest_budgets(store: Store, project_id: int, now: datetime) -> tuple[float
         store, project_id=project_id, time_range=past, question=Question(everything, "cost"), group_by=["user"], limit=1
     )
     dearest_day = max((cost or 0.0 for _, cost in days.points), default=0.0)
-    dearest_user = users[0].value or 0.0 if users else 0.0
+    known_days = len(days.points) - next((place for place, (_, cost) in enumerate(days.points) if cost), 0)
+    dearest_user = (users[0].value or 0.0) * _MONTH_DAYS / known_days if users and known_days else 0.0
     return _round_up(dearest_day) or DAILY_BUDGET_USD, _round_up(dearest_user) or USER_QUOTA_USD
 
 

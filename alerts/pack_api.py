@@ -25,7 +25,7 @@ class PackInput(StrictInput):
     noun, model, answered = "pack", AlertRule, []
 
     daily_budget_usd = serializers.FloatField(required=False, help_text="Default: the dearest day of the past four weeks.")
-    user_quota_usd = serializers.FloatField(required=False, help_text="Of a month. Default: the dearest user of four weeks.")
+    user_quota_usd = serializers.FloatField(required=False, help_text="Of a month. Default: the dearest user's.")
     channels = serializers.ListField(child=ChannelReference(), default=list, help_text="Names or ids of who is told.")
 
     validate_channels = AlertRuleInput.validate_channels

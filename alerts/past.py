@@ -22,7 +22,7 @@ from tracestore.queries.metric_windows import Windows, read_windows
 from tracestore.timerange import NS_PER_S, TimeRange
 
 # Evaluations of one backtest at most: of rules that are read at once, and of those that ask for each.
-_EVALUATIONS, _SINGLE_EVALUATIONS = 4000, 300
+_EVALUATIONS, _SINGLE_EVALUATIONS = 4000, 120
 _GROUPS = 20
 # A trace is counted in as many windows at most.
 _OVERLAP = 12

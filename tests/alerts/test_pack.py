@@ -62,7 +62,8 @@ def test_budgets_are_suggested_by_what_the_past_did_cost(store: Store) -> None:
     )
     recompute_rollups(store, project_id=1, bucket_starts_s=[start_ns // NS_PER_S for start_ns in starts_ns])
 
-    assert suggest_budgets(store, 1, now) == (42.0, 42.0)
+    # Of the 41.20 USD of five days 31 would be 255.44.
+    assert suggest_budgets(store, 1, now) == (42.0, 260.0)
     assert suggest_budgets(store, 2, now) == (100.0, 50.0)
 
 

@@ -58,6 +58,8 @@ PAGES = (
     "/alerts/rules",
     "/alerts/rules/new",
     "/alerts/rules/{rule}",
+    "/alerts/rules/{rule}/backtest",
+    "/alerts/rules/pack",
     "/alerts/digests",
     "/alerts/digests/new",
     "/alerts/history",

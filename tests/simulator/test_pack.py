@@ -19,10 +19,10 @@ from tracestore.clickhouse.client import Store
 from tracestore.timerange import TimeRange
 
 pytestmark = pytest.mark.django_db
-# A Monday. Two quiet weeks, in the second of which v7 follows v6, then one in which something is wrong on each day.
+# A Monday. Two quiet weeks, in the second of which v7 follows v6, then five days with something wrong on each.
 START = datetime(2026, 6, 1, tzinfo=UTC)
-SECOND, THIRD, END = (START + timedelta(weeks=weeks) for weeks in (1, 2, 3))
-BUDGETS = {"daily_budget_usd": 400.0, "user_quota_usd": 40.0}
+SECOND, THIRD, END = START + timedelta(weeks=1), START + timedelta(weeks=2), START + timedelta(weeks=2, days=5)
+BUDGETS = {"daily_budget_usd": 400.0, "user_quota_usd": 30.0}
 EVALUATION = timedelta(minutes=1)
 
 
@@ -49,7 +49,7 @@ EXPECTED = (
     Expected(incident(Kind.TRAFFIC_DROP, 2, 14, 1), "traffic-stopped", timedelta(minutes=15)),
     Expected(incident(Kind.COST_LEAK, 3, 8, 12), "daily-cost", timedelta(hours=16), timedelta(minutes=30)),
     Expected(incident(Kind.GREEDY_USER, 4, 8, 14), "user-quota", timedelta(hours=14), timedelta(hours=1)),
-    Expected(incident(Kind.BAD_VERSION, 4, 12, 24), "version-failures", timedelta(hours=2), timedelta(minutes=10)),
+    Expected(incident(Kind.BAD_VERSION, 4, 12, 12), "version-failures", timedelta(hours=2), timedelta(minutes=10)),
 )
 
 

@@ -26,7 +26,7 @@ class PriceSerializer(serializers.ModelSerializer[ModelPrice]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse what is there already; without this the database would."""
         same = {name: attrs[name] for name in ("provider", "model", "from_day") if name in attrs}
-        fields = {"provider": "", "from_day": ModelPrice._meta.get_field("from_day").default} | same
+        fields = {"provider": "", "from_day": ModelPrice.BEGINNING} | same
         if ModelPrice.objects.filter(project=self.context["project"], **fields).exists():
             raise serializers.ValidationError({"model": ["This model has a price from that day on: delete it first."]})
         return attrs

@@ -290,6 +290,8 @@ class ModelPrice(models.Model):
     written to a prompt cache cost what input costs where their price is None.
     """
 
+    BEGINNING = date(1970, 1, 1)
+
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="model_prices")
     provider = models.CharField(max_length=128, blank=True)
     model = models.CharField(max_length=200)
@@ -297,7 +299,7 @@ class ModelPrice(models.Model):
     output_usd = models.DecimalField(max_digits=14, decimal_places=6, validators=_NOT_NEGATIVE)
     cache_read_usd = models.DecimalField(max_digits=14, decimal_places=6, validators=_NOT_NEGATIVE, null=True, blank=True)
     cache_write_usd = models.DecimalField(max_digits=14, decimal_places=6, validators=_NOT_NEGATIVE, null=True, blank=True)
-    from_day = models.DateField(default=date(1970, 1, 1))
+    from_day = models.DateField(default=BEGINNING)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -39,7 +39,7 @@ class PriceForm(forms.ModelForm[ModelPrice]):
         """Fill in the day, and refuse a second price for the same."""
         data: dict[str, Any] = super().clean() or {}
         if data.get("from_day") is None and "from_day" not in self.errors:
-            data["from_day"] = ModelPrice._meta.get_field("from_day").default
+            data["from_day"] = ModelPrice.BEGINNING
         same = {name: data.get(name) for name in ("provider", "model", "from_day")}
         if not self.errors and ModelPrice.objects.filter(project=self.instance.project, **same).exists():
             self.add_error("model", "This model has a price from that day on: delete it first.")
@@ -50,7 +50,9 @@ class PriceForm(forms.ModelForm[ModelPrice]):
 def price_list(request: PageRequest) -> HttpResponse:
     """The page, or the answer to a new price."""
     form = PriceForm(
-        request.POST or None, instance=ModelPrice(project=request.project), initial={"model": request.GET.get("model", "")[:200]}
+        request.POST or None,
+        instance=ModelPrice(project=request.project),
+        initial={"model": request.GET.get("model", "")[:200], "from_day": ""},
     )
     if request.method == "POST" and form.is_valid():
         form.save()
@@ -67,13 +69,21 @@ def price_list(request: PageRequest) -> HttpResponse:
         problem = str(error)
     context = {
         "form": form,
-        "prices": ModelPrice.objects.filter(project=request.project),
+        "rows": [_row(price) for price in ModelPrice.objects.filter(project=request.project)],
         "unpriced": unpriced,
         "unpriced_days": _UNPRICED_DAYS,
         "problem": problem,
         "job": Recomputation.objects.filter(project=request.project, kind=Recomputation.Kind.PRICES).last(),
     }
     return render(request, "dashboards/prices.html", context, status=422 if form.errors else 200)
+
+
+def _row(price: ModelPrice) -> dict[str, Any]:
+    """Return the price with its amounts as short texts, None for one that is that of input."""
+    amounts = (price.input_usd, price.output_usd, price.cache_read_usd, price.cache_write_usd)
+    labels = ("Input", "Output", "Cache read", "Cache write")
+    shown = [(label, None if usd is None else f"{usd.normalize():f}") for label, usd in zip(labels, amounts, strict=True)]
+    return {"price": price, "amounts": shown, "is_from_beginning": price.from_day == ModelPrice.BEGINNING}
 
 
 @require_POST

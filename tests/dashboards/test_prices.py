@@ -33,14 +33,16 @@ def test_page_lists_models_without_a_price_and_adds_one(client: Client, store: S
     insert_traces(store, {"unpriced_models": ["house-<7b>"]})
 
     page = client.get("/setup/prices?model=house-<7b>").content.decode()
-    added = client.post("/setup/prices", PRICE)
+    added = client.post("/setup/prices", PRICE | {"output_usd": "10", "from_day": ""})
     listed = client.get("/setup/prices").content.decode()
 
     assert "No prices of your own" in page
     assert "house-&lt;7b&gt;" in page
     assert "house-<7b>" not in page
     assert added.status_code == 302
+    assert 'name="from_day" value=""' in page
     assert "0.2 USD" in listed
+    assert ">10 USD<" in listed
     assert "the beginning" in listed
     assert find_custom_price(1, "acme", "house-7b", 20_000) is not None
 

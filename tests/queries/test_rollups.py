@@ -115,7 +115,7 @@ def test_hour_forgets_what_its_minutes_no_longer_have(store: Store) -> None:
 
 
 def test_minutes_decades_apart_are_computed_in_one_call(store: Store) -> None:
-    minutes = [month * 30 * 86_400 for month in range(1, 240)]
+    minutes = [month * 30 * 86_400 for month in range(1, 130)]
     insert_traces(store, *({"start_ns": minute * NS_PER_S} for minute in minutes[::20]))
 
     recompute_rollups(store, project_id=1, bucket_starts_s=minutes)

@@ -44,6 +44,7 @@ MAX_GROUPS, MAX_ROWS = 8, 50
 # One bucket from the epoch until long after the last possible moment; whole days, as rollups may want.
 WHOLE_RANGE_S = 86_400 * 100_000
 _COUNTS = ("traces", "calls", "spans")
+_ALWAYS_GROUPED = ("version", "service", "environment", "outcome")  # every trace is in one of these groups, if in that of none
 _MINUTE_NS = 60 * NS_PER_S
 # What a measure that fills its axis only in part is about.
 _EMPTY = {"USD": "No priced model call in this range", "tokens": "No model call with token counts in this range"}
@@ -270,8 +271,8 @@ def empty_sentence(panel: Panel, scope: Scope) -> str:
     name = panel.metrics[0]
     if name.startswith("tool_") or group_by == "tool":
         return "No tool call in this range"
-    if group_by in ("agent", "workflow", "model"):
-        return f"No trace of this range names its {group_by}"
+    if group_by and group_by not in _ALWAYS_GROUPED:
+        return f"No trace of this range names its {group_by.replace('_', ' ')}"
     return _EMPTY.get(find_measure(name).unit, "No traces in this range")
 
 

@@ -182,6 +182,26 @@ def test_click_on_any_point_finds_exactly_the_traces_that_it_counts(
     assert clicks >= 4
 
 
+def test_of_several_metrics_the_one_that_a_grouping_leaves_is_named(client: Client, store: Store) -> None:
+    insert_traces(store)
+
+    plain = client.get("/dashboards/overview").content.decode()
+    grouped = client.get("/dashboards/overview?group_by=version").content.decode()
+
+    assert ">Duration</a>" in plain
+    assert '>Duration p95</a> <span class="muted">by version</span>' in grouped
+
+
+def test_panel_without_a_group_says_what_no_trace_names(client: Client, store: Store) -> None:
+    insert_traces(store, {"escalated": True})
+
+    chart = client.get("/dashboards/escalations/panels/6?start=now-1h").json()
+    table = client.get("/dashboards/escalations/panels/12?start=now-1h").content.decode()
+
+    assert chart["empty"] == "No trace of this range names its escalation reason"
+    assert "No trace of this range names its workflow" in table
+
+
 def test_chart_that_fails_says_so_in_a_sentence(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise QueryTooExpensive("Choose a shorter time range.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboards import api, dashboard_api
+from dashboards import api, dashboard_api, price_api
 
 urlpatterns = [
     path("traces", api.TraceListView.as_view(), name="api-trace-list"),
@@ -20,5 +20,7 @@ urlpatterns = [
     path("agents", api.AgentGraphView.as_view(), name="api-agent-graph"),
     path("dashboards", dashboard_api.DashboardListView.as_view(), name="api-dashboard-list"),
     path("dashboards/<slug:slug>", dashboard_api.DashboardView.as_view(), name="api-dashboard"),
+    path("prices", price_api.PriceListView.as_view(), name="api-price-list"),
+    path("prices/<int:price_id>", price_api.PriceView.as_view(), name="api-price"),
     path("facets", api.FacetView.as_view(), name="api-facet"),
 ]

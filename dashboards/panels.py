@@ -25,8 +25,10 @@ from dashboards.charts import (
 )
 from dashboards.measures import Measure, find_measure, narrowing, read_measure, short_labels
 from tracestore.language import Query, format_filter, parse_query
+from tracestore.language.fields import find_field
 from tracestore.language.tree import Or
 from tracestore.model import Series
+from tracestore.queries.metrics import GROUPINGS
 from tracestore.timerange import NS_PER_S, TimeRange
 
 Kind = Literal["line", "stacked", "bar", "number", "table"]
@@ -150,6 +152,10 @@ def measure(panel: Panel, scope: Scope, read: ReadMetric) -> list[Measured]:
 def group_field(group_by: str) -> str:
     """Return the field of the query language that finds the traces of a group."""
     return _FIELDS.get(group_by, group_by)
+
+
+# What no query finds, such as the name of a score, has points that lead nowhere.
+OFFERED_GROUPINGS = tuple(name for name in GROUPINGS if find_field(group_field(name)))
 
 
 def find_traces_query(metric: str, text: str, query: Query, group_by: str, group: str) -> str:

@@ -85,7 +85,7 @@ class Panel:
         return max(0, self.span.summary.output_tokens - self.span.summary.reasoning_tokens)
 
 
-def build_panel(span: Span, records: Sequence[LogRecord] = ()) -> Panel:
+def build_panel(span: Span, records: Sequence[LogRecord] = (), project_id: int = 0) -> Panel:
     """Return everything the panel of this step shows; `records` are its log records."""
     logs = build_log_rows(records, span.summary.start_ns)
     failure = _find_failure(span)
@@ -112,11 +112,11 @@ def build_panel(span: Span, records: Sequence[LogRecord] = ()) -> Panel:
         exceptions=[row for row in exceptions if not shown or row.stacktrace != shown],
         scores=read_scores(span, records),
         raw=format_raw(span),
-        price=_explain_cost(span.summary),
+        price=_explain_cost(span.summary, project_id),
     )
 
 
-def _explain_cost(step: SpanSummary) -> PriceBreakdown | None:
+def _explain_cost(step: SpanSummary, project_id: int) -> PriceBreakdown | None:
     """Return what makes the cost of a step (queries/spans.py decides which model's price), None for one without."""
     if step.cost_usd is None:
         return None
@@ -125,7 +125,7 @@ def _explain_cost(step: SpanSummary) -> PriceBreakdown | None:
             step.provider, model, step.input_tokens, step.output_tokens, step.cached_input_tokens,
             step.cache_creation_input_tokens, step.start_ns, reasoning_tokens=step.reasoning_tokens,
             cache_write_1h_tokens=step.cache_creation_1h_input_tokens, input_audio_tokens=step.input_audio_tokens,
-            output_audio_tokens=step.output_audio_tokens,
+            output_audio_tokens=step.output_audio_tokens, project_id=project_id,
         )  # fmt: skip
         if found is not None:
             return found

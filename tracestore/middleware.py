@@ -13,6 +13,7 @@ from django.shortcuts import resolve_url
 from django.utils.functional import SimpleLazyObject
 
 from tracestore.models import Project
+from tracestore.prices import load_prices
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -22,6 +23,7 @@ CONTENT_SECURITY_POLICY = (
 )
 DEFAULT_PROJECT_ID = 1
 # The API has its own rule (session or key), which /metrics shares; probes and the login page have none.
+_NO_PRICES = ("/metrics", "/healthz", "/readyz", "/login", "/static/")
 _OPEN_PREFIXES = ("/api/", "/metrics", "/healthz", "/readyz", "/login", "/static/")
 
 
@@ -48,6 +50,8 @@ class AccessMiddleware:
         request.project = cast(Project, SimpleLazyObject(lambda: Project.objects.get(pk=DEFAULT_PROJECT_ID)))  # type: ignore[attr-defined]
         if settings.LOGIN_REQUIRED and not request.path.startswith(_OPEN_PREFIXES) and not request.user.is_authenticated:
             return _send_to_login(request)
+        if not request.path.startswith(_NO_PRICES):
+            load_prices()
         return self.get_response(request)
 
 

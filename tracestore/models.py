@@ -7,9 +7,12 @@ from datetime import date
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
 
 from tracestore import semconv
+
+_NOT_NEGATIVE = [MinValueValidator(0, "A price is not below zero.")]
 
 
 class Project(models.Model):
@@ -287,14 +290,16 @@ class ModelPrice(models.Model):
     written to a prompt cache cost what input costs where their price is None.
     """
 
+    BEGINNING = date(1970, 1, 1)
+
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="model_prices")
     provider = models.CharField(max_length=128, blank=True)
     model = models.CharField(max_length=200)
-    input_usd = models.DecimalField(max_digits=14, decimal_places=6)
-    output_usd = models.DecimalField(max_digits=14, decimal_places=6)
-    cache_read_usd = models.DecimalField(max_digits=14, decimal_places=6, null=True, blank=True)
-    cache_write_usd = models.DecimalField(max_digits=14, decimal_places=6, null=True, blank=True)
-    from_day = models.DateField(default=date(1970, 1, 1))
+    input_usd = models.DecimalField(max_digits=14, decimal_places=6, validators=_NOT_NEGATIVE)
+    output_usd = models.DecimalField(max_digits=14, decimal_places=6, validators=_NOT_NEGATIVE)
+    cache_read_usd = models.DecimalField(max_digits=14, decimal_places=6, validators=_NOT_NEGATIVE, null=True, blank=True)
+    cache_write_usd = models.DecimalField(max_digits=14, decimal_places=6, validators=_NOT_NEGATIVE, null=True, blank=True)
+    from_day = models.DateField(default=BEGINNING)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What a model call costs, from the genai-prices catalogue that ships with its package (no network)."""
+"""What a model call costs: a project's own prices, else the genai-prices catalogue that ships with its package (no network)."""
 
 from __future__ import annotations
 
@@ -36,6 +36,70 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class CustomPrice:
+    """A project's own price, in USD for a million tokens, from a day (days since the Unix epoch) on; see models.ModelPrice."""
+
+    provider: str
+    model: str
+    input_usd: Decimal
+    output_usd: Decimal
+    cache_read_usd: Decimal
+    cache_write_usd: Decimal
+    from_day: int
+
+    def rates(self) -> tuple[tuple[str, Decimal], ...]:
+        """Return (class of token, price), classes in the order of _split_tokens."""
+        return (
+            ("input", self.input_usd), ("cache read", self.cache_read_usd), ("cache write", self.cache_write_usd),
+            ("output", self.output_usd),
+        )  # fmt: skip
+
+
+# By project; whoever can read the database keeps it up to date (prices.py).
+_custom: dict[int, tuple[CustomPrice, ...]] = {}
+
+
+def set_custom_prices(prices: Mapping[int, Sequence[CustomPrice]]) -> None:
+    """Let these be the prices of all projects from now on."""
+    _custom.clear()
+    _custom.update({project_id: tuple(of_project) for project_id, of_project in prices.items()})
+
+
+def find_custom_price(project_id: int, provider: str, model: str, day: int) -> CustomPrice | None:
+    """Return the project's own price of a model: one for the provider before one for any, the longest name, the latest day."""
+    fitting = [
+        price
+        for price in _custom.get(project_id, ())
+        if model and price.from_day <= day and price.provider in ("", provider) and _is_like(model, price.model)
+    ]
+    return max(
+        fitting, key=lambda price: (price.provider, "*" not in price.model, len(price.model), price.from_day), default=None
+    )
+
+
+def _is_like(model: str, pattern: str) -> bool:
+    """Tell whether a name fits a pattern in which * stands for any characters; in one pass, whatever the pattern."""
+    first, *middle = pattern.split("*")
+    if not middle:
+        return model == pattern
+    last = middle.pop()
+    if not model.startswith(first) or not model.endswith(last) or len(model) < len(first) + len(last):
+        return False
+    at, end = len(first), len(model) - len(last)
+    for part in middle:
+        found = model.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
+
+
+def _split_tokens(inputs: Ints, outputs: Ints, cache_read: Ints, cache_write: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return tokens that have one price each: plain input, read from and written to a cache, output."""
+    return np.maximum(inputs - cache_read - cache_write, 0), cache_read, cache_write, outputs
+
+
 def price_call(
     provider: str,
     model: str,
@@ -49,6 +113,7 @@ def price_call(
     cache_write_1h_tokens: int = 0,
     input_audio_tokens: int = 0,
     output_audio_tokens: int = 0,
+    project_id: int = 0,
 ) -> float | None:
     """Return the USD cost of one call at the list price of its day, or None when the catalogue has no price for the model.
 
@@ -61,7 +126,18 @@ def price_call(
         input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
         cache_write_1h_tokens, input_audio_tokens, output_audio_tokens,
     )  # fmt: skip
+    if custom := find_custom_price(project_id, provider, model, start_ns // _NS_PER_DAY):
+        return float(sum(line.cost_usd for line in _custom_lines(custom, tokens)))
     return _price(provider, model, tokens, start_ns // _NS_PER_DAY)
+
+
+def _custom_lines(price: CustomPrice, tokens: tuple[int, ...]) -> list[PriceLine]:
+    counts = _split_tokens(*(np.array(count) for count in tokens[:4]))
+    return [
+        PriceLine(token_class, int(count), usd, 1_000_000, usd * int(count) / 1_000_000)
+        for (token_class, usd), count in zip(price.rates(), counts, strict=True)
+        if count
+    ]
 
 
 @dataclass(frozen=True)
@@ -105,6 +181,7 @@ def explain_call(
     cache_write_1h_tokens: int = 0,
     input_audio_tokens: int = 0,
     output_audio_tokens: int = 0,
+    project_id: int = 0,
 ) -> PriceBreakdown | None:
     """Return what price_call adds up, by class of token; None where it returns None."""
     if not model or not (input_tokens or output_tokens):
@@ -114,6 +191,11 @@ def explain_call(
         cache_write_1h_tokens, input_audio_tokens, output_audio_tokens,
     )  # fmt: skip
     day = start_ns // _NS_PER_DAY
+    date = datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d")
+    if custom := find_custom_price(project_id, provider, model, day):
+        own = _custom_lines(custom, tokens)
+        total = sum((line.cost_usd for line in own), Decimal(0))
+        return PriceBreakdown(provider, custom.model, "this project's prices", date, "", own, total)
     found = _calculate(provider, model, tokens, day)
     if found is None:
         return None
@@ -125,7 +207,7 @@ def explain_call(
     urls = found.provider.pricing_urls or [""]
     return PriceBreakdown(
         found.provider.name, found.model.id, f"genai-prices {version('genai-prices')}",
-        datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d"), urls[0], lines, found.total_price,
+        date, urls[0], lines, found.total_price,
     )  # fmt: skip
 
 
@@ -150,7 +232,9 @@ def _find_line(prices: ModelPrice, name: str, tokens: tuple[int, ...]) -> PriceL
     return PriceLine(token_class, int(count), cost * per / count, per, cost)
 
 
-def price_calls(sold: Sequence[tuple[str, str]], which: Ints, tokens: Mapping[str, Ints], start_ns: Ints) -> Floats:
+def price_calls(
+    sold: Sequence[tuple[str, str]], which: Ints, tokens: Mapping[str, Ints], start_ns: Ints, project_id: int = 0
+) -> Floats:
     """Return what price_call does for each of many calls, NaN for None.
 
     `sold` are pairs of provider and model, `which` is the index into it of each call, `tokens` has a column for each of
@@ -170,7 +254,11 @@ def price_calls(sold: Sequence[tuple[str, str]], which: Ints, tokens: Mapping[st
     has_model = np.array([bool(model) for _, model in sold], dtype=bool)[which] if len(which) else is_common
     members = np.flatnonzero(is_common & has_model & (inputs + outputs > 0))
     days = start_ns // _NS_PER_DAY
-    alone = [np.flatnonzero(~is_common)]
+    if _custom.get(project_id):
+        own = _price_by_own(sold, which, columns, days, project_id)
+        result = np.where(np.isnan(own), result, own)
+        members = members[np.isnan(own[members])]
+    alone = [np.flatnonzero(~is_common & np.isnan(result))]
     for group in _split_equal(members, which, days, used):
         first = group[0]
         seller, model = sold[which[first]]
@@ -189,6 +277,19 @@ def price_calls(sold: Sequence[tuple[str, str]], which: Ints, tokens: Mapping[st
         amounts = tuple(int(column[position]) for column in columns)
         cost = _price(seller, model, amounts, int(days[position])) if model and amounts[0] + amounts[1] > 0 else None
         result[position] = np.nan if cost is None else cost
+    return result
+
+
+def _price_by_own(sold: Sequence[tuple[str, str]], which: Ints, columns: Sequence[Ints], days: Ints, project_id: int) -> Floats:
+    """Return the cost of the calls that the project has a price of its own for, NaN for all others."""
+    result = np.full(len(which), np.nan)
+    has_tokens = columns[0] + columns[1] > 0
+    for group in _split_equal(np.flatnonzero(has_tokens), which, days):
+        provider, model = sold[which[group[0]]]
+        price = find_custom_price(project_id, provider, model, int(days[group[0]]))
+        if price is not None:
+            counts = _split_tokens(*(column[group] for column in columns[:4]))
+            result[group] = sum(float(usd) / 1e6 * count for (_, usd), count in zip(price.rates(), counts, strict=True))
     return result
 
 

@@ -511,6 +511,9 @@ TRUNCATION_MARK = r"(?i)(\.\.\.|…|[\[(<])[^\[\](<>]{0,24}truncated[^\[(<]{0,40
 # An application says outright what a span means for people: one of SIGNALS in this attribute, or an event of that name.
 SIGNAL_KEY = "tracestore.signal"
 ESCALATION_EVENT = "tracestore.human_escalation"
+ESCALATION_REASON = "tracestore.escalation.reason"
+# The `reason` of arguments that are not plain JSON: within an envelope, or as Python writes a dict.
+REASON_ARGUMENT = r"""reason\\*["']\s*:\s*\\*["']([^"'\\]{1,200})"""
 SIGNALS = ("agent_handoff", "human_approval_requested", "human_approval_decided", "human_escalation", "human_wait")
 # Tools that pass the conversation to another agent, and names of spans that stand for having done so.
 HANDOFF_TOOL = (

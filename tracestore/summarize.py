@@ -25,9 +25,10 @@ from tracestore import telemetry
 from tracestore.buckets import bucket_of
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import QueryTooExpensive
-from tracestore.fingerprint import fingerprint
+from tracestore.fingerprint import fingerprint, normalize_message
 from tracestore.liveness import note_progress
 from tracestore.models import JobCursor
+from tracestore.prices import load_prices
 from tracestore.pricing import TOKEN_CLASSES, price_calls
 from tracestore.queries import summaries
 from tracestore.queries.rollups import HOUR_S, MINUTE_S, find_hours_with_traces, recompute_hours, recompute_rollups
@@ -59,8 +60,10 @@ _SNAPSHOT_DATE = re.compile(r"-(20\d{2}-\d{2}-\d{2}|20\d{6})$")
 _LEASE_S = 120
 _TRACES_PER_STEP = 50_000
 # (ids of trace and span in one, first and last start in ns) -> message and stack trace by id, as queries.summaries.read_errors.
+Ints = npt.NDArray[np.int64]
 Buckets = npt.NDArray[np.uint16]
 ReadErrors = Callable[[list[bytes], int, int], dict[bytes, tuple[str, str]]]
+ReadReasons = Callable[[list[bytes], int, int], dict[bytes, str]]
 # One query's share: a fixed part of its cost, and a bounded part of its memory (0.3 KB a span in each of two forms).
 _TRACES_PER_QUERY, _SPANS_PER_QUERY = summaries.MAX_TRACE_IDS, 65_536
 # A batch that ClickHouse refused is inserted again in halves under the same number, and rows of one insert become readable
@@ -73,6 +76,7 @@ _SETTLE_LOOKBACK_NS = 7 * 86_400 * 10**9
 # which is when its spans were read.
 _ROLLUP_OVERLAP_NS = 60 * 10**9
 _NS_PER_MINUTE = 60 * 10**9
+_REASON_CHARS = 100
 # An hour is added up so long after its end, from new minutes when it began so long ago; so much work at a time.
 _HOUR_SETTLES_S, _HOUR_IS_OLD_S, _HOURS_WORK_S = 300, 3 * 3600, 5.0
 # After so many summaries there was a load, and the engine keeps a hundred MiB that it freed.
@@ -258,6 +262,7 @@ def _roll_up_hours(store: Store, changed: dict[int, list[int]], now_s: int) -> N
 
 
 def _summarize(store: Store, touched: TouchedTraces) -> int:
+    load_prices()
     # `spans` is sorted by minute and trace id: neighbours in that order share a query that reads a narrow part of it. Under
     # load a minute has millions of spans, and each query would read all of them.
     halves = touched.trace_id.view(">u8").reshape(-1, 2)
@@ -315,7 +320,11 @@ def _summarize_traces(store: Store, touched: TouchedTraces) -> int:
         spans,
         now_ns=time.time_ns(),
         running_timeout_ns=settings.RUNNING_TIMEOUT_S * 10**9,
+        project_id=these["project_id"],
         read_errors=lambda ids, first_ns, last_ns: summaries.read_errors(
+            store, project_id=these["project_id"], span_ids=ids, min_start_ns=first_ns, max_start_ns=last_ns
+        ),
+        read_reasons=lambda ids, first_ns, last_ns: summaries.read_reasons(
             store, project_id=these["project_id"], span_ids=ids, min_start_ns=first_ns, max_start_ns=last_ns
         ),
     )
@@ -350,9 +359,14 @@ def _read_no_errors(_ids: list[bytes], _first_ns: int, _last_ns: int) -> dict[by
     return {}
 
 
+def _read_no_reasons(_ids: list[bytes], _first_ns: int, _last_ns: int) -> dict[bytes, str]:
+    return {}
+
+
 def build_rows(
-    spans: SpanColumns, *, now_ns: int, running_timeout_ns: int, read_errors: ReadErrors = _read_no_errors
-) -> dict[str, Any]:
+    spans: SpanColumns, *, now_ns: int, running_timeout_ns: int, read_errors: ReadErrors = _read_no_errors,
+    read_reasons: ReadReasons = _read_no_reasons, project_id: int = 0,
+) -> dict[str, Any]:  # fmt: skip
     """Return the columns of `traces` (without project and bookkeeping) as arrays, one entry per trace, plus `start_ns`."""
     calls, tools = find_calls(spans), find_tool_calls(spans)
     outcomes = decide_outcomes(spans, tools, now_ns=now_ns, running_timeout_ns=running_timeout_ns)
@@ -386,6 +400,7 @@ def build_rows(
         "has_errors": error_count > 0,
         "escalated": escalated,
         "handed_over": handed_over,
+        "escalation_reasons": _reasons(spans, np.flatnonzero(escalations), read_reasons),
         "span_count": np.bincount(trace, minlength=count),
         "error_count": error_count,
         "orphan_count": sum_by_trace(spans, spans.is_orphan.astype(np.int64), everything),
@@ -411,7 +426,7 @@ def build_rows(
         "cache_creation_1h_input_tokens": sum_by_trace(spans, spans.numbers("cache_write_1h_tokens"), calls.counts_usage),
         "input_audio_tokens": sum_by_trace(spans, spans.numbers("input_audio_tokens"), calls.counts_usage),
         "output_audio_tokens": sum_by_trace(spans, spans.numbers("output_audio_tokens"), calls.counts_usage),
-        **_price(spans, calls, durations),
+        **_price(spans, calls, durations, project_id),
         **_tools_by_trace(spans, tools, durations),
         **_steps_by_trace(spans, durations),
     }
@@ -428,9 +443,7 @@ def _fingerprints(spans: SpanColumns, outcomes: Outcomes, read_errors: ReadError
         traces = failed[first : first + summaries.MAX_ERRORS]
         at = outcomes.failing[traces]
         start_ns, is_error = spans.numbers("start_ns")[at], spans.mask("is_error")[at]
-        # The arrays hold sixteen and eight bytes for each.
-        trace_ids, span_ids = spans.trace_ids[at].tobytes(), spans.raw_ids("span_id")[at].tobytes()
-        ids = [trace_ids[16 * n : 16 * n + 16] + span_ids[8 * n : 8 * n + 8] for n in range(len(at))]
+        ids = _ids_at(spans, at)
         told = read_errors(ids, int(start_ns.min()), int(start_ns.max()))
         known = zip(
             traces.tolist(), ids, is_error.tolist(), types.take(at).to_pylist(), messages.take(at).to_pylist(), strict=True
@@ -441,6 +454,29 @@ def _fingerprints(spans: SpanColumns, outcomes: Outcomes, read_errors: ReadError
             else:  # only how the trace looks says that it failed
                 result[trace] = fingerprint(outcomes.rule[trace], "")
     return pyarrow.array(result, type=pyarrow.string())
+
+
+def _ids_at(spans: SpanColumns, at: Ints) -> list[bytes]:
+    """Return the ids of trace and span in one, raw: the arrays hold sixteen and eight bytes for each."""
+    trace_ids, span_ids = spans.trace_ids[at].tobytes(), spans.raw_ids("span_id")[at].tobytes()
+    return [trace_ids[16 * n : 16 * n + 16] + span_ids[8 * n : 8 * n + 8] for n in range(len(at))]
+
+
+def _reasons(spans: SpanColumns, escalations: Ints, read_reasons: ReadReasons) -> pyarrow.Array:
+    """Return per trace why it went to a person, without the values that vary from run to run."""
+    import pyarrow
+
+    result: list[list[str]] = [[] for _ in range(spans.trace_count)]
+    for first in range(0, len(escalations), summaries.MAX_ERRORS):
+        at = escalations[first : first + summaries.MAX_ERRORS]
+        start_ns = spans.numbers("start_ns")[at]
+        ids = _ids_at(spans, at)
+        told = read_reasons(ids, int(start_ns.min()), int(start_ns.max()))
+        for trace, span_id in zip(spans.trace[at].tolist(), ids, strict=True):
+            reason = normalize_message(told.get(span_id, ""))[:_REASON_CHARS]
+            if reason and reason not in result[trace]:
+                result[trace].append(reason)
+    return pyarrow.array(result, type=pyarrow.list_(pyarrow.string()))
 
 
 class _Names:
@@ -501,7 +537,7 @@ def _steps_by_trace(spans: SpanColumns, durations: Buckets) -> dict[str, Any]:
     }
 
 
-def _price(spans: SpanColumns, calls: Calls, durations: Buckets) -> dict[str, Any]:
+def _price(spans: SpanColumns, calls: Calls, durations: Buckets, project_id: int) -> dict[str, Any]:
     """Return cost and model columns. A cost is null when nothing of it has a price."""
     import pyarrow
 
@@ -523,7 +559,7 @@ def _price(spans: SpanColumns, calls: Calls, durations: Buckets) -> dict[str, An
         providers = provider.codes[account[which]]
         pairs, pair = np.unique(providers * len(names.texts) + sold_as[which], return_inverse=True)
         sold = [(provider.values[key // len(names.texts)], names.texts[key % len(names.texts)]) for key in pairs.tolist()]
-        return price_calls(sold, pair, {name: column[which] for name, column in usage.items()}, start_ns[which])
+        return price_calls(sold, pair, {name: column[which] for name, column in usage.items()}, start_ns[which], project_id)
 
     cost = np.full(len(members), np.nan)
     used = np.flatnonzero(counts)

@@ -21,6 +21,7 @@ from dashboards.forms import Search, SearchRefused, parse_search
 from dashboards.measures import MEASURES, find_measure
 from dashboards.own_dashboards import Board, find_board, find_boards
 from dashboards.panels import (
+    OFFERED_GROUPINGS,
     OVER_TIME,
     Panel,
     Scope,
@@ -39,14 +40,14 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import Query, QueryError, parse_query
 from tracestore.model import Series
-from tracestore.queries.metrics import GROUPINGS, MetricError, find_unpriced_models, metric_series, metric_values
+from tracestore.queries.metrics import MetricError, find_unpriced_models, metric_series, metric_values
 from tracestore.queries.traces import has_any_trace
 from tracestore.queries.versions import find_first_seen
 from tracestore.timerange import TimeRange, format_time_ns
 
 # Parameters of the address beside query and range, with what they may be; "" is the default and stands in no address.
 CHOICES: dict[str, tuple[str, ...]] = {
-    "group_by": tuple(GROUPINGS),
+    "group_by": OFFERED_GROUPINGS,
     "compare": ("previous",),
     "versions": ("off",),
     "refresh": ("10s", "1m"),
@@ -66,7 +67,7 @@ def dashboard(request: PageRequest, slug: str) -> HttpResponse:
         "board": board,
         "built_in": BUILT_IN.values(),
         "own_boards": find_boards(request.project, request.user),
-        "groupings": GROUPINGS,
+        "groupings": OFFERED_GROUPINGS,
         "chosen": chosen,
         "refresh_s": {"10s": 10, "1m": 60}.get(chosen.get("refresh", ""), 0),
         "search_extra": chosen,

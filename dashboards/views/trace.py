@@ -280,7 +280,7 @@ def list_range(start_ns: int, now_ns: int) -> str:
 def _panel_context(request: PageRequest, trace_id: str, span_id: str, located: LogLocation | str) -> dict[str, object]:
     span = _find_span(request, trace_id, span_id)
     logs, logs_error = _step_logs(span, located) if span else (_NO_LOGS, "")
-    panel: Panel | None = build_panel(span, logs.items) if span else None
+    panel: Panel | None = build_panel(span, logs.items, request.project.id) if span else None
     urls = {}
     if span is not None:
         urls = {

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.factories import insert_traces
+from tests.factories import insert_traces, new_trace_id
+from tests.logs import insert_logs
+from tests.queries.conftest import T0, SendSpans
 from tracestore.buckets import MAX_RELATIVE_ERROR, bucket_of
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
@@ -18,6 +20,8 @@ from tracestore.queries.metrics import GROUPINGS, METRICS, MetricError, metric_s
 from tracestore.queries.rollups import recompute_hours, recompute_rollups
 from tracestore.timerange import NS_PER_S, TimeRange
 
+EVALUATION = "gen_ai.evaluation.result"
+NAME, VALUE = "gen_ai.evaluation.name", "gen_ai.evaluation.score.value"
 HOUR_S = 3600
 START_S = 1_780_002_000  # a whole hour
 START_NS = START_S * NS_PER_S
@@ -261,6 +265,45 @@ def test_unpriced_models_can_be_counted_and_named(store: Store) -> None:
     assert (value_of(store, "unpriced_traces"), value_of(store, "unpriced_calls"), groups) == (1, 3, ["house-7b"])
 
 
+def test_session_is_resolved_when_it_ends_well_without_a_person(store: Store) -> None:
+    def turn(session: str, at_s: int, **more: Any) -> dict[str, Any]:
+        return {"session_id": session, "start_ns": START_NS + at_s * NS_PER_S, "duration_ns": 10 * NS_PER_S} | more
+
+    insert_traces(
+        store, turn("a", 0, outcome="error", versions=["v1"]), turn("a", 90, versions=["v2"]), turn("b", 5),
+        turn("b", 50, outcome="error"), turn("c", 7, escalated=True), turn("c", 9), {"start_ns": START_NS},
+    )  # fmt: skip
+
+    by_version = {series.group: series.points[0][1] for series in series_of(store, "resolution_rate", group_by="version")}
+
+    assert value_of(store, "resolution_rate") == pytest.approx(1 / 3)
+    assert value_of(store, "resolution_time_p50") == pytest.approx(100, rel=0.005)
+    assert by_version == {"": 0, "v1": 1, "v2": 1}
+    assert value_of(store, "requests") == 7
+
+
+def test_scores_of_log_records_and_span_events_count_for_their_trace(store: Store, send_spans: SendSpans) -> None:
+    told, late = new_trace_id(), new_trace_id()
+    insert_traces(store, {"trace_id": told, "versions": ["v1"]}, {"trace_id": late, "versions": ["v2"]}, {}, start_ns=T0)
+    send_spans(
+        {"trace_id": told, "start_ns": T0, "events": [(EVALUATION, {NAME: "helpful", VALUE: 0.5}), (EVALUATION, {NAME: "none"})]}
+    )
+    insert_logs(
+        store, {"trace_id": late, "time_ns": T0 + 5, "event_name": EVALUATION, "attributes": {NAME: "helpful", VALUE: 1.0}}
+    )
+    an_hour = TimeRange(T0 - NS_PER_S, T0 + HOUR_S * NS_PER_S)
+
+    def means(group_by: str) -> dict[str, list[float]]:
+        found = series_of(store, "score_mean", group_by=group_by, time_range=an_hour)
+        return {series.group: [value for _, value in series.points if value is not None] for series in found}
+
+    assert value_of(store, "scores", time_range=an_hour) == 2
+    assert value_of(store, "score_mean", time_range=an_hour) == 0.75
+    assert value_of(store, "score_mean", "version:v2", time_range=an_hour) == 1
+    assert means("version") == {"v1": [0.5], "v2": [1]}
+    assert means("score") == {"helpful": [0.75]}
+
+
 def test_other_project_and_other_time_are_not_counted(store: Store) -> None:
     insert_traces(store, {"project_id": 2}, {"start_ns": ONE_HOUR.end_ns}, {"start_ns": START_NS - 1}, {}, start_ns=START_NS)
 
@@ -273,6 +316,7 @@ def test_other_project_and_other_time_are_not_counted(store: Store) -> None:
         ({"metric": "failure_rat"}, "metric", "failure_rate"),
         ({"metric": "cost", "group_by": "versoin"}, "group_by", "version"),
         ({"metric": "reasoning_tokens", "group_by": "model"}, "group_by", "output_tokens"),
+        ({"metric": "cost", "group_by": "score"}, "group_by", ""),
         ({"metric": "cost", "step_s": 0}, "step", ""),
         ({"metric": "cost", "step_s": 60, "time_range": TimeRange(START_NS, START_NS + 30 * 86_400 * NS_PER_S)}, "step", "21600"),
     ],
@@ -339,7 +383,7 @@ def test_short_or_uneven_ranges_are_read_from_traces(time_range: TimeRange, step
 
 def is_known(metric: str, group_by: str) -> bool:
     """Tell whether metric and grouping go together; some numbers are those of a whole trace."""
-    return not (metric in metrics._OF_WHOLE_TRACE and group_by in ("model", "provider"))
+    return group_by != "score" and not (metric in metrics._OF_WHOLE_TRACE and group_by in ("model", "provider"))
 
 
 def random_traces(count: int) -> list[dict[str, Any]]:

@@ -117,6 +117,26 @@ def read_hours(store: Store) -> list[tuple[Any, ...]]:
     )
 
 
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({"gen_ai.tool.call.arguments": '{"reason": "refund 4711 failed", "priority": "high"}'}, "refund <n> failed"),
+        ({"input.value": """{'kwargs': {'reason': 'asked for a person'}}"""}, "asked for a person"),
+        ({"gen_ai.tool.call.arguments": '{"input": "{\\"reason\\": \\"angry\\"}"}'}, "angry"),
+        ({"tracestore.escalation.reason": "policy", "gen_ai.tool.call.arguments": '{"reason": "x"}'}, "policy"),
+        ({"gen_ai.tool.call.arguments": '{"priority": "high"}'}, None),
+    ],
+)
+def test_reason_of_an_escalation_is_kept(store: Store, attributes: dict[str, Any], reason: str | None) -> None:
+    tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "escalate_to_human"} | attributes
+    trace_id = new_trace_id()
+    insert(store, *a_run(trace_id), step(trace_id, "3", "1", 3, attributes=tool), step(trace_id, "4", "1", 5, attributes=tool))
+
+    summarize_pending()
+
+    assert read_traces(store, "escalated, escalation_reasons") == [(True, [reason] if reason else [])]
+
+
 def test_nothing_pending_writes_nothing(store: Store) -> None:
     assert summarize_pending() == 0
 

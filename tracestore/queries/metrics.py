@@ -17,7 +17,7 @@ from tracestore.clickhouse.client import Store
 from tracestore.language import Query
 from tracestore.language.fields import find_field
 from tracestore.model import Series
-from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.predicates import IN_RANGE, REACH_DAYS, Params, trace_predicate
 from tracestore.queries.rollups import HOUR_S, MINUTE_S, PERCENTILES, ROLLUP_COLUMNS, find_hours_end_ns
 from tracestore.queries.terms import exact_demands, value_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
@@ -37,7 +37,7 @@ class MetricError(ValueError):
 
 @dataclass(frozen=True)
 class Metric:
-    """One number that can be asked for. `unit`: traces, ratio (0 to 1), s, USD, tokens, calls, sessions, users or spans.
+    """One number that can be asked for. `unit`: traces, ratio (0 to 1), s, USD, tokens, calls, sessions, users, spans, score(s).
 
     `formula` is SQL over the names of `_RAW` and `_ROLLED` in braces; `additive` metrics are 0 where there are no traces,
     the others have no value there.
@@ -119,12 +119,19 @@ METRICS: dict[str, Metric] = {
                "Failed model calls per model call; 1 when the model's API fails entirely.", "{model_errors} / {model_calls}"),
         _count("sessions", "Sessions", "sessions", "Different sessions."),
         _count("users", "Users", "users", "Different users."),
+        _ratio("resolution_rate", "Resolution rate", "ratio",
+               "Sessions that never went to a person and whose last trace is ok, per session.", "{resolved} / {requests}"),
+        *_percentiles("resolution_time", "Time to resolution",
+                      "such sessions took no longer from their first trace's start to their last one's end."),
+        _count("scores", "Scores", "scores", "Evaluation results with a number, by people or machines."),
+        _ratio("score_mean", "Mean score", "score", "Mean of the scores; group by score to tell evaluations apart.",
+               "{score_sum} / {scores}"),
         _count("spans", "Spans", "spans", "Steps of all traces."),
     )
 }  # fmt: skip
 
 # The values by which one trace counts. A trace with two tools counts in both groups; one without any tool, agent, model,
-# workflow or error type counts in no group of that kind, while a trace without a version counts in the group "".
+# workflow or error type counts in no group of that kind, while one without a version, or escalated for no reason, is in group "".
 GROUPINGS: dict[str, str] = {
     "version": "if(empty(versions), [''], arrayMap(x -> toString(x), versions))",
     "tool": "arrayMap(x -> toString(x), tools.name)",
@@ -140,8 +147,9 @@ GROUPINGS: dict[str, str] = {
     "prompt": "arrayMap(x -> toString(x), prompts)",
     "user": "if(user_id = '', [], [user_id])",
     "session": "if(session_id = '', [], [session_id])",
-    "escalation_reason": "arrayMap(x -> toString(x), escalation_reasons)",
+    "escalation_reason": "if(escalated AND empty(escalation_reasons), [''], arrayMap(x -> toString(x), escalation_reasons))",
     "unpriced_model": "arrayMap(x -> toString(x), unpriced_models)",
+    "score": "[score_name]",  # of scores alone
 }
 # Groupings that may have as many groups as there are traces -> their column.
 _MANY = {"user": "user_id", "session": "session_id"}
@@ -211,7 +219,12 @@ _ROLLED = {
 _OF_TOOL = {name for name in METRICS if name.startswith("tool_")}
 _OF_MODEL = {name for name in METRICS if name.startswith(("model_", "time_to_first_token_"))} | {"llm_calls"}
 # Rollups know no steps, and different sessions and users do not add up.
-_ONLY_RAW = {name for name in METRICS if name.startswith("step_")} | {"sessions", "users", "cost_per_session", "cost_per_user"}
+_OF_SESSION = {name for name in METRICS if name.startswith("resolution_")}
+_OF_SCORE = {"scores", "score_mean"}
+_ONLY_RAW = {
+    *(name for name in METRICS if name.startswith("step_")), "sessions", "users", "cost_per_session", "cost_per_user",
+    *_OF_SESSION, *_OF_SCORE,
+}  # fmt: skip
 _OF_WHOLE_TRACE = {
     "reasoning_tokens", "cache_creation_input_tokens", "input_audio_tokens", "output_audio_tokens", "unpriced_calls",
 }  # fmt: skip
@@ -220,6 +233,36 @@ _TRACE_TIME = "toUnixTimestamp64Nano(start_time)"
 _KEYS = {"service": "service", "version": "version", "environment": "env"}  # grouping -> field of the language
 _DIMENSIONS = {"agent", "model", "tool", "error", "workflow"}
 
+_SESSION_PARTS = {
+    "requests": "count()",
+    "resolved": "countIf(resolved)",
+    "resolution_time": f"quantilesExactWeightedIf({_LEVELS})({BUCKET_SQL.format('lasted_ns')}, toUInt64(1), resolved)",
+}
+_SCORE_PARTS = {"requests": "count()", "scores": "count()", "score_sum": "sum(score)"}
+_EVALUATION = "gen_ai.evaluation.result"
+# Evaluations tell their result in a log record or an event of a span, often days after the run.
+_SCORES = f"""
+SELECT trace_id, fields['gen_ai.evaluation.name'] AS score_name, toFloat64OrNull(fields['gen_ai.evaluation.score.value']) AS score
+FROM
+(
+    SELECT trace_id, attributes AS fields FROM logs
+    WHERE project_id = {{project_id:UInt32}} AND event_name = '{_EVALUATION}'
+        AND time >= fromUnixTimestamp64Nano({{start_ns:Int64}})
+        AND time < fromUnixTimestamp64Nano({{end_ns:Int64}}) + toIntervalDay({REACH_DAYS})
+    LIMIT 1 BY record_id
+    UNION ALL
+    SELECT trace_id, arrayJoin(told) AS fields
+    FROM
+    (
+        SELECT trace_id, arrayFilter((m, name) -> name = '{_EVALUATION}', event_attributes, event_names) AS told FROM spans
+        WHERE project_id = {{project_id:UInt32}} AND has(event_names, '{_EVALUATION}')
+            AND start_time >= fromUnixTimestamp64Nano({{start_ns:Int64}})
+            AND start_time < fromUnixTimestamp64Nano({{end_ns:Int64}}) + toIntervalDay({REACH_DAYS})
+        LIMIT 1 BY trace_id, span_id
+    )
+)
+WHERE isNotNull(score)
+"""
 
 HOURS_FROM_S = 36 * 3600  # below this there are few minutes enough
 
@@ -296,12 +339,25 @@ def metric_values(
     store: Store, *, project_id: int, time_range: TimeRange, query: Query, metrics: Sequence[str]
 ) -> dict[str, float | None]:
     """Return several metrics over the whole range, read at once; see `metric_value`."""
-    definitions = [find_metric(name) for name in metrics]
-    params = Params()
-    source = _build_source(store, project_id, time_range, query, metrics, "", 0, 1, params)
-    values = ", ".join(f"toFloat64({definition.formula.format(**source.parts)})" for definition in definitions)
-    row = _run(store, f"SELECT {values} FROM ({source.rows}) {FINAL_SETTINGS}", project_id, time_range, params)[0]
-    return {name: _number(value) for name, value in zip(metrics, row, strict=True)}
+    found: dict[str, float | None] = {}
+    for together in _split_by_source(metrics):
+        params = Params()
+        source = _build_source(store, project_id, time_range, query, together, "", 0, 1, params)
+        values = ", ".join(f"toFloat64({find_metric(name).formula.format(**source.parts)})" for name in together)
+        row = _run(store, f"SELECT {values} FROM ({source.rows}) {FINAL_SETTINGS}", project_id, time_range, params)[0]
+        found |= {name: _number(value) for name, value in zip(together, row, strict=True)}
+    return {name: found[name] for name in metrics}
+
+
+def _split_by_source(metrics: Sequence[str]) -> list[list[str]]:
+    """Return the metrics in groups that one statement can read. Raises MetricError."""
+    names = [find_metric(name).name for name in metrics]
+    together = (
+        [name for name in names if name not in _OF_SESSION | _OF_SCORE],
+        [name for name in names if name in _OF_SESSION],
+        [name for name in names if name in _OF_SCORE],
+    )
+    return [group for group in together if group]
 
 
 COUNT_UNPRICED = """
@@ -362,6 +418,8 @@ def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: in
         raise MetricError(
             "group_by", f"Nothing is grouped by {group_by!r}; possible are {', '.join(GROUPINGS)}.", near[0] if near else ""
         )
+    if group_by == "score" and metric not in _OF_SCORE:
+        raise MetricError("group_by", "Only scores are grouped by the name of their evaluation.")
     if metric in _OF_WHOLE_TRACE and group_by in ("model", "provider"):
         suggestion = "unpriced_model" if metric == "unpriced_calls" else "output_tokens"
         raise MetricError("group_by", f"{METRICS[metric].label} are known per trace, not per {group_by}.", suggestion)
@@ -377,6 +435,10 @@ def _build_source(
     store: Store, project_id: int, time_range: TimeRange, query: Query, metrics: Sequence[str], group_by: str, step_s: int,
     max_groups: int, params: Params,
 ) -> _Source:  # fmt: skip
+    if metrics[0] in _OF_SESSION:
+        return _session_source(query, group_by, params)
+    if metrics[0] in _OF_SCORE:
+        return _score_source(query, group_by, params)
     dimensions = {rollup_dimension(time_range, query, metric, group_by, step_s) for metric in metrics}
     dimension = dimensions.pop()
     if dimension is None or dimensions:
@@ -392,6 +454,40 @@ def _whole_hours(time_range: TimeRange, until_ns: int) -> TimeRange:
     hour_ns = HOUR_S * NS_PER_S
     first_ns, last_ns = -(-time_range.start_ns // hour_ns) * hour_ns, min(time_range.end_ns, until_ns) // hour_ns * hour_ns
     return TimeRange(first_ns, last_ns) if first_ns < last_ns else TimeRange(0, 1)
+
+
+def _session_source(query: Query, group_by: str, params: Params) -> _Source:
+    """Read sessions: of each what lies in the range and matches."""
+    rows = f"""
+    SELECT began, lasted_ns, resolved, {"arrayJoin(group_values)" if group_by else "''"} AS group_value
+    FROM
+    (
+        SELECT min(start_time) AS began,
+            toUInt64(max(toUnixTimestamp64Nano(start_time) + toInt64(duration_ns)) - min(toUnixTimestamp64Nano(start_time)))
+                AS lasted_ns,
+            NOT max(escalated) AND argMax(outcome, start_time) = 'ok' AS resolved,
+            arrayDistinct(arrayFlatten(groupArray({GROUPINGS.get(group_by, "['']")}))) AS group_values
+        FROM traces FINAL
+        WHERE {IN_RANGE} AND {trace_predicate(query, params)} AND session_id != ''
+        GROUP BY session_id
+    )
+    """
+    return _Source(rows, _SESSION_PARTS, "toUnixTimestamp64Nano(began)")
+
+
+def _score_source(query: Query, group_by: str, params: Params) -> _Source:
+    """Read scores, each at the start of the trace that it is about."""
+    group_value = f"arrayJoin({GROUPINGS[group_by]})" if group_by else "''"
+    rows = f"""
+    SELECT start_time, score, {group_value if group_by == "score" else "of_trace"} AS group_value
+    FROM
+    (
+        SELECT trace_id, start_time, {"''" if group_by == "score" else group_value} AS of_trace
+        FROM traces FINAL WHERE {IN_RANGE} AND {trace_predicate(query, params)}
+    ) AS matching
+    INNER JOIN ({_SCORES}) AS told USING (trace_id)
+    """
+    return _Source(rows, _SCORE_PARTS, _TRACE_TIME)
 
 
 def _raw_source(query: Query, group_by: str, max_groups: int, params: Params) -> _Source:
@@ -410,7 +506,8 @@ def _raw_source(query: Query, group_by: str, max_groups: int, params: Params) ->
             SELECT {column} FROM traces FINAL WHERE {IN_RANGE} AND {matching} AND {column} != ''
             GROUP BY {column} ORDER BY count() DESC, {column} LIMIT {params.bind(max_groups, "UInt32")})"""
     rows = f"""
-    SELECT start_time, outcome, has_errors, escalated, handed_over, duration_ns, cost_usd, input_tokens, output_tokens,
+    SELECT start_time, outcome, has_errors, escalated, handed_over, escalation_reasons, duration_ns, cost_usd,
+        input_tokens, output_tokens,
         cached_input_tokens, cache_creation_input_tokens, reasoning_tokens, input_audio_tokens, output_audio_tokens, llm_calls,
         llm_errors, span_count, session_id, user_id, unpriced_models, unpriced_calls, tools.name, tools.calls, tools.errors,
         tools.durations, models.model, models.provider, models.calls, models.errors, models.durations, models.first_tokens,

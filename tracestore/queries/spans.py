@@ -136,7 +136,7 @@ def find_spans(
             _FIND_SPANS % " AND ".join(conditions),
             project_id=project_id, start_ns=start_ns, end_ns=window_end_ns, limit=limit + 1 - len(found), **params.values,
         )  # fmt: skip
-        found += map(_read_span, rows)
+        found += [_read_span(row, project_id) for row in rows]
         if len(found) > limit:
             last = found[limit - 1]
             return Page(found[:limit], Position(last.start_ns, last.trace_id + last.span_id).encode())
@@ -149,7 +149,7 @@ def find_spans_of_trace(store: Store, *, project_id: int, trace_id: str, time_ra
         _SPANS_OF_TRACE, project_id=project_id, trace_id=trace_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns,
         limit=limit,
     )  # fmt: skip
-    return [_read_span(row) for row in rows]
+    return [_read_span(row, project_id) for row in rows]
 
 
 def find_trace_times(store: Store, *, project_id: int, trace_id: str) -> TimeRange:
@@ -170,7 +170,7 @@ def get_span(store: Store, *, project_id: int, trace_id: str, span_id: str) -> S
     if not rows:
         raise TraceNotFound(f"There is no span {span_id} in trace {trace_id}.")
     width = len(_COLUMNS)
-    return _read_details(_read_span(rows[0][:width]), rows[0][width:])
+    return _read_details(_read_span(rows[0][:width], project_id), rows[0][width:])
 
 
 def get_spans(store: Store, *, project_id: int, trace_id: str, span_ids: Sequence[str]) -> list[Span]:
@@ -181,7 +181,9 @@ def get_spans(store: Store, *, project_id: int, trace_id: str, span_ids: Sequenc
         end_ns=time_range.end_ns,
     )  # fmt: skip
     width = len(_COLUMNS)
-    found = {span.summary.span_id: span for span in (_read_details(_read_span(row[:width]), row[width:]) for row in rows)}
+    found = {
+        span.summary.span_id: span for span in (_read_details(_read_span(row[:width], project_id), row[width:]) for row in rows)
+    }
     return [found[span_id] for span_id in span_ids if span_id in found]
 
 
@@ -189,12 +191,12 @@ def is_id(text: str, digits: int) -> bool:
     return len(text) == digits and all(digit in "0123456789abcdef" for digit in text)
 
 
-def _read_span(row: tuple[Any, ...]) -> SpanSummary:
+def _read_span(row: tuple[Any, ...], project_id: int) -> SpanSummary:
     values = dict(zip(_COLUMNS, row, strict=True))
-    return SpanSummary(**values, cost_usd=_cost_usd(values))
+    return SpanSummary(**values, cost_usd=_cost_usd(values, project_id))
 
 
-def _cost_usd(values: dict[str, Any]) -> float | None:
+def _cost_usd(values: dict[str, Any], project_id: int) -> float | None:
     """Price the model that answered, else the one that was asked (its name may be an alias that the catalogue knows better).
 
     Only calls have a price: agents and chains repeat the tokens of the calls below them.
@@ -206,7 +208,7 @@ def _cost_usd(values: dict[str, Any]) -> float | None:
             values["provider"], model, values["input_tokens"], values["output_tokens"], values["cached_input_tokens"],
             values["cache_creation_input_tokens"], values["start_ns"], reasoning_tokens=values["reasoning_tokens"],
             cache_write_1h_tokens=values["cache_creation_1h_input_tokens"], input_audio_tokens=values["input_audio_tokens"],
-            output_audio_tokens=values["output_audio_tokens"],
+            output_audio_tokens=values["output_audio_tokens"], project_id=project_id,
         )  # fmt: skip
         if cost_usd is not None:
             return cost_usd

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from tracestore import semconv
 from tracestore.clickhouse.client import PlainText, Store
+from tracestore.clickhouse.lookups import literal
 from tracestore.fingerprint import STACK_CHARS
 
 if TYPE_CHECKING:
@@ -146,6 +148,27 @@ ORDER BY received_at DESC
 LIMIT 1 BY trace_id, span_id
 """
 
+# Why a run was handed to a person: as its sender says outright, else the `reason` among the arguments of the tool that did it.
+_ARGUMENTS = ", ".join(f"attributes[{literal(source.key)}]" for source in semconv.FIELDS["tool_arguments"])
+REASONS_OF_SPANS = f"""
+WITH arrayFirst(x -> x != '', [{_ARGUMENTS}]) AS arguments
+SELECT trace_id, span_id, substringUTF8(arrayFirst(x -> x != '', [
+    attributes[{literal(semconv.ESCALATION_REASON)}],
+    arrayFirst((m, name) -> name = {literal(semconv.ESCALATION_EVENT)}, event_attributes, event_names)['reason'],
+    JSONExtractString(arguments, 'reason'),
+    extract(arguments, {literal(semconv.REASON_ARGUMENT)})]), 1, 200)
+FROM spans
+PREWHERE project_id = {{project_id:UInt32}}
+    AND start_time >= fromUnixTimestamp64Nano({{min_start_ns:Int64}})
+    AND start_time <= fromUnixTimestamp64Nano({{max_start_ns:Int64}})
+    AND (trace_id, span_id) IN (
+        SELECT toFixedString(substring({_RAW_ERRORS}, 1 + 24 * number, 16), 16),
+            toFixedString(substring({_RAW_ERRORS}, 17 + 24 * number, 8), 8)
+        FROM numbers(intDiv(length({_RAW_ERRORS}), 24)))
+ORDER BY received_at DESC
+LIMIT 1 BY trace_id, span_id
+"""
+
 # Summaries that exist for these traces. Without FINAL, which would merge all summaries of the time range.
 EARLIER_STARTS = f"""
 SELECT trace_id, toUnixTimestamp64Nano(start_time) AS start_ns
@@ -223,6 +246,17 @@ def read_errors(
         span_ids=PlainText(b"".join(span_ids).hex()), stack_chars=STACK_CHARS,
     )  # fmt: skip
     return {bytes(trace_id) + bytes(span_id): (message, stack) for trace_id, span_id, message, stack in rows}
+
+
+def read_reasons(
+    store: Store, *, project_id: int, span_ids: list[bytes], min_start_ns: int, max_start_ns: int
+) -> dict[bytes, str]:
+    """Return why these spans (at most MAX_ERRORS) hand over to a person, "" for no reason; ids as those of read_errors."""
+    rows = store.query_rows(
+        REASONS_OF_SPANS, project_id=project_id, min_start_ns=min_start_ns, max_start_ns=max_start_ns,
+        span_ids=PlainText(b"".join(span_ids).hex()),
+    )  # fmt: skip
+    return {bytes(trace_id) + bytes(span_id): reason for trace_id, span_id, reason in rows}
 
 
 def find_earlier_starts(

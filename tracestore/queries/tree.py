@@ -79,7 +79,7 @@ class Step(NamedTuple):
 def find_steps(store: Store, *, project_id: int, trace_id: str, limit: int) -> list[Step]:
     """Return the steps of a trace in start order, at most `limit`. Raises TraceNotFound or StoreError."""
     rows = store.query_rows(_STEPS, **_scope(store, project_id, trace_id), limit=limit)
-    costs = _price(rows)
+    costs = _price(rows, project_id)
     return [_read_step(row, costs.get(place)) for place, row in enumerate(rows)]
 
 
@@ -122,7 +122,7 @@ def _scope(store: Store, project_id: int, trace_id: str) -> dict[str, Any]:
     }
 
 
-def _price(rows: list[tuple[Any, ...]]) -> dict[int, float]:
+def _price(rows: list[tuple[Any, ...]], project_id: int) -> dict[int, float]:
     """Return what calls cost in USD, by place, of those that have a price; as SpanSummary has it, of all calls at once."""
     places = [
         place
@@ -141,7 +141,7 @@ def _price(rows: list[tuple[Any, ...]]) -> dict[int, float]:
             for number, name in enumerate(TOKEN_CLASSES)
         }
         start_ns = np.array([rows[place][2] for place in wanted], dtype=np.int64)
-        found = price_calls(list(sold), np.array(which, dtype=np.int64), tokens, start_ns)
+        found = price_calls(list(sold), np.array(which, dtype=np.int64), tokens, start_ns, project_id)
         costs |= {place: cost for place, cost in zip(wanted, found.tolist(), strict=True) if not math.isnan(cost)}
     return costs
 

@@ -1,0 +1,68 @@
+"""REST API of a project's own prices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from tracestore.models import ModelPrice, Project
+from tracestore.prices import load_prices
+
+
+class PriceSerializer(serializers.ModelSerializer[ModelPrice]):
+    """A price in USD for a million tokens."""
+
+    class Meta:
+        model = ModelPrice
+        fields = ("id", "provider", "model", "input_usd", "output_usd", "cache_read_usd", "cache_write_usd", "from_day")
+        read_only_fields = ("id",)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what is there already; without this the database would."""
+        same = {name: attrs[name] for name in ("provider", "model", "from_day") if name in attrs}
+        fields = {"provider": "", "from_day": ModelPrice.BEGINNING} | same
+        if ModelPrice.objects.filter(project=self.context["project"], **fields).exists():
+            raise serializers.ValidationError({"model": ["This model has a price from that day on: delete it first."]})
+        return attrs
+
+
+def _project(request: Request) -> Project:
+    project: Project = request._request.project  # type: ignore[attr-defined]
+    return project
+
+
+class PriceListView(APIView):
+    """All prices of the project, and the place to add one."""
+
+    @extend_schema(operation_id="list_prices", responses=inline_serializer("PricePage", {"results": PriceSerializer(many=True)}))
+    def get(self, request: Request) -> Response:
+        prices = ModelPrice.objects.filter(project=_project(request))
+        return Response({"results": PriceSerializer(prices, many=True).data})
+
+    @extend_schema(operation_id="create_price", request=PriceSerializer, responses={201: PriceSerializer})
+    def post(self, request: Request) -> Response:
+        """Add a price. Costs of the past follow `manage.py reprice`."""
+        project = _project(request)
+        data = PriceSerializer(data=request.data, context={"project": project})
+        data.is_valid(raise_exception=True)
+        price = data.save(project=project)
+        load_prices(now=True)
+        return Response(PriceSerializer(price).data, status=status.HTTP_201_CREATED)
+
+
+class PriceView(APIView):
+    """One price."""
+
+    @extend_schema(operation_id="delete_price", responses={204: None})
+    def delete(self, request: Request, price_id: int) -> Response:
+        deleted, _ = ModelPrice.objects.filter(project=_project(request), pk=price_id).delete()
+        if not deleted:
+            raise Http404
+        load_prices(now=True)
+        return Response(status=status.HTTP_204_NO_CONTENT)

@@ -193,7 +193,7 @@ def test_of_several_metrics_the_one_that_a_grouping_leaves_is_named(client: Clie
 
 
 def test_panel_without_a_group_says_what_no_trace_names(client: Client, store: Store) -> None:
-    insert_traces(store, {"escalated": True})
+    insert_traces(store)
 
     chart = client.get("/dashboards/escalations/panels/6?start=now-1h").json()
     table = client.get("/dashboards/escalations/panels/12?start=now-1h").content.decode()

@@ -115,9 +115,9 @@ def test_bad_query_is_422_with_the_sentence_and_no_charts(client: Client, store:
 @pytest.mark.parametrize("slug", BUILT_IN)
 def test_every_panel_answers(client: Client, store: Store, slug: str) -> None:
     insert_traces(
-        store, {"outcome": "error", "error_types": ["TimeoutError"], "escalated": True}, {}, tools=[("refund", 1, 1)],
-        cost_usd=0.5, input_tokens=10, output_tokens=5, versions=["v3"], user_id="ada", agents=["triage"],
-        workflows=["refunds"],
+        store, {"outcome": "error", "error_types": ["TimeoutError"], "escalated": True}, {"session_id": "s-2"},
+        tools=[("refund", 1, 1)], cost_usd=0.5, input_tokens=10, output_tokens=5, versions=["v3"], user_id="ada",
+        agents=["triage"], workflows=["refunds"],
         **{
             "models.model": ["gpt-5"], "models.provider": ["openai"], "models.calls": [1], "models.errors": [0],
             "models.input_tokens": [10], "models.output_tokens": [5], "models.cached_input_tokens": [0], "models.cost_usd": [0.5],
@@ -207,7 +207,7 @@ def test_chart_that_fails_says_so_in_a_sentence(client: Client, store: Store, mo
         raise QueryTooExpensive("Choose a shorter time range.")
 
     monkeypatch.setattr("dashboards.views.dashboard.metric_series", refuse)
-    chart, table = client.get(REQUESTS), client.get("/dashboards/users/panels/8")
+    chart, table = client.get(REQUESTS), client.get("/dashboards/users/panels/12")
 
     assert (chart.status_code, chart.json()) == (503, {"error": {"message": "Choose a shorter time range."}})
     assert "Choose a shorter time range." in table.content.decode()

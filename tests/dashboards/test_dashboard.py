@@ -143,7 +143,8 @@ def test_every_panel_answers(client: Client, store: Store, slug: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "group_by", ["version", "tool", "error", "agent", "environment", "outcome", "user", "service", "workflow"]
+    "group_by",
+    ["version", "tool", "error", "agent", "environment", "outcome", "user", "workflow", "escalation_reason", "unpriced_model"],
 )
 def test_click_on_any_point_finds_exactly_the_traces_that_it_counts(
     client: Client, store: Store, default_project: Project, group_by: str
@@ -162,6 +163,10 @@ def test_click_on_any_point_finds_exactly_the_traces_that_it_counts(
                 "environment": ["prod", ""][at % 2],
                 "user_id": ["ada", "", "größe OR x"][at % 3],
                 "workflows": [["w 1"], []][at % 2],
+                "escalated": at % 3 > 0,
+                "escalation_reasons": [[], [], ["over limit"]][at % 3],
+                "handed_over": at % 3 > 0,
+                "unpriced_models": [["acme-7b"], []][at % 2],
             }
             for at in range(12)
         ),

@@ -150,6 +150,8 @@ BUILT_IN: dict[str, BuiltIn] = {
             Panel("Cost of the busiest users", ("cost",), "stacked", "user", "has:user"),
             Panel("Failure rate of the busiest users", ("failure_rate",), "bar", "user", "has:user"),
             Panel("Escalation rate of the busiest users", ("escalation_rate",), "bar", "user", "has:user"),
+            Panel("Resolution rate of sessions", ("resolution_rate",)),
+            Panel("Time to resolution", ("resolution_time_p95", "resolution_time_p50")),
             Panel("Users", ("requests", "failure_rate", "escalation_rate", "duration_p95", "cost"), "table", "user", "has:user"),
         )),
     )

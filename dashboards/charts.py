@@ -126,7 +126,7 @@ def build_ranking(bars: Sequence[Line], ticks: Sequence[tuple[int, Line]], *, un
         "showlegend": False,
         "barmode": "overlay",
         "hovermode": "closest",
-        "margin": {"l": 132, "b": 24},
+        "margin": {"l": 136, "b": 24},
         "xaxis": {
             "type": "linear", "range": [0, highest * 1.06 or 1], "tickformat": unit.ticks, "tickprefix": unit.prefix,
             "showgrid": True, "showspikes": False, "tickformatstops": [],
@@ -144,7 +144,7 @@ def as_text(label: str) -> str:
     return label.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _cut(label: str, most: int = 20) -> str:
+def _cut(label: str, most: int = 18) -> str:
     return label if len(label) <= most else label[: most - 1] + "…"
 
 

@@ -8,8 +8,7 @@ from rest_framework import serializers
 
 from dashboards.measures import MEASURES
 from dashboards.own_dashboards import MAX_METRICS
-from dashboards.panels import KINDS
-from tracestore.queries.metrics import GROUPINGS
+from dashboards.panels import KINDS, OFFERED_GROUPINGS
 
 
 def _listed(names: Any) -> str:
@@ -27,7 +26,7 @@ class PanelSerializer(serializers.Serializer[Any]):
     kind = serializers.CharField(required=False, default="line", max_length=16, help_text=f"One of: {_listed(KINDS)}.")
     group_by = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=64,
-        help_text=f"Empty follows what the reader of the page groups by. One of: {_listed(GROUPINGS)}.",
+        help_text=f"Empty follows what the reader of the page groups by. One of: {_listed(OFFERED_GROUPINGS)}.",
     )  # fmt: skip
     query = serializers.CharField(
         required=False, allow_blank=True, default="", trim_whitespace=False,

@@ -48,6 +48,7 @@ _NARROWED = {name: condition for condition, names in _ERRONEOUS.items() for name
     "unpriced_calls": "unpriced_model:*",
     "sessions": "has:session",
     "cost_per_session": "has:session",
+    "resolution_rate": "has:session",
     "users": "has:user",
     "cost_per_user": "has:user",
     "tool_errors": "tool_error:*",
@@ -110,7 +111,7 @@ def narrowing(name: str, query: Query, group_by: str, group: str) -> str:
 
 def rise_means(name: str) -> Trend:
     """Say whether it is good when this grows. How much is asked, and at what cost, is neither good nor bad in itself."""
-    if name.endswith("success_rate"):
+    if name.endswith(("success_rate", "resolution_rate", "score_mean")):
         return "better"
     if name.startswith(_RISE_IS_WORSE) or find_measure(name).unit == "s":
         return "worse"

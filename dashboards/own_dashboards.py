@@ -13,12 +13,12 @@ from django.utils.text import slugify
 
 from dashboards.builtin import BUILT_IN
 from dashboards.measures import MEASURES, find_measure
-from dashboards.panels import KINDS, Panel, read_panel
+from dashboards.panels import KINDS, OFFERED_GROUPINGS, Panel, read_panel
 from dashboards.saved_views import Reader
 from dashboards.text import make_visible
 from tracestore.language import QueryError, parse_query
 from tracestore.models import Dashboard, Project
-from tracestore.queries.metrics import GROUPINGS, MetricError
+from tracestore.queries.metrics import MetricError
 
 MAX_DASHBOARDS, MAX_PANELS, MAX_METRICS = 100, 24, 6
 MAX_NAME_CHARACTERS, MAX_QUERY_CHARACTERS = 80, 2_000
@@ -158,8 +158,8 @@ def _check_panel(given: Mapping[str, Any], index: int) -> list[Problem]:
     else:
         if message := _check_metrics(metrics, kind):
             refuse("metrics", message)
-    if group_by and group_by not in GROUPINGS:
-        refuse("group_by", f"Nothing is grouped by {group_by!r}; possible are {', '.join(GROUPINGS)}.")
+    if group_by and group_by not in OFFERED_GROUPINGS:
+        refuse("group_by", f"Nothing is grouped by {group_by!r}; possible are {', '.join(OFFERED_GROUPINGS)}.")
     elif group_by and kind == "number":
         refuse("group_by", "A number has no groups. Choose another kind, or group by nothing.")
     if len(query) > MAX_QUERY_CHARACTERS:

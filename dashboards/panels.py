@@ -25,8 +25,10 @@ from dashboards.charts import (
 )
 from dashboards.measures import Measure, find_measure, narrowing, read_measure, short_labels
 from tracestore.language import Query, format_filter, parse_query
+from tracestore.language.fields import find_field
 from tracestore.language.tree import Or
 from tracestore.model import Series
+from tracestore.queries.metrics import GROUPINGS
 from tracestore.timerange import NS_PER_S, TimeRange
 
 Kind = Literal["line", "stacked", "bar", "number", "table"]
@@ -44,6 +46,7 @@ MAX_GROUPS, MAX_ROWS = 8, 50
 # One bucket from the epoch until long after the last possible moment; whole days, as rollups may want.
 WHOLE_RANGE_S = 86_400 * 100_000
 _COUNTS = ("traces", "calls", "spans")
+_ALWAYS_GROUPED = ("version", "service", "environment", "outcome")  # every trace is in one of these groups, if in that of none
 _MINUTE_NS = 60 * NS_PER_S
 # What a measure that fills its axis only in part is about.
 _EMPTY = {"USD": "No priced model call in this range", "tokens": "No model call with token counts in this range"}
@@ -149,6 +152,10 @@ def measure(panel: Panel, scope: Scope, read: ReadMetric) -> list[Measured]:
 def group_field(group_by: str) -> str:
     """Return the field of the query language that finds the traces of a group."""
     return _FIELDS.get(group_by, group_by)
+
+
+# What no query finds, such as the name of a score, has points that lead nowhere.
+OFFERED_GROUPINGS = tuple(name for name in GROUPINGS if find_field(group_field(name)))
 
 
 def find_traces_query(metric: str, text: str, query: Query, group_by: str, group: str) -> str:
@@ -270,8 +277,8 @@ def empty_sentence(panel: Panel, scope: Scope) -> str:
     name = panel.metrics[0]
     if name.startswith("tool_") or group_by == "tool":
         return "No tool call in this range"
-    if group_by in ("agent", "workflow", "model"):
-        return f"No trace of this range names its {group_by}"
+    if group_by and group_by not in _ALWAYS_GROUPED:
+        return f"No trace of this range names its {group_by.replace('_', ' ')}"
     return _EMPTY.get(find_measure(name).unit, "No traces in this range")
 
 

@@ -18,8 +18,10 @@ from django.views.decorators.http import require_GET
 from dashboards.builtin import BUILT_IN
 from dashboards.export import defuse, take
 from dashboards.forms import Search, SearchRefused, parse_search
+from dashboards.measures import MEASURES, find_measure
 from dashboards.own_dashboards import Board, find_board, find_boards
 from dashboards.panels import (
+    OFFERED_GROUPINGS,
     OVER_TIME,
     Panel,
     Scope,
@@ -27,6 +29,7 @@ from dashboards.panels import (
     build_chart,
     build_csv,
     chart_range,
+    empty_sentence,
     find_traces_query,
     whole_range,
 )
@@ -37,14 +40,14 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import Query, QueryError, parse_query
 from tracestore.model import Series
-from tracestore.queries.metrics import GROUPINGS, MetricError, find_unpriced_models, metric_series, metric_values
+from tracestore.queries.metrics import MetricError, find_unpriced_models, metric_series, metric_values
 from tracestore.queries.traces import has_any_trace
 from tracestore.queries.versions import find_first_seen
 from tracestore.timerange import TimeRange, format_time_ns
 
 # Parameters of the address beside query and range, with what they may be; "" is the default and stands in no address.
 CHOICES: dict[str, tuple[str, ...]] = {
-    "group_by": tuple(GROUPINGS),
+    "group_by": OFFERED_GROUPINGS,
     "compare": ("previous",),
     "versions": ("off",),
     "refresh": ("10s", "1m"),
@@ -64,7 +67,7 @@ def dashboard(request: PageRequest, slug: str) -> HttpResponse:
         "board": board,
         "built_in": BUILT_IN.values(),
         "own_boards": find_boards(request.project, request.user),
-        "groupings": GROUPINGS,
+        "groupings": OFFERED_GROUPINGS,
         "chosen": chosen,
         "refresh_s": {"10s": 10, "1m": 60}.get(chosen.get("refresh", ""), 0),
         "search_extra": chosen,
@@ -88,10 +91,14 @@ def dashboard(request: PageRequest, slug: str) -> HttpResponse:
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a panel comes to stand. `src` is what fills it, `traces_href` leads to all of its traces."""
+    """Where a panel comes to stand. `src` is what fills it, `traces_href` leads to all of its traces.
+
+    `title` names the metric that remains where the reader's grouping leaves one of several.
+    """
 
     id: str
     panel: Panel
+    title: str
     grouping: str
     src: str
     csv: str
@@ -114,6 +121,7 @@ def _build_frames(board: Board, search: Search, chosen: str) -> list[Frame]:
             Frame(
                 id=f"panel-{index}",
                 panel=panel,
+                title=_title(panel, chosen),
                 grouping=panel.grouping(chosen),
                 src=reverse("dashboard-panel", kwargs=address) + search.href,
                 csv=reverse("dashboard-csv", kwargs=address) + search.href,
@@ -121,6 +129,12 @@ def _build_frames(board: Board, search: Search, chosen: str) -> list[Frame]:
             )
         )
     return frames
+
+
+def _title(panel: Panel, chosen: str) -> str:
+    if len(panel.metrics) == 1 or panel.group_by or not chosen or panel.kind == "table" or panel.metrics[0] not in MEASURES:
+        return panel.title
+    return find_measure(panel.metrics[0]).label
 
 
 @require_GET
@@ -161,6 +175,7 @@ def answer_panel(request: PageRequest, panel: Panel) -> HttpResponse:
             table = build_table(panel, scope, _read_metric(request))
             rows = [(row, _traces_href(search, row.query, scope)) for row in table.rows]
             context = {"table": table, "rows": rows, "compares": scope.compares, "grouping": panel.grouping(scope.chosen)}
+            context["empty"] = empty_sentence(panel, scope)
             return render(request, "dashboards/_dashboard_table.html", context)
         scope = _time_scope(request, search) if panel.kind in OVER_TIME else _whole_scope(request, search)
         return JsonResponse(build_chart(panel, scope, _read_metric(request)))

@@ -25,11 +25,10 @@ from dashboards.own_dashboards import (
     find_own_boards,
     save_board,
 )
-from dashboards.panels import KINDS, Panel
+from dashboards.panels import KINDS, OFFERED_GROUPINGS, Panel
 from dashboards.requests import PageRequest
 from dashboards.views.dashboard import answer_panel, answer_tile
 from tracestore.models import Dashboard
-from tracestore.queries.metrics import GROUPINGS
 
 _FIRST = Panel("", ("requests",))
 PREVIEW_RANGES = {"now-1h": "Last hour", "now-24h": "Last 24 hours", "now-7d": "Last 7 days", "now-30d": "Last 30 days"}
@@ -148,7 +147,7 @@ def _render(
         "problems": own_problems,
         "is_refused": bool(problems),
         "kinds": KINDS,
-        "groupings": GROUPINGS,
+        "groupings": OFFERED_GROUPINGS,
         "measures": _offered_measures(),
         "most_panels": MAX_PANELS,
         "ranges": PREVIEW_RANGES,

@@ -115,9 +115,9 @@ def test_bad_query_is_422_with_the_sentence_and_no_charts(client: Client, store:
 @pytest.mark.parametrize("slug", BUILT_IN)
 def test_every_panel_answers(client: Client, store: Store, slug: str) -> None:
     insert_traces(
-        store, {"outcome": "error", "error_types": ["TimeoutError"], "escalated": True}, {}, tools=[("refund", 1, 1)],
-        cost_usd=0.5, input_tokens=10, output_tokens=5, versions=["v3"], user_id="ada", agents=["triage"],
-        workflows=["refunds"],
+        store, {"outcome": "error", "error_types": ["TimeoutError"], "escalated": True}, {"session_id": "s-2"},
+        tools=[("refund", 1, 1)], cost_usd=0.5, input_tokens=10, output_tokens=5, versions=["v3"], user_id="ada",
+        agents=["triage"], workflows=["refunds"],
         **{
             "models.model": ["gpt-5"], "models.provider": ["openai"], "models.calls": [1], "models.errors": [0],
             "models.input_tokens": [10], "models.output_tokens": [5], "models.cached_input_tokens": [0], "models.cost_usd": [0.5],
@@ -143,7 +143,8 @@ def test_every_panel_answers(client: Client, store: Store, slug: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "group_by", ["version", "tool", "error", "agent", "environment", "outcome", "user", "service", "workflow"]
+    "group_by",
+    ["version", "tool", "error", "agent", "environment", "outcome", "user", "workflow", "escalation_reason", "unpriced_model"],
 )
 def test_click_on_any_point_finds_exactly_the_traces_that_it_counts(
     client: Client, store: Store, default_project: Project, group_by: str
@@ -162,6 +163,10 @@ def test_click_on_any_point_finds_exactly_the_traces_that_it_counts(
                 "environment": ["prod", ""][at % 2],
                 "user_id": ["ada", "", "größe OR x"][at % 3],
                 "workflows": [["w 1"], []][at % 2],
+                "escalated": at % 3 > 0,
+                "escalation_reasons": [[], [], ["over limit"]][at % 3],
+                "handed_over": at % 3 > 0,
+                "unpriced_models": [["acme-7b"], []][at % 2],
             }
             for at in range(12)
         ),
@@ -182,12 +187,32 @@ def test_click_on_any_point_finds_exactly_the_traces_that_it_counts(
     assert clicks >= 4
 
 
+def test_of_several_metrics_the_one_that_a_grouping_leaves_is_named(client: Client, store: Store) -> None:
+    insert_traces(store)
+
+    plain = client.get("/dashboards/overview").content.decode()
+    grouped = client.get("/dashboards/overview?group_by=version").content.decode()
+
+    assert ">Duration</a>" in plain
+    assert '>Duration p95</a> <span class="muted">by version</span>' in grouped
+
+
+def test_panel_without_a_group_says_what_no_trace_names(client: Client, store: Store) -> None:
+    insert_traces(store)
+
+    chart = client.get("/dashboards/escalations/panels/6?start=now-1h").json()
+    table = client.get("/dashboards/escalations/panels/12?start=now-1h").content.decode()
+
+    assert chart["empty"] == "No trace of this range names its escalation reason"
+    assert "No trace of this range names its workflow" in table
+
+
 def test_chart_that_fails_says_so_in_a_sentence(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise QueryTooExpensive("Choose a shorter time range.")
 
     monkeypatch.setattr("dashboards.views.dashboard.metric_series", refuse)
-    chart, table = client.get(REQUESTS), client.get("/dashboards/users/panels/8")
+    chart, table = client.get(REQUESTS), client.get("/dashboards/users/panels/12")
 
     assert (chart.status_code, chart.json()) == (503, {"error": {"message": "Choose a shorter time range."}})
     assert "Choose a shorter time range." in table.content.decode()

@@ -156,15 +156,16 @@ def test_spool_that_fills_its_own_disk_is_emptied_all_the_same(tmp_path: Path, m
     drain = Drain(spool, checkpoint, DeadLetters(tmp_path / "dead-letters"), insert, recover, lambda *_: None)
     drain.start()
     acknowledged: set[bytes] = set()
-    refusal = ""
-    while not refusal and len(acknowledged) < 100:
-        payload = os.urandom(100_000)
-        try:
-            spool.append(1, 1, payload).result(10)
-            acknowledged.add(payload)
-        except SpoolUnwritable as error:
-            refusal = str(error)
-    assert "the disk is full" in refusal
+    for size in (100_000, 4_000, 500):  # to the last block
+        refusal = ""
+        while not refusal and len(acknowledged) < 1000:
+            payload = os.urandom(size)
+            try:
+                spool.append(1, 1, payload).result(10)
+                acknowledged.add(payload)
+            except SpoolUnwritable as error:
+                refusal = str(error)
+        assert "the disk is full" in refusal
     is_away = False
     wait_for(lambda: acknowledged <= stored, f"stuck: {drain.last_error}")
     spool.append(1, 1, b"later").result(10)

@@ -1,14 +1,16 @@
-"""How far the drain has come, as one small file that is replaced as a whole."""
+"""How far the drain has come, as one small file that is replaced as a whole, also on a full disk."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.spool import Position, write_durably
+from ingest.spool import Position, sync_folder
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class Checkpoint:
     def __init__(self, folder: Path, *, first: Position, end: Position) -> None:
         """`first` and `end` bound the spool; draining starts at `first` when there is no checkpoint that fits."""
         self._path = folder / "checkpoint.json"
+        self._spare = folder / "checkpoint.json.spare"
         # A lost checkpoint means a new name: batch numbers of the old one must never be used twice, because ClickHouse
         # would take new spans for a replay and drop them.
         self.writer = secrets.token_hex(6)
@@ -50,9 +53,11 @@ class Checkpoint:
         except (ValueError, KeyError, TypeError) as error:
             log.error("spool: %s cannot be used (%s); starting over as %s", self._path, error, self.writer)
             self.save(self.batch)
+        if not self._spare.exists():
+            self.save(self.batch)
 
     def save(self, batch: Batch) -> None:
-        """Make the batch durable; after a crash either the old or the new one is there, never a mixture."""
+        """Make the batch durable; after a crash either the old or the new one is there, never a mixture. Raises OSError."""
         content = {
             "writer": self.writer,
             "batch_seq": batch.batch_seq,
@@ -60,8 +65,29 @@ class Checkpoint:
             "end": [batch.end.segment, batch.end.offset],
             "mapped": batch.mapped,
         }
-        write_durably(self._path, json.dumps(content).encode())
+        self._write(json.dumps(content).encode())
         self.batch = batch
+
+    def _write(self, content: bytes) -> None:
+        """Overwrite the file before the last one and let it take the place of the last one, which is kept to be overwritten.
+
+        That needs no new block of the disk: a spool that has filled it is emptied only if the checkpoint can move on.
+        """
+        spare, kept = self._spare, self._path.with_name("checkpoint.json.last")
+        if spare.exists() and spare.stat().st_nlink > 1:
+            spare.unlink()  # a power cut left it another name of the last one, which must not be written to
+        with open(spare, "r+b" if spare.exists() else "wb") as file:
+            file.write(content)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+        kept.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not every file system has links: there the next one is a new file
+            os.link(self._path, kept)
+        os.replace(spare, self._path)
+        if kept.exists():
+            os.replace(kept, spare)
+        sync_folder(self._path.parent)
 
 
 def is_drained(spool_folder: Path) -> bool:

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
+from ingest import checkpoint as checkpoint_module
 from ingest import drain as drain_module
 from ingest import spool as spool_module
 from ingest.checkpoint import Checkpoint
@@ -63,7 +64,7 @@ class Disk:
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         real = {
             name: getattr(os, name)
-            for name in ("open", "write", "writev", "fdatasync", "fsync", "ftruncate", "replace", "unlink")
+            for name in ("open", "write", "writev", "fdatasync", "fsync", "ftruncate", "replace", "unlink", "link")
         }
 
         def opened(path: Any, flags: int, *rest: Any, **named: Any) -> int:
@@ -111,6 +112,13 @@ class Disk:
                     self.files[str(target)] = self.files.pop(str(source), File(bytearray(Path(target).read_bytes())))
                     self.after_call()
 
+        def link(source: Any, target: Any) -> None:
+            with self.lock:
+                real["link"](source, target)
+                if str(source) in self.files:  # and not a disk after a cut
+                    self.files[str(target)] = self.files[str(source)]
+                    self.after_call()
+
         def unlink(path: Any, **named: Any) -> None:
             with self.lock:
                 real["unlink"](path, **named)
@@ -125,12 +133,21 @@ class Disk:
         monkeypatch.setattr(os, "ftruncate", truncate)
         monkeypatch.setattr(os, "replace", replace)
         monkeypatch.setattr(os, "unlink", unlink)
-        monkeypatch.setattr(spool_module, "open", self._open_file, raising=False)
+        monkeypatch.setattr(os, "link", link)
+        for module in (spool_module, checkpoint_module):
+            monkeypatch.setattr(module, "open", self._open_file, raising=False)
 
     def _open_file(self, path: Path, mode: str) -> Any:
-        """`open` of Python goes past os.open: the file is known from its path, its content when it is synced."""
+        """`open` of Python goes past os.open: the file is known from its path, its content when it is synced.
+
+        Of a file that is written over nothing is sure until then.
+        """
         with self.lock:
-            self.files[str(path)] = File()
+            file = self.files.get(str(path)) if mode == "r+b" else None
+            if file is None:
+                self.files[str(path)] = File()
+            else:
+                file.synced = b""
         return open(path, mode)
 
     def _sync_folder(self, path: str) -> None:
@@ -148,10 +165,14 @@ class Disk:
         target.mkdir(exist_ok=True)
         now = {os.path.basename(name): file for name, file in self.files.items() if os.path.dirname(name) == folder}
         synced = self.synced_entries.get(folder, {})
+        built: dict[int, Path] = {}
         for name in sorted(now.keys() | synced.keys()):
             before, after = synced.get(name), now.get(name)
             file = before if before is after else choose((before, after))
-            if file is not None:
+            if file is not None and id(file) in built:
+                (target / name).hardlink_to(built[id(file)])
+            elif file is not None:
+                built[id(file)] = target / name
                 (target / name).write_bytes(_remains(file, choose))
         for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()):
             if name in self.folders.get(folder, set()) or choose((True, False)):

@@ -108,8 +108,14 @@ def is_summarised(server: LiveServer, trace_id: str) -> bool:
 
 def assert_well(server: LiveServer, acknowledged: list[str]) -> None:
     """All that was acknowledged shows, and what comes now does too."""
-    wait_for(lambda: send(server)[0] == 200, "nothing is accepted any more")
-    missing = {*acknowledged[:3], *acknowledged[-3:], send(server)[2]}
+    missing = {*acknowledged[:3], *acknowledged[-3:]}
+
+    def is_accepting() -> bool:
+        status, _, trace_id = send(server)
+        missing.update([trace_id] if status == 200 else [])
+        return status == 200
+
+    wait_for(is_accepting, "nothing is accepted any more")
 
     def is_complete() -> bool:
         missing.difference_update([trace_id for trace_id in missing if is_summarised(server, trace_id)])

@@ -90,7 +90,7 @@ def test_charts_stay_where_they_are_when_the_numbers_above_arrive(server: LiveSe
     page.route("**/dashboard/tiles?*", lambda route: held.append(route))
     page.goto(server.url + "/dashboard?start=now-6h")
     expect(page.locator(".tiles.htmx-request")).to_be_visible()
-    measure = "document.querySelector('.charts').getBoundingClientRect().top"
+    measure = "document.querySelector('.panel').getBoundingClientRect().top"
     before = page.evaluate(measure)
 
     held[0].continue_()

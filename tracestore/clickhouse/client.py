@@ -51,6 +51,14 @@ def _translate(error: Exception, *, inserting: bool) -> StoreError:
     return StoreError(message)
 
 
+def _check_parts(parts: PartCheck, client: Client, begun: int) -> None:
+    """Raises StoreUnavailable also when a part that was cut short cannot be taken out now: the insert is to be repeated."""
+    try:
+        parts.check(client, begun)
+    except (ClickHouseError, DatabaseError, OSError) as error:
+        raise StoreUnavailable(f"What the disk did not take whole cannot be taken out now: {error}"[:500]) from error
+
+
 # A server that does not answer an insert for so long has hung: the same insert is sent again.
 _ANSWER_TIMEOUT_S = 120
 # In the embedded engine merges and inserts of what is safe in the spool give way to requests and queries: put off while the
@@ -113,7 +121,7 @@ class Store:
                 begun = self._parts.begin() if self._parts else 0
                 yield client
                 if self._parts and operation == "insert":
-                    self._parts.check(client, begun)
+                    _check_parts(self._parts, client, begun)
             except (ClickHouseError, DatabaseError, OSError) as error:
                 translated = _translate(error, inserting=operation == "insert")
                 telemetry.QUERY_ERRORS.labels(operation, type(translated).__name__).inc()
@@ -181,7 +189,7 @@ class Store:
         """Look at parts that were merged since the last insert, each of which does so itself. Raises StoreUnavailable."""
         if self._parts:
             with self._client("command") as client:
-                self._parts.check(client, self._parts.begin())
+                _check_parts(self._parts, client, self._parts.begin())
 
     def release_memory(self) -> None:
         """Let the embedded engine return what it has freed to the system; a server sees to its own memory."""

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
-
 from tracestore.clickhouse.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -70,13 +68,11 @@ class PartCheck:
         """Take out parts that were cut short. Raises StoreUnavailable when there were any since `begin`, whoever found them.
 
         A part of an insert is dropped with its deduplication token, so that the same insert again writes it; for one that a
-        merge has made, ClickHouse takes those that it was made of, which stay for eight minutes (old_parts_lifetime).
+        merge has made, ClickHouse takes those that it was made of, which stay for eight minutes (old_parts_lifetime). Errors of
+        the driver and of the disk pass through; the next call tries again.
         """
         with self._lock:
-            try:
-                self._take_out_all(client)
-            except (ClickHouseError, DatabaseError, OSError) as error:
-                raise StoreUnavailable(f"What the disk did not take whole cannot be taken out now: {error}"[:500]) from error
+            self._take_out_all(client)
             if self._cut_short != begun:
                 raise StoreUnavailable("The disk did not take all that ClickHouse wrote; it is full or broken.")
 

@@ -15,7 +15,12 @@ from tracestore.clickhouse.errors import StoreError
 from tracestore.clickhouse.migrate import FOLDER, SYNCED, migrate
 from tracestore.clickhouse.views import views
 
-STEPS = [path.stem for path in sorted(FOLDER.glob("[0-9]*.sql"))] + [f"{table}_synced" for table in SYNCED] + list(views())
+STEPS = [
+    *(path.stem for path in sorted(FOLDER.glob("[0-9]*.sql"))),
+    *(f"{table}_synced" for table in SYNCED),
+    *(f"{table}_keeps_free" for table in (*SYNCED, "traces", "rollups")),
+    *views(),
+]
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from tracestore.settings import SETTINGS, is_loopback, read_environment
 BAD_VALUES = {
     "TRACESTORE_PORT": ["eight", "-1", "65536", "80.0", "9" * 5000, "８０００"],
     "TRACESTORE_OTLP_HTTP_PORT": ["x", "99999"],
+    "TRACESTORE_DELIVERY_TIMEOUT_S": ["soon", "0"],
+    "TRACESTORE_HEARTBEAT_URL": ["hc-ping.com/x", "ftp://a/b"],
     "TRACESTORE_OTLP_GRPC_PORT": ["x", "-4317"],
     "TRACESTORE_OTLP_CORS_ORIGINS": [
         "example.com",

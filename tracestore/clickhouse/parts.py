@@ -13,12 +13,9 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from tracestore.clickhouse.errors import StoreUnavailable
-
-if TYPE_CHECKING:
-    from clickhouse_connect.driver.client import Client
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +35,14 @@ _UNCOUNTED = {
     "uuid.txt",
 }
 _LISTS = ("columns.txt", "columns_substreams.txt")
+
+
+class Client(Protocol):
+    """What is asked of the driver's client."""
+
+    def query(self, query: str) -> Any: ...
+
+    def command(self, cmd: str, parameters: dict[str, Any] | None = None) -> Any: ...
 
 
 @dataclass(frozen=True)

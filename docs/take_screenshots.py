@@ -99,6 +99,7 @@ def find_shots(server: LiveServer) -> list[Shot]:
     versions = urllib.parse.urlencode({"a": "version:v2", "b": "version:v3", "start": "now-7d"}, safe=":")
     rule_id = call_api(server, "alert-rules", RULE)["id"]
     alert_id = wait_for_alert(server)
+    incident_id = call_api(server, "incidents")["results"][0]["id"]
     return [
         Shot("trace", f"/traces/{trace['trace_id']}", click="Stack trace"),
         Shot("tree", f"/traces/{trace['trace_id']}?view=tree"),
@@ -120,6 +121,19 @@ def find_shots(server: LiveServer) -> list[Shot]:
         Shot("traces", "/traces?start=now-7d"),
         Shot("search", f"/traces?{query}"),
         Shot("dashboard", "/dashboards/overview?start=now-7d"),
+        Shot("dashboard-cost", "/dashboards/cost?start=now-7d"),
+        Shot("dashboard-versions", "/dashboards/versions?start=now-7d"),
+        Shot("dashboard-new", "/dashboards/new"),
+        Shot("prices", "/setup/prices"),
+        Shot("incidents", "/alerts/incidents"),
+        Shot("incident", f"/alerts/incidents/{incident_id}"),
+        Shot("routes", "/alerts/routes"),
+        Shot("silence", "/alerts/silences/new"),
+        Shot("alert-history", "/alerts/history"),
+        Shot("reports", "/alerts/digests"),
+        Shot("pack", "/alerts/rules/pack"),
+        Shot("backtest", f"/alerts/rules/{rule_id}/backtest"),
+        Shot("rule-new", "/alerts/rules/new"),
         Shot("alerts", "/alerts"),
         Shot("alert", f"/alerts/{alert_id}"),
         Shot("rules", "/alerts/rules"),

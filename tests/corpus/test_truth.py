@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
+from ingest.checkpoint import is_drained
 from tests.corpus.recordings import END, START, Recording, recordings, replay
 from tests.live import LiveServer, start_server
 
@@ -113,7 +114,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServe
     traces: list[dict[str, Any]] = []
     while time.monotonic() < deadline:
         traces = _all_traces(server.url)
-        if sum(trace["span_count"] for trace in traces) >= expected_spans:
+        # Log records are stored after the spans that came with them.
+        if sum(trace["span_count"] for trace in traces) >= expected_spans and is_drained(server.data / "spool"):
             break
         time.sleep(0.5)
     by_source: dict[str, list[dict[str, Any]]] = defaultdict(list)

@@ -131,12 +131,7 @@ ORDER BY trace_id, start_ns, span_id
 # Of spans that are errors: what their summary leaves out because it is long. Few spans are; their ids go as those of traces do.
 MAX_ERRORS = 1000
 _RAW_ERRORS = "unhex({span_ids:String})"
-ERRORS_OF_SPANS = f"""
-WITH arrayFirst(x -> x != '', arrayMap(m -> m['exception.stacktrace'], event_attributes)) AS stack
-SELECT trace_id, span_id, substringUTF8(error_message, 1, 2 * {{stack_chars:UInt32}}),
-    if(match(stack, '(?m)^  File ".{{1,400}}", line [0-9]+, in '),
-        substringUTF8(stack, -toInt32({{stack_chars:UInt32}})), substringUTF8(stack, 1, {{stack_chars:UInt32}}))
-FROM spans
+_NEWEST_OF_SPANS = f"""FROM spans
 PREWHERE project_id = {{project_id:UInt32}}
     AND start_time >= fromUnixTimestamp64Nano({{min_start_ns:Int64}})
     AND start_time <= fromUnixTimestamp64Nano({{max_start_ns:Int64}})
@@ -147,6 +142,12 @@ PREWHERE project_id = {{project_id:UInt32}}
 ORDER BY received_at DESC
 LIMIT 1 BY trace_id, span_id
 """
+ERRORS_OF_SPANS = f"""
+WITH arrayFirst(x -> x != '', arrayMap(m -> m['exception.stacktrace'], event_attributes)) AS stack
+SELECT trace_id, span_id, substringUTF8(error_message, 1, 2 * {{stack_chars:UInt32}}),
+    if(match(stack, '(?m)^  File ".{{1,400}}", line [0-9]+, in '),
+        substringUTF8(stack, -toInt32({{stack_chars:UInt32}})), substringUTF8(stack, 1, {{stack_chars:UInt32}}))
+{_NEWEST_OF_SPANS}"""
 
 # Why a run was handed to a person: as its sender says outright, else the `reason` among the arguments of the tool that did it.
 _ARGUMENTS = ", ".join(f"attributes[{literal(source.key)}]" for source in semconv.FIELDS["tool_arguments"])
@@ -157,17 +158,7 @@ SELECT trace_id, span_id, substringUTF8(arrayFirst(x -> x != '', [
     arrayFirst((m, name) -> name = {literal(semconv.ESCALATION_EVENT)}, event_attributes, event_names)['reason'],
     JSONExtractString(arguments, 'reason'),
     extract(arguments, {literal(semconv.REASON_ARGUMENT)})]), 1, 200)
-FROM spans
-PREWHERE project_id = {{project_id:UInt32}}
-    AND start_time >= fromUnixTimestamp64Nano({{min_start_ns:Int64}})
-    AND start_time <= fromUnixTimestamp64Nano({{max_start_ns:Int64}})
-    AND (trace_id, span_id) IN (
-        SELECT toFixedString(substring({_RAW_ERRORS}, 1 + 24 * number, 16), 16),
-            toFixedString(substring({_RAW_ERRORS}, 17 + 24 * number, 8), 8)
-        FROM numbers(intDiv(length({_RAW_ERRORS}), 24)))
-ORDER BY received_at DESC
-LIMIT 1 BY trace_id, span_id
-"""
+{_NEWEST_OF_SPANS}"""
 
 # Summaries that exist for these traces. Without FINAL, which would merge all summaries of the time range.
 EARLIER_STARTS = f"""

@@ -7,9 +7,7 @@ from html import unescape
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
-from pytest_django import Settings
 
 from dashboards.builtin import BUILT_IN
 from dashboards.own_dashboards import MAX_DASHBOARDS, MAX_PANELS, RESERVED
@@ -18,23 +16,6 @@ from tracestore.clickhouse.client import Store
 from tracestore.models import Dashboard, Project
 
 pytestmark = pytest.mark.usefixtures("default_project")
-
-
-@pytest.fixture
-def ada(settings: Settings) -> Client:
-    return _log_in("ada", settings)
-
-
-@pytest.fixture
-def bob(settings: Settings) -> Client:
-    return _log_in("bob", settings)
-
-
-def _log_in(name: str, settings: Settings) -> Client:
-    settings.LOGIN_REQUIRED = True
-    client = Client()
-    client.force_login(User.objects.create_user(name))
-    return client
 
 
 def form_of(*panels: dict[str, Any], name: str = "Refunds", **more: str) -> dict[str, Any]:

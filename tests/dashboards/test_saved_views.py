@@ -4,9 +4,7 @@ from html import unescape
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
-from pytest_django import Settings
 
 from dashboards.saved_views import MAX_VIEWS
 from tracestore.models import Project, SavedView
@@ -14,23 +12,6 @@ from tracestore.models import Project, SavedView
 pytestmark = pytest.mark.usefixtures("default_project")
 
 SEARCH = "?q=status%3Aerror+tool%3Arefund&start=now-7d&sort=-cost&cols=name%2Ccost"
-
-
-@pytest.fixture
-def ada(settings: Settings) -> Client:
-    return _log_in("ada", settings)
-
-
-@pytest.fixture
-def bob(settings: Settings) -> Client:
-    return _log_in("bob", settings)
-
-
-def _log_in(name: str, settings: Settings) -> Client:
-    settings.LOGIN_REQUIRED = True
-    client = Client()
-    client.force_login(User.objects.create_user(name))
-    return client
 
 
 def _save(client: Client, name: str = "Dear refunds", **more: str) -> Any:

@@ -12,9 +12,9 @@ from typing import Any
 
 from dashboards.attributes import Attribute, attribute_text, build_attributes
 from dashboards.text import decode_value, is_structured, preview, to_text
+from tracestore import semconv
 from tracestore.model import LogRecord, Span, SpanEvent
 
-EVALUATION = "gen_ai.evaluation.result"
 # OpenInference: annotations.0.annotation.score, trace.evaluations.2.evaluation.label. Nine digits bound what a sender may write.
 _ANNOTATION = re.compile(
     r"(?:(trace|session)\.)?(annotation|evaluation)s\.(\d{1,9})\.\2\.(name|score|label|explanation|annotator_kind|identifier)"
@@ -137,12 +137,18 @@ def as_span(span: Span, records: Sequence[LogRecord]) -> Span:
 
 
 def read_scores(span: Span | None, records: Sequence[LogRecord]) -> list[Score]:
-    """Return the evaluation results in a span's events and attributes, and in log records."""
+    """Return the evaluation results in a span's events and attributes, and in log records; of equal ids the last one."""
     events = span.events if span is not None else []
-    told = [event.attributes for event in events if event.name == EVALUATION]
-    told += [read_fields(record) for record in records if record.event_name == EVALUATION]
-    scores = [_score(values) for values in told]
+    told = [event.attributes for event in events if event.name == semconv.EVALUATION_EVENT]
+    told += [read_fields(record) for record in records if record.event_name == semconv.EVALUATION_EVENT]
+    by_id = {_score_id(values) or str(number): _score(values) for number, values in enumerate(told)}
+    scores = list(by_id.values())
     return scores if span is None else scores + _annotations(span.attributes) + _feedback(span)
+
+
+def _score_id(values: Mapping[str, Any]) -> str:
+    text = next((attribute_text(values[key]) for key in semconv.SCORE_IDS if values.get(key)), "")
+    return f"id {text}" if text else ""
 
 
 def _annotations(attributes: Mapping[str, Any]) -> list[Score]:
@@ -178,6 +184,14 @@ def _score(values: Mapping[str, Any]) -> Score:
         value = values.get(f"gen_ai.evaluation.{name}")
         return f"{value:.4g}" if isinstance(value, float) else attribute_text(value)
 
-    evaluator = " ".join(filter(None, (text("evaluator.source"), text("evaluator.version"))))
+    annotator = attribute_text(values.get(semconv.SCORE_ANNOTATOR))
+    evaluator = " ".join(filter(None, (_name_evaluator(text("evaluator.source")), text("evaluator.version"), annotator)))
     error_type = attribute_text(values.get("error.type"))
     return Score(text("name"), text("score.value"), text("score.label"), text("explanation"), evaluator, error_type)
+
+
+def _name_evaluator(source: str) -> str:
+    """Return the name in a source as pydantic-evals writes it, a JSON object with all arguments; any other as it is."""
+    specification = decode_value(source)
+    name = specification.get("name") if isinstance(specification, dict) else None
+    return name if isinstance(name, str) and name else source

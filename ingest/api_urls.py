@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.urls import path
 
-from ingest import api, mapping_api
+from ingest import api, mapping_api, scores_api
 
 urlpatterns = [
+    path("scores", scores_api.ScoreView.as_view(), name="api-scores"),
     path("privacy", api.PrivacyView.as_view(), name="api-privacy"),
     path("privacy/test", api.PrivacyTestView.as_view(), name="api-privacy-test"),
     path("mapping/rules", mapping_api.MappingRuleList.as_view(), name="api-mapping-rule-list"),

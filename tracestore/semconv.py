@@ -570,6 +570,12 @@ REQUEST_ERROR_EVENTS = ("claude_code.api_error",)
 ACCEPTED = ("accept", "accepted", "approved", "approvedforsession", "approved_for_session")
 BY_PERSON = "^user"
 
+# The result of an evaluation: a log record or an event of a span, with gen_ai.evaluation.name, .score.value, .score.label and
+# .explanation (OpenTelemetry's GenAI events). A later result with the same id takes the place of an earlier one.
+EVALUATION_EVENT = "gen_ai.evaluation.result"
+SCORE_IDS = ("tracestore.score.id", "openlit.score.idempotency_key")
+SCORE_ANNOTATOR = "tracestore.score.annotator"
+
 # Read for a decision, not for a column of their own.
 OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",

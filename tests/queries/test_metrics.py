@@ -11,6 +11,7 @@ import pytest
 from tests.factories import insert_traces, new_trace_id
 from tests.logs import insert_logs
 from tests.queries.conftest import T0, SendSpans
+from tracestore import semconv
 from tracestore.buckets import MAX_RELATIVE_ERROR, bucket_of
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
@@ -302,6 +303,46 @@ def test_scores_of_log_records_and_span_events_count_for_their_trace(store: Stor
     assert value_of(store, "score_mean", "version:v2", time_range=an_hour) == 1
     assert means("version") == {"v1": [0.5], "v2": [1]}
     assert means("score") == {"helpful": [0.75]}
+
+
+def test_score_of_a_session_counts_for_its_last_run_by_then(store: Store) -> None:
+    first, second, other = (new_trace_id() for _ in range(3))
+    insert_traces(
+        store, {"trace_id": first, "start_ns": T0, "session_id": "s"},
+        {"trace_id": second, "start_ns": T0 + 100, "session_id": "s"},
+        {"trace_id": other, "start_ns": T0 + 50, "session_id": "t"},
+    )  # fmt: skip
+    said: dict[str, Any] = {"event_name": EVALUATION}
+    insert_logs(
+        store,
+        said | {"time_ns": T0 + 60, "attributes": {"session.id": "s", NAME: "csat", VALUE: 1.0}},
+        said | {"time_ns": T0 + 10**9, "attributes": {"session.id": "s", NAME: "csat", VALUE: 5.0}},
+        said | {"time_ns": T0 + 10**9, "attributes": {"session.id": "unheard of", NAME: "csat", VALUE: 3.0}},
+    )
+
+    def mean(start_ns: int, end_ns: int) -> float | None:
+        return value_of(store, "score_mean", time_range=TimeRange(start_ns, end_ns))
+
+    assert mean(T0, T0 + 100) == 1
+    assert mean(T0 + 100, T0 + 10**10) == 5
+    assert value_of(store, "scores", time_range=TimeRange(T0 - 1, T0 + 10**11)) == 2
+
+
+@pytest.mark.parametrize("key", semconv.SCORE_IDS)
+def test_later_score_with_the_same_id_takes_the_place_of_the_first(store: Store, key: str) -> None:
+    trace_id, other_id = new_trace_id(), new_trace_id()
+    insert_traces(store, {"trace_id": trace_id}, {"trace_id": other_id}, start_ns=T0)
+
+    def score(of_trace: str, at_ns: int, value: float | None, label: str = "") -> dict[str, Any]:
+        said = {NAME: "helpful", key: "a"} | ({VALUE: value} if value is not None else {"gen_ai.evaluation.score.label": label})
+        return {"trace_id": of_trace, "time_ns": at_ns, "event_name": EVALUATION, "attributes": said}
+
+    insert_logs(store, score(trace_id, T0 + 9, 1.0), score(trace_id, T0 + 5, 0.0), score(other_id, T0 + 5, 0.5))
+    an_hour = TimeRange(T0 - NS_PER_S, T0 + HOUR_S * NS_PER_S)
+    assert value_of(store, "score_mean", time_range=an_hour) == 0.75
+
+    insert_logs(store, score(trace_id, T0 + 20, None, "withdrawn"))
+    assert value_of(store, "scores", time_range=an_hour) == 1
 
 
 def test_other_project_and_other_time_are_not_counted(store: Store) -> None:

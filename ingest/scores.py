@@ -1,0 +1,66 @@
+"""Scores that arrive by the REST API -> the OTLP log records that evaluations send, so that they share one way through ingest.
+
+The names are those of OpenTelemetry's event gen_ai.evaluation.result; what that lacks stands in semconv.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+from tracestore import semconv
+
+_SCOPE = "tracestore.scores"
+
+
+@dataclass(frozen=True)
+class NewScore:
+    """What somebody says about a trace, a step of it, or a session. `value` is None for a label alone; texts may be "".
+
+    Ids are lowercase hex. A later score of the same trace or session with the same `score_id` takes its place.
+    """
+
+    score_id: str
+    trace_id: str
+    span_id: str
+    session_id: str
+    name: str
+    value: float | None
+    label: str
+    comment: str
+    source: str
+    annotator: str
+    time_ns: int
+
+
+def build_export(scores: Iterable[NewScore]) -> ExportLogsServiceRequest:
+    """Return one request with a record for each score."""
+    request = ExportLogsServiceRequest()
+    resource_logs = request.resource_logs.add()
+    resource_logs.resource.attributes.add(key="service.name").value.string_value = "tracestore"
+    scope_logs = resource_logs.scope_logs.add()
+    scope_logs.scope.name = _SCOPE
+    for score in scores:
+        record = scope_logs.log_records.add(
+            time_unix_nano=score.time_ns,
+            event_name=semconv.EVALUATION_EVENT,
+            trace_id=bytes.fromhex(score.trace_id),
+            span_id=bytes.fromhex(score.span_id),
+        )
+        texts = {
+            "gen_ai.evaluation.name": score.name,
+            "gen_ai.evaluation.score.label": score.label,
+            "gen_ai.evaluation.explanation": score.comment,
+            "gen_ai.evaluation.evaluator.source": score.source,
+            semconv.SCORE_ANNOTATOR: score.annotator,
+            semconv.SCORE_IDS[0]: score.score_id,
+            "session.id": score.session_id,
+        }
+        for key, text in texts.items():
+            if text:
+                record.attributes.add(key=key).value.string_value = text
+        if score.value is not None:
+            record.attributes.add(key="gen_ai.evaluation.score.value").value.double_value = score.value
+    return request

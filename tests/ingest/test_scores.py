@@ -1,0 +1,231 @@
+"""Scores by the REST API: through the spool into the log records that evaluations are, and from there to pages and metrics."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from ingest.scores_api import MAX_SCORES
+from ingest.service import Ingest
+from tests.factories import new_trace_id
+from tests.spans import build_request
+from tracestore import privacy
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.landing import insert_batch
+from tracestore.keys import forget_keys
+from tracestore.language import parse_query
+from tracestore.masked import masked_counts
+from tracestore.models import IngestKey, MaskedValues, Privacy, Project
+from tracestore.queries.metrics import metric_value
+from tracestore.summarize import summarize_pending
+from tracestore.timerange import NS_PER_S, TimeRange
+
+pytestmark = pytest.mark.django_db
+
+SCORES = "/api/v1/scores"
+STEP = "1" * 16
+
+
+@pytest.fixture(autouse=True)
+def plain_static_files(settings: Settings) -> None:
+    static = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": static}
+
+
+@pytest.fixture(autouse=True)
+def project() -> Iterator[Project]:
+    forget_keys()
+    privacy.forget_policies()
+    yield Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})[0]
+    privacy.forget_policies()
+
+
+@pytest.fixture
+def drain(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Ingest runs; calling this waits until all that it has acknowledged is in the store."""
+    monkeypatch.setattr(masked_counts, "start", lambda: None)  # its thread would write past the test's transaction
+    ingest = Ingest(store, data=tmp_path)
+    ingest.start(lambda writer, batch_seq: None)
+
+    def wait() -> None:
+        deadline = time.monotonic() + 30
+        while ingest.status().waiting_bytes:
+            assert time.monotonic() < deadline, ingest.status()
+            time.sleep(0.02)
+
+    yield wait
+    ingest.stop(10)
+
+
+def post(client: Client, body: Any, **headers: str) -> Any:
+    return client.post(SCORES, body, content_type="application/json", headers=headers)
+
+
+def read_stored(store: Store) -> list[tuple[Any, ...]]:
+    """Return (project, key, trace id, span id, session, attributes) of each stored score, oldest first."""
+    return store.query_rows(
+        "SELECT project_id, ingest_key, lower(hex(trace_id)), lower(hex(span_id)), session_id, attributes FROM logs"
+        " WHERE project_id > 0 AND event_name = 'gen_ai.evaluation.result' ORDER BY time, attributes['gen_ai.evaluation.name']"
+    )
+
+
+def test_score_is_stored_as_an_evaluation_of_its_step(client: Client, store: Store, drain: Callable[[], None]) -> None:
+    trace_id = new_trace_id()
+    score = {"id": "a1", "trace_id": trace_id.upper(), "span_id": STEP, "name": "helpful", "value": 0.5, "comment": "Half of it."}
+
+    answer = post(client, score | {"source": "human", "annotator": "ada", "time": "2026-11-20T08:30:00Z"})
+    drain()
+
+    assert answer.status_code == 201
+    assert answer.json()["results"] == [
+        score | {
+            "trace_id": trace_id, "session_id": "", "label": "", "source": "human", "annotator": "ada",
+            "time": "2026-11-20T08:30:00.000000000Z",
+        }
+    ]  # fmt: skip
+    assert read_stored(store) == [
+        (1, "", trace_id, STEP, "", {
+            "gen_ai.evaluation.name": "helpful", "gen_ai.evaluation.explanation": "Half of it.",
+            "gen_ai.evaluation.evaluator.source": "human", "tracestore.score.annotator": "ada", "tracestore.score.id": "a1",
+            "gen_ai.evaluation.score.value": "0.5",
+        })
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "number", "label"),
+    [(True, 1, "true"), (False, 0, "false"), ("refund", None, "refund"), (3, 3, ""), (-0.25, -0.25, ""), ("0.5", None, "0.5")],
+)
+def test_value_is_a_number_a_truth_value_or_a_category(
+    client: Client, drain: Callable[[], None], value: Any, number: float | None, label: str
+) -> None:
+    (stored,) = post(client, {"session_id": "s-1", "name": "kind", "value": value}).json()["results"]
+
+    assert (stored["value"], stored["label"]) == (number, label)
+    assert len(stored["id"]) == 32
+
+
+def test_scores_show_on_the_trace_and_count_in_metrics_once(client: Client, store: Store, drain: Callable[[], None]) -> None:
+    trace_id, now_ns = new_trace_id(), time.time_ns()
+    run = {"trace_id": trace_id, "span_id": STEP, "name": "run", "start_ns": now_ns - NS_PER_S}
+    insert_batch(store, [(1, now_ns, build_request(run))], writer="scores", batch_seq=1)
+    summarize_pending()
+    score = {"trace_id": trace_id, "name": "<i>resolved</i>"}
+
+    for value in (0, 0, 1):  # sent again because its answer got lost, then changed
+        assert post(client, score | {"id": "once", "value": value, "annotator": "bob"}).status_code == 201
+    post(client, {"scores": [score | {"name": "tone", "span_id": STEP, "value": "rude"}]})
+    drain()
+
+    page = client.get(f"/traces/{trace_id}").content.decode()
+    panel = client.get(f"/traces/{trace_id}/spans/{STEP}", headers={"HX-Request": "true"}).content.decode()
+    scores = page[page.index('data-io="scores"') :].split("</section>")[0]
+    an_hour = TimeRange(now_ns - 1800 * NS_PER_S, now_ns + 1800 * NS_PER_S)
+    found = client.get("/api/v1/logs", {"q": f"event:gen_ai.evaluation.result trace:{trace_id}"}).json()["results"]
+
+    assert scores.count("&lt;i&gt;resolved&lt;/i&gt;") == 1
+    assert "bob" in scores
+    assert ">1</span>" in scores
+    assert "rude" in panel
+    assert metric_value(store, project_id=1, time_range=an_hour, query=parse_query(""), metric="scores") == 1
+    assert metric_value(store, project_id=1, time_range=an_hour, query=parse_query(""), metric="score_mean") == 1
+    assert len(found) == 4
+
+
+def test_acknowledged_score_survives_a_restart_and_is_stored_once(client: Client, store: Store, tmp_path: Path) -> None:
+    ingest = Ingest(store, data=tmp_path)
+    ingest.start(lambda writer, batch_seq: None)
+    statuses = [post(client, {"session_id": "s", "name": f"n{number}", "value": 1}).status_code for number in range(5)]
+    ingest.stop(0)
+
+    again = Ingest(store, data=tmp_path)
+    again.start(lambda writer, batch_seq: None)
+    deadline = time.monotonic() + 30
+    while again.status().waiting_bytes and time.monotonic() < deadline:
+        time.sleep(0.02)
+    again.stop(10)
+
+    assert statuses == [201] * 5
+    assert sorted(attributes["gen_ai.evaluation.name"] for *_, attributes in read_stored(store)) == ["n0", "n1", "n2", "n3", "n4"]
+
+
+@pytest.mark.parametrize(
+    ("change", "parameter"),
+    [
+        ({"value": None}, "value"), ({"value": [1]}, "value"), ({"value": ""}, "value"), ({"value": "x" * 201}, "value"),
+        ({"value": 10**400}, "value"), ({"name": ""}, "name"), ({"name": "\ud800"}, "name"), ({"value": "\ud800"}, "value"),
+        ({"trace_id": "xyz"}, "trace_id"), ({"trace_id": "0" * 32}, "trace_id"), ({"trace_id": ""}, "trace_id"),
+        ({"trace_id": "", "session_id": "s", "span_id": STEP}, "span_id"), ({"span_id": "1"}, "span_id"),
+        ({"time": "soon"}, "time"), ({"time": "1999-01-01T00:00:00Z"}, "time"), ({"time": "2200-01-01T00:00:00Z"}, "time"),
+        ({"vlaue": 1}, "vlaue"), ({"comment": "x" * 20_001}, "comment"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_and_nothing_is_stored(
+    client: Client, store: Store, drain: Callable[[], None], change: dict[str, Any], parameter: str
+) -> None:
+    good = {"trace_id": new_trace_id(), "name": "helpful", "value": 1}
+
+    alone = post(client, good | change)
+    listed = post(client, {"scores": [good, good | change]})
+    drain()
+
+    assert (alone.status_code, listed.status_code) == (400, 400)
+    assert alone.json()["error"]["parameter"] == parameter
+    assert listed.json()["error"]["parameter"] == f"scores.1.{parameter}"
+    assert read_stored(store) == []
+
+
+def test_lists_that_are_no_lists_of_scores_are_refused(client: Client, drain: Callable[[], None]) -> None:
+    score = {"session_id": "s", "name": "n", "value": 1}
+
+    bodies: list[Any] = [
+        {"scores": []}, {"scores": [score] * (MAX_SCORES + 1)}, {"scores": 1}, {"scores": [1]}, [score], {}, "null",
+    ]  # fmt: skip
+    statuses = [post(client, body).status_code for body in bodies]
+
+    assert statuses == [400] * 7
+
+
+def test_key_chooses_the_project_and_is_demanded(
+    client: Client, store: Store, settings: Settings, drain: Callable[[], None]
+) -> None:
+    settings.KEY_REQUIRED = True
+    other = Project.objects.create(slug="other", name="Other")
+    IngestKey.objects.create(project=other, name="ci", sha256=hashlib.sha256(b"ci-key").hexdigest())
+    score = {"session_id": "s", "name": "n", "value": 1}
+
+    refused = [post(client, score).status_code, post(client, score, **{"x-api-key": "wrong"}).status_code]
+    stored = post(client, score, authorization="Bearer ci-key").status_code
+    drain()
+
+    assert refused == [401, 401]
+    assert stored == 201
+    assert [row[:2] for row in read_stored(store)] == [(other.pk, "ci")]
+
+
+def test_privacy_rules_hold_for_scores(client: Client, store: Store, project: Project, drain: Callable[[], None]) -> None:
+    Privacy.objects.create(project=project, presets=["email"], hash_key="0" * 64)
+
+    post(client, {"session_id": "s", "name": "n", "value": "to ada@example.com", "comment": "Ask ada@example.com."})
+    drain()
+
+    ((*_, attributes),) = read_stored(store)
+    assert attributes["gen_ai.evaluation.explanation"] == "Ask [email]."
+    assert attributes["gen_ai.evaluation.score.label"] == "to [email]"
+    masked_counts.flush()
+    assert list(MaskedValues.objects.values_list("rule", "masked")) == [("email", 2)]
+
+
+def test_without_ingest_in_the_process_the_answer_says_where_to_send(client: Client) -> None:
+    answer = post(client, {"session_id": "s", "name": "n", "value": 1})
+
+    assert answer.status_code == 503
+    assert "OTLP over HTTP" in answer.json()["error"]["message"]
+    assert answer.headers["Retry-After"] == "2"

@@ -28,16 +28,8 @@ _EARLIER_WINDOWS, _EARLIER_LEAST_S, _EARLIER_MOST_S = 4, 3600, 7 * 86_400
 _USUALLY_DEAR = 0.01
 # About a tenth of a second of reading: attributes only fill up what the fields do not explain.
 _ATTRIBUTE_SPANS = 40_000
-# Field of `Causes` -> field of the query language.
-CAUSE_FIELDS = {
-    "error_types": "error",
-    "versions": "version",
-    "tools": "tool",
-    "failing_tools": "tool_error",
-    "agents": "agent",
-    "models": "model",
-}
-_CAUSES_EACH = 5
+_FAILED_TOOL = "tool_error"
+_TOOLS = 5
 
 
 @dataclass(frozen=True)
@@ -53,19 +45,11 @@ class Cause:
 
 @dataclass(frozen=True)
 class Causes:
-    """Totals and, per dimension, the values most over-represented among the failing traces, best explanation first.
-
-    Ranked by the difference of the two shares, so that a tool which every trace uses does not hide the one that breaks.
-    """
+    """Totals, and the tools that failed in the failing traces and not as often in the rest, the greatest difference first."""
 
     failing: int = 0
     others: int = 0
-    error_types: list[Cause] = field(default_factory=list)
-    versions: list[Cause] = field(default_factory=list)
-    tools: list[Cause] = field(default_factory=list)
     failing_tools: list[Cause] = field(default_factory=list)
-    agents: list[Cause] = field(default_factory=list)
-    models: list[Cause] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -148,15 +132,13 @@ class Evidence:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Evidence:
-        causes = dict(data["causes"])
-        for dimension, found in causes.items():
-            if isinstance(found, list):
-                causes[dimension] = [Cause(**cause) for cause in found]
+        told = data["causes"]  # of older alerts with more in it
+        causes = Causes(told["failing"], told["others"], [Cause(**cause) for cause in told["failing_tools"]])
         lists = {
             name: [kind(**item) for item in data.get(name, ())]
             for name, kind in (("examples", Example), ("distinctions", Distinction), ("errors", SeenError))
         }
-        return cls(**data | lists | {"causes": Causes(**causes)})
+        return cls(**data | lists | {"causes": causes})
 
 
 def outline_evidence(rule: AlertRule, time_range: TimeRange, labels: Mapping[str, str] | None = None) -> Evidence:
@@ -211,9 +193,7 @@ def _compare(store: Store, rule: AlertRule, outline: Evidence) -> dict[str, Any]
     """Return the fields of Evidence that compare. Nothing is too rare here: an alert may be about two traces."""
     selected, among = parse_query(outline.query), parse_query(outline.among)
     selection, time_range = Selection(selected), outline.time_range
-    fields = list(
-        dict.fromkeys([*(name for name in DIMENSIONS if name not in demanded_fields(selected)), *CAUSE_FIELDS.values()])
-    )
+    fields = [name for name in DIMENSIONS if name not in demanded_fields(selected) or name == _FAILED_TOOL]
 
     def compare(fields: list[str]) -> Comparison:
         return find_differences(
@@ -269,16 +249,14 @@ def _distinction(found: Difference) -> Distinction:
 
 
 def _list_causes(comparison: Comparison) -> Causes:
-    found: dict[str, list[Cause]] = {name: [] for name in CAUSE_FIELDS}
-    names = {field: name for name, field in CAUSE_FIELDS.items()}
-    for difference in sorted(comparison.differences, key=lambda found: (-found.difference.value, -found.selected, found.value)):
-        if difference.dimension.field not in names or not difference.value:
-            continue
-        causes = found[names[difference.dimension.field]]
-        if difference.selected and len(causes) < _CAUSES_EACH:
-            shares = (difference.selected_share, difference.other_share)
-            causes.append(Cause(difference.value, difference.selected, difference.others, *shares))
-    return Causes(comparison.selected, comparison.others, **found)
+    tools = [
+        found
+        for found in comparison.differences
+        if found.dimension.field == _FAILED_TOOL and found.selected and found.difference.value
+    ]
+    tools.sort(key=lambda tool: (-tool.difference.value, -tool.selected, tool.value))
+    causes = [Cause(tool.value, tool.selected, tool.others, tool.selected_share, tool.other_share) for tool in tools[:_TOOLS]]
+    return Causes(comparison.selected, comparison.others, causes)
 
 
 def _find_examples(store: Store, rule: AlertRule, outline: Evidence) -> list[Example]:

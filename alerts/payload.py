@@ -6,7 +6,6 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from alerts.causes import HEADINGS
 from alerts.evaluation import AlertState
 from alerts.evidence import Evidence, Example
 from alerts.focus import traces_path
@@ -17,7 +16,7 @@ from alerts.wording import format_value, metric_label, metric_unit
 from tracestore.timerange import format_time_ns
 
 # Within a version fields are added, never changed.
-PAYLOAD_VERSION = 2
+PAYLOAD_VERSION = 3
 
 
 def alert_key(alert: Alert) -> str:
@@ -53,25 +52,35 @@ def build_payload(delivery: Delivery, evidence: Evidence, cost_usd: float | None
     """Return the fields of a message about a value."""
     alert, transition = delivery.alert, delivery.transition
     event = Event.RESOLVED if transition.to_state == AlertState.RESOLVED else Event.FIRING
-    return build_frame(delivery, event, base_url) | {
-        "value": transition.value,
-        "value_text": format_value(alert.metric, transition.value),
-        "samples": transition.samples,
-        "baseline": transition.baseline,
-        "compared_with": alert.compared_with or None,
-        "window": {
-            "start": format_time_ns(transition.window_start_ns),
-            "end": format_time_ns(transition.window_end_ns),
-        },
-        "traces": {
-            "query": evidence.query,
-            "start": format_time_ns(evidence.start_ns),
-            "end": format_time_ns(evidence.end_ns),
-            "url": base_url + traces_path(evidence.query, evidence.time_range),
-            "count": evidence.causes.failing,
-            "others": evidence.causes.others,
-            "cost_usd": cost_usd,
-        },
+    return (
+        build_frame(delivery, event, base_url)
+        | {
+            "value": transition.value,
+            "value_text": format_value(alert.metric, transition.value),
+            "samples": transition.samples,
+            "baseline": transition.baseline,
+            "compared_with": alert.compared_with or None,
+            "window": {
+                "start": format_time_ns(transition.window_start_ns),
+                "end": format_time_ns(transition.window_end_ns),
+            },
+            "traces": {
+                "query": evidence.query,
+                "start": format_time_ns(evidence.start_ns),
+                "end": format_time_ns(evidence.end_ns),
+                "url": base_url + traces_path(evidence.query, evidence.time_range),
+                "count": evidence.causes.failing,
+                "others": evidence.causes.others,
+                "cost_usd": cost_usd,
+            },
+        }
+        | build_reasons(evidence, base_url)
+    )
+
+
+def build_reasons(evidence: Evidence, base_url: str) -> dict[str, Any]:
+    """Return what differs about the traces behind the breach, the errors that they failed with, and examples."""
+    return {
         "differences": {
             "compared": evidence.compared,
             "earlier_start": format_time_ns(evidence.earlier_start_ns) if evidence.earlier_start_ns is not None else None,
@@ -90,7 +99,6 @@ def build_payload(delivery: Delivery, evidence: Evidence, cost_usd: float | None
             }
             for error in evidence.errors
         ],
-        "causes": {name: [asdict(cause) for cause in getattr(evidence.causes, name)] for name in HEADINGS},
         "examples": [
             {
                 "trace_id": example.trace_id,

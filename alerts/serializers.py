@@ -14,6 +14,7 @@ from alerts.definition import find_problems
 from alerts.evaluation import AlertState
 from alerts.evidence import Evidence
 from alerts.focus import traces_path
+from alerts.links import incident_url
 from alerts.models import (
     MAX_EVALUATIONS,
     MAX_GRACE_S,
@@ -35,6 +36,7 @@ from alerts.models import (
     Side,
     validate_time_zone,
 )
+from alerts.payload import build_reasons
 from tracestore.language import parse_query
 from tracestore.models import Project
 from tracestore.queries.metric_groups import RUN_METRICS
@@ -252,13 +254,21 @@ class AlertRuleOutput(serializers.ModelSerializer[AlertRule]):
 
 
 class AlertOutput(serializers.ModelSerializer[Alert]):
-    """One firing episode with the rule as it was then. `causes` and `examples` are as of its start."""
+    """One firing episode with the rule as it was then.
+
+    What is told of its traces is as of its start: their number, that of the others of the window, and as in a webhook's body what
+    differs about them, the errors that they failed with, and examples. `incident_id` is null for one that was never grouped.
+    """
 
     state = serializers.ChoiceField(choices=[AlertState.FIRING.value, AlertState.RESOLVED.value])
     url = serializers.SerializerMethodField()
     traces_url = serializers.SerializerMethodField()
     traces_query = serializers.SerializerMethodField()
-    causes = serializers.SerializerMethodField()
+    incident_url = serializers.SerializerMethodField()
+    traces_count = serializers.IntegerField(source="evidence.causes.failing")
+    others_count = serializers.IntegerField(source="evidence.causes.others")
+    differences = serializers.SerializerMethodField()
+    errors: Any = serializers.SerializerMethodField()
     examples = serializers.SerializerMethodField()
 
     class Meta:
@@ -266,7 +276,8 @@ class AlertOutput(serializers.ModelSerializer[Alert]):
         fields = [
             "id", "state", "rule_id", "rule_name", "kind", "labels", "severity", "metric", "query", "window_s", "comparison",
             "threshold", "hold_s", "value", "peak_value", "samples", "baseline", "compared_with", "trace_id", "started_at",
-            "resolved_at", "resolve_reason", "url", "traces_url", "traces_query", "causes", "examples",
+            "resolved_at", "resolve_reason", "url", "incident_id", "incident_url", "traces_url", "traces_query", "traces_count",
+            "others_count", "differences", "errors", "examples",
         ]  # fmt: skip
 
     def get_url(self, alert: Alert) -> str:
@@ -279,10 +290,20 @@ class AlertOutput(serializers.ModelSerializer[Alert]):
     def get_traces_query(self, alert: Alert) -> str:
         return str(alert.evidence["query"])
 
+    def get_incident_url(self, alert: Alert) -> str | None:
+        return incident_url(alert) if alert.incident_id else None
+
     @extend_schema_field(serializers.DictField())
-    def get_causes(self, alert: Alert) -> Any:
-        return alert.evidence["causes"]
+    def get_differences(self, alert: Alert) -> Any:
+        return self._reasons(alert)["differences"]
+
+    @extend_schema_field(serializers.ListField(child=serializers.DictField()))
+    def get_errors(self, alert: Alert) -> Any:
+        return self._reasons(alert)["errors"]
 
     @extend_schema_field(serializers.ListField(child=serializers.DictField()))
     def get_examples(self, alert: Alert) -> Any:
-        return alert.evidence["examples"]
+        return self._reasons(alert)["examples"]
+
+    def _reasons(self, alert: Alert) -> dict[str, Any]:
+        return build_reasons(Evidence.from_json(alert.evidence), settings.BASE_URL)

@@ -14,13 +14,13 @@ from django.views.decorators.vary import vary_on_headers
 
 from alerts import services
 from alerts.backtest import run_backtest
-from alerts.causes import build_cause_groups
 from alerts.chart import build_alert_chart, build_backtest_chart
 from alerts.evidence import Evidence
 from alerts.focus import traces_path, why_path
 from alerts.models import Alert, AlertRule, NotificationChannel, RuleKind
 from alerts.observing import window_before
 from alerts.preview import preview_rule
+from alerts.reasons import build_reasons
 from alerts.requests import AlertRequest
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
@@ -62,7 +62,7 @@ def alert_detail(request: AlertRequest, alert_id: int) -> HttpResponse:
     context: dict[str, Any] = {
         "alert": alert,
         "evidence": evidence,
-        "causes": build_cause_groups(evidence),
+        "reasons": build_reasons(evidence),
         "transitions": alert.transitions.all(),
         "deliveries": alert.deliveries.select_related("channel", "transition"),
         "traces_href": traces_path(evidence.query, evidence.time_range),

@@ -155,8 +155,12 @@ def test_alerts_carry_value_reasons_and_the_link_to_their_traces(client: Client,
     assert alert["traces_query"] == "service:support-bot status:error"
     assert alert["traces_url"].endswith("Z")
     assert "/traces?q=service%3Asupport-bot+status%3Aerror&start=" in alert["traces_url"]
-    assert alert["causes"]["versions"][0]["value"] == "v3"
-    assert len(alert["examples"]) == 3
+    assert (alert["traces_count"], alert["others_count"]) == (3, 7)
+    assert (alert["differences"]["compared"], alert["differences"]["top"][0]["value"]) == (7, "v3")
+    assert [(error["error_type"], error["traces"], error["is_new"]) for error in alert["errors"]] == [("TimeoutError", 3, True)]
+    assert [example["url"].rpartition("?")[2] for example in alert["examples"]] == [f"span={'02' * 8}"] * 3
+    incident = client.get(f"/api/v1/incidents/{alert['incident_id']}").json()
+    assert (incident["url"], incident["alerts"]) == (alert["incident_url"], [alert["id"]])
     assert client.get("/api/v1/alerts?state=resolved").json() == {"results": [], "next": None}
 
 

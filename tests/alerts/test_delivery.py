@@ -31,7 +31,7 @@ def deliver_all(now: datetime) -> list[bool]:
     return [delivery.deliver(pk, now) for pk in delivery.find_due_deliveries(now)]
 
 
-def test_webhook_gets_rule_value_causes_and_the_link_to_exactly_these_traces(store: Store, settings: Any) -> None:
+def test_webhook_gets_rule_value_reasons_and_the_link_to_exactly_these_traces(store: Store, settings: Any) -> None:
     settings.BASE_URL = "https://tracestore.example.com"
     with receive_webhooks() as hook:
         fire(
@@ -49,9 +49,10 @@ def test_webhook_gets_rule_value_causes_and_the_link_to_exactly_these_traces(sto
     assert (body["traces"]["count"], body["traces"]["others"]) == (37, 173)
     assert body["traces"]["query"] == "(env:prod OR service:support-bot) status:error"
     assert body["traces"]["url"].startswith("https://tracestore.example.com/traces?q=")
-    assert [body["causes"][name][0]["value"] for name in ("error_types", "versions", "tools")] == ["TimeoutError", "v3", "refund"]
+    assert body["differences"]["top"][0]["field"] == "version"
+    assert [(error["error_type"], error["traces"], error["is_new"]) for error in body["errors"]] == [("TimeoutError", 37, True)]
     assert len(body["examples"]) == 3
-    assert body["version"] == 2
+    assert body["version"] == 3
 
 
 def test_message_text_says_how_far_why_and_where(store: Store) -> None:

@@ -34,12 +34,8 @@ def test_breach_fires_with_an_alert_a_transition_and_its_reasons(store: Store) -
     assert (alert.state, alert.started_at, alert.threshold) == ("firing", NOW, 0.1)
     causes = alert.evidence["causes"]
     assert (causes["failing"], causes["others"]) == (3, 7)
-    assert causes["versions"][0] == {"value": "v3", "failing": 3, "others": 0, "failing_share": 1.0, "other_share": 0.0}
-    assert [causes[name][0]["value"] for name in ("error_types", "tools", "failing_tools")] == [
-        "TimeoutError",
-        "refund",
-        "refund",
-    ]
+    assert [(tool["value"], tool["failing"]) for tool in causes["failing_tools"]] == [("refund", 3)]
+    assert next((found["field"], found["value"]) for found in alert.evidence["distinctions"]) == ("version", "v3")
     assert {example["trace_id"] for example in alert.evidence["examples"]} == set(failed)
     assert Delivery.objects.count() == 1
 

@@ -103,7 +103,8 @@ def test_rule_made_in_the_editor_ends_in_messages_that_lead_back_to_the_failing_
     expect(page.get_by_text("5 failing traces").first).to_be_visible()
     expect(page.locator(".rule-chart .main-svg").first).to_be_visible()
     expect(page.locator("#alert-status")).to_contain_text("delivered")
-    assert page.locator("a.trace-line").count() == 5
+    assert page.locator("[aria-labelledby=traces-title] a.trace-line").count() == 5
+    expect(page.locator("[aria-labelledby=errors-title]")).to_contain_text("TimeoutError")
 
     # Good traffic resolves it, and the channels hear of it.
     send_runs(server.otlp_url, start_ns=time.time_ns() - 5 * NS_PER_S, count=60, version="v2", tool="search")

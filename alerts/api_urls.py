@@ -28,5 +28,7 @@ urlpatterns = [
     path("alert-grouping", on_call_api.GroupingDetail.as_view(), name="api-grouping"),
     path("silences", on_call_api.SilenceList.as_view(), name="api-silence-list"),
     path("silences/<int:silence_id>", on_call_api.SilenceDetail.as_view(), name="api-silence-detail"),
+    path("digests", on_call_api.DigestList.as_view(), name="api-digest-list"),
+    path("digests/<int:digest_id>", on_call_api.DigestDetail.as_view(), name="api-digest-detail"),
     path("alerts", api.AlertList.as_view(), name="api-alert-list"),
 ]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
+from django.db.models import Prefetch, QuerySet
 
 from alerts.channels import ChannelError, send_notification
 from alerts.delivery import lease, pause_after
@@ -40,6 +41,12 @@ def covered_time(period: str, zone: str, due_at: datetime) -> tuple[datetime, da
     return first, last
 
 
+def find_digests(project_id: int) -> QuerySet[Digest]:
+    """Return the project's reports, each with its channel and, as `latest`, a list of its latest run or of nothing."""
+    latest = Prefetch("runs", queryset=DigestRun.objects.order_by("-due_at", "-id")[:1], to_attr="latest")
+    return Digest.objects.filter(project_id=project_id).select_related("channel").prefetch_related(latest)
+
+
 def find_due_runs(now: datetime) -> list[int]:
     """Make the runs that are due and return the ids of those to attempt. Two that race make one."""
     for digest in Digest.objects.filter(enabled=True):
@@ -54,13 +61,18 @@ def find_due_runs(now: datetime) -> list[int]:
             continue  # another worker was first
     pending = DigestRun.objects.filter(status=DeliveryStatus.PENDING)
     pending.filter(due_at__lt=now - GIVE_UP_AFTER).update(status=DeliveryStatus.FAILED)
-    return list(pending.filter(next_attempt_at__lte=now).order_by("next_attempt_at").values_list("pk", flat=True))
+    return list(_to_attempt(now).order_by("next_attempt_at").values_list("pk", flat=True))
+
+
+def _to_attempt(now: datetime) -> QuerySet[DigestRun]:
+    """Return the runs to attempt now: what is switched off, report or channel, waits and is given up at last."""
+    due = DigestRun.objects.filter(status=DeliveryStatus.PENDING, next_attempt_at__lte=now)
+    return due.filter(digest__enabled=True, digest__channel__enabled=True)
 
 
 def send_run(run_id: int, store: Store, now: datetime) -> bool:
     """Make one attempt if it is due and nobody else makes it; True when the channel accepted the report."""
-    found = DigestRun.objects.select_related("digest__channel", "digest__project")
-    run = found.filter(pk=run_id, status=DeliveryStatus.PENDING, next_attempt_at__lte=now).first()
+    run = _to_attempt(now).select_related("digest__channel", "digest__project").filter(pk=run_id).first()
     if run is None:
         return False
     mine = DigestRun.objects.filter(pk=run.pk, status=DeliveryStatus.PENDING, attempts=run.attempts)

@@ -1,26 +1,41 @@
-"""REST API of routes, grouping and silences."""
+"""REST API of routes, grouping, silences and reports."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any, TypeVar
 
 from django.db import transaction
 from django.http import Http404
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from alerts.api import PAGING, answer_page, page_of, project_of, refuse_unknown
+from alerts.digests import find_digests
 from alerts.incidents import find_grouping
-from alerts.models import MAX_PAUSE_S, MAX_SILENCE_S, MAX_STEPS, Grouping, NotificationChannel, Route, RouteStep, Silence
+from alerts.models import (
+    MAX_PAUSE_S,
+    MAX_SILENCE_S,
+    MAX_STEPS,
+    ChannelKind,
+    Digest,
+    DigestPeriod,
+    DigestRun,
+    Grouping,
+    NotificationChannel,
+    Route,
+    RouteStep,
+    Silence,
+)
 from alerts.models.incidents import MAX_GROUP_WINDOW_S, MAX_WAIT_S
 from alerts.models.routes import validate_matcher
 from alerts.models.rules import validate_time_zone
 from alerts.on_call_forms import next_position, save_steps
+from tracestore.models import Project
 
 
 class _Strict(serializers.Serializer[Any]):
@@ -30,6 +45,16 @@ class _Strict(serializers.Serializer[Any]):
         if isinstance(data, dict):
             refuse_unknown(data, self.fields)
         return super().to_internal_value(data)
+
+
+def _find_channels(project: Project, names: list[str]) -> list[NotificationChannel]:
+    """Return the channels that are named, or meant by their ids. Raises ValidationError."""
+    found = NotificationChannel.objects.filter(project=project)
+    known = {str(channel.pk): channel for channel in found} | {channel.name: channel for channel in found}
+    for name in names:
+        if name not in known:
+            raise serializers.ValidationError(f"There is no channel {name!r}.")
+    return [known[name] for name in names]
 
 
 class StepInput(_Strict):
@@ -61,12 +86,7 @@ class RouteInput(_Strict):
     def validate_steps(self, steps: list[dict[str, Any]]) -> list[tuple[int, list[NotificationChannel]]]:
         if not 1 <= len(steps) <= MAX_STEPS or len({step["after_s"] for step in steps}) < len(steps):
             raise serializers.ValidationError(f"A route has 1 to {MAX_STEPS} steps, each at a time of its own.")
-        found = NotificationChannel.objects.filter(project=self.context["project"])
-        known = {str(channel.pk): channel for channel in found} | {channel.name: channel for channel in found}
-        for name in (name for step in steps for name in step["channels"]):
-            if name not in known:
-                raise serializers.ValidationError(f"There is no channel {name!r}.")
-        return [(step["after_s"], [known[name] for name in step["channels"]]) for step in steps]
+        return [(step["after_s"], _find_channels(self.context["project"], step["channels"])) for step in steps]
 
 
 class StepOutput(serializers.ModelSerializer[RouteStep]):
@@ -145,6 +165,46 @@ class SilenceOutput(serializers.ModelSerializer[Silence]):
 
     def get_suppressed(self, silence: Silence) -> list[int]:
         return [suppression.alert_id for suppression in silence.suppressions.all()]
+
+
+class DigestInput(_Strict):
+    """A report to `channel` (its name or id), at `time_of_day` in `time_zone`; a weekly one on `weekday`, 0 being Monday."""
+
+    channel = serializers.CharField()
+    period = serializers.ChoiceField(choices=DigestPeriod.choices, default=DigestPeriod.DAILY)
+    weekday = serializers.IntegerField(min_value=0, max_value=6, default=0)
+    time_of_day = serializers.TimeField(default=time(8))
+    time_zone = serializers.CharField(max_length=64, default="UTC", validators=[validate_time_zone])
+    enabled = serializers.BooleanField(default=True)
+
+    def validate_channel(self, name: str) -> NotificationChannel:
+        (channel,) = _find_channels(self.context["project"], [name])
+        if channel.kind == ChannelKind.PAGERDUTY:
+            raise serializers.ValidationError("PagerDuty would open an incident for each report: choose another channel.")
+        return channel
+
+
+class DigestRunOutput(serializers.ModelSerializer[DigestRun]):
+    """One report that was due. `last_error` says why the last attempt failed."""
+
+    class Meta:
+        model = DigestRun
+        fields = ["due_at", "status", "attempts", "delivered_at", "last_error"]
+
+
+class DigestOutput(serializers.ModelSerializer[Digest]):
+    """A report with the name of its channel; `last_run` is what became of the latest, null before the first."""
+
+    channel: Any = serializers.SlugRelatedField("name", read_only=True)
+    last_run = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Digest
+        fields = ["id", "channel", "period", "weekday", "time_of_day", "time_zone", "enabled", "created_at", "last_run"]
+
+    @extend_schema_field(DigestRunOutput(allow_null=True))
+    def get_last_run(self, digest: Any) -> Any:
+        return DigestRunOutput(digest.latest[0]).data if digest.latest else None
 
 
 class RouteList(APIView):
@@ -238,6 +298,49 @@ class SilenceDetail(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+class DigestList(APIView):
+    """All reports, and the place to add one."""
+
+    @extend_schema(operation_id="list_digests", parameters=PAGING, responses=page_of("DigestPage", DigestOutput))
+    def get(self, request: Request) -> Response:
+        return answer_page(request, find_digests(project_of(request).pk), DigestOutput)
+
+    @extend_schema(operation_id="create_digest", request=DigestInput, responses={201: DigestOutput})
+    def post(self, request: Request) -> Response:
+        project = project_of(request)
+        data = DigestInput(data=request.data, context={"project": project})
+        data.is_valid(raise_exception=True)
+        digest = Digest.objects.create(project=project, **data.validated_data)
+        return Response(_answer_digest(digest), status=status.HTTP_201_CREATED)
+
+
+class DigestDetail(APIView):
+    """One report. DELETE forgets what became of those that were sent."""
+
+    @extend_schema(operation_id="get_digest", responses=DigestOutput)
+    def get(self, request: Request, digest_id: int) -> Response:
+        return Response(_answer_digest(_find(Digest, request, digest_id)))
+
+    @extend_schema(operation_id="change_digest", request=DigestInput(partial=True), responses=DigestOutput)
+    def patch(self, request: Request, digest_id: int) -> Response:
+        digest = _find(Digest, request, digest_id)
+        data = DigestInput(digest, data=request.data, partial=True, context={"project": digest.project})
+        data.is_valid(raise_exception=True)
+        for name, value in data.validated_data.items():
+            setattr(digest, name, value)
+        digest.save()
+        return Response(_answer_digest(digest))
+
+    @extend_schema(operation_id="delete_digest", responses={204: None})
+    def delete(self, request: Request, digest_id: int) -> Response:
+        _find(Digest, request, digest_id).delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _answer_digest(digest: Digest) -> Any:
+    return DigestOutput(find_digests(digest.project_id).get(pk=digest.pk)).data
+
+
 @transaction.atomic
 def _save_route(route: Route, values: dict[str, Any]) -> Route:
     steps = values.pop("steps", None)
@@ -249,7 +352,7 @@ def _save_route(route: Route, values: dict[str, Any]) -> Route:
     return Route.objects.prefetch_related("steps__channels").get(pk=route.pk)
 
 
-_Kind = TypeVar("_Kind", Route, Silence)
+_Kind = TypeVar("_Kind", Route, Silence, Digest)
 
 
 def _find(model: type[_Kind], request: Request, pk: int) -> _Kind:

@@ -67,8 +67,8 @@ def channel_test(request: AlertRequest, channel_id: int) -> HttpResponse:
     try:
         send_test(channel)
     except ChannelError as error:
-        return render(request, "alerts/_channel_test.html", {"channel": channel, "error": str(error)})
-    return render(request, "alerts/_channel_test.html", {"channel": channel})
+        return render(request, "alerts/_channel_test.html", {"target": f"channel-test-{channel.pk}", "error": str(error)})
+    return render(request, "alerts/_channel_test.html", {"target": f"channel-test-{channel.pk}"})
 
 
 @require_POST

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from alerts.channels import ChannelError, send_notification
-from alerts.digests import covered_time
+from alerts.digests import covered_time, find_digests
 from alerts.models import Digest, NotificationChannel
 from alerts.on_call_forms import DigestForm
 from alerts.report import build_report
@@ -19,9 +19,8 @@ from tracestore.clickhouse.errors import StoreError
 
 @require_GET
 def digest_list(request: AlertRequest) -> HttpResponse:
-    digests = Digest.objects.filter(project=request.project).select_related("channel")
     context = {
-        "rows": [{"digest": digest, "last": digest.runs.first()} for digest in digests],
+        "digests": find_digests(request.project.pk),
         "channel_count": NotificationChannel.objects.filter(project=request.project).count(),
     }
     return render(request, "alerts/digest_list.html", context)
@@ -46,8 +45,8 @@ def digest_test(request: AlertRequest, digest_id: int) -> HttpResponse:
     try:
         send_notification(digest.channel, build_report(get_store(), digest, start, end))
     except (ChannelError, StoreError) as error:
-        return render(request, "alerts/_channel_test.html", {"channel": digest.channel, "error": str(error)})
-    return render(request, "alerts/_channel_test.html", {"channel": digest.channel})
+        return render(request, "alerts/_channel_test.html", {"target": f"digest-test-{digest.pk}", "error": str(error)})
+    return render(request, "alerts/_channel_test.html", {"target": f"digest-test-{digest.pk}"})
 
 
 @require_POST

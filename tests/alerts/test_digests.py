@@ -10,11 +10,12 @@ from django.test import Client
 
 from alerts import digests
 from alerts.digests import covered_time, last_due
-from alerts.models import Digest, DigestRun
+from alerts.models import Digest, DigestRun, NotificationChannel
 from tests.alerts.factories import create_channel, create_rule, default_project, insert_traffic
 from tests.alerts.incidents import begin, end
 from tests.alerts.receivers import receive_mail, receive_webhooks
 from tracestore.clickhouse.client import Store
+from tracestore.models import Project
 
 # A Friday; 08:00 in Vienna is 07:00 UTC in winter.
 NOW = datetime(2026, 11, 20, 7, 0, 20, tzinfo=UTC)
@@ -164,6 +165,72 @@ def test_report_is_set_up_tried_and_deleted_on_its_page(client: Client, store: S
     assert "Mon at 08:30, Asia/Tokyo" in client.get("/alerts/digests").content.decode()
     assert 'value="08:30"' in client.get(f"/alerts/digests/{digest.pk}").content.decode()
     assert len(hook.bodies) == 1
-    assert "channel-test" in said
+    assert "digest-test" in said
     client.post(f"/alerts/digests/{digest.pk}/delete")
     assert not Digest.objects.exists()
+
+
+def call(client: Client, method: str, path: str = "", **body: Any) -> Any:
+    return getattr(client, method)(f"/api/v1/digests{path}", body or None, content_type="application/json")
+
+
+@pytest.mark.django_db
+def test_report_is_made_listed_changed_and_deleted_by_the_api(client: Client) -> None:
+    channel = create_channel()
+
+    made = call(client, "post", channel="On-call", period="weekly", weekday=4, time_zone="Europe/Vienna")
+    digest = made.json()
+    DigestRun.objects.create(digest_id=digest["id"], due_at=NOW, next_attempt_at=NOW, last_error="gone")
+    DigestRun.objects.create(digest_id=digest["id"], due_at=NOW - timedelta(days=7), next_attempt_at=NOW)
+    changed = call(client, "patch", f"/{digest['id']}", time_of_day="09:30", channel=str(channel.pk)).json()
+
+    assert made.status_code == 201
+    assert (digest["channel"], digest["weekday"], digest["time_of_day"], digest["last_run"]) == ("On-call", 4, "08:00:00", None)
+    assert (changed["period"], changed["weekday"], changed["time_of_day"]) == ("weekly", 4, "09:30:00")
+    assert (changed["last_run"]["status"], changed["last_run"]["last_error"]) == ("pending", "gone")
+    assert call(client, "get").json() == {"results": [changed], "next": None}
+    assert call(client, "delete", f"/{digest['id']}").status_code == 204
+    assert call(client, "get", f"/{digest['id']}").status_code == 404
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("body", "parameter"),
+    [
+        ({}, "channel"), ({"channel": "Pager"}, "channel"), ({"channel": "elsewhere"}, "channel"), ({"weekday": 7}, "weekday"),
+        ({"time_zone": "Mars"}, "time_zone"), ({"time_of_day": "25:00"}, "time_of_day"), ({"perod": "daily"}, "perod"),
+    ],
+)  # fmt: skip
+def test_api_names_what_is_wrong_with_a_report(client: Client, body: dict[str, Any], parameter: str) -> None:
+    create_channel()
+    create_channel(name="Pager", kind="pagerduty", target="k" * 32)
+    other = Project.objects.create(slug="other", name="Other")
+    NotificationChannel.objects.create(project=other, name="elsewhere", kind="webhook", target="http://127.0.0.1:9/")
+
+    answer = call(client, "post", **({"channel": "On-call"} | body if body else {"period": "daily"}))
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["parameter"] == parameter
+    assert not Digest.objects.exists()
+
+
+@pytest.mark.django_db
+def test_reports_of_another_project_are_not_there(client: Client) -> None:
+    default_project()
+    other = Project.objects.create(slug="other", name="Other")
+    channel = NotificationChannel.objects.create(project=other, name="x", kind="webhook", target="http://127.0.0.1:9/")
+    digest = Digest.objects.create(project=other, channel=channel, time_of_day=time(8))
+
+    assert call(client, "get").json()["results"] == []
+    assert [call(client, method, f"/{digest.pk}").status_code for method in ("get", "patch", "delete")] == [404] * 3
+
+
+@pytest.mark.django_db
+def test_report_waits_while_its_channel_is_off(store: Store) -> None:
+    with receive_webhooks() as hook:
+        create_digest(channel=create_channel(target=hook.url, enabled=False))
+        while_off = run_due(store, NOW)
+        NotificationChannel.objects.update(enabled=True)
+        while_on = run_due(store, NOW + timedelta(hours=1))
+
+    assert (while_off, while_on, len(hook.bodies)) == ([], [True], 1)

@@ -105,18 +105,27 @@ class RuleBacktest(AlertRuleDetail):
         return _replay(request, self._rule(request, rule_id))
 
 
+class _DraftInput(AlertRuleInput):
+    """A rule's definition. It is not saved, so it may have no name, or that of another rule."""
+
+    name = serializers.CharField(max_length=128, default="Draft", allow_blank=True)
+
+    def validate_name(self, name: str) -> str:
+        return name
+
+
 class DraftBacktest(APIView):
     """A rule that is not saved, over the past."""
 
     query_parameter = "query"
 
     @extend_schema(
-        operation_id="backtest_draft", parameters=[BacktestParameters], request=AlertRuleInput, responses=BacktestSerializer
+        operation_id="backtest_draft", parameters=[BacktestParameters], request=_DraftInput, responses=BacktestSerializer
     )
     def post(self, request: Request) -> Response:
         """As for a saved rule; the body is what would create it, and nothing is saved."""
         project = project_of(request)
-        data = AlertRuleInput(data=request.data, context={"project": project})
+        data = _DraftInput(data=request.data, context={"project": project})
         data.is_valid(raise_exception=True)
         values = {name: value for name, value in data.validated_data.items() if name != "channels"}
         return _replay(request, AlertRule(project=project, **values))

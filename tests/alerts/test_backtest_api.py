@@ -54,6 +54,17 @@ def test_draft_is_replayed_and_not_saved(client: Client, store: Store, breach: d
     assert not AlertRule.objects.exists()
 
 
+def test_draft_may_have_the_name_of_a_rule_or_none(client: Client, store: Store, breach: datetime) -> None:  # noqa: F811
+    saved = create_rule(name=DRAFT["name"])
+    nameless = {name: value for name, value in DRAFT.items() if name != "name"}
+
+    for draft in (DRAFT, nameless, DRAFT | {"name": ""}):
+        answer = client.post("/api/v1/alert-rules/backtest?start=now-24h", draft, content_type="application/json")
+        assert (answer.status_code, len(answer.json()["results"])) == (200, 1)
+
+    assert AlertRule.objects.get() == saved
+
+
 @pytest.mark.parametrize("query", ["start=yesterday", "pages_per_week=nan", "pages_per_week=-1", "begin=now"])
 def test_wrong_parameter_is_refused(client: Client, store: Store, query: str) -> None:
     assert client.get(f"/api/v1/alert-rules/{create_rule().pk}/backtest?{query}").status_code == 400

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -19,7 +20,7 @@ from alerts.evidence import Evidence
 from alerts.focus import traces_path, why_path
 from alerts.incidents import IncidentError
 from alerts.links import LinkRefused, read_ack
-from alerts.models import Alert, Incident, Suppression
+from alerts.models import Alert, Incident, IncidentMark, Suppression
 from alerts.observing import window_before
 from alerts.paging import severity_rank
 from alerts.requests import AlertRequest
@@ -29,6 +30,9 @@ from tracestore.timerange import TimeRange
 
 PAGE_SIZE = 30
 _ALERTS_SHOWN = 50
+_MARKS_SHOWN = 20
+# A week of backtest that ends soon after the outage.
+_BACKTEST_BEFORE, _BACKTEST_AFTER = timedelta(days=6), timedelta(days=1)
 SNOOZES = ((1800, "30 m"), (3600, "1 h"), (4 * 3600, "4 h"), (86_400, "1 d"))
 
 
@@ -101,6 +105,7 @@ def _describe(incident: Incident) -> dict[str, Any]:
         "silenced_count": _count_silenced(incident),
         "lines": build_timeline(incident),
         "snoozes": SNOOZES,
+        **_describe_marks(incident, alerts),
     }
     if alerts:
         # The number is that of the worst alert; the cause is asked where there is something to compare with.
@@ -119,6 +124,20 @@ def _describe(incident: Incident) -> dict[str, Any]:
             "silence_href": f"{reverse('silence-new')}?{urlencode({'matcher': suggest_matcher(incident)})}",
         }
     return context
+
+
+def _describe_marks(incident: Incident, alerts: list[Alert]) -> dict[str, Any]:
+    """Return the marks of people that touch the outage, its time for a new one, and a backtest of the worst alert's rule."""
+    start, end = incident.started_at, incident.resolved_at or timezone.now()
+    touching = IncidentMark.objects.filter(project_id=incident.project_id, started_at__lt=end, ended_at__gt=start)
+    rule_id = alerts[0].rule_id if alerts else None
+    around = {"start": (start - _BACKTEST_BEFORE).isoformat(), "end": (end + _BACKTEST_AFTER).isoformat()}
+    return {
+        "marks": touching[:_MARKS_SHOWN],
+        "mark_start": start.isoformat(),
+        "mark_end": end.isoformat(),
+        "backtest_href": f"{reverse('alert-rule-backtest', args=[rule_id])}?{urlencode(around)}" if rule_id else "",
+    }
 
 
 def _count_silenced(incident: Incident) -> int:

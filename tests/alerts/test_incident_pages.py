@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from alerts import incidents
 from alerts.links import ack_url, sign_ack
-from alerts.models import Alert, Delivery, Incident
+from alerts.models import Alert, Delivery, Incident, IncidentMark
 from alerts.timeline import build_timeline
 from tests.alerts.factories import create_channel, create_rule, default_project
 from tests.alerts.incidents import begin, end, worsen
@@ -55,6 +55,37 @@ def test_list_shows_open_incidents_first_and_can_be_narrowed(client: Client, ale
     assert page.index("Refunds fail") < page.index("Long over")
     assert other.title not in open_only
     assert "Refunds fail" in open_only
+
+
+def test_incident_that_is_over_is_marked_for_backtests_and_shows_its_mark(client: Client, alert: Alert) -> None:
+    assert "mark it when it is over" in page_of(client, alert)
+    end(alert, timezone.now())
+    offer = page_of(client, alert)
+    fields = dict(re.findall(r'name="(name|start|end|next)" value="([^"]*)"', offer[offer.index("alerts/marks") :]))
+
+    answer = client.post("/alerts/marks", fields)
+
+    mark, incident = IncidentMark.objects.get(), Incident.objects.get()
+    assert answer.headers["Location"] == f"/alerts/incidents/{incident.pk}"
+    assert (mark.name, mark.started_at, mark.ended_at) == (incident.title, incident.started_at, incident.resolved_at)
+    marked = page_of(client, alert)
+    assert f'action="/alerts/marks/{mark.pk}/delete"' in marked
+    assert "Mark as a real outage" not in marked
+    assert f'href="/alerts/rules/{alert.rule_id}/backtest?start=' in marked
+
+
+def test_marks_of_another_time_or_project_are_not_those_of_the_incident(client: Client, alert: Alert) -> None:
+    end(alert, timezone.now())
+    now, day = timezone.now(), timedelta(days=1)
+    other = Project.objects.create(slug="other", name="Other")
+    IncidentMark.objects.create(project_id=1, name="Yesterday", started_at=now - 2 * day, ended_at=now - day)
+    IncidentMark.objects.create(project=other, name="Elsewhere", started_at=now - day, ended_at=now)
+
+    page = page_of(client, alert)
+
+    assert "Yesterday" not in page
+    assert "Elsewhere" not in page
+    assert "Mark as a real outage" in page
 
 
 def test_empty_list_says_what_an_incident_is(client: Client) -> None:

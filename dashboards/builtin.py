@@ -132,6 +132,7 @@ BUILT_IN: dict[str, BuiltIn] = {
             _number("failures", "Failed and escalated", "escalated:true"),
             _number("cost", "Cost of escalated traces", "escalated:true"),
             Panel("Escalations by reason", ("escalations",), "stacked", "escalation_reason"),
+            Panel("Hand-offs by reason", ("handoffs",), "stacked", "handoff_reason"),
             Panel("Escalation and hand-off rate", ("escalation_rate", "handoff_rate")),
             Panel("Escalation rate by version", ("escalation_rate",), "line", "version"),
             Panel("Escalation rate by agent", ("escalation_rate",), "line", "agent"),

@@ -57,6 +57,7 @@ def _trace_row(overrides: dict[str, Any]) -> dict[str, Any]:
         "has_errors": False,
         "escalated": False,
         "handed_over": False,
+        "handoff_reasons": [],
         "escalation_reasons": [],
         "span_count": 3,
         "error_count": 0,

@@ -533,6 +533,8 @@ TRUNCATION_MARK = r"(?i)(\.\.\.|…|[\[(<])[^\[\](<>]{0,24}truncated[^\[(<]{0,40
 SIGNAL_KEY = "tracestore.signal"
 ESCALATION_EVENT = "tracestore.human_escalation"
 ESCALATION_REASON = "tracestore.escalation.reason"
+# The same of a hand-off to another agent, as senders write it.
+HANDOFF_REASONS = ("tracestore.handoff.reason", "gen_ai.handoff.reason", "agent.handoff.reason", "handoff.reason")
 # The `reason` of arguments that are not plain JSON: within an envelope, or as Python writes a dict.
 REASON_ARGUMENT = r"""reason\\*["']\s*:\s*\\*["']([^"'\\]{1,200})"""
 SIGNALS = ("agent_handoff", "human_approval_requested", "human_approval_decided", "human_escalation", "human_wait")

@@ -77,6 +77,7 @@ _SETTLE_LOOKBACK_NS = 7 * 86_400 * 10**9
 _ROLLUP_OVERLAP_NS = 60 * 10**9
 _NS_PER_MINUTE = 60 * 10**9
 _REASON_CHARS = 100
+_REASONS = 50  # of one trace
 # An hour is added up so long after its end, from new minutes when it began so long ago; so much work at a time.
 _HOUR_SETTLES_S, _HOUR_IS_OLD_S, _HOURS_WORK_S = 300, 3 * 3600, 5.0
 # After so many summaries there was a load, and the engine keeps a hundred MiB that it freed.
@@ -383,8 +384,9 @@ def build_rows(
     )
     escalated = np.zeros(count, dtype=bool)
     escalated[trace[escalations]] = True
+    handoffs = spans.labels("signal").where("agent_handoff")
     handed_over = np.zeros(count, dtype=bool)
-    handed_over[trace[spans.labels("signal").where("agent_handoff")]] = True
+    handed_over[trace[handoffs]] = True
     error_count = sum_by_trace(spans, spans.mask("is_error").astype(np.int64), everything)
     durations = bucket_of(spans.numbers("duration_ns"))
     cause = np.where(outcomes.failing >= 0, outcomes.failing, outcomes.root)
@@ -400,6 +402,7 @@ def build_rows(
         "has_errors": error_count > 0,
         "escalated": escalated,
         "handed_over": handed_over,
+        "handoff_reasons": _reasons(spans, np.flatnonzero(handoffs), read_reasons),
         "escalation_reasons": _reasons(spans, np.flatnonzero(escalations), read_reasons),
         "span_count": np.bincount(trace, minlength=count),
         "error_count": error_count,
@@ -462,19 +465,19 @@ def _ids_at(spans: SpanColumns, at: Ints) -> list[bytes]:
     return [trace_ids[16 * n : 16 * n + 16] + span_ids[8 * n : 8 * n + 8] for n in range(len(at))]
 
 
-def _reasons(spans: SpanColumns, escalations: Ints, read_reasons: ReadReasons) -> pyarrow.Array:
-    """Return per trace why it went to a person, without the values that vary from run to run."""
+def _reasons(spans: SpanColumns, handing_over: Ints, read_reasons: ReadReasons) -> pyarrow.Array:
+    """Return per trace the first _REASONS reasons that its spans at these places give, without the values that vary."""
     import pyarrow
 
     result: list[list[str]] = [[] for _ in range(spans.trace_count)]
-    for first in range(0, len(escalations), summaries.MAX_ERRORS):
-        at = escalations[first : first + summaries.MAX_ERRORS]
+    for first in range(0, len(handing_over), summaries.MAX_ERRORS):
+        at = handing_over[first : first + summaries.MAX_ERRORS]
         start_ns = spans.numbers("start_ns")[at]
         ids = _ids_at(spans, at)
         told = read_reasons(ids, int(start_ns.min()), int(start_ns.max()))
         for trace, span_id in zip(spans.trace[at].tolist(), ids, strict=True):
             reason = normalize_message(told.get(span_id, ""))[:_REASON_CHARS]
-            if reason and reason not in result[trace]:
+            if reason and len(result[trace]) < _REASONS and reason not in result[trace]:
                 result[trace].append(reason)
     return pyarrow.array(result, type=pyarrow.list_(pyarrow.string()))
 

@@ -201,7 +201,7 @@ def test_panel_without_a_group_says_what_no_trace_names(client: Client, store: S
     insert_traces(store)
 
     chart = client.get("/dashboards/escalations/panels/6?start=now-1h").json()
-    table = client.get("/dashboards/escalations/panels/12?start=now-1h").content.decode()
+    table = client.get("/dashboards/escalations/panels/13?start=now-1h").content.decode()
 
     assert chart["empty"] == "No trace of this range names its escalation reason"
     assert "No trace of this range names its workflow" in table

@@ -305,6 +305,19 @@ def test_scores_of_log_records_and_span_events_count_for_their_trace(store: Stor
     assert means("score") == {"helpful": [0.75]}
 
 
+def test_handoffs_are_counted_by_their_reason(store: Store) -> None:
+    insert_traces(
+        store, {"handed_over": True, "handoff_reasons": ["billing"]},
+        {"handed_over": True, "handoff_reasons": ["billing", "German"]}, {"handed_over": True}, {}, start_ns=START_NS,
+    )  # fmt: skip
+
+    found = {series.group: series.points[0][1] for series in series_of(store, "handoffs", group_by="handoff_reason")}
+
+    assert found == {"billing": 2, "German": 1, "": 1}
+    assert value_of(store, "handoffs", "handoff_reason:billing") == 2
+    assert value_of(store, "requests", "has:handoff_reason") == 2
+
+
 def test_score_of_a_session_counts_for_its_last_run_by_then(store: Store) -> None:
     first, second, other = (new_trace_id() for _ in range(3))
     insert_traces(
@@ -445,6 +458,7 @@ def random_traces(count: int) -> list[dict[str, Any]]:
                 "has_errors": failed or chance.random() < 0.1,
                 "escalated": chance.random() < 0.1,
                 "escalation_reasons": chance.sample(["refund failed", "asked for a person"], chance.randint(0, 1)),
+                "handoff_reasons": chance.sample(["billing", "speaks German"], chance.randint(0, 1)),
                 "handed_over": chance.random() < 0.2,
                 "unpriced_models": ["house-7b"] if chance.random() < 0.1 else [],
                 "unpriced_calls": chance.randint(0, 2),

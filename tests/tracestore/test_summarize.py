@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from tests.factories import insert_traces
 from tests.spans import build_request
-from tracestore import summarize
+from tracestore import semconv, summarize
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.clickhouse.landing import insert_batch
@@ -135,6 +135,27 @@ def test_reason_of_an_escalation_is_kept(store: Store, attributes: dict[str, Any
     summarize_pending()
 
     assert read_traces(store, "escalated, escalation_reasons") == [(True, [reason] if reason else [])]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({"gen_ai.tool.call.arguments": '{"reason": "invoice 4711 is wrong"}'}, "invoice <n> is wrong"),
+        ({"input.value": """{'kwargs': {'reason': 'speaks German'}}"""}, "speaks German"),
+        *(({key: "expertise_required"}, "expertise_required") for key in semconv.HANDOFF_REASONS),
+        ({"gen_ai.tool.call.arguments": '{"message": "Please go on."}'}, None),
+    ],
+)
+def test_reason_of_a_handoff_is_kept_and_is_none_of_an_escalation(
+    store: Store, attributes: dict[str, Any], reason: str | None
+) -> None:
+    tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "transfer_to_billing"} | attributes
+    trace_id = new_trace_id()
+    insert(store, *a_run(trace_id), step(trace_id, "3", "1", 3, attributes=tool), step(trace_id, "4", "1", 5, attributes=tool))
+
+    summarize_pending()
+
+    assert read_traces(store, "handed_over, handoff_reasons, escalation_reasons") == [(True, [reason] if reason else [], [])]
 
 
 def test_nothing_pending_writes_nothing(store: Store) -> None:

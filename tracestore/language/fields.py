@@ -149,6 +149,13 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("handed_over", FieldType.FLAG, "an agent of it handed over to another", "handed_over:true", span_help=_SAME_TRACE),
     Field(
+        "handoff_reason",
+        FieldType.TEXT,
+        "why an agent of it handed over to another",
+        "handoff_reason:refund*",
+        span_help=_SAME_TRACE,
+    ),
+    Field(
         "unpriced_model",
         FieldType.TEXT,
         "it used tokens of that model, which has no known price",

@@ -150,6 +150,7 @@ GROUPINGS: dict[str, str] = {
     "user": "if(user_id = '', [], [user_id])",
     "session": "if(session_id = '', [], [session_id])",
     "escalation_reason": "if(escalated AND empty(escalation_reasons), [''], arrayMap(x -> toString(x), escalation_reasons))",
+    "handoff_reason": "if(handed_over AND empty(handoff_reasons), [''], arrayMap(x -> toString(x), handoff_reasons))",
     "unpriced_model": "arrayMap(x -> toString(x), unpriced_models)",
     "score": "[score_name]",  # of scores alone
 }
@@ -599,7 +600,7 @@ def _raw_source(query: Query, group_by: str, max_groups: int, params: Params) ->
             SELECT {column} FROM traces FINAL WHERE {IN_RANGE} AND {matching} AND {column} != ''
             GROUP BY {column} ORDER BY count() DESC, {column} LIMIT {params.bind(max_groups, "UInt32")})"""
     rows = f"""
-    SELECT start_time, outcome, has_errors, escalated, handed_over, escalation_reasons, duration_ns, cost_usd,
+    SELECT start_time, outcome, has_errors, escalated, handed_over, handoff_reasons, escalation_reasons, duration_ns, cost_usd,
         input_tokens, output_tokens,
         cached_input_tokens, cache_creation_input_tokens, reasoning_tokens, input_audio_tokens, output_audio_tokens, llm_calls,
         llm_errors, span_count, session_id, user_id, unpriced_models, unpriced_calls, tools.name, tools.calls, tools.errors,

@@ -33,6 +33,7 @@ _OF_TRACES = FACETS | {
     "prompt": "arrayJoin(prompts)",
     "rule": "outcome_rule",
     "escalation_reason": "arrayJoin(escalation_reasons)",
+    "handoff_reason": "arrayJoin(handoff_reasons)",
     "unpriced_model": "arrayJoin(unpriced_models)",
     "tool_error": "arrayJoin(arrayFilter((name, errors) -> errors > 0, `tools.name`, `tools.errors`))",
 }

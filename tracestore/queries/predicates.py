@@ -404,6 +404,7 @@ _TRACE_TERMS: dict[str, Compile] = {
     "escalated": _flag_column("escalated"),
     "escalation_reason": _array_column("escalation_reasons"),
     "handed_over": _flag_column("handed_over"),
+    "handoff_reason": _array_column("handoff_reasons"),
     "unpriced_model": _array_column("unpriced_models"),
     "rule": _text_column("outcome_rule"),
     "text": _through_spans(_search),
@@ -444,7 +445,7 @@ _SPAN_TERMS: dict[str, Compile] = {
     name: _through_trace(_TRACE_TERMS[name])
     for name in (
         "user", "session", "cost", "cost_difference", "spans", "errors", "has_errors", "escalated", "escalation_reason",
-        "handed_over", "unpriced_model", "rule",
+        "handed_over", "handoff_reason", "unpriced_model", "rule",
     )
 }  # fmt: skip
 

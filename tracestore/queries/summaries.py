@@ -149,13 +149,15 @@ SELECT trace_id, span_id, substringUTF8(error_message, 1, 2 * {{stack_chars:UInt
         substringUTF8(stack, -toInt32({{stack_chars:UInt32}})), substringUTF8(stack, 1, {{stack_chars:UInt32}}))
 {_NEWEST_OF_SPANS}"""
 
-# Why a run was handed to a person: as its sender says outright, else the `reason` among the arguments of the tool that did it.
+# Why a run was handed to a person or another agent: as its sender says outright, else the `reason` among the arguments of the
+# tool that did it.
 _ARGUMENTS = ", ".join(f"attributes[{literal(source.key)}]" for source in semconv.FIELDS["tool_arguments"])
 REASONS_OF_SPANS = f"""
 WITH arrayFirst(x -> x != '', [{_ARGUMENTS}]) AS arguments
 SELECT trace_id, span_id, substringUTF8(arrayFirst(x -> x != '', [
     attributes[{literal(semconv.ESCALATION_REASON)}],
     arrayFirst((m, name) -> name = {literal(semconv.ESCALATION_EVENT)}, event_attributes, event_names)['reason'],
+    {", ".join(f"attributes[{literal(key)}]" for key in semconv.HANDOFF_REASONS)},
     JSONExtractString(arguments, 'reason'),
     extract(arguments, {literal(semconv.REASON_ARGUMENT)})]), 1, 200)
 {_NEWEST_OF_SPANS}"""
@@ -242,7 +244,7 @@ def read_errors(
 def read_reasons(
     store: Store, *, project_id: int, span_ids: list[bytes], min_start_ns: int, max_start_ns: int
 ) -> dict[bytes, str]:
-    """Return why these spans (at most MAX_ERRORS) hand over to a person, "" for no reason; ids as those of read_errors."""
+    """Return why these spans (at most MAX_ERRORS) hand over, "" for no reason; ids as those of read_errors."""
     rows = store.query_rows(
         REASONS_OF_SPANS, project_id=project_id, min_start_ns=min_start_ns, max_start_ns=max_start_ns,
         span_ids=PlainText(b"".join(span_ids).hex()),

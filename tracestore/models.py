@@ -214,12 +214,8 @@ class MappingRule(models.Model):
             raise ValidationError(errors)
 
 
-class Reread(models.Model):
-    """One run of the job that reads a project's stored spans again, oldest first (reread.py).
-
-    Spans that start before `position_ns` are done; it ends at `until_ns`, which is 0 until it has begun. `chunk` numbers
-    what was handed to the summary job.
-    """
+class PastJob(models.Model):
+    """One run of a job over a project's past. `lease_until` keeps other workers out; `error` says why it failed."""
 
     class Status(models.TextChoices):
         RUNNING = "running", "Running"
@@ -227,17 +223,29 @@ class Reread(models.Model):
         CANCELLED = "cancelled", "Cancelled"
         FAILED = "failed", "Failed"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rereads")
     status = models.CharField(max_length=16, choices=Status, default=Status.RUNNING)
+    error = models.CharField(max_length=500, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+
+
+class Reread(PastJob):
+    """One run of the job that reads a project's stored spans again, oldest first (reread.py).
+
+    Spans that start before `position_ns` are done; it ends at `until_ns`, which is 0 until it has begun. `chunk` numbers
+    what was handed to the summary job.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rereads")
     position_ns = models.BigIntegerField(default=0)
     until_ns = models.BigIntegerField(default=0)
     chunk = models.PositiveIntegerField(default=0)
     spans_done = models.PositiveBigIntegerField(default=0)
     spans_total = models.PositiveBigIntegerField(default=0)
-    error = models.CharField(max_length=500, blank=True)
-    lease_until = models.DateTimeField(null=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    ended_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -247,7 +255,7 @@ class Reread(models.Model):
         ]
 
 
-class Recomputation(models.Model):
+class Recomputation(PastJob):
     """One run of the job that computes a stretch of a project's past again, oldest first (recompute.py).
 
     Traces that start before `position_ns` are done; it ends at `until_ns`. `traces_total` is 0 until it has begun.
@@ -257,23 +265,12 @@ class Recomputation(models.Model):
         ROLLUPS = "rollups", "Rollups"
         PRICES = "prices", "Prices"
 
-    class Status(models.TextChoices):
-        RUNNING = "running", "Running"
-        DONE = "done", "Done"
-        CANCELLED = "cancelled", "Cancelled"
-        FAILED = "failed", "Failed"
-
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="recomputations")
     kind = models.CharField(max_length=16, choices=Kind)
-    status = models.CharField(max_length=16, choices=Status, default=Status.RUNNING)
     position_ns = models.BigIntegerField()
     until_ns = models.BigIntegerField()
     traces_done = models.PositiveBigIntegerField(default=0)
     traces_total = models.PositiveBigIntegerField(default=0)
-    error = models.CharField(max_length=500, blank=True)
-    lease_until = models.DateTimeField(null=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    ended_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

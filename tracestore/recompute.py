@@ -1,36 +1,24 @@
 """The job that computes a stretch of a project's past again: its rollups, or its summaries with the prices of today.
 
-It goes hour by hour from the oldest on; each may be repeated, and how far it is stands in `Recomputation`. The running worker
-does it, because the embedded engine belongs to one process. Rollups follow new summaries by themselves.
+It goes hour by hour from the oldest on (past_jobs.py). Rollups follow new summaries by themselves.
 """
 
 from __future__ import annotations
 
-import logging
-import time
-from datetime import timedelta
-
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
-from django.utils import timezone
 
-from tracestore.clickhouse.client import Store, get_store
-from tracestore.clickhouse.errors import StoreError, StoreUnavailable
+from tracestore.clickhouse.client import Store
 from tracestore.models import Recomputation
+from tracestore.past_jobs import WORK_S, AlreadyRunning, advance_jobs, finish
 from tracestore.queries import recompute as queries
 from tracestore.queries.rollups import HOUR_S, MINUTE_S, find_hours_end_ns, recompute_hours, recompute_rollups
 from tracestore.summarize import summarize_again
 from tracestore.timerange import NS_PER_S, TimeRange
 
-log = logging.getLogger(__name__)
+__all__ = ["AlreadyRunning", "cancel_recomputation", "recompute_pending", "start_recomputation"]
 
-_WORK_S = 2.0  # of one run of the task; the next one goes on
-_LEASE_S = 900
 _HOUR_NS = HOUR_S * NS_PER_S
-
-
-class AlreadyRunning(Exception):
-    """The same of this project is being computed at this moment."""
 
 
 def start_recomputation(project_id: int, kind: Recomputation.Kind, time_range: TimeRange) -> Recomputation:
@@ -45,42 +33,12 @@ def start_recomputation(project_id: int, kind: Recomputation.Kind, time_range: T
 
 def cancel_recomputation(project_id: int, kind: Recomputation.Kind) -> bool:
     """Stop the running job after the hour in hand; returns whether there was one. What is done stays done."""
-    return bool(_finish(Q(project_id=project_id, kind=kind), Recomputation.Status.CANCELLED))
+    return bool(finish(Recomputation, Q(project_id=project_id, kind=kind), Recomputation.Status.CANCELLED))
 
 
-def recompute_pending(work_s: float = _WORK_S) -> int:
+def recompute_pending(work_s: float = WORK_S) -> int:
     """Take the running jobs some hours further, for about `work_s` each; returns how many are still running."""
-    running = Recomputation.objects.filter(status=Recomputation.Status.RUNNING)
-    for job_id in running.order_by("pk").values_list("pk", flat=True):
-        _advance_job(job_id, time.monotonic() + work_s)
-    return running.count()
-
-
-def _finish(which: Q, status: Recomputation.Status, error: str = "") -> int:
-    running = Recomputation.objects.filter(which, status=Recomputation.Status.RUNNING)
-    return running.update(status=status, ended_at=timezone.now(), error=error[:500])
-
-
-def _advance_job(job_id: int, deadline: float) -> None:
-    """Do one hour after the other until the deadline. Only one worker is in a job at a time."""
-    now = timezone.now()
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    mine = Recomputation.objects.filter(free, pk=job_id, status=Recomputation.Status.RUNNING)
-    if not mine.update(lease_until=now + timedelta(seconds=_LEASE_S)):
-        return
-    try:
-        while (job := Recomputation.objects.get(pk=job_id)).status == Recomputation.Status.RUNNING:
-            if not _step(get_store(), job):
-                _finish(Q(pk=job_id), Recomputation.Status.DONE)
-            if time.monotonic() > deadline:
-                break
-    except StoreUnavailable as error:
-        log.warning("recompute: the store is unavailable, trying later: %s", error)
-    except StoreError as error:
-        log.error("recompute: job %d failed: %s", job_id, error)
-        _finish(Q(pk=job_id), Recomputation.Status.FAILED, str(error))
-    finally:
-        Recomputation.objects.filter(pk=job_id).update(lease_until=None)
+    return advance_jobs(Recomputation, _step, work_s)
 
 
 def _step(store: Store, job: Recomputation) -> bool:

@@ -1,39 +1,29 @@
 """The job that reads a project's stored spans again: after its mapping rules changed, or with the dialects of a new version.
 
-It goes from the oldest span to the newest in bounded steps, each of which may be repeated; how far it is stands in `Reread`.
+It goes from the oldest span to the newest in bounded steps (past_jobs.py).
 Spans that arrive while it runs are read by the new rules already.
 """
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable
-from datetime import timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
-from django.utils import timezone
 
-from tracestore.clickhouse.client import Store, get_store
-from tracestore.clickhouse.errors import StoreError, StoreUnavailable
+from tracestore.clickhouse.client import Store
 from tracestore.mapping import find_mappings
 from tracestore.models import Reread
+from tracestore.past_jobs import WORK_S, AlreadyRunning, advance_jobs, finish
 from tracestore.queries import reread as queries
 from tracestore.timerange import MAX_NS, TimeRange
 
-log = logging.getLogger(__name__)
+__all__ = ["AlreadyRunning", "cancel_reread", "reread_pending", "start_reread"]
 
 _CHUNK_SPANS = 20_000  # about a second's work; a minute is not cut
-_WORK_S = 2.0  # of one run of the task; the next one goes on
-_LEASE_S = 900
 _MINUTE_NS = 60 * 10**9
 _MERGED_BYTES = 2**30
 _CHUNKS_A_JOB = 2**20
-
-
-class AlreadyRunning(Exception):
-    """The project's spans are being read again at this moment."""
 
 
 def start_reread(project_id: int) -> Reread:
@@ -47,49 +37,22 @@ def start_reread(project_id: int) -> Reread:
 
 def cancel_reread(project_id: int) -> bool:
     """Stop the project's running job after the step in hand; returns whether there was one. What is done stays done."""
-    return bool(_finish(Q(project_id=project_id), Reread.Status.CANCELLED))
+    return bool(finish(Reread, Q(project_id=project_id), Reread.Status.CANCELLED))
 
 
-def _finish(which: Q, status: Reread.Status, error: str = "") -> int:
-    running = Reread.objects.filter(which, status=Reread.Status.RUNNING)
-    return running.update(status=status, ended_at=timezone.now(), error=error[:500])
-
-
-def reread_pending(work_s: float = _WORK_S, on_step: Callable[[Reread], None] | None = None) -> int:
+def reread_pending(work_s: float = WORK_S, on_step: Callable[[Reread], None] | None = None) -> int:
     """Take the running jobs some steps further, for about `work_s` each; returns how many are still running."""
-    left = 0
-    for job_id in Reread.objects.filter(status=Reread.Status.RUNNING).order_by("pk").values_list("pk", flat=True):
-        left += _advance_job(job_id, time.monotonic() + work_s, on_step)
-    return left
+    return advance_jobs(Reread, _advance, work_s, on_step)
 
 
-def _advance_job(job_id: int, deadline: float, on_step: Callable[[Reread], None] | None) -> bool:
-    """Return whether the job is still running. Only one worker is in a job at a time."""
-    now = timezone.now()
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    mine = Reread.objects.filter(free, pk=job_id, status=Reread.Status.RUNNING)
-    if not mine.update(lease_until=now + timedelta(seconds=_LEASE_S)):
-        return Reread.objects.filter(pk=job_id, status=Reread.Status.RUNNING).exists()
-    try:
-        while (job := Reread.objects.get(pk=job_id)).status == Reread.Status.RUNNING:
-            if not job.until_ns:
-                _find_bounds(get_store(), job)
-            elif job.position_ns >= job.until_ns:
-                _finish(Q(pk=job_id), Reread.Status.DONE)
-            else:
-                _step(get_store(), job)
-            if on_step is not None:
-                on_step(Reread.objects.get(pk=job_id))
-            if time.monotonic() > deadline:
-                break
-    except StoreUnavailable as error:
-        log.warning("read again: the store is unavailable, trying later: %s", error)
-    except StoreError as error:
-        log.error("read again: job %d failed: %s", job_id, error)
-        _finish(Q(pk=job_id), Reread.Status.FAILED, str(error))
-    finally:
-        Reread.objects.filter(pk=job_id).update(lease_until=None)
-    return Reread.objects.filter(pk=job_id, status=Reread.Status.RUNNING).exists()
+def _advance(store: Store, job: Reread) -> bool:
+    if job.until_ns and job.position_ns >= job.until_ns:
+        return False
+    if job.until_ns:
+        _step(store, job)
+    else:
+        _find_bounds(store, job)
+    return True
 
 
 def _find_bounds(store: Store, job: Reread) -> None:

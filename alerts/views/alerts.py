@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -22,6 +21,7 @@ from alerts.observing import window_before
 from alerts.preview import preview_rule
 from alerts.reasons import build_reasons
 from alerts.requests import AlertRequest
+from alerts.views.editing import find_page
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
@@ -29,7 +29,6 @@ from tracestore.queries.metrics import MAX_POINTS, MetricError
 from tracestore.queries.traces import find_traces
 from tracestore.timerange import NS_PER_S, TimeRange
 
-PAGE_SIZE = 30
 _TRACES_SHOWN = 20
 # What adds up or picks a run is drawn evaluation by evaluation; of the others the metric of each window says enough.
 _REPLAYED = (RuleKind.BUDGET, RuleKind.RUN)
@@ -39,9 +38,8 @@ _REPLAYED = (RuleKind.BUDGET, RuleKind.RUN)
 @vary_on_headers("HX-Request")
 def alert_list(request: AlertRequest) -> HttpResponse:
     """One URL: the whole page, or to htmx its list, which it asks for every few seconds."""
-    page = Paginator(services.find_alerts(request.project.pk), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
-        "page": page,
+        "page": find_page(request, services.find_alerts(request.project.pk)),
         "rule_count": AlertRule.objects.filter(project=request.project).count(),
         "broken_channels": NotificationChannel.objects.filter(project=request.project).exclude(disabled_reason=""),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -13,6 +13,7 @@ from alerts.models import Digest, NotificationChannel
 from alerts.on_call_forms import DigestForm
 from alerts.report import build_report
 from alerts.requests import AlertRequest
+from alerts.views.editing import answer_editor, delete_one, find_or_new
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 
@@ -28,13 +29,10 @@ def digest_list(request: AlertRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def digest_edit(request: AlertRequest, digest_id: int | None = None) -> HttpResponse:
-    digest = get_object_or_404(Digest, pk=digest_id, project=request.project) if digest_id else Digest(project=request.project)
+    digest = find_or_new(request, Digest, digest_id)
     form = DigestForm(request.POST or None, instance=digest)
-    if request.method == "POST" and form.is_valid():
-        form.save()
-        return redirect("digest-list")
-    context = {"form": form, "digest": digest if digest.pk else None}
-    return render(request, "alerts/digest_edit.html", context, status=422 if form.errors else 200)
+    context = {"digest": digest if digest.pk else None}
+    return answer_editor(request, form, form.save, "alerts/digest_edit.html", context, "digest-list")
 
 
 @require_POST
@@ -51,5 +49,4 @@ def digest_test(request: AlertRequest, digest_id: int) -> HttpResponse:
 
 @require_POST
 def digest_delete(request: AlertRequest, digest_id: int) -> HttpResponse:
-    get_object_or_404(Digest, pk=digest_id, project=request.project).delete()
-    return redirect("digest-list")
+    return delete_one(request, Digest, digest_id, "digest-list")

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -26,9 +25,9 @@ from alerts.paging import severity_rank
 from alerts.requests import AlertRequest
 from alerts.silences import suggest_matcher
 from alerts.timeline import build_timeline
+from alerts.views.editing import find_page
 from tracestore.timerange import TimeRange
 
-PAGE_SIZE = 30
 _ALERTS_SHOWN = 50
 _MARKS_SHOWN = 20
 # A week of backtest that ends soon after the outage.
@@ -42,8 +41,7 @@ def incident_list(request: AlertRequest) -> HttpResponse:
     """One URL: the whole page, or to htmx its list. `?state=open` or `resolved` narrows it."""
     state = request.GET.get("state", "")
     state = state if state in ("open", "resolved") else ""
-    page = Paginator(incidents.find_incidents(request.project.pk, state=state), PAGE_SIZE).get_page(request.GET.get("page"))
-    context = {"page": page, "state": state}
+    context = {"page": find_page(request, incidents.find_incidents(request.project.pk, state=state)), "state": state}
     return render(request, "alerts/_incident_rows.html" if request.htmx else "alerts/incident_list.html", context)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.db import transaction
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from alerts.incidents import find_grouping
 from alerts.models import NotificationChannel, Route
 from alerts.on_call_forms import GroupingForm, RouteForm
 from alerts.requests import AlertRequest
+from alerts.views.editing import answer_editor, delete_one, find_or_new
 
 
 @require_GET
@@ -42,17 +43,13 @@ def _render_list(request: AlertRequest, form: GroupingForm | None) -> HttpRespon
 
 @require_http_methods(["GET", "POST"])
 def route_edit(request: AlertRequest, route_id: int | None = None) -> HttpResponse:
-    route = get_object_or_404(Route, pk=route_id, project=request.project) if route_id else Route(project=request.project)
+    route = find_or_new(request, Route, route_id)
     form = RouteForm(request.POST or None, route=route)
-    if request.method == "POST" and form.is_valid():
-        form.save()
-        return redirect("route-list")
     context = {
-        "form": form,
         "route": route if route.pk else None,
         "channel_count": NotificationChannel.objects.filter(project=request.project).count(),
     }
-    return render(request, "alerts/route_edit.html", context, status=422 if form.errors else 200)
+    return answer_editor(request, form, form.save, "alerts/route_edit.html", context, "route-list")
 
 
 @require_POST
@@ -72,5 +69,4 @@ def route_move(request: AlertRequest, route_id: int) -> HttpResponse:
 
 @require_POST
 def route_delete(request: AlertRequest, route_id: int) -> HttpResponse:
-    get_object_or_404(Route, pk=route_id, project=request.project).delete()
-    return redirect("route-list")
+    return delete_one(request, Route, route_id, "route-list")

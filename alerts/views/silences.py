@@ -13,6 +13,7 @@ from alerts.models import Silence
 from alerts.on_call_forms import SilenceForm
 from alerts.requests import AlertRequest
 from alerts.silences import end_silence, find_matching, list_silences
+from alerts.views.editing import answer_editor, delete_one, find_or_new
 from alerts.views.incidents import actor_of
 
 _SHOWN = 100
@@ -26,20 +27,15 @@ def silence_list(request: AlertRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def silence_edit(request: AlertRequest, silence_id: int | None = None) -> HttpResponse:
     """The editor of a silence, or of a new one, whose matcher may arrive in the query string; below it what it suppressed."""
-    silence = (
-        get_object_or_404(Silence, pk=silence_id, project=request.project) if silence_id else Silence(project=request.project)
-    )
+    silence = find_or_new(request, Silence, silence_id)
     initial = {"matcher": request.GET.get("matcher", "")[:500]}
     form = SilenceForm(request.POST or None, silence=silence, now=timezone.now(), initial=initial)
-    if request.method == "POST" and form.is_valid():
-        form.save(actor_of(request))
-        return redirect("silence-list")
-    context: dict[str, Any] = {"form": form, "silence": silence if silence.pk else None}
+    context: dict[str, Any] = {"silence": silence if silence.pk else None}
     if silence.pk:
         context["suppressions"] = silence.suppressions.select_related("alert")[:_SHOWN]
     if "matcher" not in form.errors:
         context["matching"] = find_matching(request.project.pk, str(form["matcher"].value() or ""))[:_SHOWN]
-    return render(request, "alerts/silence_edit.html", context, status=422 if form.errors else 200)
+    return answer_editor(request, form, lambda: form.save(actor_of(request)), "alerts/silence_edit.html", context, "silence-list")
 
 
 @require_POST
@@ -50,5 +46,4 @@ def silence_end(request: AlertRequest, silence_id: int) -> HttpResponse:
 
 @require_POST
 def silence_delete(request: AlertRequest, silence_id: int) -> HttpResponse:
-    get_object_or_404(Silence, pk=silence_id, project=request.project).delete()
-    return redirect("silence-list")
+    return delete_one(request, Silence, silence_id, "silence-list")

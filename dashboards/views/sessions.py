@@ -17,24 +17,28 @@ from dashboards.conversation import build_turn, find_telling_steps
 from dashboards.error_rows import build_error_row
 from dashboards.forms import SearchRefused
 from dashboards.lists import PAGE_SIZE, TREND_HEIGHT, ListSearch, parse_list_search, read_offset, trend_buckets, trend_step_s
+from dashboards.logs import Score, read_scores
 from dashboards.refusal import refuse
 from dashboards.requests import PageRequest
 from dashboards.views.setup import find_newest_trace
 from dashboards.views.traces import widened_href
+from tracestore import semconv
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.errors import find_tracked_errors
-from tracestore.language import add_filter, parse_query
+from tracestore.language import add_filter, format_filter, parse_log_query, parse_query
 from tracestore.language.fields import FIELDS
 from tracestore.model import TraceSummary
+from tracestore.queries.logs import find_logs
 from tracestore.queries.paging import CursorError
-from tracestore.queries.sessions import SESSION, SORTS, USER, count_models, find_usages
+from tracestore.queries.sessions import SESSION, SORTS, USER, Usage, count_models, find_usages
 from tracestore.queries.spans import get_span
 from tracestore.queries.traces import find_traces, get_trace, has_any_trace
-from tracestore.timerange import DAY_NS, format_time_ns
+from tracestore.timerange import DAY_NS, TimeRange, format_time_ns
 
 TURNS = 100  # of a session on one page; each loads its texts when it comes into view
 _TURN_SPANS = 2_000
+_SCORES = 100  # the latest
 _USER_ERRORS, _USER_SESSIONS = 5, 10
 
 
@@ -149,11 +153,20 @@ def _read_session(request: PageRequest, search: ListSearch, session_id: str) -> 
         "known": True,
         "usage": usages[0],
         "turns": page.items[::-1],
+        "scores": _find_scores(project_id, session_id, usages[0]),
         "earlier_href": search.querystring(cursor=page.next_cursor) if page.next_cursor else "",
         "is_earlier": "cursor" in request.GET,
         "traces_href": search.querystring(q=text),
         "range_href": search.querystring(q=""),
     }
+
+
+def _find_scores(project_id: int, session_id: str, usage: Usage) -> list[Score]:
+    """Return what was said of the session as a whole until a week after its end; scores that name a trace stand there."""
+    query = parse_log_query(f"event:{semconv.EVALUATION_EVENT} {format_filter('session', session_id)}")
+    time_range = TimeRange(usage.first_ns, usage.last_ns + 7 * DAY_NS)
+    found = find_logs(get_store(), project_id=project_id, time_range=time_range, query=query, limit=_SCORES)
+    return read_scores(None, [record for record in reversed(found.items) if not record.trace_id])
 
 
 def _range_around(search: ListSearch, trace: TraceSummary) -> str:

@@ -14,6 +14,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.factories import insert_traces, new_trace_id
+from tests.logs import insert_logs
 from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreUnavailable
@@ -101,6 +102,29 @@ def test_empty_lists_say_what_to_do(client: Client, store: Store) -> None:
     insert_traces(store, {"session_id": "s-1", "user_id": "u-1", "start_ns": time.time_ns() - 3 * 86_400 * NS_PER_S})
     assert 'href="?start=now-7d"' in _text(client.get("/sessions"))
     assert "No user matches" in _text(client.get("/users", {"q": "version:v9"}))
+
+
+def test_session_shows_the_scores_of_it_as_a_whole(client: Client, store: Store) -> None:
+    trace_id = _store_turn(store, "Where is my order?", "On its way.", age_s=300)
+
+    def score(name: str, value: float, session_id: str = "s-1", **more: Any) -> dict[str, Any]:
+        said = {"gen_ai.evaluation.name": name, "gen_ai.evaluation.score.value": value, "session.id": session_id}
+        return {"event_name": "gen_ai.evaluation.result", "attributes": said | {"tracestore.score.id": f"of {name}"}} | more
+
+    now_ns = time.time_ns()
+    insert_logs(
+        store, score("csat", 4.0, time_ns=now_ns - NS_PER_S), score("csat", 2.0, time_ns=now_ns - 2 * NS_PER_S),
+        score("of the trace", 1.0, trace_id=trace_id), score("elsewhere", 1.0, "s-2"),
+    )  # fmt: skip
+
+    page = _text(client.get("/sessions/s-1"))
+    shown = page[page.index('data-io="scores"') :].split("</section>")[0]
+
+    assert shown.count("csat") == 1
+    assert ">4</span>" in shown
+    assert "of the trace" not in shown
+    assert "elsewhere" not in shown
+    assert 'data-io="scores"' not in _text(client.get("/sessions/s-2"))
 
 
 def test_session_is_one_thread_oldest_first_whose_texts_load_by_turn(client: Client, store: Store) -> None:

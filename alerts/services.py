@@ -306,7 +306,12 @@ def _fail(rule: AlertRule, error: Exception, now: datetime) -> list[AlertTransit
     failed = rule.failed_evaluations + 1
     said = str(error)[:1000]
     with transaction.atomic():
-        noted = _still(rule).update(last_error=said, failed_evaluations=failed, next_evaluation_at=_next_turn(rule, now))
+        noted = _still(rule).update(
+            last_error=said,
+            failed_evaluations=failed,
+            next_evaluation_at=_next_turn(rule, now),
+            evaluation_seq=rule.evaluation_seq + 1,  # another worker's failure of the same turn does not count again
+        )
         if not noted or failed != FAILURES_BEFORE_ALERT:
             return []
         change = Transition(AlertState.INACTIVE, AlertState.FIRING, rule.severity, ns_of(now), None)

@@ -384,6 +384,16 @@ def test_rule_that_fails_again_and_again_tells_its_channels(store: Store, monkey
     assert evaluate(rule, NOW + timedelta(minutes=6)) == []
 
 
+def test_turn_that_two_workers_fail_counts_once(store: Store) -> None:
+    rule = create_rule(create_channel(), failed_evaluations=services.FAILURES_BEFORE_ALERT - 1)
+    copies = [AlertRule.objects.get(pk=rule.pk) for _ in range(2)]  # the first worker's lease ran out while the store was slow
+
+    happened = [services._fail(copy, StoreError("too slow"), NOW) for copy in copies]
+
+    assert [len(transitions) for transitions in happened] == [1, 0]
+    assert AlertRule.objects.get().failed_evaluations == services.FAILURES_BEFORE_ALERT
+
+
 def test_store_that_is_away_fails_every_rule_and_loses_none(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     rules = [create_rule(name=f"rule {n}") for n in range(3)]
 

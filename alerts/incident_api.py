@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Prefetch
 from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -18,7 +19,10 @@ from rest_framework.views import APIView
 from alerts import incidents
 from alerts.api import PAGING, answer_page, page_of, project_of
 from alerts.incidents import MAX_COMMENT_LENGTH, MAX_SNOOZE_S, IncidentError
-from alerts.models import Incident, IncidentEvent, IncidentState
+from alerts.models import Alert, Incident, IncidentEvent, IncidentState
+
+# Of an alert its id is asked for, not its evidence.
+_ALERT_IDS = Prefetch("alerts", queryset=Alert.objects.only("pk", "incident_id"))
 
 
 class IncidentOutput(serializers.ModelSerializer[Incident]):
@@ -86,7 +90,7 @@ class IncidentList(APIView):
         wanted = request.query_params.get("state", "")
         if wanted not in ("", "open", "resolved"):
             raise serializers.ValidationError({"state": [f"must be open or resolved, not {wanted!r}."]})
-        found = incidents.find_incidents(project_of(request).pk, state=wanted).prefetch_related("alerts")
+        found = incidents.find_incidents(project_of(request).pk, state=wanted).prefetch_related(_ALERT_IDS)
         return answer_page(request, found, IncidentOutput, "state")
 
 
@@ -158,7 +162,8 @@ class IncidentComments(_Act):
 
 
 def _find(request: Request, incident_id: int) -> Incident:
-    incident = Incident.objects.filter(project=project_of(request), pk=incident_id).first()
+    found = Incident.objects.filter(project=project_of(request), pk=incident_id)
+    incident = found.prefetch_related(_ALERT_IDS).first()
     if incident is None:
         raise Http404(f"There is no incident {incident_id}.")
     return incident

@@ -5,6 +5,8 @@ Every change runs in a transaction that holds the incident's row, so that an ack
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -12,9 +14,11 @@ from django.db.models import F, Q, QuerySet
 
 from alerts import telling
 from alerts.evaluation import FLAPS
-from alerts.models import Alert, Grouping, Incident, IncidentEvent, IncidentEventKind, Silence, Suppression
+from alerts.models import Alert, Grouping, Incident, IncidentEvent, IncidentEventKind, Suppression
 from alerts.paging import FLAPPING_HOLD, REOPEN_WITHIN, Candidate, choose_incident, group_key, is_flapping, severity_rank
 from alerts.wording import format_seconds
+
+logger = logging.getLogger(__name__)
 
 MAX_SNOOZE_S = 7 * 86_400
 MAX_COMMENT_LENGTH = 4000
@@ -46,7 +50,7 @@ def join(alert: Alert, now: datetime) -> Incident:
     # Two that begin at once must find each other: the row of the project's grouping is their lock.
     Grouping.objects.get_or_create(project_id=alert.project_id)
     grouping = Grouping.objects.select_for_update().get(project_id=alert.project_id)
-    silenced = bool(_note_silences(alert, now, telling.load_arrangements(alert.project_id, now)))
+    silenced = _note_silences([alert], now, telling.load_arrangements(alert.project_id, now))
     incident = Incident.objects.select_for_update().filter(alerts=alert, resolved_at=None).first()
     if incident is None:
         incident = _find_or_open(alert, grouping, now)
@@ -129,12 +133,19 @@ def leave(alert: Alert, now: datetime) -> None:
             _resolve(incident, "", now)
 
 
-def _note_silences(alert: Alert, now: datetime, arrangements: telling.Arrangements) -> list[Silence]:
-    """Write down which silences hold this alert back now, and return them."""
-    holding = [silence for silence in arrangements.silences_of(alert) if silence.to_quiet().holds(now)]
-    for silence in holding:
-        Suppression.objects.get_or_create(silence=silence, alert=alert, defaults={"at": now})
-    return holding
+def _note_silences(alerts: Iterable[Alert], now: datetime, arrangements: telling.Arrangements) -> bool:
+    """Write down which silences hold these alerts back now; returns whether any does."""
+    active = {silence.pk for _, silence in arrangements.silences if silence.to_quiet().holds(now)}
+    if not active:
+        return False
+    held = {(silence.pk, alert.pk) for alert in alerts for silence in arrangements.silences_of(alert) if silence.pk in active}
+    known = Suppression.objects.filter(silence__in=active, alert__in={alert_id for _, alert_id in held})
+    new = held - set(known.values_list("silence_id", "alert_id"))
+    Suppression.objects.bulk_create(
+        [Suppression(silence_id=silence_id, alert_id=alert_id, at=now) for silence_id, alert_id in sorted(new)],
+        ignore_conflicts=True,
+    )
+    return bool(held)
 
 
 def acknowledge(incident_id: int, by: str, now: datetime) -> Incident:
@@ -201,11 +212,14 @@ def tend_incidents(now: datetime) -> None:
     """Do what time has made due: repetitions, escalations, the end of snoozes, silences and flapping. Any number may race."""
     arrangements: dict[int, telling.Arrangements] = {}
     for incident in Incident.objects.filter(resolved_at=None).order_by("pk"):
-        if incident.project_id not in arrangements:
-            arrangements[incident.project_id] = telling.load_arrangements(incident.project_id, now)
-        # Looked at without a lock first: most have nothing to do.
-        if _has_work(incident, now, arrangements[incident.project_id]):
-            _tend(incident.pk, now)
+        try:
+            if incident.project_id not in arrangements:
+                arrangements[incident.project_id] = telling.load_arrangements(incident.project_id, now)
+            # Looked at without a lock first: most have nothing to do.
+            if _has_work(incident, now, arrangements[incident.project_id]):
+                _tend(incident.pk, now)
+        except Exception:  # a task's edge: what is wrong with one project must not keep the others from being paged
+            logger.exception("incident %s could not be tended", incident.pk)
 
 
 def _tend(incident_id: int, now: datetime) -> None:
@@ -225,8 +239,7 @@ def _tend(incident_id: int, now: datetime) -> None:
 
 def _has_work(incident: Incident, now: datetime, arrangements: telling.Arrangements) -> bool:
     if arrangements.silences:
-        for alert in incident.alerts.filter(resolved_at=None).select_related("rule"):
-            _note_silences(alert, now, arrangements)
+        _note_silences(incident.alerts.filter(resolved_at=None).select_related("rule").defer("evidence"), now, arrangements)
     woken = incident.snoozed_until is not None and incident.snoozed_until <= now
     return woken or _is_quiet_enough(incident, now) or bool(telling.find_due(incident, now, arrangements=arrangements))
 

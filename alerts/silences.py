@@ -72,7 +72,7 @@ def end_silence(silence: Silence, now: datetime) -> None:
 def find_matching(project_id: int, matcher: str) -> list[Alert]:
     """Return the firing alerts that a matcher is about."""
     parsed = parse_matcher(matcher)
-    firing = Alert.objects.filter(project_id=project_id, resolved_at=None).select_related("rule")
+    firing = Alert.objects.filter(project_id=project_id, resolved_at=None).select_related("rule").defer("evidence")
     return [alert for alert in firing if parsed.matches(facts_of(alert))]
 
 

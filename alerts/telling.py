@@ -94,20 +94,25 @@ def find_due(
     if is_held and news is None:
         return []
     arrangements = arrangements or load_arrangements(incident.project_id, now)
-    firing = incident.alerts.filter(resolved_at=None).select_related("rule").prefetch_related("rule__channels")
+    firing = incident.alerts.filter(resolved_at=None).select_related("rule").prefetch_related("rule__channels").defer("evidence")
     if news is not None:
         firing = firing.filter(transitions=news)
-    sent = list(
+    rises = _find_last_rises(incident) if news is None else {news.alert_id: news}
+    sent = (
         Delivery.objects.filter(alert__incident=incident, transition__to_state=AlertState.FIRING, event=DeliveryEvent.TRANSITION)
         .select_related("transition", "alert")
+        .defer("transition__evidence", "alert__evidence")
         .order_by("created_at", "pk")
     )
+    sent_to: dict[int, list[Delivery]] = {}
+    for one in sent:
+        sent_to.setdefault(one.channel_id, []).append(one)
     due: dict[int, Due] = {}
     for alert in sorted(firing, key=lambda alert: (-severity_rank(alert.severity), -alert.pk)):
         silences = arrangements.silences_of(alert)
         if any(silence.to_quiet().holds(now) for silence in silences):
             continue
-        transition = news or _last_rise(alert)
+        transition = rises.get(alert.pk)
         if transition is None:
             continue
         ended = [end for end in (silence.to_quiet().last_end(now) for silence in silences) if end]
@@ -116,7 +121,7 @@ def find_due(
         for channel_id, turn in arrangements.turns_of(alert).items():
             if channel_id in due:
                 continue
-            told = [one for one in sent if one.channel_id == channel_id]
+            told = sent_to.get(channel_id, [])
             if is_held and (told or turn.after_s):
                 continue
             # What it has not yet received need not be said again.
@@ -133,8 +138,12 @@ def _rank_of(delivery: Delivery) -> int:
     return severity_rank(delivery.transition.severity or delivery.alert.severity)
 
 
-def _last_rise(alert: Alert) -> AlertTransition | None:
-    return alert.transitions.filter(to_state=AlertState.FIRING).order_by("-at", "-pk").first()
+def _find_last_rises(incident: Incident) -> dict[int | None, AlertTransition]:
+    """Return the latest transition into firing of each alert that fires, by the alert's id."""
+    rises = AlertTransition.objects.filter(
+        alert__incident=incident, alert__resolved_at=None, to_state=AlertState.FIRING
+    ).order_by("at", "pk")
+    return {rise.alert_id: rise for rise in rises.defer("evidence")}
 
 
 def _reason(turn: Turn, incident: Incident, alert: Alert, heard: bool, now: datetime) -> str:

@@ -31,8 +31,11 @@ class Line:
 
 def build_timeline(incident: Incident) -> list[Line]:
     """Return the latest MOST_ROWS lines of each kind, newest first."""
+    # Evidence is long and says nothing here.
     transitions = AlertTransition.objects.filter(alert__incident=incident).select_related("alert")
+    transitions = transitions.defer("evidence", "alert__evidence")
     deliveries = Delivery.objects.filter(alert__incident=incident).select_related("alert", "transition", "channel")
+    deliveries = deliveries.defer("alert__evidence", "transition__evidence")
     events = incident.events.exclude(kind__in=_SAID_BY_ALERTS)
     lines = [
         *(_event_line(event) for event in events.order_by("-at", "-pk")[:MOST_ROWS]),

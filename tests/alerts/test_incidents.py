@@ -4,15 +4,17 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 
 from alerts import delivery, incidents, services
 from alerts.incidents import IncidentError
-from alerts.models import Delivery, Grouping, Incident, Suppression
+from alerts.models import Delivery, Grouping, Incident, Silence, Suppression
 from tests.alerts.factories import create_channel, create_rule, default_project, insert_traffic
 from tests.alerts.incidents import begin, create_route, create_silence, end, told, worsen
 from tests.alerts.receivers import receive_webhooks
 from tracestore.clickhouse.client import Store
+from tracestore.models import Project
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
@@ -388,3 +390,39 @@ def test_alerts_that_begin_at_the_same_moment_find_each_other() -> None:
 
     assert Incident.objects.count() == 1
     assert len(told()) == 1
+
+
+def test_project_that_is_broken_keeps_no_other_from_being_escalated() -> None:
+    phone, boss = create_channel(name="Phone"), create_channel(name="Boss")
+    create_route("Page", (0, [phone]), (600, [boss]))
+    other = Project.objects.create(slug="other", name="Other")
+    Incident.objects.create(project=other, key="{}", title="x", severity="info", started_at=NOW, opened_at=NOW, last_began_at=NOW)
+    begin(create_rule(), at(0.1))
+    Silence.objects.create(project=other, matcher="no matcher at all", starts_at=NOW, ends_at=at(60))
+
+    assert tend(11) == 1
+    assert told()[-1][0] == "Boss"
+
+
+@pytest.mark.parametrize("is_silenced", [False, True])
+def test_tending_a_large_incident_asks_no_more_often_than_a_small_one(is_silenced: bool) -> None:
+    rule = create_rule(create_channel(name="Phone"))
+    create_route("Page", (0, [create_channel(name="Boss")]), repeat_s=3600)
+    if is_silenced:
+        create_silence(starts_at=NOW, ends_at=at(60))
+
+    def count_queries(groups: range) -> int:
+        for number in groups:
+            begin(rule, NOW, {"tool": f"t{number}"})
+        accept_all()
+        incidents.tend_incidents(at(1))  # what is new is written down once
+        with CaptureQueriesContext(connection) as queries:
+            incidents.tend_incidents(at(2))
+        return len(queries)
+
+    few = count_queries(range(2))
+    many = count_queries(range(2, 22))
+
+    assert Incident.objects.count() == 1
+    assert many == few
+    assert Suppression.objects.count() == (22 if is_silenced else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import smtplib
 import ssl
@@ -54,10 +55,12 @@ def send(channel: NotificationChannel, notification: Notification) -> None:
     server = urlsplit(settings.SMTP_URL)
     message = build_mail(notification, _sender(server), _addresses(channel.target))
     try:
-        with _connect(server) as smtp:
+        smtp = _connect(server)
+        try:
             refused = smtp.send_message(message)
-            if smtp.sock:  # the message is taken: a server that is slow to say farewell must not make it look otherwise
-                smtp.sock.settimeout(1)
+            _part(smtp)
+        finally:
+            smtp.close()
     except smtplib.SMTPRecipientsRefused as error:
         code, said = next(iter(error.recipients.values()))
         raise _refusal(code, said) from None
@@ -70,6 +73,14 @@ def send(channel: NotificationChannel, notification: Notification) -> None:
         raise ChannelError(f"The mail server cannot be reached: {reason[:300]}.", permanent=False, silent=True) from None
     for address, (code, said) in refused.items():  # the others have it: to send it again would be a second time for them
         logger.warning("the mail server refused %s of channel %s: %s", address, channel.name, _refusal(code, said))
+
+
+def _part(smtp: smtplib.SMTP) -> None:
+    """Say farewell. The message is taken: whatever a server answers now, or how slowly, must not make it look otherwise."""
+    with contextlib.suppress(OSError):  # smtplib's own errors are among them
+        if smtp.sock:
+            smtp.sock.settimeout(1)
+        smtp.quit()
 
 
 def build_mail(notification: Notification, sender: str, recipients: list[str]) -> EmailMessage:

@@ -74,10 +74,11 @@ def receive_webhooks(*statuses: int) -> Iterator[WebhookReceiver]:
 
 @dataclass
 class MailServer:
-    """`refusals` are SMTP answers to the messages to come, then 250 for ever."""
+    """`refusals` are SMTP answers to the messages to come, then 250 for ever; `farewell` is that to QUIT."""
 
     url: str
     refusals: list[str] = field(default_factory=list)
+    farewell: str = "221 bye"
     messages: list[EmailMessage] = field(default_factory=list)
     recipients: list[list[str]] = field(default_factory=list)
 
@@ -94,6 +95,9 @@ def receive_mail(*refusals: str) -> Iterator[MailServer]:
             mail.messages.append(message)
             mail.recipients.append(list(envelope.rcpt_tos))
             return "250 accepted"
+
+        async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+            return mail.farewell
 
     port = free_port()
     mail = MailServer(f"smtp://127.0.0.1:{port}?from=alerts@example.com", list(refusals))

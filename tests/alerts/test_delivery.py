@@ -22,9 +22,9 @@ pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
 
 
-def fire(store: Store, *channels: NotificationChannel, **rule: Any) -> None:
-    insert_traffic(store, NOW, failed=37, ok=173)
-    services.evaluate_alert_rule(create_rule(*channels, window_s=300, **rule).pk, NOW)
+def fire(store: Store, *channels: NotificationChannel, now: datetime = NOW, **rule: Any) -> None:
+    insert_traffic(store, now, failed=37, ok=173)
+    services.evaluate_alert_rule(create_rule(*channels, window_s=300, **rule).pk, now)
 
 
 def deliver_all(now: datetime) -> list[bool]:
@@ -128,17 +128,30 @@ def test_temporary_refusal_of_mail_is_retried(store: Store, settings: Any) -> No
 @pytest.mark.parametrize("status", [401, 404, 410])
 def test_permanent_refusal_switches_the_channel_off_with_its_reason_and_keeps_the_message(store: Store, status: int) -> None:
     with receive_webhooks(status) as hook:
-        channel = create_channel(target=hook.url)
-        fire(store, channel)
+        channel, now = create_channel(target=hook.url), timezone.now()
+        fire(store, channel, now=now)
 
-        assert deliver_all(NOW) == [False]
-        assert deliver_all(NOW + timedelta(hours=1)) == []
+        assert deliver_all(now) == [False]
+        assert deliver_all(now + timedelta(hours=1)) == []
 
         channel.refresh_from_db()
         assert not channel.enabled
         assert str(status) in channel.disabled_reason
         delivery.set_channel_enabled(channel, enabled=True)
         assert deliver_all(timezone.now() + timedelta(seconds=1)) == [True]
+
+
+def test_mail_that_was_taken_is_delivered_whatever_the_server_says_at_the_end(store: Store, settings: Any) -> None:
+    with receive_mail() as mail:
+        mail.farewell = "554 go away"
+        settings.SMTP_URL = mail.url
+        fire(store, create_channel(kind="email", target="ann@example.com"))
+
+        assert deliver_all(NOW) == [True]
+        assert deliver_all(NOW + timedelta(minutes=5)) == []
+
+    assert len(mail.messages) == 1
+    assert NotificationChannel.objects.get().enabled
 
 
 def test_permanent_refusal_of_mail_switches_the_channel_off(store: Store, settings: Any) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, time, timedelta
+import time
+from datetime import UTC, datetime, timedelta
+from datetime import time as clock
 from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
@@ -20,9 +22,11 @@ logger = logging.getLogger(__name__)
 
 # A report that could not be sent by then is no news any more; the next one comes.
 GIVE_UP_AFTER = timedelta(hours=20)
+# A report asks the store a score of questions, each of which may take its time.
+_BUILT_WITHIN = timedelta(minutes=15)
 
 
-def last_due(period: str, weekday: int, time_of_day: time, zone: str, now: datetime) -> datetime:
+def last_due(period: str, weekday: int, time_of_day: clock, zone: str, now: datetime) -> datetime:
     """Return the latest moment, up to now, at which a report was due. The hour is that of the wall clock."""
     date = now.astimezone(ZoneInfo(zone)).date()
     for days in range(9):
@@ -37,7 +41,7 @@ def covered_time(period: str, zone: str, due_at: datetime) -> tuple[datetime, da
     """Return the start and end of the calendar day, or the seven, that ended with the midnight before the report."""
     today = due_at.astimezone(ZoneInfo(zone)).date()
     start = today - timedelta(days=1 if period == DigestPeriod.DAILY else 7)
-    first, last = (datetime.combine(day, time(0), ZoneInfo(zone)).astimezone(UTC) for day in (start, today))
+    first, last = (datetime.combine(day, clock(0), ZoneInfo(zone)).astimezone(UTC) for day in (start, today))
     return first, last
 
 
@@ -76,19 +80,30 @@ def send_run(run_id: int, store: Store, now: datetime) -> bool:
     if run is None:
         return False
     mine = DigestRun.objects.filter(pk=run.pk, status=DeliveryStatus.PENDING, attempts=run.attempts)
-    if mine.update(attempts=run.attempts + 1, next_attempt_at=now + lease()) != 1:
+    if mine.update(attempts=run.attempts + 1, next_attempt_at=now + _BUILT_WITHIN) != 1:
         return False
-    digest = run.digest
-    start, end = covered_time(digest.period, digest.time_zone, run.due_at)
+    digest, started = run.digest, time.monotonic()
+    attempt = DigestRun.objects.filter(pk=run.pk, status=DeliveryStatus.PENDING, attempts=run.attempts + 1)
     try:
-        send_notification(digest.channel, build_report(store, digest, start, end))
+        start, end = covered_time(digest.period, digest.time_zone, run.due_at)
+        report = build_report(store, digest, start, end)
+        if attempt.update(next_attempt_at=now + timedelta(seconds=time.monotonic() - started) + lease()) != 1:
+            return False  # it took so long that another worker has it
+        send_notification(digest.channel, report)
     except (ChannelError, StoreError) as error:
         logger.warning("report %s to channel %s failed: %s", run.pk, digest.channel.name, error)
         over = isinstance(error, ChannelError) and error.permanent
-        DigestRun.objects.filter(pk=run.pk, attempts=run.attempts + 1).update(
+        attempt.update(
             last_error=str(error)[:1000],
             next_attempt_at=now + pause_after(run.attempts + 1),
             status=DeliveryStatus.FAILED if over else DeliveryStatus.PENDING,
+        )
+        return False
+    except Exception as error:  # a task's edge: what is wrong is shown with the report, which is tried again
+        logger.exception("report %s to channel %s broke", run.pk, digest.channel.name)
+        attempt.update(
+            last_error=f"internal error ({type(error).__name__}); the server's log says more",
+            next_attempt_at=now + pause_after(run.attempts + 1),
         )
         return False
     DigestRun.objects.filter(pk=run.pk).update(status=DeliveryStatus.DELIVERED, delivered_at=now, last_error="")

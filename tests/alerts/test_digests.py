@@ -11,6 +11,7 @@ from django.test import Client
 from alerts import digests
 from alerts.digests import covered_time, last_due
 from alerts.models import Digest, DigestRun, NotificationChannel
+from alerts.report import build_report
 from tests.alerts.factories import create_channel, create_rule, default_project, insert_traffic
 from tests.alerts.incidents import begin, end
 from tests.alerts.receivers import receive_mail, receive_webhooks
@@ -234,3 +235,33 @@ def test_report_waits_while_its_channel_is_off(store: Store) -> None:
         while_on = run_due(store, NOW + timedelta(hours=1))
 
     assert (while_off, while_on, len(hook.bodies)) == ([], [True], 1)
+
+
+@pytest.mark.django_db
+def test_report_that_breaks_says_so_and_is_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with receive_webhooks() as hook:
+        create_digest(channel=create_channel(target=hook.url))
+        with monkeypatch.context() as broken:
+            broken.setattr(digests, "covered_time", lambda *_: 1 / 0)
+            assert run_due(store, NOW) == [False]
+        assert DigestRun.objects.get().last_error == "internal error (ZeroDivisionError); the server's log says more"
+        assert run_due(store, NOW + timedelta(seconds=15)) == [True]
+
+
+@pytest.mark.django_db
+def test_worker_that_made_a_report_too_slowly_leaves_it_to_its_successor(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with receive_webhooks() as hook:
+        create_digest(channel=create_channel(target=hook.url))
+        (pk,) = digests.find_due_runs(NOW)
+        taken_over: list[bool] = []
+
+        def build_slowly(*arguments: Any) -> Any:
+            if not taken_over:
+                taken_over.append(False)  # the successor comes by here as well
+                taken_over[0] = digests.send_run(pk, store, NOW + timedelta(minutes=16))
+            return build_report(*arguments)
+
+        monkeypatch.setattr(digests, "build_report", build_slowly)
+        sent = digests.send_run(pk, store, NOW)
+
+    assert (taken_over, sent, len(hook.bodies)) == ([True], False, 1)

@@ -39,6 +39,8 @@ GIVE_UP_AFTER = timedelta(days=7)
 # Beyond the time of an attempt: for reading what the message says and for writing down how it went.
 _MARGIN = timedelta(seconds=60)
 _SILENCE_PAUSE = timedelta(seconds=60)
+# What is found due at once: a backlog of a channel that was off for days must not flood the queue. The next look finds more.
+_AT_ONCE = 1000
 _MARKING_PAUSES_S = (0.1, 0.5, 1, 2, 4, 8)
 
 
@@ -63,27 +65,36 @@ def _due(now: datetime) -> QuerySet[Delivery]:
 
 
 def find_due_deliveries(now: datetime) -> list[int]:
-    """Return the ids of the deliveries to attempt now; gives up those that are too old to be news."""
+    """Return the ids of the deliveries to attempt now, at most _AT_ONCE; gives up those that are too old to be news."""
     Delivery.objects.filter(status=DeliveryStatus.PENDING, created_at__lt=now - GIVE_UP_AFTER).update(
         status=DeliveryStatus.FAILED
     )
-    return list(_due(now).order_by("next_attempt_at", "pk").values_list("pk", flat=True))
+    return list(_due(now).order_by("next_attempt_at", "pk").values_list("pk", flat=True)[:_AT_ONCE])
 
 
 def release_claims(now: datetime) -> None:
     """Let what was under way or waits be attempted at once. Called when the only process starts: nobody holds a claim."""
-    Delivery.objects.filter(status=DeliveryStatus.PENDING, next_attempt_at__gt=now).update(next_attempt_at=now)
+    waiting = Delivery.objects.filter(status=DeliveryStatus.PENDING, next_attempt_at__gt=now)
+    waiting.update(next_attempt_at=now, claimed_until=None)
 
 
 def deliver(delivery_id: int, now: datetime) -> bool:
     """Make one attempt if it is due and nobody else makes it; True when the channel accepted the message."""
     delivery = _due(now).select_related("alert", "transition", "channel").filter(pk=delivery_id).first()
-    if delivery is None or not _claim(delivery, now):
+    if delivery is None:
+        return False
+    # Of an attempt that was never ended: its worker died, or the store holds it. This one asks the store nothing.
+    is_second_try = delivery.claimed_until is not None
+    if not _claim(delivery, now):
         return False
     channel = delivery.channel
     started = time.monotonic()
     try:
-        send_notification(channel, _build(delivery))
+        notification = _build(delivery, asks_store=not is_second_try)
+        if not _renew(delivery, now + _since(started)):
+            logger.warning("delivery %s to channel %s took so long that another worker has it", delivery.pk, channel.name)
+            return False
+        send_notification(channel, notification)
     except ChannelError as error:
         telemetry.ALERT_DELIVERIES.labels(channel.kind, "failed").inc()
         _record_failure(delivery, error, now + _since(started))
@@ -100,10 +111,10 @@ def deliver(delivery_id: int, now: datetime) -> bool:
     return True
 
 
-def _build(delivery: Delivery) -> Notification:
+def _build(delivery: Delivery, *, asks_store: bool) -> Notification:
     """Return the message, with the cost until now and a picture if the store can say: it is sent without them, too."""
     alert, transition, cost_usd, pictures = delivery.alert, delivery.transition, None, []
-    if not alert.is_about_rule and delivery.event == DeliveryEvent.TRANSITION:
+    if asks_store and not alert.is_about_rule and delivery.event == DeliveryEvent.TRANSITION:
         try:
             if transition.to_state == AlertState.RESOLVED:
                 evidence = Evidence.from_json(alert.evidence)
@@ -148,9 +159,15 @@ def _claim(delivery: Delivery, now: datetime) -> bool:
         status=DeliveryStatus.PENDING,
         attempts=delivery.attempts,
         next_attempt_at=delivery.next_attempt_at,
-    ).update(attempts=delivery.attempts + 1, next_attempt_at=now + lease())
+    ).update(attempts=delivery.attempts + 1, next_attempt_at=now + lease(), claimed_until=now + lease())
     delivery.attempts += 1
     return claimed == 1
+
+
+def _renew(delivery: Delivery, now: datetime) -> bool:
+    """Hold the claim for the time of sending; False when it ran out meanwhile and another worker has it."""
+    mine = Delivery.objects.filter(pk=delivery.pk, status=DeliveryStatus.PENDING, attempts=delivery.attempts)
+    return mine.update(next_attempt_at=now + lease(), claimed_until=now + lease()) == 1
 
 
 def _record_failure(delivery: Delivery, error: ChannelError, now: datetime) -> None:
@@ -158,12 +175,12 @@ def _record_failure(delivery: Delivery, error: ChannelError, now: datetime) -> N
         "delivery %s to channel %s failed (attempt %s): %s", delivery.pk, delivery.channel.name, delivery.attempts, error
     )
     Delivery.objects.filter(pk=delivery.pk, attempts=delivery.attempts).update(
-        last_error=str(error)[:1000], next_attempt_at=now + pause_after(delivery.attempts)
+        last_error=str(error)[:1000], next_attempt_at=now + pause_after(delivery.attempts), claimed_until=None
     )
     if error.silent:
         # The other messages would only wait as long for the same silence, and with them those of channels that answer.
         until = now + min(pause_after(delivery.attempts), _SILENCE_PAUSE)
-        others = Delivery.objects.filter(channel=delivery.channel_id, status=DeliveryStatus.PENDING, next_attempt_at__lt=until)
+        others = _waiting(delivery.channel_id, now).filter(next_attempt_at__lt=until)
         others.exclude(pk=delivery.pk).update(next_attempt_at=until)
     if error.permanent:
         NotificationChannel.objects.filter(pk=delivery.channel_id, enabled=True).update(
@@ -183,7 +200,14 @@ def set_channel_enabled(channel: NotificationChannel, *, enabled: bool) -> None:
     channel.enabled, channel.disabled_reason = enabled, ""
     channel.save(update_fields=["enabled", "disabled_reason"])
     if enabled:
-        channel.deliveries.filter(status=DeliveryStatus.PENDING).update(next_attempt_at=timezone.now())
+        now = timezone.now()
+        _waiting(channel.pk, now).update(next_attempt_at=now)
+
+
+def _waiting(channel_id: int, now: datetime) -> QuerySet[Delivery]:
+    """Return what waits for its turn. What a worker is sending at the moment is not brought forward: it would arrive twice."""
+    idle = Q(claimed_until=None) | Q(claimed_until__lte=now)
+    return Delivery.objects.filter(idle, channel=channel_id, status=DeliveryStatus.PENDING)
 
 
 def rotate_secret(channel: NotificationChannel, now: datetime) -> str:

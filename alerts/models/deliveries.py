@@ -27,6 +27,8 @@ class DeliveryEvent(models.TextChoices):
 class Delivery(models.Model):
     """One message about one transition through one channel. `next_attempt_at` is the claim and, while sending, the lease.
 
+    `claimed_until` is set while an attempt is under way: what moves `next_attempt_at` from outside leaves that one alone.
+
     `repeat` counts the messages before it about the same transition to the same channel; `reason` says why it was sent when it is
     not the first news of the transition: an escalation or a repetition.
     """
@@ -41,6 +43,7 @@ class Delivery(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
     next_attempt_at = models.DateTimeField(default=timezone.now)
+    claimed_until = models.DateTimeField(null=True)
     delivered_at = models.DateTimeField(null=True)
     last_error = models.CharField(max_length=1000, blank=True)
 

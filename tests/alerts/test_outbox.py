@@ -16,14 +16,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 from django.utils import timezone
 
 from alerts import delivery, services
+from alerts.message import build_notification
 from alerts.models import Delivery, NotificationChannel
 from tests.alerts.factories import create_channel, create_rule, default_project, insert_traffic
-from tests.alerts.receivers import receive_webhooks, wait_for
+from tests.alerts.receivers import receive_mail, receive_webhooks, wait_for
 from tests.live import ROOT
 from tracestore.clickhouse.client import Store
 
@@ -45,9 +46,9 @@ for pk in delivery.find_due_deliveries(now):
 """
 
 
-def fire(store: Store, *channels: NotificationChannel, **rule: Any) -> None:
-    insert_traffic(store, NOW, failed=37, ok=173)
-    services.evaluate_alert_rule(create_rule(*channels, **rule).pk, NOW)
+def fire(store: Store, *channels: NotificationChannel, now: datetime = NOW, **rule: Any) -> None:
+    insert_traffic(store, now, failed=37, ok=173)
+    services.evaluate_alert_rule(create_rule(*channels, **rule).pk, now)
 
 
 @contextlib.contextmanager
@@ -133,8 +134,9 @@ def test_message_of_a_worker_killed_in_mid_send_is_sent_by_another_when_the_clai
     with receive_webhooks() as hook:
         NotificationChannel.objects.update(target=hook.url)
         assert delivery.find_due_deliveries(NOW + timedelta(seconds=30)) == []
-        due = delivery.find_due_deliveries(NOW + delivery.lease())
-        assert [delivery.deliver(pk, NOW + delivery.lease()) for pk in due] == [True]
+        later = NOW + 2 * delivery.lease()  # the claim is renewed once the message has been made
+        due = delivery.find_due_deliveries(later)
+        assert [delivery.deliver(pk, later) for pk in due] == [True]
 
     made = Delivery.objects.get()
     assert (made.status, made.attempts, len(hook.bodies)) == ("delivered", 2, 1)
@@ -236,3 +238,89 @@ def test_channel_list_shows_what_does_not_arrive_and_what_was_given_up(client: C
     assert "1 message not delivered yet, attempt 1: The receiver cannot be reached: Connection refused." in failing
     assert "1 message given up after seven days without success." in given_up
     assert "not delivered yet" not in given_up
+
+
+@pytest.mark.django_db(transaction=True)
+def test_switching_a_channel_on_does_not_send_what_is_being_sent(store: Store) -> None:
+    with receive_webhooks() as hook:
+        channel = create_channel(target=hook.url)
+        fire(store, channel, now=timezone.now())
+        due = delivery.find_due_deliveries(timezone.now())
+        found_meanwhile: list[list[int]] = []
+
+        def switch_on() -> None:
+            delivery.set_channel_enabled(NotificationChannel.objects.get(), enabled=True)
+            found_meanwhile.append(delivery.find_due_deliveries(timezone.now()))
+            connections.close_all()
+
+        hook.before_answer = switch_on
+        sent = [delivery.deliver(pk, timezone.now()) for pk in due]
+
+    assert (sent, found_meanwhile, len(hook.bodies)) == ([True], [[]], 1)
+
+
+@pytest.mark.django_db
+def test_switching_a_channel_on_sends_what_waited_after_a_failure(store: Store) -> None:
+    with receive_webhooks(500) as hook:
+        fire(store, create_channel(target=hook.url), now=timezone.now())
+        (pk,) = delivery.find_due_deliveries(timezone.now())
+        assert not delivery.deliver(pk, timezone.now())
+        assert delivery.find_due_deliveries(timezone.now()) == []
+
+        delivery.set_channel_enabled(NotificationChannel.objects.get(), enabled=True)
+
+        assert delivery.find_due_deliveries(timezone.now()) == [pk]
+
+
+@pytest.mark.django_db
+def test_backlog_is_taken_in_portions_that_make_way_for_each_other(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "_AT_ONCE", 2)
+    with receive_webhooks() as hook:
+        channels = [create_channel(name=f"c{number}", target=hook.url) for number in range(5)]
+        fire(store, *channels, now=timezone.now())
+        rounds = 0
+        while due := delivery.find_due_deliveries(timezone.now()):
+            assert len(due) <= 2
+            assert all(delivery.deliver(pk, timezone.now()) for pk in due)
+            rounds += 1
+
+    assert (rounds, len(hook.bodies)) == (3, 5)
+
+
+@pytest.mark.django_db
+def test_worker_that_the_store_held_too_long_leaves_the_message_to_its_successor(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with receive_webhooks() as hook:
+        fire(store, create_channel(target=hook.url))
+        (pk,) = delivery.find_due_deliveries(NOW)
+        taken_over: list[bool] = []
+
+        def build_slowly(*arguments: Any) -> Any:
+            if not taken_over:
+                taken_over.append(False)  # the successor comes by here as well
+                taken_over[0] = delivery.deliver(pk, NOW + delivery.lease() + timedelta(seconds=1))
+            return build_notification(*arguments)
+
+        monkeypatch.setattr(delivery, "build_notification", build_slowly)
+        sent = delivery.deliver(pk, NOW)
+
+    assert (taken_over, sent, len(hook.bodies)) == ([True], False, 1)
+
+
+@pytest.mark.django_db
+def test_successor_of_a_worker_that_never_ended_asks_the_store_nothing(
+    store: Store, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with receive_mail() as mail:
+        settings.SMTP_URL = mail.url
+        fire(store, create_channel(kind="email", target="ann@example.com"))
+        (pk,) = delivery.find_due_deliveries(NOW)
+        with monkeypatch.context() as held:
+            held.setattr(delivery, "_renew", lambda *_: False)  # as if its process had ended here
+            assert not delivery.deliver(pk, NOW)
+        monkeypatch.setattr(delivery, "get_store", lambda: pytest.fail("the store was asked"))
+
+        assert delivery.deliver(pk, NOW + delivery.lease() + timedelta(seconds=1))
+
+    assert len(mail.messages) == 1

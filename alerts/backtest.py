@@ -163,7 +163,7 @@ def run_backtest(
         step_s=step_s,
         groups=groups,
         pages=pages,
-        detections=[_detect(mark, pages) for mark in marks],
+        detections=[_detect(mark, pages, slack_ns) for mark in marks],
         suggestion=_suggest(groups, condition, marks, slack_ns, time_range, pages_per_week),
     )
 
@@ -181,8 +181,9 @@ def _find_pages(groups: Iterable[Group], condition: Condition, marks: Sequence[M
     return sorted(pages, key=lambda page: page.episode.start_ns)
 
 
-def _detect(mark: Mark, pages: Iterable[Page]) -> Detection:
-    starts_ns = [page.episode.start_ns for page in pages if page.mark == mark]
+def _detect(mark: Mark, pages: Iterable[Page], slack_ns: int) -> Detection:
+    # By time and not by the page's own mark: of an outage that is marked twice both marks are noticed.
+    starts_ns = [page.episode.start_ns for page in pages if mark.overlaps(page.episode, slack_ns)]
     return Detection(mark, max(0.0, (min(starts_ns) - mark.start_ns) / NS_PER_S) if starts_ns else None)
 
 
@@ -222,7 +223,7 @@ def _try(
     fired_s = sum(page.fired_s(time_range.end_ns) for page in pages if page.mark is None)
     if fired_s > _MOST_FIRING * time_range.duration_s * len(groups):
         return None
-    detected = sum(_detect(mark, pages).delay_s is not None for mark in marks)
+    detected = sum(_detect(mark, pages, slack_ns).delay_s is not None for mark in marks)
     unexplained = sum(page.mark is None for page in pages)
     return Suggestion(threshold, unexplained / time_range.duration_s * _WEEK_S, detected)
 

@@ -52,6 +52,16 @@ def test_outage_is_one_page_and_its_delay_is_told(store: Store, traffic: TimeRan
     assert 0 <= (page.episode.end_ns - OUTAGE_MARK.end_ns) / NS_PER_S <= 300
 
 
+def test_outage_that_is_marked_twice_is_noticed_as_often(store: Store, traffic: TimeRange) -> None:
+    again = Mark("#12 Failures", OUTAGE_MARK.start_ns + 60 * NS_PER_S, OUTAGE_MARK.end_ns, incident_id=12)
+
+    backtest = run_backtest(store, draft(), traffic, [OUTAGE_MARK, again])
+
+    assert (len(backtest.pages), backtest.detected, backtest.false_pages) == (1, 2, 0)
+    assert backtest.suggestion is not None
+    assert backtest.suggestion.detected == 2
+
+
 def test_page_without_a_mark_is_unexplained_and_a_mark_without_page_missed(store: Store, traffic: TimeRange) -> None:
     morning = Mark("Slow morning", traffic.start_ns, traffic.start_ns + 3600 * NS_PER_S)
 

@@ -97,6 +97,17 @@ def test_largest_run_is_named(store: Store) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("metrics", [("run_cost", "duration_p95"), ("duration_p95", "run_cost")])
+def test_run_and_metric_of_one_query_are_asked_together(store: Store, metrics: tuple[str, str]) -> None:
+    insert_traces(store, {"cost_usd": 2.5, "duration_ns": 9 * NS_PER_S}, start_ns=(NOW_S - 60) * NS_PER_S)
+    questions = [Question(parse_query("env:prod OR cost:>1"), metric) for metric in metrics]
+
+    answers = answer_questions(store, project_id=1, time_range=HOUR, questions=questions)
+
+    values = {"run_cost": 2.5, "duration_p95": pytest.approx(9, rel=0.005)}
+    assert [answer.value for answer in answers if isinstance(answer, Answer)] == [values[metric] for metric in metrics]
+
+
 def test_groups_of_three_fields_have_values_and_counts(store: Store) -> None:
     insert_some(store)
 

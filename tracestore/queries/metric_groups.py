@@ -148,12 +148,12 @@ def _ask_once(
 ) -> dict[int, Answer | Exception]:
     params = Params()
     # Rules often ask several metrics of one query: its condition is bound and evaluated once.
-    readings: dict[tuple[str, str | None], tuple[Reading, str]] = {}
+    readings: dict[tuple[str, str | None, bool], tuple[Reading, str]] = {}
     columns: list[str] = []
     for question in questions.values():
         is_of_run = question.metric in RUN_METRICS
         dimension = None if is_of_run else rollup_dimension(time_range, question.query, question.metric, "", MINUTE_S)
-        key = (question.query.text, dimension)
+        key = (question.query.text, dimension, is_of_run)
         if key not in readings:
             readings[key] = (_reading_of(time_range, question, params), f"matches{len(readings)}")
         reading, flag = readings[key]

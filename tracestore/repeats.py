@@ -188,7 +188,7 @@ def _vain_turns(steps: Ints, scope: Ints, asks: Mask, made: Mask, again: Ints) -
     asked_for = made[steps] & asks[steps[turn]]
     total = np.bincount(turn[asked_for], minlength=len(steps))
     vain = np.bincount(turn[asked_for & np.isin(steps, again)], minlength=len(steps))
-    return steps[(total > 0) & (total == vain)]
+    return np.asarray(steps[(total > 0) & (total == vain)], dtype=np.int64)
 
 
 def _find_wasted(spans: SpanColumns, calls: Calls, inside: Mask, again: Ints, vain: Ints) -> Mask:

@@ -65,8 +65,13 @@ _FIELDS = {"environment": "env", "outcome": "status"}
 
 
 def narrow(query: str, labels: Mapping[str, str]) -> str:
-    """Return the query of one group of a rule: that of the rule with the group's values demanded."""
+    """Return the query of one group of a rule: that of the rule with the group's values demanded.
+
+    Traces are not asked for by their scores: of such a group all traces of the rule are looked at.
+    """
     for name, value in labels.items():
+        if name == "score":
+            continue
         query = join_queries(query, format_filter(_FIELDS.get(name, name), value))
     return query
 

@@ -463,6 +463,33 @@ def measure_apart(store: Store, *, project_id: int, time_range: TimeRange, query
     return number(found), int(samples)
 
 
+def group_apart(
+    store: Store,
+    *,
+    project_id: int,
+    time_range: TimeRange,
+    query: Query,
+    metric: str,
+    group_by: str,
+    descending: bool,
+    limit: int,
+) -> list[tuple[str, float | None, int]]:
+    """Return (group, value, samples) of one of READ_APART by one field, the greatest values first (or the least)."""
+    params = Params()
+    source = _build_source(store, project_id, time_range, query, (metric,), group_by, 0, limit, params)
+    sql = f"""
+SELECT group_value, toFloat64({find_metric(metric).formula.format(**source.parts)}) AS value,
+    toUInt64({source.parts["requests"]}) AS samples
+FROM ({source.rows})
+GROUP BY group_value
+ORDER BY value {"DESC" if descending else "ASC"} NULLS LAST, samples DESC, group_value
+LIMIT {params.bind(limit, "UInt32")}
+{FINAL_SETTINGS}
+"""
+    rows = _run(store, sql, project_id, time_range, params)
+    return [(str(group), number(value), int(samples)) for group, value, samples in rows]
+
+
 def find_reading(time_range: TimeRange, query: Query, metric: str, params: Params) -> Reading:
     """Return how `metric` without groups is read, so that several may share one read. Raises MetricError."""
     if find_metric(metric).name in READ_APART:
@@ -497,14 +524,19 @@ def grouped_reading(query: Query, group_by: Sequence[str], params: Params) -> tu
     return condition, values, parts
 
 
-def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: int) -> None:
-    if group_by:
-        check_grouping(group_by)
+def check_grouped(metric: str, group_by: str) -> None:
+    """Raises MetricError, with a suggestion, when this metric is not grouped by that field."""
+    check_grouping(group_by)
     if group_by == "score" and metric not in _OF_SCORE:
         raise MetricError("group_by", "Only scores are grouped by the name of their evaluation.")
     if metric in _OF_WHOLE_TRACE and group_by in ("model", "provider"):
         suggestion = _KNOWN_BY_MODEL.get(metric, "output_tokens")
         raise MetricError("group_by", f"{METRICS[metric].label} are known per trace, not per {group_by}.", suggestion)
+
+
+def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: int) -> None:
+    if group_by:
+        check_grouped(metric, group_by)
     if step_s < 1:
         raise MetricError("step", "The step must be at least one second.")
     if time_range.duration_s / step_s > MAX_POINTS:

@@ -49,7 +49,6 @@ BUILT_IN: dict[str, BuiltIn] = {
             _number("cost"),
             _number("cost_per_trace"),
             _number("tokens"),
-            _number("llm_calls"),
             _number("failed_cost"),
             _number("wasted_cost"),
             _number("unpriced_calls"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from alerts.focus import find_focus, join_queries, narrow
 from alerts.models import AlertRule, Side
 from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.language import parse_query
 from tracestore.queries.costs import find_dear_traces
 from tracestore.queries.errors import find_errors, find_first_versions
@@ -18,6 +20,9 @@ from tracestore.queries.why import DIMENSIONS, Comparison, Difference, Selection
 from tracestore.queries.why_attributes import compare_attributes
 from tracestore.timerange import NS_PER_S, TimeRange
 
+logger = logging.getLogger(__name__)
+
+_EVIDENCE_S = 20.0
 _EXAMPLES = 3
 _DISTINCTIONS = 3
 _ERRORS = 3
@@ -107,7 +112,8 @@ class Evidence:
 
     `causes.failing` counts them, `causes.others` the rest of the rule's traces in the window. `distinctions` compare them with
     `compared` others of the window or, when there are none, with the rule's traces since `earlier_start_ns`. `cost_usd` is what
-    they cost, None when unknown. Empty when the store could not be asked: an alert is never held back for want of reasons.
+    they cost, None when unknown. Empty where the store could not be asked, or not in time: an alert is never held back for want
+    of reasons.
     """
 
     query: str
@@ -149,15 +155,26 @@ def outline_evidence(rule: AlertRule, time_range: TimeRange, labels: Mapping[str
 
 
 def collect_evidence(store: Store, rule: AlertRule, time_range: TimeRange, labels: Mapping[str, str] | None = None) -> Evidence:
-    """Raises StoreError."""
-    outline = _focus_on_dear(store, rule, outline_evidence(rule, time_range, labels))
-    return replace(
-        outline,
-        **_compare(store, rule, outline),
-        examples=_find_examples(store, rule, outline),
-        errors=_find_errors(store, rule, outline),
-        cost_usd=find_cost(store, rule.project_id, outline),
+    """Return what can be found out within _EVIDENCE_S: an alert waits for it. What is too expensive is left out.
+
+    Raises StoreError.
+    """
+    store = store.limited(_EVIDENCE_S)
+    outline = outline_evidence(rule, time_range, labels)
+    # What an alert can least do without comes first.
+    steps: tuple[Callable[[Evidence], Evidence], ...] = (
+        lambda found: _focus_on_dear(store, rule, found),
+        lambda found: replace(found, examples=_find_examples(store, rule, found)),
+        lambda found: replace(found, cost_usd=find_cost(store, rule.project_id, found)),
+        lambda found: replace(found, **_compare(store, rule, found)),
+        lambda found: replace(found, errors=_find_errors(store, rule, found)),
     )
+    for step in steps:
+        try:
+            outline = step(outline)
+        except QueryTooExpensive as error:
+            logger.warning("some evidence for alert rule %s (%s) takes too long: %s", rule.pk, rule.name, error)
+    return outline
 
 
 def _focus_on_dear(store: Store, rule: AlertRule, outline: Evidence) -> Evidence:

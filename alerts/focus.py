@@ -24,7 +24,15 @@ ALL_TRACES = Focus("", "traces")
 _FAILED = Focus("status:error", "failing traces")
 _WITH_ERRORS = Focus("has_errors:true", "traces with errors")
 _ESCALATED = Focus("escalated:true", "escalated traces")
+_LOOPING = Focus("loops:>0", "traces with a loop")
+_WASTEFUL = Focus("wasted_tokens:>0", "traces with retries or loops")
 _WHEN_ABOVE = {
+    "retried_calls": Focus("retries:>0", "traces with retried calls"),
+    "looping_calls": _LOOPING,
+    "looping_traces": _LOOPING,
+    "wasted_tokens": _WASTEFUL,
+    "wasted_cost": _WASTEFUL,
+    "wasted_cost_share": _WASTEFUL,
     "failures": _FAILED,
     "failure_rate": _FAILED,
     "errors": _WITH_ERRORS,
@@ -57,8 +65,13 @@ _FIELDS = {"environment": "env", "outcome": "status"}
 
 
 def narrow(query: str, labels: Mapping[str, str]) -> str:
-    """Return the query of one group of a rule: that of the rule with the group's values demanded."""
+    """Return the query of one group of a rule: that of the rule with the group's values demanded.
+
+    Traces are not asked for by their scores: of such a group all traces of the rule are looked at.
+    """
     for name, value in labels.items():
+        if name == "score":
+            continue
         query = join_queries(query, format_filter(_FIELDS.get(name, name), value))
     return query
 

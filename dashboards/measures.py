@@ -55,6 +55,12 @@ _NARROWED = {name: condition for condition, names in _ERRONEOUS.items() for name
     "tool_success_rate": "tool_error:*",
     "tool_calls": "tool:*",
     "cost": "cost:>0",
+    "retried_calls": "retries:>0",
+    "looping_calls": "loops:>0",
+    "looping_traces": "loops:>0",
+    "wasted_tokens": "wasted_tokens:>0",
+    "wasted_cost": "wasted_cost:>0",
+    "wasted_cost_share": "wasted_cost:>0",
 }
 _RISE_IS_WORSE = ("fail", "error", "escalation", "tool_error", "model_error", "unpriced", "loop", "wasted", "retr")
 

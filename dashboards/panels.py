@@ -275,6 +275,8 @@ def empty_sentence(panel: Panel, scope: Scope) -> str:
     if group_by == "error":
         return "No errors in this range"
     name = panel.metrics[0]
+    if name.startswith(("wasted_", "looping_", "retried_")):
+        return "No retry or loop in this range"
     if name.startswith("tool_") or group_by == "tool":
         return "No tool call in this range"
     if group_by and group_by not in _ALWAYS_GROUPED:

@@ -1,27 +1,26 @@
-"""What a run did again: retries after an error and loops of identical calls, and what that cost. Pure.
+"""What a run did again, as its page tells it: the groups of tracestore/repeats.py on the cards that show them. Pure.
 
-A call is the same when one agent calls the same tool with the same arguments (in whatever order they stand). After the first,
-each is a **retry** when the one before it had failed; three or more that are not all retries are a **loop**. A model call is a
-retry when the call right before it, to the same model and by the same agent, had failed; **after a cut answer** when the answer
-of that one ended at the limit of its length.
-
-Wasted is what the repeats used: what ran inside the calls after the first, and the turns of the model that asked for nothing but
-such calls. Of model calls that is the failed ones: a call may go on from a cut answer. A turn that several repeats share counts
-once in a sum.
+docs/transcript.md says what a retry, a loop and waste are. Metrics count the same, but for arguments that stand in log records
+alone, which only the page reads.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from dashboards.content import open_envelope
 from dashboards.text import decode_value
-from dashboards.transcript import Item, Transcript, Usage
+from dashboards.transcript import Transcript, Usage
+from tracestore.model import SpanSummary
+from tracestore.repeats import LOOP, RETRY, find_repeats
+from tracestore.summary import Ints, SpanColumns, find_calls, find_tool_calls
 
-_LOOP = 3
+_KINDS = {RETRY: "retry", LOOP: "loop"}
 # How providers say that an answer ended at the limit of its length.
 _CUT = ("length", "max_tokens", "max_output_tokens")
 _CALLS = ("tool", "handoff", "escalation")
@@ -29,19 +28,11 @@ _CALLS = ("tool", "handoff", "escalation")
 
 @dataclass(frozen=True)
 class Repeat:
-    """Calls that are the same, in order. `kind` is retry, cut or loop, `name` the tool's or the model's.
-
-    `wasted` are the model calls that the repeats used, by span id.
-    """
+    """Calls that are the same, in order. `kind` is retry, cut or loop, `name` the tool's or the model's."""
 
     kind: str
     name: str
     span_ids: list[str]
-    wasted: Mapping[str, Usage]
-
-    @property
-    def usage(self) -> Usage:
-        return _add_up(self.wasted)
 
 
 @dataclass(frozen=True)
@@ -55,27 +46,23 @@ class Mark:
 
 @dataclass(frozen=True)
 class Repeats:
-    """All that a run did again, in the order in which it began."""
+    """All that a run did again, in the order in which it began. `wasted` is what all of it used, no turn counted twice."""
 
     found: list[Repeat]
+    wasted: Usage
 
     @property
     def retries(self) -> int:
-        return sum(len(repeat.span_ids) - 1 for repeat in self.found if repeat.kind == "retry")
+        return self._count("retry")
 
     @property
     def after_cuts(self) -> int:
         """How many model calls follow an answer that ended at the limit of its length."""
-        return sum(len(repeat.span_ids) - 1 for repeat in self.found if repeat.kind == "cut")
+        return self._count("cut")
 
     @property
     def loops(self) -> int:
         return sum(repeat.kind == "loop" for repeat in self.found)
-
-    @property
-    def wasted(self) -> Usage:
-        """What all of them used, no turn counted twice."""
-        return _add_up({span_id: usage for repeat in self.found for span_id, usage in repeat.wasted.items()})
 
     @property
     def marks(self) -> dict[str, Mark]:
@@ -86,31 +73,49 @@ class Repeats:
             for number, span_id in enumerate(repeat.span_ids[1:], 2)
         }
 
-
-@dataclass(frozen=True)
-class _Call:
-    item: Item
-    turn: Item | None
+    def _count(self, kind: str) -> int:
+        return sum(len(repeat.span_ids) - 1 for repeat in self.found if repeat.kind == kind)
 
 
-def find_repeats(transcript: Transcript, arguments: Mapping[str, str]) -> Repeats:
-    """Return what was done again; `arguments` are those of tool calls as text, by span id. A call without is never the same."""
+def tell_repeats(
+    spans: SpanColumns, summaries: Sequence[SpanSummary], transcript: Transcript, logged: Mapping[str, str]
+) -> Repeats:
+    """Return what one trace did again: `spans` are all of its spans, `summaries` those that the page shows.
+
+    `logged` are arguments of tool calls that stand in log records, by span id: they count where the span has none.
+    """
+    shown = {summary.span_id: summary for summary in summaries}
+    ids = _ids_of(spans, np.arange(spans.count))
+    arguments = spans.numbers("arguments_hash").copy()
+    for place, span_id in enumerate(ids):
+        if not arguments[place] and (said := logged.get(span_id)):
+            arguments[place] = hash(canonical(said)) | 1
+    cut = np.array([span_id in shown and shown[span_id].finish_reason.lower() in _CUT for span_id in ids], dtype=np.bool_)
+    again = find_repeats(spans, find_calls(spans), find_tool_calls(spans), arguments, cut)
+    # A call may show on the card of another span about it.
+    cards = {span.span_id: item.span_id for item in transcript.walk() for span in (item.span, *item.details)}
     found = []
-    for items in _scopes(transcript):
-        found += _find_repeated_calls(items, arguments)
-        found += _find_repeated_turns(items)
-    starts = {item.span_id: item.span.start_ns for item in transcript.walk()}
-    return Repeats(sorted(found, key=lambda repeat: starts[repeat.span_ids[0]]))
+    for group in np.argsort(again.members[again.offsets[:-1]], kind="stable"):
+        members = again.members[again.offsets[group] : again.offsets[group + 1]]
+        span_ids = [cards.get(span_id, span_id) for span_id in _ids_of(spans, members)]
+        found.append(Repeat(_KINDS.get(int(again.kinds[group]), "cut"), _name_of(spans, int(members[0])), span_ids))
+    wasted = Usage()
+    for place in np.flatnonzero(again.wasted).tolist():
+        cost_usd = shown[ids[place]].cost_usd if ids[place] in shown else None
+        read, cached, written = (
+            int(spans.numbers(name)[place]) for name in ("input_tokens", "cache_read_tokens", "output_tokens")
+        )
+        wasted.add(Usage(read, cached, written, cost_usd))
+    return Repeats(found, wasted)
 
 
 def find_repeated_tools(transcript: Transcript) -> list[str]:
-    """Return the tools that some agent called more than once: of others the arguments need not be read."""
+    """Return the tools that a run called more than once: of others the arguments need not be looked for."""
     tools: set[str] = set()
-    for items in _scopes(transcript):
-        seen: set[str] = set()
-        for item in items:
-            if item.kind in _CALLS:
-                (tools if item.span.tool in seen else seen).add(item.span.tool)
+    seen: set[str] = set()
+    for item in transcript.walk():
+        if item.kind in _CALLS:
+            (tools if item.span.tool in seen else seen).add(item.span.tool)
     return sorted(tools - {""})
 
 
@@ -123,86 +128,15 @@ def canonical(arguments: str) -> str:
         return arguments
 
 
-def _scopes(transcript: Transcript) -> Iterator[list[Item]]:
-    """Return what each agent did itself."""
-    yield transcript.items
-    for item in transcript.walk():
-        if item.is_group:
-            yield item.items
+def _ids_of(spans: SpanColumns, places: Ints) -> list[str]:
+    text = spans.raw_ids("span_id")[places].tobytes().hex()
+    return [text[at : at + 16] for at in range(0, len(text), 16)]
 
 
-def _find_repeated_calls(items: list[Item], arguments: Mapping[str, str]) -> list[Repeat]:
-    same: dict[tuple[str, str], list[_Call]] = {}
-    asked: dict[str, list[str]] = {}
-    turn: Item | None = None
-    for item in items:
-        if item.kind == "turn":
-            turn = item
-        elif item.kind in _CALLS:
-            if turn is not None:
-                asked.setdefault(turn.span_id, []).append(item.span_id)
-            if said := arguments.get(item.span_id):
-                same.setdefault((item.span.tool, canonical(said)), []).append(_Call(item, turn))
-    groups = [(kind, calls) for calls in same.values() if (kind := _judge(calls))]
-    repeated = {call.item.span_id for _, calls in groups for call in calls[1:]}
-    found = []
-    for kind, calls in groups:
-        wasted: dict[str, Usage] = {}
-        for call in calls[1:]:
-            wasted |= {inner.span_id: inner.usage for inner in call.item.turns()}
-            if call.turn is not None and repeated.issuperset(asked[call.turn.span_id]):
-                wasted[call.turn.span_id] = call.turn.usage
-        found.append(Repeat(kind, calls[0].item.span.tool, [call.item.span_id for call in calls], wasted))
-    return found
-
-
-def _judge(calls: Sequence[_Call]) -> str:
-    if len(calls) < 2:
-        return ""
-    if all(_failed(call.item) for call in calls[:-1]):
-        return "retry"
-    return "loop" if len(calls) >= _LOOP else ""
-
-
-def _failed(item: Item) -> bool:
-    """Tell whether a call failed: what went wrong below it counts unless the call says that it went well."""
-    span = item.span
-    return span.is_error or span.signal == "refused_call" or (span.status.lower() != "ok" and item.error_count > 0)
-
-
-def _find_repeated_turns(items: list[Item]) -> list[Repeat]:
-    found: list[Repeat] = []
-    run: list[Item] = []
-    kind = ""
-    for item in [*(item for item in items if item.kind != "folded"), None]:
-        again = _why_again(run[-1], item) if run and item else ""
-        if len(run) > 1 and again != kind:
-            wasted = {turn.span_id: turn.usage for turn in run[:-1]} if kind == "retry" else {}
-            found.append(Repeat(kind, _model(run[0]), [turn.span_id for turn in run], wasted))
-            run = run[-1:]
-        if not again:
-            run = []
-        if item is not None and item.kind == "turn":
-            run.append(item)
-        kind = again
-    return found
-
-
-def _why_again(turn: Item, item: Item) -> str:
-    """Return retry or cut where an item asks the model again for what the turn before it did not give in full, else ""."""
-    if item.kind != "turn" or _model(item) != _model(turn):
-        return ""
-    if turn.span.is_error:
-        return "retry"
-    return "cut" if turn.span.finish_reason.lower() in _CUT else ""
-
-
-def _model(turn: Item) -> str:
-    return turn.span.request_model or turn.span.response_model
-
-
-def _add_up(wasted: Mapping[str, Usage]) -> Usage:
-    total = Usage()
-    for usage in wasted.values():
-        total.add(usage)
-    return total
+def _name_of(spans: SpanColumns, place: int) -> str:
+    names = [
+        labels.values[labels.codes[place]]
+        for name in ("tool", "request_model", "response_model")
+        if (labels := spans.labels(name))
+    ]
+    return next((name for name in names if name), "")

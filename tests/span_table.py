@@ -19,7 +19,8 @@ _TYPES = {
     "duration_ns": pa.uint64(), "flags": pa.uint32(), "is_error": pa.bool_(), "input_tokens": pa.uint64(),
     "output_tokens": pa.uint64(), "cache_read_tokens": pa.uint64(), "cache_write_tokens": pa.uint64(),
     "reasoning_tokens": pa.uint64(), "cache_write_1h_tokens": pa.uint64(), "input_audio_tokens": pa.uint64(),
-    "output_audio_tokens": pa.uint64(), "time_to_first_token_ns": pa.uint64(), "supplied_cost_usd": pa.float64(), "error_message":
+    "output_audio_tokens": pa.uint64(), "time_to_first_token_ns": pa.uint64(), "arguments_hash": pa.uint64(),
+    "supplied_cost_usd": pa.float64(), "error_message":
     pa.binary(), "response_id": pa.binary(),
     "tool_call_id": pa.binary(), "session_id": pa.binary(), "user_id": pa.binary(),
 }  # fmt: skip

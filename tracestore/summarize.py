@@ -33,6 +33,7 @@ from tracestore.pricing import TOKEN_CLASSES, Sold, price_calls
 from tracestore.queries import summaries
 from tracestore.queries.rollups import HOUR_S, MINUTE_S, find_hours_with_traces, recompute_hours, recompute_rollups
 from tracestore.queries.summaries import TouchedBatch, TouchedTraces
+from tracestore.repeats import LOOP, RETRY, Repeats, find_repeats
 from tracestore.summary import (
     ESCALATION_TOOL,
     Calls,
@@ -61,6 +62,7 @@ _LEASE_S = 120
 _TRACES_PER_STEP = 50_000
 # (ids of trace and span in one, first and last start in ns) -> message and stack trace by id, as queries.summaries.read_errors.
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 Buckets = npt.NDArray[np.uint16]
 ReadErrors = Callable[[list[bytes], int, int], dict[bytes, tuple[str, str]]]
 ReadReasons = Callable[[list[bytes], int, int], dict[bytes, str]]
@@ -370,6 +372,7 @@ def build_rows(
 ) -> dict[str, Any]:  # fmt: skip
     """Return the columns of `traces` (without project and bookkeeping) as arrays, one entry per trace, plus `start_ns`."""
     calls, tools = find_calls(spans), find_tool_calls(spans)
+    repeats = find_repeats(spans, calls, tools, spans.numbers("arguments_hash"))
     outcomes = decide_outcomes(spans, tools, now_ns=now_ns, running_timeout_ns=running_timeout_ns)
     start = spans.numbers("start_ns")
     end = start + spans.numbers("duration_ns")
@@ -429,7 +432,8 @@ def build_rows(
         "cache_creation_1h_input_tokens": sum_by_trace(spans, spans.numbers("cache_write_1h_tokens"), calls.counts_usage),
         "input_audio_tokens": sum_by_trace(spans, spans.numbers("input_audio_tokens"), calls.counts_usage),
         "output_audio_tokens": sum_by_trace(spans, spans.numbers("output_audio_tokens"), calls.counts_usage),
-        **_price(spans, calls, durations, project_id),
+        **_price(spans, calls, durations, project_id, repeats.wasted),
+        **_repeats_by_trace(spans, repeats),
         **_tools_by_trace(spans, tools, durations),
         **_steps_by_trace(spans, durations),
     }
@@ -540,8 +544,20 @@ def _steps_by_trace(spans: SpanColumns, durations: Buckets) -> dict[str, Any]:
     }
 
 
-def _price(spans: SpanColumns, calls: Calls, durations: Buckets, project_id: int) -> dict[str, Any]:
-    """Return cost and model columns. A cost is null when nothing of it has a price."""
+def _repeats_by_trace(spans: SpanColumns, repeats: Repeats) -> dict[str, Any]:
+    loops, looping_calls = repeats.count_by_trace(spans, LOOP)
+    _, retried_calls = repeats.count_by_trace(spans, RETRY)
+    tokens = spans.numbers("input_tokens") + spans.numbers("output_tokens")
+    return {
+        "retried_calls": retried_calls,
+        "loops": loops,
+        "looping_calls": looping_calls,
+        "wasted_tokens": sum_by_trace(spans, tokens, repeats.wasted),
+    }
+
+
+def _price(spans: SpanColumns, calls: Calls, durations: Buckets, project_id: int, wasted: Mask) -> dict[str, Any]:
+    """Return cost and model columns. A cost is null when nothing of it has a price; what was wasted without one adds nothing."""
     import pyarrow
 
     requested, answered, provider = spans.labels("request_model"), spans.labels("response_model"), spans.labels("provider")
@@ -576,6 +592,7 @@ def _price(spans: SpanColumns, calls: Calls, durations: Buckets, project_id: int
     unpriced = counts & np.isnan(cost)
     missing = group_by_trace(spans, members[unpriced], np.where(model == unnamed, unknown, model)[unpriced])
     cost_usd, is_priced = _sum_known(trace, cost, trace_count)
+    wasted_usd, _ = _sum_known(trace, np.where(wasted[members], cost, np.nan), trace_count)
     # Some calls have a price and no tokens, images for one. What lies below usage that counts is part of that.
     pays = counts | (calls.is_call[members] & (nearest_ancestor(spans.parent, members, calls.counts_usage) < 0))
     supplied = np.where(pays, spans.floats("supplied_cost_usd")[members], np.nan)
@@ -602,6 +619,7 @@ def _price(spans: SpanColumns, calls: Calls, durations: Buckets, project_id: int
     first_token_ns = np.where(first_token_ns[members] > 0, first_token_ns[members], first_token_ns[account])
     return {
         "cost_usd": pyarrow.array(cost_usd, mask=~is_known),
+        "wasted_cost_usd": wasted_usd,
         "supplied_cost_usd": pyarrow.array(supplied_usd, mask=~is_supplied),
         "compared_cost_usd": pyarrow.array(compared_usd, mask=~is_compared),
         "cost_difference_usd": pyarrow.array(difference_usd, mask=~is_compared),

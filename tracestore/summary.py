@@ -355,10 +355,11 @@ def _drop_enclosed_siblings(spans: SpanColumns, is_call: Mask, *, same_usage: bo
 
 @dataclass(frozen=True)
 class ToolCalls:
-    """Which spans stand for one execution of a tool, and which of those failed."""
+    """Which spans stand for one execution of a tool, which of those failed, and which for a call that was refused."""
 
     is_call: Mask
     failed: Mask
+    refused: Mask
 
 
 def find_tool_calls(spans: SpanColumns) -> ToolCalls:
@@ -382,9 +383,10 @@ def find_tool_calls(spans: SpanColumns) -> ToolCalls:
     owners = _owning_tools(spans, is_tool, errors & kind.where("other"))
     failed[owners[~spans.labels("status").where("ok")[owners]]] = True
     refused = spans.labels("signal").where("refused_call")
+    refused[_owning_tools(spans, is_tool, refused & kind.where("other"))] = True
+    refused &= is_call
     is_call &= ~refused
-    is_call[_owning_tools(spans, is_tool, refused & kind.where("other"))] = False
-    return ToolCalls(is_call, failed & is_call)
+    return ToolCalls(is_call, failed & is_call, refused)
 
 
 def _owning_tools(spans: SpanColumns, is_tool: Mask, helpers: Mask) -> Ints:

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from dashboards.logs import read_fields
-from dashboards.repeats import Repeats, find_repeated_tools, find_repeats
+from dashboards.repeats import Repeats, find_repeated_tools, tell_repeats
 from dashboards.requests import PageRequest
 from dashboards.transcript import Item, Transcript, build_transcript
 from dashboards.transcript_cards import (
@@ -28,8 +28,11 @@ from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.model import SpanSummary, Trace
 from tracestore.queries.logs import find_logs_of_steps, locate_logs
-from tracestore.queries.steps import find_call_arguments, find_step_contents
+from tracestore.queries.spans import find_trace_times
+from tracestore.queries.steps import find_step_contents
+from tracestore.queries.summaries import read_spans
 from tracestore.queries.traces import get_trace
+from tracestore.summary import SpanColumns
 
 SPAN_LIMIT = 20_000
 # Cards in one answer: two screens of them. Each brings the content of a step or three.
@@ -89,30 +92,40 @@ def _read_trace(request: PageRequest, trace_id: str) -> Trace:
 
 
 def _find_repeats(request: PageRequest, trace: Trace, story: Transcript) -> Repeats:
-    """Every window marks its repeated calls, but arguments of all calls need not be read for each of them."""
+    """Every window marks its repeated calls, but they need not be looked for for each of them."""
     trace_id, project_id = trace.summary.trace_id, request.project.id
-
-    def find() -> Repeats:
-        return find_repeats(story, read_arguments(get_store(), project_id, trace_id, story))
-
-    found = cache.get_or_set(f"repeats:{project_id}:{trace_id}:{len(trace.spans)}", find, _REPEATS_KEPT_S)
+    found = cache.get_or_set(
+        f"repeats:{project_id}:{trace_id}:{len(trace.spans)}",
+        lambda: read_repeats(get_store(), project_id, trace, story),
+        _REPEATS_KEPT_S,
+    )
     assert isinstance(found, Repeats)
     return found
 
 
-def read_arguments(store: Store, project_id: int, trace_id: str, story: Transcript) -> dict[str, str]:
-    """Return the arguments of the tool calls that may be repeats, by span id; a coding agent tells them in log records alone."""
+def read_repeats(store: Store, project_id: int, trace: Trace, story: Transcript) -> Repeats:
+    """Return what a trace did again. Raises StoreError."""
+    trace_id = trace.summary.trace_id
+    times = find_trace_times(store, project_id=project_id, trace_id=trace_id)
+    spans = read_spans(
+        store, project_id=project_id, trace_ids=[trace_id], min_start_ns=times.start_ns, max_start_ns=times.end_ns - 1
+    )
+    return tell_repeats(SpanColumns(spans), trace.spans, story, _read_logged_arguments(store, project_id, trace_id, story))
+
+
+def _read_logged_arguments(store: Store, project_id: int, trace_id: str, story: Transcript) -> dict[str, str]:
+    """Return the arguments of tool calls that may be repeats, by span id, where log records tell them: coding agents' do."""
     tools = find_repeated_tools(story)
-    arguments = find_call_arguments(store, project_id=project_id, trace_id=trace_id, tools=tools)
-    silent = [item.span for item in story.walk() if item.span.tool_call_id and item.span.tool in tools]
-    silent = [span for span in silent if span.span_id not in arguments][:_RECORDS]
-    if silent:
-        located = locate_logs(store, project_id=project_id, trace_id=trace_id)
-        calls = {span.tool_call_id: span.span_id for span in silent}
-        for record in find_logs_of_steps(store, located, span_ids=[], tool_call_ids=list(calls), limit=_RECORDS).items:
-            said = next((value for key in _LOGGED_ARGUMENTS if (value := read_fields(record).get(key))), None)
-            if said is not None and record.tool_call_id in calls:
-                arguments[calls[record.tool_call_id]] = str(said)
+    named = [item.span for item in story.walk() if item.span.tool_call_id and item.span.tool in tools][:_RECORDS]
+    if not named:
+        return {}
+    located = locate_logs(store, project_id=project_id, trace_id=trace_id)
+    calls = {span.tool_call_id: span.span_id for span in named}
+    arguments = {}
+    for record in find_logs_of_steps(store, located, span_ids=[], tool_call_ids=list(calls), limit=_RECORDS).items:
+        said = next((value for key in _LOGGED_ARGUMENTS if (value := read_fields(record).get(key))), None)
+        if said is not None and record.tool_call_id in calls:
+            arguments[calls[record.tool_call_id]] = str(said)
     return arguments
 
 

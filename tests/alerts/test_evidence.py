@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from alerts.evidence import Evidence, collect_evidence, find_cost
+from alerts.evidence import Causes, Evidence, collect_evidence, find_cost
 from alerts.models import AlertRule
 from alerts.observing import window_before
+from alerts.services import evaluate_rules
 from tests.alerts.factories import create_rule, insert_traffic, ns_of
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
@@ -144,3 +146,32 @@ def test_more_traces_at_the_usual_cost_are_all_behind_it(store: Store) -> None:
 
     assert evidence.query == ""
     assert (evidence.distinctions[0].field, evidence.distinctions[0].value) == ("user", "u1")
+
+
+def test_evidence_that_takes_too_long_is_left_out_one_by_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert_traffic(store, NOW, failed=3, ok=5)
+
+    def hang(store: Store, **_: Any) -> Any:
+        store.query_rows("SELECT sleepEachRow(0.1) FROM numbers(600) SETTINGS max_block_size = 1")
+
+    monkeypatch.setattr("alerts.evidence.find_differences", hang)
+    monkeypatch.setattr("alerts.evidence._EVIDENCE_S", 2.0)
+    began = time.monotonic()
+
+    found = collect(store)
+
+    assert time.monotonic() - began < 30
+    assert len(found.examples) == 3
+    assert (found.causes, found.errors) == (Causes(), [])
+    assert found.query == "status:error"
+
+
+def test_alert_goes_out_without_evidence_when_there_is_no_time_for_any(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert_traffic(store, NOW, failed=3, ok=5)
+    monkeypatch.setattr("alerts.evidence._EVIDENCE_S", 0.0)
+    rule = create_rule()
+
+    (transition,) = evaluate_rules([rule.pk], NOW, store)
+
+    assert transition.evidence["query"] == "status:error"
+    assert transition.evidence["examples"] == []

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from alerts.focus import find_focus, join_queries
+from alerts.focus import find_focus, join_queries, narrow
 from alerts.units import format_duration_s, format_threshold, parse_duration_s, parse_threshold
 from alerts.wording import format_range, format_seconds, format_share, format_value
 from dashboards.templatetags.formatting import duration_s
@@ -95,3 +95,8 @@ def test_shares_and_durations_read_naturally() -> None:
         "2 d 03 h",
     ]
     assert format_range(0, 300 * 10**9) == "1970-01-01 00:00:00 to 00:05:00 UTC"
+
+
+def test_group_narrows_the_query_unless_traces_are_not_asked_for_by_it() -> None:
+    assert narrow("env:prod", {"tool": "refund", "outcome": "error"}) == "env:prod tool:refund status:error"
+    assert narrow("env:prod", {"score": "helpful"}) == "env:prod"

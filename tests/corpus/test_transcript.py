@@ -6,9 +6,8 @@ from collections import Counter
 
 import pytest
 
-from dashboards.repeats import find_repeats
 from dashboards.transcript import Item, build_transcript
-from dashboards.views.transcript import read_arguments
+from dashboards.views.transcript import read_repeats
 from tests.corpus.recordings import recordings
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
@@ -18,6 +17,9 @@ from tracestore.summarize import summarize_pending
 
 RECORDINGS = {recording.name: recording for recording in recordings() if recording.trace_requests()}
 _RECEIVED_NS = 1_795_000_000 * 10**9
+_COUNTED = """
+SELECT retried_calls, loops, wasted_tokens FROM traces FINAL WHERE project_id = 1 AND trace_id = unhex({trace_id:String})
+"""
 # Where arguments stand on the calls of the model alone, or where each call of the model is a trace of its own.
 NO_ARGUMENTS = ("openlit", "litellm-otel")
 
@@ -39,12 +41,16 @@ def test_recorded_runs_are_told_right(store: Store, name: str) -> None:
             told = Counter(span.span_id for item in story.walk() for span in _spans(item))
             turns = [item.usage for item in story.walk() if item.kind in ("turn", "embedding")]
             used = (sum(turn.input_tokens for turn in turns), sum(turn.output_tokens for turn in turns))
-            found = find_repeats(story, read_arguments(store, 1, trace_id, story))
+            found = read_repeats(store, 1, trace, story)
 
             assert set(told.values()) == {1}, case["case"]
             # Two instrumentations of one call may disagree about its output by a token.
             assert used[0] == trace.summary.input_tokens, case["case"]
             assert abs(used[1] - trace.summary.output_tokens) <= len(turns), case["case"]
+            # What metrics count is what the page tells, but for arguments in log records.
+            if not recording.log_requests():
+                counted = store.query_rows(_COUNTED, trace_id=trace_id)
+                assert counted == [(found.retries, found.loops, found.wasted.tokens)], case["case"]
             assert found.loops == (case["scenario"] == "loop" and name not in NO_ARGUMENTS), case["case"]
 
 

@@ -123,7 +123,7 @@ def test_every_panel_answers(client: Client, store: Store, slug: str) -> None:
             "models.input_tokens": [10], "models.output_tokens": [5], "models.cached_input_tokens": [0], "models.cost_usd": [0.5],
         },
         llm_calls=1, handed_over=True, escalation_reasons=["refund_limit"], unpriced_models=["acme-7b"], unpriced_calls=1,
-        session_id="s-1",
+        session_id="s-1", wasted_cost_usd=0.1,
         **{
             "tools.durations": [[500]], "models.durations": [[600]], "models.first_tokens": [[400]],
             "steps.kind": ["llm"], "steps.durations": [[600]],

@@ -253,6 +253,7 @@ def test_rate_of_zero_is_drawn_and_missing_data_is_a_sentence() -> None:
     assert chart_of(Panel("x", ("failure_rate",)), {("failure_rate", ""): [one("", None)]})["empty"] == "No traces in this range"
     assert "priced" in chart_of(Panel("x", ("cost",)), {("cost", ""): [one("", 0.0)]})["empty"]
     assert "tool call" in chart_of(Panel("x", ("requests",), "bar", "tool"), {("requests", "tool"): []})["empty"]
+    assert "retry or loop" in chart_of(Panel("x", ("wasted_cost",), "stacked", "agent"), {("wasted_cost", "agent"): []})["empty"]
 
 
 def test_cached_tokens_are_not_stacked_twice() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.repeats import find_repeated_tools, find_repeats
+from dashboards.repeats import canonical, find_repeated_tools
 from dashboards.transcript import Item, Transcript, build_transcript
 from dashboards.transcript_cards import Known, Opened, add_records, build_cards, build_frame
 from tests.spans import make_span, make_summary
@@ -218,137 +218,15 @@ def test_path_leads_through_the_groups_to_the_card_that_shows_a_step() -> None:
 # --- Retries and loops
 
 
-def test_same_call_after_an_error_is_a_retry_that_wasted_the_turn_that_asked_again() -> None:
-    story = _tell(
-        _span("a", kind="agent"), _llm("b", "a"), _tool("c", "a", is_error=True), _llm("d", "a", cost_usd=0.03), _tool("e", "a"),
-        _llm("f", "a"),
-    )  # fmt: skip
-
-    found = find_repeats(story, {"c": '{"q": 1, "k": 2}', "e": '{"k": 2, "q": 1}'})
-
-    assert [(repeat.kind, repeat.name, repeat.span_ids) for repeat in found.found] == [("retry", "search", ["c", "e"])]
-    assert (found.retries, found.loops) == (1, 0)
-    assert (found.wasted.tokens, found.wasted.cost_usd) == (110, 0.03)
-    assert found.marks.keys() == {"e"}
-    assert (found.marks["e"].number, found.marks["e"].total) == (2, 2)
-
-
-def test_same_call_twice_without_an_error_is_nothing() -> None:
-    story = _tell(_span("a", kind="agent"), _llm("b", "a"), _tool("c", "a"), _llm("d", "a"), _tool("e", "a"))
-
-    assert find_repeats(story, {"c": "{}", "e": "{}"}).found == []
-
-
-def test_three_same_calls_are_a_loop_and_waste_all_but_the_first() -> None:
-    story = _tell(
-        _span("a", kind="agent"),
-        _llm("b", "a"),
-        _tool("c", "a"),
-        _llm("d", "a"),
-        _tool("e", "a"),
-        _llm("f", "a"),
-        _tool("g", "a"),
-    )
-
-    found = find_repeats(story, dict.fromkeys("ceg", '{"order": "A-1"}'))
-
-    assert (found.retries, found.loops) == (0, 1)
-    assert found.found[0].wasted.keys() == {"d", "f"}
-    assert found.wasted.tokens == 220
-
-
-def test_retries_that_all_follow_an_error_are_no_loop() -> None:
-    failing = {"is_error": True}
-    story = _tell(
-        _span("a", kind="agent"),
-        _tool("b", "a", **failing),
-        _tool("c", "a", **failing),
-        _tool("d", "a", **failing),
-        _llm("e", "a"),
-    )
-
-    found = find_repeats(story, dict.fromkeys("bcd", "{}"))
-
-    assert (found.retries, found.loops) == (2, 0)
-    assert found.wasted.tokens == 0
-
-
-def test_turn_that_also_asked_for_something_new_is_not_wasted() -> None:
-    story = _tell(
-        _span("a", kind="agent"), _llm("b", "a"), _tool("c", "a", is_error=True), _llm("d", "a"), _tool("e", "a"),
-        _tool("f", "a", tool="refund"),
-    )  # fmt: skip
-
-    found = find_repeats(story, {"c": "{}", "e": "{}", "f": "{}"})
-
-    assert found.retries == 1
-    assert found.wasted.tokens == 0
-
-
-def test_what_ran_inside_a_repeated_call_is_wasted() -> None:
-    story = _tell(
-        _span("a", kind="agent"), _tool("b", "a", tool="expert", is_error=True), _llm("c", "b"), _tool("d", "a", tool="expert"),
-        _llm("e", "d"),
-    )  # fmt: skip
-
-    found = find_repeats(story, {"b": "{}", "d": "{}"})
-
-    assert found.found[0].wasted.keys() == {"e"}
-
-
-def test_calls_of_different_agents_arguments_or_without_arguments_are_not_the_same() -> None:
-    story = _tell(
-        _span("a", kind="agent"), _tool("b", "a", is_error=True), _tool("c", "a"),
-        _span("d", "a", "agent", agent="x"), _tool("e", "d"),
-        _tool("f", "a"),
-    )  # fmt: skip
-
-    assert find_repeats(story, {"b": '{"q": 1}', "c": '{"q": 2}', "e": '{"q": 1}'}).found == []
-
-
-def test_turn_again_after_a_failed_one_is_a_retry_that_wasted_the_failed_one() -> None:
-    story = _tell(_span("a", kind="agent"), _llm("b", "a", is_error=True), _span("c", "a"), _llm("d", "a"), _llm("e", "a"))
-
-    found = find_repeats(story, {})
-
-    assert [(repeat.kind, repeat.name, repeat.span_ids) for repeat in found.found] == [("retry", "gpt-4o", ["b", "d"])]
-    assert found.found[0].wasted.keys() == {"b"}
-
-
-@pytest.mark.parametrize("reason", ["length", "MAX_TOKENS", "max_output_tokens"])
-def test_turn_after_an_answer_that_was_cut_is_marked_so_and_wasted_nothing(reason: str) -> None:
-    story = _tell(
-        _span("a", kind="agent"), _llm("b", "a", finish_reason=reason), _llm("c", "a", finish_reason=reason),
-        _llm("d", "a", finish_reason="stop", is_error=True), _llm("e", "a", finish_reason="stop"), _llm("f", "a"),
-    )  # fmt: skip
-
-    found = find_repeats(story, {})
-
-    assert [(repeat.kind, repeat.span_ids) for repeat in found.found] == [("cut", ["b", "c", "d"]), ("retry", ["d", "e"])]
-    assert {span_id: mark.kind for span_id, mark in found.marks.items()} == {"c": "cut", "d": "cut", "e": "retry"}
-    assert (found.after_cuts, found.retries) == (2, 1)
-    assert found.wasted.tokens == 110
-
-
-def test_helper_that_failed_within_a_tool_that_says_ok_makes_no_retry() -> None:
-    def story(status: str) -> Transcript:
-        return _tell(
-            _span("a", kind="agent"),
-            _tool("b", "a", status=status),
-            _span("c", "b", is_error=True),
-            _tool("d", "a"),
-            _llm("e", "a"),
-        )
-
-    same = {"b": "{}", "d": "{}"}
-    assert find_repeats(story("ok"), same).retries == 0
-    assert find_repeats(story("unset"), same).retries == 1
-
-
 def test_only_tools_that_were_called_again_need_their_arguments() -> None:
     story = _tell(_span("a", kind="agent"), _tool("b", "a"), _tool("c", "a", tool="refund"), _tool("d", "a"), _llm("e", "a"))
 
     assert find_repeated_tools(story) == ["search"]
+
+
+@pytest.mark.parametrize("said", ['{"q": 1, "k": 2}', '{"k": 2, "q": 1}', '{"inputs": {"q": 1, "k": 2}, "input_str": "q"}'])
+def test_arguments_of_log_records_are_the_same_in_any_order_and_envelope(said: str) -> None:
+    assert canonical(said) == '{"k": 2, "q": 1}'
 
 
 # --- Cards

@@ -211,6 +211,8 @@ def test_retries_and_loops_are_marked_with_what_they_wasted(client: Client, stor
     assert "retry 1" in html
     assert "repeat 2 of 3" in html
     assert "repeat 3 of 3" in html
+    counted = store.query_rows("SELECT retried_calls, loops, looping_calls, wasted_tokens, wasted_cost_usd FROM traces FINAL")
+    assert counted == [(1, 1, 2, 12_400, pytest.approx(cost))]
 
 
 def test_run_that_repeats_nothing_says_nothing_of_it(client: Client, store: Store) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.factories import insert_traces
+from tests.queries.conftest import SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.language import parse_query
 from tracestore.queries import metric_groups
-from tracestore.queries.metric_groups import Answer, Question, answer_questions, find_groups, only_if
+from tracestore.queries.metric_groups import Answer, Question, answer_questions, check_groups, find_groups, only_if
 from tracestore.queries.metrics import METRICS, READ_APART, MetricError, metric_values
 from tracestore.queries.rollups import recompute_rollups
 from tracestore.timerange import NS_PER_S, TimeRange
@@ -97,6 +100,17 @@ def test_largest_run_is_named(store: Store) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("metrics", [("run_cost", "duration_p95"), ("duration_p95", "run_cost")])
+def test_run_and_metric_of_one_query_are_asked_together(store: Store, metrics: tuple[str, str]) -> None:
+    insert_traces(store, {"cost_usd": 2.5, "duration_ns": 9 * NS_PER_S}, start_ns=(NOW_S - 60) * NS_PER_S)
+    questions = [Question(parse_query("env:prod OR cost:>1"), metric) for metric in metrics]
+
+    answers = answer_questions(store, project_id=1, time_range=HOUR, questions=questions)
+
+    values = {"run_cost": 2.5, "duration_p95": pytest.approx(9, rel=0.005)}
+    assert [answer.value for answer in answers if isinstance(answer, Answer)] == [values[metric] for metric in metrics]
+
+
 def test_groups_of_three_fields_have_values_and_counts(store: Store) -> None:
     insert_some(store)
 
@@ -120,6 +134,44 @@ def test_groups_are_bounded_and_the_worst_are_kept(store: Store) -> None:
     )
 
     assert [group.labels for group in groups] == [("a29",), ("a28",), ("a27",)]
+
+
+def test_sessions_are_grouped_by_one_field_the_worst_first(store: Store) -> None:
+    insert_traces(
+        store, {"session_id": "a", "versions": ["v1"]}, {"session_id": "b", "versions": ["v2"]},
+        {"session_id": "c", "versions": ["v2"], "outcome": "error"}, {"versions": ["v3"]},
+        start_ns=(NOW_S - 600) * NS_PER_S,
+    )  # fmt: skip
+    question = Question(parse_query(""), "resolution_rate")
+
+    groups = find_groups(
+        store, project_id=1, time_range=HOUR, question=question, group_by=("version",), descending=False, limit=5
+    )
+
+    assert groups == [Answer(0.5, 2, ("v2",)), Answer(1.0, 1, ("v1",))]
+    with pytest.raises(MetricError, match="by one field"):
+        find_groups(store, project_id=1, time_range=HOUR, question=question, group_by=("version", "agent"))
+
+
+def test_scores_are_grouped_by_the_name_of_their_evaluation(store: Store, send_spans: SendSpans) -> None:
+    def told(name: str, score: float) -> tuple[str, dict[str, Any]]:
+        return "gen_ai.evaluation.result", {"gen_ai.evaluation.name": name, "gen_ai.evaluation.score.value": score}
+
+    span = {"trace_id": "a" * 32, "span_id": "1" * 16, "start_ns": (NOW_S - 600) * NS_PER_S}
+    send_spans(span | {"events": [told("helpful", 0.25), told("helpful", 0.75), told("polite", 1)]})
+    insert_traces(store, {"trace_id": "a" * 32}, start_ns=(NOW_S - 600) * NS_PER_S)
+
+    groups = find_groups(
+        store, project_id=1, time_range=HOUR, question=Question(parse_query(""), "score_mean"), group_by=("score",)
+    )
+
+    assert groups == [Answer(1.0, 1, ("polite",)), Answer(0.5, 2, ("helpful",))]
+
+
+@pytest.mark.parametrize(("metric", "field"), [("cost", "score"), ("wasted_cost", "model"), ("unpriced_calls", "provider")])
+def test_group_that_a_metric_does_not_know_is_refused(metric: str, field: str) -> None:
+    with pytest.raises(MetricError):
+        check_groups(metric, [field])
 
 
 def test_group_by_an_unknown_field_is_refused(store: Store) -> None:

@@ -266,6 +266,21 @@ def test_unpriced_models_can_be_counted_and_named(store: Store) -> None:
     assert (value_of(store, "unpriced_traces"), value_of(store, "unpriced_calls"), groups) == (1, 3, ["house-7b"])
 
 
+def test_what_was_done_again_is_counted_and_its_share_of_the_cost(store: Store) -> None:
+    insert_traces(
+        store,
+        {"retried_calls": 2, "loops": 1, "looping_calls": 4, "wasted_tokens": 300, "wasted_cost_usd": 0.5, "cost_usd": 1.5},
+        {"loops": 2, "looping_calls": 5, "wasted_tokens": 30, "cost_usd": 0.5},
+        {"cost_usd": None},
+        start_ns=START_NS,
+    )
+
+    names = ("retried_calls", "looping_calls", "looping_traces", "wasted_tokens", "wasted_cost", "wasted_cost_share")
+    assert [value_of(store, name) for name in names] == [2, 9, 2, 330, 0.5, 0.25]
+    assert value_of(store, "wasted_tokens", "loops:>1") == 30
+    assert value_of(store, "requests", "wasted_cost:>0.1 retries:2 wasted_tokens:>=300") == 1
+
+
 def test_session_is_resolved_when_it_ends_well_without_a_person(store: Store) -> None:
     def turn(session: str, at_s: int, **more: Any) -> dict[str, Any]:
         return {"session_id": session, "start_ns": START_NS + at_s * NS_PER_S, "duration_ns": 10 * NS_PER_S} | more
@@ -462,6 +477,11 @@ def random_traces(count: int) -> list[dict[str, Any]]:
                 "handed_over": chance.random() < 0.2,
                 "unpriced_models": ["house-7b"] if chance.random() < 0.1 else [],
                 "unpriced_calls": chance.randint(0, 2),
+                "retried_calls": chance.randint(0, 2),
+                "loops": chance.choice([0, 0, 1, 2]),
+                "looping_calls": chance.randint(0, 5),
+                "wasted_tokens": chance.randint(0, 900),
+                "wasted_cost_usd": chance.choice([0.0, 0.25, 0.5]),
                 "workflows": chance.sample(["onboarding", "returns"], chance.randint(0, 2)),
                 "prompts": chance.sample(["refund-policy@4", "greeting"], chance.randint(0, 1)),
                 "session_id": chance.choice(["", "s1", "s2", "s3"]),

@@ -8,9 +8,8 @@ import pytest
 
 from tests.queries.conftest import T0, SendSpans
 from tracestore.clickhouse.client import Store
-from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.model import Span, SpanSummary
-from tracestore.queries.steps import find_call_arguments, find_step_contents, get_history
+from tracestore.queries.steps import ARGUMENT_KEYS, find_step_contents, get_history
 from tracestore.queries.traces import get_trace
 
 A, B = "a" * 32, "b" * 32
@@ -101,36 +100,55 @@ def test_step_that_was_sent_twice_counts_as_it_came_last(store: Store, send_span
 
 def test_nothing_is_asked_of_the_store_for_no_steps(store: Store) -> None:
     assert find_step_contents(store, project_id=1, trace_id=A, steps=[], with_input=[]) == {}
-    assert find_call_arguments(store, project_id=1, trace_id=A, tools=[]) == {}
-    with pytest.raises(TraceNotFound):
-        find_call_arguments(store, project_id=1, trace_id=A, tools=["search"])
 
 
-@pytest.mark.parametrize("key", ["gen_ai.tool.call.arguments", "input.value", "ai.toolCall.args", "traceloop.entity.input"])
-def test_arguments_of_each_dialect_are_found(store: Store, send_spans: SendSpans, key: str) -> None:
+def _hashes(store: Store) -> dict[str, int]:
+    rows = store.query_rows("SELECT lower(hex(span_id)), arguments_hash FROM spans WHERE trace_id = unhex({id:String})", id=A)
+    return {span_id[-1]: number for span_id, number in rows}
+
+
+@pytest.mark.parametrize("key", [key for key in ARGUMENT_KEYS if key != "arguments"])
+def test_arguments_of_each_dialect_are_compared(store: Store, send_spans: SendSpans, key: str) -> None:
     send_spans(
         {"trace_id": A, "span_id": "1" * 16, "attributes": TOOL | {key: '{"q": 1}'}},
-        {"trace_id": A, "span_id": "2" * 16, "attributes": TOOL | {"gen_ai.tool.name": "refund", key: '{"q": 1}'}},
+        {"trace_id": A, "span_id": "2" * 16, "attributes": TOOL | {key: '{"q": 2}'}},
         {"trace_id": A, "span_id": "3" * 16, "attributes": TOOL},
+        {"trace_id": A, "span_id": "4" * 16, "attributes": {"gen_ai.operation.name": "chat", key: '{"q": 1}'}},
     )
 
-    assert find_call_arguments(store, project_id=1, trace_id=A, tools=["search"]) == {"1" * 16: '{"q": 1}'}
+    found = _hashes(store)
+
+    assert len({found["1"], found["2"], found["3"]}) == 3
+    assert (found["3"], found["4"]) == (0, 0)
 
 
-def test_arguments_in_an_event_are_found_and_long_ones_are_compared_by_hash(store: Store, send_spans: SendSpans) -> None:
-    long = "x" * 5_000
+@pytest.mark.parametrize(
+    ("one", "two", "are_same"),
+    [
+        ('{"q": 1, "k": "a, b"}', '{"k": "a, b", "q": 1}', True),
+        ('{"q": [1, 2]}', '{"q": [2, 1]}', False),
+        ('{"input_str": "x", "inputs": {"q": 1}, "metadata": {"step": 3}}', '{"input_str": "x", "inputs": {"q": 1}}', True),
+        ('{"input_str": "{\'q\': 1}", "tags": []}', '{"input_str": "{\'q\': 1}", "tags": ["seq:2"]}', True),
+        ('{"input_str": "{\'q\': 1}"}', '{"input_str": "{\'q\': 2}"}', False),
+        ('{"q": 1', '{"q": 2', False),
+        ("{}", "{}", True),
+        ("x" * 5000, "x" * 5000, True),
+        ("x" * 5000, "x" * 5000 + "y", False),
+    ],
+)
+def test_arguments_are_the_same_in_any_order_and_envelope(
+    store: Store, send_spans: SendSpans, one: str, two: str, are_same: bool
+) -> None:
     send_spans(
-        {"trace_id": A, "span_id": "1" * 16, "attributes": TOOL, "events": [("gen_ai.tool.message", {"content": "told"})]},
-        {"trace_id": A, "span_id": "2" * 16, "attributes": TOOL | {"arguments": long}},
-        {"trace_id": A, "span_id": "3" * 16, "attributes": TOOL | {"arguments": long}},
-        {"trace_id": A, "span_id": "4" * 16, "attributes": TOOL | {"arguments": long + "y"}},
+        {"trace_id": A, "span_id": "1" * 16, "attributes": TOOL | {"arguments": one}},
+        {"trace_id": A, "span_id": "2" * 16, "attributes": TOOL},
+        {"trace_id": A, "span_id": "3" * 16, "attributes": TOOL, "events": [("gen_ai.tool.message", {"content": two})]},
     )
 
-    found = find_call_arguments(store, project_id=1, trace_id=A, tools=["search"])
+    found = _hashes(store)
 
-    assert found["1" * 16] == "told"
-    assert found["2" * 16] == found["3" * 16] != found["4" * 16]
-    assert len(found["2" * 16]) == 32
+    assert 0 not in (found["1"], found["3"])
+    assert (found["1"] == found["3"]) is are_same
 
 
 def _call(number: int, duration_ns: int, **values: Any) -> dict[str, Any]:

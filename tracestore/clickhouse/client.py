@@ -6,6 +6,8 @@ Opened lazily: the embedded engine locks its folder to one process, and a child 
 from __future__ import annotations
 
 import contextlib
+import copy
+import math
 import queue
 import threading
 import time
@@ -84,11 +86,25 @@ class Store:
     def __init__(self, url: str = "", path: str = "", *, timeout_s: int = 15, memory_bytes: int = 2**31) -> None:
         """`url` names a server, `path` a folder for the embedded engine; exactly one is given."""
         self._url, self._path = url, path
-        self._read_settings = {"max_execution_time": timeout_s, "max_memory_usage": memory_bytes, "max_threads": 4}
+        self._timeout_s, self._memory_bytes, self._deadline = float(timeout_s), memory_bytes, math.inf
         self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
         self._opening = threading.Lock()
         self._parts = PartCheck() if path else None
         self._places = threading.BoundedSemaphore(16)  # more callers than this wait: they would only share two cores
+
+    def limited(self, total_s: float) -> Store:
+        """Return this store with reads that take so long together at most: what is asked later raises QueryTooExpensive."""
+        limited = copy.copy(self)
+        limited._deadline = time.monotonic() + total_s
+        return limited
+
+    @property
+    def _read_settings(self) -> dict[str, float | int]:
+        left_s = self._deadline - time.monotonic()
+        if left_s <= 0:
+            raise QueryTooExpensive("There is no time left for this query.")
+        timeout_s = min(self._timeout_s, left_s)
+        return {"max_execution_time": timeout_s, "max_memory_usage": self._memory_bytes, "max_threads": 4}
 
     def _open(self) -> Client:
         if not self._url:
@@ -136,8 +152,9 @@ class Store:
         Parameters bind on the server as {name:Type}. Raises QueryTooExpensive, StoreUnavailable or StoreError.
         """
         names = {field.name for field in fields(cast(Any, row_type))}
+        read_settings = self._read_settings
         with self._client("select") as client:
-            result = client.query(sql, parameters=params, settings=self._read_settings)
+            result = client.query(sql, parameters=params, settings=read_settings)
         unknown = set(result.column_names) - names
         if unknown:
             raise StoreError(f"{row_type.__name__} has no field for {sorted(unknown)}")
@@ -145,8 +162,9 @@ class Store:
 
     def query_rows(self, sql: str, **params: Any) -> list[tuple[Any, ...]]:
         """Return plain tuples: for queries of one or two columns that need no name."""
+        read_settings = self._read_settings
         with self._client("select") as client:
-            return cast("list[tuple[Any, ...]]", client.query(sql, parameters=params, settings=self._read_settings).result_rows)
+            return cast("list[tuple[Any, ...]]", client.query(sql, parameters=params, settings=read_settings).result_rows)
 
     def query_arrow(self, sql: str, **params: Any) -> pyarrow.Table:
         """Return columns, LowCardinality ones as dictionaries, FixedString ones as fixed-size binary: for batch computation."""

@@ -18,9 +18,10 @@ from tracestore.queries.metrics import (
     READ_APART,
     MetricError,
     Reading,
-    check_grouping,
+    check_grouped,
     find_metric,
     find_reading,
+    group_apart,
     grouped_reading,
     measure_apart,
     number,
@@ -148,12 +149,12 @@ def _ask_once(
 ) -> dict[int, Answer | Exception]:
     params = Params()
     # Rules often ask several metrics of one query: its condition is bound and evaluated once.
-    readings: dict[tuple[str, str | None], tuple[Reading, str]] = {}
+    readings: dict[tuple[str, str | None, bool], tuple[Reading, str]] = {}
     columns: list[str] = []
     for question in questions.values():
         is_of_run = question.metric in RUN_METRICS
         dimension = None if is_of_run else rollup_dimension(time_range, question.query, question.metric, "", MINUTE_S)
-        key = (question.query.text, dimension)
+        key = (question.query.text, dimension, is_of_run)
         if key not in readings:
             readings[key] = (_reading_of(time_range, question, params), f"matches{len(readings)}")
         reading, flag = readings[key]
@@ -242,9 +243,9 @@ def _closing(text: str, start: int) -> int:
 def check_groups(metric: str, group_by: Sequence[str]) -> None:
     """Raises MetricError for a field that this metric is not grouped by."""
     for field in group_by:
-        check_grouping(field)
-    if group_by and (metric in READ_APART or "score" in group_by):
-        raise MetricError("group_by", "Numbers of sessions and scores cannot be grouped by a rule.")
+        check_grouped(metric, field)
+    if len(group_by) > 1 and metric in READ_APART:
+        raise MetricError("group_by", "Numbers of sessions and scores are grouped by one field.")
 
 
 def find_groups(
@@ -262,6 +263,12 @@ def find_groups(
     A trace with two tools counts in both groups; one without any in none. Raises MetricError or StoreError.
     """
     check_groups(question.metric, group_by)
+    if question.metric in READ_APART:
+        found = group_apart(
+            store, project_id=project_id, time_range=time_range, query=question.query, metric=question.metric,
+            group_by=group_by[0], descending=descending, limit=limit,
+        )  # fmt: skip
+        return [Answer(value, samples, (group,)) for group, value, samples in found]
     params = Params()
     condition, arrays, parts = grouped_reading(question.query, group_by, params)
     names = [f"group{index}" for index in range(len(group_by))]

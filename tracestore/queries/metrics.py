@@ -100,6 +100,14 @@ METRICS: dict[str, Metric] = {
                "{session_cost} / {sessions}"),
         _ratio("cost_per_user", "Cost per user", "USD", "Cost of traces that name a user, per user.", "{user_cost} / {users}"),
         _count("failed_cost", "Cost of failures", "USD", "Cost of the traces whose outcome is error."),
+        _count("retried_calls", "Retried calls", "calls",
+               "Calls of a tool or model that repeat one that had failed: the same arguments, or the same model."),
+        _count("looping_calls", "Looping calls", "calls",
+               "Calls of a tool with the same arguments as one before, in a loop of three and more."),
+        _count("looping_traces", "Traces with a loop", "traces", "Traces in which an agent called a tool over and over."),
+        _count("wasted_tokens", "Wasted tokens", "tokens", "Tokens that retries and loops used."),
+        _count("wasted_cost", "Wasted cost", "USD", "Cost of retries and loops; calls without a price add nothing."),
+        _ratio("wasted_cost_share", "Share of wasted cost", "ratio", "Wasted cost per cost.", "{wasted_cost} / {cost}"),
         _count("unpriced_traces", "Traces with unpriced calls", "traces", "Traces in which tokens were used that have no price."),
         _count("unpriced_calls", "Unpriced model calls", "calls", "Model calls that used tokens and have no price."),
         _count("tokens", "Tokens", "tokens", "Input and output tokens."),
@@ -174,6 +182,11 @@ _RAW = {
     "user_cost": "sumIf(ifNull(cost_usd, 0), user_id != '')",
     "sessions": "uniqExactIf(session_id, session_id != '')",
     "users": "uniqExactIf(user_id, user_id != '')",
+    "retried_calls": "sum(retried_calls)",
+    "looping_calls": "sum(looping_calls)",
+    "looping_traces": "countIf(loops > 0)",
+    "wasted_tokens": "sum(wasted_tokens)",
+    "wasted_cost": "sum(wasted_cost_usd)",
     "unpriced_traces": "countIf(notEmpty(unpriced_models))",
     "unpriced_calls": "sum(unpriced_calls)",
     "tokens": "sum(input_tokens + output_tokens)",
@@ -202,6 +215,11 @@ _ROLLED = {
     "time_to_first_token": f"quantilesExactWeightedMerge({_LEVELS})(first_tokens)",
     "cost": "sum(cost_usd)",
     "failed_cost": "sum(failed_cost_usd)",
+    "retried_calls": "sum(retried_calls)",
+    "looping_calls": "sum(looping_calls)",
+    "looping_traces": "sum(looping_traces)",
+    "wasted_tokens": "sum(wasted_tokens)",
+    "wasted_cost": "sum(wasted_cost_usd)",
     "unpriced_traces": "sum(unpriced_traces)",
     "unpriced_calls": "sum(unpriced_calls)",
     "tokens": "sum(input_tokens + output_tokens)",
@@ -231,6 +249,12 @@ _ONLY_RAW = {
 }  # fmt: skip
 _OF_WHOLE_TRACE = {
     "reasoning_tokens", "cache_creation_input_tokens", "input_audio_tokens", "output_audio_tokens", "unpriced_calls",
+    "retried_calls", "looping_calls", "wasted_tokens", "wasted_cost", "wasted_cost_share",
+}  # fmt: skip
+# What to ask for instead of what is known of whole traces alone.
+_KNOWN_BY_MODEL = {
+    "unpriced_calls": "unpriced_model", "retried_calls": "model_errors", "looping_calls": "llm_calls", "wasted_cost": "cost",
+    "wasted_cost_share": "cost",
 }  # fmt: skip
 _SELLERS = {"model": "model", "provider": "provider"}  # grouping and field of the language -> name in _call_parts
 _TRACE_TIME = "toUnixTimestamp64Nano(start_time)"
@@ -467,6 +491,33 @@ def measure_apart(store: Store, *, project_id: int, time_range: TimeRange, query
     return number(found), int(samples)
 
 
+def group_apart(
+    store: Store,
+    *,
+    project_id: int,
+    time_range: TimeRange,
+    query: Query,
+    metric: str,
+    group_by: str,
+    descending: bool,
+    limit: int,
+) -> list[tuple[str, float | None, int]]:
+    """Return (group, value, samples) of one of READ_APART by one field, the greatest values first (or the least)."""
+    params = Params()
+    source = _build_source(store, project_id, time_range, query, (metric,), group_by, 0, limit, params)
+    sql = f"""
+SELECT group_value, toFloat64({find_metric(metric).formula.format(**source.parts)}) AS value,
+    toUInt64({source.parts["requests"]}) AS samples
+FROM ({source.rows})
+GROUP BY group_value
+ORDER BY value {"DESC" if descending else "ASC"} NULLS LAST, samples DESC, group_value
+LIMIT {params.bind(limit, "UInt32")}
+{FINAL_SETTINGS}
+"""
+    rows = _run(store, sql, project_id, time_range, params)
+    return [(str(group), number(value), int(samples)) for group, value, samples in rows]
+
+
 def find_reading(time_range: TimeRange, query: Query, metric: str, params: Params) -> Reading:
     """Return how `metric` without groups is read, so that several may share one read. Raises MetricError."""
     if find_metric(metric).name in READ_APART:
@@ -501,14 +552,19 @@ def grouped_reading(query: Query, group_by: Sequence[str], params: Params) -> tu
     return condition, values, parts
 
 
-def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: int) -> None:
-    if group_by:
-        check_grouping(group_by)
+def check_grouped(metric: str, group_by: str) -> None:
+    """Raises MetricError, with a suggestion, when this metric is not grouped by that field."""
+    check_grouping(group_by)
     if group_by == "score" and metric not in _OF_SCORE:
         raise MetricError("group_by", "Only scores are grouped by the name of their evaluation.")
     if metric in _OF_WHOLE_TRACE and group_by in ("model", "provider"):
-        suggestion = "unpriced_model" if metric == "unpriced_calls" else "output_tokens"
+        suggestion = _KNOWN_BY_MODEL.get(metric, "output_tokens")
         raise MetricError("group_by", f"{METRICS[metric].label} are known per trace, not per {group_by}.", suggestion)
+
+
+def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: int) -> None:
+    if group_by:
+        check_grouped(metric, group_by)
     if step_s < 1:
         raise MetricError("step", "The step must be at least one second.")
     if time_range.duration_s / step_s > MAX_POINTS:
@@ -603,7 +659,8 @@ def _raw_source(query: Query, group_by: str, max_groups: int, params: Params) ->
     SELECT start_time, outcome, has_errors, escalated, handed_over, handoff_reasons, escalation_reasons, duration_ns, cost_usd,
         input_tokens, output_tokens,
         cached_input_tokens, cache_creation_input_tokens, reasoning_tokens, input_audio_tokens, output_audio_tokens, llm_calls,
-        llm_errors, span_count, session_id, user_id, unpriced_models, unpriced_calls, tools.name, tools.calls, tools.errors,
+        llm_errors, retried_calls, loops, looping_calls, wasted_tokens, wasted_cost_usd, span_count, session_id, user_id,
+        unpriced_models, unpriced_calls, tools.name, tools.calls, tools.errors,
         tools.durations, models.model, models.provider, models.calls, models.errors, models.durations, models.first_tokens,
         models.input_tokens, models.output_tokens, models.cached_input_tokens, models.cost_usd, steps.kind, steps.durations,
         {group_value} AS group_value

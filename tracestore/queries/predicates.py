@@ -398,6 +398,10 @@ _TRACE_TERMS: dict[str, Compile] = {
     "tokens": _number_column("input_tokens + output_tokens", "UInt64"),
     "input_tokens": _number_column("input_tokens", "UInt64"),
     "output_tokens": _number_column("output_tokens", "UInt64"),
+    "retries": _number_column("retried_calls", "UInt64"),
+    "loops": _number_column("loops", "UInt64"),
+    "wasted_tokens": _number_column("wasted_tokens", "UInt64"),
+    "wasted_cost": _number_column("wasted_cost_usd", "Float64"),
     "spans": _number_column("span_count", "UInt64"),
     "errors": _number_column("error_count", "UInt64"),
     "has_errors": _flag_column("has_errors"),
@@ -444,8 +448,8 @@ _SPAN_TERMS: dict[str, Compile] = {
     # Facts of the whole trace: only its summary has them, or only some of its spans carry the attribute.
     name: _through_trace(_TRACE_TERMS[name])
     for name in (
-        "user", "session", "cost", "cost_difference", "spans", "errors", "has_errors", "escalated", "escalation_reason",
-        "handed_over", "handoff_reason", "unpriced_model", "rule",
+        "user", "session", "cost", "cost_difference", "retries", "loops", "wasted_tokens", "wasted_cost", "spans", "errors",
+        "has_errors", "escalated", "escalation_reason", "handed_over", "handoff_reason", "unpriced_model", "rule",
     )
 }  # fmt: skip
 

@@ -27,7 +27,11 @@ _TOUCH = f"""
 INSERT INTO trace_touches (writer, batch_seq, project_id, trace_id)
 SELECT DISTINCT {{writer:String}}, {{batch_seq:UInt64}}, project_id, trace_id FROM spans WHERE {_RANGE}
 """
-_COLUMNS = "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'spans' ORDER BY position"
+_COLUMNS = """
+SELECT name FROM system.columns
+WHERE database = currentDatabase() AND table = 'spans' AND default_kind != 'MATERIALIZED'
+ORDER BY position
+"""
 _PARTITION_BYTES = """
 SELECT sum(bytes_on_disk) FROM system.parts
 WHERE database = currentDatabase() AND table = 'spans' AND active AND partition_id = {partition:String}

@@ -73,6 +73,11 @@ _SUMS = {
     "error_traces": "countIf(live AND has_errors)",
     "unpriced_traces": "countIf(live AND unpriced)",
     "unpriced_calls": "sum(unpriced_calls)",
+    "retried_calls": "sum(retried_calls)",
+    "looping_calls": "sum(looping_calls)",
+    "looping_traces": "countIf(live AND loops > 0)",
+    "wasted_tokens": "sum(wasted_tokens)",
+    "wasted_cost_usd": "sum(wasted_cost_usd)",
     "spans": "sum(span_count)",
     "calls": "sum(entry.3)",
     "call_errors": "sum(entry.4)",
@@ -106,7 +111,9 @@ FROM
         arrayStringConcat(arraySort(arrayDistinct(arrayMap(x -> toString(x), services))), '\\x1f') AS service_set,
         arrayStringConcat(arraySort(arrayDistinct(arrayMap(x -> toString(x), versions))), '\\x1f') AS version_set,
         toString(environment) AS environment, toString(outcome) AS outcome, escalated, handed_over, has_errors,
-        notEmpty(unpriced_models) AS unpriced, toUInt64(unpriced_calls) AS unpriced_calls, toUInt64(span_count) AS span_count,
+        notEmpty(unpriced_models) AS unpriced, toUInt64(unpriced_calls) AS unpriced_calls,
+        toUInt64(retried_calls) AS retried_calls, toUInt64(looping_calls) AS looping_calls, toUInt64(loops) AS loops,
+        wasted_tokens, wasted_cost_usd, toUInt64(span_count) AS span_count,
         {BUCKET_SQL.format("duration_ns")} AS duration, ifNull(cost_usd, 0.) AS cost, arrayJoin({_ENTRIES}) AS entry
     FROM traces FINAL
     WHERE project_id = {{project_id:UInt32}}
@@ -116,7 +123,9 @@ FROM
     UNION ALL
     SELECT 0 AS live, bucket_start AS minute, toString(service) AS service_set, toString(version) AS version_set,
         toString(environment) AS environment, '' AS outcome, false AS escalated, false AS handed_over, false AS has_errors,
-        false AS unpriced, toUInt64(0) AS unpriced_calls, toUInt64(0) AS span_count, toUInt16(0) AS duration, 0. AS cost,
+        false AS unpriced, toUInt64(0) AS unpriced_calls, toUInt64(0) AS retried_calls, toUInt64(0) AS looping_calls,
+        toUInt64(0) AS loops, toUInt64(0) AS wasted_tokens, 0. AS wasted_cost_usd, toUInt64(0) AS span_count,
+        toUInt16(0) AS duration, 0. AS cost,
         (toString(dimension), toString(value), toUInt64(0), toUInt64(0), {_NONE}, {_NONE},
          toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), 0.) AS entry
     FROM rollups FINAL

@@ -1,4 +1,4 @@
-"""Reads of `spans` for the story of a run: what many steps said at once, what tools were called with, how a step compares."""
+"""Reads of `spans` for the story of a run: what many steps said at once, how a step compares."""
 
 from __future__ import annotations
 
@@ -52,27 +52,13 @@ ORDER BY received_at DESC
 LIMIT 1 BY span_id
 """
 
-# Where a tool's arguments stand; longer ones are compared by their hash, which is shorter than what it stands for.
+# Where a tool's arguments stand.
 ARGUMENT_KEYS = tuple(
     dict.fromkeys((
         *(source.key for source in semconv.FIELDS["tool_arguments"]),
         *("langfuse.observation.input", "tool.parameters", "args"),
     ))
 )  # fmt: skip
-_ARGUMENT_CHARS = 2_000
-_CALLS_LIMIT = 20_000
-_CALL_ARGUMENTS = f"""
-WITH arrayFirst(x -> x != '', [{", ".join(f"attributes[{literal(key)}]" for key in ARGUMENT_KEYS)},
-    event_attributes[indexOf(event_names, 'gen_ai.tool.message')]['content']]) AS arguments
-SELECT lower(hex(span_id)),
-    if(lengthUTF8(arguments) <= {_ARGUMENT_CHARS} AND isValidUTF8(arguments), arguments, hex(sipHash128(arguments)))
-FROM spans
-WHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}}) AND kind = 'tool'
-    AND tool IN {{tools:Array(String)}} AND arguments != ''
-ORDER BY received_at DESC
-LIMIT 1 BY span_id
-LIMIT {_CALLS_LIMIT}
-"""
 
 # The last of several: a call that was tried again was answered then.
 _FIND_CALL = f"""
@@ -151,18 +137,6 @@ def _build_span(summary: SpanSummary, attributes: dict[str, object], events: tup
         ],
         [], "", 0, "", "", 0, 0, 0, 0, 0, 0,
     )  # fmt: skip
-
-
-def find_call_arguments(store: Store, *, project_id: int, trace_id: str, tools: Sequence[str]) -> dict[str, str]:
-    """Return what these tools were called with in a trace, by span id; long arguments as a hash. Calls without any are absent."""
-    if not tools:
-        return {}
-    time_range = find_trace_times(store, project_id=project_id, trace_id=trace_id)
-    rows = store.query_rows(
-        _CALL_ARGUMENTS, project_id=project_id, trace_id=trace_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns,
-        tools=list(tools),
-    )  # fmt: skip
-    return dict(rows)
 
 
 def find_call(store: Store, *, project_id: int, trace_id: str, call_id: str) -> str:

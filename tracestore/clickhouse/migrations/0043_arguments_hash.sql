@@ -1,0 +1,15 @@
+-- What a tool was called with, as a number: the same for the same arguments in whatever order their keys stand, 0 for none.
+-- Retries and loops are found by it (tracestore/repeats.py). What LangChain puts around the arguments is left out, and long
+-- arguments are compared as they stand. Short, since each insert analyses it anew. Spans of before are computed when they are
+-- read.
+ALTER TABLE spans ADD COLUMN IF NOT EXISTS arguments_hash UInt64 MATERIALIZED if(kind != 'tool', 0, arrayMap(
+    said -> multiIf(said = '', 0, length(said) > 2000, cityHash64(said), cityHash64(arraySort(if(JSONType(said) = 'Object',
+        arrayFilter(pair -> pair.1 IN ('inputs', 'input_str') OR NOT JSONHas(said, 'input_str'), JSONExtractKeysAndValuesRaw(said)), [('', said)])))),
+    [arrayFirst((x, key) -> x != '' AND key IN (
+            'gen_ai.tool.call.arguments', 'tool_arguments', 'ai.toolCall.args', 'gcp.vertex.agent.tool_call_args',
+            'gen_ai.tool.args', 'input.value', 'traceloop.entity.input', 'tool_input', 'gen_ai.tool.input',
+            'lk.function_tool.arguments', 'mlflow.spanInputs', 'genkit:input', 'arguments', 'langfuse.observation.input',
+            'tool.parameters', 'args', 'event content'),
+        arrayConcat(mapValues(attributes), [event_attributes[indexOf(event_names, 'gen_ai.tool.message')]['content']]),
+        arrayConcat(mapKeys(attributes), ['event content']))]
+)[1]) CODEC(ZSTD(1))

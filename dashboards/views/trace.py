@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from dashboards.download import FORMATS, OTLP, format_excerpt, stream
-from dashboards.logs import build_log_rows, find_record_text, read_scores
+from dashboards.logs import LogRow, build_log_rows, find_record_text, read_scores
 from dashboards.refusal import refuse
 from dashboards.requests import PageRequest
 from dashboards.step_panel import Panel, build_panel, find_referenced_text, format_raw
@@ -89,6 +89,7 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
         "views": VIEWS.items(),
         "view": choose_view(request.GET.get("view", ""), summary),
         "selected_id": selected_id,
+        "record": request.GET.get("record", ""),
         **_trace_logs(located, summary.start_ns),
         **panel,
         "list_range": list_range(summary.start_ns, time.time_ns()),
@@ -201,7 +202,7 @@ def trace_download(request: PageRequest, trace_id: str) -> HttpResponseBase:
 
 @_span_view
 def trace_log_rows(request: PageRequest, trace_id: str) -> HttpResponse:
-    """The tab Logs: records of the trace and of its steps, oldest first; `?cursor=` continues."""
+    """The tab Logs: records of the trace and of its steps, oldest first; `?cursor=` continues, `?record=` is the open one."""
     try:
         page = find_logs_of_trace(
             get_store(), project_id=request.project.id, trace_id=trace_id, limit=LOG_LIMIT,
@@ -213,8 +214,29 @@ def trace_log_rows(request: PageRequest, trace_id: str) -> HttpResponse:
     except TraceNotFound:
         return _as_text(None)
     rows = build_log_rows(page.items, start_ns)
-    context = {"logs": rows, "trace_id": trace_id, "next_cursor": page.next_cursor, "is_first": "cursor" not in request.GET}
+    opened = _find_opened(request, trace_id, start_ns)
+    is_apart = opened is not None and all(row.key != opened.key for row in rows)
+    context = {
+        "logs": [opened, *rows] if is_apart else rows,
+        "trace_id": trace_id,
+        "next_cursor": page.next_cursor,
+        "is_first": "cursor" not in request.GET,
+        "opened": opened,
+        "is_apart": is_apart,
+    }
     return render(request, "dashboards/_trace_log_rows.html", context)
+
+
+def _find_opened(request: PageRequest, trace_id: str, start_ns: int) -> LogRow | None:
+    """Return the record that the address says is open (`record=<time in ns>-<id>`), None when there is none."""
+    record_id = request.GET.get("record", "").partition("-")[2].lower()
+    if not record_id or "cursor" in request.GET:
+        return None
+    try:
+        record = get_log_record(get_store(), project_id=request.project.id, trace_id=trace_id, record_id=record_id)
+    except TraceNotFound:
+        return None
+    return build_log_rows([record], start_ns)[0]
 
 
 @_span_view

@@ -391,6 +391,14 @@
     unfold.textContent = folded ? "Show all" : "Show less";
   });
 
+  // The record opened last in the tab Logs stands in the address.
+  document.getElementById("view-logs").addEventListener("toggle", (event) => {
+    const { record } = event.target.dataset;
+    if (!record) return;
+    if (event.target.open) writeAddress("record", record);
+    else if (new URL(location.href).searchParams.get("record") === record) writeAddress("record", null);
+  }, true);
+
   // --- Keys -----------------------------------------------------------------------------------------------------------
 
   const { onKey } = window.tracestore;

@@ -78,13 +78,20 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
     completeness = find_completeness(store, project_id=project_id, trace=Trace(summary, [], truncated=True))
     located = _locate_logs(request, trace_id)
     selected_id = requested or summary.failing_span_id or summary.root_span_id
-    panel = _panel_context(request, trace_id, selected_id, located)
+    selected = _find_span(request, trace_id, selected_id)
+    panel = _panel_context(request, trace_id, selected_id, selected, located)
+    failure: dict[str, object] = {}
+    if summary.outcome == Outcome.ERROR:
+        failing = selected
+        if selected_id != summary.failing_span_id:
+            failing = _find_span(request, trace_id, summary.failing_span_id)
+        failure = _failure_context(request, summary, failing)
     return {
         "summary": summary,
         "rule": OUTCOME_RULES.get(summary.outcome_rule, ""),
         "completeness": completeness,
         "span_limit": SPAN_LIMIT,
-        **(_failure_context(request, summary) if summary.outcome == Outcome.ERROR else {}),
+        **failure,
         "failed": summary.outcome == Outcome.ERROR,
         "views": VIEWS.items(),
         "view": choose_view(request.GET.get("view", ""), summary),
@@ -96,9 +103,8 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
     }
 
 
-def _failure_context(request: PageRequest, summary: TraceSummary) -> dict[str, object]:
+def _failure_context(request: PageRequest, summary: TraceSummary, failing: Span | None) -> dict[str, object]:
     """Return what the page says of the failing step, and of the steps above it."""
-    failing = _find_span(request, summary.trace_id, summary.failing_span_id)
     if failing is None:
         return {"failing": None, "failing_message": split_stacktrace(summary.error_message)[0]}
     step = failing.summary
@@ -245,7 +251,8 @@ def span_detail(request: PageRequest, trace_id: str, span_id: str) -> HttpRespon
     """The panel of one step; opened by itself it leads to its page."""
     if not request.htmx:
         return redirect(reverse("trace-detail", args=[trace_id]) + "?" + urlencode({"span": span_id}))
-    context = _panel_context(request, trace_id, span_id, _locate_logs(request, trace_id))
+    span = _find_span(request, trace_id, span_id)
+    context = _panel_context(request, trace_id, span_id, span, _locate_logs(request, trace_id))
     return render(request, "dashboards/_span_panel.html", context, status=200 if context["panel"] else 404)
 
 
@@ -300,8 +307,9 @@ def list_range(start_ns: int, now_ns: int) -> str:
     return "&" + urlencode({"start": format_time_ns(start_ns - DAY_NS // 2), "end": format_time_ns(start_ns + DAY_NS // 2)})
 
 
-def _panel_context(request: PageRequest, trace_id: str, span_id: str, located: LogLocation | str) -> dict[str, object]:
-    span = _find_span(request, trace_id, span_id)
+def _panel_context(
+    request: PageRequest, trace_id: str, span_id: str, span: Span | None, located: LogLocation | str
+) -> dict[str, object]:
     logs, logs_error = _step_logs(span, located) if span else (_NO_LOGS, "")
     panel: Panel | None = build_panel(span, logs.items, request.project.id) if span else None
     urls = {}

@@ -254,10 +254,15 @@ class WhyView(APIView):
                 get_store(), project_id=project_id, time_range=time_range, selection=chosen, against=against
             )
             shifts = [found.first_token] if found.first_token else []
-            answer: dict[str, Any] = {"pairs": [], "numbers": shifts, "read_share": found.read_share}
+            answer: dict[str, Any] = {
+                "pairs": [],
+                "numbers": shifts,
+                "read_share": found.read_share,
+                "searched_share": found.searched_share,
+            }
             return Response(_explain(found.selected, found.others, found.tests, found.differences, answer))
         compared = find_differences(get_store(), project_id=project_id, time_range=time_range, selection=chosen, against=against)
-        answer = {"pairs": compared.pairs, "numbers": compared.shifts, "read_share": 1.0}
+        answer = {"pairs": compared.pairs, "numbers": compared.shifts, "read_share": 1.0, "searched_share": 1.0}
         return Response(_explain(compared.selected, compared.others, compared.tests, compared.differences, answer))
 
 

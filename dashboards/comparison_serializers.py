@@ -106,7 +106,10 @@ class WhySerializer(serializers.Serializer[Any]):
     selected = serializers.IntegerField(help_text="Traces of the selection.")
     others = serializers.IntegerField(help_text="Traces to compare with.")
     tests = serializers.IntegerField(help_text="Values compared.")
-    read_share = serializers.FloatField(help_text="Part of the range that was read: below 1 only for attributes of many spans.")
+    read_share = serializers.FloatField(
+        help_text="Part of the range that was counted: below 1 only for attributes of many spans."
+    )
+    searched_share = serializers.FloatField(help_text="Part of the range in which values that differ were looked for.")
     results = DifferenceSerializer(many=True, help_text="What differs most for certain first.")
     pairs = PairSerializer(many=True)
     numbers = ShiftSerializer(many=True)

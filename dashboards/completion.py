@@ -20,7 +20,7 @@ from tracestore.language.fields import (
 )
 from tracestore.language.tree import Relation
 from tracestore.model import FacetValue
-from tracestore.queries.offers import Wanted
+from tracestore.queries.offers import Wanted, is_of_spans
 
 MAX_ITEMS = 12
 _VALUE_TEXT = r"""(?P<value>"[^"]*|[^\s()":{}]*)$"""
@@ -164,7 +164,7 @@ class _Offers:
         wanted = Wanted(field.name, key if field.type is FieldType.ATTRIBUTE else "")
         counted = [value for value in self.count_values(wanted) if value.value]
         choices = [FacetValue(choice, 0, 0) for choice in field.choices if choice not in {value.value for value in counted}]
-        noun = "span" if field.name in ("span", "attr") else self.noun
+        noun = "span" if self.noun == "trace" and is_of_spans(field.name) else self.noun
         return _holding([_value_item(field.name, value, noun) for value in counted + choices], typed)
 
     def _keys(self, typed: str) -> list[Item]:

@@ -576,8 +576,8 @@ def _document(item: Any) -> Document:
     body = next((item[key] for key in ("content", "text", "document", "page_content") if item.get(key)), None)
     text = to_text({key: value for key, value in item.items() if key not in ("id", "score")} if body is None else body)
     score = item.get("score")
-    shown = f"{score:.4g}" if isinstance(score, float) else str("" if score is None else score)
-    return Document(str(item.get("id") or "")[:200], shown[:40], text)
+    shown = f"{score:.4g}" if isinstance(score, float) else to_text(score)
+    return Document(to_text(item.get("id") or "")[:200], shown[:40], text)
 
 
 _TOOL_LISTS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashboards.forms import Search
-from tracestore.language import Query, add_filter, has_filter, parse_query, remove_filter
+from tracestore.language import Query, QueryError, add_filter, has_filter, parse_query, remove_filter
 from tracestore.language.tree import Pattern
 from tracestore.model import FacetValue
 
@@ -132,7 +132,10 @@ def _narrowed(search: Search, condition: str) -> str:
     """The query text with one condition more; `a OR b` binds looser than a condition and needs parentheses first."""
     text = f"{search.text.strip()} {condition}".strip()
     expected = search.query.conditions + parse_query(condition).conditions
-    return text if parse_query(text).conditions == expected else f"({search.text.strip()}) {condition}"
+    try:
+        return text if parse_query(text).conditions == expected else f"({search.text.strip()}) {condition}"
+    except QueryError:  # a query as long as one can be: whoever follows the link reads so
+        return text
 
 
 def build_condition_chips(search: Search) -> list[Chip]:

@@ -4,11 +4,15 @@ Vercel AI. Pure and total: unknown shapes give None or a data part, never an err
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from dashboards.text import decode_value, to_text
+
+# Of a message and of a part in it.
+_Place = tuple[int, int]
 
 MESSAGE_LIMIT = 500
 _PART_LIMIT = 200
@@ -86,15 +90,19 @@ def pair_calls(messages: list[Message]) -> list[ShownMessage]:
 
     A result belongs to the last call before it with its id that has none yet; without an id, to the first such call of its name.
     """
-    waiting: dict[tuple[int, int], Part] = {}
-    results: dict[tuple[int, int], tuple[int, int]] = {}
+    by_id: defaultdict[str, deque[_Place]] = defaultdict(deque)
+    by_name: defaultdict[str, deque[_Place]] = defaultdict(deque)
+    results: dict[_Place, _Place] = {}
     for at, message in enumerate(messages):
         for place, part in enumerate(message.parts):
             if part.kind == "tool_call":
-                waiting[at, place] = part
-            elif part.kind == "tool_result" and (call := _find_call(waiting, part)) is not None:
-                del waiting[call]
-                results[call] = (at, place)
+                by_id[part.call_id].append((at, place))
+                by_name[part.name].append((at, place))
+            elif part.kind == "tool_result":
+                waiting = by_id[part.call_id] if part.call_id else by_name[part.name] if part.name else deque()
+                call = _take(waiting, results, from_end=bool(part.call_id))
+                if call is not None:
+                    results[call] = (at, place)
     paired = set(results.values())
     shown = []
     for at, message in enumerate(messages):
@@ -111,18 +119,24 @@ def pair_calls(messages: list[Message]) -> list[ShownMessage]:
     return shown
 
 
-def _find_call(waiting: dict[tuple[int, int], Part], result: Part) -> tuple[int, int] | None:
-    if result.call_id:
-        return next((place for place in reversed(waiting) if waiting[place].call_id == result.call_id), None)
-    return next((place for place, call in waiting.items() if result.name and call.name == result.name), None)
+def _take(waiting: deque[_Place], answered: Mapping[_Place, _Place], *, from_end: bool) -> _Place | None:
+    """Take a call that has no result yet off one end; None when there is none."""
+    while waiting:
+        call = waiting.pop() if from_end else waiting.popleft()
+        if call not in answered:
+            return call
+    return None
 
 
 def read_messages(value: Any, *, role: str = "") -> list[Message] | None:
     """Return the messages a value holds, None when it holds none. With `role`, loose parts become one message of that role."""
-    messages = _search(decode_value(value), 0)
-    if messages is None and role:
-        parts = _parts_list(decode_value(value))
-        messages = [Message(role, parts)] if parts else None
+    try:
+        messages = _search(decode_value(value), 0)
+        if messages is None and role:
+            parts = _parts_list(decode_value(value))
+            messages = [Message(role, parts)] if parts else None
+    except RecursionError:  # hundreds of levels: no message has them
+        return None
     return messages[:MESSAGE_LIMIT] if messages else None
 
 
@@ -165,13 +179,19 @@ def _as_message(value: dict[str, Any]) -> Message | None:
     """Return the message if this dict is one."""
     value = _unwrap(value)
     role = value.get("role")
-    if not isinstance(role, str) and value.get("type") in _TYPES_THAT_ARE_ROLES:
+    if not isinstance(role, str) and _type_of(value) in _TYPES_THAT_ARE_ROLES:
         role = value["type"]
     if isinstance(role, str) and role and any(key in value for key in _MESSAGE_KEYS):
         return _build_message(role, value)
-    if value.get("type") in _LOOSE_ITEMS:
+    if _type_of(value) in _LOOSE_ITEMS:
         return Message(_LOOSE_ITEMS[value["type"]], _parts_of(value))
     return None
+
+
+def _type_of(value: dict[str, Any]) -> str:
+    """Return what a dict says it is; "" where that is no text, as in a JSON schema whose types are a list."""
+    found = value.get("type")
+    return found if isinstance(found, str) else ""
 
 
 _CALL_ID_KEYS = ("call_id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "id")
@@ -184,11 +204,11 @@ def _unwrap(value: dict[str, Any]) -> dict[str, Any]:
     """Undo LangChain's serialisation and OpenInference's one-key dicts."""
     for _ in range(3):
         inner: Any = None
-        if value.get("type") == "constructor" and isinstance(value.get("kwargs"), dict):
+        if _type_of(value) == "constructor" and isinstance(value.get("kwargs"), dict):
             inner = dict(value["kwargs"])
             identity = value.get("id")
             inner.setdefault("type", identity[-1] if isinstance(identity, list) and identity else "")
-        elif isinstance(value.get("data"), dict) and value.get("type") in _TYPES_THAT_ARE_ROLES:
+        elif isinstance(value.get("data"), dict) and _type_of(value) in _TYPES_THAT_ARE_ROLES:
             inner = {"type": value["type"], **value["data"]}
         elif len(value) == 1:
             inner = next((value[key] for key in ("message", "message_content", "tool_call") if key in value), None)
@@ -246,7 +266,7 @@ def _are_parts(value: Any) -> bool:
 
 
 def _is_part(item: dict[str, Any]) -> bool:
-    return item.get("type") in _PART_READERS or any(key in item for key in _KEYED_PARTS) or set(item) == {"text"}
+    return _type_of(item) in _PART_READERS or any(key in item for key in _KEYED_PARTS) or set(item) == {"text"}
 
 
 def _parts_list(content: Any) -> list[Part]:
@@ -263,7 +283,7 @@ def _parts_of(item: Any) -> list[Part]:
     if not isinstance(item, dict):
         return [Part("data", to_text(item))]
     item = _unwrap(item)
-    reader = _PART_READERS.get(str(item.get("type", "")))
+    reader = _PART_READERS.get(_type_of(item))
     if reader is not None:
         return [reader(item)]
     for key, keyed_reader in _KEYED_PARTS.items():

@@ -24,7 +24,7 @@ from dashboards.charts import (
     per_minute,
 )
 from dashboards.measures import Measure, find_measure, narrowing, read_measure, short_labels
-from tracestore.language import Query, format_filter, parse_query
+from tracestore.language import Query, QueryError, format_filter, parse_query
 from tracestore.language.fields import find_field
 from tracestore.language.tree import Or
 from tracestore.model import Series
@@ -324,11 +324,17 @@ def _says_something(value: float | None, unit: str) -> bool:
 
 
 def narrow(query_text: str, condition: str) -> str:
-    """Return a query that asks for `condition` too. `query_text` must be valid."""
+    """Return a query that asks for `condition` too. `query_text` must be valid.
+
+    What comes out need not be: with a long value it may be longer than a query can be, and whoever follows the link reads so.
+    """
     text = query_text.strip()
-    if not condition or parse_query(condition).root in parse_query(text).conditions:
-        return text
-    return both(text, condition)
+    try:
+        if not condition or parse_query(condition).root in parse_query(text).conditions:
+            return text
+        return both(text, condition)
+    except QueryError:
+        return f"{text} {condition}".strip()
 
 
 def both(one: str, other: str) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from django.http import HttpResponse
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from dashboards.requests import PageRequest
+from tracestore.language import QueryError
 
 
 def refuse(request: PageRequest, message: str, parameter: str) -> HttpResponse:
@@ -16,3 +19,22 @@ def refuse(request: PageRequest, message: str, parameter: str) -> HttpResponse:
     kept.pop(parameter, None)
     href = request.path + (f"?{kept.urlencode()}" if kept else "")
     return render(request, "dashboards/refused.html", {"message": message, "parameter": parameter, "href": href}, status=400)
+
+
+class ExtendedQueryMiddleware:
+    """Pages add conditions of their own to a query that was checked: what is then longer than a query can be is refused here.
+
+    The condition may also come from a path, such as the id of a session. The API answers for itself.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: PageRequest, exception: Exception) -> HttpResponse | None:
+        """Called by Django with what a view raised."""
+        if not isinstance(exception, QueryError) or request.path.startswith("/api/"):
+            return None
+        return refuse(request, f"This page adds a condition to the query, and with it the query cannot be run. {exception}", "q")

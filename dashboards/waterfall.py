@@ -7,7 +7,7 @@ earliest step of the ring is shown as a root.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from dashboards.text import make_visible
@@ -49,7 +49,7 @@ class Row(Generic[AnySpan]):
     duration_ns: int = 0
     subtree_errors: int = 0
     in_cycle: bool = False
-    critical: list[tuple[int, int]] = field(default_factory=list)
+    critical: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,127 +61,121 @@ class Waterfall(Generic[AnySpan]):
     duration_ns: int
 
 
-@dataclass(slots=True)
-class _Node(Generic[AnySpan]):
-    row: Row[AnySpan]
-    children: list[_Node[AnySpan]] = field(default_factory=list)
-
-    @property
-    def start(self) -> int:
-        return self.row.offset_ns
-
-    @property
-    def end(self) -> int:
-        return self.row.offset_ns + self.row.duration_ns
-
-
 def build_waterfall(spans: Sequence[AnySpan]) -> Waterfall[AnySpan]:
     """Return all spans as rows, siblings in start order."""
     if not spans:
         return Waterfall([], 0, 0)
     start_ns = min(span.start_ns for span in spans)
-    ordered = sorted(spans, key=lambda span: (span.start_ns, -span.duration_ns, span.span_id))
-    nodes = [_Node(Row(s.span_id, s, offset_ns=s.start_ns - start_ns, duration_ns=s.duration_ns)) for s in ordered]
-    roots = _link(nodes)
-    rows = _flatten(roots)
-    _mark_critical_path(roots)
-    duration_ns = max(node.end for node in nodes)
-    return Waterfall(rows, start_ns, duration_ns)
+    forest = _Forest(sorted(spans, key=lambda span: (span.start_ns, -span.duration_ns, span.span_id)), start_ns)
+    rows = forest.flatten()
+    return Waterfall(rows, start_ns, max(forest.ends))
 
 
-def _link(nodes: list[_Node[AnySpan]]) -> list[_Node[AnySpan]]:
-    """Hang each node under its parent or a placeholder; return the roots in start order."""
-    by_id: dict[str, _Node[AnySpan]] = {}
-    for node in nodes:
-        by_id.setdefault(node.row.span_id, node)
-    roots: list[_Node[AnySpan]] = []
-    missing: dict[str, _Node[AnySpan]] = {}
-    for node in nodes:
-        assert node.row.span is not None
-        parent_id = node.row.span.parent_span_id
-        if not parent_id:
-            roots.append(node)
-        elif parent_id in by_id:
-            by_id[parent_id].children.append(node)
-        else:
-            if parent_id not in missing:
-                missing[parent_id] = _Node(Row[AnySpan](parent_id, None))
-                roots.append(missing[parent_id])
-            missing[parent_id].children.append(node)
-    for placeholder in missing.values():
-        placeholder.row.offset_ns = min(child.start for child in placeholder.children)
-        placeholder.row.duration_ns = max(child.end for child in placeholder.children) - placeholder.start
-    roots += _break_cycles(nodes, roots, by_id)
-    roots.sort(key=lambda node: node.start)
-    return roots
+class _Forest(Generic[AnySpan]):
+    """The steps in start order and how they hang together, by their places: 100,000 of them are too many for an object each.
 
+    Placeholders for parents that never arrived come after the steps. `starts` and `ends` count from the start of the trace.
+    """
 
-def _break_cycles(
-    nodes: list[_Node[AnySpan]], roots: list[_Node[AnySpan]], by_id: dict[str, _Node[AnySpan]]
-) -> list[_Node[AnySpan]]:
-    """Return a new root for each ring of parents, cut out of its parent's children."""
-    reached: set[int] = set()
-    for root in roots:
-        _collect(root, reached)
-    cut: list[_Node[AnySpan]] = []
-    for node in nodes:
-        if id(node) in reached:
-            continue
-        assert node.row.span is not None
-        parent = by_id[node.row.span.parent_span_id]
-        parent.children = [child for child in parent.children if child is not node]
-        node.row.in_cycle = True
-        cut.append(node)
-        _collect(node, reached)
-    return cut
+    def __init__(self, ordered: Sequence[AnySpan], start_ns: int) -> None:
+        self.spans = ordered
+        self.starts = [span.start_ns - start_ns for span in ordered]
+        self.ends = [start + span.duration_ns for start, span in zip(self.starts, ordered, strict=True)]
+        self.missing: list[str] = []
+        self.children: dict[int, list[int]] = {}
+        self.cut: set[int] = set()
+        self.roots = sorted(self._link(), key=self.starts.__getitem__)
 
-
-def _collect(root: _Node[AnySpan], reached: set[int]) -> None:
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if id(node) not in reached:
-            reached.add(id(node))
-            stack += node.children
-
-
-def _flatten(roots: list[_Node[AnySpan]]) -> list[Row[AnySpan]]:
-    """Return the rows depth first, without recursion: a chain of 5,000 steps is deeper than Python's stack."""
-    rows: list[Row[AnySpan]] = []
-    stack = [(root, 0, -1) for root in reversed(roots)]
-    while stack:
-        node, depth, parent_row = stack.pop()
-        node.row.depth, node.row.parent_row = depth, parent_row
-        index = len(rows)
-        rows.append(node.row)
-        stack += [(child, depth + 1, index) for child in reversed(node.children)]
-    for row in reversed(rows):
-        if row.parent_row >= 0:
-            own_error = row.span is not None and row.span.is_error
-            rows[row.parent_row].subtree_errors += own_error + row.subtree_errors
-    return rows
-
-
-def _mark_critical_path(roots: list[_Node[AnySpan]]) -> None:
-    """Walk back from the end: whoever ended last before the moment in question is what the trace waited for."""
-    if not roots:
-        return
-    last = max(roots, key=lambda node: node.end)
-    stack = [(last, last.end)]
-    while stack:
-        node, moment = stack.pop()
-        for child in sorted(node.children, key=lambda child: child.end, reverse=True):
-            if moment <= node.start:
-                break
-            end = min(child.end, moment)
-            if child.start >= moment or end <= node.start:
+    def _link(self) -> list[int]:
+        """Hang each step under its parent or a placeholder; return the roots."""
+        places: dict[str, int] = {}
+        for place, span in enumerate(self.spans):
+            places.setdefault(span.span_id, place)
+        roots: list[int] = []
+        absent: dict[str, int] = {}
+        for place, span in enumerate(self.spans):
+            parent_id = span.parent_span_id
+            if not parent_id:
+                roots.append(place)
                 continue
-            if end < moment:
-                node.row.critical.append((end, moment))
-            stack.append((child, end))
-            moment = max(child.start, node.start)
-        if moment > node.start:
-            node.row.critical.append((node.start, moment))
+            parent = places.get(parent_id)
+            if parent is None:
+                parent = absent.get(parent_id)
+            if parent is None:
+                parent = absent[parent_id] = len(self.spans) + len(absent)
+                roots.append(parent)
+            self.children.setdefault(parent, []).append(place)
+        for parent_id, parent in absent.items():
+            self.missing.append(parent_id)
+            self.starts.append(min(self.starts[child] for child in self.children[parent]))
+            self.ends.append(max(self.ends[child] for child in self.children[parent]))
+        return roots + self._break_cycles(roots, places)
+
+    def _break_cycles(self, roots: Sequence[int], places: Mapping[str, int]) -> list[int]:
+        """Return a new root for each ring of parents, cut out of its parent's children."""
+        reached = bytearray(len(self.starts))
+        for root in roots:
+            self._reach(root, reached)
+        for place, span in enumerate(self.spans):
+            if not reached[place]:
+                self.children[places[span.parent_span_id]].remove(place)
+                self.cut.add(place)
+                self._reach(place, reached)
+        return sorted(self.cut)
+
+    def _reach(self, root: int, reached: bytearray) -> None:
+        stack = [root]
+        while stack:
+            place = stack.pop()
+            if not reached[place]:
+                reached[place] = True
+                stack += self.children.get(place, ())
+
+    def flatten(self) -> list[Row[AnySpan]]:
+        """Return the rows depth first, without recursion: a chain of 5,000 steps is deeper than Python's stack."""
+        critical = self._find_critical_path()
+        rows: list[Row[AnySpan]] = []
+        stack = [(root, 0, -1) for root in reversed(self.roots)]
+        while stack:
+            place, depth, above = stack.pop()
+            span = self.spans[place] if place < len(self.spans) else None
+            span_id = self.missing[place - len(self.spans)] if span is None else span.span_id
+            start = self.starts[place]
+            row = Row(span_id, span, depth, above, start, self.ends[place] - start, 0, place in self.cut, critical.get(place, ()))
+            if children := self.children.get(place):
+                index = len(rows)
+                stack += [(child, depth + 1, index) for child in reversed(children)]
+            rows.append(row)
+        for row in reversed(rows):
+            if row.parent_row >= 0:
+                own_error = row.span is not None and row.span.is_error
+                rows[row.parent_row].subtree_errors += own_error + row.subtree_errors
+        return rows
+
+    def _find_critical_path(self) -> dict[int, tuple[tuple[int, int], ...]]:
+        """Walk back from the end: whoever ended last before the moment in question is what the trace waited for."""
+        found: dict[int, tuple[tuple[int, int], ...]] = {}
+        last = max(self.roots, key=self.ends.__getitem__)
+        stack = [(last, self.ends[last])]
+        while stack:
+            place, moment = stack.pop()
+            began = self.starts[place]
+            stretches = []
+            for child in sorted(self.children.get(place, ()), key=self.ends.__getitem__, reverse=True):
+                if moment <= began:
+                    break
+                end = min(self.ends[child], moment)
+                if self.starts[child] >= moment or end <= began:
+                    continue
+                if end < moment:
+                    stretches.append((end, moment))
+                stack.append((child, end))
+                moment = max(self.starts[child], began)
+            if moment > began:
+                stretches.append((began, moment))
+            if stretches:
+                found[place] = tuple(stretches)
+        return found
 
 
 ERROR, PLACEHOLDER, CYCLE, SUBJECT_IN_NAME, ALL_CRITICAL = 1, 2, 4, 8, 16
@@ -239,7 +233,7 @@ def pack_rows(waterfall: Waterfall[Step], marks: Mapping[str, Sequence[EventMark
 
 
 def _is_all_critical(row: Row[Step]) -> bool:
-    return row.critical == [(row.offset_ns, row.offset_ns + row.duration_ns)]
+    return row.critical == ((row.offset_ns, row.offset_ns + row.duration_ns),)
 
 
 def _flags(row: Row[Step], subject: str) -> int:

@@ -255,11 +255,15 @@ def build_answer(why: WhySearch, comparison: Comparison) -> Answer:
 
 @dataclass(frozen=True)
 class AttributeAnswer:
-    """What is different about attributes; `selected` and `others` traces were read, `read_share` of the range."""
+    """What is different about attributes; `selected` and `others` traces were read, `read_share` of the range.
+
+    Keys and values were looked for in `searched_share` of it.
+    """
 
     selected: int
     others: int
     read_share: float
+    searched_share: float
     groups: list[Group]
     more: int
     first_token: ShiftRow | None
@@ -273,8 +277,9 @@ def build_attributes(why: WhySearch, comparison: AttributeComparison) -> Attribu
         selected=comparison.selected,
         others=comparison.others,
         read_share=comparison.read_share,
+        searched_share=comparison.searched_share,
         groups=groups[:_ATTRIBUTES],
-        more=max(0, len(groups) - _ATTRIBUTES),
+        more=max(0, len(groups) - _ATTRIBUTES) + comparison.more_keys,
         first_token=_build_shift(comparison.first_token) if comparison.first_token else None,
         tests=comparison.tests,
     )

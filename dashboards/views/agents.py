@@ -12,7 +12,7 @@ from dashboards.requests import PageRequest
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language.fields import FIELDS
-from tracestore.queries.agents import MAX_PAIRS, MAX_STEPS_ABOVE, find_agent_graph
+from tracestore.queries.agents import MAX_PAIRS, MAX_SPANS, MAX_STEPS_ABOVE, find_agent_graph
 
 
 @require_GET
@@ -57,6 +57,7 @@ def agent_graph_drawing(request: PageRequest) -> HttpResponse:
         "search": search,
         "drawing": drawing,
         "max_pairs": MAX_PAIRS,
+        "max_spans": MAX_SPANS,
         "steps_above": MAX_STEPS_ABOVE,
         "failing_from": FAILING_FROM,
     }

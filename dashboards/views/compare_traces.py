@@ -19,7 +19,7 @@ from dashboards.requests import PageRequest
 from dashboards.waterfall import Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, TraceNotFound
-from tracestore.language import format_filter, parse_query
+from tracestore.language import QueryError, format_filter, parse_query
 from tracestore.model import Span, SpanSummary, Trace, TraceSummary
 from tracestore.queries.digests import Digest, find_digests
 from tracestore.queries.spans import get_span
@@ -176,9 +176,11 @@ def _find_candidates(request: PageRequest, trace: TraceSummary) -> list[Candidat
     found.append(("After it", named, TimeRange(trace.start_ns, min(MAX_NS, trace.start_ns + DAY_NS)), 4))
     candidates: dict[str, Candidate] = {}
     for reason, text, time_range, limit in found:
-        page = find_traces(
-            get_store(), project_id=request.project.id, time_range=time_range, query=parse_query(text), limit=limit
-        )
+        try:
+            query = parse_query(text)
+        except QueryError:  # a name longer than a query can be, or dozens of versions
+            continue
+        page = find_traces(get_store(), project_id=request.project.id, time_range=time_range, query=query, limit=limit)
         fresh = [item for item in page.items if item.trace_id != trace.trace_id and item.trace_id not in candidates]
         # The first of a search is what its reason promises; the second was there in case the first is known already.
         wanted = fresh[:1] if limit == 2 else fresh

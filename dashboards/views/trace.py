@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from dashboards.download import FORMATS, OTLP, format_excerpt, stream
-from dashboards.logs import build_log_rows, find_record_text, read_scores
+from dashboards.logs import LogRow, build_log_rows, find_record_text, read_scores
 from dashboards.refusal import refuse
 from dashboards.requests import PageRequest
 from dashboards.step_panel import Panel, build_panel, find_referenced_text, format_raw
@@ -78,26 +78,33 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
     completeness = find_completeness(store, project_id=project_id, trace=Trace(summary, [], truncated=True))
     located = _locate_logs(request, trace_id)
     selected_id = requested or summary.failing_span_id or summary.root_span_id
-    panel = _panel_context(request, trace_id, selected_id, located)
+    selected = _find_span(request, trace_id, selected_id)
+    panel = _panel_context(request, trace_id, selected_id, selected, located)
+    failure: dict[str, object] = {}
+    if summary.outcome == Outcome.ERROR:
+        failing = selected
+        if selected_id != summary.failing_span_id:
+            failing = _find_span(request, trace_id, summary.failing_span_id)
+        failure = _failure_context(request, summary, failing)
     return {
         "summary": summary,
         "rule": OUTCOME_RULES.get(summary.outcome_rule, ""),
         "completeness": completeness,
         "span_limit": SPAN_LIMIT,
-        **(_failure_context(request, summary) if summary.outcome == Outcome.ERROR else {}),
+        **failure,
         "failed": summary.outcome == Outcome.ERROR,
         "views": VIEWS.items(),
         "view": choose_view(request.GET.get("view", ""), summary),
         "selected_id": selected_id,
+        "record": request.GET.get("record", ""),
         **_trace_logs(located, summary.start_ns),
         **panel,
         "list_range": list_range(summary.start_ns, time.time_ns()),
     }
 
 
-def _failure_context(request: PageRequest, summary: TraceSummary) -> dict[str, object]:
+def _failure_context(request: PageRequest, summary: TraceSummary, failing: Span | None) -> dict[str, object]:
     """Return what the page says of the failing step, and of the steps above it."""
-    failing = _find_span(request, summary.trace_id, summary.failing_span_id)
     if failing is None:
         return {"failing": None, "failing_message": split_stacktrace(summary.error_message)[0]}
     step = failing.summary
@@ -201,7 +208,7 @@ def trace_download(request: PageRequest, trace_id: str) -> HttpResponseBase:
 
 @_span_view
 def trace_log_rows(request: PageRequest, trace_id: str) -> HttpResponse:
-    """The tab Logs: records of the trace and of its steps, oldest first; `?cursor=` continues."""
+    """The tab Logs: records of the trace and of its steps, oldest first; `?cursor=` continues, `?record=` is the open one."""
     try:
         page = find_logs_of_trace(
             get_store(), project_id=request.project.id, trace_id=trace_id, limit=LOG_LIMIT,
@@ -213,8 +220,29 @@ def trace_log_rows(request: PageRequest, trace_id: str) -> HttpResponse:
     except TraceNotFound:
         return _as_text(None)
     rows = build_log_rows(page.items, start_ns)
-    context = {"logs": rows, "trace_id": trace_id, "next_cursor": page.next_cursor, "is_first": "cursor" not in request.GET}
+    opened = _find_opened(request, trace_id, start_ns)
+    is_apart = opened is not None and all(row.key != opened.key for row in rows)
+    context = {
+        "logs": [opened, *rows] if is_apart else rows,
+        "trace_id": trace_id,
+        "next_cursor": page.next_cursor,
+        "is_first": "cursor" not in request.GET,
+        "opened": opened,
+        "is_apart": is_apart,
+    }
     return render(request, "dashboards/_trace_log_rows.html", context)
+
+
+def _find_opened(request: PageRequest, trace_id: str, start_ns: int) -> LogRow | None:
+    """Return the record that the address says is open (`record=<time in ns>-<id>`), None when there is none."""
+    record_id = request.GET.get("record", "").partition("-")[2].lower()
+    if not record_id or "cursor" in request.GET:
+        return None
+    try:
+        record = get_log_record(get_store(), project_id=request.project.id, trace_id=trace_id, record_id=record_id)
+    except TraceNotFound:
+        return None
+    return build_log_rows([record], start_ns)[0]
 
 
 @_span_view
@@ -223,7 +251,8 @@ def span_detail(request: PageRequest, trace_id: str, span_id: str) -> HttpRespon
     """The panel of one step; opened by itself it leads to its page."""
     if not request.htmx:
         return redirect(reverse("trace-detail", args=[trace_id]) + "?" + urlencode({"span": span_id}))
-    context = _panel_context(request, trace_id, span_id, _locate_logs(request, trace_id))
+    span = _find_span(request, trace_id, span_id)
+    context = _panel_context(request, trace_id, span_id, span, _locate_logs(request, trace_id))
     return render(request, "dashboards/_span_panel.html", context, status=200 if context["panel"] else 404)
 
 
@@ -278,8 +307,9 @@ def list_range(start_ns: int, now_ns: int) -> str:
     return "&" + urlencode({"start": format_time_ns(start_ns - DAY_NS // 2), "end": format_time_ns(start_ns + DAY_NS // 2)})
 
 
-def _panel_context(request: PageRequest, trace_id: str, span_id: str, located: LogLocation | str) -> dict[str, object]:
-    span = _find_span(request, trace_id, span_id)
+def _panel_context(
+    request: PageRequest, trace_id: str, span_id: str, span: Span | None, located: LogLocation | str
+) -> dict[str, object]:
     logs, logs_error = _step_logs(span, located) if span else (_NO_LOGS, "")
     panel: Panel | None = build_panel(span, logs.items, request.project.id) if span else None
     urls = {}

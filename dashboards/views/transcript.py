@@ -13,7 +13,8 @@ from django.views.decorators.http import require_GET
 from dashboards.logs import read_fields
 from dashboards.repeats import Repeats, find_repeated_tools, tell_repeats
 from dashboards.requests import PageRequest
-from dashboards.transcript import Item, Transcript, build_transcript
+from dashboards.stories import Story, read_story
+from dashboards.transcript import Item, Transcript
 from dashboards.transcript_cards import (
     Frame,
     Known,
@@ -31,10 +32,8 @@ from tracestore.queries.logs import find_logs_of_steps, locate_logs
 from tracestore.queries.spans import find_trace_times
 from tracestore.queries.steps import find_step_contents
 from tracestore.queries.summaries import read_spans
-from tracestore.queries.traces import get_trace
 from tracestore.summary import SpanColumns
 
-SPAN_LIMIT = 20_000
 # Cards in one answer: two screens of them. Each brings the content of a step or three.
 WINDOW = 25
 _LOGGED_ARGUMENTS = ("tool_input", "arguments")
@@ -58,8 +57,8 @@ def transcript(request: PageRequest, trace_id: str) -> HttpResponse:
     if not request.htmx:
         return redirect(reverse("trace-detail", args=[trace_id]) + "?view=transcript")
     try:
-        trace = _read_trace(request, trace_id)
-        story = build_transcript(trace.spans)
+        read = _read_story(request, trace_id)
+        trace, story = read.trace, read.transcript
         group = story.find_group(request.GET.get("group", "").lower()) if "group" in request.GET else None
         if "group" in request.GET and group is None:
             raise TraceNotFound("This group is not in the trace any more. Reload the page.")
@@ -76,8 +75,8 @@ def transcript(request: PageRequest, trace_id: str) -> HttpResponse:
 def repeats(request: PageRequest, trace_id: str) -> HttpResponse:
     """What the head of the page says about retries and loops; nothing when there were none."""
     try:
-        trace = _read_trace(request, trace_id)
-        found = _find_repeats(request, trace, build_transcript(trace.spans))
+        read = _read_story(request, trace_id)
+        found = _find_repeats(request, read.trace, read.transcript)
     except TraceNotFound:
         return HttpResponse(status=204)
     except StoreError as error:
@@ -87,8 +86,8 @@ def repeats(request: PageRequest, trace_id: str) -> HttpResponse:
     return render(request, "dashboards/_transcript_repeats.html", {"repeats": found})
 
 
-def _read_trace(request: PageRequest, trace_id: str) -> Trace:
-    return get_trace(get_store(), project_id=request.project.id, trace_id=trace_id.lower(), span_limit=SPAN_LIMIT)
+def _read_story(request: PageRequest, trace_id: str) -> Story:
+    return read_story(get_store(), project_id=request.project.id, trace_id=trace_id.lower())
 
 
 def _find_repeats(request: PageRequest, trace: Trace, story: Transcript) -> Repeats:
@@ -164,8 +163,8 @@ def _render_window(request: PageRequest, trace: Trace, story: Transcript, group:
         "is_last": is_last,
         "is_silent": not (frame.input or frame.output or any(card.said or card.answer or card.calls for card in cards)),
         "is_truncated": trace.truncated,
-        "span_limit": SPAN_LIMIT,
-        "span_count": max(trace.summary.span_count, SPAN_LIMIT + 1),
+        "span_limit": len(trace.spans),
+        "span_count": max(trace.summary.span_count, len(trace.spans) + 1),
     }
     return render(request, "dashboards/_transcript.html" if is_whole else "dashboards/_transcript_cards.html", context)
 

@@ -331,6 +331,14 @@ def test_logs_stand_with_their_step_and_with_the_trace(open_page: OpenPage, serv
     expect(page.locator("#trace-logs [data-text]")).to_have_class(re.compile("text--folded"))
     page.locator("#trace-logs [data-unfold]").click()
     expect(page.locator("#trace-logs [data-text]")).not_to_have_class(re.compile("text--folded"))
+    page.get_by_role("tab", name="Logs", exact=True).click()
+    named = page.locator("#view-logs .log", has_text="cache was cold")
+    named.locator("summary").click()
+    page.wait_for_url("**record=*")
+    page.reload()
+    expect(named).to_have_attribute("open", "")
+    named.locator("summary").click()
+    page.wait_for_url(lambda url: "record=" not in url)
 
 
 def _wait_for_logs(server: LiveServer, trace_id: str, count: int) -> None:

@@ -209,6 +209,12 @@ def test_without_a_second_trace_likely_ones_are_offered(client: Client, store: S
     assert offers == [(well, "Last one before it that went well"), (older, "Last one before it of another version")]
 
 
+def test_name_that_no_query_can_hold_leaves_its_trace_comparable(client: Client, store: Store) -> None:
+    trace_id = _store_trace(store, {"span_id": "1" * 16, "name": "x" * 3000})
+
+    assert client.get("/compare/traces", {"a": trace_id}).status_code == 200
+
+
 def test_unknown_trace_says_so(client: Client, store: Store) -> None:
     known = _run(store)
 

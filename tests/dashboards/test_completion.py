@@ -12,6 +12,8 @@ OBSERVED = {
     Wanted("version"): [FacetValue("v3", 9, 1), FacetValue("v2", 4, 0)],
     Wanted("tool"): [FacetValue("refund order", 3, 3), FacetValue("lookup", 2, 0)],
     Wanted("status"): [FacetValue("ok", 9, 0)],
+    Wanted("tag"): [FacetValue("vip", 8, 0)],
+    Wanted("agent_id"): [FacetValue("asst_1", 1, 0)],
     Wanted("span", kind="retriever"): [FacetValue("vector search", 5, 0)],
     Wanted("attr"): [FacetValue("customer.tier", 7, 0), FacetValue("odd key", 1, 0)],
     Wanted("attr", "customer.tier"): [FacetValue("gold", 3, 0)],
@@ -47,6 +49,11 @@ def test_value_offers_what_occurs_with_its_count() -> None:
     completion = _complete("version:|")
 
     assert [(item.insert, item.help) for item in completion.items] == [("v3", "9 traces"), ("v2", "4 traces")]
+
+
+def test_values_that_stand_on_spans_are_counted_in_spans() -> None:
+    assert [(item.insert, item.help) for item in _complete("tag:|").items] == [("vip", "8 spans")]
+    assert [(item.insert, item.help) for item in _complete("agent_id:|").items] == [("asst_1", "1 span")]
 
 
 def test_count_of_one_is_singular() -> None:

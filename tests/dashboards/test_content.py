@@ -455,6 +455,10 @@ HOSTILE = [
     "1" * 10_000,
     "\x00\x07",
     '{"prompt": "p", "system": {"parts": null}}',
+    '{"type": ["string", "null"]}',
+    '[{"role": "user", "content": [{"type": {"a": 1}, "text": "x"}]}, {"type": "constructor", "id": [["x"]], "kwargs": {}}]',
+    '{"role": "assistant", "reasoning": ' + "[" * 900 + "]" * 900 + "}",
+    '[{"id": ' + "[" * 900 + "]" * 900 + "}]",
 ]
 
 

@@ -266,7 +266,7 @@ def test_models_without_a_price_are_named_where_cost_is_shown(client: Client, st
 
     body = client.get("/dashboards/cost/numbers?start=now-1h").content.decode()
 
-    assert "2 models without a known price are missing from the cost" in body
+    assert "2 unpriced models, missing from the cost" in body
     assert "acme-7b" in body
     assert "<b>x" not in body
     assert "acme-7b" not in client.get("/dashboards/latency/numbers?start=now-1h").content.decode()

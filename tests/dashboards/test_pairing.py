@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
+
 from dashboards.messages import Message, Part, ShownMessage, pair_calls
 
 
@@ -64,3 +67,23 @@ def test_what_has_no_partner_stays_where_it_was() -> None:
     messages = [Message("tool", [_result("lost", "c9")]), Message("assistant", [_call("c1")]), Message("user", [])]
 
     assert _shape(pair_calls(messages)) == [("tool", [("tool_result", "")]), ("assistant", [("tool_call", "")]), ("user", [])]
+
+
+def test_thousands_of_calls_without_an_answer_are_looked_through_once() -> None:
+    """Each result used to look at every call: here a hundred million times."""
+    calls = Message("assistant", [_call(f"c{number}") for number in range(10_000)])
+    results = Message("tool", [_result("", f"r{number}") for number in range(10_000)])
+    looks = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal looks
+        looks += event == "call"
+
+    sys.setprofile(count)
+    try:
+        shown = pair_calls([calls, results])
+    finally:
+        sys.setprofile(None)
+
+    assert [len(message.parts) for message in shown] == [10_000, 10_000]
+    assert looks < 100_000

@@ -309,6 +309,27 @@ def test_text_of_a_record_is_served_whole_by_its_reference(run: Run) -> None:
         assert run.client.get(f"/traces/{run.trace_id}/logs/{path}").status_code == 404
 
 
+def test_record_that_the_address_names_is_open_wherever_it_stands(run: Run) -> None:
+    records = [{"trace_id": run.trace_id, "span_id": CHAT, "time_ns": run.start_ns + number} for number in range(101)]
+    insert_logs(run.store, *records, body="again")
+    run.log(span_id=CHAT, time_ns=run.start_ns + 500, body="the last one")
+    url = f"/traces/{run.trace_id}/logs"
+    first = run.client.get(url, headers={"HX-Request": "true"}).content.decode()
+    key = re.findall(r'data-record="([^"]+)"', first)[3]
+    cursor = re.findall(r"cursor=([^\"]+)", first)[0]
+    last = re.findall(r'data-record="([^"]+)"', run.client.get(f"{url}?cursor={cursor}").content.decode())[-1]
+
+    named = run.client.get(url, {"record": key}).content.decode()
+    late = run.client.get(url, {"record": last}).content.decode()
+    unknown = run.client.get(url, {"record": "1-" + "f" * 16}).content.decode()
+
+    assert re.findall(r'data-record="([^"]+)" open', named) == [key]
+    assert "that the link names" not in named
+    assert re.findall(r'data-record="([^"]+)" open', late) == [last]
+    assert late.index("that the link names") < late.index("the last one")
+    assert " open>" not in first + unknown
+
+
 def test_many_records_are_cut_with_a_way_to_all(run: Run) -> None:
     records = [{"trace_id": run.trace_id, "span_id": CHAT, "time_ns": run.start_ns + number} for number in range(103)]
     insert_logs(run.store, *records, body="again")

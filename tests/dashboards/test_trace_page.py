@@ -19,6 +19,8 @@ from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreUnavailable
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.model import Span
+from tracestore.queries.spans import get_span
 from tracestore.summarize import summarize_pending
 
 pytestmark = pytest.mark.usefixtures("default_project")
@@ -81,10 +83,19 @@ def _ids(tree: dict[str, Any]) -> list[str]:
     return [tree["ids"][at : at + 16] for at in range(0, len(tree["ids"]), 16)]
 
 
-def test_page_names_what_failed_and_opens_it(client: Client, store: Store) -> None:
+def test_page_names_what_failed_and_opens_it(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     trace_id = _failed_run(store)
+    reads: list[str] = []
+
+    def read(store: Store, *, span_id: str, **scope: Any) -> Span:
+        reads.append(span_id)
+        return get_span(store, span_id=span_id, **scope)
+
+    monkeypatch.setattr("dashboards.views.trace.get_span", read)
 
     response = client.get(f"/traces/{trace_id}")
+
+    assert reads == [TOOL]
 
     text = _text(response)
     assert response.status_code == 200

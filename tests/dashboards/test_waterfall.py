@@ -65,9 +65,9 @@ def test_critical_path_is_what_the_end_waited_for() -> None:
         [_step("a", duration=100), _step("fast", "a", start=10, duration=20), _step("slow", "a", start=10, duration=70)]
     )
 
-    assert _row(waterfall, "slow").critical == [(10, 80)]
-    assert _row(waterfall, "fast").critical == []
-    assert _row(waterfall, "a").critical == [(80, 100), (0, 10)]
+    assert _row(waterfall, "slow").critical == ((10, 80),)
+    assert _row(waterfall, "fast").critical == ()
+    assert _row(waterfall, "a").critical == ((80, 100), (0, 10))
 
 
 def test_critical_path_does_not_leave_its_step_when_children_overrun_it() -> None:

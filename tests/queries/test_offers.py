@@ -31,6 +31,17 @@ def test_names_of_spans_are_counted_by_kind(store: Store, send_spans: SendSpans)
     assert _count(store, Wanted("span")) == [("vector search", 2), ("GET /", 1)]
 
 
+def test_tags_and_ids_of_agents_are_counted_by_spans(store: Store, send_spans: SendSpans) -> None:
+    send_spans(
+        {"span_id": "1" * 16, "attributes": {"tag.tags": ["vip", "beta"], "gen_ai.agent.id": "asst_1"}},
+        {"span_id": "2" * 16, "attributes": {"tag.tags": ["vip"]}},
+    )
+    send_spans({"span_id": "3" * 16, "attributes": {"tag.tags": ["theirs"], "gen_ai.agent.id": "theirs"}}, project_id=2)
+
+    assert _count(store, Wanted("tag")) == [("vip", 2), ("beta", 1)]
+    assert _count(store, Wanted("agent_id")) == [("asst_1", 1)]
+
+
 def test_keys_and_values_of_attributes_are_counted(store: Store, send_spans: SendSpans) -> None:
     send_spans(
         {"span_id": "1" * 16, "attributes": {"tier": "gold", "long": "x" * 1000}},

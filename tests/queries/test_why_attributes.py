@@ -11,6 +11,7 @@ from tests.factories import insert_traces, new_trace_id
 from tests.queries.conftest import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
+from tracestore.queries import why_attributes
 from tracestore.queries.why import Selection
 from tracestore.queries.why_attributes import AttributeComparison, compare_attributes, cut_slices
 from tracestore.timerange import TimeRange
@@ -65,10 +66,41 @@ def test_ids_contents_lists_and_known_keys_are_left_out(regions: Store) -> None:
     assert not keys & {"acme.request", "acme.text", "acme.list", "gen_ai.request.model", "service.name"}
 
 
-def test_beyond_the_cap_a_part_of_the_range_is_read_and_told(regions: Store) -> None:
+def test_beyond_the_cap_what_a_part_of_the_range_finds_is_counted_in_all_of_it(regions: Store) -> None:
     found = compare(regions, "status:error", span_cap=30)
 
-    assert found.read_share == 0.5
+    assert (found.searched_share, found.read_share) == (0.5, 1.0)
+    assert (found.selected, found.others, found.more_keys) == (10, 20, 0)
+    counted = {(item.dimension.label, item.value): (item.selected, item.others) for item in found.differences}
+    exact = compare(regions, "status:error").differences
+    assert counted == {
+        (item.dimension.label, item.value): (item.selected, item.others)
+        for item in exact
+        if item.dimension.label in ("acme.region", "acme.cluster")
+    }
+    assert {item.difference for item in found.differences} <= {item.difference for item in exact}
+
+
+def test_values_beyond_one_word_of_bits_are_counted_and_keys_beyond_the_limit_told(
+    regions: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(why_attributes, "_MASK_BITS", 1)
+    values = {(item.dimension.label, item.value) for item in compare(regions, "status:error", span_cap=30).differences}
+    assert values == {("acme.region", "east"), ("acme.region", "west"), ("acme.cluster", "one"), ("acme.cluster", "two")}
+
+    monkeypatch.setattr(why_attributes, "_COUNTED_KEYS", 1)
+    found = compare(regions, "status:error", span_cap=30)
+    assert (len({item.dimension.label for item in found.differences}), found.more_keys) == (1, 1)
+
+
+def test_where_counting_takes_too_long_the_counts_are_of_the_part_and_the_answer_says_so(
+    regions: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(why_attributes, "COUNT_FOUND", why_attributes.COUNT_FOUND + ", max_rows_to_read = 1")
+
+    found = compare(regions, "status:error", span_cap=30)
+
+    assert (found.searched_share, found.read_share) == (0.5, 0.5)
     assert 0 < found.selected + found.others < 30
 
 

@@ -50,8 +50,10 @@ WHERE {IN_RANGE}
 {_MOST_FREQUENT}
 {FINAL_SETTINGS}, max_execution_time = {_TIMEOUT_S}
 """
+# The same over `spans`.
+_OF_SPANS = {"span": "name", "tag": "arrayJoin(tags)", "agent_id": "agent_id"}
 _COUNT_SPANS = f"""
-SELECT toString(name) AS value, count() AS count, 0 AS failed
+SELECT toString(%s) AS value, count() AS count, 0 AS failed
 FROM spans
 WHERE {IN_RANGE} AND ({{kind:String}} = '' OR kind = {{kind:String}})
 {_MOST_FREQUENT}
@@ -80,11 +82,16 @@ def count_offers(store: Store, *, project_id: int, time_range: TimeRange, wanted
     scope = {"project_id": project_id, "start_ns": time_range.start_ns, "end_ns": time_range.end_ns, "limit": limit}
     if wanted.field in _OF_TRACES:
         return store.query(_COUNT_TRACES % _OF_TRACES[wanted.field], FacetValue, **scope)
-    if wanted.field == "span":
-        return store.query(_COUNT_SPANS, FacetValue, **scope, kind=wanted.kind)
+    if wanted.field in _OF_SPANS:
+        return store.query(_COUNT_SPANS % _OF_SPANS[wanted.field], FacetValue, **scope, kind=wanted.kind)
     if wanted.field == "attr":
         return _sample(store, scope, wanted.key, time_range)
     return []
+
+
+def is_of_spans(field: str) -> bool:
+    """Whether the values of a field are counted by spans; those of others are by traces."""
+    return field == "attr" or field in _OF_SPANS
 
 
 def _sample(store: Store, scope: dict[str, int], key: str, time_range: TimeRange) -> list[FacetValue]:

@@ -115,6 +115,10 @@ FROM trace_index
 WHERE project_id = {project_id:UInt32} AND trace_id = unhex({trace_id:String})
 GROUP BY trace_id
 """
+_COUNT_RECEIVED = """
+SELECT sum(received_spans) FROM trace_index
+WHERE project_id = {project_id:UInt32} AND trace_id = unhex({trace_id:String})
+"""
 
 
 def find_spans(
@@ -159,6 +163,12 @@ def find_trace_times(store: Store, *, project_id: int, trace_id: str) -> TimeRan
     if not rows:
         raise TraceNotFound(f"There is no trace {trace_id}.")
     return TimeRange(rows[0][0], rows[0][1] + 1)
+
+
+def count_received_spans(store: Store, *, project_id: int, trace_id: str) -> int:
+    """Return how many spans of a trace arrived, copies included; 0 when there is none. It grows with each that arrives."""
+    rows = store.query_rows(_COUNT_RECEIVED, project_id=project_id, trace_id=trace_id) if is_id(trace_id, 32) else [(0,)]
+    return int(rows[0][0])
 
 
 def get_span(store: Store, *, project_id: int, trace_id: str, span_id: str) -> Span:

@@ -1,16 +1,21 @@
 """What is different about the attributes of some traces' spans: the second, slower half of the answer to "why".
 
-All keys are looked at, which costs as much as reading all attributes, contents included. Beyond a cap the range is therefore
-read in slices spread evenly over it, all traces that start in them on both sides, and the answer says so.
+All keys are looked at, which costs as much as reading all attributes, contents included. Beyond a cap the keys and values that
+differ are therefore looked for in slices spread evenly over the range, all traces that start in them on both sides, and what is
+found is then counted in all spans: that reads a few keys of the maps, a third of the cost. Where the time does not suffice for
+this either, the counts are those of the slices. The answer says which.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 from tracestore import semconv
 from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.histogram import Histogram, bin_sql
 from tracestore.language import Query
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
@@ -28,6 +33,9 @@ _SHOWN, _KEYS = 6, 40
 # How long after its first span an example is searched for the span that has the value.
 _EXAMPLE_NS = 3600 * 10**9
 _VALUE_BITS = 36
+# Keys whose values are counted in all spans; each is a look-up in both maps.
+_COUNTED_KEYS, _MASK_BITS = 12, 64
+_Rows = list[tuple[Any, ...]]
 FIRST_TOKEN = Number("ttft", "Time to first token", "ns", "time_to_first_token_ns", "ttft")
 # What has a column of its own is compared as such.
 _RESOURCE_KEYS = {source.key for sources in semconv.FIELDS.values() for source in sources if source.form == "resource"}
@@ -100,6 +108,24 @@ FROM
 WHERE has(%(codes)s, code)
 LIMIT %(limit)d
 """
+# A bit for each value that is counted: spans without any need no group.
+COUNT_FOUND = f"""
+SELECT place, countIf(in_selection), countIf(NOT in_selection)
+FROM
+(
+    SELECT arrayJoin(places) AS place, in_selection
+    FROM
+    (
+        SELECT trace_id, %(places)s AS places
+        FROM (SELECT trace_id, %(masks)s FROM spans WHERE {IN_RANGE})
+        WHERE %(any_bit)s
+        GROUP BY trace_id
+    ) AS found
+    ANY INNER JOIN ({_SIDES}) AS sides USING trace_id
+)
+GROUP BY place
+{FINAL_SETTINGS}
+"""
 COUNT_FIRST_TOKENS = f"""
 SELECT {bin_sql("time_to_first_token_ns")} AS bin, countIf(in_selection), countIf(NOT in_selection)
 FROM spans ANY INNER JOIN ({_SIDES}) AS sides USING trace_id
@@ -114,6 +140,7 @@ class AttributeComparison:
     """Attributes of the spans of `selected` and `others` traces, which are all of the range when `read_share` is 1.
 
     `differences` have what differs most for certain first; their dimension's field is `attr.KEY`. `tests` values were compared.
+    They were looked for in `searched_share` of the range; `more_keys` that differ there were not counted.
     """
 
     selected: int
@@ -122,6 +149,8 @@ class AttributeComparison:
     differences: list[Difference]
     first_token: Shift | None
     tests: int
+    searched_share: float = 1.0
+    more_keys: int = 0
 
 
 @dataclass(frozen=True)
@@ -135,9 +164,9 @@ class _Scope:
     against: Query
     slices: list[TimeRange]
 
-    def read(self, sql: str, **more: Any) -> list[tuple[Any, ...]]:
-        """Run a template of this module."""
-        params = Params()
+    def read(self, sql: str, params: Params | None = None, filled: Mapping[str, str] | None = None, **more: Any) -> _Rows:
+        """Run a template of this module, filled with the sides and with `filled`, whose values are in `params`."""
+        params = params or Params()
         demanded = {term.key for term in self.selection.query.terms() if term.field == "attr"}
         parts = {
             "selection": self.selection.predicate(params),
@@ -146,13 +175,14 @@ class _Scope:
             "slices": started_within(self.slices, params),
         }
         scope = {"project_id": self.project_id, "start_ns": self.time_range.start_ns, "end_ns": self.time_range.end_ns}
-        return self.store.query_rows(sql % parts, **scope, **more, **params.values)
+        return self.store.query_rows(sql % {**parts, **(filled or {})}, **scope, **more, **params.values)
 
 
 def compare_attributes(
     store: Store, *, project_id: int, time_range: TimeRange, selection: Selection, against: Query, span_cap: int = SPAN_CAP
 ) -> AttributeComparison:
-    """Compare attributes of spans, by traces that have a value on some span. About `span_cap` spans are read.
+    """Compare attributes of spans, by traces that have a value on some span. All keys are read of about `span_cap` spans, those
+    that differ of all.
 
     Keys that have a column of their own, contents, ids and times are left out. Raises QueryTooExpensive, StoreUnavailable or
     StoreError.
@@ -167,10 +197,80 @@ def compare_attributes(
     rows = scope.read(COUNT_ATTRIBUTES, min_support=MIN_SUPPORT, selected=selected, others=others)
     tests = sum(row[3] for row in rows)
     differences = _find_texts(scope, [best for row in rows for best in row[4]], selected, others, tests)
+    found = AttributeComparison(selected, others, share, differences, _compare_first_tokens(scope), tests, share)
+    if share == 1:
+        return found
+    try:
+        return _count_all(whole, found)
+    except QueryTooExpensive:
+        return found
+
+
+def _compare_first_tokens(scope: _Scope) -> Shift | None:
     bins = scope.read(COUNT_FIRST_TOKENS)
     sides = Histogram({number: a for number, a, _ in bins}), Histogram({number: b for number, _, b in bins})
-    shifts = build_shifts([FIRST_TOKEN], {FIRST_TOKEN.name: sides})
-    return AttributeComparison(selected, others, share, differences, shifts[0] if shifts else None, tests)
+    return next(iter(build_shifts([FIRST_TOKEN], {FIRST_TOKEN.name: sides})), None)
+
+
+def _count_all(whole: _Scope, found: AttributeComparison) -> AttributeComparison:
+    """Count in all of the range the values of those keys that differ in the part that was searched."""
+    differing = list(dict.fromkeys(item.dimension.label for item in found.differences if item.is_significant))
+    keys = differing[:_COUNTED_KEYS]
+    wanted = [item for item in found.differences if item.dimension.label in keys]
+    [(selected, others)] = whole.read(COUNT_SIDES)
+    params = Params()
+    counts = {place: (a, b) for place, a, b in whole.read(COUNT_FOUND, params, _build_masks(wanted, params))} if wanted else {}
+    sides = [counts.get(place, (0, 0)) for place in range(len(wanted))]
+    stands = find_discoveries([share_test(a, selected, b, others) for a, b in sides], tests=max(found.tests, len(wanted)))
+    differences = [
+        replace(
+            item,
+            selected=a,
+            others=b,
+            selected_share=a / selected,
+            other_share=b / others,
+            difference=share_difference(a, selected, b, others),
+            is_significant=is_significant,
+        )
+        for item, (a, b), is_significant in zip(wanted, sides, stands, strict=True)
+    ]
+    return AttributeComparison(
+        selected, others, 1.0, _order(differences), _compare_first_tokens(whole), found.tests, found.searched_share,
+        len(differing) - len(keys),
+    )  # fmt: skip
+
+
+def _build_masks(wanted: Sequence[Difference], params: Params) -> dict[str, str]:
+    """Return the parts of COUNT_FOUND: a word of 64 bits for each 64 values, in which a value's bit is its place in `wanted`."""
+    words: list[list[str]] = [[] for _ in range(-(-len(wanted) // _MASK_BITS))]
+    for number, word in enumerate(words):
+        members: dict[str, list[tuple[str, int]]] = {}
+        for bit, item in enumerate(wanted[number * _MASK_BITS : (number + 1) * _MASK_BITS]):
+            members.setdefault(item.dimension.label, []).append((item.value, 1 << bit))
+        for key, bits in members.items():
+            name = params.bind(key, "String")
+            values = params.bind([value for value, _ in bits], "Array(String)")
+            masks = params.bind([mask for _, mask in bits], "Array(UInt64)")
+            word += [f"transform({column}[{name}], {values}, {masks}, toUInt64(0))" for column in _MAPS]
+    names = [f"bits_{number}" for number in range(len(words))]
+    masks_sql = (f"{_any_bit(word)} AS {name}" for name, word in zip(names, words, strict=True))
+    places = (
+        f"arrayMap(bit -> toUInt32(bit) + {number * _MASK_BITS}, bitPositionsToArray(groupBitOr({name})))"
+        for number, name in enumerate(names)
+    )
+    return {
+        "masks": ", ".join(masks_sql),
+        "any_bit": " OR ".join(f"{name} != 0" for name in names),
+        "places": f"arrayConcat({', '.join(places)})",
+    }
+
+
+def _any_bit(masks: Sequence[str]) -> str:
+    return reduce(lambda one, other: f"bitOr({one}, {other})", masks)
+
+
+def _order(differences: Iterable[Difference]) -> list[Difference]:
+    return sorted(differences, key=lambda found: (-found.difference.least, -abs(found.difference.value), found.value))
 
 
 def cut_slices(time_range: TimeRange, share: float) -> list[TimeRange]:
@@ -213,4 +313,4 @@ def _find_texts(
         for (_, code, a, b, _, _), is_significant in zip(best, stands, strict=True)
         if code in texts
     ]
-    return sorted(differences, key=lambda found: (-found.difference.least, -abs(found.difference.value), found.value))
+    return _order(differences)

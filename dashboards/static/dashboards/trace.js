@@ -27,12 +27,12 @@
     const size = packed.parent.length;
     const tree = {
       size, strings: packed.strings, total: packed.total_ns, ids: packed.ids,
-      parent: Int32Array.from(packed.parent), offset: Float64Array.from(packed.offset_ns), duration: Float64Array.from(packed.duration_ns),
-      flags: Uint8Array.from(packed.flags), name: packed.name, subject: packed.subject, service: packed.service, errorType: packed.error,
+      parent: new Int32Array(packed.parent), offset: new Float64Array(packed.offset_ns), duration: new Float64Array(packed.duration_ns),
+      flags: new Uint8Array(packed.flags), name: packed.name, subject: packed.subject, service: packed.service, errorType: packed.error,
       input: packed.input, output: packed.output, cost: packed.cost,
       kind: new Uint8Array(size), depth: new Int32Array(size), end: new Int32Array(size), errorsBelow: new Int32Array(size),
       infra: new Uint8Array(size), last: new Float64Array(size), sumCost: new Float64Array(size), priced: new Uint8Array(size),
-      sumInput: new Float64Array(size), sumOutput: new Float64Array(size), critical: new Map(), events: new Map(), handoffs: new Map(), byId: new Map(),
+      sumInput: new Float64Array(size), sumOutput: new Float64Array(size), critical: new Map(), events: new Map(), handoffs: new Map(),
     };
     const kinds = packed.strings.map((text) => KINDS.indexOf(text));
     let hasAgents = false;
@@ -43,8 +43,6 @@
       tree.depth[index] = tree.parent[index] < 0 ? 0 : tree.depth[tree.parent[index]] + 1;
       tree.end[index] = index + 1;
       tree.last[index] = tree.offset[index] + tree.duration[index];
-      const id = packed.ids.slice(index * 16, index * 16 + 16);
-      if (!(tree.flags[index] & FLAG.placeholder) && !tree.byId.has(id)) tree.byId.set(id, index);
     }
     for (let index = size - 1; index >= 0; index -= 1) {
       // A call within a call is the same call seen by two instrumentations: the outer one counts.
@@ -77,6 +75,13 @@
   }
 
   const idOf = (index) => T.tree.ids.slice(index * 16, index * 16 + 16);
+  /** The place of a step, -1 when it is not here. One search in the text takes less than a map of 100,000 ids that few ask for. */
+  function placeOf(id) {
+    if (!T.tree || id.length !== 16) return -1;
+    let at = T.tree.ids.indexOf(id);
+    while (at >= 0 && (at % 16 || has(at / 16, "placeholder"))) at = T.tree.ids.indexOf(id, at + 1);
+    return at < 0 ? -1 : at / 16;
+  }
   const has = (index, flag) => Boolean(T.tree.flags[index] & FLAG[flag]);
   const nameOf = (index) => T.tree.strings[T.tree.name[index]] || "(no name)";
   const kindOf = (index) => KINDS[T.tree.kind[index]];
@@ -206,7 +211,8 @@
 
   /** A link may name a step beyond the ones that are loaded: the panel shows it all the same. */
   function selectId(spanId, how) {
-    if (T.tree && T.tree.byId.has(spanId)) select(T.tree.byId.get(spanId), how);
+    const place = placeOf(spanId);
+    if (place >= 0) select(place, how);
     else announce(spanId);
   }
 
@@ -225,8 +231,8 @@
   /** In views of the server: what did not run in the chosen part of the time is hidden. */
   function hideOutside() {
     page.querySelectorAll("#view-transcript [data-span-id], #view-logs [data-span-id]").forEach((marked) => {
-      const index = T.tree.byId.get(marked.dataset.spanId);
-      (marked.closest(".log") || marked).classList.toggle("is-outside", index !== undefined && !inRange(index));
+      const index = placeOf(marked.dataset.spanId);
+      (marked.closest(".log") || marked).classList.toggle("is-outside", index >= 0 && !inRange(index));
     });
   }
 
@@ -299,7 +305,7 @@
       for (let index = 0; index < tree.size; index += 1) {
         if (texts[tree.name[index]] || texts[tree.subject[index]] || texts[tree.errorType[index]]) T.matches.push(index);
       }
-      if (tree.byId.has(wanted)) T.matches.push(tree.byId.get(wanted));
+      if (placeOf(wanted) >= 0) T.matches.push(placeOf(wanted));
       if (wanted.length > 1) {
         T.searching = "…";
         searchTimer = setTimeout(() => findInPayloads(wanted), 250);
@@ -314,8 +320,9 @@
       const answer = await fetch(page.dataset.url + "/search?q=" + encodeURIComponent(wanted), { signal: searchRequest.signal });
       if (!answer.ok) throw new Error(await answer.text());
       const found = await answer.json();
-      const places = found.spans.map((id) => T.tree.byId.get(id)).filter((index) => index !== undefined);
-      T.matches = [...new Set([...T.matches, ...places])].sort((one, other) => one - other);
+      const ids = new Set(found.spans);
+      const names = new Set(T.matches);
+      T.matches = [...T.tree.parent.keys()].filter((index) => names.has(index) || (ids.has(idOf(index)) && !has(index, "placeholder")));
       T.searching = found.more ? "+" : "";
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -384,6 +391,14 @@
     unfold.textContent = folded ? "Show all" : "Show less";
   });
 
+  // The record opened last in the tab Logs stands in the address.
+  document.getElementById("view-logs").addEventListener("toggle", (event) => {
+    const { record } = event.target.dataset;
+    if (!record) return;
+    if (event.target.open) writeAddress("record", record);
+    else if (new URL(location.href).searchParams.get("record") === record) writeAddress("record", null);
+  }, true);
+
   // --- Keys -----------------------------------------------------------------------------------------------------------
 
   const { onKey } = window.tracestore;
@@ -443,8 +458,8 @@
     add: (part) => parts.push(part),
     /** The id of the step above one, "" for none. */
     parentOf(spanId) {
-      const index = T.tree ? T.tree.byId.get(spanId) : undefined;
-      return index === undefined || T.tree.parent[index] < 0 ? "" : idOf(T.tree.parent[index]);
+      const index = placeOf(spanId);
+      return index < 0 || T.tree.parent[index] < 0 ? "" : idOf(T.tree.parent[index]);
     },
     idOf, has, nameOf, kindOf, textOf, criticalOf, below, inRange,
     duration, tokens, cost, count, element, icon, isNarrow, hover,
@@ -463,7 +478,7 @@
       window.tracestore.show("The steps could not be loaded. " + error.message + " Reload the page to try again.", "error");
       return;
     }
-    T.selected = T.tree.byId.has(T.selectedId) ? T.tree.byId.get(T.selectedId) : -1;
+    T.selected = placeOf(T.selectedId);
     T.range = readRange();
     tell("start");
     if (T.range) setRange(T.range);

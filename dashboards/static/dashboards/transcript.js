@@ -7,17 +7,10 @@
 
   function story() { return document.getElementById("transcript"); }
 
-  /** The step above one; "" at the top, and before the steps of the page are here. */
-  function above(id) {
-    const { tree, idOf } = window.tracestore.trace || {};
-    const parent = tree && tree.byId.has(id) ? tree.parent[tree.byId.get(id)] : -1;
-    return parent < 0 ? "" : idOf(parent);
-  }
-
   /** The card of a step, else the one of the nearest step above it: details and plumbing have none. */
   function findCard(id) {
     const seen = new Set();
-    for (let at = id; at && !seen.has(at); at = above(at)) {
+    for (let at = id; at && !seen.has(at); at = window.tracestore.trace.parentOf(at)) {
       seen.add(at);
       const card = story().querySelector('[data-span-id="' + CSS.escape(at) + '"]');
       if (card) return card;

@@ -65,7 +65,7 @@ def test_ratio_never_rounds_a_flaw_away(value: float | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.2, "now"), (12, "12s ago"), (300, "5m ago"), (7200, "2h ago"), (3 * 86_400, "3d ago"), (-300, "in 5m")],
+    [(0.2, "now"), (12, "12 s ago"), (300, "5 m ago"), (7200, "2 h ago"), (3 * 86_400, "3 d ago"), (-300, "in 5 m")],
 )
 def test_ago_says_how_long_before_now(seconds: float, text: str) -> None:
     now_ns = 1_800_000_000 * S

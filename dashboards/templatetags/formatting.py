@@ -212,6 +212,15 @@ def listed(values: Iterable[str]) -> str:
 
 
 @register.filter
+def after_type(message: str, error_type: str) -> str:
+    """An error's message without the type before it, which stands beside: "no answer" of "errors.Timeout: no answer"."""
+    for name in (error_type, error_type.rpartition(".")[2]):
+        if name and message.startswith(f"{name}: "):
+            return message[len(name) + 2 :].lstrip() or message
+    return message
+
+
+@register.filter
 def excerpt(value: Any, limit: int) -> str:
     """The first `limit` characters on one line, made visible, with an ellipsis when something was cut."""
     text = str(value)

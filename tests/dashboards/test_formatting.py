@@ -106,3 +106,18 @@ def test_cost_difference_has_sign_unit_and_share(
 
     assert formatting.cost_difference(compared_costs) == text
     assert formatting.costs_disagree(compared_costs) is is_marked
+
+
+@pytest.mark.parametrize(
+    ("message", "error_type", "text"),
+    [
+        ("Timeout: no answer", "Timeout", "no answer"),
+        ("Timeout: no answer", "errors.Timeout", "no answer"),
+        ("errors.Timeout: no answer", "errors.Timeout", "no answer"),
+        ("Timeout: ", "Timeout", "Timeout: "),
+        ("Timeouts: none", "Timeout", "Timeouts: none"),
+        (": no answer", "", ": no answer"),
+    ],
+)
+def test_message_does_not_repeat_the_type_beside_it(message: str, error_type: str, text: str) -> None:
+    assert formatting.after_type(message, error_type) == text

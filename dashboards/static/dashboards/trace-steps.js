@@ -149,6 +149,7 @@
     line.classList.toggle("trow--dim", T.matching.size > 0 && !T.matching.has(index));
     line.classList.toggle("trow--hit", T.matching.has(index));
     if (holdsRows(index)) line.setAttribute("aria-expanded", !collapsed.has(index));
+    line.style.setProperty("--indent", 8 + Math.min(level[index], MAX_INDENT) * INDENT_PX + "px");
     line.append(drawName(index), mode === "timeline" ? drawBars(index) : drawNumbers(index));
     return line;
   }
@@ -160,7 +161,6 @@
 
   function drawName(index) {
     const cell = element("div", "trow__name");
-    cell.style.paddingLeft = 8 + Math.min(level[index], MAX_INDENT) * INDENT_PX + "px";
     const isClosed = collapsed.has(index);
     if (holdsRows(index)) {
       const toggle = element("button", "trow__toggle");

@@ -159,7 +159,7 @@ def find_shots(server: LiveServer) -> list[Shot]:
 # Fragments, volumes, charts, trees and graphs that are on their way, in the part of the page that shows.
 SETTLED = """() => {
     const waiting = ".htmx-request, .volume__waiting, .skeleton, [data-chart]:not(:has(.main-svg, .chart__note)), " +
-        ".tree__rows:empty, .graph:not(:has(.gnode))";
+        ".tree__rows:empty, #view-graph:not(:has(.gnode))";
     const inView = (element) => element.checkVisibility() && element.getBoundingClientRect().top < innerHeight;
     return document.readyState === "complete" && ![...document.querySelectorAll(waiting)].some(inView);
 }"""

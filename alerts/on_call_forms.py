@@ -261,5 +261,6 @@ class DigestForm(forms.ModelForm[Digest]):
         channels: Any = self.fields["channel"]
         found = NotificationChannel.objects.filter(project=self.instance.project)
         channels.queryset = found.exclude(kind=ChannelKind.PAGERDUTY)
+        channels.empty_label = "Choose a channel"
         if self.instance.pk is None:
             self.initial["time_of_day"] = time(8)

@@ -32,7 +32,8 @@ SIZES = {1440: 900, 390: 844}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 TRACES = 3000
 SENTENCE = "status:error version:v3 tool:refund"
-ALERT_TIMEOUT_S = 90
+ARRIVAL_TIMEOUT_S = 180  # a busy machine is slow, not wrong
+SETTLE_TIMEOUT_MS = 60_000
 MOST_STEPS = 17  # what the trace page shows at once in the wide window
 RULE = {
     "name": "Refunds of v3 fail",
@@ -78,28 +79,39 @@ def send_demo(server: LiveServer) -> None:
         sender.send(batch)
 
 
-def wait_for_alert(server: LiveServer) -> int:
-    """Return the id of the alert that the rule raises."""
-    deadline = time.monotonic() + ALERT_TIMEOUT_S
+def wait_for_results(server: LiveServer, path: str) -> list[dict[str, Any]]:
+    """Return what the API lists at `path` as soon as it lists anything."""
+    deadline = time.monotonic() + ARRIVAL_TIMEOUT_S
     while time.monotonic() < deadline:
-        alerts = call_api(server, "alerts")["results"]
-        if alerts:
-            return int(alerts[0]["id"])
+        results: list[dict[str, Any]] = call_api(server, path)["results"]
+        if results:
+            return results
         time.sleep(1)
-    raise SystemExit("the alert did not fire")
+    raise SystemExit(f"nothing arrived at /api/v1/{path} within {ARRIVAL_TIMEOUT_S} s")
+
+
+def wait_for_summaries(server: LiveServer, query: str) -> list[dict[str, Any]]:
+    """Return the traces of the sentence once no more of them arrive: summaries follow the spans by some seconds."""
+    found: list[dict[str, Any]] = []
+    while True:
+        newer = wait_for_results(server, f"traces?{query}&limit=100")
+        if len(newer) == len(found):
+            return newer
+        found = newer
+        time.sleep(5)
 
 
 def find_shots(server: LiveServer) -> list[Shot]:
     query = urllib.parse.urlencode({"q": SENTENCE, "start": "now-7d"}, safe=":")
-    failing = call_api(server, f"traces?{query}&limit=100")["results"]
+    failing = wait_for_summaries(server, query)
     fitting = [found for found in failing if found["environment"] == "prod" and found["span_count"] <= MOST_STEPS]
     trace = max(fitting, key=lambda found: int(found["span_count"]))
     passing = call_api(server, "traces?" + urllib.parse.urlencode({"q": f'status:ok name:"{trace["name"]}"', "start": "now-7d"}))
-    error = call_api(server, "errors?start=now-7d")["results"][0]
+    error = wait_for_results(server, "errors?start=now-7d")[0]
     versions = urllib.parse.urlencode({"a": "version:v2", "b": "version:v3", "start": "now-7d"}, safe=":")
     rule_id = call_api(server, "alert-rules", RULE)["id"]
-    alert_id = wait_for_alert(server)
-    incident_id = call_api(server, "incidents")["results"][0]["id"]
+    alert_id = wait_for_results(server, "alerts")[0]["id"]
+    incident_id = wait_for_results(server, "incidents")[0]["id"]
     return [
         Shot("trace", f"/traces/{trace['trace_id']}", click="Stack trace"),
         Shot("tree", f"/traces/{trace['trace_id']}?view=tree"),
@@ -144,31 +156,41 @@ def find_shots(server: LiveServer) -> list[Shot]:
     ]
 
 
+# Fragments, volumes, charts, trees and graphs that are on their way, in the part of the page that shows.
+SETTLED = """() => {
+    const waiting = ".htmx-request, .volume__waiting, .skeleton, [data-chart]:not(:has(.main-svg, .chart__note)), " +
+        ".tree__rows:empty, #view-graph:not(:has(.gnode))";
+    const inView = (element) => element.checkVisibility() && element.getBoundingClientRect().top < innerHeight;
+    return document.readyState === "complete" && ![...document.querySelectorAll(waiting)].some(inView);
+}"""
+
+
 def settle(page: Page) -> None:
-    """Wait until fragments have loaded, charts are drawn and transitions are over."""
-    page.wait_for_load_state("load")
-    page.wait_for_selector(".htmx-request", state="detached", timeout=30_000)
-    if "/dashboards/" in page.url:
-        page.wait_for_selector(".js-plotly-plot .main-svg", timeout=60_000)
-    page.wait_for_timeout(1500)
+    """Wait until all that shows has loaded; then a moment for what is drawn without a mark in the document."""
+    page.wait_for_timeout(300)  # fragments ask for themselves right after the page has loaded
+    page.wait_for_function(SETTLED, timeout=SETTLE_TIMEOUT_MS)
+    page.wait_for_timeout(500)
 
 
 def take(browser: Browser, server: LiveServer, shots: list[Shot]) -> None:
+    """Load each page once at each width, and take it in each theme: charts follow a change of theme."""
     for width, height in SIZES.items():
-        for scheme in SCHEMES:
-            context = browser.new_context(
-                viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
-            )
-            page = context.new_page()
-            for shot in shots:
-                page.goto(server.url + shot.path, wait_until="domcontentloaded")
+        context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
+        context.set_default_timeout(SETTLE_TIMEOUT_MS)
+        page = context.new_page()
+        for shot in shots:
+            page.emulate_media(color_scheme=SCHEMES[0])
+            page.goto(server.url + shot.path)
+            settle(page)
+            if shot.click and width == max(SIZES):
+                page.get_by_text(shot.click, exact=True).first.click()
                 settle(page)
-                if shot.click and width == max(SIZES):
-                    page.get_by_text(shot.click, exact=True).first.click()
-                    settle(page)
+            for scheme in SCHEMES:
+                page.emulate_media(color_scheme=scheme)
+                page.wait_for_timeout(200)  # charts are drawn again
                 page.screenshot(path=IMAGES / f"{shot.name}-{width}-{scheme}.png")
-                print(f"{shot.name} {width} {scheme}", flush=True)
-            context.close()
+            print(f"{shot.name} {width}", flush=True)
+        context.close()
 
 
 BEFORE_LOGIN = [Shot("login", "/login")]
@@ -195,9 +217,9 @@ def find_agent_shots(server: LiveServer) -> list[Shot]:
     replay(agent, server.otlp_url)
     for rule in MAPPING_RULES:
         call_api(server, "mapping/rules", rule)
-    time.sleep(5)
     times = urllib.parse.urlencode({"start": START, "end": END})
-    failed = call_api(server, f"logs?q=event:*api_error&{times}")["results"][0]
+    failed = wait_for_results(server, f"logs?q=event:*api_error&{times}")[0]
+    wait_for_results(server, f"traces?q=trace:{failed['trace_id']}&{times}")
     return [
         Shot("logs", f"/logs?{times}"),
         Shot("agent-trace", f"/traces/{failed['trace_id']}"),
@@ -225,7 +247,6 @@ def main() -> None:
         try:
             take(browser, server, WITHOUT_DATA)
             send_demo(server)
-            time.sleep(5)  # summaries and rollups follow the spans by a few seconds
             take(browser, server, find_shots(server))
         finally:
             browser.close()

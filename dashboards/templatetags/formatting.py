@@ -151,7 +151,7 @@ def size(value: float | None) -> str:
 
 @register.filter
 def ago(value_ns: int | None, now_ns: int | None = None) -> str:
-    """How long before now: "now", 12s ago, 5m ago, 3h ago, 2d ago; "in 5m" for a time to come."""
+    """How long before now: "now", 12 s ago, 5 m ago, 3 h ago, 2 d ago; "in 5 m" for a time to come."""
     if value_ns is None:
         return NONE
     seconds = ((time.time_ns() if now_ns is None else now_ns) - value_ns) / NS_PER_S
@@ -159,13 +159,13 @@ def ago(value_ns: int | None, now_ns: int | None = None) -> str:
     if distance < 1:
         return "now"
     if distance < _MINUTE_S:
-        text = f"{distance:.0f}s"
+        text = f"{distance:.0f} s"
     elif distance < _HOUR_S:
-        text = f"{distance // _MINUTE_S:.0f}m"
+        text = f"{distance // _MINUTE_S:.0f} m"
     elif distance < 2 * _DAY_S:
-        text = f"{distance // _HOUR_S:.0f}h"
+        text = f"{distance // _HOUR_S:.0f} h"
     else:
-        text = f"{distance // _DAY_S:.0f}d"
+        text = f"{distance // _DAY_S:.0f} d"
     return f"{text} ago" if seconds > 0 else f"in {text}"
 
 
@@ -209,6 +209,15 @@ def visible(value: Any) -> str:
 def listed(values: Iterable[str]) -> str:
     """Texts with commas between them. Django's `join` escapes them, and after a further filter they would be escaped again."""
     return ", ".join(values)
+
+
+@register.filter
+def after_type(message: str, error_type: str) -> str:
+    """An error's message without the type before it, which stands beside: "no answer" of "errors.Timeout: no answer"."""
+    for name in (error_type, error_type.rpartition(".")[2]):
+        if name and message.startswith(f"{name}: "):
+            return message[len(name) + 2 :].lstrip() or message
+    return message
 
 
 @register.filter

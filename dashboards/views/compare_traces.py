@@ -59,7 +59,7 @@ def compare_traces(request: PageRequest) -> HttpResponse:
     `all=1` folds nothing. To htmx: the rows after entry `from`, or those of a fold (`rows=<first>-<end>`).
     """
     ids = [request.GET.get(name, "").strip().lower() for name in ("a", "b")]
-    context: dict[str, object] = {"a": ids[0], "b": ids[1], "limit": SPAN_LIMIT, "section": "traces"}
+    context: dict[str, object] = {"a": ids[0], "b": ids[1], "limit": SPAN_LIMIT, "section": "compare"}
     if not ids[0] and not ids[1]:
         return render(request, "dashboards/compare_choose.html", context)
     try:

@@ -187,7 +187,7 @@ class Report:
             Tile("Late", "Arrived more than 10 minutes after they ended", counted("late")),
             Tile("Orphan", "The parent never arrived", self.total(lambda source: source.orphans)),
             Tile("Truncated", "Have values that their sender cut off", counted("truncated")),
-            Tile("Dropped by the sender", "The SDK left out attributes, events or links of these", counted("dropping")),
+            Tile("Dropped by sender", "The SDK left out attributes, events or links of these", counted("dropping")),
             Tile("Wrong clock", "Ended after they arrived, or have impossible times", wrong_clocks),
         ]
 

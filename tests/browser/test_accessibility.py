@@ -26,7 +26,7 @@ DESKTOP, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, h
 # From the smallest that WCAG asks for (1.4.10 Reflow) to a large screen.
 WIDTHS = (320, 390, 600, 768, 1024, 1440, 1920, 2560)
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-# {trace} and {span} are of a failed run, {rule} is of an alert, {incident} what became of it.
+# {trace}, {span} and {error} are of a failed run, {rule} is of {alert}, {incident} what became of it.
 PAGES = (
     "/traces",
     "/traces?q=status:error",
@@ -38,8 +38,14 @@ PAGES = (
     "/traces/{trace}?view=tree",
     "/traces/{trace}?view=timeline",
     "/traces/{trace}?view=graph",
+    "/traces/{trace}?view=raw",
+    "/traces/{trace}?view=logs",
+    "/traces?peek={trace}",
+    "/traces?cols=name,status,agents,models,workflow,environment,user,session,errors,llm_calls",
     "/traces/views",
+    "/nowhere",
     "/errors",
+    "/errors/{error}",
     "/sessions",
     "/sessions/s-1",
     "/users",
@@ -55,6 +61,8 @@ PAGES = (
     "/dashboards/users",
     "/dashboards/new?from=versions",
     "/alerts",
+    "/alerts/{alert}",
+    "/alerts/ack/cut-off",
     "/alerts/rules",
     "/alerts/rules/new",
     "/alerts/rules/{rule}",
@@ -74,6 +82,7 @@ PAGES = (
     "/quality",
     "/setup",
     "/setup/mapping",
+    "/setup/prices",
     "/privacy",
     "/help/design",
     "/help/query",
@@ -156,6 +165,8 @@ def places(server: LiveServer) -> dict[str, str]:
         "span": trace["spans"][-1]["span_id"],
         "rule": str(rule["id"]),
         "incident": str(incident["id"]),
+        "alert": str(get_json(server.url + "/api/v1/alerts")["results"][0]["id"]),
+        "error": trace["error_fingerprint"],
     }
 
 

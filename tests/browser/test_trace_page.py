@@ -262,6 +262,27 @@ def test_drag_over_the_overview_leaves_what_ran_then(open_page: OpenPage, send_t
     assert "range=" not in page.url
 
 
+def test_tree_shows_when_a_step_ran_and_which_took_the_time(open_page: OpenPage, send_trace: SendTrace) -> None:
+    now_ns, second_ns = time.time_ns() - 60 * 10**9, 10**9
+    wrapper, inner, long = "0000000000000002", "0000000000000003", "0000000000000004"
+    url = send_trace(
+        {"span_id": ROOT, "name": "all", "start_ns": now_ns, "duration_ns": 10 * second_ns},
+        {"span_id": wrapper, "parent": ROOT, "name": "wrapper", "start_ns": now_ns, "duration_ns": 2 * second_ns},
+        {"span_id": inner, "parent": wrapper, "name": "inner", "start_ns": now_ns, "duration_ns": 2 * second_ns},
+        {"span_id": long, "parent": ROOT, "name": "long", "start_ns": now_ns + 2 * second_ns, "duration_ns": 8 * second_ns},
+    )
+    page = open_page(url)
+    _wait_ready(page)
+
+    # All of its parent, of which it is the only step: held against the whole trace it is a fifth.
+    expect(page.locator(".trow:has(.trow--hot) .trow__label")).to_have_text(["long"])
+    lane, bar = (page.locator(f'[data-span-id="{long}"] {part}').bounding_box() for part in (".trow__lane", ".lane__bar"))
+    assert lane
+    assert bar
+    assert (bar["x"] - lane["x"]) / lane["width"] == pytest.approx(0.2, abs=0.02)
+    assert bar["width"] / lane["width"] == pytest.approx(0.8, abs=0.02)
+
+
 def test_idle_time_is_offered_and_cut_out(open_page: OpenPage, send_trace: SendTrace) -> None:
     now_ns = time.time_ns() - 120 * 10**9
     url = send_trace(

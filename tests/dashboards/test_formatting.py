@@ -65,7 +65,7 @@ def test_ratio_never_rounds_a_flaw_away(value: float | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.2, "now"), (12, "12s ago"), (300, "5m ago"), (7200, "2h ago"), (3 * 86_400, "3d ago"), (-300, "in 5m")],
+    [(0.2, "now"), (12, "12 s ago"), (300, "5 m ago"), (7200, "2 h ago"), (3 * 86_400, "3 d ago"), (-300, "in 5 m")],
 )
 def test_ago_says_how_long_before_now(seconds: float, text: str) -> None:
     now_ns = 1_800_000_000 * S
@@ -106,3 +106,18 @@ def test_cost_difference_has_sign_unit_and_share(
 
     assert formatting.cost_difference(compared_costs) == text
     assert formatting.costs_disagree(compared_costs) is is_marked
+
+
+@pytest.mark.parametrize(
+    ("message", "error_type", "text"),
+    [
+        ("Timeout: no answer", "Timeout", "no answer"),
+        ("Timeout: no answer", "errors.Timeout", "no answer"),
+        ("errors.Timeout: no answer", "errors.Timeout", "no answer"),
+        ("Timeout: ", "Timeout", "Timeout: "),
+        ("Timeouts: none", "Timeout", "Timeouts: none"),
+        (": no answer", "", ": no answer"),
+    ],
+)
+def test_message_does_not_repeat_the_type_beside_it(message: str, error_type: str, text: str) -> None:
+    assert formatting.after_type(message, error_type) == text

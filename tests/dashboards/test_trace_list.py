@@ -41,7 +41,7 @@ def test_list_shows_newest_first_with_what_failed(client: Client, store: Store) 
     page = _text(client.get("/traces"))
 
     assert page.index("second run") < page.index("first run")
-    for text in ("TimeoutError", "no answer", "refund", "v3", "3.1k", "210", "$0.012", "Failed", "1m ago"):
+    for text in ("TimeoutError", "no answer", "refund", "v3", "3.1k", "210", "$0.012", "Failed", "1 m ago"):
         assert text in page
 
 

@@ -149,6 +149,7 @@
     line.classList.toggle("trow--dim", T.matching.size > 0 && !T.matching.has(index));
     line.classList.toggle("trow--hit", T.matching.has(index));
     if (holdsRows(index)) line.setAttribute("aria-expanded", !collapsed.has(index));
+    line.style.setProperty("--indent", 8 + Math.min(level[index], MAX_INDENT) * INDENT_PX + "px");
     line.append(drawName(index), mode === "timeline" ? drawBars(index) : drawNumbers(index));
     return line;
   }
@@ -160,7 +161,6 @@
 
   function drawName(index) {
     const cell = element("div", "trow__name");
-    cell.style.paddingLeft = 8 + Math.min(level[index], MAX_INDENT) * INDENT_PX + "px";
     const isClosed = collapsed.has(index);
     if (holdsRows(index)) {
       const toggle = element("button", "trow__toggle");
@@ -209,7 +209,10 @@
     const above = tree.parent[index];
     const isCall = tree.input[index] || tree.output[index] || tree.cost[index] !== null;
     const time = element("span", "trow__time", duration(tree.duration[index]));
-    if (above >= 0) warm(time, tree.duration[index], tree.duration[above], total, "time");
+    // The only step of its parent is no finding: it is held against the nearest step above that holds others too.
+    let whole = above;
+    for (let only = index; whole >= 0 && only === whole + 1 && tree.end[only] === tree.end[whole]; whole = tree.parent[whole]) only = whole;
+    if (whole >= 0) warm(time, tree.duration[index], tree.duration[whole], total, "time");
     const outlived = tree.last[index] - tree.offset[index] - tree.duration[index];
     if (outlived > tree.duration[index] * 0.01 && outlived > 0) {
       const sum = element("span", "trow__sum", "Σ " + duration(tree.last[index] - tree.offset[index]));
@@ -228,8 +231,18 @@
       while (payer >= 0 && tree.sumCost[payer] <= usd * 1.000001) payer = tree.parent[payer];
       if (payer >= 0) warm(paid, usd, tree.sumCost[payer], wholeCost, "cost");
     }
-    cells.append(time, used, paid);
+    cells.append(drawLane(index), time, used, paid);
     return cells;
+  }
+
+  /** When in the run: the Timeline's bar, small, on the scale of the whole trace. */
+  function drawLane(index) {
+    const lane = element("span", "trow__lane");
+    const bar = element("span", "lane__bar bar--" + (has(index, "error") ? "error" : T.kindOf(index)));
+    bar.style.left = "min(" + (tree.offset[index] / total) * 100 + "%, 100% - 2px)";
+    bar.style.width = (tree.duration[index] / total) * 100 + "%";
+    lane.append(bar);
+    return lane;
   }
 
   let wholeCost = 0; // USD

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
+import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,9 +54,39 @@ class LiveServer:
         self.process.wait(10)
 
 
-def start_server(data: Path, *, wait: bool = True, **environment: str) -> LiveServer:
-    """Start `manage.py up` on free loopback ports with its data in `data`; a second start on the same folder continues it."""
+@cache
+def _find_template() -> Path:
+    """Return the data folder of an instance that was started once and stopped: a start on a copy has nothing to migrate.
+
+    `.ci/tests` names one folder for all its processes; the first that needs the template makes it.
+    """
+    shared = os.environ.get("TEMPLATE_DATA")
+    folder = Path(shared or tempfile.mkdtemp(prefix="tracestore-template-"))
+    if not shared:
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    template, made = folder / "data", folder / "made"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(template, ignore_errors=True)
+            first = start_server(template, from_nothing=True)
+            assert first.stop() == 0, first.log.read_text()
+            # What an instance keeps to itself: each copy makes its own.
+            (template / "secret_key").unlink()
+            (template / "server.log").unlink()
+            shutil.rmtree(template / "spool")
+            made.touch()
+    return template
+
+
+def start_server(data: Path, *, wait: bool = True, from_nothing: bool = False, **environment: str) -> LiveServer:
+    """Start `manage.py up` on free loopback ports with its data in `data`; a second start on the same folder continues it.
+
+    An empty folder is prepared as by a first start, which tests of that start itself turn off by `from_nothing`.
+    """
     data.mkdir(parents=True, exist_ok=True)
+    if not from_nothing and not (data / "tracestore.sqlite3").exists():
+        shutil.copytree(_find_template(), data, dirs_exist_ok=True)
     port, otlp_port, grpc_port = free_port(), free_port(), free_port()
     log = data / "server.log"
     clean = {key: value for key, value in os.environ.items() if not key.startswith("TRACESTORE_")}

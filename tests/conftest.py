@@ -28,6 +28,7 @@ django.setup()
 from django.conf import settings  # noqa: E402  # after the environment is set
 from django.core.cache import cache  # noqa: E402
 
+from tests.live import find_template  # noqa: E402
 from tracestore.clickhouse.client import Store, get_store  # noqa: E402
 from tracestore.clickhouse.migrate import migrate  # noqa: E402
 
@@ -57,6 +58,8 @@ TABLES = (
 
 @pytest.fixture(scope="session")
 def _migrated_store() -> Iterator[Store]:
+    if "TEMPLATE_DATA" in os.environ:  # made once for many processes
+        shutil.copytree(find_template() / "clickhouse", _DATA / "clickhouse", dirs_exist_ok=True)
     store = get_store()
     migrate(store)
     yield store

@@ -55,7 +55,7 @@ class LiveServer:
 
 
 @cache
-def _find_template() -> Path:
+def find_template() -> Path:
     """Return the data folder of an instance that was started once and stopped: a start on a copy has nothing to migrate.
 
     `.ci/tests` names one folder for all its processes; the first that needs the template makes it.
@@ -86,7 +86,7 @@ def start_server(data: Path, *, wait: bool = True, from_nothing: bool = False, *
     """
     data.mkdir(parents=True, exist_ok=True)
     if not from_nothing and not (data / "tracestore.sqlite3").exists():
-        shutil.copytree(_find_template(), data, dirs_exist_ok=True)
+        shutil.copytree(find_template(), data, dirs_exist_ok=True)
     port, otlp_port, grpc_port = free_port(), free_port(), free_port()
     log = data / "server.log"
     clean = {key: value for key, value in os.environ.items() if not key.startswith("TRACESTORE_")}

@@ -11,10 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.live import find_template
+
 # The embedded engine takes one path per process, and settings read the environment once: both are fixed before Django loads.
 _DATA = Path(tempfile.mkdtemp(prefix="tracestore-test-"))
 (_DATA / "static").mkdir()  # the static files' middleware warns when there is none
 atexit.register(shutil.rmtree, _DATA, ignore_errors=True)
+if "TEMPLATE_DATA" in os.environ:  # tables made once for many processes
+    shutil.copytree(find_template() / "clickhouse", _DATA / "clickhouse", symlinks=True)
 for _name in [name for name in os.environ if name.startswith(("TRACESTORE_", "CLICKHOUSE_", "CELERY_", "DATABASE_URL"))]:
     del os.environ[_name]
 os.environ["TRACESTORE_DATA"] = str(_DATA)
@@ -28,7 +32,6 @@ django.setup()
 from django.conf import settings  # noqa: E402  # after the environment is set
 from django.core.cache import cache  # noqa: E402
 
-from tests.live import find_template  # noqa: E402
 from tracestore.clickhouse.client import Store, get_store  # noqa: E402
 from tracestore.clickhouse.migrate import migrate  # noqa: E402
 
@@ -58,8 +61,6 @@ TABLES = (
 
 @pytest.fixture(scope="session")
 def _migrated_store() -> Iterator[Store]:
-    if "TEMPLATE_DATA" in os.environ:  # made once for many processes
-        shutil.copytree(find_template() / "clickhouse", _DATA / "clickhouse", dirs_exist_ok=True)
     store = get_store()
     migrate(store)
     yield store

@@ -114,15 +114,28 @@ def start_server(data: Path, *, wait: bool = True, from_nothing: bool = False, *
 
 
 def wait_until_ready(server: LiveServer) -> None:
+    _wait_for_answer(server, server.url + "/readyz", 200)
+
+
+def wait_until_accepting(server: LiveServer) -> None:
+    """Wait for OTLP alone. The first answer that is a page loads the code of all pages, a quarter of what a start takes."""
+    _wait_for_answer(server, server.otlp_url + "/v1/traces", 405)
+
+
+def _wait_for_answer(server: LiveServer, url: str, expected_status: int) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if server.process.poll() is not None:
-            break
+    while time.monotonic() < deadline and server.process.poll() is None:
         try:
-            with urllib.request.urlopen(server.url + "/readyz", timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                status = answer.status
+        except urllib.error.HTTPError as error:
+            with error:
+                status = error.code
+        except OSError:
+            status = 0
+        if status == expected_status:
+            return
+        time.sleep(0.1)
     server.process.kill()
     raise AssertionError(f"the server did not start:\n{server.log.read_text()[-4000:]}")
 

@@ -34,7 +34,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import set_span_in_context
 
 from ingest.checkpoint import is_drained
-from tests.live import LiveServer, count_stored, free_port, start_server
+from tests.live import LiveServer, count_stored, free_port, start_server, wait_until_accepting
 from tests.logs import build_logs
 
 SPANS_A_TRACE, RECORDS_A_TRACE = 20, 2
@@ -129,10 +129,15 @@ def soak(data: Path, *, seconds: float, seed: int, faults: tuple[str, ...] = FAU
     http_port, grpc_port = free_port(), free_port()
 
     def start() -> LiveServer:
-        return start_server(data, TRACESTORE_OTLP_HTTP_PORT=str(http_port), TRACESTORE_OTLP_GRPC_PORT=str(grpc_port))
+        server = start_server(
+            data, wait=False, TRACESTORE_OTLP_HTTP_PORT=str(http_port), TRACESTORE_OTLP_GRPC_PORT=str(grpc_port)
+        )
+        server.otlp_url = f"http://127.0.0.1:{http_port}"
+        wait_until_accepting(server)
+        return server
 
     server = start()
-    url = f"http://127.0.0.1:{http_port}"
+    url = server.otlp_url
     sending = {
         "python http": _spans_through(HttpExporter(f"{url}/v1/traces")),
         "python http gzip": _spans_through(HttpExporter(f"{url}/v1/traces", compression=Compression.Gzip)),

@@ -218,7 +218,8 @@ def test_full_spool_is_waited_out(receiver: Receiver, client: str, expected: Out
 
 def test_exporter_tries_again_after_429_and_503_alone(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each answer that the receiver has, once, to a batch of its own; Retry-After comes with what is to be tried again."""
-    answer, due = receiver_module._answer, []
+    answer = receiver_module._answer
+    due: list[int] = []
 
     async def refuse_once(*arguments: Any) -> bytes:
         if due:

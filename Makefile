@@ -13,7 +13,7 @@ up: $(VENV)/.installed
 demo: $(VENV)/.installed
 	@$(RUN) -m demo $(if $(TRACES),--traces $(TRACES))
 
-test: $(VENV)/.installed-dev tests/node_exporter/node_modules/.installed system-packages lint
+test: $(VENV)/.installed-dev tests/node_exporter/node_modules/.installed system-packages
 	@.ci/tests $(RUN)
 
 lint: $(VENV)/.installed-dev

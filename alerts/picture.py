@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-
-from PIL import Image, ImageDraw, ImageFont
+from typing import TYPE_CHECKING
 
 from alerts.notification import Picture
 from tracestore.timerange import DAY_NS, NS_PER_S, TimeRange
+
+if TYPE_CHECKING:
+    from PIL import ImageDraw
 
 WIDTH, HEIGHT = 600, 220
 _SCALE = 2  # pixels for each of the picture's own, for sharp screens
@@ -44,6 +46,9 @@ class Chart:
 
 
 def draw_chart(chart: Chart) -> Picture:
+    # Imported where it is used, as few processes ever draw and all start.
+    from PIL import Image, ImageDraw
+
     image = Image.new("RGB", (WIDTH * _SCALE, HEIGHT * _SCALE), _PAPER)
     canvas = _Canvas(ImageDraw.Draw(image), chart)
     canvas.draw_firing()
@@ -76,6 +81,8 @@ class _Canvas:
         self._step = _round_step(max(known, default=0.0) - min([0.0, *known]))
         self._low = self._step * math.floor(min([0.0, *known]) / self._step)
         self._high = self._low + self._step * max(math.ceil((max(known, default=0.0) - self._low) / self._step), 1)
+        from PIL import ImageFont
+
         self._font, self._bold = (ImageFont.load_default(size * _SCALE) for size in (11, 13))
 
     def _x(self, time_ns: int) -> float:

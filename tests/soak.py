@@ -34,7 +34,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import set_span_in_context
 
 from ingest.checkpoint import is_drained
-from tests.live import LiveServer, count_stored, free_port, start_server
+from tests.live import LiveServer, count_stored, free_port, start_server, wait_until_accepting
 from tests.logs import build_logs
 
 SPANS_A_TRACE, RECORDS_A_TRACE = 20, 2
@@ -42,16 +42,16 @@ _DRAIN_TIMEOUT_S = 600
 
 
 class _Sender(threading.Thread):
-    """Sends one trace after the other until told to stop; notes the ids of those that were acknowledged."""
+    """Sends one trace after the other until told to stop, `pause_s` between; notes the ids of those that were acknowledged."""
 
-    def __init__(self, send: Callable[[], tuple[str, bool]]) -> None:
+    def __init__(self, send: Callable[[], tuple[str, bool]], pause_s: float) -> None:
         super().__init__(daemon=True)
-        self._send, self._stopping = send, threading.Event()
+        self._send, self._pause_s, self._stopping = send, pause_s, threading.Event()
         self.acknowledged: list[str] = []
         self.failed = 0
 
     def run(self) -> None:
-        while not self._stopping.is_set():
+        while not self._stopping.wait(self._pause_s):
             trace_id, is_acknowledged = self._send()
             if is_acknowledged:
                 self.acknowledged.append(trace_id)
@@ -120,22 +120,31 @@ class Report:
 FAULTS = ("kill", "stop", "freeze", "full disk")
 
 
-def soak(data: Path, *, seconds: float, seed: int, faults: tuple[str, ...] = FAULTS) -> Report:
-    """Run for `seconds`, or until each of `faults` has happened once, whichever is later."""
+def soak(data: Path, *, seconds: float, seed: int, faults: tuple[str, ...] = FAULTS, pause_s: float = 0) -> Report:
+    """Run for `seconds`, or until each of `faults` has happened once, whichever is later.
+
+    `pause_s` between two traces of a sender leaves processors to others; without it two cores are full.
+    """
     chance, report = random.Random(seed), Report()
     http_port, grpc_port = free_port(), free_port()
 
     def start() -> LiveServer:
-        return start_server(data, TRACESTORE_OTLP_HTTP_PORT=str(http_port), TRACESTORE_OTLP_GRPC_PORT=str(grpc_port))
+        server = start_server(
+            data, wait=False, TRACESTORE_OTLP_HTTP_PORT=str(http_port), TRACESTORE_OTLP_GRPC_PORT=str(grpc_port)
+        )
+        server.otlp_url = f"http://127.0.0.1:{http_port}"
+        wait_until_accepting(server)
+        return server
 
     server = start()
-    url = f"http://127.0.0.1:{http_port}"
-    senders = {
-        "python http": _Sender(_spans_through(HttpExporter(f"{url}/v1/traces"))),
-        "python http gzip": _Sender(_spans_through(HttpExporter(f"{url}/v1/traces", compression=Compression.Gzip))),
-        "python grpc": _Sender(_spans_through(GrpcExporter(f"http://127.0.0.1:{grpc_port}", insecure=True))),
-        "logs": _Sender(_logs_to(url)),
+    url = server.otlp_url
+    sending = {
+        "python http": _spans_through(HttpExporter(f"{url}/v1/traces")),
+        "python http gzip": _spans_through(HttpExporter(f"{url}/v1/traces", compression=Compression.Gzip)),
+        "python grpc": _spans_through(GrpcExporter(f"http://127.0.0.1:{grpc_port}", insecure=True)),
+        "logs": _logs_to(url),
     }
+    senders = {name: _Sender(send, pause_s) for name, send in sending.items()}
     for sender in senders.values():
         sender.start()
     try:

@@ -65,7 +65,7 @@ def children_of(pid: int) -> list[int]:
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """One running instance for the tests that change nothing."""
-    server = start_server(tmp_path_factory.mktemp("live"))
+    server = start_server(tmp_path_factory.mktemp("live"), from_nothing=True)
     yield server
     server.stop()
 
@@ -102,7 +102,7 @@ def test_second_start_is_quick_and_sigterm_ends_it_cleanly(data: Path, capsys: p
 
 
 def test_signal_during_the_start_is_not_lost(data: Path) -> None:
-    server = start_server(data, wait=False)
+    server = start_server(data, wait=False, from_nothing=True)
     deadline = time.monotonic() + 60
     while not (data / "tracestore.sqlite3").exists() and time.monotonic() < deadline:
         time.sleep(0.01)  # the first thing that the start prepares
@@ -150,7 +150,7 @@ def test_port_in_use_is_a_sentence(data: Path, name: str) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
 
-        server = start_server(data, wait=False, **{name: str(taken.getsockname()[1])})
+        server = start_server(data, wait=False, from_nothing=True, **{name: str(taken.getsockname()[1])})
         status = server.process.wait(60)
 
     assert status != 0

@@ -9,20 +9,17 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from apprise import Apprise, AppriseAsset, AppriseAttachment, NotifyBase, NotifyFormat, NotifyType
-from apprise.attachment.memory import AttachMemory
-
 from alerts.channels.base import USER_AGENT, ChannelError, refusal, unreachable, wait_s
 from alerts.notification import Event, Notification
 from alerts.rendering.text import render_text
 
 if TYPE_CHECKING:
+    from apprise import AppriseAttachment, NotifyBase
+
     from alerts.models import NotificationChannel
 
 # They run programs or write to this machine instead of sending a message.
 _REFUSED = {"syslog", "dbus", "kde", "qt", "glib", "gnome", "macosx", "windows", "rsyslog"}
-_ASSET = AppriseAsset(app_id=USER_AGENT, app_desc="Tracestore alerts", app_url="", async_mode=False, http_redirects=False)
-_KINDS = {"info": NotifyType.INFO, "warning": NotifyType.WARNING, "critical": NotifyType.FAILURE}
 _HTTP_CODE = re.compile(r"error=(\d{3})\b")
 # smtplib's errors print as (code, b'text'); 5xx is permanent, RFC 5321 section 4.2.1.
 _SMTP_ANSWER = re.compile(r"\(([45]\d\d), b['\"](.*?)['\"][,)]")
@@ -31,7 +28,11 @@ _SAID = re.compile(r"^Socket Exception: ")
 
 
 def _instantiate(target: str) -> NotifyBase | None:
-    return Apprise.instantiate(target, asset=_ASSET)
+    # Imported where it is used: most instances have no such channel, and it would make each start a twentieth longer.
+    from apprise import Apprise, AppriseAsset
+
+    asset = AppriseAsset(app_id=USER_AGENT, app_desc="Tracestore alerts", app_url="", async_mode=False, http_redirects=False)
+    return Apprise.instantiate(target, asset=asset)
 
 
 def check_target(target: str) -> None:
@@ -57,12 +58,15 @@ def describe_target(target: str) -> str:
 
 def send(channel: NotificationChannel, notification: Notification) -> None:
     """Raises ChannelError with the reason."""
+    from apprise import NotifyFormat, NotifyType
+
     plugin = _instantiate(channel.target)
     if plugin is None:
         raise ChannelError("Apprise does not understand this URL.", permanent=True)
     _listen()
     plugin.socket_connect_timeout = plugin.socket_read_timeout = wait_s()
-    kind = NotifyType.SUCCESS if notification.event == Event.RESOLVED else _KINDS[notification.severity]
+    kinds = {"info": NotifyType.INFO, "warning": NotifyType.WARNING, "critical": NotifyType.FAILURE}
+    kind = NotifyType.SUCCESS if notification.event == Event.RESOLVED else kinds[notification.severity]
     with _reasons.collect() as lines:
         accepted = plugin.notify(
             body=render_text(notification),
@@ -76,6 +80,9 @@ def send(channel: NotificationChannel, notification: Notification) -> None:
 
 
 def _attach(notification: Notification) -> AppriseAttachment | None:
+    from apprise import AppriseAttachment
+    from apprise.attachment.memory import AttachMemory
+
     if not notification.pictures:
         return None
     pictures = AppriseAttachment()

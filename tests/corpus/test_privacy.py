@@ -40,20 +40,18 @@ def _read_traces(server: LiveServer, expected_spans: int) -> dict[str, dict[str,
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServer, LiveServer]]:
+def servers(recorded: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServer, LiveServer]]:
     """Two instances that hold all recordings, the second one without content and texts of errors."""
-    pair = [start_server(tmp_path_factory.mktemp(name)) for name in ("all", "private")]
+    private = start_server(tmp_path_factory.mktemp("private"))
     settings = json.dumps({"store_content": False, "store_error_texts": False}).encode()
     request = urllib.request.Request(
-        pair[1].url + "/api/v1/privacy", data=settings, headers={"content-type": "application/json"}, method="PATCH"
+        private.url + "/api/v1/privacy", data=settings, headers={"content-type": "application/json"}, method="PATCH"
     )
     urllib.request.urlopen(request, timeout=30).close()
-    for server in pair:
-        for recording in RECORDINGS:
-            assert set(replay(recording, server.otlp_url)) == {200}, recording.name
-    yield pair[0], pair[1]
-    for server in pair:
-        server.stop()
+    for recording in RECORDINGS:
+        assert set(replay(recording, private.otlp_url)) == {200}, recording.name
+    yield recorded, private
+    private.stop()
 
 
 @pytest.mark.timeout(600)

@@ -6,15 +6,14 @@ import json
 import time
 import urllib.request
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from ingest.checkpoint import is_drained
-from tests.corpus.recordings import END, START, Recording, recordings, replay
-from tests.live import LiveServer, start_server
+from tests.corpus.recordings import END, START, Recording, recordings
+from tests.live import LiveServer
 
 RECORDINGS = recordings()
 SUMMARY_TIMEOUT_S = 90
@@ -104,26 +103,22 @@ def _all_traces(base: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServer, dict[str, list[dict[str, Any]]]]]:
+def stored(recorded: LiveServer) -> tuple[LiveServer, dict[str, list[dict[str, Any]]]]:
     """A running instance that holds all recordings, and its traces by source."""
-    server = start_server(tmp_path_factory.mktemp("corpus"))
-    for recording in RECORDINGS:
-        assert set(replay(recording, server.otlp_url)) == {200}, recording.name
     expected_spans = sum(recording.truth["distinct_spans"] for recording in RECORDINGS)
     deadline = time.monotonic() + SUMMARY_TIMEOUT_S
     traces: list[dict[str, Any]] = []
     while time.monotonic() < deadline:
-        traces = _all_traces(server.url)
+        traces = _all_traces(recorded.url)
         # Log records are stored after the spans that came with them.
-        if sum(trace["span_count"] for trace in traces) >= expected_spans and is_drained(server.data / "spool"):
+        if sum(trace["span_count"] for trace in traces) >= expected_spans and is_drained(recorded.data / "spool"):
             break
         time.sleep(0.5)
     by_source: dict[str, list[dict[str, Any]]] = defaultdict(list)
     owner = {trace_id: recording.name for recording in RECORDINGS for trace_id in _trace_ids(recording)}
     for trace in traces:
         by_source[owner[trace["trace_id"]]].append(trace)
-    yield server, by_source
-    server.stop()
+    return recorded, by_source
 
 
 def _trace_ids(recording: Recording) -> set[str]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -23,6 +24,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from ingest import receiver as receiver_module
 from ingest.checkpoint import is_drained
 from tests.ingest.conftest import Receiver
 from tests.ingest.faulty_proxy import Fault, FaultyProxy, answer_429, lose_answer, reset
@@ -212,6 +214,30 @@ def test_full_spool_is_waited_out(receiver: Receiver, client: str, expected: Out
 
     assert refused.is_set()
     check_outcome(receiver, delivered, expected)
+
+
+def test_exporter_tries_again_after_429_and_503_alone(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer that the receiver has, once, to a batch of its own; Retry-After comes with what is to be tried again."""
+    answer = receiver_module._answer
+    due: list[int] = []
+
+    async def refuse_once(*arguments: Any) -> bytes:
+        if due:
+            raise receiver_module.Refused(due.pop(), "not now")
+        return await answer(*arguments)
+
+    monkeypatch.setattr(receiver_module, "_answer", refuse_once)
+    delivered, delayed = set(), set()
+    for status in (*receiver_module._RPC_CODES, 500):
+        due.append(status)
+        if send("python http", receiver.port, 1):
+            delivered.add(status)
+        due.append(status)
+        if "retry-after" in receiver.send().headers:
+            delayed.add(status)
+
+    assert delivered == delayed == {429, 503}
+    assert len(receiver.stored_spans()) == 2 * SPANS_A_TRACE
 
 
 def delay_sync(monkeypatch: pytest.MonkeyPatch, delay_s: float) -> Callable[[], int]:

@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ingest.checkpoint import is_drained
 from tests.ingest.conftest import PROTOBUF, build_request, build_span
-from tests.live import LiveServer, count_stored, start_server
+from tests.live import LiveServer, count_stored, start_server, wait_until_accepting
 from tests.logs import build_logs
 
 CRASHES = 10
@@ -75,10 +75,12 @@ def crash_while_sending(server: LiveServer, round_number: int) -> list[str]:
 def test_acknowledged_spans_survive_ten_kills_exactly_once(tmp_path: Path) -> None:
     acknowledged: list[str] = []
     for round_number in range(CRASHES):
-        server = start_server(tmp_path)
+        server = start_server(tmp_path, wait=False)
+        wait_until_accepting(server)
         acknowledged += crash_while_sending(server, round_number)
 
-    server = start_server(tmp_path)
+    server = start_server(tmp_path, wait=False)
+    wait_until_accepting(server)
     deadline = time.monotonic() + 60
     while not is_drained(tmp_path / "spool") and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -95,7 +97,8 @@ def test_acknowledged_logs_survive_a_kill_exactly_once(tmp_path: Path) -> None:
     """Killed after the answer and again after the drain has begun; spans of the same traces go through the same batches."""
     trace_ids = [os.urandom(16).hex() for _ in range(60)]
     for half in (trace_ids[:30], trace_ids[30:]):
-        server = start_server(tmp_path)
+        server = start_server(tmp_path, wait=False)
+        wait_until_accepting(server)
         for trace_id in half:
             for path, body in (
                 ("logs", build_logs({"trace_id": trace_id, "body": "a"}, {"trace_id": trace_id, "body": "b"})),
@@ -106,7 +109,8 @@ def test_acknowledged_logs_survive_a_kill_exactly_once(tmp_path: Path) -> None:
                     assert answer.status == 200
         server.kill()
 
-    server = start_server(tmp_path)
+    server = start_server(tmp_path, wait=False)
+    wait_until_accepting(server)
     deadline = time.monotonic() + 60
     while not is_drained(tmp_path / "spool") and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -1,6 +1,7 @@
 """A full disk under each part of an instance: answered as documented, nothing acknowledged lost, well again without a restart.
 
-Each part has a small file system of its own (tmpfs), which only root may mount; elsewhere these tests are left out.
+Each part has a small file system of its own (tmpfs). Where nobody may mount one those tests are left out, and the one that needs
+no right remains: all parts at once, under a limit on the size of files that is set and lifted while the instance runs.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import subprocess
 import time
 import urllib.error
@@ -141,6 +143,35 @@ def test_full_disk_under_one_part_loses_nothing_and_passes(server: LiveServer, p
     assert {status for status, _, _ in answers} == ({503} if part == "spool" else {200})
     assert all(retry_after in ("1", "2") for status, retry_after, _ in answers if status == 503)
     assert_well(server, [before, *(trace_id for status, _, trace_id in answers if status == 200)])
+
+
+@contextlib.contextmanager
+def refused_writes(pid: int) -> Iterator[None]:
+    """Let each write of a process to a file fail, with EFBIG instead of ENOSPC."""
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.timeout(240)
+def test_refused_writes_under_all_parts_lose_nothing_and_pass(tmp_path: Path) -> None:
+    server = start_server(tmp_path / "data")
+    # The last of these wait in the spool for the insert after the next: it is refused, as are its summaries.
+    sent = [send(server) for _ in range(5)]
+    assert {status for status, _, _ in sent} == {200}
+    with refused_writes(server.process.pid):
+        answers = [send(server) for _ in range(4)]
+        with urllib.request.urlopen(f"{server.url}/healthz", timeout=30) as answer:
+            assert answer.status == 200
+        time.sleep(3)
+        answers += [send(server) for _ in range(2)]
+
+    assert {(status, retry_after) for status, retry_after, _ in answers} <= {(503, "1"), (503, "2")}
+    assert_well(server, [trace_id for _, _, trace_id in sent])
+    assert server.stop() == 0
 
 
 def recover(records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int) -> set[int]:

@@ -13,7 +13,7 @@ FAULTS = ("freeze", "full disk", "kill")
 
 @pytest.mark.timeout(300)
 def test_faults_under_load_cost_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    report = soak(tmp_path, seconds=0, seed=1, faults=FAULTS)
+    report = soak(tmp_path, seconds=0, seed=1, faults=FAULTS, pause_s=0.02)
 
     assert report.problems == [], report.describe()
     assert set(report.faults) == set(FAULTS)

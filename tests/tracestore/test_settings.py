@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 
 from tests.live import ROOT, start_server, wait_until_ready
 from tracestore.settings import SETTINGS, is_loopback, read_environment
@@ -71,10 +73,13 @@ def test_every_setting_that_can_be_wrong_has_a_bad_value_here() -> None:
     assert {setting.name for setting in SETTINGS} == set(BAD_VALUES) | TEXTS
 
 
-def test_exporters_find_their_default_ports() -> None:
+def test_exporters_find_their_default_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
     ports = read_environment({})
 
-    assert (ports["TRACESTORE_OTLP_HTTP_PORT"], ports["TRACESTORE_OTLP_GRPC_PORT"]) == (4318, 4317)
+    assert HttpExporter()._endpoint == f"http://localhost:{ports['TRACESTORE_OTLP_HTTP_PORT']}/v1/traces"
+    assert GrpcExporter()._endpoint == f"localhost:{ports['TRACESTORE_OTLP_GRPC_PORT']}"
 
 
 @pytest.mark.parametrize("name", ["CLICKHOUSE_URL", "DATABASE_URL", "CELERY_BROKER_URL", "TRACESTORE_SMTP_URL"])

@@ -35,18 +35,13 @@ def _checksum(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _record(store: Store, name: str, text: str) -> None:
-    store.insert_columns("schema_steps", {"name": [name], "checksum": [_checksum(text)]})
-
-
-def _apply(store: Store, name: str, text: str) -> None:
+def _apply(store: Store, text: str) -> None:
     try:
         store.command(text)
     except StoreError as error:
         # A process was killed between the statement and its record, or another one starts at this moment.
         if "TABLE_ALREADY_EXISTS" not in str(error):
             raise
-    _record(store, name, text)
 
 
 def _apply_view(store: Store, name: str, target: str, select: str) -> None:
@@ -55,29 +50,34 @@ def _apply_view(store: Store, name: str, target: str, select: str) -> None:
         store.command(f"ALTER TABLE {name} MODIFY QUERY {select}")
     else:
         store.command(f"CREATE MATERIALIZED VIEW IF NOT EXISTS {name} TO {target} AS {select}")
-    _record(store, name, select)
 
 
 def migrate(store: Store) -> list[str]:
     """Bring the schema up to date and return the names of the steps that ran. Raises StoreError on an edited migration."""
     store.command(_CREATE_RECORD)
     applied = dict(store.query_rows("SELECT name, checksum FROM schema_steps FINAL"))
-    ran = []
-    for path in sorted(FOLDER.glob("[0-9]*.sql")):
-        text = path.read_text()
-        if path.stem not in applied:
-            _apply(store, path.stem, text)
-            ran.append(path.stem)
-        elif applied[path.stem] != _checksum(text):
-            raise StoreError(f"The migration {path.name} was edited after it had been applied. Restore it and add a new one.")
-    settings = [(f"{table}_synced", _SYNC.format(table)) for table in SYNCED]
-    settings += [(f"{table}_keeps_free", _KEEP_FREE.format(table)) for table in (*SYNCED, "traces", "rollups")]
-    for name, statement in settings:
-        if name not in applied:
-            _apply(store, name, statement)
-            ran.append(name)
-    for name, (target, select) in views().items():
-        if applied.get(name) != _checksum(select):
-            _apply_view(store, name, target, select)
-            ran.append(name)
-    return ran
+    ran: dict[str, str] = {}  # name -> text
+    try:
+        for path in sorted(FOLDER.glob("[0-9]*.sql")):
+            text = path.read_text()
+            if path.stem not in applied:
+                _apply(store, text)
+                ran[path.stem] = text
+            elif applied[path.stem] != _checksum(text):
+                raise StoreError(f"The migration {path.name} was edited after it had been applied. Restore it and add a new one.")
+        settings = [(f"{table}_synced", _SYNC.format(table)) for table in SYNCED]
+        settings += [(f"{table}_keeps_free", _KEEP_FREE.format(table)) for table in (*SYNCED, "traces", "rollups")]
+        for name, statement in settings:
+            if name not in applied:
+                _apply(store, statement)
+                ran[name] = statement
+        for name, (target, select) in views().items():
+            if applied.get(name) != _checksum(select):
+                _apply_view(store, name, target, select)
+                ran[name] = select
+    finally:
+        # In one insert, which takes longer than most statements; what a crash leaves out of it is applied again.
+        if ran:
+            checksums = [_checksum(text) for text in ran.values()]
+            store.insert_columns("schema_steps", {"name": list(ran), "checksum": checksums})
+    return list(ran)

@@ -37,6 +37,15 @@ _COLUMNS = {
     },
 }  # fmt: skip
 _SUMMARY = ", ".join(_COLUMNS.values())
+# The columns of `spans` that they are made of.
+_READ = ", ".join(
+    dict.fromkeys(
+        [
+            "trace_id", "span_id", "parent_span_id", "start_time", "received_at", "time_to_first_token_ns",
+            *(expression for expression in _COLUMNS.values() if expression.isidentifier()),
+        ]
+    )
+)  # fmt: skip
 
 
 def values_of(column: str, types: str) -> str:
@@ -69,10 +78,11 @@ _AFTER_POSITION = (
     " toFixedString(unhex(substring({position_id:String}, 1, 32)), 16),"
     " toFixedString(unhex(substring({position_id:String}, 33)), 8))"
 )
+# By name: to analyse `SELECT *` over this table takes a fifth of the whole time.
 _SPANS_OF_TRACE = f"""
 SELECT {_SUMMARY}
 FROM (
-    SELECT *
+    SELECT {_READ}
     FROM spans
     WHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}})
     ORDER BY received_at DESC
@@ -91,12 +101,14 @@ _WHOLE = f"""{_SUMMARY},
     {_values_of_each("link_attributes", "link_attribute_types")}, link_attribute_types,
     scope_version, trace_state, flags, resource_schema_url, scope_schema_url, dropped_attributes_count, dropped_events_count,
     dropped_links_count, reported_start_ns, reported_end_ns, toUnixTimestamp64Nano(received_at)"""
+# One row of one granule: more threads would only wait for each other.
 _GET_SPAN = f"""
 SELECT {_WHOLE}
 FROM spans
 WHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}}) AND span_id = unhex({{span_id:String}})
 ORDER BY received_at DESC
 LIMIT 1
+SETTINGS max_threads = 1
 """
 _GET_SPANS = f"""
 SELECT {_WHOLE}

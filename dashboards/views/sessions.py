@@ -32,7 +32,7 @@ from tracestore.model import TraceSummary
 from tracestore.queries.logs import find_logs
 from tracestore.queries.paging import CursorError
 from tracestore.queries.sessions import SESSION, SORTS, USER, Usage, count_models, find_usages
-from tracestore.queries.spans import get_span
+from tracestore.queries.spans import get_spans
 from tracestore.queries.traces import find_traces, get_trace, has_any_trace
 from tracestore.timerange import DAY_NS, TimeRange, format_time_ns
 
@@ -182,7 +182,7 @@ def trace_turn(request: PageRequest, trace_id: str) -> HttpResponse:
     try:
         trace = get_trace(store, project_id=project_id, trace_id=trace_id.lower(), span_limit=_TURN_SPANS)
         ids = find_telling_steps(trace)
-        steps = [get_span(store, project_id=project_id, trace_id=trace.summary.trace_id, span_id=span_id) for span_id in ids]
+        steps = get_spans(store, project_id=project_id, trace_id=trace.summary.trace_id, span_ids=ids)
     except TraceNotFound:
         return render(request, "dashboards/_fragment_error.html", {"message": "This trace is no longer stored."})
     except StoreError as error:

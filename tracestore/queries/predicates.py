@@ -6,6 +6,7 @@ A condition refers to {project_id:UInt32}, {start_ns:Int64} and {end_ns:Int64}, 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -245,23 +246,60 @@ def _status_of_span(term: Term, params: Params) -> str:
 # Terms over contents
 
 
-_ATTRIBUTE_VALUES = ("mapValues(attributes)", "mapValues(resource_attributes)", "mapValues(scope_attributes)")
+# Texts to look into: columns, arrays of texts, and an expression that holds all of them in lower case and is indexed by its words
+# (migration 0041), or "" for none.
+_Place = tuple[Sequence[str], Sequence[str], str]
+_MAPS = ("attributes", "resource_attributes", "scope_attributes")
+# What the index knows of a text that may begin and end amid words.
+_WHOLE_WORD = re.compile(r"[^0-9A-Za-z][0-9A-Za-z]+[^0-9A-Za-z]")
 
 
-def _search_in(columns: Sequence[str], value_arrays: Sequence[str]) -> Compile:
+def _search_in(*places: _Place) -> Compile:
     def compile_term(term: Term, params: Params) -> str:
-        found = _finder(_pattern(term), params)
-        conditions = [found(column) for column in columns]
-        conditions += [f"arrayExists(x -> {found('x')}, {values})" for values in value_arrays]
+        pattern = _pattern(term)
+        found = _finder(pattern, params)
+        like = ""
+        # In other alphabets letters may be equal, in any case, that have other bytes in lower case.
+        if any(place[2] for place in places) and pattern.is_exact and pattern.text.isascii() and _WHOLE_WORD.search(pattern.text):
+            like = params.bind(f"%{_escape_like(pattern.text.lower())}%", "String")
+        conditions = []
+        for columns, value_arrays, indexed in places:
+            anywhere = [found(column) for column in columns]
+            anywhere += [f"arrayExists(x -> {found('x')}, {values})" for values in value_arrays]
+            if indexed and like:
+                # LIKE follows from what stands before it and so is computed for few rows; what it saves is whole granules.
+                # greatest() for OR, because ClickHouse combines indexes only in conditions of up to 32 parts.
+                any_of = f"greatest({', '.join(anywhere)})" if len(anywhere) > 1 else anywhere[0]
+                conditions.append(f"({any_of} AND {indexed} LIKE {like})")
+            else:
+                conditions += anywhere
         return "(" + " OR ".join(conditions) + ")"
 
     return compile_term
 
 
 _search = _search_in(
-    ("name", "status_message", "error_type", "error_message"),
-    (*_ATTRIBUTE_VALUES, "event_names", "arrayFlatten(arrayMap(m -> mapValues(m), event_attributes))"),
+    (
+        ("name", "status_message", "error_type", "error_message"),
+        ("event_names",),
+        "lower(concat(name, '\\n', status_message, '\\n', error_type, '\\n', error_message, '\\n',"
+        " arrayStringConcat(event_names, '\\n')))",
+    ),
+    *(((), (f"mapValues({column})",), f"lower(arrayStringConcat(mapValues({column}), '\\n'))") for column in _MAPS),
+    (
+        (),
+        ("arrayFlatten(arrayMap(m -> mapValues(m), event_attributes))",),
+        "lower(arrayStringConcat(arrayFlatten(event_attributes.values), '\\n'))",
+    ),
 )
+
+# As ClickHouse cuts texts for the index and for hasToken: ASCII letters and digits, and every byte beyond ASCII.
+_WORD = re.compile(rb"[0-9A-Za-z\x80-\xff]+")
+
+
+def _longest_word(text: bytes) -> str:
+    """Return the longest ASCII word, which tends to be the rarest, or "". A word with other bytes need not be UTF-8."""
+    return max((word.decode() for word in _WORD.findall(text) if word.isascii()), key=len, default="")
 
 
 def _severity(term: Term, params: Params) -> str:
@@ -284,7 +322,7 @@ def _attribute(term: Term, params: Params) -> str:
     key = params.bind(term.key, "String")
     test = _attribute_test(term, params)
     conditions = []
-    for column in ("attributes", "resource_attributes", "scope_attributes"):
+    for column in _MAPS:
         present = f"mapContains({column}, {key})"
         if test is None:
             conditions.append(present)
@@ -309,8 +347,13 @@ def _attribute_test(term: Term, params: Params) -> Callable[[str], str] | None:
         return None
     same = _matches("{}", pattern, params)
     if pattern.is_exact and pattern.text:
-        # A list is stored as its serialized message, in which each item stands with its length before it.
-        same = f"({same} OR position({{}}, unhex({params.bind(encode_list_item(pattern.text).hex(), 'String')})) > 0)"
+        # A list is stored as its serialized message, in which each item stands with its length before it. A word of that is what
+        # the index (migration 0040) knows; equality it understands by itself.
+        item = encode_list_item(pattern.text)
+        in_list = f"position({{}}, unhex({params.bind(item.hex(), 'String')})) > 0"
+        if word := _longest_word(item):
+            in_list = f"hasToken({{}}, {params.bind(word, 'String')}) AND {in_list}"
+        same = f"({same} OR {in_list})"
     return lambda value: same.replace("{}", value)
 
 
@@ -461,7 +504,7 @@ _LOG_TERMS: dict[str, Compile] = {
     "session": _text_column("session_id"),
     "trace": _trace_id,
     "scope": _text_column("scope_name"),
-    "text": _search_in(("body", "event_name", "severity_text"), _ATTRIBUTE_VALUES),
+    "text": _search_in((("body", "event_name", "severity_text"), [f"mapValues({column})" for column in _MAPS], "")),
     "attr": _attribute,
 }
 

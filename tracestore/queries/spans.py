@@ -37,6 +37,15 @@ _COLUMNS = {
     },
 }  # fmt: skip
 _SUMMARY = ", ".join(_COLUMNS.values())
+# The columns of `spans` that they are made of.
+_READ = ", ".join(
+    dict.fromkeys(
+        [
+            "trace_id", "span_id", "parent_span_id", "start_time", "received_at", "time_to_first_token_ns",
+            *(expression for expression in _COLUMNS.values() if expression.isidentifier()),
+        ]
+    )
+)  # fmt: skip
 
 
 def values_of(column: str, types: str) -> str:
@@ -55,24 +64,41 @@ def _values_of_each(column: str, types: str) -> str:
     return f"arrayMap((m, t) -> {values_of('m', 't')}, {column}, {types})"
 
 
-# A span that was sent twice has two rows until a merge: the one received last counts.
-_FIND_SPANS = f"""
-SELECT {_SUMMARY}
+# A span that was sent twice has two rows until a merge: the one received last counts. Two steps as for traces: which rows, then
+# all columns of one page.
+_FIND_KEYS = f"""
+SELECT toUnixTimestamp64Nano(start_time), lower(hex(trace_id)), lower(hex(span_id)), toUnixTimestamp64Nano(received_at)
 FROM spans
 WHERE {IN_RANGE} AND %s
 ORDER BY start_time DESC, trace_id DESC, span_id DESC, received_at DESC
 LIMIT 1 BY start_time, trace_id, span_id
 LIMIT {{limit:UInt32}}
 """
+_GET_BY_KEYS = f"""
+SELECT {_SUMMARY}
+FROM spans
+PREWHERE {IN_RANGE} AND (start_time, trace_id, span_id, received_at) IN (
+    SELECT fromUnixTimestamp64Nano(key.1), toFixedString(unhex(key.2), 16), toFixedString(unhex(key.3), 8),
+        fromUnixTimestamp64Nano(key.4)
+    FROM (
+        SELECT arrayJoin(arrayZip({{starts_ns:Array(Int64)}}, {{trace_ids:Array(String)}}, {{span_ids:Array(String)}},
+            {{received_ns:Array(Int64)}})) AS key
+    )
+)
+ORDER BY start_time DESC, trace_id DESC, span_id DESC
+LIMIT 1 BY start_time, trace_id, span_id
+SETTINGS max_threads = 1
+"""
 _AFTER_POSITION = (
     "(start_time, trace_id, span_id) < (fromUnixTimestamp64Nano({position_ns:Int64}),"
     " toFixedString(unhex(substring({position_id:String}, 1, 32)), 16),"
     " toFixedString(unhex(substring({position_id:String}, 33)), 8))"
 )
+# By name: to analyse `SELECT *` over this table takes a fifth of the whole time.
 _SPANS_OF_TRACE = f"""
 SELECT {_SUMMARY}
 FROM (
-    SELECT *
+    SELECT {_READ}
     FROM spans
     WHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}})
     ORDER BY received_at DESC
@@ -91,12 +117,14 @@ _WHOLE = f"""{_SUMMARY},
     {_values_of_each("link_attributes", "link_attribute_types")}, link_attribute_types,
     scope_version, trace_state, flags, resource_schema_url, scope_schema_url, dropped_attributes_count, dropped_events_count,
     dropped_links_count, reported_start_ns, reported_end_ns, toUnixTimestamp64Nano(received_at)"""
+# One row of one granule: more threads would only wait for each other.
 _GET_SPAN = f"""
 SELECT {_WHOLE}
 FROM spans
 WHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}}) AND span_id = unhex({{span_id:String}})
 ORDER BY received_at DESC
 LIMIT 1
+SETTINGS max_threads = 1
 """
 _GET_SPANS = f"""
 SELECT {_WHOLE}
@@ -130,22 +158,35 @@ def find_spans(
     """
     position = decode_cursor(cursor, id_digits=48)
     end_ns = min(time_range.end_ns, position.start_ns + 1) if position else time_range.end_ns
-    found: list[SpanSummary] = []
+    params = Params()
+    conditions = [span_predicate(query, params)]
+    if position:
+        conditions.append(_AFTER_POSITION)
+        params.values |= {"position_ns": position.start_ns, "position_id": position.item_id}
+    sql = _FIND_KEYS % " AND ".join(conditions)
+    keys: list[tuple[int, str, str, int]] = []
     for start_ns, window_end_ns in windows(time_range.start_ns, end_ns):
-        params = Params()
-        conditions = [span_predicate(query, params)]
-        if position:
-            conditions.append(_AFTER_POSITION)
-            params.values |= {"position_ns": position.start_ns, "position_id": position.item_id}
-        rows = store.query_rows(
-            _FIND_SPANS % " AND ".join(conditions),
-            project_id=project_id, start_ns=start_ns, end_ns=window_end_ns, limit=limit + 1 - len(found), **params.values,
-        )  # fmt: skip
-        found += [_read_span(row, project_id) for row in rows]
-        if len(found) > limit:
-            last = found[limit - 1]
-            return Page(found[:limit], Position(last.start_ns, last.trace_id + last.span_id).encode())
-    return Page(found)
+        scope = {"project_id": project_id, "start_ns": start_ns, "end_ns": window_end_ns}
+        keys += store.query_rows(sql, **scope, **params.values, limit=limit + 1 - len(keys))
+        if len(keys) > limit:
+            break
+    spans = _get_by_keys(store, project_id=project_id, keys=keys[:limit])
+    if len(keys) <= limit:
+        return Page(spans)
+    start_ns, trace_id, span_id, _ = keys[limit - 1]
+    return Page(spans, Position(start_ns, trace_id + span_id).encode())
+
+
+def _get_by_keys(store: Store, *, project_id: int, keys: list[tuple[int, str, str, int]]) -> list[SpanSummary]:
+    """Return the spans of these (start_ns, trace id, span id, received_ns) keys, newest first."""
+    if not keys:
+        return []
+    starts_ns, trace_ids, span_ids, received_ns = [list(column) for column in zip(*keys, strict=True)]
+    rows = store.query_rows(
+        _GET_BY_KEYS, project_id=project_id, start_ns=min(starts_ns), end_ns=max(starts_ns) + 1, starts_ns=starts_ns,
+        trace_ids=trace_ids, span_ids=span_ids, received_ns=received_ns,
+    )  # fmt: skip
+    return [_read_span(row, project_id) for row in rows]
 
 
 def find_spans_of_trace(store: Store, *, project_id: int, trace_id: str, time_range: TimeRange, limit: int) -> list[SpanSummary]:

@@ -12,3 +12,4 @@ FROM spans
 WHERE project_id = {project_id:UInt32} AND start_time >= fromUnixTimestamp64Nano({start_ns:Int64}) AND start_time < fromUnixTimestamp64Nano({end_ns:Int64}) AND trace_id = unhex({trace_id:String}) AND span_id = unhex({span_id:String})
 ORDER BY received_at DESC
 LIMIT 1
+SETTINGS max_threads = 1

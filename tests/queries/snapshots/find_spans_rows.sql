@@ -1,6 +1,13 @@
 SELECT lower(hex(trace_id)), lower(hex(span_id)), if(parent_span_id = toFixedString('', 8), '', lower(hex(parent_span_id))), toUnixTimestamp64Nano(start_time), cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, nullIf(time_to_first_token_ns, 0), name, kind, span_kind, duration_ns, status, status_message, is_error, error_type, error_message, service, environment, scope_name, agent, version, workflow, tool, tool_call_id, request_model, response_model, provider, finish_reason, service_tier, prompt_name, prompt_version, session_id, user_id, signal, agent_id, tags, input_tokens, output_tokens, reasoning_tokens, input_audio_tokens, output_audio_tokens, supplied_cost_usd
 FROM spans
-WHERE project_id = {project_id:UInt32} AND start_time >= fromUnixTimestamp64Nano({start_ns:Int64}) AND start_time < fromUnixTimestamp64Nano({end_ns:Int64}) AND %s
-ORDER BY start_time DESC, trace_id DESC, span_id DESC, received_at DESC
+PREWHERE project_id = {project_id:UInt32} AND start_time >= fromUnixTimestamp64Nano({start_ns:Int64}) AND start_time < fromUnixTimestamp64Nano({end_ns:Int64}) AND (start_time, trace_id, span_id, received_at) IN (
+    SELECT fromUnixTimestamp64Nano(key.1), toFixedString(unhex(key.2), 16), toFixedString(unhex(key.3), 8),
+        fromUnixTimestamp64Nano(key.4)
+    FROM (
+        SELECT arrayJoin(arrayZip({starts_ns:Array(Int64)}, {trace_ids:Array(String)}, {span_ids:Array(String)},
+            {received_ns:Array(Int64)})) AS key
+    )
+)
+ORDER BY start_time DESC, trace_id DESC, span_id DESC
 LIMIT 1 BY start_time, trace_id, span_id
-LIMIT {limit:UInt32}
+SETTINGS max_threads = 1

@@ -1,0 +1,121 @@
+"""Indexes of words only leave out what cannot match: whatever is found without them is found with them.
+
+Every span has a month of its own and so a part and an index of its own: a word that the index should know and does not
+would hide it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.queries.conftest import T0, SendSpans, send_spans
+from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.landing import BUILT_BY_MERGES
+from tracestore.language import parse_query
+from tracestore.queries.predicates import IN_RANGE, Params, span_predicate
+from tracestore.timerange import DAY_NS
+
+__all__ = ["send_spans"]  # a fixture
+
+
+def quote(text: str) -> str:
+    """Return the text as the query language writes it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_SENTENCE = "Where is order 1234567? It was_sent on 12.05., 100% sure"
+_QUOTED = """o'Brien "x" \\ y"""
+_LONG = "Akkusativ " + "x" * 55  # its length, 65, is an A before it in a list
+# A span's content -> queries that find it and no other span here.
+_CASES: list[tuple[dict[str, Any], list[str]]] = [
+    ({"attributes": {"k": "gold"}}, ["attr.k:gold", "attr.k:gol*", "attr.k:*old", "attr.k:g*ld"]),
+    ({"attributes": {"k": _QUOTED}}, [f"attr.k:{quote(_QUOTED)}", quote(_QUOTED[1:])]),
+    ({"attributes": {"k": "100%_sure"}}, ['attr.k:"100%_sure"', "attr.k:*%_sure", '"00%_sur"']),
+    ({"attributes": {"k": "naïve Köln 77 ß"}}, ['attr.k:"naïve Köln 77 ß"', "attr.k:*Köln*", '"VE KÖLN 77"', '"ln 77 "']),
+    ({"attributes": {"k": "--"}}, ['attr.k:"--"']),
+    ({"attributes": {"k": 4711}}, ["attr.k:4711"]),
+    ({"attributes": {"k": ["alpha", "beta gamma", "ñandú 9"]}}, ["attr.k:alpha", 'attr.k:"beta gamma"', 'attr.k:"ñandú 9"']),
+    ({"attributes": {"k": ["first", _LONG, "z" * 70, "y" * 200, "é" * 80]}},
+     [f'attr.k:"{_LONG}"', f"attr.k:{'z' * 70}", f"attr.k:{'y' * 200}", f"attr.k:{'é' * 80}", "attr.k:first"]),
+    ({"attributes": {"k": ""}, "name": "nothing in it"}, ['attr.k:""', '"nothing in it"', '"thing IN i"']),
+    (
+        {"attributes": {"other": _SENTENCE}},
+        [
+            '"order 1234567?"', '"ORDER 1234567? it"', '"der 1234567? I"', "1234567", "34567", "ord*34567",
+            '"was_sent on 12.05., 100%"', f'attr.other:"{_SENTENCE}"',
+        ],
+    ),
+    ({"attributes": {"other": "one line\nthe next\tof them"}}, ['"the next"']),
+    ({"attributes": {"other": "étage42 12 été"}}, ['"tage42 12 é"', '"E42 12 "']),
+    ({"attributes": {"other": "xKELVIN K 273 x"}}, ['"kelvin k 273"', '"N K 2"']),
+    ({"name": "POST /pay/card 99"}, ['"post /pay/card"', '"/pay/card 9"']),
+    ({"events": [("Gave up at last", {"exception.message": "no Answer from db-7 in time"})]},
+     ['"gave UP at"', '"no answer from db-7"', '"swer from db"']),
+]  # fmt: skip
+_MONTH_NS = 31 * DAY_NS
+
+
+def _find(store: Store, query: str) -> list[str]:
+    params = Params()
+    condition = span_predicate(parse_query(query), params)
+    rows = store.query_rows(
+        f"SELECT lower(hex(span_id)) FROM spans WHERE {IN_RANGE} AND {condition}",
+        project_id=1, start_ns=T0 - DAY_NS, end_ns=T0 + (len(_CASES) + 3) * _MONTH_NS, **params.values,
+    )  # fmt: skip
+    return [span_id for (span_id,) in rows]
+
+
+def _index_bytes(store: Store) -> dict[str, int]:
+    return dict(store.query_rows("SELECT name, data_compressed_bytes FROM system.data_skipping_indices WHERE table = 'spans'"))
+
+
+def test_what_is_found_is_the_same_before_and_after_merges(store: Store, send_spans: SendSpans) -> None:
+    spans = [
+        {"span_id": f"{number + 1:016x}", "start_ns": T0 + number * _MONTH_NS, **content}
+        for number, (content, _) in enumerate(_CASES)
+    ]
+    send_spans(*spans)
+    others = len(_CASES) + 1
+    send_spans(
+        {"span_id": f"{others:016x}", "start_ns": T0 + others * _MONTH_NS},
+        resource={"host.name": "Host-13 b", "list": ["r 1"]}, scope={"level": "deep 5 down"},
+    )  # fmt: skip
+    expected = {query: [f"{number + 1:016x}"] for number, (_, queries) in enumerate(_CASES) for query in queries}
+    for query in ('attr.host.name:"Host-13 b"', '"host-13 B"', 'attr.list:"r 1"', 'attr.level:"deep 5 down"', '"deep 5 DOWN"'):
+        expected[query] = [f"{others:016x}"]
+    for query in ("attr.k:silver", 'attr.k:"gold "', "attr.k:beta", '"order 7654321?"', '"order 123456? i"', "attr.k:Gold"):
+        expected[query] = []
+
+    young = {query: _find(store, query) for query in expected}
+    built_by_inserts = _index_bytes(store)
+    store.command("OPTIMIZE TABLE spans FINAL")
+    merged = {query: _find(store, query) for query in expected}
+
+    assert young == expected
+    assert merged == expected
+    assert set(BUILT_BY_MERGES) <= set(built_by_inserts)
+    assert {name for name, size in built_by_inserts.items() if size and name in BUILT_BY_MERGES} == set()
+    assert {name for name in BUILT_BY_MERGES if not _index_bytes(store)[name]} == set()
+    assert _find(store, 'NOT attr.k:gold "nothing in it"') == ["0000000000000009"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["attr.order.id:1234567", 'attr.k:"some value"', '"order 1234567?"', '"could not be 77 reached"', "attr.k:*,some,*"],
+)
+def test_merged_parts_without_the_words_are_not_read(store: Store, send_spans: SendSpans, query: str) -> None:
+    send_spans({"attributes": {"order.id": "1", "k": "v", "l": ["x"]}, "events": [("gone", {"a": "b"})], "error": True})
+    store.command("OPTIMIZE TABLE spans FINAL")
+    params = Params()
+    condition = span_predicate(parse_query(query), params)
+
+    plan = store.query_rows(
+        f"EXPLAIN indexes = 1 SELECT name FROM spans WHERE {IN_RANGE} AND {condition}",
+        project_id=1, start_ns=T0 - DAY_NS, end_ns=T0 + DAY_NS, **params.values,
+    )  # fmt: skip
+
+    assert "Granules: 0" in "\n".join(line for (line,) in plan).split("ReadFromMergeTree")[1].split("Indexes")[0], "\n".join(
+        line for (line,) in plan
+    )

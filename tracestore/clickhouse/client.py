@@ -64,7 +64,10 @@ _ANSWER_TIMEOUT_S = 120
 # In the embedded engine merges and inserts of what is safe in the spool give way to requests and queries: put off while the
 # cores are busy, they are made up for after. Only while ClickHouse works, so that a thread that gives way never holds Python's
 # lock. Without the right to change priorities (CAP_SYS_NICE) ClickHouse leaves them as they are.
-_EMBEDDED_SETTINGS = "os_threads_nice_value_merge_mutate=19"
+# Two merges at a time instead of four: one of ten parts of `spans` holds 300 to 420 MB.
+_EMBEDDED_SETTINGS = (
+    "os_threads_nice_value_merge_mutate=19&background_pool_size=2&background_merges_mutations_concurrency_ratio=1"
+)
 _EMBEDDED_INSERT_SETTINGS = {"os_threads_nice_value_query": 19, "os_threads_nice_value_materialized_view": 19}
 
 

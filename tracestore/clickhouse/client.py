@@ -91,6 +91,8 @@ class Store:
         self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
         self._opening = threading.Lock()
         self._parts = PartCheck() if path else None
+        self._inserts = 0
+        self._counting = threading.Lock()
         self._places = threading.BoundedSemaphore(16)  # more callers than this wait: they would only share two cores
 
     def _open(self) -> Client:
@@ -110,6 +112,11 @@ class Store:
             send_receive_timeout=_ANSWER_TIMEOUT_S,
             tz_mode="aware",
         )
+
+    @property
+    def insert_count(self) -> int | None:
+        """How many inserts have ended, well or badly; None for a server, into which other processes insert as well."""
+        return self._inserts if self._path else None
 
     @contextlib.contextmanager
     def _client(self, operation: str) -> Iterator[Client]:
@@ -132,6 +139,10 @@ class Store:
             else:
                 telemetry.QUERY.labels(operation).observe(time.monotonic() - started)
                 self._idle.put(client)
+            finally:
+                if operation == "insert":
+                    with self._counting:
+                        self._inserts += 1
 
     def query(self, sql: str, row_type: type[Row], **params: Any) -> list[Row]:
         """Return one `row_type` (a dataclass) per row; columns match its fields by name, extra columns are an error.

@@ -100,6 +100,12 @@ class _Load:
     written = 0
 
 
+class _Rest:
+    """How many inserts this process had made when it last found nothing to summarise; None when there was something."""
+
+    since: int | None = None
+
+
 class _Clock:
     """The wall clock, without its steps back: of two summaries the one that says that it is younger counts."""
 
@@ -141,17 +147,34 @@ def note_complete(writer: str, batch_seq: int) -> None:
     _complete_batches[writer] = max(batch_seq, _complete_batches.get(writer, 0))
 
 
+def has_rested() -> bool:
+    """Whether nothing can have come since a round that found nothing: a process that rests need not ask every two seconds.
+
+    Never so with a server, into which other processes insert.
+    """
+    inserts = get_store().insert_count
+    if inserts is None or inserts != _Rest.since:
+        return False
+    note_progress("summaries")
+    return True
+
+
 def summarize_pending() -> int:
     """Summarise every trace that batches since the cursors touched; returns how many summaries were written."""
     store = get_store()
+    inserts = store.insert_count
     written = lag_s = 0
+    is_done = True
     for writer in summaries.find_writers(store):
         with _leased("summarize", writer) as cursor:
-            if cursor is not None:
-                written_here, lag_here_s = _summarize_writer(store, cursor)
-                written, lag_s = written + written_here, max(lag_s, lag_here_s)
+            if cursor is None:
+                is_done = False
+            else:
+                written_here, lag_here_s, is_done_here = _summarize_writer(store, cursor)
+                written, lag_s, is_done = written + written_here, max(lag_s, lag_here_s), is_done and is_done_here
     note_progress("summaries")
     telemetry.JOB_LAG.labels("summarize").set(lag_s)
+    _Rest.since = inserts if is_done and not written else None
     _Load.written += written
     if not written and _Load.written >= _RELEASE_AFTER_TRACES:
         _Load.written = 0
@@ -159,8 +182,10 @@ def summarize_pending() -> int:
     return written
 
 
-def _summarize_writer(store: Store, cursor: JobCursor) -> tuple[int, int]:
-    """Return how many summaries were written, and the age in seconds of the oldest batch that had none; 0 for none."""
+def _summarize_writer(store: Store, cursor: JobCursor) -> tuple[int, int, bool]:
+    """Return how many summaries were written, the age in seconds of the oldest batch that had none (0 for none), and whether no
+    batch is left, not even an open one.
+    """
     writer, done, written, lag_s = cursor.source, cursor.position, 0, 0
     is_backfill = writer.startswith(summaries.BACKFILL)
     while batches := summaries.find_batches(store, writer=writer, after=done):
@@ -183,7 +208,9 @@ def _summarize_writer(store: Store, cursor: JobCursor) -> tuple[int, int]:
         _advance(cursor, done)
         if is_backfill:
             break
-    return written, lag_s
+    else:
+        return written, lag_s, True
+    return written, lag_s, False
 
 
 def _take_step(batches: list[TouchedBatch]) -> list[TouchedBatch]:

@@ -14,6 +14,8 @@ def summarize_traces(writer: str = "", batch_seq: int = 0) -> None:
     """Write the `traces` rows of all traces that new batches touched. A writer may say that its batch is complete."""
     if writer:
         summarize.note_complete(writer, batch_seq)
+    elif summarize.has_rested():
+        return
     with timed_job("summarize"):
         summarize.summarize_pending()
 

@@ -18,7 +18,7 @@ from tracestore.clickhouse.views import views
 STEPS = [
     *(path.stem for path in sorted(FOLDER.glob("[0-9]*.sql"))),
     *(f"{table}_synced" for table in SYNCED),
-    *(f"{table}_keeps_free" for table in (*SYNCED, "traces", "rollups")),
+    *(f"{table}_{kept}" for kept in ("keeps_free", "keeps_merged") for table in (*SYNCED, "traces", "rollups")),
     *views(),
 ]
 
@@ -42,6 +42,14 @@ def drop_all(store: Store) -> None:
 def test_every_step_runs_once_from_nothing(nothing: Store) -> None:
     assert migrate(nothing) == STEPS
     assert migrate(nothing) == []
+
+
+def test_merged_parts_stay_until_what_they_became_was_looked_at(store: Store) -> None:
+    tables = store.query_rows("SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()")
+
+    kept = {name for name, statement in tables if "old_parts_lifetime = 480" in statement}
+
+    assert kept == {*SYNCED, "traces", "rollups"}
 
 
 def test_applied_migration_that_was_edited_stops_the_start(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,26 @@ def test_pending_batches_become_summaries(store: Store) -> None:
     assert read_traces(store) == [(trace_id, "ok", 2, 100)]
 
 
+def test_a_process_that_found_nothing_rests_until_its_next_insert(store: Store) -> None:
+    summarize_traces(WRITER, insert(store, *a_run(new_trace_id())))
+    assert not summarize.has_rested()  # it found something, and more may have come since
+
+    summarize_traces()
+    assert summarize.has_rested()
+
+    late = new_trace_id()
+    batch_seq = insert(store, *a_run(late))
+    assert not summarize.has_rested()
+    summarize_traces()
+    summarize_traces()
+    assert late in [row[0] for row in read_traces(store)]
+    assert not summarize.has_rested()  # nobody has said that the batch is complete
+
+    summarize_traces(WRITER, batch_seq)
+    summarize_traces()
+    assert summarize.has_rested()
+
+
 def test_hours_are_added_up_when_they_have_ended_and_again_for_late_traces(store: Store) -> None:
     now_s = time.time_ns() // 10**9
     ended_s, old_s = (now_s - 300) // 3600 * 3600 - 3600, now_s // 3600 * 3600 - 9 * 3600

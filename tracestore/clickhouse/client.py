@@ -66,7 +66,10 @@ _ANSWER_TIMEOUT_S = 120
 # In the embedded engine merges and inserts of what is safe in the spool give way to requests and queries: put off while the
 # cores are busy, they are made up for after. Only while ClickHouse works, so that a thread that gives way never holds Python's
 # lock. Without the right to change priorities (CAP_SYS_NICE) ClickHouse leaves them as they are.
-_EMBEDDED_SETTINGS = "os_threads_nice_value_merge_mutate=19"
+# Two merges at a time instead of four: one of ten parts of `spans` holds 300 to 420 MB.
+_EMBEDDED_SETTINGS = (
+    "os_threads_nice_value_merge_mutate=19&background_pool_size=2&background_merges_mutations_concurrency_ratio=1"
+)
 _EMBEDDED_INSERT_SETTINGS = {"os_threads_nice_value_query": 19, "os_threads_nice_value_materialized_view": 19}
 
 
@@ -90,6 +93,8 @@ class Store:
         self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
         self._opening = threading.Lock()
         self._parts = PartCheck() if path else None
+        self._inserts = 0
+        self._counting = threading.Lock()
         self._places = threading.BoundedSemaphore(16)  # more callers than this wait: they would only share two cores
 
     def limited(self, total_s: float) -> Store:
@@ -124,6 +129,11 @@ class Store:
             tz_mode="aware",
         )
 
+    @property
+    def insert_count(self) -> int | None:
+        """How many inserts have ended, well or badly; None for a server, into which other processes insert as well."""
+        return self._inserts if self._path else None
+
     @contextlib.contextmanager
     def _client(self, operation: str) -> Iterator[Client]:
         """Lend a client for one statement; `operation` is select, insert or command."""
@@ -145,6 +155,10 @@ class Store:
             else:
                 telemetry.QUERY.labels(operation).observe(time.monotonic() - started)
                 self._idle.put(client)
+            finally:
+                if operation == "insert":
+                    with self._counting:
+                        self._inserts += 1
 
     def query(self, sql: str, row_type: type[Row], **params: Any) -> list[Row]:
         """Return one `row_type` (a dataclass) per row; columns match its fields by name, extra columns are an error.

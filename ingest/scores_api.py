@@ -1,4 +1,4 @@
-"""REST API that takes scores: what a person or an evaluator says about a trace, a step or a session. docs/scores.md."""
+"""REST API that takes scores: what a person or an evaluator says about a trace, a step or a session. docs/api.md."""
 
 from __future__ import annotations
 

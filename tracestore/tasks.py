@@ -43,7 +43,7 @@ def reread_spans() -> None:
 
 @shared_task
 def check_parts() -> None:
-    """Look whether the disk took what merges wrote, well before ClickHouse removes what they merged (eight minutes)."""
+    """Look whether the disk took what merges wrote, well before ClickHouse removes what they merged (three minutes)."""
     with timed_job("check_parts"):
         get_store().check_parts()
 

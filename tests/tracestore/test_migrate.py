@@ -47,7 +47,7 @@ def test_every_step_runs_once_from_nothing(nothing: Store) -> None:
 def test_merged_parts_stay_until_what_they_became_was_looked_at(store: Store) -> None:
     tables = store.query_rows("SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()")
 
-    kept = {name for name, statement in tables if "old_parts_lifetime = 480" in statement}
+    kept = {name for name, statement in tables if "old_parts_lifetime = 180" in statement}
 
     assert kept == {*SYNCED, "traces", "rollups"}
 

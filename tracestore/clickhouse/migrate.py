@@ -14,15 +14,16 @@ from tracestore.clickhouse.views import views
 
 FOLDER = Path(__file__).parent / "migrations"
 # What the drain fills. The spool forgets a batch once it is inserted: its rows must be on the disk by then, not in a cache.
-# Merges need no sync: the parts that were merged stay for eight minutes (_KEEP_MERGED).
+# Merges need no sync: the parts that were merged stay for three minutes (_KEEP_MERGED).
 SYNCED = ("spans", "trace_touches", "trace_index", "intake", "logs", "log_index", "log_intake")
 _SYNC = "ALTER TABLE {} MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1"
 # With less than this left an insert is refused at its begin: the spool keeps the batch, and nothing fails half-way.
 _FREE_BYTES = 64 * 2**20
 _KEEP_FREE = f"ALTER TABLE {{}} MODIFY SETTING min_free_disk_bytes_to_perform_insert = {_FREE_BYTES}"
 # Parts that were merged stay for so long: what they became may not be on the disk yet, or not all of it (parts.py looks once a
-# minute and after each insert). A server does so by itself; the embedded engine removes them at its next cleaning.
-_MERGED_STAY_S = 480
+# minute and after each insert; Linux writes out what is older than 30 s). A server keeps them for eight minutes by itself; the
+# embedded engine removes them at its next cleaning.
+_MERGED_STAY_S = 180
 _KEEP_MERGED = f"ALTER TABLE {{}} MODIFY SETTING old_parts_lifetime = {_MERGED_STAY_S}"
 _CREATE_RECORD = """
 CREATE TABLE IF NOT EXISTS schema_steps

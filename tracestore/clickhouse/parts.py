@@ -73,7 +73,7 @@ class PartCheck:
         """Take out parts that were cut short. Raises StoreUnavailable when there were any since `begin`, whoever found them.
 
         A part of an insert is dropped with its deduplication token, so that the same insert again writes it; for one that a
-        merge has made, ClickHouse takes those that it was made of, which stay for eight minutes (migrate.py). Errors of
+        merge has made, ClickHouse takes those that it was made of, which stay for three minutes (migrate.py). Errors of
         the driver and of the disk pass through; the next call tries again.
         """
         with self._lock:

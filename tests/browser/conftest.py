@@ -20,7 +20,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-TIMEOUT_MS = 30_000  # a busy machine is slow, not wrong
+TIMEOUT_MS = 60_000  # a busy machine is slow, not wrong
 expect.set_options(timeout=TIMEOUT_MS)
 
 OpenPage = Callable[..., Page]

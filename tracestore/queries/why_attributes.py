@@ -223,16 +223,8 @@ def _count_all(whole: _Scope, found: AttributeComparison) -> AttributeComparison
     sides = [counts.get(place, (0, 0)) for place in range(len(wanted))]
     stands = find_discoveries([share_test(a, selected, b, others) for a, b in sides], tests=max(found.tests, len(wanted)))
     differences = [
-        replace(
-            item,
-            selected=a,
-            others=b,
-            selected_share=a / selected,
-            other_share=b / others,
-            difference=share_difference(a, selected, b, others),
-            is_significant=is_significant,
-        )
-        for item, (a, b), is_significant in zip(wanted, sides, stands, strict=True)
+        _measure(item.dimension, item.value, (a, selected), (b, others), stands_out)
+        for item, (a, b), stands_out in zip(wanted, sides, stands, strict=True)
     ]
     return AttributeComparison(
         selected, others, 1.0, _order(differences), _compare_first_tokens(whole), found.tests, found.searched_share,
@@ -269,6 +261,22 @@ def _any_bit(masks: Sequence[str]) -> str:
     return reduce(lambda one, other: f"bitOr({one}, {other})", masks)
 
 
+def _measure(
+    dimension: Dimension, value: str, selected: tuple[int, int], others: tuple[int, int], stands_out: bool
+) -> Difference:
+    """Return how the traces with a value, of all of either side, differ in share."""
+    return Difference(
+        dimension=dimension,
+        value=value,
+        selected=selected[0],
+        others=others[0],
+        selected_share=selected[0] / selected[1],
+        other_share=others[0] / others[1],
+        difference=share_difference(*selected, *others),
+        is_significant=stands_out,
+    )
+
+
 def _order(differences: Iterable[Difference]) -> list[Difference]:
     return sorted(differences, key=lambda found: (-found.difference.least, -abs(found.difference.value), found.value))
 
@@ -300,17 +308,14 @@ def _find_texts(
     bounds = {"project_id": scope.project_id, "start_ns": scope.time_range.start_ns, "end_ns": scope.time_range.end_ns}
     texts = {code: (key, value) for code, key, value in scope.store.query_rows(FIND_TEXTS % parts, **bounds, **params.values)}
     differences = [
-        Difference(
-            dimension=Dimension(f"attr.{texts[code][0]}", texts[code][0], "attributes"),
-            value=texts[code][1],
-            selected=a,
-            others=b,
-            selected_share=a / selected,
-            other_share=b / others,
-            difference=share_difference(a, selected, b, others),
-            is_significant=is_significant,
+        _measure(
+            Dimension(f"attr.{texts[code][0]}", texts[code][0], "attributes"),
+            texts[code][1],
+            (a, selected),
+            (b, others),
+            stands_out,
         )
-        for (_, code, a, b, _, _), is_significant in zip(best, stands, strict=True)
+        for (_, code, a, b, _, _), stands_out in zip(best, stands, strict=True)
         if code in texts
     ]
     return _order(differences)

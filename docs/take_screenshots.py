@@ -93,12 +93,13 @@ def wait_for_results(server: LiveServer, path: str) -> list[dict[str, Any]]:
 def wait_for_summaries(server: LiveServer, query: str) -> list[dict[str, Any]]:
     """Return the traces of the sentence once no more of them arrive: summaries follow the spans by some seconds."""
     found: list[dict[str, Any]] = []
-    while True:
+    for _ in range(60):
         newer = wait_for_results(server, f"traces?{query}&limit=100")
         if len(newer) == len(found):
-            return newer
+            break
         found = newer
         time.sleep(5)
+    return found
 
 
 def find_shots(server: LiveServer) -> list[Shot]:

@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import OpenPage
 from tests.ingest.conftest import PROTOBUF, build_request, build_span
@@ -42,6 +42,18 @@ def test_settings_are_tried_saved_and_applied_to_the_next_span(server: LiveServe
     urllib.request.urlopen(request, timeout=30).close()
     page.goto(f"{server.url}/traces?q=service:shop")
     expect(page.get_by_text("mail [email] about [customer]").first).to_be_visible()
+
+
+def test_text_that_stands_there_before_the_scripts_do_is_tried_too(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/setup")
+    held: list[Route] = []
+    page.route("**/htmx-2*.js", lambda route: held.append(route))
+    page.goto(f"{server.url}/privacy", wait_until="commit")
+    page.get_by_label("A text, or a span in OTLP/JSON").fill("C-123456")
+
+    held[0].continue_()
+
+    expect(page.locator(".privacy__stored")).to_be_visible()
 
 
 def test_rule_that_cannot_be_used_is_not_saved(server: LiveServer, open_page: OpenPage) -> None:

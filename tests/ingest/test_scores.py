@@ -18,6 +18,7 @@ from tests.factories import new_trace_id
 from tests.spans import build_request
 from tracestore import privacy
 from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import StoreUnavailable
 from tracestore.clickhouse.landing import insert_batch
 from tracestore.keys import forget_keys
 from tracestore.language import parse_query
@@ -66,6 +67,10 @@ def drain(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 def post(client: Client, body: Any, **headers: str) -> Any:
     return client.post(SCORES, body, content_type="application/json", headers=headers)
+
+
+def refuse_insert(*arguments: Any, **options: Any) -> None:
+    raise StoreUnavailable("away")
 
 
 def read_stored(store: Store) -> list[tuple[Any, ...]]:
@@ -140,10 +145,13 @@ def test_scores_show_on_the_trace_and_count_in_metrics_once(client: Client, stor
 
 
 def test_acknowledged_score_survives_a_restart_and_is_stored_once(client: Client, store: Store, tmp_path: Path) -> None:
-    ingest = Ingest(store, data=tmp_path)
-    ingest.start(lambda writer, batch_seq: None)
-    statuses = [post(client, {"session_id": "s", "name": f"n{number}", "value": 1}).status_code for number in range(5)]
-    ingest.stop(0)
+    with pytest.MonkeyPatch.context() as patch:  # or the restart finds them stored, or an insert under way
+        patch.setattr("ingest.service.insert_batch", refuse_insert)
+        ingest = Ingest(store, data=tmp_path)
+        ingest.start(lambda writer, batch_seq: None)
+        statuses = [post(client, {"session_id": "s", "name": f"n{number}", "value": 1}).status_code for number in range(5)]
+        ingest.stop(0)
+        assert read_stored(store) == []
 
     again = Ingest(store, data=tmp_path)
     again.start(lambda writer, batch_seq: None)

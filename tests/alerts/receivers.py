@@ -109,7 +109,7 @@ def receive_mail(*refusals: str) -> Iterator[MailServer]:
         controller.stop()
 
 
-def wait_for(condition: Callable[[], Any], timeout_s: float = 30) -> Any:
+def wait_for(condition: Callable[[], Any], timeout_s: float = 90) -> Any:
     """Return the first true answer of `condition`. Raises AssertionError after the timeout."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

@@ -129,6 +129,8 @@ def test_incident_is_understood_on_the_first_screen_of_a_phone_and_acknowledged_
     start_ns = time.time_ns() - 30 * NS_PER_S
     send_runs(server.otlp_url, start_ns=start_ns, count=6, version="v7", tool="lookup", error_type="QuotaError")
     send_runs(server.otlp_url, start_ns=start_ns, count=20, version="v6", tool="lookup")
+    # A rule that is evaluated between the two would see failing runs alone.
+    wait_for(lambda: len(get_json(server.url + "/api/v1/traces?q=tool:lookup")["results"]) == 26)
     post_json(server.url + "/api/v1/channels", {"name": "Phone", "kind": "webhook", "target": hook.url})
     rule = {"name": "Lookups fail", "metric": "failure_rate", "query": "tool:lookup", "threshold": 0.1, "severity": "critical"}
     post_json(server.url + "/api/v1/alert-rules", rule | {"channels": ["Phone"]})
@@ -159,6 +161,11 @@ def test_incident_is_understood_on_the_first_screen_of_a_phone_and_acknowledged_
     page.get_by_role("button", name="Add comment").click()
     expect(page.locator("#incident-timeline")).to_contain_text("Rolling v7 back.")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def get_json(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=30) as response:
+        return json.load(response)
 
 
 def post_json(url: str, body: dict[str, Any], method: str = "POST") -> Any:

@@ -345,6 +345,7 @@ def test_trace_ids_that_end_in_zero_bytes_stay_apart(store: Store) -> None:
 
 
 def test_running_trace_is_settled_once_it_has_been_silent(store: Store, settings: Any) -> None:
+    settings.RUNNING_TIMEOUT_S = 10**6  # START_NS is as old as this run of tests
     insert(store, step(new_trace_id(), "2", "1", 1, attributes=CALL))
     summarize_pending()
     running = read_traces(store, "outcome")
@@ -520,6 +521,7 @@ def test_failed_rollup_is_done_again(store: Store, monkeypatch: pytest.MonkeyPat
 
 
 def test_trace_that_is_decided_is_not_settled_again(store: Store, settings: Any) -> None:
+    settings.RUNNING_TIMEOUT_S = 10**6
     trace_id = new_trace_id()
     insert(store, step(trace_id, "2", "1", 1, attributes=CALL))
     summarize_pending()

@@ -18,7 +18,7 @@ from ingest.dead_letters import DeadLetters
 from ingest.otlp import canonicalize
 from ingest.spool import Position, Spool, SpooledRequest, SpoolUnwritable
 from tracestore import telemetry
-from tracestore.clickhouse.errors import BadInsert, StoreUnavailable
+from tracestore.clickhouse.errors import BadInsert, StoreError, StoreUnavailable
 from tracestore.clickhouse.landing import Record, read_span_count
 from tracestore.model import Signal
 
@@ -31,6 +31,10 @@ _MAX_BATCH_REQUESTS = 4096
 # An insert keeps one core busy. A full batch means that the drain is behind: half of it beside the other half keeps two cores
 # busy, for a second analysis of the view (0.13 s). Smaller ones leave a core to requests.
 _HALVED_BYTES = _MAX_BATCH_BYTES * 7 // 8
+# So much waiting means that requests come faster than inserts take them. Merges then wait until less than a batch is left: they
+# would take the processor from inserts, and memory on top of theirs. Not for longer than this many batches, two parts each.
+_HOLD_MERGES_BYTES = 4 * _MAX_BATCH_BYTES
+_MAX_HELD_BATCHES = 64
 # A hundred rules about the longest texts of each span take fifty times the size of a batch in memory.
 _MAX_MAPPED_BYTES = 16 * 2**20
 _RETRY_S = (0.25, 0.5, 1.0, 2.0, 5.0)
@@ -96,14 +100,18 @@ class Drain:
         recover: Recover,
         on_inserted: Callable[[str, int], None],
         find_mapped: Callable[[Collection[int]], Iterable[int]] = lambda _: (),
+        hold_merges: Callable[[bool], None] = lambda _: None,
     ) -> None:
         """`on_inserted(writer, batch_seq)` is called at least once for every batch that holds traces, after its insert.
 
         `find_mapped(project ids)` returns those that have rules of their own, or raises StoreUnavailable.
+        `hold_merges(True)` asks the store to begin no merges until `hold_merges(False)`; either may raise StoreError.
         """
         self._spool, self._checkpoint, self._dead_letters = spool, checkpoint, dead_letters
         self._insert_batch, self._recover_batch = insert, recover
-        self._on_inserted, self._find_mapped = on_inserted, find_mapped
+        self._on_inserted, self._find_mapped, self._hold_merges = on_inserted, find_mapped, hold_merges
+        self._batches_behind = 0  # since the spool held too much; 0 when it does not
+        self._holds_merges = False
         self.last_error = ""
         self.oldest_received_at_ns = 0  # of the batch in work; 0 when nothing waits
         self._is_replay = False  # of a batch that an earlier process may have inserted
@@ -139,6 +147,8 @@ class Drain:
                 self.last_error = str(error)
                 log.exception("drain: failed; trying again")
                 self._abort.wait(_RETRY_S[-1])
+            finally:
+                self._pace_merges(0)
 
     def _drain(self) -> None:
         position = self._replay_open_batch()
@@ -151,6 +161,7 @@ class Drain:
                 started = time.monotonic()
                 self._linger(position, _LINGER_S)
                 position = self._drain_batch(position)
+                self._pace_merges(self._spool.bytes_after(position))
                 self._linger(position, _PACE_S - (time.monotonic() - started))
             self._accept_replays()
 
@@ -188,6 +199,20 @@ class Drain:
             telemetry.DRAIN_SPANS.inc(spans)
             telemetry.DRAIN_BYTES.inc(sum(len(request.payload) for request in requests))
         return end
+
+    def _pace_merges(self, waiting_bytes: int) -> None:
+        """Hold merges while the drain is far behind, for a bounded number of batches."""
+        if waiting_bytes < _MAX_BATCH_BYTES:
+            self._batches_behind = 0
+        elif self._batches_behind or waiting_bytes >= _HOLD_MERGES_BYTES:
+            self._batches_behind += 1
+        hold = 0 < self._batches_behind <= _MAX_HELD_BATCHES
+        if hold is not self._holds_merges:
+            try:
+                self._hold_merges(hold)
+                self._holds_merges = hold
+            except StoreError as error:  # asked again after the next batch
+                log.warning("drain: merges cannot be %s: %s", "held" if hold else "let go", error)
 
     def _find_mapped_patiently(self, project_ids: Collection[int]) -> tuple[int, ...]:
         """Return which projects have rules, waiting for as long as nobody knows. Raises _Stopping when told to end."""

@@ -102,6 +102,7 @@ class Ingest:
             partial(recover_batch, self._store),
             on_inserted,
             find_mapped=self._find_mappings,
+            hold_merges=self._store.hold_merges,
         )
         self._drain.start()
         self._accepting = True

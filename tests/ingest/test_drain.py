@@ -25,7 +25,7 @@ from ingest.spool import Spool
 from tests.ingest.conftest import Receiver, build_request, build_span, ids_of
 from tests.logs import build_logs
 from tracestore.clickhouse.client import Store
-from tracestore.clickhouse.errors import BadInsert, StoreUnavailable
+from tracestore.clickhouse.errors import BadInsert, StoreError, StoreUnavailable
 from tracestore.clickhouse.landing import Record, insert_batch, recover_batch, stamp
 from tracestore.model import Signal
 
@@ -53,6 +53,7 @@ class Bench:
             self.insert,
             partial(recover_batch, self.store),
             lambda writer, seq: self.announced.append((writer, seq)),
+            hold_merges=self.store.hold_merges,
         )
 
     def close(self) -> None:
@@ -73,6 +74,15 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 90) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def can_merge(store: Store) -> bool:
+    """Whether the engine would merge spans now."""
+    try:
+        store.command("OPTIMIZE TABLE spans FINAL")
+    except StoreError:
+        return False
+    return True
 
 
 def test_open_batch_is_replayed_without_a_second_row(store: Store, tmp_path: Path) -> None:
@@ -469,6 +479,30 @@ def test_request_that_always_exhausts_the_store_does_not_hold_up_the_others(
 
     assert bench.ids() == ids_of(*spans)
     assert [letter.reason for letter in bench.dead_letters.find()] == ["Memory limit exceeded"]
+
+
+def test_merges_wait_while_the_drain_is_far_behind_and_no_longer(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain_module, "_HOLD_MERGES_BYTES", 2500)
+    monkeypatch.setattr(drain_module, "_MAX_BATCH_BYTES", 500)
+    monkeypatch.setattr(drain_module, "_MAX_HELD_BATCHES", 3)
+    merged: list[bool] = []  # after each batch: whether ClickHouse merges spans
+
+    def insert(records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None:
+        merged.append(can_merge(store))
+        insert_batch(store, records, signal=signal, writer=writer, batch_seq=batch_seq, part=part)
+
+    bench = Bench(tmp_path, store, insert)
+    spans = [build_span(name="x" * 400) for _ in range(12)]
+    bench.append(*(build_request(span).SerializeToString() for span in spans))
+    bench.drain.start()
+    wait_until(lambda: not bench.spool.bytes_after(bench.checkpoint.batch.end))
+    bench.close()
+
+    assert merged[:5] == [True, False, False, False, True], merged
+    assert bench.ids() == ids_of(*spans)
+    assert can_merge(store)
 
 
 def test_dead_letter_is_replayed_by_command(receiver: Receiver, settings: Settings, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from ingest.spool import Damage, Position, Spool
 from tracestore import telemetry
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import Record, insert_batch, recover_batch, stamp
+from tracestore.clickhouse.migrate import SYNCED
 from tracestore.keys import DEFAULT_PROJECT_ID
 from tracestore.masked import masked_counts
 from tracestore.model import Signal
@@ -102,7 +103,7 @@ class Ingest:
             partial(recover_batch, self._store),
             on_inserted,
             find_mapped=self._find_mappings,
-            hold_merges=self._store.hold_merges,
+            hold_merges=partial(self._store.hold_merges, (*SYNCED, "traces")),
         )
         self._drain.start()
         self._accepting = True

@@ -53,7 +53,7 @@ class Bench:
             self.insert,
             partial(recover_batch, self.store),
             lambda writer, seq: self.announced.append((writer, seq)),
-            hold_merges=self.store.hold_merges,
+            hold_merges=partial(self.store.hold_merges, ["spans"]),
         )
 
     def close(self) -> None:

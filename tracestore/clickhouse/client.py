@@ -223,12 +223,13 @@ class Store:
             with self._client("command") as client:
                 _check_parts(self._parts, client, self._parts.begin())
 
-    def hold_merges(self, held: bool) -> None:
-        """Have the embedded engine begin no merges of spans, and break off those that run, until it is let go or ends; a server
-        sees to its own. Raises StoreUnavailable or StoreError.
+    def hold_merges(self, tables: Sequence[str], held: bool) -> None:
+        """Have the embedded engine begin no merges of these tables, and break off those that run, until they are let go or it
+        ends; a server sees to its own. Raises StoreUnavailable or StoreError.
         """
         if self._path:
-            self.command(f"SYSTEM {'STOP' if held else 'START'} MERGES spans")
+            for table in tables:
+                self.command(f"SYSTEM {'STOP' if held else 'START'} MERGES {table}")
 
     def release_memory(self) -> None:
         """Let the embedded engine return what it has freed to the system; a server sees to its own memory."""

@@ -43,7 +43,7 @@ class LiveServer:
     data: Path
     log: Path
 
-    def stop(self, timeout_s: float = 20) -> int:
+    def stop(self, timeout_s: float = 60) -> int:
         """SIGTERM, as a supervisor would; returns the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)
@@ -51,7 +51,7 @@ class LiveServer:
     def kill(self) -> None:
         """SIGKILL: a crash."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 @cache

@@ -216,7 +216,7 @@ def test_two_workers_that_race_send_one_message(store: Store) -> None:
         start = threading.Barrier(4)
 
         def attempt() -> None:
-            start.wait(10)
+            start.wait(60)
             delivery.deliver(pk, NOW)
             connections.close_all()
 

@@ -137,7 +137,7 @@ def test_workers_that_race_send_one_report(store: Store) -> None:
         start = threading.Barrier(4)
 
         def race() -> None:
-            start.wait(10)
+            start.wait(60)
             run_due(store, NOW)
             connections.close_all()
 

@@ -48,22 +48,22 @@ def send_span(server: LiveServer, service: str) -> None:
     }  # fmt: skip
     resource = {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]}
     body: Any = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]}
-    requests.post(server.otlp_url + "/v1/traces", json=body, timeout=10).raise_for_status()
+    requests.post(server.otlp_url + "/v1/traces", json=body, timeout=60).raise_for_status()
 
 
 def find_traces(server: LiveServer, service: str) -> list[Any]:
-    answer = requests.get(server.url + "/api/v1/traces", params={"q": f"service:{service}"}, timeout=10)
+    answer = requests.get(server.url + "/api/v1/traces", params={"q": f"service:{service}"}, timeout=60)
     traces: list[Any] = answer.json()["results"]
     return traces
 
 
 def create_channel(server: LiveServer, name: str, target: str) -> None:
     session = requests.Session()
-    page = session.get(server.url + "/alerts/channels/new", timeout=10)
+    page = session.get(server.url + "/alerts/channels/new", timeout=60)
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
     assert token
     form = {"csrfmiddlewaretoken": token[1], "name": name, "kind": "webhook", "target": target}
-    answer = session.post(page.url, data=form, headers={"Referer": page.url}, timeout=10, allow_redirects=False)
+    answer = session.post(page.url, data=form, headers={"Referer": page.url}, timeout=60, allow_redirects=False)
     assert "whsec_" in answer.text, answer.text  # the page that shows the secret of a new webhook
 
 
@@ -87,14 +87,14 @@ def test_spans_are_found_while_every_channel_hangs_and_a_restart_delivers(
     for name in names:
         create_channel(server, name, f"http://127.0.0.1:{black_hole.getsockname()[1]}/{name[-1]}")
     rule: Any = {"name": "Any trace", "metric": "requests", "threshold": 0, "channels": names}
-    requests.post(server.url + "/api/v1/alert-rules", json=rule, timeout=10).raise_for_status()
+    requests.post(server.url + "/api/v1/alert-rules", json=rule, timeout=60).raise_for_status()
     send_span(server, "first")
     hanging = [black_hole.accept()[0] for _ in range(2)]  # as many as the worker has threads for the other jobs
 
     send_span(server, "second")
 
     # Eight attempts of ten seconds each on two threads take forty.
-    assert wait_for(lambda: find_traces(server, "second"), timeout_s=15)
+    assert wait_for(lambda: find_traces(server, "second"), timeout_s=30)
     assert wait_for(lambda: monitor.paths)  # a channel that hangs is no reason to be silent
     server.kill()
     for connection in hanging:

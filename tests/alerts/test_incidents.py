@@ -358,7 +358,7 @@ def test_workers_that_race_escalate_once() -> None:
     start = threading.Barrier(4)
 
     def race() -> None:
-        start.wait(10)
+        start.wait(60)
         incidents.tend_incidents(at(6))
         connections.close_all()
 
@@ -378,7 +378,7 @@ def test_alerts_that_begin_at_the_same_moment_find_each_other() -> None:
     start = threading.Barrier(4)
 
     def fire(number: int) -> None:
-        start.wait(10)
+        start.wait(60)
         begin(rules[number], NOW)
         connections.close_all()
 

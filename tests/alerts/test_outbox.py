@@ -66,7 +66,7 @@ def start_worker(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         yield worker
     finally:
         worker.kill()
-        worker.wait(10)
+        worker.wait(60)
         worker.stdin.close()
         worker.stdout.close()
 
@@ -129,7 +129,7 @@ def test_message_of_a_worker_killed_in_mid_send_is_sent_by_another_when_the_clai
         with held:
             assert held.recv(65536).startswith(b"POST /hook")
             os.kill(worker.pid, signal.SIGKILL)
-            assert worker.wait(10) == -signal.SIGKILL
+            assert worker.wait(60) == -signal.SIGKILL
 
     with receive_webhooks() as hook:
         NotificationChannel.objects.update(target=hook.url)

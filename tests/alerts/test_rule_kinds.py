@@ -440,7 +440,7 @@ def test_workers_that_race_for_many_rules_evaluate_each_once(store: Store) -> No
     results: list[AlertTransition] = []
 
     def work() -> None:
-        start.wait(10)
+        start.wait(60)
         results.extend(services.evaluate_rules(ids, NOW))
         connections.close_all()
 

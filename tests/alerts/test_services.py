@@ -195,7 +195,7 @@ def test_two_workers_that_race_make_one_alert(store: Store) -> None:
     results: list[AlertTransition | None] = []
 
     def evaluate() -> None:
-        start.wait(10)
+        start.wait(60)
         results.append(services.evaluate_alert_rule(rule.pk, NOW))
         connections.close_all()
 

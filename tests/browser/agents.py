@@ -50,6 +50,6 @@ def send_run(
         resource={"service.version": version},
     )
     request = urllib.request.Request(f"{url}/v1/traces", data=body, headers={"Content-Type": "application/x-protobuf"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 200
     return trace_id

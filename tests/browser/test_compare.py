@@ -40,7 +40,7 @@ def runs(server: LiveServer) -> tuple[str, str]:
 
 
 def _get(server: LiveServer, path: str) -> Any:
-    with urllib.request.urlopen(server.url + path, timeout=10) as answer:
+    with urllib.request.urlopen(server.url + path, timeout=60) as answer:
         return json.load(answer)
 
 

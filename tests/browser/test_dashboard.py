@@ -41,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 def wait_until_summarised(server: LiveServer) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        with urllib.request.urlopen(f"{server.url}/api/v1/traces?q=status:error&limit=1000", timeout=10) as response:
+        with urllib.request.urlopen(f"{server.url}/api/v1/traces?q=status:error&limit=1000", timeout=60) as response:
             if len(json.load(response)["results"]) == RUNS:
                 return
         time.sleep(0.3)

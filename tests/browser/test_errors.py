@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
             running.url, tool=LONG, version=LONG, error=LONG, error_type=LONG, attributes={"session.id": LONG, "user.id": LONG}
         )
         for _ in range(150):
-            with urllib.request.urlopen(f"{running.url}/api/v1/traces", timeout=10) as answer:
+            with urllib.request.urlopen(f"{running.url}/api/v1/traces", timeout=60) as answer:
                 if len(json.load(answer)["results"]) == 5:
                     break
             time.sleep(0.2)

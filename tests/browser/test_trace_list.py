@@ -22,7 +22,7 @@ HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
 def wait_until_listed(server: LiveServer, runs: int) -> None:
     for _ in range(150):
-        with urllib.request.urlopen(f"{server.url}/api/v1/traces", timeout=10) as answer:
+        with urllib.request.urlopen(f"{server.url}/api/v1/traces", timeout=60) as answer:
             if len(json.load(answer)["results"]) == runs:
                 return
         time.sleep(0.2)

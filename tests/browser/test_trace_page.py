@@ -45,7 +45,7 @@ def send_trace(server: LiveServer) -> SendTrace:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(f"{server.url}/api/v1/traces/{trace_id}", timeout=10) as answer:
+                with urllib.request.urlopen(f"{server.url}/api/v1/traces/{trace_id}", timeout=60) as answer:
                     trace = json.load(answer)
                 if trace["outcome"] != "running" and trace["span_count"] == len(spans):
                     return f"{server.url}/traces/{trace_id}?view=tree"
@@ -365,7 +365,7 @@ def test_logs_stand_with_their_step_and_with_the_trace(open_page: OpenPage, serv
 def _wait_for_logs(server: LiveServer, trace_id: str, count: int) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        with urllib.request.urlopen(f"{server.url}/api/v1/traces/{trace_id}/logs", timeout=10) as answer:
+        with urllib.request.urlopen(f"{server.url}/api/v1/traces/{trace_id}/logs", timeout=60) as answer:
             if len(json.load(answer)["results"]) == count:
                 return
         time.sleep(0.2)

@@ -78,7 +78,7 @@ def test_faults_of_the_server_lose_and_double_nothing(
     try:
         gateway.fault = fault
         for number, span in enumerate(spans):
-            ingest.accept(1, build_request(span).SerializeToString()).result(10)
+            ingest.accept(1, build_request(span).SerializeToString()).result(60)
             if number == 15:
                 wait_until(lambda: gateway.seen)
                 if fault != "slow":

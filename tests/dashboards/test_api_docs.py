@@ -45,7 +45,7 @@ def _send_trace(server: LiveServer) -> None:
     }  # fmt: skip
     body = {"resourceSpans": [{"resource": {"attributes": []}, "scopeSpans": [{"scope": {"name": "docs"}, "spans": [span]}]}]}
     request = urllib.request.Request(f"{server.url}/v1/traces", json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         assert response.status == 200
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

@@ -131,4 +131,4 @@ def receiver(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def open_connection(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=10)
+    return socket.create_connection(("127.0.0.1", port), timeout=60)

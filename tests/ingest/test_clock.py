@@ -58,7 +58,7 @@ def test_jump_before_a_replay_doubles_nothing(
     ingest.start(lambda *_: None)
     start = ingest.spool.end
     for span in spans:
-        ingest.accept(1, build_request(span).SerializeToString(), spans=1).result(10)
+        ingest.accept(1, build_request(span).SerializeToString(), spans=1).result(60)
     _wait_until_drained(ingest)
     end, batch_seq = ingest.spool.end, ingest._checkpoint.batch.batch_seq
     assert batch_seq == 1
@@ -69,7 +69,7 @@ def test_jump_before_a_replay_doubles_nothing(
     clock.jump(hours)
     again = Ingest(store, data=tmp_path)
     again.start(lambda *_: None)
-    again.accept(1, build_request(late := build_span()).SerializeToString(), spans=1).result(10)
+    again.accept(1, build_request(late := build_span()).SerializeToString(), spans=1).result(60)
     _wait_until_drained(again)
     again.stop(10)
 

@@ -33,7 +33,7 @@ class Sender(threading.Thread):
         self.acknowledged: list[str] = []
 
     def run(self) -> None:
-        connection = http.client.HTTPConnection(self._address.hostname or "", self._address.port, timeout=10)
+        connection = http.client.HTTPConnection(self._address.hostname or "", self._address.port, timeout=60)
         for count in range(1_000_000):
             trace_id = bytes([0xC0, self._number]) + count.to_bytes(14, "big")
             now_ns = time.time_ns()

@@ -62,7 +62,7 @@ class Bench:
 
     def append(self, *payloads: bytes) -> None:
         for future in [self.spool.append(1, time.time_ns(), payload) for payload in payloads]:
-            future.result(10)
+            future.result(60)
 
     def ids(self) -> list[tuple[str, str]]:
         rows = self.store.query_rows("SELECT lower(hex(trace_id)), lower(hex(span_id)) FROM spans WHERE project_id > 0")
@@ -163,7 +163,7 @@ def test_replay_stores_what_clickhouse_only_noted(store: Store, tmp_path: Path, 
     bench.append(*(stamp(build_request(span).SerializeToString(), ingest_key="", spans=1) for span in spans))
     for span in spans:
         record = build_logs({"trace_id": span.trace_id.hex(), "body": "x"})
-        bench.spool.append(1, time.time_ns(), stamp(record, ingest_key="", spans=1), Signal.LOGS).result(10)
+        bench.spool.append(1, time.time_ns(), stamp(record, ingest_key="", spans=1), Signal.LOGS).result(60)
     requests, end = bench.spool.read(bench.spool.first, max_bytes=10**6, max_requests=100)
     bench.checkpoint.save(Batch(1, requests[0].position, end))
     for signal in Signal:
@@ -265,7 +265,7 @@ from ingest.spool import Spool
 folder = Path(sys.argv[1])
 spool = Spool(folder / "spool", max_bytes=10**9)
 for future in [spool.append(1, 1, b"x" * 100) for _ in range(4)]:
-    future.result(10)
+    future.result(60)
 drain._HALVED_BYTES = 1
 inserts = []
 def insert(records, *, part, **_):

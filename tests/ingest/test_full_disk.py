@@ -198,14 +198,14 @@ def test_spool_that_fills_its_own_disk_is_emptied_all_the_same(tmp_path: Path, m
         while not refusal and len(acknowledged) < 1000:
             payload = os.urandom(size)
             try:
-                spool.append(1, 1, payload).result(10)
+                spool.append(1, 1, payload).result(60)
                 acknowledged.add(payload)
             except SpoolUnwritable as error:
                 refusal = str(error)
         assert "the disk is full" in refusal
     is_away = False
     wait_for(lambda: acknowledged <= stored, f"stuck: {drain.last_error}")
-    spool.append(1, 1, b"later").result(10)
+    spool.append(1, 1, b"later").result(60)
     wait_for(lambda: b"later" in stored, "what follows is not stored")
 
     assert drain.stop(10)
@@ -239,13 +239,13 @@ def test_dead_letter_that_finds_no_room_waits_for_it(tmp_path: Path, mount: Moun
     drain = Drain(spool, checkpoint, letters, insert, recover, lambda *_: None)
     with full(tmp_path / "dead-letters"):
         for payload in (b"good", b"bad"):
-            spool.append(1, 1, payload).result(10)
+            spool.append(1, 1, payload).result(60)
         drain.start()
         wait_for(lambda: "space" in drain.last_error, "a full disk goes unnoticed")
         assert letters.count() == 0
         assert drain.is_alive
     wait_for(lambda: letters.count() == 1, "the refused request is lost")
-    spool.append(1, 2, b"later").result(10)
+    spool.append(1, 2, b"later").result(60)
     wait_for(lambda: b"later" in stored, "what follows is not stored")
 
     assert drain.stop(10)

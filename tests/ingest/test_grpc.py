@@ -409,7 +409,7 @@ def read_frames(received: bytes) -> list[int]:
 def ping_until_told_to_go(port: int, *, interval_s: float, pings: int) -> bool:
     """Send pings on a connection of its own without calls; return whether the server ended it with GOAWAY."""
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(PREFACE + frame(SETTINGS_FRAME))
         with contextlib.suppress(ConnectionError):
             for _ in range(pings):
@@ -446,7 +446,7 @@ def test_connection_moves_on_when_it_is_old_and_no_call_notices(monkeypatch: pyt
         deadline = time.monotonic() + 2.5
         while time.monotonic() < deadline:
             codes.add(call_on(channel, build_request(build_span()).SerializeToString()).code)
-    with socket.create_connection(("127.0.0.1", receiver.grpc_port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", receiver.grpc_port), timeout=60) as connection:
         connection.sendall(PREFACE + frame(SETTINGS_FRAME))
         received = b""
         while GOAWAY_FRAME not in read_frames(received):
@@ -496,7 +496,7 @@ def stream_frame(kind: int, flags: int, payload: bytes) -> bytes:
 def test_broken_call_disturbs_nobody_and_leaves_no_traceback(
     receiver: Receiver, sent: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with socket.create_connection(("127.0.0.1", receiver.grpc_port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", receiver.grpc_port), timeout=60) as connection:
         connection.sendall(sent)
         connection.settimeout(0.5)
         with contextlib.suppress(TimeoutError, ConnectionError):
@@ -527,8 +527,8 @@ def test_stop_lets_calls_under_way_finish(receiver: Receiver, monkeypatch: pytes
     monkeypatch.setattr(os, "fdatasync", take_long)
     with ThreadPoolExecutor(1) as pool:
         pending = pool.submit(call, receiver, build_request(build_span()).SerializeToString())
-        assert under_way.wait(10)
+        assert under_way.wait(60)
         receiver.stop()
 
-        assert pending.result(10).code is CODE.OK
+        assert pending.result(60).code is CODE.OK
     assert call(receiver, b"").code is CODE.UNAVAILABLE

@@ -354,7 +354,7 @@ def test_spool_keeps_the_signal_and_reads_segments_of_before(tmp_path: Path, mag
 
     spool = Spool(tmp_path, max_bytes=10**6)
     for new in (Signal.LOGS, Signal.TRACES):
-        spool.append(7, 99, payload, new).result(10)
+        spool.append(7, 99, payload, new).result(60)
     first, position = spool.read(spool.first, max_bytes=10**6, max_requests=9)
     second, _ = spool.read(position, max_bytes=10**6, max_requests=9)
     spool.close()
@@ -374,7 +374,7 @@ def test_batch_of_both_signals_is_replayed_without_a_second_row(store: Store, tm
     bench = Bench(tmp_path, store)
     for number in range(3):
         bench.append(build_request(build_span()).SerializeToString())
-        bench.spool.append(1, time.time_ns(), build_logs(build_record(f"{number}")).SerializeToString(), Signal.LOGS).result(10)
+        bench.spool.append(1, time.time_ns(), build_logs(build_record(f"{number}")).SerializeToString(), Signal.LOGS).result(60)
     requests, end = bench.spool.read(bench.spool.first, max_bytes=10**6, max_requests=100)
     bench.checkpoint.save(Batch(1, requests[0].position, end))
     for signal in Signal:
@@ -405,7 +405,7 @@ def test_refused_logs_become_a_dead_letter_and_repeat_no_traces(store: Store, tm
     bench = Bench(tmp_path, store)
     bench.append(build_request(build_span()).SerializeToString())
     for payload in (REFUSED_BYTES, build_logs(build_record("good")).SerializeToString()):
-        bench.spool.append(1, time.time_ns(), payload, Signal.LOGS).result(10)
+        bench.spool.append(1, time.time_ns(), payload, Signal.LOGS).result(60)
     bench.drain.start()
     wait_until(lambda: bench.dead_letters.count() == 1 and rows(store, "body"))
     [letter] = bench.dead_letters.find()
@@ -448,7 +448,7 @@ def test_store_that_refuses_logs_only_is_not_taken_for_one_that_refuses_all(stor
 
     bench = Bench(tmp_path, store, insert)
     bench.append(build_request(build_span()).SerializeToString())
-    bench.spool.append(1, time.time_ns(), build_logs(build_record()).SerializeToString(), Signal.LOGS).result(10)
+    bench.spool.append(1, time.time_ns(), build_logs(build_record()).SerializeToString(), Signal.LOGS).result(60)
     bench.drain.start()
     wait_until(lambda: bench.drain.last_error)
     assert len(bench.ids()) == 1

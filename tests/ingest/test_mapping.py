@@ -47,7 +47,7 @@ def test_one_batch_of_projects_with_and_without_rules(store: Store, tmp_path: Pa
     ingest.start(lambda *_: None)
 
     for future in [ingest.accept(project_id, _request("c"), spans=1) for project_id in (1, 2, 1, 2)]:
-        future.result(10)
+        future.result(60)
     _drain(ingest)
     ingest.stop(20)
 
@@ -60,7 +60,7 @@ def test_large_batch_under_rules_goes_in_pieces_each_once(store: Store, tmp_path
     ingest.start(lambda *_: None)
 
     for future in [ingest.accept(1, _request(f"c{number}"), spans=1) for number in range(12)]:
-        future.result(10)
+        future.result(60)
     _drain(ingest)
     ingest.stop(20)
 
@@ -80,7 +80,7 @@ def test_spans_wait_while_the_rules_cannot_be_read(store: Store, tmp_path: Path)
     ingest = Ingest(store, data=tmp_path, find_mappings=find)
     ingest.start(lambda *_: None)
 
-    ingest.accept(1, _request("c"), spans=1).result(10)
+    ingest.accept(1, _request("c"), spans=1).result(60)
     _drain(ingest)
     ingest.stop(20)
 
@@ -99,7 +99,7 @@ def test_batch_replayed_after_its_project_lost_its_rules_counts_once(store: Stor
 
     ingest = Ingest(store, data=tmp_path, find_mappings=find)
     ingest.start(lambda *_: None)
-    ingest.accept(1, _request("c"), spans=1).result(10)
+    ingest.accept(1, _request("c"), spans=1).result(60)
     _drain(ingest)
     ingest.stop(20)
     assert '"mapped": [1]' in open_batches[-1]

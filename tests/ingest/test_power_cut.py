@@ -276,7 +276,7 @@ def run(folder: Path, seed: int) -> tuple[list[bytes], list[Cut]]:
         for number in range(chance.randint(1, 10)):
             size = chance.choice((1, 20, 90, 200))
             payload = REFUSED + b"%03d" % number if number == refused else build_payload(f"{number:03}" + "x" * size)
-            process.spool.append(1, number, payload).result(10)
+            process.spool.append(1, number, payload).result(60)
             acknowledged.append(payload)
         assert process.drain.stop(20)
         process.spool.close()

@@ -350,8 +350,8 @@ def test_no_way_in_stores_a_secret(masked_receiver: Receiver) -> None:
         assert receiver.send(large).status == 200
         assert receiver.send(span_as_json(), content_type=JSON).status == 200
         assert receiver.send(logs_body(), path="/v1/logs").status == 200
-        channel.unary_unary(TRACES)(build_request(build_full_span(TOKEN)).SerializeToString(), timeout=10)
-        channel.unary_unary(LOGS)(logs_body(), timeout=10)
+        channel.unary_unary(TRACES)(build_request(build_full_span(TOKEN)).SerializeToString(), timeout=60)
+        channel.unary_unary(LOGS)(logs_body(), timeout=60)
 
     stored = stored_texts(receiver)
 
@@ -372,7 +372,7 @@ def test_while_rules_cannot_be_read_nothing_is_stored(receiver: Receiver, monkey
 
     answer = receiver.send(body)
     with grpc.insecure_channel(f"127.0.0.1:{receiver.grpc_port}") as channel, pytest.raises(grpc.RpcError) as refused:
-        channel.unary_unary(TRACES)(body, timeout=10)
+        channel.unary_unary(TRACES)(body, timeout=60)
     monkeypatch.undo()
     monkeypatch.setattr(privacy, "find_policy", lambda project_id: None)
 
@@ -458,7 +458,7 @@ def test_no_file_of_the_data_folder_holds_what_was_masked(server: LiveServer) ->
 
     statuses = [call(server, path, body, content_type)[0] for path, body, content_type in bodies]
     with grpc.insecure_channel(server.grpc_address) as channel:
-        channel.unary_unary(LOGS)(logs_body(), timeout=10)
+        channel.unary_unary(LOGS)(logs_body(), timeout=60)
 
     assert statuses == [200, 200, 200, 200, 400, 400]
     wait_for_masked_counts(server, "codeword")

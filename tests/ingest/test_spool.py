@@ -31,7 +31,7 @@ def open_spool(folder: Path, *, segment_bytes: int = 10**6, max_bytes: int = MAX
 
 def store(spool: Spool, *payloads: bytes) -> None:
     for future in [spool.append(1, number, payload) for number, payload in enumerate(payloads)]:
-        future.result(10)
+        future.result(60)
 
 
 def read_all(spool: Spool, start: Position | None = None) -> list[SpooledRequest]:
@@ -47,8 +47,8 @@ def read_all(spool: Spool, start: Position | None = None) -> list[SpooledRequest
 
 def test_what_was_appended_is_read_in_order(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
-    spool.append(7, 99, b"first").result(10)
-    spool.append(8, 100, b"").result(10)
+    spool.append(7, 99, b"first").result(60)
+    spool.append(8, 100, b"").result(60)
 
     requests = read_all(spool)
 
@@ -74,7 +74,7 @@ def test_small_rest_of_a_segment_goes_with_the_batch_before(tmp_path: Path, rest
     """Eight requests fill the batch; a rest of a quarter comes along, a larger one is a batch of its own."""
     spool = open_spool(tmp_path)
     for future in [spool.append(1, 1, b"x" * 68) for _ in range(8 + rest)]:  # 100 bytes each with the header
-        future.result(10)
+        future.result(60)
 
     requests, _ = spool.read(spool.first, max_bytes=800, max_requests=100)
 
@@ -294,10 +294,10 @@ def test_record_inside_a_torn_record_is_not_believed(tmp_path: Path) -> None:
     """A sender must not be able to plant a record for another project."""
     (tmp_path / "other").mkdir()
     planted = open_spool(tmp_path / "other")
-    planted.append(2, 1, b"planted").result(10)
+    planted.append(2, 1, b"planted").result(60)
     planted.close()
     spool = open_spool(tmp_path / "spool")
-    spool.append(1, 1, last_segment(tmp_path / "other").read_bytes() + b"end").result(10)
+    spool.append(1, 1, last_segment(tmp_path / "other").read_bytes() + b"end").result(60)
     spool.close()
     path = last_segment(tmp_path / "spool")
     os.truncate(path, path.stat().st_size - 1)
@@ -335,16 +335,16 @@ import resource, sys
 from pathlib import Path
 from ingest.spool import Spool, SpoolUnwritable
 spool = Spool(Path(sys.argv[1]), max_bytes=10**9)
-spool.append(1, 1, b"kept").result(10)
+spool.append(1, 1, b"kept").result(60)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 try:
-    spool.append(1, 2, b"x" * 5000).result(10)
+    spool.append(1, 2, b"x" * 5000).result(60)
     sys.exit("the write passed")
 except SpoolUnwritable as error:
     assert "disk is full" in str(error), error
 assert spool.last_error
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-spool.append(1, 3, b"after").result(10)
+spool.append(1, 3, b"after").result(60)
 assert not spool.last_error
 requests, position = spool.read(spool.first, max_bytes=10**6, max_requests=100)
 requests += spool.read(position, max_bytes=10**6, max_requests=100)[0]
@@ -379,7 +379,7 @@ def test_failure_without_an_error_of_the_disk_costs_its_requests_only(tmp_path: 
     spool = open_spool(tmp_path)
 
     with pytest.raises(SpoolUnwritable):
-        spool.append(2**32, 0, b"no such project").result(10)
+        spool.append(2**32, 0, b"no such project").result(60)
     store(spool, b"next")
 
     assert [request.payload for request in read_all(spool)] == [b"next"]
@@ -403,7 +403,7 @@ def test_waiting_bytes_stay_right_when_appending_and_syncing_meet(tmp_path: Path
 
     def sync(descriptor: int) -> None:
         is_syncing.set()
-        may_end.wait(10)
+        may_end.wait(60)
 
     def finish_first() -> None:
         may_end.set()
@@ -412,10 +412,10 @@ def test_waiting_bytes_stay_right_when_appending_and_syncing_meet(tmp_path: Path
 
     monkeypatch.setattr("os.fdatasync", sync)
     first = spool.append(1, 1, b"first")
-    assert is_syncing.wait(10)
+    assert is_syncing.wait(60)
     payload = _SlowlyMeasured(b"second")
     payload.before = finish_first
-    spool.append(1, 1, payload).result(10)
+    spool.append(1, 1, payload).result(60)
 
     spool.release(spool.end)
 

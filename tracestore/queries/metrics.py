@@ -578,30 +578,43 @@ def _whole_hours(time_range: TimeRange, until_ns: int) -> TimeRange:
     return TimeRange(first_ns, last_ns) if first_ns < last_ns else TimeRange(0, 1)
 
 
-def _session_source(query: Query, group_by: str, params: Params) -> _Source:
+def apart_by_moment(query: Query, metric: str, group_by: str, moments: str, params: Params) -> tuple[str, dict[str, str]]:
+    """Return rows and parts of one of READ_APART, each trace counted at every of `moments`, SQL for an array over start_time.
+
+    The rows are a subquery over a range, with `moment` and `group_value`. A session is what lies in one moment's window alone.
+    Raises MetricError.
+    """
+    if group_by:
+        check_grouped(metric, group_by)
+    build = _session_source if metric in _OF_SESSION else _score_source
+    source = build(query, group_by, params, f"arrayJoin({moments})")
+    return source.rows, source.parts
+
+
+def _session_source(query: Query, group_by: str, params: Params, moment: str = "0") -> _Source:
     """Read sessions: of each what lies in the range and matches."""
     rows = f"""
-    SELECT began, lasted_ns, resolved, {"arrayJoin(group_values)" if group_by else "''"} AS group_value
+    SELECT moment, began, lasted_ns, resolved, {"arrayJoin(group_values)" if group_by else "''"} AS group_value
     FROM
     (
-        SELECT min(start_time) AS began,
+        SELECT {moment} AS moment, min(start_time) AS began,
             toUInt64(max(toUnixTimestamp64Nano(start_time) + toInt64(duration_ns)) - min(toUnixTimestamp64Nano(start_time)))
                 AS lasted_ns,
             NOT max(escalated) AND argMax(outcome, start_time) = 'ok' AS resolved,
             arrayDistinct(arrayFlatten(groupArray({GROUPINGS.get(group_by, "['']")}))) AS group_values
         FROM traces FINAL
         WHERE {IN_RANGE} AND {trace_predicate(query, params)} AND session_id != ''
-        GROUP BY session_id
+        GROUP BY session_id, moment
     )
     """
     return _Source(rows, _SESSION_PARTS, "toUnixTimestamp64Nano(began)")
 
 
-def _score_source(query: Query, group_by: str, params: Params) -> _Source:
+def _score_source(query: Query, group_by: str, params: Params, moment: str = "0") -> _Source:
     """Read scores, each at the start of the trace that it is about."""
     group_value = f"arrayJoin({GROUPINGS[group_by]})" if group_by else "''"
     rows = f"""
-    SELECT start_time, score, {group_value if group_by == "score" else "of_trace"} AS group_value
+    SELECT {moment} AS moment, start_time, score, {group_value if group_by == "score" else "of_trace"} AS group_value
     FROM
     (
         SELECT trace_id, start_time, {"''" if group_by == "score" else group_value} AS of_trace

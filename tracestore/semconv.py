@@ -587,6 +587,8 @@ ANNOTATION_FIELD = (
     r"^((?:(?:trace|session)\.)?(?:annotations\.[0-9]{1,9}\.annotation|evaluations\.[0-9]{1,9}\.evaluation)\.)"
     r"(?:name|score|label|explanation|annotator_kind|identifier)$"
 )
+# Each such name holds one of these.
+ANNOTATION_MARKS = (".annotation.", ".evaluation.")
 # Logfire: a span below the one that it judges, of a scope whose name ends so; the attribute of that name holds the value.
 FEEDBACK_SCOPE, FEEDBACK_NAME, FEEDBACK_COMMENT = "feedback", "logfire.feedback.name", "logfire.feedback.comment"
 

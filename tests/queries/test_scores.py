@@ -14,6 +14,7 @@ from tests.queries.conftest import T0, SendSpans
 from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.clickhouse.migrate import FOLDER
 from tracestore.language import parse_query
 from tracestore.queries.logs import find_logs_of_trace
 from tracestore.queries.metric_groups import Question, find_groups
@@ -123,3 +124,17 @@ def test_page_and_metrics_read_the_same_results(store: Store) -> None:
     assert sorted(stored) == sorted(
         (score.score_id, score.name, score.value, score.label, score.explanation, score.error_type) for score in shown
     )
+
+
+def test_results_of_before_the_table_was_are_filled_in(store: Store) -> None:
+    trace_id = new_trace_id()
+    feedback = {"logfire.feedback.name": "helpful", "helpful": 0.5}
+    send(store, {"trace_id": trace_id, "attributes": OPENINFERENCE | feedback, "events": [(EVALUATION, {NAME: "a", VALUE: 0.5})]})
+    insert_logs(store, {"trace_id": trace_id, "event_name": EVALUATION, "attributes": {NAME: "c", VALUE: 1}})
+    stored = store.query_rows("SELECT * FROM scores WHERE project_id = 1 ORDER BY ALL")
+    store.command("TRUNCATE TABLE scores")
+
+    store.command((FOLDER / "0054_scores_of_the_past.sql").read_text())
+
+    assert store.query_rows("SELECT * FROM scores WHERE project_id = 1 ORDER BY ALL") == stored
+    assert len(stored) == 7

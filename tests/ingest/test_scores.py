@@ -395,3 +395,11 @@ def test_same_id_twice_in_one_request_is_refused(client: Client, store: Store, d
 
     assert (refused.status_code, taken.status_code) == (400, 201)
     assert refused.json()["error"]["parameter"] == "scores.1.id"
+
+
+@pytest.mark.parametrize("score_id", ["%00", "%FF%FE", "x" * 8000, "%27%20OR%201%3D1", "..%2F..", "%F0%9F%99%82", "{p0:String}"])
+def test_id_that_nobody_gave_is_not_found(client: Client, drain: Callable[[], None], score_id: str) -> None:
+    post(client, {"id": "a", "session_id": "s", "name": "n", "value": 1})
+
+    assert client.delete(f"{SCORES}/{score_id}").status_code == 404
+    assert [score["id"] for score in listed(client)] == ["a"]

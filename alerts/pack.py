@@ -80,6 +80,12 @@ def build_pack(*, daily_budget_usd: float = DAILY_BUDGET_USD, user_quota_usd: fl
             {"kind": "run", "metric": "run_cost", "threshold": 1.0, "window_s": 10 * _MINUTE_S, "severity": "warning"},
         ),
         PackRule(
+            # The retry budget of a client in Google's book on SRE, chapter 21: a tenth.
+            "waste", "Retries and loops", "More than a tenth of the cost goes into retries and loops for 10 minutes.",
+            {"metric": "wasted_cost_share", "threshold": 0.1, "recovery_threshold": 0.05, "window_s": 30 * _MINUTE_S,
+             "hold_s": 10 * _MINUTE_S, "min_samples": 100, "severity": "warning"},
+        ),
+        PackRule(
             "user-quota", "User over quota", "A user costs more than the monthly quota.",
             {"kind": "budget", "metric": "cost", "group_by": ["user"], "budget_period": "month", "threshold": user_quota_usd,
              "severity": "warning"},

@@ -6,8 +6,10 @@ import logging
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import IntegrityError
 from django.http import Http404
 from rest_framework import exceptions
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
@@ -45,6 +47,11 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response:
             return error_response(404, str(error))
         case StoreUnavailable():
             return error_response(503, f"The store cannot answer now: {error}", headers={"Retry-After": str(RETRY_AFTER_S)})
+        case IntegrityError() if context["request"].method not in SAFE_METHODS:
+            # Each view looks first; between its look and its write another request was quicker.
+            return error_response(
+                409, "Another request saved the same at this moment. Look at what is there now, then send again."
+            )
         case Http404():
             return error_response(404, str(error) or "There is nothing at this address.")
         case RequestDataTooBig():

@@ -15,10 +15,7 @@ from dashboards.text import decode_value, is_structured, preview, to_text
 from tracestore import semconv
 from tracestore.model import LogRecord, Span, SpanEvent
 
-# OpenInference: annotations.0.annotation.score, trace.evaluations.2.evaluation.label. Nine digits bound what a sender may write.
-_ANNOTATION = re.compile(
-    r"(?:(trace|session)\.)?(annotation|evaluation)s\.(\d{1,9})\.\2\.(name|score|label|explanation|annotator_kind|identifier)"
-)
+_ANNOTATION = re.compile(semconv.ANNOTATION_FIELD)
 _WARN, _ERROR = 13, 17  # SeverityNumber, from which on
 _LEVELS = ((_ERROR, "error"), (_WARN, "warn"), (9, "info"), (5, "debug"), (1, "trace"))
 # What tells most about a record that has no text of its own: first what speaks for itself, then what needs its name beside it.
@@ -64,8 +61,9 @@ class LogRow:
 
 @dataclass(frozen=True)
 class Score:
-    """One evaluation result. `value` is text as sent, "" when absent."""
+    """One evaluation result. `value` is text as sent, "" when absent; `score_id` is what the API withdraws it by."""
 
+    score_id: str
     name: str
     value: str
     label: str
@@ -137,49 +135,77 @@ def as_span(span: Span, records: Sequence[LogRecord]) -> Span:
 
 
 def read_scores(span: Span | None, records: Sequence[LogRecord]) -> list[Score]:
-    """Return the evaluation results in a span's events and attributes, and in log records; of equal ids the last one."""
-    events = span.events if span is not None else []
-    told = [event.attributes for event in events if event.name == semconv.EVALUATION_EVENT]
-    told += [read_fields(record) for record in records if record.event_name == semconv.EVALUATION_EVENT]
-    by_id = {_score_id(values) or str(number): _score(values) for number, values in enumerate(told)}
-    scores = list(by_id.values())
-    return scores if span is None else scores + _annotations(span.attributes) + _feedback(span)
+    """Return the evaluation results in a span's events and attributes, and in log records; of equal ids the last one.
+
+    One that was withdrawn is left out. clickhouse/score_views.py reads the same for metrics and lists.
+    """
+    scores = [*_event_scores(span), *_annotations(span), *_feedback(span)] if span is not None else []
+    told = {score.score_id: score for score in scores}
+    for record in sorted(records, key=lambda record: (record.time_ns, record.received_ns)):
+        if record.event_name == semconv.EVALUATION_EVENT:
+            said = read_fields(record)
+            score = _score(said, _given_id(said) or record.record_id)
+            # In its place, not at the end: a result keeps its place when it is changed.
+            told[score.score_id] = score
+            if attribute_text(said.get(semconv.SCORE_WITHDRAWN)) == "true":
+                del told[score.score_id]
+    return list(told.values())
 
 
-def _score_id(values: Mapping[str, Any]) -> str:
-    text = next((attribute_text(values[key]) for key in semconv.SCORE_IDS if values.get(key)), "")
-    return f"id {text}" if text else ""
+def _given_id(said: Mapping[str, Any]) -> str:
+    return next((attribute_text(said[key]) for key in semconv.SCORE_IDS if said.get(key)), "")
 
 
-def _annotations(attributes: Mapping[str, Any]) -> list[Score]:
+def _event_scores(span: Span) -> list[Score]:
+    ids = (span.summary.trace_id, span.summary.span_id)
+    told = [event.attributes for event in span.events if event.name == semconv.EVALUATION_EVENT]
+    return [
+        _score(said, _given_id(said) or semconv.derive_score_id("event", *ids, str(number)))
+        for number, said in enumerate(told, 1)
+    ]
+
+
+def _annotations(span: Span) -> list[Score]:
     """Return the annotations and evaluations that OpenInference writes into attributes, those of trace and session too."""
-    found: dict[tuple[str, str, int], dict[str, str]] = {}
-    for key, value in attributes.items():
+    found: dict[str, dict[str, str]] = {}
+    for key, value in span.attributes.items():
         if match := _ANNOTATION.fullmatch(key):
-            scope, noun, number, name = match.groups(default="")
             text = f"{value:.4g}" if isinstance(value, float) else attribute_text(value)
-            found.setdefault((scope, noun, int(number)), {})[name] = text
+            found.setdefault(match[1], {})[key.removeprefix(match[1])] = text
     scores = []
-    for (scope, _, _), said in sorted(found.items()):
-        by = " ".join(filter(None, (scope and f"of the {scope}", said.get("annotator_kind"), said.get("identifier"))))
-        name, value, label, explanation = (said.get(part, "") for part in ("name", "score", "label", "explanation"))
-        scores.append(Score(name, value, label, explanation, by, ""))
+    for prefix, said in sorted(found.items(), key=lambda item: _order(item[0])):
+        scope = prefix.partition(".")[0]
+        about = {"trace": span.summary.trace_id, "session": span.summary.session_id or span.summary.trace_id}.get(
+            scope, span.summary.trace_id + span.summary.span_id
+        )
+        names = ("name", "score", "label", "explanation", "annotator_kind", "identifier")
+        name, value, label, explanation, kind, identifier = (said.get(part, "") for part in names)
+        by = " ".join(filter(None, (f"of the {scope}" if scope in ("trace", "session") else "", kind, identifier)))
+        score_id = semconv.derive_score_id("annotation", about, prefix, name, identifier)
+        scores.append(Score(score_id, name, value, label, explanation, by, ""))
     return scores
+
+
+def _order(prefix: str) -> tuple[str, str, int]:
+    """Return what sorts annotations: those of the step first, then by number."""
+    *scope, noun, number, _, _ = prefix.split(".")
+    return "".join(scope), noun, int(number)
 
 
 def _feedback(span: Span) -> list[Score]:
     """Return what a feedback span of Logfire says of the step above it: a number, a verdict or a text."""
-    name = span.attributes.get("logfire.feedback.name")
-    if not name or not span.summary.scope_name.endswith("feedback"):
+    name = attribute_text(span.attributes.get(semconv.FEEDBACK_NAME))
+    if not name or not span.summary.scope_name.endswith(semconv.FEEDBACK_SCOPE):
         return []
-    value = span.attributes.get(attribute_text(name))
+    value = span.attributes.get(name)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     text = f"{value:.4g}" if isinstance(value, float) else attribute_text(value)
-    comment = attribute_text(span.attributes.get("logfire.feedback.comment"))
-    return [Score(attribute_text(name), text if number else "", "" if number else text, comment, "feedback", "")]
+    comment = attribute_text(span.attributes.get(semconv.FEEDBACK_COMMENT))
+    score_id = semconv.derive_score_id("feedback", span.summary.trace_id, span.summary.span_id, name)
+    return [Score(score_id, name, text if number else "", "" if number else text, comment, "feedback", "")]
 
 
-def _score(values: Mapping[str, Any]) -> Score:
+def _score(values: Mapping[str, Any], score_id: str) -> Score:
     def text(name: str) -> str:
         value = values.get(f"gen_ai.evaluation.{name}")
         return f"{value:.4g}" if isinstance(value, float) else attribute_text(value)
@@ -187,7 +213,7 @@ def _score(values: Mapping[str, Any]) -> Score:
     annotator = attribute_text(values.get(semconv.SCORE_ANNOTATOR))
     evaluator = " ".join(filter(None, (_name_evaluator(text("evaluator.source")), text("evaluator.version"), annotator)))
     error_type = attribute_text(values.get("error.type"))
-    return Score(text("name"), text("score.value"), text("score.label"), text("explanation"), evaluator, error_type)
+    return Score(score_id, text("name"), text("score.value"), text("score.label"), text("explanation"), evaluator, error_type)
 
 
 def _name_evaluator(source: str) -> str:

@@ -8,6 +8,7 @@ from ingest import api, mapping_api, scores_api
 
 urlpatterns = [
     path("scores", scores_api.ScoreView.as_view(), name="api-scores"),
+    path("scores/<path:score_id>", scores_api.ScoreDetailView.as_view(), name="api-score"),
     path("privacy", api.PrivacyView.as_view(), name="api-privacy"),
     path("privacy/test", api.PrivacyTestView.as_view(), name="api-privacy-test"),
     path("mapping/rules", mapping_api.MappingRuleList.as_view(), name="api-mapping-rule-list"),

@@ -19,7 +19,8 @@ _SCOPE = "tracestore.scores"
 class NewScore:
     """What somebody says about a trace, a step of it, or a session. `value` is None for a label alone; texts may be "".
 
-    Ids are lowercase hex. A later score of the same trace or session with the same `score_id` takes its place.
+    Ids are lowercase hex. A later score of the same trace or session with the same `score_id` takes its place; one that
+    `is_withdrawn` leaves it empty.
     """
 
     score_id: str
@@ -33,6 +34,7 @@ class NewScore:
     source: str
     annotator: str
     time_ns: int
+    is_withdrawn: bool = False
 
 
 def build_export(scores: Iterable[NewScore]) -> ExportLogsServiceRequest:
@@ -57,6 +59,7 @@ def build_export(scores: Iterable[NewScore]) -> ExportLogsServiceRequest:
             semconv.SCORE_ANNOTATOR: score.annotator,
             semconv.SCORE_IDS[0]: score.score_id,
             "session.id": score.session_id,
+            semconv.SCORE_WITHDRAWN: "true" if score.is_withdrawn else "",
         }
         for key, text in texts.items():
             if text:

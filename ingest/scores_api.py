@@ -1,4 +1,4 @@
-"""REST API that takes scores: what a person or an evaluator says about a trace, a step or a session. docs/api.md."""
+"""REST API of scores: what a person or an evaluator says about a trace, a step or a session. docs/api.md."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import re
 import time
 import uuid
 from concurrent.futures import TimeoutError as NotYetStored
+from dataclasses import asdict
 from typing import Any
 
 from django.db import DatabaseError
+from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import exceptions, serializers, status
@@ -20,21 +22,26 @@ from rest_framework.views import APIView
 
 from ingest.privacy import Cleaner
 from ingest.scores import NewScore, build_export
-from ingest.service import get_running_ingest
+from ingest.service import Ingest, get_running_ingest
 from ingest.spool import SpoolUnwritable
+from tracestore.clickhouse.client import get_store
 from tracestore.keys import extract_key, recall_key
 from tracestore.masked import masked_counts
 from tracestore.masking import BadRule, MaskingTooSlow
 from tracestore.model import Signal
 from tracestore.models import Project
 from tracestore.privacy import find_policy
-from tracestore.timerange import DAY_NS, TimeError, format_time_ns, parse_time_ns
+from tracestore.queries.paging import read_cursor
+from tracestore.queries.scores import find_scores, find_scores_of_id
+from tracestore.timerange import DAY_NS, NS_PER_S, TimeError, TimeRange, format_time_ns, parse_time_ns
 
 log = logging.getLogger(__name__)
 
 MAX_SCORES = 1000
 _MAX_LABEL = 200
 _STORED_WITHIN_S = 30.0
+_QUERYABLE_WITHIN_S = 10.0
+_WITHDRAWN = {"value": None, "label": "", "comment": "", "is_withdrawn": True}
 _EARLIEST_NS = 946_684_800 * 10**9  # 2000: what the store takes for a time
 
 
@@ -152,6 +159,58 @@ class ScoreListOutput(serializers.Serializer[Any]):
     results = ScoreOutput(many=True)
 
 
+class ScorePageOutput(ScoreListOutput):
+    next = serializers.URLField(allow_null=True)
+
+
+class ScoreParameters(serializers.Serializer[Any]):
+    """Which scores are listed."""
+
+    trace_id = _HexId(32, required=False, allow_blank=True, default="", help_text="Of a trace and its steps.")
+    session_id = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=1000, trim_whitespace=False, help_text="Of a session as a whole."
+    )
+    name = serializers.CharField(required=False, allow_blank=True, default="", max_length=200)
+    start = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=64,
+        help_text="Included: when the score was given. Default: 24 hours before `end`; of a trace or session all of them.",
+    )  # fmt: skip
+    end = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=64, help_text="Not included. Default: tomorrow."
+    )
+    limit = serializers.IntegerField(
+        required=False, default=50, min_value=1, max_value=MAX_SCORES, help_text="Items on one page."
+    )
+    cursor = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=20_000,
+        help_text="That of `next` of the page before, or all of `next`. Goes with the same other parameters.",
+    )  # fmt: skip
+
+    def to_internal_value(self, data: Any) -> Any:
+        for name in data.keys() - self.fields.keys():
+            raise serializers.ValidationError(
+                {str(name)[:40]: [f"There is no such parameter here; there are {', '.join(self.fields)}."]}
+            )
+        return super().to_internal_value(data)
+
+    def validate(self, attrs: Any) -> Any:
+        """Returns `time_range` in place of `start` and `end`."""
+        now_ns, times = time.time_ns(), {}
+        for name in ("start", "end"):
+            try:
+                times[name] = parse_time_ns(attrs[name], now_ns) if attrs[name] else None
+            except TimeError as error:
+                raise serializers.ValidationError({name: [f"{error}."]}) from None
+        # A score may be given as of a day ahead.
+        end_ns = times["end"] if times["end"] is not None else now_ns + DAY_NS + NS_PER_S
+        first_ns = 0 if attrs["trace_id"] or attrs["session_id"] else max(0, min(end_ns, now_ns) - DAY_NS)
+        try:
+            attrs["time_range"] = TimeRange(first_ns if times["start"] is None else times["start"], end_ns)
+        except TimeError:
+            raise serializers.ValidationError({"start": ["`start` must lie before `end`."]}) from None
+        return attrs
+
+
 class Unavailable(exceptions.APIException):
     """Nothing can be stored now; the message says why."""
 
@@ -172,7 +231,7 @@ def _build_score(given: dict[str, Any]) -> NewScore:
 
 
 class ScoreView(APIView):
-    """Where scores are sent."""
+    """Where scores are sent and listed."""
 
     @extend_schema(
         operation_id="create_scores", tags=["scores"], summary="Score traces, steps or sessions",
@@ -192,25 +251,86 @@ class ScoreView(APIView):
         data.is_valid(raise_exception=True)
         given = data.validated_data["scores"] if is_list else [data.validated_data]
         scores = [_build_score(item) for item in given]
+        _refuse_repeated(scores)
         _store(request, scores)
         return Response(ScoreListOutput({"results": scores}).data, status=status.HTTP_201_CREATED)
 
+    @extend_schema(
+        operation_id="list_scores", tags=["scores"], summary="List scores", parameters=[ScoreParameters],
+        responses={200: ScorePageOutput},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """Those that count, newest first, whoever sent them and how; one that was replaced or withdrawn is left out."""
+        parameters = ScoreParameters(data=request.query_params)
+        parameters.is_valid(raise_exception=True)
+        given = parameters.validated_data
+        page = find_scores(
+            get_store(), project_id=_project_of(request).pk, cursor=read_cursor(given["cursor"]),
+            **{name: given[name] for name in ("time_range", "trace_id", "session_id", "name", "limit")},
+        )  # fmt: skip
+        following = None
+        if page.next_cursor:
+            again = request.query_params.copy()
+            again["start"], again["end"] = str(given["time_range"].start_ns), str(given["time_range"].end_ns)
+            again["cursor"] = page.next_cursor
+            following = request.build_absolute_uri(f"{request.path}?{again.urlencode()}")
+        return Response({"results": ScoreOutput(page.items, many=True).data, "next": following})
 
-def _store(request: Request, scores: list[NewScore]) -> None:
-    """Spool the scores as log records of the project, past its privacy rules. Raises Unavailable."""
+
+class ScoreDetailView(APIView):
+    """Where one score is withdrawn."""
+
+    @extend_schema(operation_id="withdraw_score", tags=["scores"], summary="Withdraw a score", responses={204: None})
+    def delete(self, request: Request, score_id: str) -> Response:
+        """It counts no more, in whichever trace or session it has this id; the log records that told it stay."""
+        ingest = _find_ingest()
+        # What was acknowledged may not be stored yet: without this a score withdrawn at once would stay.
+        if not ingest.wait_until_stored(_QUERYABLE_WITHIN_S):
+            raise Unavailable("Scores that were sent before are not stored yet, so this one cannot be looked up now.")
+        found = find_scores_of_id(get_store(), project_id=_project_of(request).pk, score_id=score_id)
+        if not found:
+            raise Http404("There is no score with this id, or it is withdrawn already.")
+        # At the time of what it takes away: it is found wherever that would be, and comes after it by arrival.
+        _store(request, [NewScore(**asdict(score) | _WITHDRAWN) for score in found], is_new=False)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _refuse_repeated(scores: list[NewScore]) -> None:
+    """Raises ValidationError when two scores of one request would replace each other: which one is meant to count?"""
+    seen = set()
+    for place, score in enumerate(scores):
+        about = (score.trace_id or f"session {score.session_id}", score.score_id)
+        if about in seen:
+            raise serializers.ValidationError({"scores": {str(place): {"id": ["The same id stands twice in this request."]}}})
+        seen.add(about)
+
+
+def _project_of(request: Request) -> Project:
+    project: Project = request._request.project  # type: ignore[attr-defined]
+    return project
+
+
+def _find_ingest() -> Ingest:
+    """Return the ingest of this process. Raises Unavailable."""
     ingest = get_running_ingest()
     if ingest is None:
         raise Unavailable("This process stores nothing; send scores to the address that takes OTLP over HTTP.")
     if refusal := ingest.refusal():
         raise Unavailable(refusal)
-    project: Project = request._request.project  # type: ignore[attr-defined]
+    return ingest
+
+
+def _store(request: Request, scores: list[NewScore], *, is_new: bool = True) -> None:
+    """Spool the scores as log records of the project, new ones past its privacy rules. Raises Unavailable."""
+    ingest, project = _find_ingest(), _project_of(request)
     export = build_export(scores)
     try:
         policy = find_policy(project.pk)
     except (DatabaseError, BadRule):
         log.exception("scores: the privacy rules of project %d cannot be read", project.pk)
         raise Unavailable("The server cannot read the project's privacy rules now.") from None
-    cleaner = Cleaner(policy) if policy is not None else None
+    # What stands in the store already has passed them, and an id must stay the same.
+    cleaner = Cleaner(policy) if policy is not None and is_new else None
     if cleaner:
         try:
             cleaner.clean(export)

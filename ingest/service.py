@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 FindMappings = Callable[[Collection[int]], Mapping[int, str]]
 _REFUSE_AFTER_FAILURE_S = 1.0
+_LOOK_EVERY_S = 0.02
 _DRAIN_ENDED = "The thread that empties the spool has ended; restart the process."
 
 
@@ -172,6 +173,15 @@ class Ingest:
         """
         stamped = stamp(payload, ingest_key=ingest_key, spans=spans)
         return self.spool.append(project_id, time.time_ns(), stamped, signal)
+
+    def wait_until_stored(self, timeout_s: float) -> bool:
+        """Wait until all that was acknowledged before this call can be queried; tell whether it can."""
+        end, deadline = self.spool.end, time.monotonic() + timeout_s
+        while self._checkpoint.batch.start < end:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_LOOK_EVERY_S)
+        return True
 
     def count(self, signal: Signal, *, accepted: int, rejected: int, message: str) -> None:
         counter = telemetry.SPANS if signal is Signal.TRACES else telemetry.LOG_RECORDS

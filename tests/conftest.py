@@ -56,6 +56,7 @@ TABLES = (
     "logs",
     "log_index",
     "log_intake",
+    "scores",
 )
 
 

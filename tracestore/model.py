@@ -61,7 +61,7 @@ class TraceSummary:
     `outcome_rule` names the rule that decided `outcome` (tracestore/summary.py, docs/outcome.md). `cost_usd` is the sum over
     the calls that have a price, None when tokens were used and no call has one; `unpriced_models` lists the others.
     `compared_cost_usd` and `cost_difference_usd` are as in ModelUsage. `error_fingerprint` names the error it failed with
-    (tracestore/fingerprint.py), "" when it did not fail.
+    (tracestore/fingerprint.py), "" when it did not fail. What was retried, looped and wasted is of tracestore/repeats.py.
     """
 
     trace_id: str
@@ -72,6 +72,9 @@ class TraceSummary:
     outcome_rule: str
     has_errors: bool
     escalated: bool
+    escalation_reasons: list[str]
+    handed_over: bool
+    handoff_reasons: list[str]
     start_ns: int
     duration_ns: int
     span_count: int
@@ -90,6 +93,9 @@ class TraceSummary:
     session_id: str
     user_id: str
     llm_calls: int
+    retried_calls: int
+    loops: int
+    looping_calls: int
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int
@@ -98,7 +104,9 @@ class TraceSummary:
     cache_creation_1h_input_tokens: int
     input_audio_tokens: int
     output_audio_tokens: int
+    wasted_tokens: int
     cost_usd: float | None
+    wasted_cost_usd: float
     supplied_cost_usd: float | None
     compared_cost_usd: float | None
     cost_difference_usd: float | None

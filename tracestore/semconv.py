@@ -8,6 +8,7 @@ A value that is one JSON string (MLflow quotes scalars, old Langfuse SDKs encode
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 # Placeholders that frameworks send instead of leaving an attribute out. Logfire's scrubber writes "[Scrubbed due to '...']".
@@ -577,6 +578,19 @@ BY_PERSON = "^user"
 EVALUATION_EVENT = "gen_ai.evaluation.result"
 SCORE_IDS = ("tracestore.score.id", "openlit.score.idempotency_key")
 SCORE_ANNOTATOR = "tracestore.score.annotator"
+# "true" on a result that takes the one with its id away.
+SCORE_WITHDRAWN = "tracestore.score.withdrawn"
+# What names a result without an id has so many hex digits.
+SCORE_ID_DIGITS = 32
+# OpenInference: annotations.0.annotation.score, trace.evaluations.2.evaluation.label. Nine digits bound what a sender may write.
+ANNOTATION_FIELD = (
+    r"^((?:(?:trace|session)\.)?(?:annotations\.[0-9]{1,9}\.annotation|evaluations\.[0-9]{1,9}\.evaluation)\.)"
+    r"(?:name|score|label|explanation|annotator_kind|identifier)$"
+)
+# Each such name holds one of these.
+ANNOTATION_MARKS = (".annotation.", ".evaluation.")
+# Logfire: a span below the one that it judges, of a scope whose name ends so; the attribute of that name holds the value.
+FEEDBACK_SCOPE, FEEDBACK_NAME, FEEDBACK_COMMENT = "feedback", "logfire.feedback.name", "logfire.feedback.comment"
 
 # Read for a decision, not for a column of their own.
 OTHER_KEYS = (
@@ -585,6 +599,11 @@ OTHER_KEYS = (
     "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch", "pydantic_ai.tool.deferral.name", "source",
     SIGNAL_KEY, *HANDOFF_TARGETS,
 )  # fmt: skip
+
+
+def derive_score_id(*parts: str) -> str:
+    """Return what names an evaluation result that has no id of its own, from what it is about and where it stands."""
+    return hashlib.sha256("\x1f".join(parts).encode(errors="surrogatepass")).hexdigest()[:SCORE_ID_DIGITS]
 
 
 def wanted_keys() -> list[str]:

@@ -52,6 +52,25 @@ def test_outage_is_one_page_and_its_delay_is_told(store: Store, traffic: TimeRan
     assert 0 <= (page.episode.end_ns - OUTAGE_MARK.end_ns) / NS_PER_S <= 300
 
 
+_SCORE_ALL = """
+INSERT INTO scores (project_id, time, trace_id, id, name, value, received_at)
+SELECT project_id, start_time, trace_id, 'own', 'helpful', outcome = 'ok', start_time FROM traces WHERE project_id = 1
+"""
+
+
+@pytest.mark.parametrize(("metric", "group_by"), [("resolution_rate", []), ("score_mean", []), ("score_mean", ["score"])])
+def test_rules_on_sessions_and_scores_are_replayed(store: Store, traffic: TimeRange, metric: str, group_by: list[str]) -> None:
+    store.command(_SCORE_ALL)
+    rule = draft(metric=metric, group_by=group_by, comparison="below", threshold=0.9, window_s=900, hold_s=0, min_samples=30)
+
+    backtest = run_backtest(store, rule, traffic, [OUTAGE_MARK])
+
+    [page] = backtest.pages
+    assert page.mark == OUTAGE_MARK
+    assert page.labels == dict.fromkeys(group_by, "helpful")
+    assert backtest.evaluations > 100
+
+
 def test_outage_that_is_marked_twice_is_noticed_as_often(store: Store, traffic: TimeRange) -> None:
     again = Mark("#12 Failures", OUTAGE_MARK.start_ns + 60 * NS_PER_S, OUTAGE_MARK.end_ns, incident_id=12)
 

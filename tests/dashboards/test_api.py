@@ -71,6 +71,19 @@ def test_trace_has_every_promised_field(client: Client, store: Store) -> None:
     assert trace["cost_usd"] == 0.25
 
 
+def test_trace_tells_what_it_did_again_and_why_it_was_handed_over(client: Client, store: Store) -> None:
+    told = {
+        "escalated": True, "escalation_reasons": ["refund_limit"], "handed_over": True, "handoff_reasons": ["billing"],
+        "retried_calls": 1, "loops": 2, "looping_calls": 7, "wasted_tokens": 900, "wasted_cost_usd": 0.125,
+    }  # fmt: skip
+    (trace_id,) = insert_traces(store, told)
+
+    (listed,) = get(client, "traces", q="wasted_cost:>0.1")["results"]
+
+    assert listed["trace_id"] == trace_id
+    assert {name: listed[name] for name in told} == told
+
+
 def test_unpriced_trace_costs_null_not_zero(client: Client, store: Store) -> None:
     insert_traces(store, cost_usd=None)
 

@@ -24,6 +24,7 @@ from ingest.service import Ingest
 from ingest.spool import Spool
 from tests.ingest.conftest import Receiver, build_request, build_span, ids_of
 from tests.logs import build_logs
+from tracestore import semconv
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import BadInsert, StoreError, StoreUnavailable
 from tracestore.clickhouse.landing import Record, insert_batch, recover_batch, stamp
@@ -153,6 +154,7 @@ _COPIES = {
     "trace_index": "SELECT count() FROM trace_index",
     "logs": "SELECT count() FROM logs",
     "log_index": "SELECT count() FROM log_index",
+    "scores": "SELECT count() FROM scores FINAL",
 }
 
 
@@ -162,7 +164,7 @@ def test_replay_stores_what_clickhouse_only_noted(store: Store, tmp_path: Path, 
     bench = Bench(tmp_path, store)
     bench.append(*(stamp(build_request(span).SerializeToString(), ingest_key="", spans=1) for span in spans))
     for span in spans:
-        record = build_logs({"trace_id": span.trace_id.hex(), "body": "x"})
+        record = build_logs({"trace_id": span.trace_id.hex(), "body": "x", "event_name": semconv.EVALUATION_EVENT})
         bench.spool.append(1, time.time_ns(), stamp(record, ingest_key="", spans=1), Signal.LOGS).result(60)
     requests, end = bench.spool.read(bench.spool.first, max_bytes=10**6, max_requests=100)
     bench.checkpoint.save(Batch(1, requests[0].position, end))

@@ -237,3 +237,169 @@ def test_without_ingest_in_the_process_the_answer_says_where_to_send(client: Cli
     assert answer.status_code == 503
     assert "OTLP over HTTP" in answer.json()["error"]["message"]
     assert answer.headers["Retry-After"] == "2"
+
+
+def listed(client: Client, **parameters: Any) -> list[dict[str, Any]]:
+    answer = client.get(SCORES, parameters)
+    assert answer.status_code == 200, answer.content
+    results: list[dict[str, Any]] = answer.json()["results"]
+    return results
+
+
+def count(store: Store, now_ns: int) -> float | None:
+    hours = TimeRange(now_ns - 1800 * NS_PER_S, now_ns + 1800 * NS_PER_S)
+    return metric_value(store, project_id=1, time_range=hours, query=parse_query(""), metric="scores")
+
+
+def test_scores_are_listed_newest_first_in_pages_without_gap(client: Client, drain: Callable[[], None]) -> None:
+    trace_id, now_ns = new_trace_id(), time.time_ns()
+    # Five of each moment; the second half of them some days ago.
+    times = [now_ns - NS_PER_S * (1 + number // 5 + (number // 20) * 3 * 86_400) for number in range(40)]
+    post(
+        client,
+        {
+            "scores": [
+                {"id": f"s{n}", "trace_id": trace_id, "name": "n", "value": n, "time": str(at)} for n, at in enumerate(times)
+            ]
+        },
+    )
+    drain()
+
+    seen, url, moments = list[str](), f"{SCORES}?trace_id={trace_id.upper()}&limit=7", list[str]()
+    for _ in range(10):
+        body = client.get(url).json()
+        seen += [score["id"] for score in body["results"]]
+        moments += [score["time"] for score in body["results"]]
+        if not (url := body["next"]):
+            break
+
+    assert sorted(seen) == sorted(f"s{number}" for number in range(40))
+    assert moments == sorted(moments, reverse=True)
+    assert len(listed(client)) == 20
+
+
+def test_list_is_filtered_by_what_is_scored_name_and_time(client: Client, drain: Callable[[], None]) -> None:
+    trace_id = new_trace_id()
+    about = {"trace_id": trace_id, "span_id": STEP, "session_id": "s"}
+    scores = [
+        about | {"id": "a", "name": "tone", "value": "rude", "comment": "Hm.", "source": "human", "annotator": "ada"},
+        {"id": "b", "session_id": "s", "name": "csat", "value": 4, "time": "2026-11-01T00:00:00Z"},
+        {"id": "c", "session_id": "t", "name": "csat", "value": 5},
+    ]
+    stored = post(client, {"scores": scores}).json()["results"]
+    drain()
+
+    def ids(**parameters: Any) -> list[str]:
+        return [score["id"] for score in listed(client, **parameters)]
+
+    assert listed(client, trace_id=trace_id) == [stored[0]]
+    assert ids(session_id="s") == ["a", "b"]
+    assert ids(name="csat") == ["c"]
+    assert ids(name="csat", start="2026-10-31") == ["c", "b"]
+    assert ids(start="2026-10-31", end="2026-11-02") == ["b"]
+    assert ids(session_id="s", name="csat", end="2026-11-01") == []
+    assert [
+        client.get(SCORES, given).status_code for given in ({"q": "x"}, {"limit": 0}, {"cursor": "x"}, {"start": "soon"})
+    ] == [400] * 4
+
+
+def test_list_shows_what_an_id_stands_for_now(client: Client, drain: Callable[[], None]) -> None:
+    score = {"id": "a", "session_id": "s"}
+    post(client, score | {"name": "first", "value": 1, "time": "2026-11-01T00:00:00Z"})
+    post(client, score | {"name": "second", "value": 2, "time": "2026-11-03T00:00:00Z"})
+    drain()
+
+    assert [found["name"] for found in listed(client, session_id="s")] == ["second"]
+    assert listed(client, start="2026-10-31", end="2026-11-02") == []
+    assert listed(client, session_id="s", name="first") == []
+
+
+def test_withdrawn_score_counts_and_shows_no_more_until_it_is_sent_again(
+    client: Client, store: Store, drain: Callable[[], None]
+) -> None:
+    trace_id, now_ns = new_trace_id(), time.time_ns()
+    run = {"trace_id": trace_id, "span_id": STEP, "name": "run", "start_ns": now_ns - NS_PER_S, "session_id": "s"}
+    insert_batch(store, [(1, now_ns, build_request(run))], writer="withdrawn", batch_seq=1)
+    summarize_pending()
+    score = {"id": "of/mine?", "trace_id": trace_id, "name": "clumsy", "value": 1}
+    post(
+        client,
+        {
+            "scores": [
+                score,
+                score | {"id": "kept", "name": "kept"},
+                {"id": "of/mine?", "session_id": "s", "name": "n", "value": 2},
+            ]
+        },
+    )
+
+    answers = [client.delete(f"{SCORES}/of/mine%3F") for _ in range(2)]  # at once, before they are stored
+    drain()
+
+    assert [answer.status_code for answer in answers] == [204, 404]
+    assert answers[1].json()["error"]["message"] == "There is no score with this id, or it is withdrawn already."
+    assert [found["id"] for found in listed(client)] == ["kept"]
+    assert count(store, now_ns) == 1
+    page = client.get(f"/traces/{trace_id}").content.decode()
+    assert "clumsy" not in page[page.index('data-io="scores"') :].split("</section>")[0]
+
+    store.command("OPTIMIZE TABLE scores FINAL")
+    assert count(store, now_ns) == 1
+    post(client, score)
+    drain()
+    assert count(store, now_ns) == 2
+
+
+def test_result_that_no_id_came_with_can_be_withdrawn(client: Client, store: Store, drain: Callable[[], None]) -> None:
+    trace_id, now_ns = new_trace_id(), time.time_ns()
+    attributes = {"annotations.0.annotation.name": "tone", "annotations.0.annotation.score": 0.5}
+    run = {"trace_id": trace_id, "span_id": STEP, "name": "run", "start_ns": now_ns - NS_PER_S, "attributes": attributes}
+    payload = build_request(run)
+    insert_batch(store, [(1, now_ns, payload)], writer="annotated", batch_seq=1)
+    summarize_pending()
+    (found,) = listed(client, trace_id=trace_id)
+
+    assert count(store, now_ns) == 1
+    assert client.delete(f"{SCORES}/{found['id']}").status_code == 204
+    drain()
+    insert_batch(store, [(1, now_ns, payload)], writer="annotated", batch_seq=2)  # an exporter sends it again
+
+    assert count(store, now_ns) == 0
+    assert listed(client) == []
+
+
+def test_other_project_neither_sees_nor_withdraws_a_score(
+    client: Client, store: Store, settings: Settings, drain: Callable[[], None]
+) -> None:
+    settings.KEY_REQUIRED = True
+    for name in ("one", "two"):
+        project = Project.objects.create(slug=name, name=name)
+        IngestKey.objects.create(project=project, name=name, sha256=hashlib.sha256(name.encode()).hexdigest())
+    post(client, {"id": "a", "session_id": "s", "name": "n", "value": 1}, authorization="Bearer one")
+    drain()
+
+    def ask(method: Any, path: str, key: str) -> Any:
+        return method(path, headers={"authorization": f"Bearer {key}"})
+
+    assert ask(client.get, SCORES, "two").json()["results"] == []
+    assert ask(client.delete, f"{SCORES}/a", "two").status_code == 404
+    assert client.delete(f"{SCORES}/a").status_code == 401
+    assert [score["id"] for score in ask(client.get, SCORES, "one").json()["results"]] == ["a"]
+
+
+def test_same_id_twice_in_one_request_is_refused(client: Client, store: Store, drain: Callable[[], None]) -> None:
+    score = {"id": "a", "name": "n", "value": 1}
+
+    refused = post(client, {"scores": [score | {"session_id": "s"}, score | {"session_id": "s", "value": 2}]})
+    taken = post(client, {"scores": [score | {"session_id": "s"}, score | {"session_id": "t"}]})
+
+    assert (refused.status_code, taken.status_code) == (400, 201)
+    assert refused.json()["error"]["parameter"] == "scores.1.id"
+
+
+@pytest.mark.parametrize("score_id", ["%00", "%FF%FE", "x" * 8000, "%27%20OR%201%3D1", "..%2F..", "%F0%9F%99%82", "{p0:String}"])
+def test_id_that_nobody_gave_is_not_found(client: Client, drain: Callable[[], None], score_id: str) -> None:
+    post(client, {"id": "a", "session_id": "s", "name": "n", "value": 1})
+
+    assert client.delete(f"{SCORES}/{score_id}").status_code == 404
+    assert [score["id"] for score in listed(client)] == ["a"]

@@ -5,18 +5,20 @@ from __future__ import annotations
 import pytest
 
 from tests.factories import insert_traces
+from tests.logs import insert_logs
 from tests.queries.conftest import T0
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.queries.metric_groups import Question, find_groups
 from tracestore.queries.metric_windows import Windows, read_windows
-from tracestore.queries.metrics import MetricError, metric_value
+from tracestore.queries.metrics import MetricError, measure_apart, metric_value
 from tracestore.queries.rollups import recompute_rollups
 from tracestore.timerange import NS_PER_S, TimeRange
 
 MINUTE_NS = 60 * NS_PER_S
 HOUR_NS = 60 * MINUTE_NS
 START_NS = T0 - T0 % HOUR_NS
+NAME, VALUE = "gen_ai.evaluation.name", "gen_ai.evaluation.score.value"
 
 
 def ask(metric: str, text: str = "") -> Question:
@@ -98,3 +100,39 @@ def test_unknown_field_is_refused(store: Store) -> None:
             store, project_id=1, time_range=TimeRange(START_NS, START_NS + HOUR_NS), question=ask("requests"), group_by=["tol"],
             window_s=60, step_s=60,
         )  # fmt: skip
+
+
+def test_windows_of_sessions_and_scores_have_the_values_that_each_has_alone(store: Store) -> None:
+    ids = insert_traces(
+        store,
+        *(
+            {"start_ns": START_NS + at * 61 * NS_PER_S, "session_id": f"s{at // 7}", "versions": [f"v{at % 2}"],
+             "outcome": "error" if at % 5 == 0 else "ok", "escalated": at % 11 == 0}
+            for at in range(120)
+        ),
+    )  # fmt: skip
+    of_trace = [
+        {"trace_id": trace_id, "attributes": {NAME: "tone", VALUE: at / 10}} for at, trace_id in enumerate(ids) if at % 3 == 0
+    ]
+    of_session = [{"attributes": {"session.id": f"s{at}", NAME: "csat", VALUE: at}} for at in range(0, 17, 2)]
+    insert_logs(store, *of_trace, *of_session, event_name="gen_ai.evaluation.result", time_ns=START_NS + 3 * HOUR_NS)
+    time_range = TimeRange(START_NS, START_NS + 130 * MINUTE_NS)
+
+    for metric in ("resolution_rate", "resolution_time_p95", "scores", "score_mean"):
+        question = ask(metric, "-outcome:running")
+        found = read_alone(store, question, minutes=130, window_s=1800, step_s=300)
+        assert any(value for _, value, _ in found)
+        for at_ns, value, samples in found[::4]:
+            window = TimeRange(max(0, at_ns - 1800 * NS_PER_S), at_ns)
+            alone = measure_apart(store, project_id=1, time_range=window, query=question.query, metric=metric)
+            assert [value, samples] == pytest.approx(list(alone)), (metric, at_ns)
+
+    for metric, field in (("score_mean", "score"), ("score_mean", "version"), ("resolution_rate", "version")):
+        grouped = read_windows(
+            store, project_id=1, time_range=time_range, question=ask(metric), group_by=[field], window_s=7800, step_s=7800
+        )
+        end_ns = next(iter(grouped.values()))[-1][0]
+        whole = TimeRange(end_ns - 7800 * NS_PER_S, end_ns)
+        live = find_groups(store, project_id=1, time_range=whole, question=ask(metric), group_by=[field])
+        assert {group: windows[-1][2] for group, windows in grouped.items()} == {one.labels: one.samples for one in live}
+        assert [grouped[one.labels][-1][1] for one in live] == pytest.approx([one.value for one in live])

@@ -46,6 +46,7 @@ EXPECTED = (
     Expected(incident(Kind.MODEL_OUTAGE, 0, 14, 1), "model-down", timedelta(minutes=5)),
     Expected(incident(Kind.SLOW_MODEL, 1, 9, 1), "slow", timedelta(minutes=20)),
     Expected(incident(Kind.LOOP, 1, 14, 1), "dear-run", timedelta(minutes=10)),
+    Expected(incident(Kind.LOOP, 1, 14, 1), "waste", timedelta(minutes=40)),
     Expected(incident(Kind.TRAFFIC_DROP, 2, 14, 1), "traffic-stopped", timedelta(minutes=15)),
     Expected(incident(Kind.COST_LEAK, 3, 8, 12), "daily-cost", timedelta(hours=16), timedelta(minutes=30)),
     Expected(incident(Kind.GREEDY_USER, 4, 8, 14), "user-quota", timedelta(hours=14), timedelta(hours=1)),
@@ -57,7 +58,7 @@ EXPECTED = (
 def weeks(_migrated_store: Store, django_db_blocker: DjangoDbBlocker) -> Iterator[Store]:
     for table in ("traces", "rollups"):
         _migrated_store.command(f"TRUNCATE TABLE {table}")
-    incidents = tuple(expected.incident for expected in EXPECTED)
+    incidents = tuple(dict.fromkeys(expected.incident for expected in EXPECTED))
     write_traffic(_migrated_store, Traffic(START, END, incidents, released=SECOND + timedelta(days=2, hours=12)))
     yield _migrated_store
     for table in ("traces", "rollups"):
@@ -70,7 +71,7 @@ def rules(weeks: Store) -> dict[str, AlertRule]:
     return {rule.labels[LABEL]: rule for rule in added}
 
 
-@pytest.mark.parametrize("expected", EXPECTED, ids=lambda expected: expected.incident.kind)
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda expected: f"{expected.incident.kind}: {expected.slug}")
 def test_incident_is_noticed_in_time_and_its_cause_named(weeks: Store, rules: dict[str, AlertRule], expected: Expected) -> None:
     AlertRule.objects.exclude(pk=rules[expected.slug].pk).update(enabled=False)
     start = expected.incident.start

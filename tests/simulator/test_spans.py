@@ -1,9 +1,11 @@
-"""An outage and a loop from end to end: spans sent over OTLP, stored, summarised, added up, noticed and explained."""
+"""Incidents from end to end: spans sent over OTLP, stored, summarised, added up, noticed and explained."""
 
 from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,23 +27,62 @@ pytestmark = pytest.mark.django_db
 __all__ = ["receiver"]  # a fixture
 
 START = datetime(2026, 6, 1, 9, tzinfo=UTC)
-OUTAGE, END = START + timedelta(minutes=14), START + timedelta(minutes=26)
+INCIDENT, END = START + timedelta(minutes=14), START + timedelta(minutes=29)
+MINUTES = [START + number * STEP for number in range((END - START) // STEP)]
 TRACES_A_MINUTE = 20
 _TOOLS = ("refund", "search", "track")
 
 
-def _send_minute(receiver: Receiver, chance: random.Random, minute: datetime) -> None:
-    spans: list[Span] = []
-    for _ in range(TRACES_A_MINUTE):
-        spans += _run(chance, to_ns(minute) + chance.randrange(50 * NS_PER_S), is_out=minute >= OUTAGE)
-    assert receiver.send(build_request(*spans).SerializeToString()).status == 200
+@dataclass(frozen=True)
+class Plan:
+    """A run to be: what it uses and what goes wrong in it. It asks the model and calls the tool `rounds` times."""
+
+    agent: str
+    tool: str
+    model: str = "gpt-4o"
+    version: str = "v7"
+    rounds: int = 1
+    input_tokens: int = 1000
+    tool_fails: bool = False
+    model_fails: bool = False
+    fails: bool = False
 
 
-def _run(chance: random.Random, start_ns: int, *, is_out: bool) -> list[Span]:
-    """A run asks the model, calls a tool, and answers. Out: `refund` fails, and half of the runs of `planner` turn in circles."""
-    trace_id, agent, tool = chance.randbytes(16), chance.choice(("planner", "support")), chance.choice(_TOOLS)
-    fails, loops = is_out and tool == "refund", is_out and agent == "planner" and chance.random() < 0.5
-    root_id = chance.randbytes(8)
+def _circles(chance: random.Random, is_on: bool) -> Plan:
+    """`refund` fails, and half of the runs of `planner` turn in circles."""
+    agent, tool = chance.choice(("planner", "support")), chance.choice(_TOOLS)
+    fails, loops = is_on and tool == "refund", is_on and agent == "planner" and chance.random() < 0.5
+    return Plan(agent, tool, rounds=4 if loops else 1, tool_fails=fails, fails=fails)
+
+
+def _three_at_once(chance: random.Random, is_on: bool) -> Plan:
+    """All calls of claude-haiku-4-5 fail, some runs of `summariser` read far too much, and v8, a fifth of the traffic, fails."""
+    agent, model = chance.choice(("planner", "support", "summariser")), chance.choices(("gpt-4o", "claude-haiku-4-5"), (4, 1))[0]
+    version = "v8" if is_on and chance.random() < 0.2 else "v7"
+    is_down, leaks = is_on and model != "gpt-4o", is_on and agent == "summariser" and chance.random() < 0.3
+    return Plan(
+        agent, chance.choice(_TOOLS), model, version, input_tokens=500_000 if leaks else 1000, model_fails=is_down,
+        fails=is_down or (version == "v8" and chance.random() < 0.6),
+    )  # fmt: skip
+
+
+def _live(store: Store, receiver: Receiver, draw: Callable[[random.Random, bool], Plan]) -> None:
+    """Send all minutes over OTLP, wait until they are stored and summarised, and evaluate the rules at each."""
+    chance = random.Random(5)
+    for minute in MINUTES:
+        spans: list[Span] = []
+        for _ in range(TRACES_A_MINUTE):
+            start_ns = to_ns(minute) + chance.randrange(50 * NS_PER_S)
+            spans += _build_run(chance, start_ns, draw(chance, minute >= INCIDENT))
+        assert receiver.send(build_request(*spans).SerializeToString()).status == 200
+    receiver.wait_until_drained()
+    assert summarize_pending() >= len(MINUTES) * TRACES_A_MINUTE
+    roll_up_pending()
+    live_through(store, START + 10 * STEP, END)
+
+
+def _build_run(chance: random.Random, start_ns: int, plan: Plan) -> list[Span]:
+    trace_id, root_id = chance.randbytes(16), chance.randbytes(8)
     spans: list[Span] = []
 
     def add(name: str, parent: bytes, failed: bool, **attributes: str | int) -> None:
@@ -61,33 +102,41 @@ def _run(chance: random.Random, start_ns: int, *, is_out: bool) -> list[Span]:
                 target.string_value = value
         spans.append(span)
 
-    for _ in range(4 if loops else 1):
-        add("chat", root_id, False, operation__name="chat", provider__name="openai", request__model="gpt-4o",
-            usage__input_tokens=1000, usage__output_tokens=100)  # fmt: skip
-        add(f"execute_tool {tool}", root_id, fails, operation__name="execute_tool", tool__name=tool,
+    for _ in range(plan.rounds):
+        add("chat", root_id, plan.model_fails, operation__name="chat", request__model=plan.model,
+            provider__name="openai" if plan.model == "gpt-4o" else "anthropic",
+            usage__input_tokens=plan.input_tokens, usage__output_tokens=100)  # fmt: skip
+        add(f"execute_tool {plan.tool}", root_id, plan.tool_fails, operation__name="execute_tool", tool__name=plan.tool,
             tool__call__arguments=json.dumps({"order": trace_id.hex()}))  # fmt: skip
-    add(f"invoke_agent {agent}", b"", fails, operation__name="invoke_agent", agent__name=agent)
+    add(f"invoke_agent {plan.agent}", b"", plan.fails, operation__name="invoke_agent", agent__name=plan.agent,
+        agent__version=plan.version)  # fmt: skip
     return spans
 
 
+def _keep(*slugs: str) -> dict[str, AlertRule]:
+    """Add these rules of the ready-made pack, and no others."""
+    rules = {rule.labels[LABEL]: rule for rule in add_pack(default_project(), [], START) if rule.labels[LABEL] in slugs}
+    AlertRule.objects.exclude(pk__in=[rule.pk for rule in rules.values()]).delete()
+    return rules
+
+
+def _named(alert: Alert) -> set[tuple[str, str]]:
+    return {(found["field"], found["value"]) for found in alert.evidence["distinctions"][:3]}
+
+
 def test_outage_and_loop_that_arrive_as_spans_are_noticed_and_explained(store: Store, receiver: Receiver) -> None:
-    chance = random.Random(5)
-    failing = next(rule for rule in add_pack(default_project(), [], START) if rule.labels[LABEL] == "failures-critical")
-    AlertRule.objects.exclude(pk=failing.pk).delete()
+    rules = _keep("failures-critical", "waste")
     looping = create_rule(name="Turns in circles", metric="looping_traces", threshold=3, group_by=["agent"], window_s=300)
-    minutes = [START + number * STEP for number in range((END - START) // STEP)]
-    for minute in minutes:
-        _send_minute(receiver, chance, minute)
-    receiver.wait_until_drained()
-    assert summarize_pending() >= len(minutes) * TRACES_A_MINUTE
-    roll_up_pending()
 
-    live_through(store, START + 10 * STEP, END)
+    _live(store, receiver, _circles)
 
-    outage, loop = Alert.objects.get(rule=failing), Alert.objects.get(rule=looping)
-    assert OUTAGE < outage.started_at <= OUTAGE + timedelta(minutes=11)
-    assert ("tool", "refund") in {(found["field"], found["value"]) for found in outage.evidence["distinctions"]}
-    assert OUTAGE < loop.started_at <= OUTAGE + timedelta(minutes=6)
+    outage, waste = (Alert.objects.get(rule=rules[slug]) for slug in ("failures-critical", "waste"))
+    loop = Alert.objects.get(rule=looping)
+    assert INCIDENT < outage.started_at <= INCIDENT + timedelta(minutes=11)
+    assert ("tool", "refund") in _named(outage)
+    assert INCIDENT < waste.started_at <= INCIDENT + timedelta(minutes=15)
+    assert ("agent", "planner") in _named(waste)
+    assert INCIDENT < loop.started_at <= INCIDENT + timedelta(minutes=6)
     assert loop.labels == {"agent": "planner"}
     assert len(loop.evidence["examples"]) == 3
     time_range = TimeRange(to_ns(START), to_ns(END))
@@ -97,3 +146,17 @@ def test_outage_and_loop_that_arrive_as_spans_are_noticed_and_explained(store: S
     assert loops > 5
     assert (found["looping_calls"], found["retried_calls"], found["wasted_tokens"]) == (3 * loops, 0, 3 * 1100 * loops)
     assert found["wasted_cost"] == pytest.approx(3 * loops * (1000 * 2.5e-6 + 100 * 1e-5))
+
+
+def test_three_incidents_at_once_that_arrive_as_spans_are_each_told(store: Store, receiver: Receiver) -> None:
+    rules = _keep("model-down", "dear-run", "version-failures")
+
+    _live(store, receiver, _three_at_once)
+
+    down, dear, worse = (Alert.objects.filter(rule=rules[slug]).earliest("started_at") for slug in rules)
+    assert INCIDENT < down.started_at <= INCIDENT + timedelta(minutes=6)
+    assert down.labels == {"model": "claude-haiku-4-5"}
+    assert INCIDENT < dear.started_at <= INCIDENT + timedelta(minutes=11)
+    assert ("agent", "summariser") in _named(dear)
+    assert INCIDENT < worse.started_at <= END
+    assert worse.labels == {"version": "v8"}

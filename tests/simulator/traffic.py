@@ -100,7 +100,8 @@ def _normal(purpose: int) -> str:
 _WRITE = f"""
 INSERT INTO traces (project_id, trace_id, start_time, duration_ns, name, service, services, outcome, outcome_rule, has_errors,
     escalated, span_count, error_count, root_span_id, error_types, error_message, workflows, agents, versions, environment,
-    session_id, user_id, llm_calls, llm_errors, input_tokens, output_tokens, cost_usd, tools.name, tools.calls, tools.errors,
+    session_id, user_id, llm_calls, llm_errors, retried_calls, loops, looping_calls, wasted_tokens,
+    wasted_cost_usd, input_tokens, output_tokens, cost_usd, tools.name, tools.calls, tools.errors,
     models.model, models.provider, models.calls, models.errors, models.input_tokens, models.output_tokens,
     models.cached_input_tokens, models.cost_usd, models.supplied_cost_usd, models.compared_cost_usd,
     models.cost_difference_usd, summarized_at, is_deleted)
@@ -110,7 +111,8 @@ SELECT {{project_id:UInt32}}, reinterpretAsFixedString(sipHash128({{seed:UInt64}
     1 + calls + arraySum(tool_calls), failed + arraySum(tool_faults), toFixedString('root', 8), if(error = '', [], [error]),
     if(error = '', '', concat(error, ': gave up')), [concat(agent, '-flow')], [agent], [version], 'production',
     concat('session-', toString(cityHash64({{seed:UInt64}}, n, 21) % 100000)), user, calls,
-    if(model_down, calls, 0), calls * 900, calls * 120, usd, tools, tool_calls, tool_faults,
+    if(model_down, calls, 0), retries, circles, if(loops, 49, 2 * circles), toUInt64(wasted * calls * 1020), wasted * usd,
+    calls * 900, calls * 120, usd, tools, tool_calls, tool_faults,
     [model], [if(model = 'gpt-5-mini', 'openai', 'anthropic')], [calls],
     [if(model_down, calls, 0)], [calls * 900], [calls * 120], [0], [usd], [NULL], [NULL], [NULL],
     fromUnixTimestamp64Nano(at_ns + 60000000000), 0
@@ -121,6 +123,9 @@ FROM
         multiIf(model_down, 'APIConnectionError', tool_failed, 'TimeoutError', failed, 'ValueError', '') AS error,
         if(loops, 60, 1 + cityHash64({{seed:UInt64}}, n, 12) % 4) AS calls,
         if(loops, 20, 1) * if(slow, 8, 1) * 4 * exp(0.5 * {_normal(30)}) AS seconds,
+        -- Some runs try a call again, a few ask the same three times: part of their cost.
+        {_chance(40)} < 0.03 AS retries, loops OR {_chance(41)} < 0.002 AS circles,
+        multiIf(loops, 0.95, circles, 0.5, retries, 0.3, 0.) AS wasted,
         calls * 0.003 * exp(0.4 * {_normal(32)}) * if(leaks, 30, 1) * if(loops, 10, 1) AS usd,
         arrayMap(tool -> toUInt32(if(loops AND tool = 'search', 50, 1)), tools) AS tool_calls
     FROM

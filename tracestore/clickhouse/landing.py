@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
+from tracestore.clickhouse.score_views import SCORE_COLUMNS, logs_to_scores, spans_to_scores
 from tracestore.clickhouse.views import logs_to_log_index
 from tracestore.model import Signal
 
@@ -134,6 +135,7 @@ def insert_batch(
 
 
 _OF_BATCH = "writer = {writer:String} AND batch_seq = {batch_seq:UInt64}"
+_SPANS_OF_BATCH, _LOGS_OF_BATCH = f"(SELECT * FROM spans WHERE {_OF_BATCH})", f"(SELECT * FROM logs WHERE {_OF_BATCH})"
 _STORED = "SELECT toUnixTimestamp64Nano(received_at) AS at_ns, count() FROM {table} WHERE {of_batch} GROUP BY at_ns"
 # What views derive from the rows of a batch, for those rows that are not in it yet.
 _DERIVE = {
@@ -159,13 +161,16 @@ LEFT JOIN
 ) AS known USING (project_id, trace_id)
 WHERE known_first > first OR known_last < last
 """,
+        # A row that is there already is the same one: merges and readers keep one of them.
+        f"INSERT INTO scores ({SCORE_COLUMNS}) SELECT {SCORE_COLUMNS} FROM ({spans_to_scores(_SPANS_OF_BATCH)})",
     ),
     Signal.LOGS: (
         f"""
 INSERT INTO log_index (project_id, trace_id, response_id, min_time, max_time)
 SELECT project_id, trace_id, response_id, min_time, max_time
-FROM ({logs_to_log_index(f"(SELECT * FROM logs WHERE {_OF_BATCH})")})
+FROM ({logs_to_log_index(_LOGS_OF_BATCH)})
 """,
+        f"INSERT INTO scores ({SCORE_COLUMNS}) SELECT {SCORE_COLUMNS} FROM ({logs_to_scores(_LOGS_OF_BATCH)})",
     ),
 }
 

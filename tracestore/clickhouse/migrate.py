@@ -15,7 +15,7 @@ from tracestore.clickhouse.views import views
 FOLDER = Path(__file__).parent / "migrations"
 # What the drain fills. The spool forgets a batch once it is inserted: its rows must be on the disk by then, not in a cache.
 # Merges need no sync: the parts that were merged stay for three minutes (_KEEP_MERGED).
-SYNCED = ("spans", "trace_touches", "trace_index", "intake", "logs", "log_index", "log_intake")
+SYNCED = ("spans", "trace_touches", "trace_index", "intake", "logs", "log_index", "log_intake", "scores")
 _SYNC = "ALTER TABLE {} MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1"
 # With less than this left an insert is refused at its begin: the spool keeps the batch, and nothing fails half-way.
 _FREE_BYTES = 64 * 2**20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracestore.clickhouse.intake_view import logs_to_intake, spans_to_intake
 from tracestore.clickhouse.log_view import otlp_to_logs
+from tracestore.clickhouse.score_views import logs_to_scores, spans_to_scores
 from tracestore.clickhouse.span_view import otlp_to_spans
 
 
@@ -32,10 +33,12 @@ def views() -> dict[str, tuple[str, str]]:
             "count() AS received_spans FROM spans GROUP BY project_id, trace_id",
         ),
         "spans_to_intake": ("intake", spans_to_intake()),
+        "spans_to_scores": ("scores", spans_to_scores()),
         "otlp_to_logs": ("logs", otlp_to_logs()),
         "logs_to_log_intake": ("log_intake", logs_to_intake()),
         "logs_to_log_index": (
             "log_index",
             logs_to_log_index("logs"),
         ),
+        "logs_to_scores": ("scores", logs_to_scores()),
     }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tracestore.clickhouse.client import Store
-from tracestore.queries.metric_groups import MAX_GROUPS, RUN_METRICS, Question, samples_of
-from tracestore.queries.metrics import Reading, find_metric, find_reading, grouped_reading, number
+from tracestore.queries.metric_groups import MAX_GROUPS, RUN_METRICS, Question, check_groups, samples_of
+from tracestore.queries.metrics import READ_APART, Reading, apart_by_moment, find_metric, find_reading, grouped_reading, number
 from tracestore.queries.predicates import IN_RANGE, Params
 from tracestore.queries.rollups import MINUTE_S
 from tracestore.queries.traces import FINAL_SETTINGS
@@ -14,6 +14,8 @@ from tracestore.timerange import NS_PER_S, TimeRange
 
 # (end of the window in ns, value or None when it has no meaning, samples), oldest first.
 Windows = list[tuple[int, float | None, int]]
+# SQL for the time of a row in ns -> SQL for the ends of all windows that hold it.
+Ends = Callable[[str], str]
 _TIMES = {
     "traces": "toUnixTimestamp64Nano(start_time)",
     "rollups": f"toInt64(toUnixTimestamp(bucket_start)) * {NS_PER_S}",
@@ -35,26 +37,18 @@ def read_windows(
     if not moments:
         return {} if group_by else {(): []}
     read = TimeRange(max(0, first_ns - window_s * NS_PER_S), moments[-1])
-    reading, arrays = _find_reading(read, question, group_by, step_s, params)
-    names = [f"group{index}" for index in range(len(group_by))]
-    groups = "".join(f", arrayJoin({array}) AS {name}" for array, name in zip(arrays, names, strict=True))
-    if question.metric in RUN_METRICS:
-        empty, value = None, f"maxOrNull({RUN_METRICS[question.metric].measure})"
+    step, count = params.bind(step_ns, "Int64"), params.bind(window_s // step_s, "UInt32")
+
+    def ends(time_ns: str) -> str:
+        return f"arrayMap(n -> (intDiv({time_ns}, {step}) + n) * {step}, range(1, {count} + 1))"
+
+    if question.metric in READ_APART:
+        select, empty = _select_apart(question, group_by, ends, params)
     else:
-        definition = find_metric(question.metric)
-        empty, value = 0.0 if definition.additive else None, definition.formula.format(**reading.parts)
-    step = params.bind(step_ns, "Int64")
+        select, empty = _select(read, question, group_by, step_s, ends, params)
     sql = f"""
 SELECT group, groupArray((at_ns, value, samples))
-FROM
-(
-    SELECT [{", ".join(f"toString({name})" for name in names)}]::Array(String) AS group,
-        (intDiv({_TIMES[reading.table]}, {step}) + arrayJoin(range(1, {params.bind(window_s // step_s, "UInt32")} + 1))) * {step}
-            AS at_ns,
-        toFloat64({value}) AS value, toUInt64({samples_of(question.metric, reading.parts)}) AS samples
-    FROM (SELECT *{groups} FROM {reading.table} FINAL WHERE {reading.in_range} AND {reading.condition})
-    GROUP BY group, at_ns
-)
+FROM ({select})
 GROUP BY group
 ORDER BY max(samples) DESC, group
 LIMIT {params.bind(max_groups, "UInt32")}
@@ -65,6 +59,42 @@ LIMIT {params.bind(max_groups, "UInt32")}
     if not group_by:
         found.setdefault((), [])
     return {group: _fill(points, moments, empty) for group, points in found.items()}
+
+
+def _select_apart(question: Question, group_by: Sequence[str], ends: Ends, params: Params) -> tuple[str, float | None]:
+    """Return the SELECT of group, at_ns, value and samples of one of READ_APART, and the value of a window without any."""
+    check_groups(question.metric, group_by)
+    rows, parts = apart_by_moment(question.query, question.metric, "".join(group_by), ends(_TIMES["traces"]), params)
+    definition = find_metric(question.metric)
+    select = f"""
+    SELECT {"[toString(group_value)]" if group_by else "[]::Array(String)"} AS group, moment AS at_ns,
+        toFloat64({definition.formula.format(**parts)}) AS value, toUInt64({parts["requests"]}) AS samples
+    FROM ({rows})
+    GROUP BY group, at_ns
+"""
+    return select, 0.0 if definition.additive else None
+
+
+def _select(
+    read: TimeRange, question: Question, group_by: Sequence[str], step_s: int, ends: Ends, params: Params
+) -> tuple[str, float | None]:
+    """Return the same of a number of traces."""
+    reading, arrays = _find_reading(read, question, group_by, step_s, params)
+    names = [f"group{index}" for index in range(len(group_by))]
+    groups = "".join(f", arrayJoin({array}) AS {name}" for array, name in zip(arrays, names, strict=True))
+    if question.metric in RUN_METRICS:
+        empty, value = None, f"maxOrNull({RUN_METRICS[question.metric].measure})"
+    else:
+        definition = find_metric(question.metric)
+        empty, value = 0.0 if definition.additive else None, definition.formula.format(**reading.parts)
+    select = f"""
+    SELECT [{", ".join(f"toString({name})" for name in names)}]::Array(String) AS group,
+        arrayJoin({ends(_TIMES[reading.table])}) AS at_ns,
+        toFloat64({value}) AS value, toUInt64({samples_of(question.metric, reading.parts)}) AS samples
+    FROM (SELECT *{groups} FROM {reading.table} FINAL WHERE {reading.in_range} AND {reading.condition})
+    GROUP BY group, at_ns
+"""
+    return select, empty
 
 
 def _find_reading(

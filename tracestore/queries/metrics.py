@@ -12,15 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tracestore import semconv
 from tracestore.buckets import BUCKET_SQL, SECONDS_SQL
 from tracestore.clickhouse.client import Store
-from tracestore.clickhouse.lookups import literal
 from tracestore.language import Query
 from tracestore.language.fields import find_field
 from tracestore.model import Series
 from tracestore.queries.predicates import IN_RANGE, REACH_DAYS, Params, trace_predicate
 from tracestore.queries.rollups import HOUR_S, MINUTE_S, PERCENTILES, ROLLUP_COLUMNS, find_hours_end_ns
+from tracestore.queries.scores import EFFECTIVE_SCORES
 from tracestore.queries.terms import exact_demands, value_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import NS_PER_S, TimeRange
@@ -275,54 +274,24 @@ _SESSION_PARTS = {
     "resolution_time": f"quantilesExactWeightedIf({_LEVELS})({BUCKET_SQL.format('lasted_ns')}, toUInt64(1), resolved)",
 }
 _SCORE_PARTS = {"requests": "count()", "scores": "count()", "score_sum": "sum(score)"}
-# The name in `fields` under which a result has an id; the last result of an id counts, wherever it stands.
-_SCORE_ID = f"firstNonDefault({', '.join(f'fields[{literal(key)}]' for key in semconv.SCORE_IDS)})"
-# Evaluations tell their result in a log record or an event of a span, often days after the run. One that names a session instead
-# of a trace is about the session's last run by then.
+# Evaluations often tell their result days after the run. One that names a session instead of a trace is about the session's last
+# run by then.
 _SCORES = f"""
-SELECT trace_id, fields['gen_ai.evaluation.name'] AS score_name, toFloat64OrNull(fields['gen_ai.evaluation.score.value']) AS score
+SELECT if(told_trace_id != toFixedString('', 16), told_trace_id, session_trace_id) AS trace_id, score_name, score
 FROM
 (
-    SELECT trace_id, fields, told_at, if(id != '', id, event_id) AS score_id
-    FROM
-    (
-        SELECT if(told.trace_id != toFixedString('', 16), told.trace_id, session_trace_id) AS trace_id, fields, told_at,
-            {_SCORE_ID} AS id, toString(record_id) AS event_id
-        FROM
-        (
-            SELECT trace_id, session_id, attributes AS fields, time AS told_at, record_id FROM logs
-            WHERE project_id = {{project_id:UInt32}} AND event_name = {literal(semconv.EVALUATION_EVENT)}
-                AND time >= fromUnixTimestamp64Nano({{start_ns:Int64}})
-                AND time < fromUnixTimestamp64Nano({{end_ns:Int64}}) + toIntervalDay({REACH_DAYS})
-            LIMIT 1 BY record_id
-        ) AS told
-        ASOF LEFT JOIN
-        (
-            SELECT session_id, start_time, trace_id AS session_trace_id FROM traces FINAL
-            WHERE project_id = {{project_id:UInt32}} AND session_id != ''
-                AND start_time >= fromUnixTimestamp64Nano({{start_ns:Int64}})
-                AND start_time < fromUnixTimestamp64Nano({{end_ns:Int64}}) + toIntervalDay({REACH_DAYS})
-        ) AS run
-        ON told.session_id = run.session_id AND told.told_at >= run.start_time
-        UNION ALL
-        SELECT trace_id, event.1 AS fields, start_time AS told_at, {_SCORE_ID} AS id,
-            concat(hex(span_id), ' ', toString(event.2)) AS event_id
-        FROM
-        (
-            SELECT trace_id, span_id, start_time,
-                arrayFilter((m, name) -> name = {literal(semconv.EVALUATION_EVENT)}, event_attributes, event_names) AS told
-            FROM spans
-            WHERE project_id = {{project_id:UInt32}} AND has(event_names, {literal(semconv.EVALUATION_EVENT)})
-                AND start_time >= fromUnixTimestamp64Nano({{start_ns:Int64}})
-                AND start_time < fromUnixTimestamp64Nano({{end_ns:Int64}}) + toIntervalDay({REACH_DAYS})
-            LIMIT 1 BY trace_id, span_id
-        )
-        ARRAY JOIN arrayZip(told, arrayEnumerate(told)) AS event
-    )
-    ORDER BY told_at DESC
-    LIMIT 1 BY trace_id, score_id
-)
-WHERE isNotNull(score)
+    SELECT trace_id AS told_trace_id, session_id, time AS told_at, name AS score_name, value AS score
+    FROM ({EFFECTIVE_SCORES})
+    WHERE isNotNull(value)
+) AS told
+ASOF LEFT JOIN
+(
+    SELECT session_id, start_time, trace_id AS session_trace_id FROM traces FINAL
+    WHERE project_id = {{project_id:UInt32}} AND session_id != ''
+        AND start_time >= fromUnixTimestamp64Nano({{start_ns:Int64}})
+        AND start_time < fromUnixTimestamp64Nano({{end_ns:Int64}}) + toIntervalDay({REACH_DAYS})
+) AS run
+ON told.session_id = run.session_id AND told.told_at >= run.start_time
 """
 
 HOURS_FROM_S = 36 * 3600  # below this there are few minutes enough
@@ -609,30 +578,43 @@ def _whole_hours(time_range: TimeRange, until_ns: int) -> TimeRange:
     return TimeRange(first_ns, last_ns) if first_ns < last_ns else TimeRange(0, 1)
 
 
-def _session_source(query: Query, group_by: str, params: Params) -> _Source:
+def apart_by_moment(query: Query, metric: str, group_by: str, moments: str, params: Params) -> tuple[str, dict[str, str]]:
+    """Return rows and parts of one of READ_APART, each trace counted at every of `moments`, SQL for an array over start_time.
+
+    The rows are a subquery over a range, with `moment` and `group_value`. A session is what lies in one moment's window alone.
+    Raises MetricError.
+    """
+    if group_by:
+        check_grouped(metric, group_by)
+    build = _session_source if metric in _OF_SESSION else _score_source
+    source = build(query, group_by, params, f"arrayJoin({moments})")
+    return source.rows, source.parts
+
+
+def _session_source(query: Query, group_by: str, params: Params, moment: str = "0") -> _Source:
     """Read sessions: of each what lies in the range and matches."""
     rows = f"""
-    SELECT began, lasted_ns, resolved, {"arrayJoin(group_values)" if group_by else "''"} AS group_value
+    SELECT moment, began, lasted_ns, resolved, {"arrayJoin(group_values)" if group_by else "''"} AS group_value
     FROM
     (
-        SELECT min(start_time) AS began,
+        SELECT {moment} AS moment, min(start_time) AS began,
             toUInt64(max(toUnixTimestamp64Nano(start_time) + toInt64(duration_ns)) - min(toUnixTimestamp64Nano(start_time)))
                 AS lasted_ns,
             NOT max(escalated) AND argMax(outcome, start_time) = 'ok' AS resolved,
             arrayDistinct(arrayFlatten(groupArray({GROUPINGS.get(group_by, "['']")}))) AS group_values
         FROM traces FINAL
         WHERE {IN_RANGE} AND {trace_predicate(query, params)} AND session_id != ''
-        GROUP BY session_id
+        GROUP BY session_id, moment
     )
     """
     return _Source(rows, _SESSION_PARTS, "toUnixTimestamp64Nano(began)")
 
 
-def _score_source(query: Query, group_by: str, params: Params) -> _Source:
+def _score_source(query: Query, group_by: str, params: Params, moment: str = "0") -> _Source:
     """Read scores, each at the start of the trace that it is about."""
     group_value = f"arrayJoin({GROUPINGS[group_by]})" if group_by else "''"
     rows = f"""
-    SELECT start_time, score, {group_value if group_by == "score" else "of_trace"} AS group_value
+    SELECT {moment} AS moment, start_time, score, {group_value if group_by == "score" else "of_trace"} AS group_value
     FROM
     (
         SELECT trace_id, start_time, {"''" if group_by == "score" else group_value} AS of_trace

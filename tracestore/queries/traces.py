@@ -28,7 +28,8 @@ _COLUMNS = {
             "prompts", "session_id", "user_id", "llm_calls", "input_tokens", "output_tokens", "cached_input_tokens",
             "cache_creation_input_tokens", "reasoning_tokens", "cache_creation_1h_input_tokens", "input_audio_tokens",
             "output_audio_tokens", "cost_usd", "supplied_cost_usd", "compared_cost_usd", "cost_difference_usd",
-            "unpriced_models", "error_fingerprint",
+            "unpriced_models", "error_fingerprint", "escalation_reasons", "handed_over", "handoff_reasons", "retried_calls",
+            "loops", "looping_calls", "wasted_tokens", "wasted_cost_usd",
         )
     },
     "tools": "arrayZip(`tools.name`, `tools.calls`, `tools.errors`)",
@@ -255,4 +256,6 @@ def _summarize_running(trace_id: str, spans: list[SpanSummary]) -> TraceSummary:
         input_tokens=0, output_tokens=0, cached_input_tokens=0, cache_creation_input_tokens=0, reasoning_tokens=0,
         cache_creation_1h_input_tokens=0, input_audio_tokens=0, output_audio_tokens=0, cost_usd=None, supplied_cost_usd=None,
         compared_cost_usd=None, cost_difference_usd=None, unpriced_models=[], tools=[], models=[], error_fingerprint="",
+        escalation_reasons=[], handed_over=False, handoff_reasons=[], retried_calls=0, loops=0, looping_calls=0, wasted_tokens=0,
+        wasted_cost_usd=0.0,
     )  # fmt: skip

@@ -236,6 +236,7 @@ def test_bad_query_is_answered_422_and_a_store_that_is_away_503(
         response = client.get(path)
         assert response.status_code == 503
         assert "ClickHouse is away." in _text(response)
+    assert "ClickHouse is away." in _text(client.get("/users/u-1", headers={"HX-Request": "true"}))
 
 
 def test_trace_page_leads_to_session_and_user(client: Client, store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 from typing import Any
 
 from tracestore.clickhouse.client import Store
@@ -39,6 +40,7 @@ _COLUMNS = {
         " `models.supplied_cost_usd`, `models.compared_cost_usd`, `models.cost_difference_usd`)"
     ),
 }  # fmt: skip
+_START_NS = list(_COLUMNS).index("start_ns")
 # A trace and all versions of its row share a month, so months need not be merged with each other.
 FINAL_SETTINGS = "SETTINGS do_not_merge_across_partitions_select_final = 1"
 
@@ -103,13 +105,12 @@ ORDER BY start_time DESC, trace_id DESC
 LIMIT {{limit:UInt32}}
 {FINAL_SETTINGS}, optimize_read_in_order = 0
 """
+# All versions of one row: to plan FINAL and an order of so many columns takes longer than to choose among them here.
 _GET_TRACE = f"""
-SELECT {", ".join(_COLUMNS.values())}
-FROM traces FINAL
+SELECT is_deleted, summarized_at, {", ".join(_COLUMNS.values())}
+FROM traces
 PREWHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}})
-ORDER BY start_time DESC
-LIMIT 1
-{FINAL_SETTINGS}, max_threads = 1
+SETTINGS max_threads = 1
 """
 # By project alone: the question is whether anything ever arrived.
 _HAS_ANY_TRACE = "SELECT 1 FROM trace_index WHERE project_id = {project_id:UInt32} LIMIT 1"
@@ -219,7 +220,10 @@ def _find_summary(store: Store, *, project_id: int, trace_id: str, time_range: T
     rows = store.query_rows(
         _GET_TRACE, project_id=project_id, trace_id=trace_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns
     )
-    return _read_trace(rows[0]) if rows else None
+    # As FINAL does: of those with one start the newest, if that is not deleted; of several starts the last.
+    newest = {row[2 + _START_NS]: row for row in sorted(rows, key=itemgetter(1))}
+    kept = [row for row in newest.values() if not row[0]]
+    return _read_trace(max(kept, key=itemgetter(2 + _START_NS))[2:]) if kept else None
 
 
 def has_any_trace(store: Store, *, project_id: int) -> bool:

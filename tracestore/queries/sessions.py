@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
-from tracestore.timerange import TimeRange
+from tracestore.timerange import NS_PER_S, TimeRange
 
 # Both lists, and the column of `traces` that each is about.
 SESSION, USER = "session_id", "user_id"
@@ -28,7 +29,7 @@ SORTS = {
 # Two steps: first the order of all groups, of which there may be many, then the rows of one page. An alias must not be the name
 # of a column: the condition would mean the alias.
 _ORDER = f"""
-SELECT %(column)s AS id, count()
+SELECT %(column)s AS id, count(), %(bound)s
 FROM traces FINAL
 WHERE {IN_RANGE} AND id != '' AND %(matching)s
 GROUP BY id
@@ -36,6 +37,9 @@ ORDER BY %(order)s, id
 LIMIT {{limit:UInt32}} OFFSET {{offset:UInt32}}
 {FINAL_SETTINGS}
 """
+# Without FINAL: a summary that was replaced can only make it later.
+_LAST_END = f"SELECT {_LAST_NS} FROM traces WHERE {IN_RANGE}"
+_RECENT_NS = 2 * 3600 * NS_PER_S
 _ROWS = f"""
 SELECT %(column)s AS id, count(), countIf(outcome = 'error'), countIf(escalated), toUnixTimestamp64Nano(min(start_time)),
     {_LAST_NS}, sum(input_tokens), sum(output_tokens), sum(cost_usd), countIf(notEmpty(unpriced_models)),
@@ -121,16 +125,32 @@ def find_usages(
     """
     params = Params()
     matching = trace_predicate(query, params)
-    scope = {"project_id": project_id, "start_ns": time_range.start_ns, "end_ns": time_range.end_ns} | params.values
+    scope: dict[str, Any] = {"project_id": project_id, "start_ns": time_range.start_ns, "end_ns": time_range.end_ns}
+    scope |= params.values
     names = {"column": column, "other": USER if column == SESSION else SESSION, "matching": matching, "order": SORTS[sort]}
-    order = store.query_rows(_ORDER % names, **scope, limit=limit, offset=offset)
+    order = _find_latest(store, names, scope, limit) if sort == "last" and not offset else []
+    order = order or store.query_rows(_ORDER % (names | {"bound": "0"}), **scope, limit=limit, offset=offset)
     if not order:
         return []
-    is_few = sum(traces for _, traces in order) <= _FEW_TRACES
+    # The traces of a session lie together, those of several users everywhere.
+    is_few = sum(traces for _, traces, _ in order) <= _FEW_TRACES and (column == SESSION or len(order) == 1)
     names["narrowed"] = _NARROWED % names if is_few else ""
-    rows = {row[0]: row for row in store.query_rows(_ROWS % names, **scope, ids=[name for name, _ in order])}
+    rows = {row[0]: row for row in store.query_rows(_ROWS % names, **scope, ids=[name for name, *_ in order])}
     # One whose traces were summarised again since may be gone.
-    return [Usage(*rows[name]) for name, _ in order if name in rows]
+    return [Usage(*rows[name]) for name, *_ in order if name in rows]
+
+
+def _find_latest(store: Store, names: dict[str, str], scope: dict[str, Any], limit: int) -> list[tuple[Any, ...]]:
+    """Return what _ORDER does by the last end, from the newest traces alone; nothing where an older one may have ended later."""
+    recent_ns = scope["end_ns"] - _RECENT_NS
+    if recent_ns <= scope["start_ns"]:
+        return []
+    recent = scope | {"start_ns": recent_ns}
+    order = store.query_rows(_ORDER % (names | {"bound": _LAST_NS}), **recent, limit=limit, offset=0)
+    if len(order) < limit:
+        return []
+    [(older_ns,)] = store.query_rows(_LAST_END, **scope | {"end_ns": recent_ns})
+    return order if order[-1][2] > older_ns else []
 
 
 def count_models(store: Store, *, project_id: int, time_range: TimeRange, query: Query, limit: int = 20) -> list[ModelShare]:

@@ -9,6 +9,7 @@ from tracestore.clickhouse.client import Store
 from tracestore.model import Outcome, Trace
 from tracestore.queries.quality import TraceCounts, count_trace
 from tracestore.queries.spans import find_trace_times
+from tracestore.timerange import TimeRange
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,13 @@ class Completeness:
         return "complete" if all(gap.is_harmless for gap in self.reasons) else "incomplete"
 
 
-def find_completeness(store: Store, *, project_id: int, trace: Trace) -> Completeness:
-    """Look at all spans of a trace that was read. Raises TraceNotFound or StoreError."""
+def find_completeness(store: Store, *, project_id: int, trace: Trace, time_range: TimeRange | None = None) -> Completeness:
+    """Look at all spans of a trace that was read. `time_range` is that of the trace, if known.
+
+    Raises TraceNotFound or StoreError.
+    """
     trace_id = trace.summary.trace_id
-    time_range = find_trace_times(store, project_id=project_id, trace_id=trace_id)
+    time_range = time_range or find_trace_times(store, project_id=project_id, trace_id=trace_id)
     return judge_completeness(trace, count_trace(store, project_id=project_id, trace_id=trace_id, time_range=time_range))
 
 

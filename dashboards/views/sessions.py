@@ -198,14 +198,20 @@ def trace_turn(request: PageRequest, trace_id: str) -> HttpResponse:
 
 
 @require_GET
+@vary_on_headers("HX-Request")
 def user_detail(request: PageRequest, user_id: str) -> HttpResponse:
-    """What one user did over the range, what it cost, and what went wrong."""
+    """What one user did over the range and what it cost; to htmx what went wrong, in which sessions, with which models."""
     try:
         search = parse_list_search(request.GET)
     except SearchRefused as refused:
         context = {"search": refused.draft, "fields": FIELDS, "user_id": user_id}
         return render(request, "dashboards/user_detail.html", context, status=422)
     context = {"search": search, "user_id": user_id}
+    if request.htmx:
+        try:
+            return render(request, "dashboards/_user_sections.html", context | _read_sections(request, search, user_id))
+        except StoreError as error:
+            return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
     try:
         found = _read_user(request, search, user_id)
     except StoreError as error:
@@ -216,22 +222,31 @@ def user_detail(request: PageRequest, user_id: str) -> HttpResponse:
 def _read_user(request: PageRequest, search: ListSearch, user_id: str) -> dict[str, Any]:
     store, project_id = get_store(), request.project.pk
     text = add_filter(search.text, "user", user_id)
-    scope: dict[str, Any] = {"project_id": project_id, "time_range": search.time_range, "query": parse_query(text)}
-    usages = find_usages(store, USER, **scope, limit=1)
+    query = parse_query(text)
+    usages = find_usages(store, USER, project_id=project_id, time_range=search.time_range, query=query, limit=1)
     if not usages:
         newest = find_newest_trace(store, project_id=project_id, query=parse_query(add_filter("", "user", user_id)))
         href = widened_href(search, newest.start_ns, time.time_ns()) if newest else ""
         return {"known": newest is not None, "usage": None, "newest": newest, "widened_href": href}
-    errors = find_tracked_errors(store, **scope, step_s=trend_step_s(search.time_range), limit=_USER_ERRORS)
     return {
         "known": True,
         "usage": usages[0],
         "traces_href": search.querystring(q=text),
         "range_href": search.querystring(q=""),
         "sessions_href": f"{reverse('session-list')}{search.querystring(q=text)}",
-        "errors_href": f"{reverse('error-list')}{search.querystring(q=text)}&{urlencode({'show': 'all'})}",
         "failed_href": search.querystring(q=add_filter(text, "status", "error")),
         "escalated_href": search.querystring(q=add_filter(text, "escalated", "true")),
+    }
+
+
+def _read_sections(request: PageRequest, search: ListSearch, user_id: str) -> dict[str, Any]:
+    store, text = get_store(), add_filter(search.text, "user", user_id)
+    scope: dict[str, Any] = {"project_id": request.project.pk, "time_range": search.time_range, "query": parse_query(text)}
+    errors = find_tracked_errors(store, **scope, step_s=trend_step_s(search.time_range), limit=_USER_ERRORS)
+    return {
+        "range_href": search.querystring(q=""),
+        "sessions_href": f"{reverse('session-list')}{search.querystring(q=text)}",
+        "errors_href": f"{reverse('error-list')}{search.querystring(q=text)}&{urlencode({'show': 'all'})}",
         "models": count_models(store, **scope),
         "sessions": find_usages(store, SESSION, **scope, limit=_USER_SESSIONS),
         "rows": [build_error_row(error, search.time_range) for error in errors.items],

@@ -43,7 +43,7 @@ from tracestore.queries.spans import find_trace_times, get_span, get_spans
 from tracestore.queries.traces import get_trace_summary
 from tracestore.queries.tree import find_ancestors, find_span_ids, find_steps, search_steps
 from tracestore.summary import OUTCOME_RULES
-from tracestore.timerange import DAY_NS, format_time_ns
+from tracestore.timerange import DAY_NS, TimeRange, format_time_ns
 
 # Beyond these the page shows the first ones and says so.
 SPAN_LIMIT = 200_000
@@ -74,18 +74,22 @@ def trace_detail(request: PageRequest, trace_id: str) -> HttpResponse:
 
 def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str, object]:
     store, project_id = get_store(), request.project.id
-    summary = get_trace_summary(store, project_id=project_id, trace_id=trace_id)
-    completeness = find_completeness(store, project_id=project_id, trace=Trace(summary, [], truncated=True))
+    # Once for all reads of the page.
+    time_range = find_trace_times(store, project_id=project_id, trace_id=trace_id)
+    summary = get_trace_summary(store, project_id=project_id, trace_id=trace_id, time_range=time_range)
+    completeness = find_completeness(
+        store, project_id=project_id, trace=Trace(summary, [], truncated=True), time_range=time_range
+    )
     located = _locate_logs(request, trace_id)
     selected_id = requested or summary.failing_span_id or summary.root_span_id
-    selected = _find_span(request, trace_id, selected_id)
+    selected = _find_span(request, trace_id, selected_id, time_range)
     panel = _panel_context(request, trace_id, selected_id, selected, located)
     failure: dict[str, object] = {}
     if summary.outcome == Outcome.ERROR:
         failing = selected
         if selected_id != summary.failing_span_id:
-            failing = _find_span(request, trace_id, summary.failing_span_id)
-        failure = _failure_context(request, summary, failing)
+            failing = _find_span(request, trace_id, summary.failing_span_id, time_range)
+        failure = _failure_context(request, summary, failing, time_range)
     return {
         "summary": summary,
         "rule": OUTCOME_RULES.get(summary.outcome_rule, ""),
@@ -103,7 +107,9 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
     }
 
 
-def _failure_context(request: PageRequest, summary: TraceSummary, failing: Span | None) -> dict[str, object]:
+def _failure_context(
+    request: PageRequest, summary: TraceSummary, failing: Span | None, time_range: TimeRange
+) -> dict[str, object]:
     """Return what the page says of the failing step, and of the steps above it."""
     if failing is None:
         return {"failing": None, "failing_message": split_stacktrace(summary.error_message)[0]}
@@ -111,8 +117,9 @@ def _failure_context(request: PageRequest, summary: TraceSummary, failing: Span 
     # A step that is only the last to arrive has no part in the error of another.
     message = step.error_message or (summary.error_message if step.is_error else "")
     path = find_ancestors(
-        get_store(), project_id=request.project.id, trace_id=summary.trace_id, span_id=step.span_id, limit=PATH_STEPS
-    )
+        get_store(), project_id=request.project.id, trace_id=summary.trace_id, span_id=step.span_id, limit=PATH_STEPS,
+        time_range=time_range,
+    )  # fmt: skip
     return {"failing": step, "failing_message": split_stacktrace(message)[0], "failing_path": path}
 
 
@@ -369,8 +376,8 @@ def _trace_logs(located: LogLocation | str, start_ns: int) -> dict[str, object]:
     }
 
 
-def _find_span(request: PageRequest, trace_id: str, span_id: str) -> Span | None:
+def _find_span(request: PageRequest, trace_id: str, span_id: str, time_range: TimeRange | None = None) -> Span | None:
     try:
-        return get_span(get_store(), project_id=request.project.id, trace_id=trace_id, span_id=span_id)
+        return get_span(get_store(), project_id=request.project.id, trace_id=trace_id, span_id=span_id, time_range=time_range)
     except TraceNotFound:
         return None

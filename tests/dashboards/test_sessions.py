@@ -211,11 +211,13 @@ def test_user_page_shows_use_errors_models_and_sessions(client: Client, store: S
         store, {"session_id": "s-1", "cost_usd": 0.25, **model}, {"session_id": "s-2", "escalated": True, **failed}, user_id="u-1"
     )
 
-    page = _text(client.get("/users/u-1"))
+    page, sections = _text(client.get("/users/u-1")), _text(client.get("/users/u-1", headers={"HX-Request": "true"}))
 
-    for text in ("gpt-5", "$0.250", "Timeout", 'href="/sessions/s-1?"', f'href="/errors/{"a" * 12}?"', "escalated%3Atrue"):
+    for text in ("$0.250", "escalated%3Atrue", 'href="/traces?q=user%3Au-1"', 'hx-get="/users/u-1"'):
         assert text in page
-    assert 'href="/traces?q=user%3Au-1"' in page
+    for text in ("gpt-5", "$0.250", "Timeout", 'href="/sessions/s-1?"', f'href="/errors/{"a" * 12}?"'):
+        assert text in sections
+    assert "<html" not in sections
 
 
 def test_bad_query_is_answered_422_and_a_store_that_is_away_503(
@@ -234,6 +236,7 @@ def test_bad_query_is_answered_422_and_a_store_that_is_away_503(
         response = client.get(path)
         assert response.status_code == 503
         assert "ClickHouse is away." in _text(response)
+    assert "ClickHouse is away." in _text(client.get("/users/u-1", headers={"HX-Request": "true"}))
 
 
 def test_trace_page_leads_to_session_and_user(client: Client, store: Store) -> None:

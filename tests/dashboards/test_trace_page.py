@@ -325,7 +325,7 @@ def test_store_that_cannot_answer_is_said_to_be_at_fault(client: Client, store: 
     def refuse(*_: object, **__: object) -> None:
         raise StoreUnavailable("The store does not answer.")
 
-    monkeypatch.setattr("dashboards.views.trace.get_trace_summary", refuse)
+    monkeypatch.setattr("dashboards.views.trace.find_trace_times", refuse)
     monkeypatch.setattr("dashboards.views.trace.get_span", refuse)
 
     page, panel = client.get(f"/traces/{'0' * 32}"), client.get(f"/traces/{'0' * 32}/spans/{ROOT}", headers=PANEL)

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracestore.queries.paging import CursorError, Position, decode_cursor, read_cursor, windows
-from tracestore.timerange import MAX_NS
+from tracestore.queries.paging import CursorError, Position, decode_cursor, read_cursor, read_newest
 
 HOUR_NS = 3600 * 10**9
 
@@ -33,21 +32,46 @@ def test_cursor_of_another_list_is_refused() -> None:
         decode_cursor(Position(5, "ab" * 24).encode(), id_digits=32)
 
 
-@given(st.integers(0, MAX_NS), st.integers(0, MAX_NS))
-def test_windows_cover_the_range_once_newest_first(start_ns: int, end_ns: int) -> None:
-    pieces = list(windows(start_ns, end_ns))
+@given(
+    st.lists(st.integers(0, 10_000), unique=True, max_size=60), st.integers(1, 20), st.integers(0, 10_000),
+    st.integers(0, 10_000), st.sampled_from([HOUR_NS // 60, HOUR_NS, 200 * HOUR_NS]),
+)  # fmt: skip
+def test_newest_rows_are_found_once_in_windows_that_follow_each_other(
+    starts: list[int], wanted: int, first: int, last: int, unit_ns: int
+) -> None:
+    held = sorted((start * unit_ns for start in starts), reverse=True)
+    pieces: list[tuple[int, int]] = []
 
-    if start_ns >= end_ns:
-        assert pieces == []
-        return
-    assert pieces[0][1] == end_ns
-    assert pieces[-1][0] == start_ns
+    def read(start_ns: int, end_ns: int, most: int) -> list[int]:
+        pieces.append((start_ns, end_ns))
+        return [at for at in held if start_ns <= at < end_ns][:most]
+
+    found = read_newest(first * unit_ns, last * unit_ns, wanted, read)
+
+    assert found == [at for at in held if first * unit_ns <= at < last * unit_ns][:wanted]
     assert all(newer[0] == older[1] for newer, older in itertools.pairwise(pieces))
-    assert len(pieces) <= 12
+    assert not pieces or pieces[0][1] == last * unit_ns
+    assert all(start_ns < end_ns for start_ns, end_ns in pieces)
+    assert len(found) == wanted or not pieces or pieces[-1][0] == first * unit_ns
 
 
-def test_ten_days_take_few_windows() -> None:
-    assert len(list(windows(0, 240 * HOUR_NS))) == 5
+def _lengths(range_h: int, wanted: int, found: int) -> list[int]:
+    """Return the hours of each window when each holds `found` rows."""
+    hours: list[int] = []
+
+    def read(start_ns: int, end_ns: int, _: int) -> list[int]:
+        hours.append((end_ns - start_ns) // HOUR_NS)
+        return [0] * found
+
+    read_newest(0, range_h * HOUR_NS, wanted, read)
+    return hours
+
+
+def test_windows_grow_fourfold_over_nothing_and_by_what_is_missing_over_something() -> None:
+    assert _lengths(240, 51, 0) == [2, 8, 32, 128, 70]
+    assert _lengths(240, 51, 50) == [2, 2]
+    assert _lengths(240, 51, 1) == [2, 32, 206]
+    assert _lengths(2000, 51, 17) == [2, 8, 10]
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,8 @@ def test_predicates_are_as_reviewed(name: str) -> None:
         ("find_spans_keys", spans._FIND_KEYS),
         ("find_spans_rows", spans._GET_BY_KEYS),
         ("spans_of_trace", spans._SPANS_OF_TRACE),
-        ("get_span", spans._GET_SPAN),
+        ("rows_of_trace", spans._ROWS_OF_TRACE),
+        ("get_span", spans._GET_SPAN % spans._DETAILS),
         ("count_facet", facets._COUNT_FACET),
     ],
 )

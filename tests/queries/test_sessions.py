@@ -99,6 +99,26 @@ def test_order_and_pages(traces: Store, sort: str, first: str) -> None:
     assert [usage.id for usage in _find(traces, SESSION, sort=sort, limit=2, offset=1)] == everything[1:]
 
 
+@pytest.mark.parametrize("old_lasts_s", [60, 90_000])
+def test_latest_ends_come_first_however_early_a_trace_began(store: Store, old_lasts_s: int) -> None:
+    day = TimeRange(T0, T0 + 86_400 * NS_PER_S)
+    recent = [
+        {"session_id": f"s-{number}", "user_id": "u", "start_ns": day.end_ns - (10 - number) * 60 * NS_PER_S}
+        for number in range(5)
+    ]
+    insert_traces(store, *recent, {"session_id": "old", "user_id": "v", "start_ns": T0, "duration_ns": old_lasts_s * NS_PER_S})
+    insert_traces(store, {"session_id": "s-4", "user_id": "u", "start_ns": T0 + NS_PER_S})
+
+    def names(column: str, limit: int) -> list[tuple[str, int]]:
+        found = find_usages(store, column, project_id=1, time_range=day, query=parse_query(""), limit=limit)
+        return [(usage.id, usage.traces) for usage in found]
+
+    newest = [("s-4", 2), ("s-3", 1), ("s-2", 1), ("s-1", 1), ("s-0", 1)]
+    expected = [("old", 1), *newest] if old_lasts_s > 86_400 else [*newest, ("old", 1)]
+    assert [names(SESSION, limit) for limit in (2, 6, 10)] == [expected[:2], expected, expected]
+    assert names(USER, 1) == ([("v", 1)] if old_lasts_s > 86_400 else [("u", 6)])
+
+
 def test_models_are_counted_dearest_first(traces: Store) -> None:
     found = count_models(traces, project_id=1, time_range=RANGE, query=parse_query("user:u-1"))
 

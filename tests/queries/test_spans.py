@@ -10,7 +10,8 @@ from tests.queries.conftest import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.language import parse_query
-from tracestore.queries.spans import find_spans, get_span
+from tracestore.queries import spans
+from tracestore.queries.spans import find_spans, find_spans_of_trace, get_span
 from tracestore.timerange import TimeRange
 
 DAY_NS = 86_400 * 10**9
@@ -175,3 +176,21 @@ def test_tags_and_agent_id_are_read_and_found(store: Store, send_spans: SendSpan
     assert found("agent_id:asst_1") == {"1"}
     span = get_span(store, project_id=1, trace_id="a" * 32, span_id="1" * 16).summary
     assert (span.tags, span.agent_id) == (("vip", "beta"), "asst_1")
+
+
+@pytest.mark.parametrize("few", [1000, 1])
+def test_spans_of_a_trace_come_in_order_and_of_copies_the_last_received(
+    store: Store, send_spans: SendSpans, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(spans, "_FEW_ROWS", few)
+    late = {"trace_id": A, "span_id": "1" * 16, "start_ns": T0 + 120 * 10**9, "name": "late"}
+    early = {"trace_id": A, "span_id": "2" * 16, "start_ns": T0, "name": "early"}
+    send_spans(late, early | {"name": "first copy", "start_ns": T0 + 240 * 10**9})
+    send_spans(early, {"trace_id": B, "span_id": "3" * 16, "start_ns": T0})
+
+    def names(limit: int) -> list[str]:
+        found = find_spans_of_trace(store, project_id=1, trace_id=A, time_range=RANGE, limit=limit)
+        return [span.name for span in found]
+
+    assert names(10) == ["early", "late"]
+    assert names(1) == ["early"]

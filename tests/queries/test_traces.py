@@ -13,7 +13,7 @@ from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.language import parse_query
 from tracestore.model import ModelUsage, ToolUsage
 from tracestore.queries.paging import CursorError
-from tracestore.queries.traces import find_traces, get_trace, has_any_trace
+from tracestore.queries.traces import find_traces, get_trace, get_trace_summary, has_any_trace
 from tracestore.timerange import TimeRange
 
 DAY_NS = 86_400 * 10**9
@@ -166,6 +166,7 @@ def test_newer_summary_replaces_the_older_one(store: Store) -> None:
 
     assert _found(store, "") == ["new"]
     assert _found(store, "status:running") == []
+    assert get_trace_summary(store, project_id=1, trace_id=A).name == "new"
 
 
 def test_trace_whose_start_moved_appears_once(store: Store) -> None:
@@ -173,6 +174,7 @@ def test_trace_whose_start_moved_appears_once(store: Store) -> None:
     insert_traces(store, {"start_ns": T0, "is_deleted": 1}, {"start_ns": T0 - 10**9, "name": "new"}, trace_id=A, summarized_at=2)
 
     assert _found(store, "") == ["new"]
+    assert get_trace_summary(store, project_id=1, trace_id=A).name == "new"
 
 
 def test_summary_is_read_whole(store: Store) -> None:

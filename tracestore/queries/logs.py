@@ -13,7 +13,7 @@ from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.clickhouse.lookups import literal, literals
 from tracestore.language import Query
 from tracestore.model import AgentEvents, FacetValue, LogRecord, Page
-from tracestore.queries.paging import Position, decode_cursor, windows
+from tracestore.queries.paging import Position, decode_cursor, read_newest
 from tracestore.queries.predicates import IN_RANGE, REACH_DAYS, Params, log_predicate
 from tracestore.queries.spans import is_id, value_of, values_of
 from tracestore.timerange import MAX_NS, NS_PER_S, TimeRange
@@ -232,13 +232,13 @@ def find_logs(
     if position:
         conditions.append(_AFTER_POSITION)
         params.values |= {"position_ns": position.start_ns, "position_id": int(position.item_id, 16)}
-    sql, keys = _FIND_KEYS % " AND ".join(conditions), list[_Key]()
-    for start_ns, window_end_ns in windows(time_range.start_ns, end_ns):
-        scope = {"project_id": project_id, "window_start_ns": start_ns, "window_end_ns": window_end_ns}
-        rows = store.query_rows(sql, **scope, **params.values, limit=limit + 1 - len(keys))
-        keys += [_Key(*row) for row in rows]
-        if len(keys) > limit:
-            break
+    sql = _FIND_KEYS % " AND ".join(conditions)
+
+    def read(start_ns: int, end_ns: int, most: int) -> list[tuple[Any, ...]]:
+        scope = {"project_id": project_id, "window_start_ns": start_ns, "window_end_ns": end_ns}
+        return store.query_rows(sql, **scope, **params.values, limit=most)
+
+    keys = [_Key(*row) for row in read_newest(time_range.start_ns, end_ns, limit + 1, read)]
     common: dict[str, Any] = {"project_id": project_id}
     page = _fitting(store, keys[:limit], common)
     last = page[-1] if len(page) < len(keys) else None

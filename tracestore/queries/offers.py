@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tracestore.clickhouse.client import Store
 from tracestore.model import FacetValue
 from tracestore.queries.facets import FACETS
-from tracestore.queries.paging import windows
+from tracestore.queries.paging import read_newest
 from tracestore.queries.predicates import IN_RANGE
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import TimeRange
@@ -96,7 +96,8 @@ def is_of_spans(field: str) -> bool:
 
 def _sample(store: Store, scope: dict[str, int], key: str, time_range: TimeRange) -> list[FacetValue]:
     sql = _COUNT_SAMPLE % (_VALUE if key else _KEY)
-    for start_ns, end_ns in windows(time_range.start_ns, time_range.end_ns):
-        if found := store.query(sql, FacetValue, **scope | {"start_ns": start_ns, "end_ns": end_ns}, key=key):
-            return found
-    return []
+
+    def read(start_ns: int, end_ns: int, _: int) -> list[FacetValue]:
+        return store.query(sql, FacetValue, **scope | {"start_ns": start_ns, "end_ns": end_ns}, key=key)
+
+    return read_newest(time_range.start_ns, time_range.end_ns, 1, read)

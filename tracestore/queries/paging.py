@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from tracestore.timerange import MAX_NS, NS_PER_S
 
+Row = TypeVar("Row")
 _FIRST_WINDOW_NS = 2 * 3600 * NS_PER_S
-_GROWTH = 4
+_GROWTH, _MOST_GROWTH, _MARGIN = 4, 16, 2
 _POSITION = re.compile(r"([0-9]{1,19}) ([0-9a-f]{0,48})(?: (-?[a-z_]{1,16}) ([0-9]{1,20}))?")
 _MAX_VALUE = 2**64 - 1
 
@@ -65,13 +67,26 @@ def decode_cursor(cursor: str, *, id_digits: int, sort: str = "") -> Position | 
     return Position(int(match[1]), match[2], sort, value)
 
 
-def windows(start_ns: int, end_ns: int) -> Iterator[tuple[int, int]]:
-    """Cut [start_ns, end_ns) into pieces, newest first, each longer than the one before.
+def read_newest(start_ns: int, end_ns: int, wanted: int, read: Callable[[int, int, int], list[Row]]) -> list[Row]:
+    """Return `wanted` rows of [start_ns, end_ns), newest first, or all. `read` is given start and end of a window and how many.
 
-    The first page of a long range is then found after a short read, and a search without any hit reads all of it once.
+    The first page of a long range is then found after a short read, and a search without any hit reads all of it once. A window
+    is as long as what is missing should take, going by what was found so far, and four times the last one while there is nothing.
     """
-    length_ns = _FIRST_WINDOW_NS
-    while end_ns > start_ns:
+    rows: list[Row] = []
+    begun_ns, length_ns = end_ns, _FIRST_WINDOW_NS
+    while end_ns > start_ns and len(rows) < wanted:
         window_start_ns = max(start_ns, end_ns - length_ns)
-        yield window_start_ns, end_ns
-        end_ns, length_ns = window_start_ns, length_ns * _GROWTH
+        rows += read(window_start_ns, end_ns, wanted - len(rows))
+        end_ns = window_start_ns
+        expected_ns = _MARGIN * (begun_ns - end_ns) * (wanted - len(rows)) // len(rows) if rows else _GROWTH * length_ns
+        length_ns = min(max(expected_ns, _FIRST_WINDOW_NS), _MOST_GROWTH * length_ns)
+    return rows
+
+
+def threads_for(starts_ns: Sequence[int], spread_ns: int) -> str:
+    """Return the settings for reading the rows of a page: up to `spread_ns` apart a second thread costs more than it brings."""
+    if max(starts_ns) - min(starts_ns) <= spread_ns:
+        return "max_threads = 1"
+    # Two granules are enough for a thread; as a rule they are twenty.
+    return "max_threads = 2, merge_tree_min_rows_for_concurrent_read = 16384, merge_tree_min_bytes_for_concurrent_read = 1"

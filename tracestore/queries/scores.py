@@ -7,7 +7,7 @@ from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.model import Page
-from tracestore.queries.paging import Position, decode_cursor, windows
+from tracestore.queries.paging import Position, decode_cursor, read_newest
 from tracestore.queries.predicates import REACH_DAYS, Params
 from tracestore.timerange import MAX_NS, TimeRange
 
@@ -93,12 +93,13 @@ def find_scores(
         params.values |= {"position_ns": position.start_ns, "position_key": int(position.item_id, 16)}
     # A result may be given another name, but it is of one trace or session.
     same = [condition for condition in wanted if not condition.startswith("name")]
-    sql, rows = _FIND % (_all(conditions), _all(same)), list[tuple[Any, ...]]()
-    for start_ns, window_end_ns in windows(time_range.start_ns, end_ns):
+    sql = _FIND % (_all(conditions), _all(same))
+
+    def read(start_ns: int, window_end_ns: int, most: int) -> list[tuple[Any, ...]]:
         scope = {"project_id": project_id, "window_start_ns": start_ns, "window_end_ns": window_end_ns}
-        rows += store.query_rows(sql, **scope, **params.values, limit=limit + 1 - len(rows))
-        if len(rows) > limit:
-            break
+        return store.query_rows(sql, **scope, **params.values, limit=most)
+
+    rows = read_newest(time_range.start_ns, end_ns, limit + 1, read)
     found = [StoredScore(*row[:-1]) for row in rows[:limit]]
     last = rows[limit - 1] if len(rows) > limit else None
     return Page(found, Position(last[-2], f"{last[-1]:016x}").encode() if last else "")

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
-from tracestore.timerange import TimeRange
+from tracestore.timerange import NS_PER_S, TimeRange
 
 # Both lists, and the column of `traces` that each is about.
 SESSION, USER = "session_id", "user_id"
+_LAST_NS = "max(toUnixTimestamp64Nano(start_time) + toInt64(duration_ns))"
 # Name of an order -> ORDER BY. The first is the default.
 SORTS = {
-    "last": "last_ns DESC",
-    "start": "first_ns DESC",
-    "traces": "traces DESC",
-    "failures": "failures DESC",
-    "escalations": "escalations DESC",
-    "tokens": "tokens DESC",
-    "cost": "total_usd DESC NULLS LAST",
-    "duration": "last_ns - first_ns DESC",
+    "last": f"{_LAST_NS} DESC",
+    "start": "min(start_time) DESC",
+    "traces": "count() DESC",
+    "failures": "countIf(outcome = 'error') DESC",
+    "escalations": "countIf(escalated) DESC",
+    "tokens": "sum(input_tokens) + sum(output_tokens) DESC",
+    "cost": "sum(cost_usd) DESC NULLS LAST",
+    "duration": f"{_LAST_NS} - toUnixTimestamp64Nano(min(start_time)) DESC",
 }
 
-# Two steps, so that few bytes are kept for each of many groups: first what the order needs and the sums of a row, then the texts
-# of one page. An alias must not be the name of a column: the condition would mean the alias.
-_GROUPS = f"""
-SELECT %(column)s AS id, count() AS traces, countIf(outcome = 'error') AS failures, countIf(escalated) AS escalations,
-    toUnixTimestamp64Nano(min(start_time)) AS first_ns,
-    max(toUnixTimestamp64Nano(start_time) + toInt64(duration_ns)) AS last_ns,
-    sum(input_tokens) AS tokens_in, sum(output_tokens) AS tokens_out, tokens_in + tokens_out AS tokens,
-    sum(cost_usd) AS total_usd, countIf(notEmpty(unpriced_models)) AS unpriced
+# Two steps: first the order of all groups, of which there may be many, then the rows of one page. An alias must not be the name
+# of a column: the condition would mean the alias.
+_ORDER = f"""
+SELECT %(column)s AS id, count(), %(bound)s
 FROM traces FINAL
 WHERE {IN_RANGE} AND id != '' AND %(matching)s
 GROUP BY id
@@ -39,14 +37,25 @@ ORDER BY %(order)s, id
 LIMIT {{limit:UInt32}} OFFSET {{offset:UInt32}}
 {FINAL_SETTINGS}
 """
-_TEXTS = f"""
-SELECT %(column)s AS id, groupUniqArrayIf(3)(%(other)s, %(other)s != ''), uniqExactIf(%(other)s, %(other)s != ''),
-    groupUniqArrayArray(3)(agents), groupUniqArrayArray(5)(`models.model`)
+# Without FINAL: a summary that was replaced can only make it later.
+_LAST_END = f"SELECT {_LAST_NS} FROM traces WHERE {IN_RANGE}"
+_RECENT_NS = 2 * 3600 * NS_PER_S
+_ROWS = f"""
+SELECT %(column)s AS id, count(), countIf(outcome = 'error'), countIf(escalated), toUnixTimestamp64Nano(min(start_time)),
+    {_LAST_NS}, sum(input_tokens), sum(output_tokens), sum(cost_usd), countIf(notEmpty(unpriced_models)),
+    arraySort(groupUniqArrayIf(3)(%(other)s, %(other)s != '')), uniqExactIf(%(other)s, %(other)s != ''),
+    arraySort(groupUniqArrayArray(3)(agents)), arraySort(groupUniqArrayArray(5)(`models.model`))
 FROM traces FINAL
-WHERE {IN_RANGE} AND id IN {{ids:Array(String)}} AND %(matching)s
+PREWHERE {IN_RANGE}%(narrowed)s
+WHERE id IN {{ids:Array(String)}} AND %(matching)s
 GROUP BY id
 {FINAL_SETTINGS}
 """
+# Fewer traces than there are granules in ten busy days: first which may be theirs, without FINAL and so by the index, then those.
+_FEW_TRACES = 500
+_NARROWED = f"""
+    AND (start_time, trace_id) IN
+        (SELECT start_time, trace_id FROM traces WHERE {IN_RANGE} AND %(column)s IN {{ids:Array(String)}})"""
 _MODELS = f"""
 SELECT used.1 AS model, uniqExact(trace_id) AS traces, sum(used.2) AS calls, sum(used.3) AS errors,
     sum(used.4) AS input_tokens, sum(used.5) AS output_tokens, sum(used.6) AS cost_usd
@@ -116,34 +125,32 @@ def find_usages(
     """
     params = Params()
     matching = trace_predicate(query, params)
-    scope = {"project_id": project_id, "start_ns": time_range.start_ns, "end_ns": time_range.end_ns} | params.values
+    scope: dict[str, Any] = {"project_id": project_id, "start_ns": time_range.start_ns, "end_ns": time_range.end_ns}
+    scope |= params.values
     names = {"column": column, "other": USER if column == SESSION else SESSION, "matching": matching, "order": SORTS[sort]}
-    rows = store.query_rows(_GROUPS % names, **scope, limit=limit, offset=offset)
-    if not rows:
+    order = _find_latest(store, names, scope, limit) if sort == "last" and not offset else []
+    order = order or store.query_rows(_ORDER % (names | {"bound": "0"}), **scope, limit=limit, offset=offset)
+    if not order:
         return []
-    texts = {row[0]: row[1:] for row in store.query_rows(_TEXTS % names, **scope, ids=[row[0] for row in rows])}
-    usages = []
-    for name, traces, failures, escalations, first_ns, last_ns, tokens_in, tokens_out, _, cost_usd, unpriced in rows:
-        others, others_count, agents, models = texts.get(name, ([], 0, [], []))
-        usages.append(
-            Usage(
-                id=name,
-                traces=traces,
-                failures=failures,
-                escalations=escalations,
-                first_ns=first_ns,
-                last_ns=last_ns,
-                input_tokens=tokens_in,
-                output_tokens=tokens_out,
-                cost_usd=cost_usd,
-                unpriced=unpriced,
-                others=sorted(others),
-                others_count=others_count,
-                agents=sorted(agents),
-                models=sorted(models),
-            )
-        )
-    return usages
+    # The traces of a session lie together, those of several users everywhere.
+    is_few = sum(traces for _, traces, _ in order) <= _FEW_TRACES and (column == SESSION or len(order) == 1)
+    names["narrowed"] = _NARROWED % names if is_few else ""
+    rows = {row[0]: row for row in store.query_rows(_ROWS % names, **scope, ids=[name for name, *_ in order])}
+    # One whose traces were summarised again since may be gone.
+    return [Usage(*rows[name]) for name, *_ in order if name in rows]
+
+
+def _find_latest(store: Store, names: dict[str, str], scope: dict[str, Any], limit: int) -> list[tuple[Any, ...]]:
+    """Return what _ORDER does by the last end, from the newest traces alone; nothing where an older one may have ended later."""
+    recent_ns = scope["end_ns"] - _RECENT_NS
+    if recent_ns <= scope["start_ns"]:
+        return []
+    recent = scope | {"start_ns": recent_ns}
+    order = store.query_rows(_ORDER % (names | {"bound": _LAST_NS}), **recent, limit=limit, offset=0)
+    if len(order) < limit:
+        return []
+    [(older_ns,)] = store.query_rows(_LAST_END, **scope | {"end_ns": recent_ns})
+    return order if order[-1][2] > older_ns else []
 
 
 def count_models(store: Store, *, project_id: int, time_range: TimeRange, query: Query, limit: int = 20) -> list[ModelShare]:

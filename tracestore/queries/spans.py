@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 from typing import Any
 
 from tracestore import pricing
@@ -11,9 +13,9 @@ from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.language import Query
 from tracestore.model import Page, Span, SpanEvent, SpanLink, SpanSummary
-from tracestore.queries.paging import Position, decode_cursor, windows
+from tracestore.queries.paging import Position, decode_cursor, read_newest, threads_for
 from tracestore.queries.predicates import IN_RANGE, Params, span_predicate
-from tracestore.timerange import MAX_NS, TimeRange
+from tracestore.timerange import MAX_NS, NS_PER_S, TimeRange
 
 # Field of SpanSummary -> expression over `spans`, in the order in which rows are read. cost_usd is computed from them.
 _COLUMNS = {
@@ -37,6 +39,7 @@ _COLUMNS = {
     },
 }  # fmt: skip
 _SUMMARY = ", ".join(_COLUMNS.values())
+_SPAN_ID, _START_NS = list(_COLUMNS).index("span_id"), list(_COLUMNS).index("start_ns")
 # The columns of `spans` that they are made of.
 _READ = ", ".join(
     dict.fromkeys(
@@ -87,13 +90,25 @@ PREWHERE {IN_RANGE} AND (start_time, trace_id, span_id, received_at) IN (
 )
 ORDER BY start_time DESC, trace_id DESC, span_id DESC
 LIMIT 1 BY start_time, trace_id, span_id
-SETTINGS max_threads = 1
+SETTINGS %s
 """
+# Spans of a page that start further apart than this lie in many granules.
+_SPREAD_NS = 3600 * NS_PER_S
 _AFTER_POSITION = (
     "(start_time, trace_id, span_id) < (fromUnixTimestamp64Nano({position_ns:Int64}),"
     " toFixedString(unhex(substring({position_id:String}, 1, 32)), 16),"
     " toFixedString(unhex(substring({position_id:String}, 33)), 8))"
 )
+# Most traces are so small that their rows are sorted here, copies left out: to plan an order of so many columns takes ClickHouse
+# a fifth of the whole time.
+_FEW_ROWS = 1000
+_ROWS_OF_TRACE = f"""
+SELECT toUnixTimestamp64Nano(received_at), {_SUMMARY}
+FROM spans
+WHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}})
+LIMIT {{limit:UInt32}}
+SETTINGS max_threads = 1
+"""
 # By name: to analyse `SELECT *` over this table takes a fifth of the whole time.
 _SPANS_OF_TRACE = f"""
 SELECT {_SUMMARY}
@@ -107,7 +122,7 @@ FROM (
 ORDER BY start_time, span_id
 LIMIT {{limit:UInt32}}
 """
-_WHOLE = f"""{_SUMMARY},
+_DETAILS = f"""
     mapKeys(attributes), {values_of("attributes", "attribute_types")}, attribute_types,
     mapKeys(resource_attributes), {values_of("resource_attributes", "resource_attribute_types")}, resource_attribute_types,
     mapKeys(scope_attributes), {values_of("scope_attributes", "scope_attribute_types")}, scope_attribute_types,
@@ -117,9 +132,10 @@ _WHOLE = f"""{_SUMMARY},
     {_values_of_each("link_attributes", "link_attribute_types")}, link_attribute_types,
     scope_version, trace_state, flags, resource_schema_url, scope_schema_url, dropped_attributes_count, dropped_events_count,
     dropped_links_count, reported_start_ns, reported_end_ns, toUnixTimestamp64Nano(received_at)"""
-# One row of one granule: more threads would only wait for each other.
+# One row of one granule: more threads would only wait for each other. Planning so many columns is most of the time, so summary
+# and details are read side by side.
 _GET_SPAN = f"""
-SELECT {_WHOLE}
+SELECT %s
 FROM spans
 WHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}}) AND span_id = unhex({{span_id:String}})
 ORDER BY received_at DESC
@@ -127,7 +143,7 @@ LIMIT 1
 SETTINGS max_threads = 1
 """
 _GET_SPANS = f"""
-SELECT {_WHOLE}
+SELECT {_SUMMARY}, {_DETAILS}
 FROM spans
 WHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}})
     AND span_id IN (SELECT toFixedString(unhex(arrayJoin({{span_ids:Array(String)}})), 8))
@@ -164,12 +180,11 @@ def find_spans(
         conditions.append(_AFTER_POSITION)
         params.values |= {"position_ns": position.start_ns, "position_id": position.item_id}
     sql = _FIND_KEYS % " AND ".join(conditions)
-    keys: list[tuple[int, str, str, int]] = []
-    for start_ns, window_end_ns in windows(time_range.start_ns, end_ns):
-        scope = {"project_id": project_id, "start_ns": start_ns, "end_ns": window_end_ns}
-        keys += store.query_rows(sql, **scope, **params.values, limit=limit + 1 - len(keys))
-        if len(keys) > limit:
-            break
+
+    def read(start_ns: int, end_ns: int, most: int) -> list[tuple[Any, ...]]:
+        return store.query_rows(sql, project_id=project_id, start_ns=start_ns, end_ns=end_ns, limit=most, **params.values)
+
+    keys = read_newest(time_range.start_ns, end_ns, limit + 1, read)
     spans = _get_by_keys(store, project_id=project_id, keys=keys[:limit])
     if len(keys) <= limit:
         return Page(spans)
@@ -177,25 +192,33 @@ def find_spans(
     return Page(spans, Position(start_ns, trace_id + span_id).encode())
 
 
-def _get_by_keys(store: Store, *, project_id: int, keys: list[tuple[int, str, str, int]]) -> list[SpanSummary]:
+def _get_by_keys(store: Store, *, project_id: int, keys: list[tuple[Any, ...]]) -> list[SpanSummary]:
     """Return the spans of these (start_ns, trace id, span id, received_ns) keys, newest first."""
     if not keys:
         return []
     starts_ns, trace_ids, span_ids, received_ns = [list(column) for column in zip(*keys, strict=True)]
     rows = store.query_rows(
-        _GET_BY_KEYS, project_id=project_id, start_ns=min(starts_ns), end_ns=max(starts_ns) + 1, starts_ns=starts_ns,
-        trace_ids=trace_ids, span_ids=span_ids, received_ns=received_ns,
+        _GET_BY_KEYS % threads_for(starts_ns, _SPREAD_NS), project_id=project_id, start_ns=min(starts_ns),
+        end_ns=max(starts_ns) + 1, starts_ns=starts_ns, trace_ids=trace_ids, span_ids=span_ids, received_ns=received_ns,
     )  # fmt: skip
     return [_read_span(row, project_id) for row in rows]
 
 
 def find_spans_of_trace(store: Store, *, project_id: int, trace_id: str, time_range: TimeRange, limit: int) -> list[SpanSummary]:
     """Return the spans of one trace that started in the range, in start order, at most `limit`."""
-    rows = store.query_rows(
-        _SPANS_OF_TRACE, project_id=project_id, trace_id=trace_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns,
-        limit=limit,
-    )  # fmt: skip
-    return [_read_span(row, project_id) for row in rows]
+    scope = {
+        "project_id": project_id,
+        "trace_id": trace_id,
+        "start_ns": time_range.start_ns,
+        "end_ns": time_range.end_ns,
+    }
+    copies = store.query_rows(_ROWS_OF_TRACE, **scope, limit=_FEW_ROWS + 1)
+    if len(copies) > _FEW_ROWS:
+        return [_read_span(row, project_id) for row in store.query_rows(_SPANS_OF_TRACE, **scope, limit=limit)]
+    # Of copies the one received last stands.
+    last = {row[1 + _SPAN_ID]: row[1:] for row in sorted(copies, key=itemgetter(0))}
+    rows = sorted(last.values(), key=itemgetter(_START_NS, _SPAN_ID))
+    return [_read_span(row, project_id) for row in rows[:limit]]
 
 
 def find_trace_times(store: Store, *, project_id: int, trace_id: str) -> TimeRange:
@@ -212,17 +235,23 @@ def count_received_spans(store: Store, *, project_id: int, trace_id: str) -> int
     return int(rows[0][0])
 
 
-def get_span(store: Store, *, project_id: int, trace_id: str, span_id: str) -> Span:
-    """Return everything of one span, its attributes decoded. Raises TraceNotFound."""
-    time_range = find_trace_times(store, project_id=project_id, trace_id=trace_id)
-    rows = store.query_rows(
-        _GET_SPAN, project_id=project_id, trace_id=trace_id, span_id=span_id, start_ns=time_range.start_ns,
-        end_ns=time_range.end_ns,
-    ) if is_id(span_id, 16) else []  # fmt: skip
-    if not rows:
+def get_span(store: Store, *, project_id: int, trace_id: str, span_id: str, time_range: TimeRange | None = None) -> Span:
+    """Return everything of one span, its attributes decoded. `time_range` is that of its trace, if known.
+
+    Raises TraceNotFound.
+    """
+    time_range = time_range or find_trace_times(store, project_id=project_id, trace_id=trace_id)
+    scope = {"project_id": project_id, "trace_id": trace_id, "span_id": span_id}
+    scope |= {"start_ns": time_range.start_ns, "end_ns": time_range.end_ns}
+    summaries, details = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+    if is_id(span_id, 16):
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            asked = beside.submit(store.query_rows, _GET_SPAN % _SUMMARY, **scope)
+            details = store.query_rows(_GET_SPAN % _DETAILS, **scope)
+            summaries = asked.result()
+    if not summaries or not details:
         raise TraceNotFound(f"There is no span {span_id} in trace {trace_id}.")
-    width = len(_COLUMNS)
-    return _read_details(_read_span(rows[0][:width], project_id), rows[0][width:])
+    return _read_details(_read_span(summaries[0], project_id), details[0])
 
 
 def get_spans(store: Store, *, project_id: int, trace_id: str, span_ids: Sequence[str]) -> list[Span]:

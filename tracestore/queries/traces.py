@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.language import Query
 from tracestore.model import ModelUsage, Outcome, Page, SpanSummary, ToolUsage, Trace, TraceSummary
-from tracestore.queries.paging import Position, decode_cursor, windows
+from tracestore.queries.paging import Position, decode_cursor, read_newest, threads_for
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
 from tracestore.queries.spans import find_spans_of_trace, find_trace_times
-from tracestore.timerange import TimeRange
+from tracestore.timerange import DAY_NS, TimeRange
 
 # Field of TraceSummary -> expression over `traces`, in the order in which rows are read.
 _COLUMNS = {
@@ -39,6 +41,7 @@ _COLUMNS = {
         " `models.supplied_cost_usd`, `models.compared_cost_usd`, `models.cost_difference_usd`)"
     ),
 }  # fmt: skip
+_START_NS = list(_COLUMNS).index("start_ns")
 # A trace and all versions of its row share a month, so months need not be merged with each other.
 FINAL_SETTINGS = "SETTINGS do_not_merge_across_partitions_select_final = 1"
 
@@ -52,8 +55,7 @@ ORDER BY start_time DESC, trace_id DESC
 LIMIT {{limit:UInt32}}
 {FINAL_SETTINGS}, optimize_read_in_order = 0
 """
-# PREWHERE before FINAL is right because it looks at the sort key alone, which all versions of a row share. A page is so few rows
-# that a second thread costs more than it brings.
+# PREWHERE before FINAL is right because it looks at the sort key alone, which all versions of a row share.
 _GET_BY_KEYS = f"""
 SELECT {", ".join(_COLUMNS.values())}
 FROM traces FINAL
@@ -62,7 +64,7 @@ PREWHERE {IN_RANGE} AND (start_time, trace_id) IN (
     FROM (SELECT arrayJoin(arrayZip({{starts_ns:Array(Int64)}}, {{trace_ids:Array(String)}})) AS key)
 )
 ORDER BY start_time DESC, trace_id DESC
-{FINAL_SETTINGS}, max_threads = 1
+{FINAL_SETTINGS}, %s
 """
 _AFTER_POSITION = (
     "(start_time, trace_id) < (fromUnixTimestamp64Nano({position_ns:Int64}), toFixedString(unhex({position_id:String}), 16))"
@@ -104,13 +106,12 @@ ORDER BY start_time DESC, trace_id DESC
 LIMIT {{limit:UInt32}}
 {FINAL_SETTINGS}, optimize_read_in_order = 0
 """
+# All versions of one row: to plan FINAL and an order of so many columns takes longer than to choose among them here.
 _GET_TRACE = f"""
-SELECT {", ".join(_COLUMNS.values())}
-FROM traces FINAL
+SELECT is_deleted, summarized_at, {", ".join(_COLUMNS.values())}
+FROM traces
 PREWHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}})
-ORDER BY start_time DESC
-LIMIT 1
-{FINAL_SETTINGS}, max_threads = 1
+SETTINGS max_threads = 1
 """
 # By project alone: the question is whether anything ever arrived.
 _HAS_ANY_TRACE = "SELECT 1 FROM trace_index WHERE project_id = {project_id:UInt32} LIMIT 1"
@@ -155,12 +156,11 @@ def _find_newest(
         conditions.append(_AFTER_POSITION)
         params.values |= {"position_ns": position.start_ns, "position_id": position.item_id}
     sql = _FIND_KEYS % " AND ".join(conditions)
-    keys: list[tuple[int, str]] = []
-    for window_start_ns, window_end_ns in windows(time_range.start_ns, end_ns):
-        scope = {"project_id": project_id, "start_ns": window_start_ns, "end_ns": window_end_ns}
-        keys += store.query_rows(sql, **scope, **params.values, limit=limit + 1 - len(keys))
-        if len(keys) > limit:
-            break
+
+    def read(start_ns: int, end_ns: int, most: int) -> list[tuple[Any, ...]]:
+        return store.query_rows(sql, project_id=project_id, start_ns=start_ns, end_ns=end_ns, limit=most, **params.values)
+
+    keys = read_newest(time_range.start_ns, end_ns, limit + 1, read)
     traces = _get_by_keys(store, project_id=project_id, keys=keys[:limit])
     return Page(traces, Position(*keys[limit - 1]).encode() if len(keys) > limit else "")
 
@@ -179,14 +179,14 @@ def find_updated_traces(
     return _get_by_keys(store, project_id=project_id, keys=keys)
 
 
-def _get_by_keys(store: Store, *, project_id: int, keys: list[tuple[int, str]]) -> list[TraceSummary]:
+def _get_by_keys(store: Store, *, project_id: int, keys: Sequence[tuple[Any, ...]]) -> list[TraceSummary]:
     """Return the traces of these (start_ns, trace id) keys, newest first; one that was rewritten meanwhile is as it is now."""
     if not keys:
         return []
     starts_ns, trace_ids = [list(column) for column in zip(*keys, strict=True)]
     rows = store.query_rows(
-        _GET_BY_KEYS, project_id=project_id, start_ns=min(starts_ns), end_ns=max(starts_ns) + 1, starts_ns=starts_ns,
-        trace_ids=trace_ids,
+        _GET_BY_KEYS % threads_for(starts_ns, DAY_NS), project_id=project_id, start_ns=min(starts_ns), end_ns=max(starts_ns) + 1,
+        starts_ns=starts_ns, trace_ids=trace_ids,
     )  # fmt: skip
     return [_read_trace(row) for row in rows]
 
@@ -207,9 +207,12 @@ def get_trace(store: Store, *, project_id: int, trace_id: str, span_limit: int =
     return Trace(summary or _summarize_running(trace_id, spans), spans[:span_limit], truncated=len(spans) > span_limit)
 
 
-def get_trace_summary(store: Store, *, project_id: int, trace_id: str) -> TraceSummary:
-    """Return a trace without its spans, as `get_trace` does otherwise. Raises TraceNotFound."""
-    time_range = find_trace_times(store, project_id=project_id, trace_id=trace_id)
+def get_trace_summary(store: Store, *, project_id: int, trace_id: str, time_range: TimeRange | None = None) -> TraceSummary:
+    """Return a trace without its spans, as `get_trace` does otherwise. `time_range` is that of the trace, if known.
+
+    Raises TraceNotFound.
+    """
+    time_range = time_range or find_trace_times(store, project_id=project_id, trace_id=trace_id)
     summary = _find_summary(store, project_id=project_id, trace_id=trace_id, time_range=time_range)
     return summary or get_trace(store, project_id=project_id, trace_id=trace_id).summary
 
@@ -218,7 +221,10 @@ def _find_summary(store: Store, *, project_id: int, trace_id: str, time_range: T
     rows = store.query_rows(
         _GET_TRACE, project_id=project_id, trace_id=trace_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns
     )
-    return _read_trace(rows[0]) if rows else None
+    # As FINAL does: of those with one start the newest, if that is not deleted; of several starts the last.
+    newest = {row[2 + _START_NS]: row for row in sorted(rows, key=itemgetter(1))}
+    kept = [row for row in newest.values() if not row[0]]
+    return _read_trace(max(kept, key=itemgetter(2 + _START_NS))[2:]) if kept else None
 
 
 def has_any_trace(store: Store, *, project_id: int) -> bool:

@@ -12,6 +12,7 @@ from tracestore.pricing import TOKEN_CLASSES, Sold, price_calls
 from tracestore.queries.handoffs import IS_HANDOFF, TARGET_BY_NAME, TOLD_TARGET
 from tracestore.queries.predicates import IN_RANGE
 from tracestore.queries.spans import find_trace_times
+from tracestore.timerange import TimeRange
 
 _OF_TRACE = f"{IN_RANGE} AND trace_id = unhex({{trace_id:String}})"
 _PLAIN = (
@@ -101,9 +102,14 @@ def find_span_ids(store: Store, *, project_id: int, trace_id: str, limit: int = 
     return [span_id for (span_id,) in store.query_rows(_IDS, **_scope(store, project_id, trace_id), limit=limit)]
 
 
-def find_ancestors(store: Store, *, project_id: int, trace_id: str, span_id: str, limit: int) -> list[str]:
-    """Return the names of the nearest steps above one, outermost first, at most `limit`. Raises TraceNotFound."""
-    rows = store.query_rows(_PARENTS, **_scope(store, project_id, trace_id))
+def find_ancestors(
+    store: Store, *, project_id: int, trace_id: str, span_id: str, limit: int, time_range: TimeRange | None = None
+) -> list[str]:
+    """Return the names of the nearest steps above one, outermost first, at most `limit`. Raises TraceNotFound.
+
+    `time_range` is that of the trace, if known.
+    """
+    rows = store.query_rows(_PARENTS, **_scope(store, project_id, trace_id, time_range))
     steps = {found: (parent, name) for found, parent, name in rows}
     names: list[str] = []
     seen = {span_id}
@@ -125,8 +131,8 @@ def search_steps(store: Store, *, project_id: int, trace_id: str, text: str, lim
     return [span_id for (span_id,) in rows]
 
 
-def _scope(store: Store, project_id: int, trace_id: str) -> dict[str, Any]:
-    time_range = find_trace_times(store, project_id=project_id, trace_id=trace_id)
+def _scope(store: Store, project_id: int, trace_id: str, time_range: TimeRange | None = None) -> dict[str, Any]:
+    time_range = time_range or find_trace_times(store, project_id=project_id, trace_id=trace_id)
     return {
         "project_id": project_id,
         "trace_id": trace_id,

@@ -10,4 +10,4 @@ PREWHERE project_id = {project_id:UInt32} AND start_time >= fromUnixTimestamp64N
 )
 ORDER BY start_time DESC, trace_id DESC, span_id DESC
 LIMIT 1 BY start_time, trace_id, span_id
-SETTINGS max_threads = 1
+SETTINGS %s

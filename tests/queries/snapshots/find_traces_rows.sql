@@ -5,4 +5,4 @@ PREWHERE project_id = {project_id:UInt32} AND start_time >= fromUnixTimestamp64N
     FROM (SELECT arrayJoin(arrayZip({starts_ns:Array(Int64)}, {trace_ids:Array(String)})) AS key)
 )
 ORDER BY start_time DESC, trace_id DESC
-SETTINGS do_not_merge_across_partitions_select_final = 1, max_threads = 1
+SETTINGS do_not_merge_across_partitions_select_final = 1, %s

@@ -11,11 +11,10 @@ from urllib.parse import urlencode
 from asgiref.sync import sync_to_async
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET
-from django.views.decorators.vary import vary_on_headers
 
 from dashboards.download import FORMATS, OTLP, format_excerpt, stream
 from dashboards.logs import LogRow, build_log_rows, find_record_text, read_scores
@@ -27,6 +26,7 @@ from dashboards.waterfall import build_waterfall, pack_rows
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.completeness import find_completeness
+from tracestore.fragments import fragment_of
 from tracestore.model import LogRecord, Outcome, Page, Span, Trace, TraceSummary
 from tracestore.queries.events import find_event_marks
 from tracestore.queries.logs import (
@@ -160,6 +160,7 @@ def trace_search(request: PageRequest, trace_id: str) -> HttpResponse:
     return JsonResponse({"spans": found[:HIT_LIMIT], "more": len(found) > HIT_LIMIT})
 
 
+@fragment_of("trace-detail", "trace_id", view="raw")
 @_span_view
 def trace_raw(request: PageRequest, trace_id: str) -> HttpResponse:
     """The tab Raw: the beginning of the trace in both forms, and the links to all of it."""
@@ -206,6 +207,7 @@ def trace_download(request: PageRequest, trace_id: str) -> HttpResponseBase:
     return StreamingHttpResponse(stream(read_batches(), form), content_type="application/json", headers=headers)
 
 
+@fragment_of("trace-detail", "trace_id", view="logs")
 @_span_view
 def trace_log_rows(request: PageRequest, trace_id: str) -> HttpResponse:
     """The tab Logs: records of the trace and of its steps, oldest first; `?cursor=` continues, `?record=` is the open one."""
@@ -245,12 +247,10 @@ def _find_opened(request: PageRequest, trace_id: str, start_ns: int) -> LogRow |
     return build_log_rows([record], start_ns)[0]
 
 
+@fragment_of("trace-detail", "trace_id", span="{span_id}")
 @_span_view
-@vary_on_headers("HX-Request")  # one URL, two answers: caches must not mix them
 def span_detail(request: PageRequest, trace_id: str, span_id: str) -> HttpResponse:
-    """The panel of one step; opened by itself it leads to its page."""
-    if not request.htmx:
-        return redirect(reverse("trace-detail", args=[trace_id]) + "?" + urlencode({"span": span_id}))
+    """The panel of one step."""
     span = _find_span(request, trace_id, span_id)
     context = _panel_context(request, trace_id, span_id, span, _locate_logs(request, trace_id))
     return render(request, "dashboards/_span_panel.html", context, status=200 if context["panel"] else 404)

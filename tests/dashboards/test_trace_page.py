@@ -255,7 +255,7 @@ def test_panel_alone_is_a_fragment_for_the_page_and_a_redirect_for_a_person(clie
     trace_id = _failed_run(store)
     url = f"/traces/{trace_id}/spans/{TOOL}"
 
-    fragment, opened = client.get(url, headers=PANEL), client.get(url)
+    fragment, opened = client.get(url, headers=PANEL), client.get(url, headers={"Accept": "text/html"})
 
     assert "<html" not in _text(fragment)
     assert "HX-Request" in fragment["Vary"]

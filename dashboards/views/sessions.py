@@ -45,7 +45,7 @@ _USER_ERRORS, _USER_SESSIONS = 5, 10
 
 @dataclass(frozen=True)
 class _Kind:
-    """What a list is about: the field of the language and the column, its words, and the name of its pages' URL."""
+    """What a list is about: the field of the language and the column, its words, `other` what a row names or counts besides."""
 
     field: str
     column: str
@@ -57,7 +57,7 @@ class _Kind:
 
 
 _SESSION = _Kind("session", SESSION, "session", "sessions", "user", "session", "session.id")
-_USER = _Kind("user", USER, "user", "users", "session", "user", "user.id")
+_USER = _Kind("user", USER, "user", "users", "sessions", "user", "user.id")
 
 
 @require_GET

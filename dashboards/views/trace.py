@@ -38,6 +38,7 @@ from tracestore.queries.logs import (
     get_log_record,
     locate_logs,
 )
+from tracestore.queries.messages import find_messages, name_of
 from tracestore.queries.paging import CursorError, read_cursor
 from tracestore.queries.spans import find_trace_times, get_span, get_spans
 from tracestore.queries.traces import get_trace_summary
@@ -86,8 +87,10 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
         if selected_id != summary.failing_span_id:
             failing = _find_span(request, trace_id, summary.failing_span_id)
         failure = _failure_context(request, summary, failing)
+    said = find_messages(store, project_id=project_id, trace_id=trace_id, names=[summary.name])
     return {
         "summary": summary,
+        "name": said.get(summary.root_span_id, summary.name),
         "rule": OUTCOME_RULES.get(summary.outcome_rule, ""),
         "completeness": completeness,
         "span_limit": SPAN_LIMIT,
@@ -113,7 +116,14 @@ def _failure_context(request: PageRequest, summary: TraceSummary, failing: Span 
     path = find_ancestors(
         get_store(), project_id=request.project.id, trace_id=summary.trace_id, span_id=step.span_id, limit=PATH_STEPS
     )
-    return {"failing": step, "failing_message": split_stacktrace(message)[0], "failing_path": path}
+    names = [name for _, name in path]
+    said = find_messages(get_store(), project_id=request.project.id, trace_id=summary.trace_id, names=names)
+    return {
+        "failing": step,
+        "failing_name": name_of(failing),
+        "failing_message": split_stacktrace(message)[0],
+        "failing_path": [(span_id, said.get(span_id, name)) for span_id, name in path],
+    }
 
 
 View = Callable[..., HttpResponseBase]
@@ -141,8 +151,10 @@ def trace_tree(request: PageRequest, trace_id: str) -> HttpResponse:
     try:
         steps = find_steps(store, project_id=project_id, trace_id=trace_id, limit=SPAN_LIMIT)
         marks = find_event_marks(store, project_id=project_id, trace_id=trace_id)
+        said = find_messages(store, project_id=project_id, trace_id=trace_id, names=(step.name for step in steps))
     except TraceNotFound:
         return _as_text(None)
+    steps = [step._replace(name=said.get(step.span_id, step.name)) for step in steps] if said else steps
     body = json.dumps(pack_rows(build_waterfall(steps), marks), separators=(",", ":"))
     return HttpResponse(body, content_type="application/json")
 
@@ -320,6 +332,7 @@ def _panel_context(
     start_ns = span.summary.start_ns if span else time.time_ns()
     return {
         "panel": panel,
+        "step_name": name_of(span) if span else "",
         "has_more_logs": bool(logs.next_cursor),
         "logs_error": logs_error,
         "trace_id": trace_id,

@@ -21,6 +21,21 @@ def refuse(request: PageRequest, message: str, parameter: str) -> HttpResponse:
     return render(request, "dashboards/refused.html", {"message": message, "parameter": parameter, "href": href}, status=400)
 
 
+class WrongMethodMiddleware:
+    """Where a form is sent to there is no page to open; an address that was copied or reloaded says so instead of being empty."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code != 405 or request.path.startswith("/api/"):
+            return response
+        page = render(request, "405.html", status=405)
+        page.headers["Allow"] = response.headers["Allow"]
+        return page
+
+
 class ExtendedQueryMiddleware:
     """Pages add conditions of their own to a query that was checked: what is then longer than a query can be is refused here.
 

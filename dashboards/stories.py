@@ -8,11 +8,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dashboards.transcript import Transcript, build_transcript
 from tracestore.clickhouse.client import Store
 from tracestore.model import Trace
+from tracestore.queries.messages import find_messages
 from tracestore.queries.spans import count_received_spans
 from tracestore.queries.traces import get_trace
 
@@ -60,6 +61,9 @@ def read_story(store: Store, *, project_id: int, trace_id: str) -> Story:
 def _read(store: Store, project_id: int, trace_id: str) -> Story:
     read_s = time.monotonic()
     trace = get_trace(store, project_id=project_id, trace_id=trace_id, span_limit=SPAN_LIMIT)
+    said = find_messages(store, project_id=project_id, trace_id=trace_id, names=(span.name for span in trace.spans))
+    if said:
+        trace = replace(trace, spans=[replace(span, name=said.get(span.span_id, span.name)) for span in trace.spans])
     return Story(trace, build_transcript(trace.spans), read_s)
 
 

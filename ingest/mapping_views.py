@@ -14,6 +14,7 @@ from ingest.mapping import MAX_PASTED_CHARACTERS, BadSpan, try_rules
 from tracestore import semconv
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
+from tracestore.fragments import fragment_of
 from tracestore.mapping import check_rule
 from tracestore.models import MappingRule, Project, Reread
 from tracestore.reread import AlreadyRunning, cancel_reread, start_reread
@@ -133,6 +134,7 @@ def _render_reread(request: HttpRequest, problem: str = "") -> HttpResponse:
     return render(request, "ingest/_reread.html", {"job": job, "problem": problem}, status=status)
 
 
+@fragment_of("mapping", anchor="reread")
 @require_GET
 def reread_progress(request: HttpRequest) -> HttpResponse:
     """The fragment with the last run; it reloads itself while that is under way."""

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from ingest.dead_letters import DeadLetter, DeadLetters
 from ingest.service import get_running_ingest
+from tracestore.fragments import fragment_of
 
 _SHOWN = 50
 
@@ -35,6 +36,7 @@ def _render(request: HttpRequest, found: list[DeadLetter], status: int = 200, **
     return render(request, "ingest/_dead_letters.html", context, status=status)
 
 
+@fragment_of("data-quality", anchor="dead-letters")
 @require_GET
 def dead_letter_list(request: HttpRequest) -> HttpResponse:
     """The fragment, newest refusal first; it reloads itself while a replay is under way."""

@@ -57,8 +57,16 @@ class AccessMiddleware:
 
 def _send_to_login(request: HttpRequest) -> HttpResponse:
     """Redirect, and come back to the page afterwards; a fragment makes the whole page go, not the fragment."""
+    login = resolve_url(settings.LOGIN_URL)
     if request.headers.get("HX-Request") == "true":
-        page = urlsplit(request.headers.get("HX-Current-URL", "/"))
-        target = redirect_to_login(page.path + (f"?{page.query}" if page.query else ""), resolve_url(settings.LOGIN_URL)).url
+        target = redirect_to_login(_path_of(request.headers.get("HX-Current-URL", "/")), login).url
         return HttpResponse(status=204, headers={"HX-Redirect": target})
-    return redirect_to_login(request.get_full_path(), resolve_url(settings.LOGIN_URL))
+    # What a form was sent to is no page.
+    is_form = request.method == "POST"
+    return redirect_to_login(_path_of(request.headers.get("Referer", "/")) if is_form else request.get_full_path(), login)
+
+
+def _path_of(url: str) -> str:
+    """Return path and query, without the host: a login leads back to this instance only."""
+    page = urlsplit(url)
+    return (page.path or "/") + (f"?{page.query}" if page.query else "")

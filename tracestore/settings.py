@@ -391,6 +391,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "tracestore.middleware.AccessMiddleware",
+    "dashboards.refusal.WrongMethodMiddleware",
     "dashboards.refusal.ExtendedQueryMiddleware",
 ]
 ROOT_URLCONF = "tracestore.urls"

@@ -24,6 +24,7 @@ from alerts.requests import AlertRequest
 from alerts.views.editing import find_page
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
+from tracestore.fragments import fragment_of
 from tracestore.language import QueryError, parse_query
 from tracestore.queries.metrics import MAX_POINTS, MetricError
 from tracestore.queries.traces import find_traces
@@ -46,6 +47,7 @@ def alert_list(request: AlertRequest) -> HttpResponse:
     return render(request, "alerts/_alert_rows.html" if request.htmx else "alerts/alert_list.html", context)
 
 
+@fragment_of("alert-list")
 @require_GET
 def alert_badge(request: AlertRequest) -> HttpResponse:
     return render(request, "alerts/_badge.html", {"firing_count": services.count_firing(request.project.pk)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -9,6 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from django import template
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from dashboards.text import make_visible
 from tracestore.timerange import NS_PER_S, format_time_ns
@@ -16,6 +19,7 @@ from tracestore.timerange import NS_PER_S, format_time_ns
 register = template.Library()
 NONE = "–"
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+_WORD_START = re.compile(r"(?<=[_./:@-])(?=\w)|(?<=[a-z0-9])(?=[A-Z])")
 # Costs that differ by more than both of these are marked; below a hundred-millionth of a dollar they are the same.
 _COST_ABSOLUTE_USD, _COST_RELATIVE, _COST_NOISE_USD = 0.0001, 0.01, 1e-8
 
@@ -226,3 +230,9 @@ def excerpt(value: Any, limit: int) -> str:
     text = str(value)
     line = " ".join(visible(text[: limit + 1]).split())
     return f"{line[:limit].rstrip()}…" if len(text) > limit else line
+
+
+@register.filter
+def breakable(text: str) -> SafeString:
+    """An identifier that a narrow column may break between its words only: after a sign, before a capital."""
+    return format_html_join(mark_safe("<wbr>"), "{}", ((part,) for part in _WORD_START.split(text)))

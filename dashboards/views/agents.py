@@ -11,6 +11,7 @@ from dashboards.forms import Draft, Problem, Search, SearchRefused, parse_search
 from dashboards.requests import PageRequest
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
+from tracestore.fragments import fragment_of
 from tracestore.language.fields import FIELDS
 from tracestore.queries.agents import MAX_PAIRS, MAX_SPANS, MAX_STEPS_ABOVE, find_agent_graph
 
@@ -37,6 +38,7 @@ def agent_graph(request: PageRequest) -> HttpResponse:
     return render(request, "dashboards/agents.html", context)
 
 
+@fragment_of("agent-graph")
 @require_GET
 def agent_graph_drawing(request: PageRequest) -> HttpResponse:
     """The drawing and its tables; what cannot be computed says so in their place."""

@@ -13,6 +13,7 @@ from dashboards.forms import SearchRefused
 from dashboards.requests import PageRequest
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
+from tracestore.fragments import fragment_of
 from tracestore.language import parse_query
 from tracestore.queries.cohorts import compare_cohorts, find_cohort_differences
 from tracestore.queries.facets import count_facet
@@ -55,6 +56,7 @@ def _find_versions(request: PageRequest, time_range: TimeRange, texts: dict[str,
     }
 
 
+@fragment_of("compare")
 @require_GET
 def compare_answer(request: PageRequest) -> HttpResponse:
     """The numbers, as a fragment; what goes wrong is a sentence in their place."""

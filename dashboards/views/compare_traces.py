@@ -19,6 +19,7 @@ from dashboards.requests import PageRequest
 from dashboards.waterfall import Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, TraceNotFound
+from tracestore.fragments import fragment_of
 from tracestore.language import QueryError, format_filter, parse_query
 from tracestore.model import Span, SpanSummary, Trace, TraceSummary
 from tracestore.queries.digests import Digest, find_digests
@@ -129,6 +130,7 @@ def _render_rows(request: PageRequest, context: dict[str, object], comparison: C
     return render(request, "dashboards/_compare_rows.html", context)
 
 
+@fragment_of("compare-traces")
 @require_GET
 def compare_steps(request: PageRequest) -> HttpResponse:
     """What the step `sa` of trace `a` and the step `sb` of trace `b` say; either may be left out."""

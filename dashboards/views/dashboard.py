@@ -38,6 +38,7 @@ from dashboards.tiles import build_table, build_tiles
 from dashboards.views.export import without_blocking
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
+from tracestore.fragments import fragment_of
 from tracestore.language import Query, QueryError, parse_query
 from tracestore.model import Series
 from tracestore.queries.metrics import MetricError, find_unpriced_models, metric_series, metric_values
@@ -137,6 +138,7 @@ def _title(panel: Panel, chosen: str) -> str:
     return find_measure(panel.metrics[0]).label
 
 
+@fragment_of("dashboard", "slug")
 @require_GET
 def dashboard_tiles(request: PageRequest, slug: str) -> HttpResponse:
     """The row of numbers on top, and the models whose cost is not known."""
@@ -160,6 +162,7 @@ def dashboard_tiles(request: PageRequest, slug: str) -> HttpResponse:
     return render(request, "dashboards/_dashboard_tiles.html", context)
 
 
+@fragment_of("dashboard", "slug")
 @require_GET
 def dashboard_panel(request: PageRequest, slug: str, index: int) -> HttpResponse:
     """One panel: a chart as JSON for dashboards/charts.js, a table as HTML."""

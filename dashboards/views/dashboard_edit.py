@@ -28,6 +28,7 @@ from dashboards.own_dashboards import (
 from dashboards.panels import KINDS, OFFERED_GROUPINGS, Panel
 from dashboards.requests import PageRequest
 from dashboards.views.dashboard import answer_panel, answer_tile
+from tracestore.fragments import fragment_of
 from tracestore.models import Dashboard
 
 _FIRST = Panel("", ("requests",))
@@ -89,6 +90,7 @@ def dashboard_delete(request: PageRequest, slug: str) -> HttpResponse:
     return redirect("dashboard", "overview")
 
 
+@fragment_of("dashboard-new")
 @require_GET
 def dashboard_preview(request: PageRequest) -> HttpResponse:
     """One panel of the form as it would look: a frame that loads itself, or what is wrong."""
@@ -106,6 +108,7 @@ def dashboard_preview(request: PageRequest) -> HttpResponse:
     return render(request, "dashboards/_dashboard_preview.html", context)
 
 
+@fragment_of("dashboard-new")
 @require_GET
 def preview_panel(request: PageRequest) -> HttpResponse:
     """What a panel shows that is in no dashboard yet: `definition` is its JSON."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.shortcuts import render
 from django.views.decorators.http import require_GET
-from django.views.decorators.vary import vary_on_headers
 
 from dashboards.content import Payload, read_content
 from dashboards.requests import PageRequest
@@ -17,6 +14,7 @@ from dashboards.text import preview
 from dashboards.waterfall import Row, Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
+from tracestore.fragments import fragment_of
 from tracestore.model import Outcome, SpanSummary, Trace
 from tracestore.queries.spans import get_span
 from tracestore.queries.traces import get_trace
@@ -40,12 +38,10 @@ class Step:
     width: int
 
 
+@fragment_of("trace-list", peek="{trace_id}")
 @require_GET
-@vary_on_headers("HX-Request")  # one URL, two answers: caches must not mix them
 def trace_peek(request: PageRequest, trace_id: str) -> HttpResponse:
-    """The fragment; opened by itself it leads to the list with the preview open."""
-    if not request.htmx:
-        return redirect(reverse("trace-list") + "?" + urlencode({"peek": trace_id}))
+    """The preview beside the list."""
     store, project_id = get_store(), request.project.id
     try:
         trace = get_trace(store, project_id=project_id, trace_id=trace_id.lower(), span_limit=_SPAN_LIMIT)

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from dashboards.requests import PageRequest
 from dashboards.saved_views import ViewRefused, change_view, find_own_views, find_views, save_view
+from tracestore.fragments import fragment_of
 from tracestore.models import SavedView
 
 # A menu, or a palette, of more would not be read.
@@ -32,6 +33,7 @@ def saved_views(request: PageRequest) -> HttpResponse:
     return redirect(_address(view))
 
 
+@fragment_of("saved-views")
 @require_GET
 def saved_view_menu(request: PageRequest) -> HttpResponse:
     """The links of the menu."""

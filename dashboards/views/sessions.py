@@ -26,6 +26,7 @@ from tracestore import semconv
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.errors import find_tracked_errors
+from tracestore.fragments import fragment_of
 from tracestore.language import add_filter, format_filter, parse_log_query, parse_query
 from tracestore.language.fields import FIELDS
 from tracestore.model import TraceSummary
@@ -44,7 +45,7 @@ _USER_ERRORS, _USER_SESSIONS = 5, 10
 
 @dataclass(frozen=True)
 class _Kind:
-    """What a list is about: the field of the language and the column, its words, and the name of its pages' URL."""
+    """What a list is about: the field of the language and the column, its words, `other` what a row names or counts besides."""
 
     field: str
     column: str
@@ -56,7 +57,7 @@ class _Kind:
 
 
 _SESSION = _Kind("session", SESSION, "session", "sessions", "user", "session", "session.id")
-_USER = _Kind("user", USER, "user", "users", "session", "user", "user.id")
+_USER = _Kind("user", USER, "user", "users", "sessions", "user", "user.id")
 
 
 @require_GET
@@ -175,6 +176,7 @@ def _range_around(search: ListSearch, trace: TraceSummary) -> str:
     return search.querystring(start=format_time_ns(max(0, end_ns - 7 * DAY_NS)), end=format_time_ns(end_ns))
 
 
+@fragment_of("trace-detail", "trace_id")
 @require_GET
 def trace_turn(request: PageRequest, trace_id: str) -> HttpResponse:
     """What was asked and answered in one trace, and which tools ran: a part of the conversation's page."""

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET
 from dashboards.requests import PageRequest
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError
+from tracestore.fragments import fragment_of
 from tracestore.language import Query, parse_query
 from tracestore.model import TraceSummary
 from tracestore.queries.traces import find_traces, has_any_trace
@@ -63,6 +64,7 @@ def setup(request: PageRequest) -> HttpResponse:
     return render(request, "dashboards/setup.html", {"setup": build_setup(request), "has_traces": has_traces})
 
 
+@fragment_of("setup")
 @require_GET
 def setup_arrived(request: PageRequest) -> HttpResponse:
     """Polled by the guide until the first trace is there, then sends the browser to the list, with a range that holds it."""

@@ -19,6 +19,7 @@ from dashboards.requests import PageRequest
 from dashboards.step_panel import find_failure, find_referenced_text
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, TraceNotFound
+from tracestore.fragments import fragment_of
 from tracestore.model import LogRecord, Span
 from tracestore.queries.errors import count_other_traces
 from tracestore.queries.logs import find_logs_of_step, locate_logs
@@ -51,6 +52,7 @@ def _step_view(view: View) -> Callable[..., HttpResponse]:
     return guarded
 
 
+@fragment_of("trace-detail", "trace_id", span="{span_id}")
 @_step_view
 def span_markdown(request: PageRequest, span: Span) -> HttpResponse:
     """One text of a step laid out as Markdown, by the reference (`?ref=`) that its panel gave."""
@@ -76,6 +78,7 @@ def span_image(request: PageRequest, span: Span) -> HttpResponse:
     return HttpResponse(data, content_type=kind, headers=headers)
 
 
+@fragment_of("trace-detail", "trace_id", span="{span_id}")
 @_step_view
 def span_call(request: PageRequest, span: Span) -> HttpResponse:
     """What came of a tool call that this step asked for (`?call=` is its id), with a link to its step; nothing without one."""
@@ -94,6 +97,7 @@ def span_call(request: PageRequest, span: Span) -> HttpResponse:
     return render(request, "dashboards/_step_call.html", context)
 
 
+@fragment_of("trace-detail", "trace_id", span="{span_id}")
 @_step_view
 def span_history(request: PageRequest, span: Span) -> HttpResponse:
     """How long the step took among the same in the seven days before it; nothing when that takes long to tell."""
@@ -105,6 +109,7 @@ def span_history(request: PageRequest, span: Span) -> HttpResponse:
     return _keep(render(request, "dashboards/_step_history.html", context))
 
 
+@fragment_of("trace-detail", "trace_id", span="{span_id}")
 @_step_view
 def span_similar(request: PageRequest, span: Span) -> HttpResponse:
     """How many other traces failed within the last day as this step did; nothing when that takes long to tell."""

@@ -11,11 +11,10 @@ from urllib.parse import urlencode
 from asgiref.sync import sync_to_async
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET
-from django.views.decorators.vary import vary_on_headers
 
 from dashboards.download import FORMATS, OTLP, format_excerpt, stream
 from dashboards.logs import LogRow, build_log_rows, find_record_text, read_scores
@@ -27,6 +26,7 @@ from dashboards.waterfall import build_waterfall, pack_rows
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.completeness import find_completeness
+from tracestore.fragments import fragment_of
 from tracestore.model import LogRecord, Outcome, Page, Span, Trace, TraceSummary
 from tracestore.queries.events import find_event_marks
 from tracestore.queries.logs import (
@@ -38,6 +38,7 @@ from tracestore.queries.logs import (
     get_log_record,
     locate_logs,
 )
+from tracestore.queries.messages import find_messages, name_of
 from tracestore.queries.paging import CursorError, read_cursor
 from tracestore.queries.spans import find_trace_times, get_span, get_spans
 from tracestore.queries.traces import get_trace_summary
@@ -90,8 +91,10 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
         if selected_id != summary.failing_span_id:
             failing = _find_span(request, trace_id, summary.failing_span_id, time_range)
         failure = _failure_context(request, summary, failing, time_range)
+    said = find_messages(store, project_id=project_id, trace_id=trace_id, names=[summary.name])
     return {
         "summary": summary,
+        "name": said.get(summary.root_span_id, summary.name),
         "rule": OUTCOME_RULES.get(summary.outcome_rule, ""),
         "completeness": completeness,
         "span_limit": SPAN_LIMIT,
@@ -120,7 +123,14 @@ def _failure_context(
         get_store(), project_id=request.project.id, trace_id=summary.trace_id, span_id=step.span_id, limit=PATH_STEPS,
         time_range=time_range,
     )  # fmt: skip
-    return {"failing": step, "failing_message": split_stacktrace(message)[0], "failing_path": path}
+    names = [name for _, name in path]
+    said = find_messages(get_store(), project_id=request.project.id, trace_id=summary.trace_id, names=names)
+    return {
+        "failing": step,
+        "failing_name": name_of(failing),
+        "failing_message": split_stacktrace(message)[0],
+        "failing_path": [(span_id, said.get(span_id, name)) for span_id, name in path],
+    }
 
 
 View = Callable[..., HttpResponseBase]
@@ -148,8 +158,10 @@ def trace_tree(request: PageRequest, trace_id: str) -> HttpResponse:
     try:
         steps = find_steps(store, project_id=project_id, trace_id=trace_id, limit=SPAN_LIMIT)
         marks = find_event_marks(store, project_id=project_id, trace_id=trace_id)
+        said = find_messages(store, project_id=project_id, trace_id=trace_id, names=(step.name for step in steps))
     except TraceNotFound:
         return _as_text(None)
+    steps = [step._replace(name=said.get(step.span_id, step.name)) for step in steps] if said else steps
     body = json.dumps(pack_rows(build_waterfall(steps), marks), separators=(",", ":"))
     return HttpResponse(body, content_type="application/json")
 
@@ -167,6 +179,7 @@ def trace_search(request: PageRequest, trace_id: str) -> HttpResponse:
     return JsonResponse({"spans": found[:HIT_LIMIT], "more": len(found) > HIT_LIMIT})
 
 
+@fragment_of("trace-detail", "trace_id", view="raw")
 @_span_view
 def trace_raw(request: PageRequest, trace_id: str) -> HttpResponse:
     """The tab Raw: the beginning of the trace in both forms, and the links to all of it."""
@@ -213,6 +226,7 @@ def trace_download(request: PageRequest, trace_id: str) -> HttpResponseBase:
     return StreamingHttpResponse(stream(read_batches(), form), content_type="application/json", headers=headers)
 
 
+@fragment_of("trace-detail", "trace_id", view="logs")
 @_span_view
 def trace_log_rows(request: PageRequest, trace_id: str) -> HttpResponse:
     """The tab Logs: records of the trace and of its steps, oldest first; `?cursor=` continues, `?record=` is the open one."""
@@ -252,12 +266,10 @@ def _find_opened(request: PageRequest, trace_id: str, start_ns: int) -> LogRow |
     return build_log_rows([record], start_ns)[0]
 
 
+@fragment_of("trace-detail", "trace_id", span="{span_id}")
 @_span_view
-@vary_on_headers("HX-Request")  # one URL, two answers: caches must not mix them
 def span_detail(request: PageRequest, trace_id: str, span_id: str) -> HttpResponse:
-    """The panel of one step; opened by itself it leads to its page."""
-    if not request.htmx:
-        return redirect(reverse("trace-detail", args=[trace_id]) + "?" + urlencode({"span": span_id}))
+    """The panel of one step."""
     span = _find_span(request, trace_id, span_id)
     context = _panel_context(request, trace_id, span_id, span, _locate_logs(request, trace_id))
     return render(request, "dashboards/_span_panel.html", context, status=200 if context["panel"] else 404)
@@ -327,6 +339,7 @@ def _panel_context(
     start_ns = span.summary.start_ns if span else time.time_ns()
     return {
         "panel": panel,
+        "step_name": name_of(span) if span else "",
         "has_more_logs": bool(logs.next_cursor),
         "logs_error": logs_error,
         "trace_id": trace_id,

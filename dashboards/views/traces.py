@@ -23,6 +23,7 @@ from dashboards.views.setup import build_setup, find_newest_trace
 from dashboards.volume import BUCKETS, HEIGHT, build_outliers, build_volume, find_strip_ends, wider_href
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
+from tracestore.fragments import fragment_of
 from tracestore.language import parse_query
 from tracestore.language.fields import FIELDS
 from tracestore.model import FacetValue, Page, TraceSummary
@@ -150,6 +151,7 @@ def widened_href(search: Search, start_ns: int, now_ns: int) -> str:
     return search.querystring(start=format_time_ns(max(0, start_ns - hour_ns)), end=format_time_ns(start_ns + hour_ns))
 
 
+@fragment_of("trace-list")
 @_fragment
 def trace_facets(request: PageRequest) -> HttpResponse:
     """One group of the sidebar: the values of `field` among the traces that match the rest of the query."""
@@ -168,6 +170,7 @@ def trace_facets(request: PageRequest) -> HttpResponse:
     return render(request, "dashboards/_facet_values.html", {"facet": facet, "rows": rows})
 
 
+@fragment_of("trace-list")
 @_fragment
 def trace_volume(request: PageRequest) -> HttpResponse:
     """Requests and failures over the range."""
@@ -192,6 +195,7 @@ def trace_volume(request: PageRequest) -> HttpResponse:
     return render(request, "dashboards/_trace_volume.html", context)
 
 
+@fragment_of("trace-list")
 @_fragment
 def trace_outliers(request: PageRequest) -> HttpResponse:
     """The slowest and the dearest traces over the range."""
@@ -204,6 +208,7 @@ def trace_outliers(request: PageRequest) -> HttpResponse:
     return render(request, "dashboards/_trace_outliers.html", context)
 
 
+@fragment_of("trace-list")
 @_fragment
 def trace_tail(request: PageRequest) -> HttpResponse:
     """Rows whose summary was written since `since` (ns): new traces, and those that went on or ended."""
@@ -231,6 +236,7 @@ def _read_since(request: PageRequest) -> int | None:
     return int(since) if since.isascii() and since.isdigit() and len(since) <= 19 else None
 
 
+@fragment_of("trace-list")
 @_fragment
 def trace_new(request: PageRequest) -> HttpResponse:
     """How many matching traces began after `since` (ns): the list does not move under its reader, it offers to."""

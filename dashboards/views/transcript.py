@@ -6,8 +6,7 @@ from itertools import pairwise
 
 from django.core.cache import cache
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from dashboards.logs import read_fields
@@ -27,6 +26,7 @@ from dashboards.transcript_cards import (
 )
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
+from tracestore.fragments import fragment_of
 from tracestore.model import SpanSummary, Trace
 from tracestore.queries.logs import find_logs_of_steps, locate_logs
 from tracestore.queries.spans import find_trace_times
@@ -47,15 +47,13 @@ _OPEN_DEPTH = 8
 _REPEATS_KEPT_S = 60
 
 
+@fragment_of("trace-detail", "trace_id", view="transcript")
 @require_GET
 def transcript(request: PageRequest, trace_id: str) -> HttpResponse:
     """A window of cards: the first, the one `after` a number of them and before `until`, or the one with the step `span`.
 
-    `group` names the group whose cards are meant, `fold` the first step of a folded line whose steps are meant. Opened by itself
-    it leads to the page.
+    `group` names the group whose cards are meant, `fold` the first step of a folded line whose steps are meant.
     """
-    if not request.htmx:
-        return redirect(reverse("trace-detail", args=[trace_id]) + "?view=transcript")
     try:
         read = _read_story(request, trace_id)
         trace, story = read.trace, read.transcript
@@ -71,6 +69,7 @@ def transcript(request: PageRequest, trace_id: str) -> HttpResponse:
         return render(request, "dashboards/_fragment_error.html", {"message": str(error)}, status=503)
 
 
+@fragment_of("trace-detail", "trace_id")
 @require_GET
 def repeats(request: PageRequest, trace_id: str) -> HttpResponse:
     """What the head of the page says about retries and loops; nothing when there were none."""

@@ -13,6 +13,7 @@ from dashboards.requests import PageRequest
 from dashboards.why import WhySearch, build_answer, build_attributes, parse_why
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
+from tracestore.fragments import fragment_of
 from tracestore.queries.why import find_differences
 from tracestore.queries.why_attributes import compare_attributes
 
@@ -33,6 +34,7 @@ def why(request: PageRequest) -> HttpResponse:
     return render(request, "dashboards/why.html", {"search": asked.search, "why": asked, "against": asked.against_text})
 
 
+@fragment_of("why")
 @require_GET
 def why_answer(request: PageRequest) -> HttpResponse:
     """What is different, as a fragment; what goes wrong is a sentence in its place."""
@@ -45,6 +47,7 @@ def why_answer(request: PageRequest) -> HttpResponse:
     return render(request, "dashboards/_why_answer.html", context)
 
 
+@fragment_of("why")
 @require_GET
 def why_attributes(request: PageRequest) -> HttpResponse:
     """The attributes of spans, as a fragment of its own: they take longer than all the rest."""

@@ -26,6 +26,22 @@ DESKTOP, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, h
 # From the smallest that WCAG asks for (1.4.10 Reflow) to a large screen.
 WIDTHS = (320, 390, 600, 768, 1024, 1440, 1920, 2560)
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# Words that begin on one line and end on another. What is longer than any column of a phone may break; code is laid out as it is.
+BROKEN_WORDS = """() => {
+    const broken = new Set(), range = document.createRange();
+    const linesOf = (box) => new Set([...box.getClientRects()].filter((line) => line.width).map((line) => line.top)).size;
+    const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const { currentNode: node } = walker, { parentElement: holder } = node;
+        if (!holder.checkVisibility({ visibilityProperty: true }) || holder.closest("pre, svg, select, textarea")) continue;
+        for (const { 0: word, index } of node.textContent.matchAll(/[\\p{L}\\p{N}]+/gu)) {
+            range.setStart(node, index);
+            range.setEnd(node, index + word.length);
+            if (word.length <= 20 && linesOf(range) > 1) broken.add(word);
+        }
+    }
+    return [...broken];
+}"""
 # {trace}, {span} and {error} are of a failed run, {rule} is of {alert}, {incident} what became of it.
 PAGES = (
     "/traces",
@@ -231,14 +247,16 @@ def test_page_is_usable_by_everyone(server: LiveServer, places: dict[str, str], 
         found[f"{size}, light"] = find_violations(page)
         page.emulate_media(color_scheme="dark")
         found[f"{size}, dark"] = find_violations(page, "color-contrast")
-    too_wide = []
+    too_wide, broken = [], {}
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         if page.evaluate("document.documentElement.scrollWidth") > width:
             too_wide.append(width)
+        broken[width] = page.evaluate(BROKEN_WORDS)
 
     assert {where: problems for where, problems in found.items() if problems} == {}
     assert too_wide == []
+    assert {width: words for width, words in broken.items() if words} == {}
 
 
 def test_every_page_of_the_navigation_is_looked_at(server: LiveServer, page: Page) -> None:

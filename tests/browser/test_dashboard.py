@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.agents import send_run
 from tests.browser.conftest import TIMEOUT_MS, OpenPage
@@ -155,6 +155,22 @@ def test_grouping_draws_one_line_per_version_and_survives_a_search(server: LiveS
     page.locator("[data-search]").press("Enter")
     page.wait_for_url("**q=version**")
     assert parse_qs(urlsplit(page.url).query)["group_by"] == ["version"]
+
+
+def test_grouping_that_was_chosen_before_the_scripts_were_there_counts(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url + "/setup")
+    held: list[Route] = []
+    page.route("**/charts*.js", lambda route: held.append(route))
+    page.goto(server.url + URL, wait_until="commit")
+    page.get_by_label("Group by").select_option("version")
+
+    held[0].continue_()
+    page.unroute_all()
+
+    page.wait_for_url("**group_by=version*")
+    page.go_back()
+    expect(page.get_by_label("Group by")).to_have_value("")
+    assert "group_by" not in page.url
 
 
 def test_a_line_is_switched_off_and_on_by_keyboard(server: LiveServer, open_page: OpenPage) -> None:

@@ -364,6 +364,9 @@ def test_phone_has_no_sideways_scrolling_and_large_targets(server: LiveServer, o
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert [item for item in small if "trace-row__link" not in item[0]] == []  # its target is the whole card
+    expect(page.get_by_role("button", name="Close the filters")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Filters")).to_be_focused()
 
 
 def test_theme_choice_outlives_the_page(server: LiveServer, open_page: OpenPage) -> None:

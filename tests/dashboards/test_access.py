@@ -69,6 +69,21 @@ def test_fragment_sends_the_whole_page_to_login(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("login_required")
+def test_form_sent_after_the_session_ended_comes_back_to_the_page_of_the_form(client: Client) -> None:
+    response = client.post("/alerts/rules/1/switch", headers={"Referer": "https://evil.example/alerts/rules?page=2"})
+
+    assert response.headers["Location"] == "/login?next=/alerts/rules%3Fpage%3D2"
+
+
+def test_address_of_a_form_that_is_opened_by_itself_says_so(client: Client, store: Store) -> None:
+    response, script = client.get("/alerts/rules/1/switch"), client.get("/api/v1/scores")
+
+    assert (response.status_code, response.headers["Allow"]) == (405, "POST")
+    assert "This address takes a form" in response.content.decode()
+    assert script.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.usefixtures("login_required")
 def test_login_does_not_lead_to_other_sites(client: Client) -> None:
     User.objects.create_user("admin", password="correct horse")
 

@@ -87,6 +87,19 @@ def test_excerpt_is_one_line_and_says_that_it_was_cut() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("PaymentGatewayTimeout", "Payment<wbr>Gateway<wbr>Timeout"),
+        ("errors.HTTPError_v2", "errors.<wbr>HTTPError_<wbr>v2"),
+        ("lookup_order, <b>", "lookup_<wbr>order, &lt;b&gt;"),
+        ("", ""),
+    ],
+)
+def test_identifier_breaks_between_its_words(text: str, html: str) -> None:
+    assert formatting.breakable(text) == html
+
+
+@pytest.mark.parametrize(
     ("difference", "compared", "text", "is_marked"),
     [
         (None, None, "–", False),

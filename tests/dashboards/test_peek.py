@@ -65,7 +65,7 @@ def test_unknown_trace_is_said_to_be_so_in_the_preview(client: Client, store: St
 def test_address_of_a_preview_leads_to_the_list_with_it_open(client: Client, store: Store) -> None:
     insert_traces(store)
 
-    response = client.get(f"/traces/{A}/peek", follow=True)
+    response = client.get(f"/traces/{A}/peek", follow=True, headers={"Accept": "text/html"})
     page = response.content.decode()
 
     assert response.redirect_chain == [(f"/traces?peek={A}", 302)]

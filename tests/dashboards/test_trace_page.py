@@ -103,7 +103,7 @@ def test_page_names_what_failed_and_opens_it(client: Client, store: Store, monke
     assert "The root span reports an error." in text
     why = text[text.index('id="why"') : text.index('id="panes"')]
     assert f'data-span-id="{TOOL}"' in why
-    assert "GatewayTimeout" in why
+    assert "Gateway<wbr>Timeout" in why
     assert "no answer" in why
     assert '"order": "A-1"' in text
     assert "File pay.py, line 7" in text
@@ -251,11 +251,35 @@ def test_unknown_trace_is_a_page_that_says_so(client: Client, store: Store, trac
     assert response.status_code == 404
 
 
+def test_step_named_by_a_template_says_what_it_says(client: Client, store: Store) -> None:
+    def named(template: str, message: str, operation: str) -> dict[str, Any]:
+        said = {"logfire.msg_template": template, "logfire.msg": message, "gen_ai.operation.name": operation}
+        return {"name": template, "attributes": said}
+
+    trace_id = _store_trace(
+        store,
+        {"span_id": ROOT, "error": "no answer"} | named("handle ticket {user_id}", "handle ticket u-17", "invoke_agent"),
+        {"span_id": TOOL, "parent": ROOT, "error": "no answer"} | named("charge {amount}", "charge 42 <b>", "execute_tool"),
+        {"span_id": CHAT, "parent": ROOT} | named("load {what}", "load orders", ""),
+    )
+
+    page = client.get(f"/traces/{trace_id}").content.decode()
+    transcript = _text(client.get(f"/traces/{trace_id}/transcript"))
+    listed = _text(client.get("/traces"))
+
+    assert ">handle ticket u-17</h1>" in page
+    assert '<span class="step__name" title="charge {amount}">charge 42 &lt;b&gt;</span>' in page
+    assert f'<a class="muted" href="?span={ROOT}" data-span-id="{ROOT}">handle ticket u-17</a>' in page
+    assert {"handle ticket u-17", "charge 42 <b>"} <= set(_tree(client, trace_id)["strings"])
+    assert "load orders" in transcript
+    assert "handle ticket {user_id}" in listed
+
+
 def test_panel_alone_is_a_fragment_for_the_page_and_a_redirect_for_a_person(client: Client, store: Store) -> None:
     trace_id = _failed_run(store)
     url = f"/traces/{trace_id}/spans/{TOOL}"
 
-    fragment, opened = client.get(url, headers=PANEL), client.get(url)
+    fragment, opened = client.get(url, headers=PANEL), client.get(url, headers={"Accept": "text/html"})
 
     assert "<html" not in _text(fragment)
     assert "HX-Request" in fragment["Vary"]

@@ -115,7 +115,7 @@ def test_silent_trace_says_why_it_tells_so_little(client: Client, store: Store) 
 def test_opened_by_itself_it_leads_to_the_page(client: Client, store: Store) -> None:
     trace_id = _store(store, _agent(1))
 
-    response = client.get(f"/traces/{trace_id}/transcript")
+    response = client.get(f"/traces/{trace_id}/transcript", headers={"Accept": "text/html"})
 
     assert response.status_code == 302
     assert response.headers["Location"] == f"/traces/{trace_id}?view=transcript"

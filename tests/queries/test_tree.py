@@ -63,15 +63,16 @@ def test_no_more_steps_than_asked_for(store: Store, send_spans: SendSpans) -> No
 def test_ancestors_are_the_nearest_outermost_first(store: Store, send_spans: SendSpans) -> None:
     _send_run(send_spans)
 
-    assert find_ancestors(store, project_id=1, trace_id=A, span_id=TOOL, limit=3) == ["invoke_agent triage", "chat gpt-4o"]
-    assert find_ancestors(store, project_id=1, trace_id=A, span_id=TOOL, limit=1) == ["chat gpt-4o"]
+    above = [(ROOT, "invoke_agent triage"), (CHAT, "chat gpt-4o")]
+    assert find_ancestors(store, project_id=1, trace_id=A, span_id=TOOL, limit=3) == above
+    assert find_ancestors(store, project_id=1, trace_id=A, span_id=TOOL, limit=1) == above[1:]
     assert find_ancestors(store, project_id=1, trace_id=A, span_id=ROOT, limit=3) == []
 
 
 def test_ancestors_in_a_ring_end(store: Store, send_spans: SendSpans) -> None:
     send_spans({"span_id": ROOT, "parent": CHAT, "name": "one"}, {"span_id": CHAT, "parent": ROOT, "name": "other"})
 
-    assert find_ancestors(store, project_id=1, trace_id=A, span_id=ROOT, limit=9) == ["other"]
+    assert find_ancestors(store, project_id=1, trace_id=A, span_id=ROOT, limit=9) == [(CHAT, "other")]
 
 
 @pytest.mark.parametrize(

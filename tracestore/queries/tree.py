@@ -104,22 +104,22 @@ def find_span_ids(store: Store, *, project_id: int, trace_id: str, limit: int = 
 
 def find_ancestors(
     store: Store, *, project_id: int, trace_id: str, span_id: str, limit: int, time_range: TimeRange | None = None
-) -> list[str]:
-    """Return the names of the nearest steps above one, outermost first, at most `limit`. Raises TraceNotFound.
+) -> list[tuple[str, str]]:
+    """Return (span id, name) of the nearest steps above one, outermost first, at most `limit`. Raises TraceNotFound.
 
     `time_range` is that of the trace, if known.
     """
     rows = store.query_rows(_PARENTS, **_scope(store, project_id, trace_id, time_range))
-    steps = {found: (parent, name) for found, parent, name in rows}
-    names: list[str] = []
+    steps = {step: (parent, name) for step, parent, name in rows}
+    found: list[tuple[str, str]] = []
     seen = {span_id}
-    while len(names) < limit:
+    while len(found) < limit:
         span_id = steps.get(span_id, ("", ""))[0]
         if span_id not in steps or span_id in seen:
             break
         seen.add(span_id)
-        names.append(steps[span_id][1])
-    return names[::-1]
+        found.append((span_id, steps[span_id][1]))
+    return found[::-1]
 
 
 def search_steps(store: Store, *, project_id: int, trace_id: str, text: str, limit: int) -> list[str]:

@@ -83,6 +83,11 @@
         menu.open = false;
         menu.querySelector("summary").focus();
       });
+      const menu = document.querySelector("[data-action=menu][aria-expanded=true]");
+      if (menu) {
+        actions.menu(menu);
+        menu.focus();
+      }
       if (isTyping(event.target)) event.target.blur();
       else if (keys.has("Escape")) keys.get("Escape")(event);
       return;

@@ -406,6 +406,9 @@
       for (const [name, value] of [...event.formData]) if (!value) event.formData.delete(name);
       new URLSearchParams(location.search).getAll("off").forEach((one) => event.formData.append("off", one));
     });
+    // Chosen before this file was here.
+    const sent = (select) => Math.max(0, [...select.options].findIndex((option) => option.defaultSelected));
+    if ([...form.querySelectorAll("select")].some((select) => select.selectedIndex !== sent(select))) form.requestSubmit();
   });
 
   /** Load everything again every `data-refresh` seconds: what is in view now, the rest when it comes into view. */

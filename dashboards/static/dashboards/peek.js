@@ -91,7 +91,7 @@
     }
   });
   onKey("Escape", () => {
-    if (layout.classList.contains("traces--drawer")) layout.classList.remove("traces--drawer");
+    if (layout.classList.contains("traces--drawer")) list.toggleFacets();
     else close();
   });
 

@@ -59,6 +59,7 @@
         const asked = new URLSearchParams(location.search).get(this.input.name);
         if (asked === this.input.value) recent.add(this.url, asked.trim());
       }
+      if (document.activeElement === this.input && this.input.value !== this.input.defaultValue) this.typed(); // before this was here
     }
 
     typed() {

@@ -9,6 +9,7 @@
   const paper = document.getElementById("graph-paper");
   const edgesOf = document.getElementById("graph-edges");
   const note = document.getElementById("graph-note");
+  const steps = document.getElementById("graph-steps");
   const SVG = "http://www.w3.org/2000/svg";
   const KINDS = new Set(["agent", "llm", "tool", "retriever", "embedding", "guardrail", "evaluator"]);
   const MAX_TOGETHER = 80;
@@ -20,7 +21,9 @@
   const SMALLEST = 0.1;
 
   let nodes = []; // { calls: [place in the tree], label, kind, errors, layer, x, y, element }
-  let edges = []; // { from, to, calls, errors, isHandoff }
+  let edges = []; // { from, to, calls, errors, isHandoff, element }
+  let callers = new Map(); // call -> the nearest call above it, -1 for none
+  let inTime = []; // the calls that are drawn, by their start
   let order = "together";
   let scale = { factor: 1, x: 0, y: 0 };
   let isStale = true;
@@ -228,11 +231,15 @@
     isStale = false;
     nodes = [];
     const calls = findCalls();
+    callers = new Map(calls.map(({ index, above }) => [index, above]));
     if (order === "together") buildTogether(calls);
     else buildAsItRan(calls);
     document.getElementById("graph-none").hidden = nodes.length > 0;
     paper.querySelectorAll(".gnode").forEach((old) => old.remove());
     edgesOf.replaceChildren();
+    const { offset } = T.tree;
+    inTime = nodes.flatMap((node) => node.calls).sort((one, other) => offset[one] - offset[other] || one - other);
+    steps.hidden = inTime.length < 2;
     if (!nodes.length) return;
     layOut();
     paper.append(...nodes.map(drawNode));
@@ -283,6 +290,7 @@
     path.setAttribute("marker-end", edge.errors ? "url(#graph-arrow-error)" : "url(#graph-arrow)");
     path.style.strokeWidth = Math.min(4, 1 + Math.log2(edge.calls) / 2) + "px";
     edgesOf.append(path);
+    edge.element = path;
     if (edge.calls < 2 || edge.back || to.layer <= from.layer) return;
     const label = document.createElementNS(SVG, "text");
     label.setAttribute("class", "gedge__label");
@@ -292,8 +300,14 @@
     edgesOf.append(label);
   }
 
-  /** Mark the node of the selected step; the paper stays where it is. */
+  /** Mark the node of the selected step and the lines that led to it; the paper stays where it is. */
   function ring() {
+    edges.forEach(({ from, to, isHandoff, element: line }) => {
+      const isTaken = to.calls.includes(T.selected) && (order === "ran" || isHandoff || from.calls.includes(callers.get(T.selected)));
+      line.classList.toggle("gedge--taken", isTaken);
+    });
+    const place = inTime.indexOf(T.selected);
+    steps.querySelector("[data-place]").textContent = (place < 0 ? "–" : T.count(place + 1)) + " of " + T.count(inTime.length);
     for (const node of nodes) {
       const at = T.selected < 0 ? -1 : node.calls.indexOf(T.selected);
       node.element.classList.toggle("gnode--selected", at >= 0);
@@ -317,6 +331,26 @@
     const height = Math.max(...nodes.map((node) => node.y)) + NODE.height;
     const factor = Math.max(smallest, Math.min(1, (frame.clientWidth - 32) / width, (frame.clientHeight - 32) / height));
     place({ factor, x: Math.max(16, (frame.clientWidth - width * factor) / 2), y: 16 });
+  }
+
+  /** Bring the node of the selected step into the frame. */
+  function reveal() {
+    const node = nodes.find(({ calls }) => calls.includes(T.selected));
+    if (!node) return;
+    const shift = (start, length, room) => Math.max(0, 8 - start) + Math.min(0, room - 8 - start - length);
+    const [x, y] = [scale.x + node.x * scale.factor, scale.y + node.y * scale.factor];
+    const dx = shift(x, NODE.width * scale.factor, frame.clientWidth);
+    const dy = shift(y, NODE.height * scale.factor, frame.clientHeight);
+    if (dx || dy) place({ ...scale, x: scale.x + dx, y: scale.y + dy });
+  }
+
+  /** Select the call that began next, or before: what the agent did, step by step. */
+  function walk(by) {
+    const at = inTime.indexOf(T.selected);
+    const next = at < 0 ? inTime[by > 0 ? 0 : inTime.length - 1] : inTime[at + by];
+    if (next === undefined) return;
+    T.select(next);
+    reveal();
   }
 
   frame.addEventListener("wheel", (event) => {
@@ -350,6 +384,9 @@
   });
   frame.addEventListener("pointerleave", () => T.hover(-1));
 
+  T.walkGraph = walk;
+  T.commands["graph-before"] = () => walk(-1);
+  T.commands["graph-next"] = () => walk(1);
   T.commands["graph-fit"] = () => fit(SMALLEST);
   T.commands["graph-order"] = (button) => {
     order = button.dataset.order;

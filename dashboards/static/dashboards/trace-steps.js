@@ -592,6 +592,10 @@
 
   function move(by) {
     if (isInPanel()) return false;
+    if (T.view === "graph") {
+      T.walkGraph(by);
+      return true;
+    }
     if (!isOpen()) return moveElsewhere(by);
     const at = T.selected >= 0 ? position[T.selected] : -1;
     let place = at + by;

@@ -18,7 +18,7 @@
   }
 
   onKey("z", () => document.getElementById("wider")?.click());
-  window.tracestore.list = { layout, find, ...walk };
+  window.tracestore.list = { layout, find, toggleFacets, ...walk };
 
   // --- Selected rows: two are compared, any number is asked about
   const MOST_PICKED = 40; // a query has at most 2,000 characters, and an id takes 36 of them
@@ -175,7 +175,8 @@
 
   function toggleFacets() {
     if (isDrawer()) {
-      layout.classList.toggle("traces--drawer");
+      const isOpen = layout.classList.toggle("traces--drawer");
+      document.querySelector((isOpen ? ".facets__head" : ".presets") + " [data-facets-toggle]").focus();
       return;
     }
     const hidden = layout.classList.toggle("traces--plain");

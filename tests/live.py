@@ -15,6 +15,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,9 +25,16 @@ START_TIMEOUT_S = 150  # a busy machine is slow, not wrong
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that differ: one that was let go of may be given out again at once."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        return [int(sock.getsockname()[1]) for sock in sockets]
 
 
 @dataclass
@@ -87,7 +95,7 @@ def start_server(data: Path, *, wait: bool = True, from_nothing: bool = False, *
     data.mkdir(parents=True, exist_ok=True)
     if not from_nothing and not (data / "tracestore.sqlite3").exists():
         shutil.copytree(find_template(), data, symlinks=True, dirs_exist_ok=True)
-    port, otlp_port, grpc_port = free_port(), free_port(), free_port()
+    port, otlp_port, grpc_port = free_ports(3)
     log = data / "server.log"
     clean = {key: value for key, value in os.environ.items() if not key.startswith("TRACESTORE_")}
     with log.open("ab") as output:

@@ -34,7 +34,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import set_span_in_context
 
 from ingest.checkpoint import is_drained
-from tests.live import LiveServer, count_stored, free_port, start_server, wait_until_accepting
+from tests.live import LiveServer, count_stored, free_ports, start_server, wait_until_accepting
 from tests.logs import build_logs
 
 SPANS_A_TRACE, RECORDS_A_TRACE = 20, 2
@@ -126,7 +126,7 @@ def soak(data: Path, *, seconds: float, seed: int, faults: tuple[str, ...] = FAU
     `pause_s` between two traces of a sender leaves processors to others; without it two cores are full.
     """
     chance, report = random.Random(seed), Report()
-    http_port, grpc_port = free_port(), free_port()
+    http_port, grpc_port = free_ports(2)
 
     def start() -> LiveServer:
         server = start_server(

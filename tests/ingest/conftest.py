@@ -20,7 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ingest.receiver import application
 from ingest.service import Ingest
-from tests.live import free_port
+from tests.live import free_ports
 from tracestore import privacy
 from tracestore.clickhouse.client import Store
 from tracestore.keys import forget_keys
@@ -111,7 +111,7 @@ def receiver(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     announced: list[tuple[str, int]] = []
     ingest = Ingest(store, data=tmp_path)
     ingest.start(lambda writer, batch_seq: announced.append((writer, batch_seq)))
-    port, grpc_port = free_port(), free_port()
+    port, grpc_port = free_ports(2)
     started = threading.Event()
     config = uvicorn.Config(
         application, host="127.0.0.1", port=port, log_level="warning", lifespan="off", timeout_graceful_shutdown=3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 import pytest
@@ -127,14 +128,15 @@ def test_page_and_metrics_read_the_same_results(store: Store) -> None:
 
 
 def test_results_of_before_the_table_was_are_filled_in(store: Store) -> None:
-    trace_id = new_trace_id()
+    trace_id, now_ns = new_trace_id(), time.time_ns()
     feedback = {"logfire.feedback.name": "helpful", "helpful": 0.5}
-    send(store, {"trace_id": trace_id, "attributes": OPENINFERENCE | feedback, "events": [(EVALUATION, {NAME: "a", VALUE: 0.5})]})
+    send(store, {"trace_id": trace_id, "attributes": feedback, "events": [(EVALUATION, {NAME: "a", VALUE: 0.5})]})
+    send(store, {"trace_id": trace_id, "start_ns": now_ns - 86_400 * NS_PER_S, "attributes": OPENINFERENCE | feedback})
     insert_logs(store, {"trace_id": trace_id, "event_name": EVALUATION, "attributes": {NAME: "c", VALUE: 1}})
-    stored = store.query_rows("SELECT * FROM scores WHERE project_id = 1 ORDER BY ALL")
+    stored = store.query_rows("SELECT * FROM scores FINAL WHERE project_id = 1 ORDER BY ALL")
     store.command("TRUNCATE TABLE scores")
 
     store.command((FOLDER / "0054_scores_of_the_past.sql").read_text())
 
-    assert store.query_rows("SELECT * FROM scores WHERE project_id = 1 ORDER BY ALL") == stored
-    assert len(stored) == 7
+    assert store.query_rows("SELECT * FROM scores FINAL WHERE project_id = 1 ORDER BY ALL") == stored
+    assert len(stored) == 1 + 1 + 5 + 1

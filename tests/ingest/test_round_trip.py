@@ -53,8 +53,8 @@ def test_any_span_is_read_as_it_was_sent(store: Store, sent: list[Span], resourc
         insert_batch(store, [(project_id, received_ns, payload)], writer=f"round-trip-{project_id}", batch_seq=number)
 
     for span in sent:
-        ids = {"trace_id": span.trace_id.hex(), "span_id": span.span_id.hex()}
-        stored, from_json = (get_span(store, project_id=project_id, **ids) for project_id in bodies)
+        trace_id, span_id = span.trace_id.hex(), span.span_id.hex()
+        stored, from_json = (get_span(store, project_id=project_id, trace_id=trace_id, span_id=span_id) for project_id in bodies)
         assert from_json == stored
         assert stored.attributes == _read(span.attributes)
         assert stored.resource_attributes == _read(resource)

@@ -15,8 +15,10 @@ from tests.live import LiveServer, start_server
 
 RECORDINGS = recordings()
 SUMMARY_TIMEOUT_S = 120
-# What says whether a trace is whole counts values that their sender cut off; without content there are none.
-_VARYING = ("error_message", "completeness")
+# What says whether a trace is whole counts values that their sender cut off; without content there are none. Reasons are content.
+_VARYING = ("error_message", "completeness", "escalation_reasons", "handoff_reasons")
+# Calls are the same by their arguments: without those repeats of tools are not found, and none is made up.
+_REPEATS = ("retried_calls", "loops", "looping_calls", "wasted_tokens", "wasted_cost_usd")
 
 
 def _get(url: str) -> Any:
@@ -62,6 +64,9 @@ def test_traces_are_the_same_without_content(servers: tuple[LiveServer, LiveServ
     for traces in (whole, private):
         for trace in traces.values():
             del trace["error_fingerprint"]  # made of the message, which is content
+    repeats = {
+        trace_id: [(trace.pop(name), private[trace_id].pop(name)) for name in _REPEATS] for trace_id, trace in whole.items()
+    }
     differences = {
         trace_id: {name: (trace[name], private[trace_id][name]) for name in trace if trace[name] != private[trace_id][name]}
         for trace_id, trace in whole.items()
@@ -69,6 +74,8 @@ def test_traces_are_the_same_without_content(servers: tuple[LiveServer, LiveServ
     }
 
     assert differences == {}
+    assert {trace_id: pairs for trace_id, pairs in repeats.items() if any(without > told for told, without in pairs)} == {}
+    assert any(told for pairs in repeats.values() for told, _ in pairs)
     assert len(whole) == len(private) > 1000
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.queries.conftest import T0, SendSpans
 from tracestore.clickhouse.client import Store
+from tracestore.content import reduce_content
 from tracestore.model import Span, SpanSummary
 from tracestore.queries.steps import ARGUMENT_KEYS, find_step_contents, get_history
 from tracestore.queries.traces import get_trace
@@ -120,6 +121,14 @@ def test_arguments_of_each_dialect_are_compared(store: Store, send_spans: SendSp
 
     assert len({found["1"], found["2"], found["3"]}) == 3
     assert (found["3"], found["4"]) == (0, 0)
+
+
+@pytest.mark.parametrize("arguments", ['{"q": 1}', "plain", '{"q": 1, "cut sho', "call_1"])
+def test_arguments_that_are_not_stored_are_none(store: Store, send_spans: SendSpans, arguments: str) -> None:
+    key = "gen_ai.tool.call.arguments"
+    send_spans({"trace_id": A, "span_id": "1" * 16, "attributes": TOOL | {key: reduce_content(key, arguments)}})
+
+    assert _hashes(store) == {"1": 0}
 
 
 @pytest.mark.parametrize(

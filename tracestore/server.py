@@ -161,16 +161,20 @@ def _start_worker(stack: ExitStack) -> None:
     stack.callback(stop)
 
 
-def _abandon_jobs() -> None:
-    """End the process here when a job or the wait for the broker goes on, because the interpreter would wait for its thread.
+def _end(error_type: type[BaseException] | None, *_: object) -> None:
+    """End the process here, unless an error is still to be told.
 
+    The interpreter would wait for the thread of a job that goes on, and for a broker that is away. And when it has ended, the
+    library of the embedded engine takes itself apart, in which its threads can crash: a good stop would look like a bad one.
     Jobs may run twice, so what this one did not finish is done after the next start.
     """
     if any(thread.name == _WORKER_STOP_THREAD for thread in threading.enumerate()):
         log.warning("a job is still under way, or the broker is away; what was not done is done after the next start")
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(0)
+    elif error_type is not None:
+        return
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def _start_ingest(stack: ExitStack) -> None:
@@ -266,7 +270,10 @@ def _check_ports(roles: tuple[str, ...]) -> None:
 
 
 def run(roles: tuple[str, ...]) -> None:
-    """Start these roles and serve until SIGINT or SIGTERM, then stop within ten seconds. Raises ImproperlyConfigured."""
+    """Start these roles and serve until SIGINT or SIGTERM, then stop within ten seconds and end the process.
+
+    Raises ImproperlyConfigured.
+    """
     sockets = []
     grpc_socket = None
     _check_ports(roles)
@@ -289,7 +296,7 @@ def run(roles: tuple[str, ...]) -> None:
     # The embedded engine writes its copy of the Protobuf schema into the working directory.
     os.chdir(settings.DATA)
     with ExitStack() as stack:
-        stack.callback(_abandon_jobs)  # last of all
+        stack.push(_end)  # last of all
         stack.callback(get_store().close)
         try:
             prepare()

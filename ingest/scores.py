@@ -6,38 +6,16 @@ The names are those of OpenTelemetry's event gen_ai.evaluation.result; what that
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from tracestore import semconv
+from tracestore.model import Score
 
 _SCOPE = "tracestore.scores"
 
 
-@dataclass(frozen=True)
-class NewScore:
-    """What somebody says about a trace, a step of it, or a session. `value` is None for a label alone; texts may be "".
-
-    Ids are lowercase hex. A later score of the same trace or session with the same `score_id` takes its place; one that
-    `is_withdrawn` leaves it empty.
-    """
-
-    score_id: str
-    trace_id: str
-    span_id: str
-    session_id: str
-    name: str
-    value: float | None
-    label: str
-    comment: str
-    source: str
-    annotator: str
-    time_ns: int
-    is_withdrawn: bool = False
-
-
-def build_export(scores: Iterable[NewScore]) -> ExportLogsServiceRequest:
+def build_export(scores: Iterable[Score]) -> ExportLogsServiceRequest:
     """Return one request with a record for each score."""
     request = ExportLogsServiceRequest()
     resource_logs = request.resource_logs.add()

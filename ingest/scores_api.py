@@ -8,7 +8,7 @@ import re
 import time
 import uuid
 from concurrent.futures import TimeoutError as NotYetStored
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 from django.db import DatabaseError
@@ -21,14 +21,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ingest.privacy import Cleaner
-from ingest.scores import NewScore, build_export
+from ingest.scores import build_export
 from ingest.service import Ingest, get_running_ingest
 from ingest.spool import SpoolUnwritable
 from tracestore.clickhouse.client import get_store
 from tracestore.keys import extract_key, recall_key
 from tracestore.masked import masked_counts
 from tracestore.masking import BadRule, MaskingTooSlow
-from tracestore.model import Signal
+from tracestore.model import Score, Signal
 from tracestore.models import Project
 from tracestore.privacy import find_policy
 from tracestore.queries.paging import read_cursor
@@ -41,7 +41,6 @@ MAX_SCORES = 1000
 _MAX_LABEL = 200
 _STORED_WITHIN_S = 30.0
 _QUERYABLE_WITHIN_S = 10.0
-_WITHDRAWN = {"value": None, "label": "", "comment": "", "is_withdrawn": True}
 _EARLIEST_NS = 946_684_800 * 10**9  # 2000: what the store takes for a time
 
 
@@ -151,7 +150,7 @@ class ScoreOutput(serializers.Serializer[Any]):
     time = serializers.SerializerMethodField()
 
     @extend_schema_field(OpenApiTypes.DATETIME)
-    def get_time(self, score: NewScore) -> str:
+    def get_time(self, score: Score) -> str:
         return format_time_ns(score.time_ns)
 
 
@@ -218,10 +217,10 @@ class Unavailable(exceptions.APIException):
     wait = 2
 
 
-def _build_score(given: dict[str, Any]) -> NewScore:
+def _build_score(given: dict[str, Any]) -> Score:
     value = given["value"]
     label = value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else ""
-    return NewScore(
+    return Score(
         score_id=given.get("id") or uuid.uuid4().hex,
         value=None if isinstance(value, str) else float(value),
         label=label,
@@ -291,11 +290,11 @@ class ScoreDetailView(APIView):
         if not found:
             raise Http404("There is no score with this id, or it is withdrawn already.")
         # At the time of what it takes away: it is found wherever that would be, and comes after it by arrival.
-        _store(request, [NewScore(**asdict(score) | _WITHDRAWN) for score in found], is_new=False)
+        _store(request, [replace(score, value=None, label="", comment="", is_withdrawn=True) for score in found], is_new=False)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def _refuse_repeated(scores: list[NewScore]) -> None:
+def _refuse_repeated(scores: list[Score]) -> None:
     """Raises ValidationError when two scores of one request would replace each other: which one is meant to count?"""
     seen = set()
     for place, score in enumerate(scores):
@@ -320,7 +319,7 @@ def _find_ingest() -> Ingest:
     return ingest
 
 
-def _store(request: Request, scores: list[NewScore], *, is_new: bool = True) -> None:
+def _store(request: Request, scores: list[Score], *, is_new: bool = True) -> None:
     """Spool the scores as log records of the project, new ones past its privacy rules. Raises Unavailable."""
     ingest, project = _find_ingest(), _project_of(request)
     export = build_export(scores)

@@ -261,6 +261,28 @@ class LogRecord:
 
 
 @dataclass(frozen=True)
+class Score:
+    """An evaluation result: what somebody says about a trace, a step of it, or a session. `value` is None for a label alone.
+
+    Ids are lowercase hex, "" for none. A later score of the same trace or session with the same `score_id` takes its place; one
+    that `is_withdrawn` leaves it empty.
+    """
+
+    score_id: str
+    trace_id: str
+    span_id: str
+    session_id: str
+    name: str
+    value: float | None
+    label: str
+    comment: str
+    source: str
+    annotator: str
+    time_ns: int
+    is_withdrawn: bool = False
+
+
+@dataclass(frozen=True)
 class AgentEvents:
     """What a coding agent's log says beside its spans: a person accepted or rejected tool calls, `automatic` ones were decided
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tracestore.clickhouse.client import Store
-from tracestore.model import Page
+from tracestore.model import Page, Score
 from tracestore.queries.paging import Position, decode_cursor, read_newest
 from tracestore.queries.predicates import REACH_DAYS, Params
 from tracestore.timerange import MAX_NS, TimeRange
@@ -54,27 +53,10 @@ _AFTER_POSITION = f"(time, {_KEY}) < (fromUnixTimestamp64Nano({{position_ns:Int6
 MAX_OF_ID = 1000
 
 
-@dataclass(frozen=True)
-class StoredScore:
-    """One evaluation result that counts. Ids are lowercase hex, "" for none; `value` is None for a label alone."""
-
-    score_id: str
-    trace_id: str
-    span_id: str
-    session_id: str
-    name: str
-    value: float | None
-    label: str
-    comment: str
-    source: str
-    annotator: str
-    time_ns: int
-
-
 def find_scores(
     store: Store, *, project_id: int, time_range: TimeRange, trace_id: str = "", session_id: str = "", name: str = "",
     limit: int = 50, cursor: str = "",
-) -> Page[StoredScore]:  # fmt: skip
+) -> Page[Score]:  # fmt: skip
     """Return the results of the range that count, newest first; `trace_id` is hex. One that was replaced since is not among them.
 
     `session_id` asks for those about the session as a whole, or whose sender names it. Raises CursorError or StoreError.
@@ -100,18 +82,18 @@ def find_scores(
         return store.query_rows(sql, **scope, **params.values, limit=most)
 
     rows = read_newest(time_range.start_ns, end_ns, limit + 1, read)
-    found = [StoredScore(*row[:-1]) for row in rows[:limit]]
+    found = [Score(*row[:-1]) for row in rows[:limit]]
     last = rows[limit - 1] if len(rows) > limit else None
     return Page(found, Position(last[-2], f"{last[-1]:016x}").encode() if last else "")
 
 
-def find_scores_of_id(store: Store, *, project_id: int, score_id: str) -> list[StoredScore]:
+def find_scores_of_id(store: Store, *, project_id: int, score_id: str) -> list[Score]:
     """Return what counts of an id, whenever it was told: one for each trace or session that has it. Raises StoreError."""
     params = Params()
     condition = f"id = {params.bind(score_id, 'String')}"
     scope = {"project_id": project_id, "window_start_ns": 0, "window_end_ns": MAX_NS}
     rows = store.query_rows(_FIND % (condition, condition), **scope, **params.values, limit=MAX_OF_ID)
-    return [StoredScore(*row[:-1]) for row in rows]
+    return [Score(*row[:-1]) for row in rows]
 
 
 def _all(conditions: list[str]) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import OpenPage
 from tests.live import LiveServer, start_server
@@ -207,6 +207,24 @@ def test_views_share_the_selected_step_and_stand_in_the_address(open_page: OpenP
     assert page.url.endswith(f"?view=raw&span={TOOL}")
     page.get_by_role("tab", name="Tree").click()
     expect(_selected(page)).to_have_attribute("data-span-id", TOOL)
+
+
+def test_late_panel_of_a_step_left_again_is_not_shown(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*_failed_run()))
+    _wait_ready(page)
+    expect(page.locator("#span-panel")).to_have_attribute("data-span", TOOL)
+    held: list[Route] = []
+    page.route(f"**/spans/{CHAT}", lambda route: held.append(route))
+    with page.expect_request(f"**/spans/{CHAT}"):
+        page.keyboard.press("k")
+    expect(page.locator("#panel")).to_have_attribute("aria-busy", "true")
+
+    page.locator(f'.trow[data-span-id="{TOOL}"]').click()
+    expect(page.locator("#panel")).not_to_have_attribute("aria-busy", "true")
+    held[0].fulfill(body=f'<div id="span-panel" data-span="{CHAT}"></div>')
+    page.evaluate("new Promise((done) => setTimeout(done, 200))")
+
+    expect(page.locator("#span-panel")).to_have_attribute("data-span", TOOL)
 
 
 def test_handoff_is_a_dashed_line_to_the_agent_it_names_and_keys_follow_the_run(

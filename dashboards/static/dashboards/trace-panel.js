@@ -15,22 +15,29 @@
   document.addEventListener("trace:selected", (event) => {
     const id = event.detail.spanId;
     clearTimeout(timer);
+    stopLoading(); // also if the panel holds this step: what is on its way belongs to another
     if (holds(id)) return;
     timer = setTimeout(() => load(id), panels.has(id) ? 0 : 70); // a held key passes many rows
   });
 
-  async function load(id) {
+  function stopLoading() {
     if (request) request.abort();
+    request = null;
+    panel.removeAttribute("aria-busy");
+  }
+
+  async function load(id) {
     if (panels.has(id)) {
       show(panels.get(id));
       return;
     }
-    request = new AbortController();
+    const mine = new AbortController();
+    request = mine;
     panel.setAttribute("aria-busy", "true");
     try {
       const answer = await fetch(page.dataset.url + "/spans/" + encodeURIComponent(id), {
         headers: { "HX-Request": "true", "HX-Current-URL": location.href },
-        signal: request.signal,
+        signal: mine.signal,
       });
       if (answer.headers.has("HX-Redirect")) {
         location.href = answer.headers.get("HX-Redirect");
@@ -39,11 +46,11 @@
       if (!answer.ok && answer.status !== 404) throw new Error("The server answered " + answer.status + ".");
       const html = await answer.text();
       if (answer.ok) remember(id, html);
-      show(html);
+      if (request === mine) show(html);
     } catch (error) {
       if (error.name !== "AbortError") window.tracestore.show("This step could not be loaded. " + error.message, "error");
     } finally {
-      panel.removeAttribute("aria-busy");
+      if (request === mine) stopLoading();
     }
   }
 

@@ -1,13 +1,15 @@
-"""Two gates in front of every page: what a page may load (CSP), and who may see it (login, project)."""
+"""What stands in front of every page: what it may load (CSP), who may see it (login, project), a second try after a lost race."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import cast
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.utils.functional import SimpleLazyObject
@@ -15,6 +17,7 @@ from django.utils.functional import SimpleLazyObject
 from tracestore.models import Project
 from tracestore.prices import load_prices
 
+logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 CONTENT_SECURITY_POLICY = (
@@ -53,6 +56,29 @@ class AccessMiddleware:
         if not request.path.startswith(_NO_PRICES):
             load_prices()
         return self.get_response(request)
+
+
+class LostRaceMiddleware:
+    """Handle a form once more when what it checked, such as that a name is free, was changed by another before it was saved.
+
+    The second time the check sees what the other saved, and the form is shown with its own sentence about it. What failed has
+    left nothing behind: a view saves in one transaction. The API answers 409 (dashboards/api_errors.py).
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Called by Django with what a view raised. Raises what the second try raises: then it was no race."""
+        match = request.resolver_match
+        if not isinstance(exception, IntegrityError) or request.method != "POST" or match is None:
+            return None
+        logger.info("%s lost a race and is handled once more: %s", request.path, exception)
+        answer: HttpResponse = match.func(request, *match.args, **match.kwargs)
+        return answer
 
 
 def _send_to_login(request: HttpRequest) -> HttpResponse:

@@ -391,6 +391,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "tracestore.middleware.AccessMiddleware",
+    "tracestore.middleware.LostRaceMiddleware",
     "dashboards.refusal.WrongMethodMiddleware",
     "dashboards.refusal.ExtendedQueryMiddleware",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from functools import wraps
 from urllib.parse import urlencode
 
@@ -17,7 +18,7 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET
 
 from dashboards.download import FORMATS, OTLP, format_excerpt, stream
-from dashboards.logs import LogRow, build_log_rows, find_record_text, read_scores
+from dashboards.logs import LogRow, Score, build_log_rows, find_record_text, read_scores
 from dashboards.refusal import refuse
 from dashboards.requests import PageRequest
 from dashboards.step_panel import Panel, build_panel, find_referenced_text, format_raw
@@ -40,6 +41,7 @@ from tracestore.queries.logs import (
 )
 from tracestore.queries.messages import find_messages, name_of
 from tracestore.queries.paging import CursorError, read_cursor
+from tracestore.queries.scores import find_withdrawn
 from tracestore.queries.spans import find_trace_times, get_span, get_spans
 from tracestore.queries.traces import get_trace_summary
 from tracestore.queries.tree import find_ancestors, find_span_ids, find_steps, search_steps
@@ -330,7 +332,10 @@ def _panel_context(
     request: PageRequest, trace_id: str, span_id: str, span: Span | None, located: LogLocation | str
 ) -> dict[str, object]:
     logs, logs_error = _step_logs(span, located) if span else (_NO_LOGS, "")
-    panel: Panel | None = build_panel(span, logs.items, request.project.id) if span else None
+    panel: Panel | None = None
+    if span is not None:
+        panel = build_panel(span, logs.items, request.project.id)
+        panel = replace(panel, scores=_drop_withdrawn(request.project.id, span, panel.scores))
     urls = {}
     if span is not None:
         urls = {
@@ -350,6 +355,18 @@ def _panel_context(
         "markdown_url": urls.get("span-markdown", ""),
         "list_range": list_range(start_ns, time.time_ns()),
     }
+
+
+def _drop_withdrawn(project_id: int, span: Span, scores: list[Score]) -> list[Score]:
+    """Return those that still stand: what withdraws an annotation of the whole trace or session is a record of another step."""
+    if not scores:
+        return scores
+    step = span.summary
+    ids = [score.score_id for score in scores]
+    gone = find_withdrawn(
+        get_store(), project_id=project_id, trace_id=step.trace_id, session_id=step.session_id, score_ids=ids
+    )  # fmt: skip
+    return [score for score in scores if score.score_id not in gone]
 
 
 def _locate_logs(request: PageRequest, trace_id: str) -> LogLocation | str:

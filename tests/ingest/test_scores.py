@@ -368,6 +368,40 @@ def test_result_that_no_id_came_with_can_be_withdrawn(client: Client, store: Sto
     assert listed(client) == []
 
 
+@pytest.mark.parametrize("scope", ["trace", "session"])
+def test_withdrawn_annotation_shows_on_no_step_that_repeats_it(
+    client: Client, store: Store, drain: Callable[[], None], scope: str
+) -> None:
+    trace_id, now_ns = new_trace_id(), time.time_ns()
+    said = {"annotations.0.annotation.name": "kept", "annotations.0.annotation.score": 1}
+    said |= {f"{scope}.annotations.0.annotation.name": "clumsy", f"{scope}.annotations.0.annotation.score": 0.5}
+    steps = [
+        {
+            "trace_id": trace_id,
+            "span_id": f"{number:016x}",
+            "name": "step",
+            "start_ns": now_ns - NS_PER_S + number,
+            "session_id": "s",
+            "attributes": said,
+        }
+        for number in (1, 2, 3)
+    ]
+    insert_batch(store, [(1, now_ns, build_request(*steps))], writer="repeated", batch_seq=1)
+    summarize_pending()
+
+    def shown() -> list[set[str]]:
+        panels = [client.get(f"/traces/{trace_id}/spans/{number:016x}", headers={"HX-Request": "true"}) for number in (1, 2, 3)]
+        return [{name for name in ("kept", "clumsy") if f"<strong>{name}<" in panel.content.decode()} for panel in panels]
+
+    assert shown() == [{"kept", "clumsy"}] * 3
+    (of_all,) = (found["id"] for found in listed(client) if found["name"] == "clumsy")
+
+    assert client.delete(f"{SCORES}/{of_all}").status_code == 204
+    drain()
+
+    assert shown() == [{"kept"}] * 3
+
+
 def test_other_project_neither_sees_nor_withdraws_a_score(
     client: Client, store: Store, settings: Settings, drain: Callable[[], None]
 ) -> None:

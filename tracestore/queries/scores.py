@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from tracestore.clickhouse.client import Store
@@ -49,6 +50,17 @@ LIMIT 1 BY key
 LIMIT {{limit:UInt32}}
 """
 _AFTER_POSITION = f"(time, {_KEY}) < (fromUnixTimestamp64Nano({{position_ns:Int64}}), {{position_key:UInt64}})"
+# By id, in a trace and in a session.
+_WITHDRAWN = f"""
+SELECT id FROM
+(
+    SELECT id, argMax(is_withdrawn, (time, received_at)) AS is_gone FROM scores
+    WHERE project_id = {{project_id:UInt32}} AND id IN {{score_ids:Array(String)}}
+        AND (trace_id = unhex({{trace_id:String}}) OR trace_id = {_ZERO_TRACE} AND session_id = {{session_id:String}})
+    GROUP BY id, trace_id
+)
+GROUP BY id HAVING min(is_gone)
+"""
 # Of one id no more than these are told apart; it is one of few traces and sessions.
 MAX_OF_ID = 1000
 
@@ -94,6 +106,15 @@ def find_scores_of_id(store: Store, *, project_id: int, score_id: str) -> list[S
     scope = {"project_id": project_id, "window_start_ns": 0, "window_end_ns": MAX_NS}
     rows = store.query_rows(_FIND % (condition, condition), **scope, **params.values, limit=MAX_OF_ID)
     return [Score(*row[:-1]) for row in rows]
+
+
+def find_withdrawn(store: Store, *, project_id: int, trace_id: str, session_id: str, score_ids: Collection[str]) -> set[str]:
+    """Return which of these ids stand for nothing any more, neither in the trace nor in its session. Raises StoreError.
+
+    They are looked for in all of the past: that of a session may have been told, and withdrawn, long before the trace.
+    """
+    scope = {"project_id": project_id, "trace_id": trace_id, "session_id": session_id, "score_ids": sorted(score_ids)}
+    return {score_id for (score_id,) in store.query_rows(_WITHDRAWN, **scope)}
 
 
 def _all(conditions: list[str]) -> str:

@@ -9,8 +9,11 @@ import time
 import uuid
 from concurrent.futures import TimeoutError as NotYetStored
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError
 from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
@@ -24,7 +27,10 @@ from ingest.privacy import Cleaner
 from ingest.scores import build_export
 from ingest.service import Ingest, get_running_ingest
 from ingest.spool import SpoolUnwritable
+from tracestore import telemetry
 from tracestore.clickhouse.client import get_store
+from tracestore.clickhouse.errors import StoreUnavailable
+from tracestore.clickhouse.landing import insert_batch, stamp
 from tracestore.keys import extract_key, recall_key
 from tracestore.masked import masked_counts
 from tracestore.masking import BadRule, MaskingTooSlow
@@ -41,6 +47,8 @@ MAX_SCORES = 1000
 _MAX_LABEL = 200
 _STORED_WITHIN_S = 30.0
 _QUERYABLE_WITHIN_S = 10.0
+# Names what this process inserts by itself.
+_WRITER, _batch_seqs = f"scores-{uuid.uuid4().hex}", count(1)
 _EARLIEST_NS = 946_684_800 * 10**9  # 2000: what the store takes for a time
 
 
@@ -284,7 +292,7 @@ class ScoreDetailView(APIView):
         """It counts no more, in whichever trace or session it has this id; the log records that told it stay."""
         ingest = _find_ingest()
         # What was acknowledged may not be stored yet: without this a score withdrawn at once would stay.
-        if not ingest.wait_until_stored(_QUERYABLE_WITHIN_S):
+        if ingest is not None and not ingest.wait_until_stored(_QUERYABLE_WITHIN_S):
             raise Unavailable("Scores that were sent before are not stored yet, so this one cannot be looked up now.")
         found = find_scores_of_id(get_store(), project_id=_project_of(request).pk, score_id=score_id)
         if not found:
@@ -309,18 +317,20 @@ def _project_of(request: Request) -> Project:
     return project
 
 
-def _find_ingest() -> Ingest:
-    """Return the ingest of this process. Raises Unavailable."""
+def _find_ingest() -> Ingest | None:
+    """Return the ingest of this process, None where there is none and a ClickHouse server takes scores. Raises Unavailable."""
     ingest = get_running_ingest()
     if ingest is None:
-        raise Unavailable("This process stores nothing; send scores to the address that takes OTLP over HTTP.")
+        if not settings.CLICKHOUSE_URL:  # the embedded engine loses what it has not written out yet: that needs the spool
+            raise Unavailable("This process stores nothing; send scores to the address that takes OTLP over HTTP.")
+        return None
     if refusal := ingest.refusal():
         raise Unavailable(refusal)
     return ingest
 
 
 def _store(request: Request, scores: list[Score], *, is_new: bool = True) -> None:
-    """Spool the scores as log records of the project, new ones past its privacy rules. Raises Unavailable."""
+    """Store the scores as log records of the project, new ones past its privacy rules. Raises Unavailable."""
     ingest, project = _find_ingest(), _project_of(request)
     export = build_export(scores)
     try:
@@ -336,15 +346,31 @@ def _store(request: Request, scores: list[Score], *, is_new: bool = True) -> Non
         except MaskingTooSlow:
             raise serializers.ValidationError("The project's privacy rules take too long for this. Send fewer scores.") from None
     known, key_name = recall_key(extract_key({name.lower(): value for name, value in request.headers.items()}))
-    stored = ingest.accept(
-        project.pk, export.SerializeToString(), Signal.LOGS, ingest_key=key_name if known else "", spans=len(scores)
-    )
+    write = _insert if ingest is None else partial(_spool, ingest)
+    write(project.pk, export.SerializeToString(), key_name if known else "", len(scores))
+    if cleaner:
+        masked_counts.note(project.pk, cleaner.counts)
+        if ingest is None:  # no thread writes them
+            masked_counts.flush()
+
+
+def _spool(ingest: Ingest, project_id: int, payload: bytes, ingest_key: str, scores: int) -> None:
+    """Keep the scores on stable storage; they are in the store soon. Raises Unavailable."""
+    stored = ingest.accept(project_id, payload, Signal.LOGS, ingest_key=ingest_key, spans=scores)
     try:
         stored.result(_STORED_WITHIN_S)
     except SpoolUnwritable as error:
         raise Unavailable(str(error)) from None
     except NotYetStored:
         raise Unavailable("The disk takes too long. The scores may be stored: send them again with the same ids.") from None
-    if cleaner:
-        masked_counts.note(project.pk, cleaner.counts)
-    ingest.count(Signal.LOGS, accepted=len(scores), rejected=0, message="")
+    ingest.count(Signal.LOGS, accepted=scores, rejected=0, message="")
+
+
+def _insert(project_id: int, payload: bytes, ingest_key: str, scores: int) -> None:
+    """Insert the scores into the ClickHouse server, without a spool: a person waits for the answer. Raises Unavailable."""
+    record = (project_id, time.time_ns(), stamp(payload, ingest_key=ingest_key, spans=scores))
+    try:
+        insert_batch(get_store(), [record], signal=Signal.LOGS, writer=_WRITER, batch_seq=next(_batch_seqs))
+    except StoreUnavailable as error:
+        raise Unavailable(f"The scores may not be stored, send them again with the same ids: {error}") from None
+    telemetry.LOG_RECORDS.labels("accepted").inc(scores)

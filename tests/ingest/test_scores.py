@@ -239,6 +239,40 @@ def test_without_ingest_in_the_process_the_answer_says_where_to_send(client: Cli
     assert answer.headers["Retry-After"] == "2"
 
 
+def test_process_without_ingest_inserts_into_a_server(client: Client, store: Store, project: Project, settings: Settings) -> None:
+    settings.CLICKHOUSE_URL = "http://clickhouse"  # the store of these tests stands for it
+    Privacy.objects.create(project=project, presets=["email"], hash_key="0" * 64)
+    trace_id, now_ns = new_trace_id(), time.time_ns()
+    run = {"trace_id": trace_id, "span_id": STEP, "name": "run", "start_ns": now_ns - NS_PER_S}
+    insert_batch(store, [(1, now_ns, build_request(run))], writer="apart", batch_seq=1)
+    summarize_pending()
+    score = {"id": "a", "trace_id": trace_id, "name": "n", "comment": "Ask ada@example.com."}
+
+    statuses = [post(client, score | {"value": value}).status_code for value in (1, 2)]
+    found, counted = listed(client, trace_id=trace_id), count(store, now_ns)
+    withdrawn = client.delete(f"{SCORES}/a").status_code
+
+    assert statuses == [201, 201]
+    assert [(score["value"], score["comment"]) for score in found] == [(2, "Ask [email].")]
+    assert counted == 1
+    assert list(MaskedValues.objects.values_list("rule", "masked")) == [("email", 2)]
+    assert withdrawn == 204
+    assert listed(client, trace_id=trace_id) == []
+
+
+def test_scores_that_the_server_does_not_take_are_to_be_sent_again(
+    client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CLICKHOUSE_URL = "http://clickhouse"
+    monkeypatch.setattr("ingest.scores_api.insert_batch", refuse_insert)
+
+    answer = post(client, {"session_id": "s", "name": "n", "value": 1})
+
+    assert answer.status_code == 503
+    assert "send them again with the same ids: away" in answer.json()["error"]["message"]
+    assert answer.headers["Retry-After"] == "2"
+
+
 def listed(client: Client, **parameters: Any) -> list[dict[str, Any]]:
     answer = client.get(SCORES, parameters)
     assert answer.status_code == 200, answer.content

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from alerts.models import Alert, AlertRule
+from alerts.backtest import run_backtest
+from alerts.models import Alert, AlertRule, RuleKind
 from alerts.pack import LABEL, add_pack
 from tests.alerts.factories import create_rule, default_project
 from tests.ingest.conftest import Receiver, build_request, build_span, receiver
@@ -32,10 +33,17 @@ MINUTES = [START + number * STEP for number in range((END - START) // STEP)]
 TRACES_A_MINUTE = 20
 _TOOLS = ("refund", "search", "track")
 
+# Two quiet hours and, for rules that compare with past weeks, the same ones of the week before.
+QUIET_MINUTES, WEEK, RELEASED = 120, timedelta(weeks=1), START + timedelta(minutes=60)
+_QUIET_STARTS = (START - WEEK, START)
+
 
 @dataclass(frozen=True)
 class Plan:
-    """A run to be: what it uses and what goes wrong in it. It asks the model and calls the tool `rounds` times."""
+    """A run to be: what it uses and what goes wrong in it. It asks the model and calls the tool `rounds` times.
+
+    Where `tool_fails`, all of these calls fail, or the first alone, when the tool `recovers`.
+    """
 
     agent: str
     tool: str
@@ -44,8 +52,10 @@ class Plan:
     rounds: int = 1
     input_tokens: int = 1000
     tool_fails: bool = False
+    recovers: bool = False
     model_fails: bool = False
     fails: bool = False
+    user: str = ""
 
 
 def _circles(chance: random.Random, is_on: bool) -> Plan:
@@ -66,19 +76,36 @@ def _three_at_once(chance: random.Random, is_on: bool) -> Plan:
     )  # fmt: skip
 
 
+def _quiet(chance: random.Random, is_new: bool) -> Plan:
+    """Calls fail now and then and pass the second time, some are repeated for no reason, and v8 that follows v7 is like it."""
+    agent, tool = chance.choice(("planner", "support", "summariser")), chance.choice(_TOOLS)
+    model = chance.choices(("gpt-4o", "claude-haiku-4-5"), (4, 1))[0]
+    tool_fails = chance.random() < 0.01
+    return Plan(
+        agent, tool, model, "v8" if is_new else "v7", rounds=1 + (tool_fails or chance.random() < 0.02),
+        input_tokens=chance.randrange(500, 3000), tool_fails=tool_fails, recovers=True, fails=chance.random() < 0.004,
+        user=f"user-{chance.randrange(20)}",
+    )  # fmt: skip
+
+
 def _live(store: Store, receiver: Receiver, draw: Callable[[random.Random, bool], Plan]) -> None:
-    """Send all minutes over OTLP, wait until they are stored and summarised, and evaluate the rules at each."""
+    """Send all minutes and evaluate the rules at each."""
+    _send(receiver, MINUTES, INCIDENT, draw)
+    live_through(store, START + 10 * STEP, END)
+
+
+def _send(receiver: Receiver, minutes: list[datetime], changed_at: datetime, draw: Callable[[random.Random, bool], Plan]) -> None:
+    """Send these minutes over OTLP; `draw` hears whether it is later than `changed_at`. Wait until all are summarised."""
     chance = random.Random(5)
-    for minute in MINUTES:
+    for minute in minutes:
         spans: list[Span] = []
         for _ in range(TRACES_A_MINUTE):
             start_ns = to_ns(minute) + chance.randrange(50 * NS_PER_S)
-            spans += _build_run(chance, start_ns, draw(chance, minute >= INCIDENT))
+            spans += _build_run(chance, start_ns, draw(chance, minute >= changed_at))
         assert receiver.send(build_request(*spans).SerializeToString()).status == 200
     receiver.wait_until_drained()
-    assert summarize_pending() >= len(MINUTES) * TRACES_A_MINUTE
+    assert summarize_pending() >= len(minutes) * TRACES_A_MINUTE
     roll_up_pending()
-    live_through(store, START + 10 * STEP, END)
 
 
 def _build_run(chance: random.Random, start_ns: int, plan: Plan) -> list[Span]:
@@ -102,14 +129,17 @@ def _build_run(chance: random.Random, start_ns: int, plan: Plan) -> list[Span]:
                 target.string_value = value
         spans.append(span)
 
-    for _ in range(plan.rounds):
+    for number in range(plan.rounds):
         add("chat", root_id, plan.model_fails, operation__name="chat", request__model=plan.model,
             provider__name="openai" if plan.model == "gpt-4o" else "anthropic",
             usage__input_tokens=plan.input_tokens, usage__output_tokens=100)  # fmt: skip
-        add(f"execute_tool {plan.tool}", root_id, plan.tool_fails, operation__name="execute_tool", tool__name=plan.tool,
+        add(f"execute_tool {plan.tool}", root_id, plan.tool_fails and not (plan.recovers and number),
+            operation__name="execute_tool", tool__name=plan.tool,
             tool__call__arguments=json.dumps({"order": trace_id.hex()}))  # fmt: skip
     add(f"invoke_agent {plan.agent}", b"", plan.fails, operation__name="invoke_agent", agent__name=plan.agent,
         agent__version=plan.version)  # fmt: skip
+    if plan.user:
+        spans[-1].attributes.add(key="user.id").value.string_value = plan.user
     return spans
 
 
@@ -160,3 +190,23 @@ def test_three_incidents_at_once_that_arrive_as_spans_are_each_told(store: Store
     assert ("agent", "summariser") in _named(dear)
     assert INCIDENT < worse.started_at <= END
     assert worse.labels == {"version": "v8"}
+
+
+def test_pack_is_silent_in_quiet_hours_that_arrive_as_spans(store: Store, receiver: Receiver) -> None:
+    end = START + QUIET_MINUTES * STEP
+    minutes = [start + number * STEP for start in _QUIET_STARTS for number in range(QUIET_MINUTES)]
+    rules = {rule.labels[LABEL]: rule for rule in add_pack(default_project(), [], START)}
+
+    _send(receiver, minutes, RELEASED, _quiet)
+
+    backtests = {
+        slug: run_backtest(store, rule, TimeRange(to_ns(START), to_ns(end)), [])
+        for slug, rule in rules.items()
+        if rule.kind != RuleKind.VERSION
+    }
+    assert {slug for slug, backtest in backtests.items() if not backtest.has_data} == set()
+    assert {slug: backtest.pages for slug, backtest in backtests.items() if backtest.pages} == {}
+    AlertRule.objects.exclude(kind=RuleKind.VERSION).update(enabled=False)
+    live_through(store, RELEASED + 10 * STEP, end, 10 * STEP)
+    assert not Alert.objects.exists()
+    assert AlertRule.objects.filter(kind=RuleKind.VERSION, last_value__isnull=False).count() == 4

@@ -24,6 +24,7 @@ from alerts.models import AlertRule, Incident, IncidentMark
 from alerts.observing import ns_of
 from alerts.past import Group, observe_past, step_of
 from alerts.recording import moment_of
+from alerts.units import threshold_unit
 from tracestore.clickhouse.client import Store
 from tracestore.timerange import NS_PER_S, TimeRange
 
@@ -164,7 +165,9 @@ def run_backtest(
         groups=groups,
         pages=pages,
         detections=[_detect(mark, pages, slack_ns) for mark in marks],
-        suggestion=_suggest(groups, condition, marks, slack_ns, time_range, pages_per_week),
+        suggestion=_suggest(
+            groups, condition, marks, slack_ns, time_range, pages_per_week, is_rate=threshold_unit(rule.metric) == "%"
+        ),
     )
 
 
@@ -188,8 +191,9 @@ def _detect(mark: Mark, pages: Iterable[Page], slack_ns: int) -> Detection:
 
 
 def _suggest(
-    groups: Sequence[Group], condition: Condition, marks: Sequence[Mark], slack_ns: int, time_range: TimeRange, most: float
-) -> Suggestion | None:
+    groups: Sequence[Group], condition: Condition, marks: Sequence[Mark], slack_ns: int, time_range: TimeRange, most: float,
+    *, is_rate: bool,
+) -> Suggestion | None:  # fmt: skip
     """Return the most sensitive threshold among quantiles of the past that keeps to `most` pages a week; None without data.
 
     Found by halving: the more sensitive a threshold, the more pages, until it hardly ever stops firing, which counts as too many.
@@ -201,7 +205,7 @@ def _suggest(
         return None
     ordered = changes if condition.comparison == Comparison.ABOVE or condition.relative else changes[::-1]
     rounded = dict.fromkeys(_round_up(_quantile(ordered, part), condition) for part in _QUANTILES)
-    candidates = [threshold for threshold in rounded if threshold or not condition.relative]  # no change is no change
+    candidates = [threshold for threshold in rounded if _can_fire(threshold, condition, is_rate)]
     found = None
     low, high = 0, len(candidates) - 1
     while low <= high:
@@ -212,6 +216,14 @@ def _suggest(
         else:
             low = middle + 1
     return found
+
+
+def _can_fire(threshold: float, condition: Condition, is_rate: bool) -> bool:
+    """Tell whether any value lies past a threshold: a rate is at most 1, nothing is less than 0, and no change is no change."""
+    is_above = condition.comparison == Comparison.ABOVE
+    if condition.relative:
+        return threshold > 0 and (is_above or threshold < 1)
+    return not is_rate or threshold < 1 if is_above else threshold > 0
 
 
 def _try(

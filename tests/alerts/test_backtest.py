@@ -14,6 +14,7 @@ from alerts.observing import observe_rule
 from alerts.past import observe_past, step_of
 from alerts.recording import moment_of
 from tests.alerts.factories import create_rule, default_project
+from tests.factories import insert_traces
 from tests.simulator.traffic import Incident, Kind, Traffic, to_ns, write_traffic
 from tracestore.clickhouse.client import Store
 from tracestore.timerange import NS_PER_S, TimeRange
@@ -117,6 +118,27 @@ def test_too_low_a_threshold_flaps_and_a_better_one_is_suggested(store: Store, t
     better = run_backtest(store, draft(threshold=backtest.suggestion.threshold, hold_s=0), traffic, [OUTAGE_MARK])
     assert better.false_pages == 0
     assert better.detected == 1
+
+
+@pytest.mark.parametrize(
+    ("metric", "comparison", "values"), [("failure_rate", "above", (0, 1)), ("tool_success_rate", "below", (1, 0))]
+)
+def test_threshold_that_nothing_can_be_past_is_not_suggested(
+    store: Store, metric: str, comparison: str, values: tuple[int, int]
+) -> None:
+    """Few traces fail for a minute at a time, all or none: any threshold of a rate pages too often or never."""
+    start_ns = to_ns(MONDAY)
+    good: dict[str, Any] = {"outcome": "ok", "tools": [("refund", 1, 0)]}
+    bad: dict[str, Any] = {"outcome": "error", "tools": [("refund", 1, 1)]}
+    minutes = [(good if number % 20 else bad) | {"start_ns": start_ns + (60 * number + 5) * NS_PER_S} for number in range(60)]
+    insert_traces(store, *minutes)
+    rule = draft(metric=metric, comparison=comparison, threshold=0.5, window_s=60, hold_s=0, min_samples=0)
+
+    backtest = run_backtest(store, rule, TimeRange(start_ns, start_ns + 3600 * NS_PER_S), [])
+
+    assert {seen.value for group in backtest.groups for seen in group.observations} == set(values)
+    assert len(backtest.pages) == 3
+    assert backtest.suggestion is None
 
 
 def test_groups_are_replayed_one_by_one(store: Store, traffic: TimeRange) -> None:

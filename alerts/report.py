@@ -18,6 +18,7 @@ from alerts.wording import format_seconds, format_share, format_value, metric_la
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.queries.errors import find_errors
+from tracestore.queries.metrics import METRICS as METRIC_KINDS
 from tracestore.queries.metrics import metric_series, metric_values
 from tracestore.timerange import NS_PER_S, TimeRange, format_time_ns
 
@@ -90,12 +91,15 @@ def _before(digest: Digest) -> str:
 
 
 def _compare(metric: str, value: float | None, before: float | None) -> str:
-    """Return for example "1,234 traces (1,000 traces, +23%)"."""
-    then = format_value(metric, before)
-    if value is None or not before:
-        return f"{format_value(metric, value)} ({then})"
-    change = value / before - 1
-    return f"{format_value(metric, value)} ({then}, {'+' if change >= 0 else '−'}{abs(change):.0%})"
+    """Return for example "1,234 traces (1,000 traces, +23%)"; rates differ in points, as on dashboards."""
+    now, then = format_value(metric, value), format_value(metric, before)
+    if value is None or before is None:
+        return f"{now} ({then})"
+    change = value - before
+    sign = "+" if change >= 0 else "−"
+    if METRIC_KINDS[metric].unit == "ratio":
+        return f"{now} ({then}, {sign}{abs(change) * 100:.1f} points)"
+    return f"{now} ({then}, {sign}{abs(change) / before:.0%})" if before else f"{now} ({then})"
 
 
 def _incident_section(project_id: int, start: datetime, end: datetime, base: str) -> Section:

@@ -80,7 +80,7 @@ def test_daily_digest_arrives_once_by_mail_with_numbers_incidents_and_pictures(s
     text = message.get_body(("plain",)).get_content()  # type: ignore[union-attr]
     for said in (
         "Requests: 12 traces (10 traces, +20%)",
-        "Failure rate: 25% (0%)",
+        "Failure rate: 25% (0%, +25.0 points)",
         "1 incident:",
         "Refunds fail (warning, 19 Nov 12:00 UTC, for 4 m)",
         "TimeoutError: refund service timed out (3 traces)",

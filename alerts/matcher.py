@@ -9,7 +9,7 @@ asks about traces and this one about alerts.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 MAX_LENGTH = 500
@@ -39,6 +39,10 @@ class Matcher:
     def matches(self, facts: Mapping[str, str]) -> bool:
         """`facts` are what `alert_facts` returns."""
         return all(term.holds(facts) for term in self.terms)
+
+    def may_match(self, facts: Mapping[str, str], unknown: Collection[str]) -> bool:
+        """Tell whether some alert with these facts matches, whatever it says under the `unknown` names."""
+        return all(term.name in unknown or term.holds(facts) for term in self.terms)
 
 
 def parse_matcher(text: str) -> Matcher:

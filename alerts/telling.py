@@ -13,6 +13,7 @@ from alerts.evaluation import AlertState
 from alerts.matcher import Matcher, alert_facts, parse_matcher
 from alerts.models import (
     Alert,
+    AlertRule,
     AlertTransition,
     ChannelKind,
     Delivery,
@@ -21,6 +22,7 @@ from alerts.models import (
     Incident,
     NotificationChannel,
     Route,
+    RuleKind,
     Silence,
 )
 from alerts.paging import RoutePlan, Turn, due_at, plan_turns, severity_rank
@@ -80,6 +82,21 @@ def load_arrangements(project_id: int, now: datetime) -> Arrangements:
         [(parse_matcher(silence.matcher), silence) for silence in silences],
         frozenset(channels.values_list("pk", flat=True)),
     )
+
+
+def find_routed(project_id: int, rules: Iterable[AlertRule]) -> set[int]:
+    """Return the ids of those rules that have alerts, of some group and level, which a route takes to a channel."""
+    routes = Route.objects.filter(project_id=project_id, enabled=True).prefetch_related("steps__channels")
+    plans = [plan for plan in (route.to_plan() for route in routes) if any(step.channels for step in plan.steps)]
+    routed = set()
+    for rule in rules:
+        facts = alert_facts(rule=rule.name, severity=rule.severity, metric=rule.metric, labels=rule.labels)
+        unknown = {*rule.group_by, *(["version"] if rule.kind == RuleKind.VERSION else [])}
+        if rule.warning_threshold is not None:
+            unknown.add("severity")
+        if any(plan.matcher.may_match(facts, unknown) for plan in plans):
+            routed.add(rule.pk)
+    return routed
 
 
 def find_due(

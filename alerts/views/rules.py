@@ -19,6 +19,7 @@ from alerts.models import MAX_GROUP_FIELDS, AlertRule, NotificationChannel, Rule
 from alerts.observing import window_before
 from alerts.preview import find_guarded, preview_rule
 from alerts.requests import AlertRequest
+from alerts.telling import find_routed
 from alerts.units import threshold_unit
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
@@ -44,7 +45,11 @@ _NEW_RULE = {
 def rule_list(request: AlertRequest) -> HttpResponse:
     """One URL: the whole page, or to htmx its list."""
     rules = services.find_rules(request.project.pk)
-    context = {"rules": rules, "channel_count": NotificationChannel.objects.filter(project=request.project).count()}
+    context = {
+        "rules": rules,
+        "routed": find_routed(request.project.pk, rules),
+        "channel_count": NotificationChannel.objects.filter(project=request.project).count(),
+    }
     return render(request, "alerts/_rule_rows.html" if request.htmx else "alerts/rule_list.html", context)
 
 

@@ -239,3 +239,24 @@ def test_api_refuses_with_a_sentence(client: Client, path: str, body: dict[str, 
     assert answer.status_code == 400
     assert not Route.objects.exists()
     assert not Silence.objects.exists()
+
+
+def test_rule_list_says_whom_a_route_tells_and_whom_nobody(client: Client) -> None:
+    channel = create_channel()
+    create_route("Critical", (0, [channel]), matcher="severity:critical")
+    create_route("Payments", (0, [channel]), matcher="team:payments")
+    create_route("Refunds", (0, [channel]), matcher="tool:refund")
+    create_route("Off", (0, [channel]), matcher="", enabled=False)
+    routed = {
+        create_rule(name="Grave", severity="critical"),
+        create_rule(name="Theirs", labels={"team": "payments"}),
+        create_rule(name="Each tool", group_by=["tool"]),
+    }
+    create_rule(name="Mild")
+    create_rule(channel, name="Told directly")
+
+    page = client.get("/alerts/rules").content.decode()
+    rows = {name: page[page.index(f">{name}<") :].split("watch__side")[0] for name in ("Mild", *(rule.name for rule in routed))}
+
+    assert {name for name, row in rows.items() if "by routes" in row} == {rule.name for rule in routed}
+    assert {name for name, row in rows.items() if "no channel" in row} == {"Mild"}

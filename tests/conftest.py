@@ -9,9 +9,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.live import find_template
+
+# A busy machine is slow, not wrong. What a test suppresses itself comes in the place of these.
+_SLOW = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture]
+hypothesis.settings.register_profile("busy", hypothesis.settings.default, deadline=None, suppress_health_check=_SLOW)
+hypothesis.settings.load_profile("busy")
 
 # The embedded engine takes one path per process, and settings read the environment once: both are fixed before Django loads.
 _DATA = Path(tempfile.mkdtemp(prefix="tracestore-test-"))

@@ -196,6 +196,7 @@ def count_stored(data: Path, table: str = "spans", item: str = "span_id") -> dic
     """Return (rows, distinct items) of every trace id."""
     done = subprocess.run(
         [sys.executable, "-c", _COUNT, str(data / "clickhouse"), table, item],
-        cwd=ROOT, env=os.environ | {"TRACESTORE_DATA": str(data)}, capture_output=True, text=True, timeout=START_TIMEOUT_S, check=True,
+        cwd=ROOT, env=os.environ | {"TRACESTORE_DATA": str(data)}, capture_output=True,
+        text=True, timeout=START_TIMEOUT_S, check=True,
     )  # fmt: skip
     return {trace_id: (rows, distinct) for trace_id, rows, distinct in json.loads(done.stdout)}

@@ -37,7 +37,7 @@ REFUSED_BYTES = b"\x0a\xff\xff\xff\xff\x0f"
 class Bench:
     """A spool, its checkpoint and a drain that can be started again, as a process would.
 
-    What a test appends is one batch unless segments are small: then each sync may begin the next, and a batch ends with its segment.
+    What a test appends is one batch, unless segments are small: a batch ends with its segment, and each sync may begin the next.
     """
 
     def __init__(self, folder: Path, store: Store, insert: Insert | None = None, segment_bytes: int = 10**6) -> None:

@@ -33,7 +33,7 @@ def _request(conversation: str) -> bytes:
 
 
 def _drain(ingest: Ingest) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     while ingest.status().waiting_bytes:
         assert time.monotonic() < deadline, ingest.status()
         time.sleep(0.02)

@@ -267,7 +267,7 @@ def test_segment_of_another_user_is_a_sentence_at_the_start(tmp_path: Path) -> N
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", _AS_NOBODY, str(tmp_path)],
-        capture_output=True, text=True, timeout=60, check=False, env=environment,
+        capture_output=True, text=True, timeout=150, check=False, env=environment,
     )  # fmt: skip
 
     assert f"{segment} cannot be read (Permission denied)" in done.stdout, done.stderr
@@ -356,7 +356,7 @@ spool.close()
 def test_full_disk_fails_the_request_and_keeps_the_rest(tmp_path: Path) -> None:
     """In a process of its own, because the limit that stands for a full disk holds for a whole process."""
     done = subprocess.run(
-        [sys.executable, "-c", _FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", _FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=150, check=False
     )
 
     assert done.returncode == 0, done.stderr

@@ -30,6 +30,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from pytest_django.fixtures import Settings
 
 from ingest import grpc_receiver
+from ingest.body import Allowance
 from ingest.receiver import budget
 from tests.ingest.conftest import Receiver, build_request, build_span, ids_of
 from tests.ingest.test_drain import wait_until
@@ -307,10 +308,10 @@ def _send_nothing(until: threading.Event) -> Iterator[bytes]:
 
 
 def test_bodies_that_do_not_arrive_hold_up_others_for_a_bounded_time(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    reading: list[grpc_receiver.Allowance] = []
+    reading: list[Allowance] = []
     read = grpc_receiver._Exports._read
 
-    async def note_and_read(exports: Any, context: Any, allowance: grpc_receiver.Allowance) -> bytes:
+    async def note_and_read(exports: Any, context: Any, allowance: Allowance) -> bytes:
         reading.append(allowance)
         return await read(exports, context, allowance)
 

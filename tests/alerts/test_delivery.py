@@ -227,7 +227,7 @@ def test_two_workers_that_race_send_one_message(store: Store) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(150)
 
     assert len(hook.bodies) == 1
 
@@ -311,5 +311,5 @@ def test_answer_of_a_webhook_is_not_read(store: Store) -> None:
 
         assert deliver_all(NOW) == [True]
 
-        thread.join(30)
+        thread.join(150)
     assert sent_bytes < 64 << 20

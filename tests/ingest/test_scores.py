@@ -150,7 +150,7 @@ def test_acknowledged_score_survives_a_restart_and_is_stored_once(client: Client
         ingest = Ingest(store, data=tmp_path)
         ingest.start(lambda writer, batch_seq: None)
         statuses = [post(client, {"session_id": "s", "name": f"n{number}", "value": 1}).status_code for number in range(5)]
-        ingest.stop(0)
+        ingest.stop(60)
         assert read_stored(store) == []
 
     again = Ingest(store, data=tmp_path)

@@ -38,7 +38,7 @@ def ingest(store: Store, tmp_path: Path) -> Any:
     ingest = Ingest(store, data=tmp_path)
     ingest.start(lambda *_: None)
     yield ingest
-    ingest.stop(5)
+    ingest.stop(60)
 
 
 def test_running_instance_is_ready(client: Client, ingest: Ingest) -> None:
@@ -46,7 +46,7 @@ def test_running_instance_is_ready(client: Client, ingest: Ingest) -> None:
 
 
 def test_ended_drain_is_a_reason(client: Client, ingest: Ingest) -> None:
-    ingest._drain.stop(5)
+    ingest._drain.stop(60)
 
     assert ask(client) == (503, {"ingest": "The thread that empties the spool has ended; restart the process."})
 

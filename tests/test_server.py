@@ -176,6 +176,24 @@ def test_other_host_names_are_refused_on_loopback(instance: LiveServer) -> None:
     assert ask(instance.url + "/traces", Host="evil.example.com")[0] == 400
 
 
+def test_files_that_readers_need_on_a_full_disk_stay_while_the_instance_runs(tmp_path: Path) -> None:
+    path = tmp_path / "database.sqlite3"
+
+    def write() -> bool:
+        """Write as a request does, with a connection of its own; return whether the log is there afterwards."""
+        with contextlib.closing(sqlite3.connect(path)) as request:
+            request.execute("PRAGMA journal_mode=WAL")
+            request.execute("CREATE TABLE IF NOT EXISTS lines (line)")
+            ((is_held_up, *_),) = request.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # by an open transaction
+        return not is_held_up and all(Path(f"{path}{suffix}").exists() for suffix in ("-wal", "-shm"))
+
+    alone = write()
+    with contextlib.closing(server_module.hold_sqlite(str(path))):
+        held = write()
+
+    assert (alone, held) == (False, True)
+
+
 def test_unknown_role_is_refused() -> None:
     result = subprocess.run(
         [sys.executable, "manage.py", "up", "--role", "everything"],

@@ -138,7 +138,7 @@ def test_full_disk_under_one_part_loses_nothing_and_passes(server: LiveServer, p
         answers = [send(server) for _ in range(4)]
         with urllib.request.urlopen(f"{server.url}/healthz", timeout=90) as answer:
             assert answer.status == 200
-        time.sleep(3)
+        time.sleep(6)  # longer than rules of the database are remembered
         answers += [send(server) for _ in range(2)]
 
     # Only the spool stands between a request and its acknowledgement.

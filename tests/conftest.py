@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.live import find_template
+
+# A busy machine is slow, not wrong. What a test suppresses itself comes in the place of these.
+_SLOW = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture]
+hypothesis.settings.register_profile("busy", hypothesis.settings.default, deadline=None, suppress_health_check=_SLOW)
+hypothesis.settings.load_profile("busy")
 
 # The embedded engine takes one path per process, and settings read the environment once: both are fixed before Django loads.
 _DATA = Path(tempfile.mkdtemp(prefix="tracestore-test-"))
@@ -32,11 +40,25 @@ django.setup()
 from django.conf import settings  # noqa: E402  # after the environment is set
 from django.core.cache import cache  # noqa: E402
 
+from alerts import evidence  # noqa: E402
 from tracestore.clickhouse.client import Store, get_store  # noqa: E402
 from tracestore.clickhouse.migrate import migrate  # noqa: E402
 
 # A second of processor time goes into each password otherwise; instances of their own hash as they do for users.
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# Users and alerts wait so long for an answer and then do without. A test does not: the same answer takes a busy machine longer.
+settings.QUERY_TIMEOUT_S = 60
+evidence._EVIDENCE_S = 300.0
+_CEILING = re.compile(r"max_execution_time = \d+")
+
+
+def _make_patient(read: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda store, sql, *rest, **params: read(store, _CEILING.sub("max_execution_time = 60", sql), *rest, **params)
+
+
+for _name in ("query", "query_rows", "query_arrow"):
+    setattr(Store, _name, _make_patient(getattr(Store, _name)))
 
 
 @pytest.fixture(autouse=True)

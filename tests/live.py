@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -15,7 +17,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,12 +31,43 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that differ: one that was let go of may be given out again at once."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [int(sock.getsockname()[1]) for sock in sockets]
+    """Return ports that differ and that nobody else gets before a server of this process's tests binds them."""
+    ports: list[int] = []
+    for port in itertools.islice(_claim_ports(), 2 * _BLOCK):
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a connection of before is no obstacle
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise AssertionError(f"{count} of {_BLOCK} ports are not free")
+
+
+_PORTS, _BLOCK = range(20_000, 32_000), 100
+_claims: list[socket.socket] = []  # held until the process ends
+
+
+@cache
+def _claim_ports() -> Iterator[int]:
+    """Claim a block of ports for this process and return them, round and round.
+
+    A port that the kernel has found free goes to the next who asks, while a server takes seconds to bind it. These lie below
+    those that the kernel gives out, and an abstract socket with the block's name keeps the processes of other tests out.
+    """
+    blocks = list(_PORTS[::_BLOCK])
+    for first in random.SystemRandom().sample(blocks, len(blocks)):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0tracestore-tests-{first}")
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return itertools.cycle(range(first, first + _BLOCK))
+    raise AssertionError("other processes have claimed all ports")
 
 
 @dataclass
@@ -51,7 +84,7 @@ class LiveServer:
     data: Path
     log: Path
 
-    def stop(self, timeout_s: float = 60) -> int:
+    def stop(self, timeout_s: float = START_TIMEOUT_S) -> int:
         """SIGTERM, as a supervisor would; returns the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)
@@ -134,7 +167,7 @@ def _wait_for_answer(server: LiveServer, url: str, expected_status: int) -> None
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and server.process.poll() is None:
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=30) as answer:
                 status = answer.status
         except urllib.error.HTTPError as error:
             with error:
@@ -163,6 +196,7 @@ def count_stored(data: Path, table: str = "spans", item: str = "span_id") -> dic
     """Return (rows, distinct items) of every trace id."""
     done = subprocess.run(
         [sys.executable, "-c", _COUNT, str(data / "clickhouse"), table, item],
-        cwd=ROOT, env=os.environ | {"TRACESTORE_DATA": str(data)}, capture_output=True, text=True, timeout=60, check=True,
+        cwd=ROOT, env=os.environ | {"TRACESTORE_DATA": str(data)}, capture_output=True,
+        text=True, timeout=START_TIMEOUT_S, check=True,
     )  # fmt: skip
     return {trace_id: (rows, distinct) for trace_id, rows, distinct in json.loads(done.stdout)}

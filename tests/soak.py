@@ -126,11 +126,15 @@ def soak(data: Path, *, seconds: float, seed: int, faults: tuple[str, ...] = FAU
     `pause_s` between two traces of a sender leaves processors to others; without it two cores are full.
     """
     chance, report = random.Random(seed), Report()
-    http_port, grpc_port = free_ports(2)
+    port, http_port, grpc_port = free_ports(3)
 
     def start() -> LiveServer:
         server = start_server(
-            data, wait=False, TRACESTORE_OTLP_HTTP_PORT=str(http_port), TRACESTORE_OTLP_GRPC_PORT=str(grpc_port)
+            data,
+            wait=False,
+            TRACESTORE_PORT=str(port),
+            TRACESTORE_OTLP_HTTP_PORT=str(http_port),
+            TRACESTORE_OTLP_GRPC_PORT=str(grpc_port),
         )
         server.otlp_url = f"http://127.0.0.1:{http_port}"
         wait_until_accepting(server)
@@ -162,7 +166,7 @@ def soak(data: Path, *, seconds: float, seed: int, faults: tuple[str, ...] = FAU
         drained_by = time.monotonic() + _DRAIN_TIMEOUT_S
         while not is_drained(data / "spool") and time.monotonic() < drained_by:
             time.sleep(0.2)
-        if status := server.stop(60):
+        if status := server.stop():
             report.problems.append(f"the instance ended with {status}")
     except BaseException:
         server.kill()
@@ -180,7 +184,7 @@ def _break(server: LiveServer, fault: str, chance: random.Random, start: Callabl
             server.kill()
             return start()
         case "stop":
-            server.stop(60)
+            server.stop()
             return start()
         case "freeze":
             server.process.send_signal(signal.SIGSTOP)

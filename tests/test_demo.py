@@ -202,7 +202,7 @@ def test_command_says_so_when_nothing_listens() -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
 
@@ -223,7 +223,7 @@ def find_span_counts(server: LiveServer, query: str) -> dict[str, int]:
     url = f"{server.url}/api/v1/traces?{urlencode({'q': query, 'start': 'now-8d', 'limit': 100})}"
     found: dict[str, int] = {}
     while url:
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=90) as answer:
             page = json.load(answer)
         found |= {trace["trace_id"]: trace["span_count"] for trace in page["results"]}
         url = page["next"]
@@ -236,7 +236,7 @@ def find_trace_ids(server: LiveServer, query: str) -> set[str]:
 
 def wait_for(server: LiveServer, *, traces: int = 0, spans: int = 0) -> None:
     """Wait until the list shows that much: a trace shows as soon as its first batch is in, and is judged again with the next."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while len(found := find_span_counts(server, "")) < traces or sum(found.values()) < spans:
         assert time.monotonic() < deadline, "the traces did not arrive"
         time.sleep(0.3)

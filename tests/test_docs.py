@@ -69,18 +69,18 @@ PYTHON_BLOCKS = [block for block in BLOCKS if block.language == "python" and "op
 def point_at(server: LiveServer, text: str) -> str:
     """Replace the documented addresses by the instance's, and let curl fail on a refusal."""
     text = text.replace("http://localhost:8000", server.url).replace("http://localhost:4318", server.otlp_url)
-    return re.sub(r"(?<![\w-])curl ", "curl --fail-with-body --max-time 30 ", text)
+    return re.sub(r"(?<![\w-])curl ", "curl --fail-with-body --max-time 90 ", text)
 
 
 def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(command, capture_output=True, text=True, timeout=250, check=False, **options)  # type: ignore[call-overload, no-any-return]
 
 
 def wait_for_trace(server: LiveServer, query: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     url = f"{server.url}/api/v1/traces?q={quote(query)}&limit=1"
     while time.monotonic() < deadline:
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=90) as answer:
             if b'"trace_id"' in answer.read():
                 return
         time.sleep(0.3)
@@ -155,7 +155,7 @@ def test_index_lists_every_document() -> None:
 def test_documented_page_of_failing_refunds_is_served(server: LiveServer) -> None:
     link = next(target for target in LINK.findall((ROOT / "README.md").read_text()) if "localhost:8000/traces?" in target)
 
-    with urllib.request.urlopen(point_at(server, link), timeout=30) as answer:
+    with urllib.request.urlopen(point_at(server, link), timeout=90) as answer:
         assert answer.status == 200
 
 

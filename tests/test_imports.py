@@ -69,7 +69,7 @@ print(get_store.cache_info().currsize, threading.active_count())
 """
 
     result = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=250, check=False,
         env=os.environ | {"TRACESTORE_DATA": str(tmp_path), "DJANGO_SETTINGS_MODULE": "tracestore.settings"},
     )  # fmt: skip
 

@@ -29,7 +29,7 @@ def install(python: str, venv: Path, tools: Path) -> subprocess.CompletedProcess
         env={"PATH": str(tools)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=250,
         check=False,
     )
 

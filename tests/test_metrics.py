@@ -35,7 +35,7 @@ def send(server: LiveServer, body: bytes, content_type: str = PROTOBUF, key: str
     headers = {"content-type": content_type, "x-api-key": key, "user-agent": "OTel-OTLP-Exporter-Python/1.45.0"}
     request = urllib.request.Request(server.otlp_url + "/v1/traces", data=body, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=90) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -55,7 +55,7 @@ def send_traffic(server: LiveServer) -> None:
 
 def get(server: LiveServer, path: str, **headers: str) -> tuple[str, str]:
     request = urllib.request.Request(server.url + path, headers={"x-api-key": KEY} | headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=90) as answer:
         return answer.read().decode(), answer.headers["content-type"]
 
 
@@ -68,7 +68,7 @@ def scrape(server: LiveServer) -> Samples:
 
 
 def scrape_until(server: LiveServer, name: str, value: float) -> Samples:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
         samples = scrape(server)
         if sum(samples.get(name, {}).values()) >= value:
@@ -109,8 +109,8 @@ def test_every_stage_counts_the_traffic(server: LiveServer) -> None:
 def test_jobs_say_when_they_last_ended_well(server: LiveServer) -> None:
     samples = scrape_until(server, "tracestore_job_seconds_count", 2)
 
-    assert time.time() - samples["tracestore_job_last_success_timestamp_seconds"][labels(job="summarize")] < 60
-    assert samples["tracestore_job_lag_seconds"][labels(job="summarize")] < 60
+    assert time.time() - samples["tracestore_job_last_success_timestamp_seconds"][labels(job="summarize")] < 300
+    assert samples["tracestore_job_lag_seconds"][labels(job="summarize")] < 300
 
 
 def test_metrics_follow_the_conventions_and_are_documented(server: LiveServer) -> None:
@@ -131,7 +131,7 @@ def name_in_manual(name: str, kind: str) -> str:
 @pytest.mark.parametrize("headers", [{}, {"x-api-key": "another"}])
 def test_metrics_are_under_the_rule_of_the_api(server: LiveServer, headers: dict[str, str]) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(urllib.request.Request(server.url + "/metrics", headers=headers), timeout=30)
+        urllib.request.urlopen(urllib.request.Request(server.url + "/metrics", headers=headers), timeout=90)
 
     assert refused.value.code == 401
     assert "error" in json.load(refused.value)
@@ -169,7 +169,7 @@ def test_worker_alone_answers_on_its_port(tmp_path: Path) -> None:
         samples = scrape_until(server, "tracestore_job_seconds_count", 1)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(150)
 
     assert "tracestore_spool_waiting_bytes" not in samples
     assert process.returncode == 0, (tmp_path / "log").read_text()

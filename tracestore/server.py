@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 import time
@@ -103,6 +104,17 @@ def settle_admin() -> None:
         if user.has_usable_password():
             user.set_unusable_password()
             user.save()
+
+
+def hold_sqlite(path: str) -> sqlite3.Connection:
+    """Return an idle connection that keeps the files of SQLite's log, for as long as it is open.
+
+    The last connection that closes deletes them. Where the disk is full by then, the next cannot make them again and reads
+    nothing, not even the privacy rules that ingest asks for.
+    """
+    connection = sqlite3.connect(path, check_same_thread=False)
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchall()  # until then it has opened none of them
+    return connection
 
 
 def collect_static() -> None:
@@ -310,6 +322,9 @@ def run(roles: tuple[str, ...]) -> None:
         except OperationalError as error:
             reason = " ".join(str(error).split())
             raise ImproperlyConfigured(f"cannot use the relational database (DATABASE_URL): {reason}") from None
+        database = settings.DATABASES["default"]
+        if database["ENGINE"].endswith("sqlite3"):
+            stack.callback(hold_sqlite(database["NAME"]).close)
         if sockets:
             collect_static()
         if stopped.is_set():  # the signal came before anyone else could act on it

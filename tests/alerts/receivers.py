@@ -101,7 +101,7 @@ def receive_mail(*refusals: str) -> Iterator[MailServer]:
 
     port = free_port()
     mail = MailServer(f"smtp://127.0.0.1:{port}?from=alerts@example.com", list(refusals))
-    controller = Controller(Handler(), hostname="127.0.0.1", port=port)
+    controller = Controller(Handler(), hostname="127.0.0.1", port=port, ready_timeout=90)
     controller.start()
     try:
         yield mail

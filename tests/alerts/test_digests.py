@@ -145,7 +145,7 @@ def test_workers_that_race_send_one_report(store: Store) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(150)
 
     assert len(hook.bodies) == 1
 

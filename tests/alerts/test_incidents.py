@@ -366,7 +366,7 @@ def test_workers_that_race_escalate_once() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(150)
 
     assert [channel for channel, _, _ in told()] == ["Chat", "Boss"]
 
@@ -386,7 +386,7 @@ def test_alerts_that_begin_at_the_same_moment_find_each_other() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(150)
 
     assert Incident.objects.count() == 1
     assert len(told()) == 1

@@ -448,7 +448,7 @@ def test_workers_that_race_for_many_rules_evaluate_each_once(store: Store) -> No
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(150)
 
     assert sorted(row.rule_id for row in results if row.rule_id) == sorted(ids)
     assert (Alert.objects.count(), Delivery.objects.count()) == (6, 6)

@@ -203,7 +203,7 @@ def test_two_workers_that_race_make_one_alert(store: Store) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(150)
 
     assert len(results) == 4
     assert len([result for result in results if result]) == 1

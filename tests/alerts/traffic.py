@@ -19,7 +19,7 @@ def send_runs(otlp_url: str, *, start_ns: int, count: int, version: str, tool: s
     request = urllib.request.Request(
         otlp_url + "/v1/traces", json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
     )
-    with urllib.request.urlopen(request, timeout=30) as response:
+    with urllib.request.urlopen(request, timeout=90) as response:
         assert response.status == 200
     return trace_ids
 

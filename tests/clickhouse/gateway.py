@@ -83,7 +83,7 @@ def serve(store: Store) -> Iterator[Gateway]:
             if fault == "refuse":
                 self._answer(503, b"no upstream", {})
             elif fault == "hang":
-                gateway.release.wait(60)
+                gateway.release.wait(200)
                 self.close_connection = True
             elif fault == "slow":
                 threading.Event().wait(gateway.delay_s)

@@ -77,6 +77,6 @@ def replay(recording: Recording, otlp_url: str) -> list[int]:
     statuses = []
     for path, body, headers in recording.requests():
         request = urllib.request.Request(otlp_url + path, data=body, headers=headers)
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=90) as answer:
             statuses.append(answer.status)
     return statuses

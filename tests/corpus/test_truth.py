@@ -15,8 +15,10 @@ from ingest.checkpoint import is_drained
 from tests.corpus.recordings import END, START, Recording, recordings
 from tests.live import LiveServer
 
+pytestmark = pytest.mark.timeout(900)  # the first waits until all recordings are stored
+
 RECORDINGS = recordings()
-SUMMARY_TIMEOUT_S = 90
+SUMMARY_TIMEOUT_S = 300
 
 # What was sent says otherwise or nothing, looked for in every body of every signal: (what we must count all the same, why).
 # Everything not listed must be equal to the truth. A model's numbers are [answered calls, input, output, cached input].
@@ -88,7 +90,7 @@ NOT_SENT: dict[str, dict[str, tuple[Any, str]]] = {
 
 
 def _get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=60) as answer:
+    with urllib.request.urlopen(url, timeout=90) as answer:
         return json.load(answer)
 
 
@@ -249,7 +251,7 @@ def test_recorded_logs_are_visible_on_the_trace_page(name: str, stored: Any) -> 
     for trace in [trace for trace in by_source[name] if trace["trace_id"] in recorded][:12]:
         records = _get(f"{server.url}/api/v1/traces/{trace['trace_id']}/logs")["results"]
         for span_id in {record["span_id"] for record in records if record["span_id"]}:
-            with urllib.request.urlopen(f"{server.url}/traces/{trace['trace_id']}?span={span_id}", timeout=60) as answer:
+            with urllib.request.urlopen(f"{server.url}/traces/{trace['trace_id']}?span={span_id}", timeout=90) as answer:
                 page = answer.read().decode()
             logs = page[page.index('id="pane-logs"') :]
             assert all(record["event_name"] in logs for record in records if record["span_id"] == span_id)

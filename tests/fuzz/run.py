@@ -85,7 +85,7 @@ def fuzz_in_process(store: Store, data: Path, mutator: Mutator, bodies: int) -> 
         _wait_until_drained(ingest, 0, timeout_s=600)
         _count_stored(store, ingest, result)
     finally:
-        ingest.stop(10)
+        ingest.stop(60)
     return result
 
 

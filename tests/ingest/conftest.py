@@ -55,7 +55,7 @@ class Receiver:
 
     def send(self, body: bytes | Iterator[bytes] = b"", path: str = "/v1/traces", method: str = "POST", **headers: str) -> Answer:
         """Send one request; an underscore in a header's name stands for a dash. An iterator is sent in chunks."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=90)
         try:
             named = {"content-type": PROTOBUF} | {name.replace("_", "-"): value for name, value in headers.items()}
             wanted = {name: value for name, value in named.items() if value}
@@ -65,7 +65,7 @@ class Receiver:
         finally:
             connection.close()
 
-    def wait_until_drained(self, timeout_s: float = 30) -> None:
+    def wait_until_drained(self, timeout_s: float = 90) -> None:
         deadline = time.monotonic() + timeout_s
         while self.ingest.status().waiting_bytes:
             assert time.monotonic() < deadline, f"not drained: {self.ingest.status()}"
@@ -119,12 +119,12 @@ def receiver(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     server = Server(config, started.set, grpc_port)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    assert started.wait(30)
+    assert started.wait(90)
 
     def stop() -> None:
         server.should_exit = True
-        thread.join(10)
-        ingest.stop(10)
+        thread.join(60)
+        ingest.stop(60)  # an insert under way would show in the next test
 
     yield Receiver(port, grpc_port, ingest, store, stop, announced)
     stop()

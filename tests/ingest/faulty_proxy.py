@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import struct
 import threading
 from collections.abc import Callable
 
 Fault = Callable[[socket.socket, int], None]
-
-_QUIET_S = 0.3  # a request that rests this long is there as a whole
 
 
 def reset(client: socket.socket, target_port: int) -> None:
@@ -27,19 +26,25 @@ def answer_429(client: socket.socket, target_port: int) -> None:
 
 def lose_answer(client: socket.socket, target_port: int) -> None:
     """Pass the request on and break the connection in the place of its answer."""
-    with socket.create_connection(("127.0.0.1", target_port), timeout=30) as target:
+    with socket.create_connection(("127.0.0.1", target_port), timeout=90) as target:
         target.sendall(_read_request(client))
         assert target.recv(65536).startswith(b"HTTP/1.1 200")
     _break(client)
 
 
 def _read_request(client: socket.socket) -> bytes:
-    received = client.recv(65536)
-    client.settimeout(_QUIET_S)
-    with contextlib.suppress(TimeoutError):
-        while part := client.recv(65536):
-            received += part
+    """Return an HTTP request as it came, to its last byte: what is not read would turn the answer into a reset connection."""
+    received = b""
+    while not _is_whole(received) and (part := client.recv(65536)):
+        received += part
     return received
+
+
+def _is_whole(received: bytes) -> bool:
+    head, end, body = received.partition(b"\r\n\r\n")
+    if size := re.search(rb"(?i)\r\ncontent-length: *(\d+)", head):
+        return len(body) >= int(size[1])
+    return bool(end) and body.endswith(b"0\r\n\r\n")  # chunked
 
 
 def _break(client: socket.socket) -> None:

@@ -64,14 +64,14 @@ def test_jump_before_a_replay_doubles_nothing(
     assert batch_seq == 1
     ingest._checkpoint.save(Batch(batch_seq, start, end))  # as if the process had died after the insert
     ingest.spool.release = lambda position: None  # type: ignore[method-assign]
-    ingest.stop(10)
+    ingest.stop(60)
 
     clock.jump(hours)
     again = Ingest(store, data=tmp_path)
     again.start(lambda *_: None)
     again.accept(1, build_request(late := build_span()).SerializeToString(), spans=1).result(60)
     _wait_until_drained(again)
-    again.stop(10)
+    again.stop(60)
 
     rows = store.query_rows("SELECT lower(hex(trace_id)), lower(hex(span_id)) FROM spans WHERE project_id > 0")
     assert sorted(rows) == ids_of(*spans, late)
@@ -79,7 +79,7 @@ def test_jump_before_a_replay_doubles_nothing(
 
 
 def _wait_until_drained(ingest: Ingest) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     while ingest.status().waiting_bytes:
         assert time.monotonic() < deadline, ingest.status()
         time.sleep(0.02)

@@ -13,6 +13,7 @@ from pytest_django.fixtures import Settings
 
 from tests.browser.conftest import CHROMIUM
 from tests.ingest.conftest import JSON, Answer, Receiver
+from tests.ingest.test_drain import wait_until
 from tests.ingest.test_receiver import JSON_SPAN, json_body
 
 APP, OTHER = "https://app.example.com", "https://other.example.com"
@@ -148,7 +149,7 @@ def test_browser_sends_where_its_origin_is_allowed_and_reads_when_to_retry(
     settings.OTLP_CORS_ORIGINS = (origin,)
     accepted = page.evaluate(SEND, [url, body])
     assert page.evaluate(BEACON, [url, beacon])
-    page.wait_for_timeout(500)
+    wait_until(lambda: receiver.ingest.status().accepted_spans == 2)
     receiver.ingest.spool.max_bytes = 0
     status, retry_after, text = page.evaluate(SEND, [url, body])
 

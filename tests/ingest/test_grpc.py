@@ -30,8 +30,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from pytest_django.fixtures import Settings
 
 from ingest import grpc_receiver
+from ingest.body import Allowance
 from ingest.receiver import budget
 from tests.ingest.conftest import Receiver, build_request, build_span, ids_of
+from tests.ingest.test_drain import wait_until
 
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
@@ -69,7 +71,7 @@ def call(receiver: Receiver, body: bytes, method: str = TRACES, **options: Any) 
 
 def call_on(channel: grpc.Channel, body: bytes, method: str = TRACES, **options: Any) -> GrpcAnswer:
     try:
-        answer, done = channel.unary_unary(method).with_call(body, timeout=30, **options)
+        answer, done = channel.unary_unary(method).with_call(body, timeout=90, **options)
     except grpc.RpcError as error:
         return GrpcAnswer(error.code(), b"", error.details(), dict(error.trailing_metadata() or ()))
     return GrpcAnswer(done.code(), answer, done.details(), dict(done.trailing_metadata()))
@@ -148,7 +150,7 @@ def test_hundred_calls_at_once_on_one_connection_are_all_stored(receiver: Receiv
 
     with open_channel(receiver) as channel:
         export = channel.unary_unary(TRACES)
-        calls = [export.future(body, timeout=30) for body in bodies]
+        calls = [export.future(body, timeout=90) for body in bodies]
         answers = [pending.result() for pending in calls]
 
     assert answers == [b""] * 100
@@ -200,7 +202,7 @@ def test_no_body_is_answered_unknown_or_internal(receiver: Receiver) -> None:
 
 def test_call_without_a_message_is_an_invalid_argument(receiver: Receiver) -> None:
     with open_channel(receiver) as channel, pytest.raises(grpc.RpcError) as caught:
-        channel.stream_unary(TRACES)(iter([]), timeout=30)
+        channel.stream_unary(TRACES)(iter([]), timeout=90)
 
     assert caught.value.code() is CODE.INVALID_ARGUMENT
 
@@ -252,7 +254,7 @@ def test_bomb_is_refused_without_inflating_it(small_limit: int, receiver: Receiv
 
     for answer in answers:
         check_is_refused_for_good(answer)
-    assert _rss_bytes() - before < 100 * 2**20
+    assert _rss_bytes() - before < 300 * 2**20  # one of them holds 512 MiB; the engine moves by some too
 
 
 def _rss_bytes() -> int:
@@ -279,7 +281,7 @@ def test_full_disk_asks_for_a_retry(receiver: Receiver, monkeypatch: pytest.Monk
 
 
 def test_stopped_ingest_asks_for_a_retry(receiver: Receiver) -> None:
-    receiver.ingest.stop(10)
+    receiver.ingest.stop(60)
 
     check_retry_is_asked_for(call(receiver, build_request(build_span()).SerializeToString()))
 
@@ -301,18 +303,26 @@ def test_calls_beyond_the_bound_ask_for_a_retry(receiver: Receiver, monkeypatch:
 
 
 def _send_nothing(until: threading.Event) -> Iterator[bytes]:
-    until.wait(30)
+    until.wait(120)
     yield from ()
 
 
 def test_bodies_that_do_not_arrive_hold_up_others_for_a_bounded_time(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading: list[Allowance] = []
+    read = grpc_receiver._Exports._read
+
+    async def note_and_read(exports: Any, context: Any, allowance: Allowance) -> bytes:
+        reading.append(allowance)
+        return await read(exports, context, allowance)
+
+    monkeypatch.setattr(grpc_receiver._Exports, "_read", note_and_read)
     monkeypatch.setattr(grpc_receiver, "_WAIT_S", 0.2)
-    monkeypatch.setattr(grpc_receiver, "_READ_S", 1.5)
+    monkeypatch.setattr(grpc_receiver, "_READ_S", 6)
     over = threading.Event()
     body = build_request(build_span()).SerializeToString()
     with open_channel(receiver) as channel:
-        slow = [channel.stream_unary(TRACES).future(_send_nothing(over), timeout=30) for _ in range(grpc_receiver._MAX_READS)]
-        time.sleep(0.5)
+        slow = [channel.stream_unary(TRACES).future(_send_nothing(over), timeout=90) for _ in range(grpc_receiver._MAX_READS)]
+        wait_until(lambda: len(reading) == grpc_receiver._MAX_READS)
 
         refused = call(receiver, body)
         codes = [pending.code() for pending in slow]
@@ -335,7 +345,7 @@ def test_client_that_hangs_up_disturbs_nobody(receiver: Receiver, monkeypatch: p
     with monkeypatch.context() as patch:
         patch.setattr(os, "fdatasync", take_long)
         with open_channel(receiver) as channel:
-            pending = channel.unary_unary(TRACES).future(build_request(build_span()).SerializeToString(), timeout=30)
+            pending = channel.unary_unary(TRACES).future(build_request(build_span()).SerializeToString(), timeout=90)
             time.sleep(0.2)
             pending.cancel()
         answer = call(receiver, build_request(span).SerializeToString())
@@ -382,7 +392,7 @@ def test_key_is_asked_for_before_the_body(receiver: Receiver, settings: Settings
     over = threading.Event()
 
     with open_channel(receiver) as channel:
-        code = channel.stream_unary(TRACES).future(_send_nothing(over), timeout=20).code()
+        code = channel.stream_unary(TRACES).future(_send_nothing(over), timeout=90).code()
     over.set()
 
     assert code is CODE.UNAUTHENTICATED
@@ -406,22 +416,19 @@ def read_frames(received: bytes) -> list[int]:
     return kinds
 
 
-def ping_until_told_to_go(port: int, *, interval_s: float, pings: int) -> bool:
-    """Send pings on a connection of its own without calls; return whether the server ended it with GOAWAY."""
-    received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
-        connection.sendall(PREFACE + frame(SETTINGS_FRAME))
-        with contextlib.suppress(ConnectionError):
-            for _ in range(pings):
-                connection.sendall(frame(PING_FRAME, b"12345678"))
-                time.sleep(interval_s)
-        connection.settimeout(0.5)
-        with contextlib.suppress(TimeoutError, ConnectionError):
-            while part := connection.recv(65536):
-                received += part
-    kinds = read_frames(received)
-    assert PING_FRAME in kinds
-    return GOAWAY_FRAME in kinds
+def open_http2(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+    connection.sendall(PREFACE + frame(SETTINGS_FRAME))
+    return connection
+
+
+def read_until(connection: socket.socket, received: bytes, kind: int, count: int = 1) -> bytes:
+    """Return what has been received once it holds so many frames of a kind."""
+    while read_frames(received).count(kind) < count:
+        part = connection.recv(65536)
+        assert part, f"closed after {read_frames(received)}"
+        received += part
+    return received
 
 
 @pytest.fixture
@@ -432,8 +439,17 @@ def short_ping_interval(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("short_ping_interval")
 def test_keepalive_pings_are_tolerated_down_to_the_interval(receiver: Receiver) -> None:
-    assert not ping_until_told_to_go(receiver.grpc_port, interval_s=0.4, pings=8)
-    assert ping_until_told_to_go(receiver.grpc_port, interval_s=0.02, pings=8)
+    ping, received = frame(PING_FRAME, b"12345678"), b""
+    with open_http2(receiver.grpc_port) as connection:
+        for number in range(8):
+            connection.sendall(ping)
+            # Each waits for its answer: a server that is slow would otherwise find several at once.
+            received = read_until(connection, received, PING_FRAME, number + 1)
+            time.sleep(0.4)
+        assert GOAWAY_FRAME not in read_frames(received)
+
+        connection.sendall(8 * ping)
+        read_until(connection, received, GOAWAY_FRAME)
 
 
 def test_connection_moves_on_when_it_is_old_and_no_call_notices(monkeypatch: pytest.MonkeyPatch, request: Any) -> None:
@@ -446,13 +462,8 @@ def test_connection_moves_on_when_it_is_old_and_no_call_notices(monkeypatch: pyt
         deadline = time.monotonic() + 2.5
         while time.monotonic() < deadline:
             codes.add(call_on(channel, build_request(build_span()).SerializeToString()).code)
-    with socket.create_connection(("127.0.0.1", receiver.grpc_port), timeout=60) as connection:
-        connection.sendall(PREFACE + frame(SETTINGS_FRAME))
-        received = b""
-        while GOAWAY_FRAME not in read_frames(received):
-            part = connection.recv(65536)
-            assert part, "closed without GOAWAY"
-            received += part
+    with open_http2(receiver.grpc_port) as connection:
+        read_until(connection, b"", GOAWAY_FRAME)
 
     assert codes == {CODE.OK}
 

@@ -33,7 +33,7 @@ def _request(conversation: str) -> bytes:
 
 
 def _drain(ingest: Ingest) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     while ingest.status().waiting_bytes:
         assert time.monotonic() < deadline, ingest.status()
         time.sleep(0.02)
@@ -49,7 +49,7 @@ def test_one_batch_of_projects_with_and_without_rules(store: Store, tmp_path: Pa
     for future in [ingest.accept(project_id, _request("c"), spans=1) for project_id in (1, 2, 1, 2)]:
         future.result(60)
     _drain(ingest)
-    ingest.stop(20)
+    ingest.stop(60)
 
     assert (_session(store, 1), _session(store, 2)) == (["", ""], ["c", "c"])
 
@@ -62,7 +62,7 @@ def test_large_batch_under_rules_goes_in_pieces_each_once(store: Store, tmp_path
     for future in [ingest.accept(1, _request(f"c{number}"), spans=1) for number in range(12)]:
         future.result(60)
     _drain(ingest)
-    ingest.stop(20)
+    ingest.stop(60)
 
     assert sorted(_session(store, 1)) == sorted(f"c{number}" for number in range(12))
     assert store.query_rows("SELECT sum(spans) FROM intake") == [(12,)]
@@ -82,7 +82,7 @@ def test_spans_wait_while_the_rules_cannot_be_read(store: Store, tmp_path: Path)
 
     ingest.accept(1, _request("c"), spans=1).result(60)
     _drain(ingest)
-    ingest.stop(20)
+    ingest.stop(60)
 
     assert not away
     assert _session(store, 1) == ["c"]
@@ -101,7 +101,7 @@ def test_batch_replayed_after_its_project_lost_its_rules_counts_once(store: Stor
     ingest.start(lambda *_: None)
     ingest.accept(1, _request("c"), spans=1).result(60)
     _drain(ingest)
-    ingest.stop(20)
+    ingest.stop(60)
     assert '"mapped": [1]' in open_batches[-1]
 
     checkpoint.write_text(open_batches[-1])  # as if the process had died after the insert
@@ -109,7 +109,7 @@ def test_batch_replayed_after_its_project_lost_its_rules_counts_once(store: Stor
     again = Ingest(store, data=tmp_path, find_mappings=find)
     again.start(lambda *_: None)
     _drain(again)
-    again.stop(20)
+    again.stop(60)
 
     assert len(open_batches) == 3
     assert _session(store, 1) == ["c"]

@@ -232,7 +232,7 @@ class Process:
 
     def finish(self) -> None:
         self.drain.start()
-        assert self.drain.stop(20)
+        assert self.drain.stop(90)
         assert not self.drain.last_error
         self.spool.close()
 
@@ -278,7 +278,7 @@ def run(folder: Path, seed: int) -> tuple[list[bytes], list[Cut]]:
             payload = REFUSED + b"%03d" % number if number == refused else build_payload(f"{number:03}" + "x" * size)
             process.spool.append(1, number, payload).result(60)
             acknowledged.append(payload)
-        assert process.drain.stop(20)
+        assert process.drain.stop(90)
         process.spool.close()
     return acknowledged, cuts
 

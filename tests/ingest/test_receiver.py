@@ -22,6 +22,7 @@ from ingest import body as body_module
 from ingest import receiver as receiver_module
 from ingest.receiver import handles
 from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span, ids_of, open_connection
+from tests.ingest.test_drain import wait_until
 
 JSON_HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 JSON_SPAN = {"traceId": "5B8EFFF798038103D269B633813FC60C", "spanId": "eee19b7ec3c1b174", "name": "chat"}
@@ -68,10 +69,10 @@ def test_body_beyond_djangos_own_limit_is_stored(receiver: Receiver) -> None:
     assert receiver.stored_spans() == ids_of(*spans)
 
 
-def test_full_spool_is_answered_503_before_the_body_is_read(receiver: Receiver) -> None:
+def test_full_spool_is_answered_503_before_the_body_is_read(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_module, "_IDLE_S", 3600)  # who waits for the body does not answer at all
     receiver.ingest.spool.max_bytes = 0
     with open_connection(receiver.port) as connection:
-        started = time.monotonic()
         connection.sendall(
             b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 1000000\r\n\r\n"
         )
@@ -80,11 +81,10 @@ def test_full_spool_is_answered_503_before_the_body_is_read(receiver: Receiver) 
 
     assert head.startswith(b"HTTP/1.1 503")
     assert b"\r\nretry-after: 1\r\n" in head or b"\r\nretry-after: 2\r\n" in head
-    assert time.monotonic() - started < 0.5
 
 
 def test_stopped_ingest_is_answered_503(receiver: Receiver) -> None:
-    receiver.ingest.stop(10)
+    receiver.ingest.stop(60)
 
     answer = receiver.send(build_request(build_span()).SerializeToString())
 
@@ -229,13 +229,12 @@ def test_corrupt_gzip_is_answered_400(receiver: Receiver, damage) -> None:  # ty
     assert receiver.send(damage(body), content_encoding="gzip").status == 400
 
 
-def test_gzip_of_endless_empty_members_is_refused_quickly(receiver: Receiver) -> None:
-    started = time.monotonic()
-
+def test_gzip_of_endless_empty_members_is_refused_after_a_thousand(receiver: Receiver) -> None:
+    """Each costs a copy of what follows it: two megabytes took twelve seconds, sixty would take hours."""
     answer = receiver.send(gzip.compress(b"") * 100_000, content_encoding="gzip")
 
     assert answer.status == 400
-    assert time.monotonic() - started < 5  # two megabytes: it took twelve seconds, and sixty would take hours
+    assert "more than 1000 members" in read_status(answer.body, PROTOBUF)[1]
 
 
 def test_bomb_is_answered_413_without_inflating_it(receiver: Receiver, settings: Settings) -> None:
@@ -370,7 +369,7 @@ def test_busy_memory_is_answered_503(receiver: Receiver, settings: Settings) -> 
     others = [open_connection(receiver.port) for _ in range(7)]  # 7 * 64 bytes are more than four whole bodies
     for connection in others:
         connection.sendall(unfinished)
-    time.sleep(0.3)
+    wait_until(lambda: receiver_module.budget._held == 6 * 64)  # what the seventh asks for is too much
 
     answer = receiver.send(b" " * 64, content_type=JSON)
 

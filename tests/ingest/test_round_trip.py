@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given
+from hypothesis import Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -30,9 +30,7 @@ def _read(pairs: Any) -> dict[str, Any]:
 
 
 @given(sent=st.lists(spans, min_size=1, max_size=12), resource=attributes)
-@hypothesis_settings(
-    max_examples=5, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=5, deadline=None, phases=[Phase.generate])
 def test_any_span_is_read_as_it_was_sent(store: Store, sent: list[Span], resource: list[KeyValue]) -> None:
     request = ExportTraceServiceRequest()
     envelope = request.resource_spans.add()

@@ -56,13 +56,13 @@ def drain(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     ingest.start(lambda writer, batch_seq: None)
 
     def wait() -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while ingest.status().waiting_bytes:
             assert time.monotonic() < deadline, ingest.status()
             time.sleep(0.02)
 
     yield wait
-    ingest.stop(10)
+    ingest.stop(60)
 
 
 def post(client: Client, body: Any, **headers: str) -> Any:
@@ -150,15 +150,15 @@ def test_acknowledged_score_survives_a_restart_and_is_stored_once(client: Client
         ingest = Ingest(store, data=tmp_path)
         ingest.start(lambda writer, batch_seq: None)
         statuses = [post(client, {"session_id": "s", "name": f"n{number}", "value": 1}).status_code for number in range(5)]
-        ingest.stop(0)
+        ingest.stop(60)
         assert read_stored(store) == []
 
     again = Ingest(store, data=tmp_path)
     again.start(lambda writer, batch_seq: None)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while again.status().waiting_bytes and time.monotonic() < deadline:
         time.sleep(0.02)
-    again.stop(10)
+    again.stop(60)
 
     assert statuses == [201] * 5
     assert sorted(attributes["gen_ai.evaluation.name"] for *_, attributes in read_stored(store)) == ["n0", "n1", "n2", "n3", "n4"]

@@ -11,7 +11,7 @@ from tests.soak import soak
 FAULTS = ("freeze", "full disk", "kill")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_faults_under_load_cost_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     report = soak(tmp_path, seconds=0, seed=1, faults=FAULTS, pause_s=0.02)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -176,7 +176,7 @@ def test_changed_byte_costs_its_request_and_no_other(tmp_path: Path, behind: boo
     size=st.integers(1, 300),
     garbage=st.sampled_from([b"\0", b"\xff", b"TSR2", b"TSL2", b"TSR1"]),
 )
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=150, deadline=None)
 def test_damage_anywhere_costs_what_it_touches_and_keeps_its_bytes(
     tmp_path_factory: pytest.TempPathFactory, payloads: list[bytes], at: int, size: int, garbage: bytes
 ) -> None:
@@ -267,7 +267,7 @@ def test_segment_of_another_user_is_a_sentence_at_the_start(tmp_path: Path) -> N
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", _AS_NOBODY, str(tmp_path)],
-        capture_output=True, text=True, timeout=60, check=False, env=environment,
+        capture_output=True, text=True, timeout=150, check=False, env=environment,
     )  # fmt: skip
 
     assert f"{segment} cannot be read (Permission denied)" in done.stdout, done.stderr
@@ -309,7 +309,7 @@ def test_record_inside_a_torn_record_is_not_believed(tmp_path: Path) -> None:
 
 
 @given(payloads=st.lists(st.binary(max_size=300), max_size=12), cut=st.integers(0, 2000), segment_bytes=st.integers(1, 700))
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=40, deadline=None)
 def test_power_cut_keeps_a_prefix(
     tmp_path_factory: pytest.TempPathFactory, payloads: list[bytes], cut: int, segment_bytes: int
 ) -> None:
@@ -356,7 +356,7 @@ spool.close()
 def test_full_disk_fails_the_request_and_keeps_the_rest(tmp_path: Path) -> None:
     """In a process of its own, because the limit that stands for a full disk holds for a whole process."""
     done = subprocess.run(
-        [sys.executable, "-c", _FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", _FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=150, check=False
     )
 
     assert done.returncode == 0, done.stderr

@@ -18,7 +18,7 @@ exporter.export = (spans, done) => send(spans, (result) => {
 });
 const provider = new BasicTracerProvider({
   resource: resourceFromAttributes({ "service.name": "node" }),
-  spanProcessors: [new BatchSpanProcessor(exporter, { maxQueueSize: 100000 })],
+  spanProcessors: [new BatchSpanProcessor(exporter, { maxQueueSize: 100000, scheduledDelayMillis: 60000, exportTimeoutMillis: 60000 })],
 });
 const tracer = provider.getTracer("test");
 for (let index = 0; index < Number(traces); index++) {

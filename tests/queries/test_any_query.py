@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.factories import insert_traces
@@ -40,7 +40,7 @@ def _term(draw: st.DrawFn) -> str:
     return f"{sign}{format_filter(name, '')[:-2]}{wild}"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None)
 @given(st.lists(_term(), min_size=1, max_size=4), st.sampled_from([" ", " OR "]))
 @example(["attr.k:>1e400"], " ")
 @example(['tool:"\t\n\r\\\\\'\x01\x7f\u2028"'], " ")
@@ -54,7 +54,7 @@ def test_every_query_that_parses_runs_over_traces_and_spans(store: Store, terms:
     assert find_spans(store, project_id=1, time_range=RANGE, query=query).items == []
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None)
 @given(_TEXTS.filter(bool))
 @example("tab\tnew\nline\\n'quote\"{p0:String}\x01%_*")
 def test_any_value_is_found_as_it_is(store: Store, value: str) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.logs import insert_logs
@@ -135,7 +135,7 @@ def test_every_example_asks_for_its_field() -> None:
             assert term.field == field.name
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(LOG_FIELDS), st.sampled_from(_VALUES)), max_size=4))
 def test_every_query_that_parses_runs(store: Store, terms: list[tuple[Any, str]]) -> None:
     names = [f"attr.k y:{value}" if field.type is FieldType.ATTRIBUTE else f"{field.name}:{value}" for field, value in terms]

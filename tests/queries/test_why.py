@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.factories import insert_traces
@@ -79,7 +79,7 @@ _VALUES: dict[str, Read] = {
 }
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None)
 @given(_TRACES, st.sampled_from(["", "env:prod", "user:u1"]))
 def test_counts_are_those_of_plain_python(store: Store, traces: list[dict[str, Any]], against: str) -> None:
     store.command("TRUNCATE TABLE traces")

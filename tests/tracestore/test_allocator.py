@@ -32,7 +32,7 @@ print(rss_mib() - before)
 
 def grown_mib(argument: str) -> int:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, argument], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", PROGRAM, argument], cwd=ROOT, capture_output=True, text=True, check=True, timeout=150
     )
     return int(done.stdout)
 

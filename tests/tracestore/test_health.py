@@ -38,7 +38,7 @@ def ingest(store: Store, tmp_path: Path) -> Any:
     ingest = Ingest(store, data=tmp_path)
     ingest.start(lambda *_: None)
     yield ingest
-    ingest.stop(5)
+    ingest.stop(60)
 
 
 def test_running_instance_is_ready(client: Client, ingest: Ingest) -> None:
@@ -46,7 +46,7 @@ def test_running_instance_is_ready(client: Client, ingest: Ingest) -> None:
 
 
 def test_ended_drain_is_a_reason(client: Client, ingest: Ingest) -> None:
-    ingest._drain.stop(5)
+    ingest._drain.stop(60)
 
     assert ask(client) == (503, {"ingest": "The thread that empties the spool has ended; restart the process."})
 
@@ -55,7 +55,7 @@ def test_ended_spool_is_a_reason_and_refuses_requests(client: Client, ingest: In
     with ingest.spool._arrived:
         ingest.spool._closing = True
         ingest.spool._arrived.notify()
-    ingest.spool._thread.join(5)
+    ingest.spool._thread.join(60)
 
     assert ask(client) == (503, {"ingest": "The thread that writes the spool has ended; restart the process."})
 
@@ -80,7 +80,7 @@ def test_ended_thread_is_a_reason(client: Client, store: Store) -> None:
     thread = threading.Thread(target=lambda: None)
     liveness.watch_thread("jobs", thread)
     thread.start()
-    thread.join(5)
+    thread.join(60)
 
     assert ask(client) == (503, {"jobs": "its thread has ended; restart the process"})
 
@@ -95,10 +95,10 @@ from django.conf import settings
 WorkController.start = lambda self: None
 settings.PORT = free_port()
 def ask():
-    for _ in range(300):
+    for _ in range(800):
         time.sleep(0.2)
         try:
-            print(urllib.request.urlopen(f"http://127.0.0.1:{settings.PORT}/readyz", timeout=5).read().decode(), flush=True)
+            print(urllib.request.urlopen(f"http://127.0.0.1:{settings.PORT}/readyz", timeout=30).read().decode(), flush=True)
         except urllib.error.HTTPError as error:
             print(error.code, error.read().decode(), flush=True)
         except OSError:
@@ -114,7 +114,7 @@ def test_server_whose_worker_has_ended_says_so(tmp_path: Path) -> None:
     environment = os.environ | {"TRACESTORE_DATA": str(tmp_path), "PYTHONPATH": str(ROOT)}
 
     result = subprocess.run(
-        [sys.executable, "-c", DEAD_WORKER], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, "-c", DEAD_WORKER], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250, check=False
     )
 
     ended = "its thread has ended; restart the process"

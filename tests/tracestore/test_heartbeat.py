@@ -31,7 +31,7 @@ def ingest(store: Store, tmp_path: Path) -> Any:
     ingest = Ingest(store, data=tmp_path)
     ingest.start(lambda *_: None)
     yield ingest
-    ingest.stop(5)
+    ingest.stop(60)
 
 
 def test_monitor_is_asked_while_all_is_well(ingest: Ingest) -> None:
@@ -43,7 +43,7 @@ def test_monitor_is_asked_while_all_is_well(ingest: Ingest) -> None:
 
 
 def test_monitor_hears_nothing_when_the_drain_has_ended(ingest: Ingest) -> None:
-    ingest._drain.stop(5)
+    ingest._drain.stop(60)
     with receive_webhooks() as monitor:
         assert beat(monitor.url) == "withheld"
 

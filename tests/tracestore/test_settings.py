@@ -129,7 +129,7 @@ def run(tmp_path: Path, *command: str, **environment: str) -> subprocess.Complet
         env=clean | {"TRACESTORE_DATA": str(tmp_path)} | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
 
@@ -204,7 +204,7 @@ def test_every_loopback_address_is_served_under_its_own_name(tmp_path: Path) -> 
     server.url = server.url.replace("127.0.0.1", "127.0.0.2")
     try:
         wait_until_ready(server)
-        with urllib.request.urlopen(server.url + "/traces", timeout=60) as answer:
+        with urllib.request.urlopen(server.url + "/traces", timeout=90) as answer:
             assert answer.status == 200
     finally:
         server.kill()

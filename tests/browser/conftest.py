@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Route, expect, sync_playwright
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = (
@@ -24,6 +24,42 @@ TIMEOUT_MS = 60_000  # a busy machine is slow, not wrong
 expect.set_options(timeout=TIMEOUT_MS)
 
 OpenPage = Callable[..., Page]
+
+
+class Held:
+    """Requests of a page, by a glob of their address, whose answers wait until the test lets them go."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page, self.url = page, url
+        self.routes: list[Route] = []
+        self._is_released = False
+        page.route(url, self._take)
+
+    def _take(self, route: Route) -> None:
+        if self._is_released:
+            route.continue_()
+        else:
+            self.routes.append(route)
+
+    def wait(self, count: int = 1) -> list[Route]:
+        """Return them, oldest first, once there are so many: the page asks later than its test acts."""
+        for _ in range(TIMEOUT_MS // 50):
+            if len(self.routes) >= count:
+                return self.routes
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"{len(self.routes)} of {count} requests for {self.url} in {TIMEOUT_MS} ms")
+
+    def release(self, count: int = 1) -> None:
+        """Let them go on once there are so many; those that follow are not held any more."""
+        routes = self.wait(count)
+        self._is_released = True
+        for route in routes:
+            route.continue_()
+
+
+def wait_for_frame(page: Page) -> None:
+    """Wait until the page has been laid out and drawn, and what that sets off has run."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))")
 
 
 @pytest.fixture(scope="package")

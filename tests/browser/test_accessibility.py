@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, ViewportSize
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.alerts.receivers import wait_for
 from tests.browser.agents import send_run
@@ -174,7 +174,8 @@ def places(server: LiveServer) -> dict[str, str]:
             "channels": ["Hook"],
         },
     )
-    wait_until_summarised(server, "status:error", 1)
+    wait_until_summarised(server, "", 5)
+    wait_for(lambda: len(get_json(server.url + "/api/v1/logs")["results"]) == len(records))
     trace = get_json(f"{server.url}/api/v1/traces/{trace_id}")
     incident = wait_for(lambda: get_json(server.url + "/api/v1/incidents")["results"])[0]
     return {
@@ -188,12 +189,12 @@ def places(server: LiveServer) -> dict[str, str]:
 
 
 def get_json(url: str) -> dict[str, Any]:
-    with urllib.request.urlopen(url, timeout=30) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return dict(json.load(answer))
 
 
 def wait_until_summarised(server: LiveServer, query: str, count: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while len(get_json(f"{server.url}/api/v1/traces?q={query}")["results"]) < count:
         assert time.monotonic() < deadline, "the runs were not summarised in time"
         time.sleep(0.2)
@@ -201,7 +202,7 @@ def wait_until_summarised(server: LiveServer, query: str, count: int) -> None:
 
 def post(url: str, body: bytes, content_type: str) -> bytes:
     request = urllib.request.Request(url, data=body, headers={"content-type": content_type})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return bytes(answer.read())
 
 
@@ -308,12 +309,13 @@ def test_skip_link_leads_past_the_navigation(server: LiveServer, page: Page) -> 
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
 
-    assert page.evaluate("document.activeElement.id") == "main"
+    expect(page.locator("#main")).to_be_focused()
 
 
 def test_nothing_moves_for_those_who_asked_for_that(server: LiveServer, places: dict[str, str], page: Page) -> None:
     open_settled(page, server.url + "/traces/" + places["trace"])
 
     page.keyboard.press("?")
+    expect(page.locator("#shortcuts")).to_be_visible()
 
     assert page.evaluate("document.getAnimations().filter((animation) => animation.playState === 'running').length") == 0

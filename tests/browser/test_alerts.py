@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from tests.alerts.receivers import MailServer, WebhookReceiver, receive_mail, receive_webhooks, wait_for
 from tests.alerts.traffic import send_runs
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import Held, OpenPage, wait_for_frame
 from tests.live import LiveServer, start_server
 from tracestore.timerange import NS_PER_S, parse_time_ns
 
@@ -61,6 +61,8 @@ def test_rule_made_in_the_editor_ends_in_messages_that_lead_back_to_the_failing_
     start_ns = time.time_ns() - 40 * NS_PER_S
     send_runs(server.otlp_url, start_ns=start_ns, count=10, version="v2", tool="search")
     failing = send_runs(server.otlp_url, start_ns=start_ns, count=5, version="v3", tool="refund", error_type="TimeoutError")
+    # A rule that is evaluated between the two would see a part of them.
+    wait_for(lambda: len(get_json(server.url + "/api/v1/traces?q=service:support-bot")["results"]) == 15)
     page = open_page(server.url + "/alerts")
     expect(page.get_by_text("No alert rules yet")).to_be_visible()
     add_channel(page, server, "Hook", "Webhook", hook.url)
@@ -81,7 +83,7 @@ def test_rule_made_in_the_editor_ends_in_messages_that_lead_back_to_the_failing_
     page.wait_for_url("**/alerts/rules")
 
     # Assert: both are told once, after the webhook's first answer of 500; the reasons are in the message.
-    wait_for(lambda: len(hook.bodies) >= 2 and mail.messages, 60)
+    wait_for(lambda: len(hook.bodies) >= 2 and mail.messages, 120)
     body = hook.bodies[-1]
     assert body["event"] == "firing"
     assert body["delivery_id"] == hook.bodies[0]["delivery_id"]
@@ -108,7 +110,7 @@ def test_rule_made_in_the_editor_ends_in_messages_that_lead_back_to_the_failing_
 
     # Good traffic resolves it, and the channels hear of it.
     send_runs(server.otlp_url, start_ns=time.time_ns() - 5 * NS_PER_S, count=60, version="v2", tool="search")
-    wait_for(lambda: hook.bodies[-1]["event"] == "resolved" and len(mail.messages) == 2, 60)
+    wait_for(lambda: hook.bodies[-1]["event"] == "resolved" and len(mail.messages) == 2, 120)
     # The page that stayed open says so too, in its head as in its timeline.
     expect(page.locator("#alert-head")).to_contain_text("Resolved")
     expect(page.locator("#alert-head")).not_to_contain_text("Those of the last")
@@ -164,13 +166,13 @@ def test_incident_is_understood_on_the_first_screen_of_a_phone_and_acknowledged_
 
 
 def get_json(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=30) as response:
+    with urllib.request.urlopen(url, timeout=60) as response:
         return json.load(response)
 
 
 def post_json(url: str, body: dict[str, Any], method: str = "POST") -> Any:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(request, timeout=30) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return json.load(response)
 
 
@@ -185,6 +187,22 @@ def test_focus_stays_where_it_is_when_a_polled_list_is_replaced(server: LiveServ
     expect(page.locator("[data-old]")).to_have_count(0)
 
     expect(switch).to_be_focused()
+
+
+def test_button_that_is_pressed_while_its_list_is_polled_gets_its_click(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url + "/alerts/rules/new?q=service:nobody")
+    page.get_by_label("Name").fill("Pressed")
+    page.get_by_role("button", name="Create rule").click()
+    page.wait_for_url("**/alerts/rules")
+
+    page.get_by_role("button", name="Switch Pressed off").hover()
+    page.mouse.down()
+    with page.expect_response("**/alerts/rules"):
+        pass
+    wait_for_frame(page)
+    page.mouse.up()
+
+    expect(page.get_by_role("button", name="Switch Pressed on")).to_be_visible()
 
 
 def test_click_on_a_point_opens_the_traces_of_its_window(server: LiveServer, open_page: OpenPage) -> None:
@@ -203,7 +221,7 @@ def test_click_on_a_point_opens_the_traces_of_its_window(server: LiveServer, ope
         return {x: plot.left + chart._fullLayout.xaxis.c2p(point.x), y: plot.top + chart._fullLayout.yaxis.c2p(point.y)};
     }"""
     point = None
-    for _ in range(40):
+    for _ in range(120):
         expect(page.locator("#rule-preview")).to_contain_text("Click a point")
         point = chart.evaluate(find_point)
         if point:
@@ -211,6 +229,7 @@ def test_click_on_a_point_opens_the_traces_of_its_window(server: LiveServer, ope
         page.wait_for_timeout(500)
         page.reload()
     assert point is not None
+    expect(chart).to_have_attribute("tabindex", "0")  # bound to clicks
 
     page.mouse.move(point["x"], point["y"])
     page.mouse.click(point["x"], point["y"])
@@ -219,6 +238,20 @@ def test_click_on_a_point_opens_the_traces_of_its_window(server: LiveServer, ope
     chosen = parse_qs(urlsplit(page.url).query)
     assert [parse_time_ns(chosen[name][0]) // NS_PER_S for name in ("start", "end")] == [end_s - 600, end_s]
     expect(page.locator("tr.trace-row")).to_have_count(1)
+
+
+def test_preview_is_of_the_range_chosen_last(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page("about:blank")
+    held = Held(page, "**/alerts/rules/preview")
+    page.goto(server.url + "/alerts/rules/new")
+    held.wait()
+
+    page.locator("#preview-range label").last.click()
+    of_the_first_range, of_the_last_range = held.wait(2)
+    of_the_first_range.fulfill(body='<div id="rule-preview">before</div>')
+    of_the_last_range.fulfill(body='<div id="rule-preview">after</div>')
+
+    expect(page.locator("#rule-preview")).to_have_text("after")
 
 
 def test_editor_refuses_a_bad_query_with_its_sentence(server: LiveServer, open_page: OpenPage) -> None:
@@ -237,8 +270,12 @@ def test_editor_follows_the_kind_by_keyboard_on_a_phone(server: LiveServer, open
     page.get_by_label("Name").fill("Daily budget")
     expect(page.get_by_label("For the", exact=True)).to_be_hidden()
 
-    page.get_by_label("Kind").focus()
-    page.keyboard.type("Budg")
+    kind = page.get_by_label("Kind")
+    kind.focus()
+    for _ in range(kind.locator("option").count()):
+        if kind.input_value() == "budget":
+            break
+        page.keyboard.press("ArrowDown")
 
     expect(page.get_by_label("For the", exact=True)).to_be_visible()
     expect(page.get_by_label("Over the last")).to_be_hidden()

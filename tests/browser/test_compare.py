@@ -31,7 +31,7 @@ def runs(server: LiveServer) -> tuple[str, str]:
         send_run(server.otlp_url, version="v2", age_s=120),
         send_run(server.otlp_url, version="v3", error="no answer", attributes={"gen_ai.system_instructions": "Be brief"}),
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if len(_get(server, "/api/v1/traces")["results"]) == 2:
             return ids
@@ -81,6 +81,7 @@ def test_graph_shows_numbers_sorts_and_leads_to_the_traces(
     server: LiveServer, runs: tuple[str, str], open_page: OpenPage
 ) -> None:
     page = open_page(f"{server.url}/agents")
+    expect(page.locator("#agents")).to_have_attribute("aria-busy", "false")  # scrolled to where the runs begin
     node = page.locator(".graph__node--tool")
     node.hover()
     expect(page.locator("#graph-card")).to_contain_text("search_orders")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.alerts.receivers import wait_for
 from tests.browser.agents import send_run
 from tests.browser.conftest import OpenPage
 from tests.live import LiveServer, start_server
@@ -30,20 +30,22 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         send_run(
             running.url, tool=LONG, version=LONG, error=LONG, error_type=LONG, attributes={"session.id": LONG, "user.id": LONG}
         )
-        for _ in range(150):
-            with urllib.request.urlopen(f"{running.url}/api/v1/traces", timeout=60) as answer:
-                if len(json.load(answer)["results"]) == 5:
-                    break
-            time.sleep(0.2)
+        wait_for(lambda: count_traces(running) == 5, 120)
         yield running
     finally:
         running.stop()
 
 
+def count_traces(server: LiveServer) -> int:
+    with urllib.request.urlopen(f"{server.url}/api/v1/traces", timeout=60) as answer:
+        return len(json.load(answer)["results"])
+
+
 def test_error_is_found_read_resolved_and_reopened(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(f"{server.url}/traces")
-    page.keyboard.press("g")
-    page.keyboard.press("e")
+    page.evaluate(  # at once: the second counts only soon after the first
+        """() => ["g", "e"].forEach((key) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })))"""
+    )
     page.wait_for_url("**/errors*", wait_until="load")  # keys work when the scripts have run
     expect(page.locator("[data-row]")).to_have_count(2)
     page.keyboard.press("j")
@@ -57,9 +59,11 @@ def test_error_is_found_read_resolved_and_reopened(server: LiveServer, open_page
     page.get_by_role("link", name="Errors", exact=True).last.click()
     expect(page.locator("[data-row]")).to_have_count(1)
     page.get_by_role("link", name="Resolved").click()
+    page.wait_for_url(re.compile("resolved"))
     page.locator(".list-row__link").click()
     page.get_by_role("button", name="Reopen").click()
     expect(page.get_by_role("button", name="Ignore")).to_be_visible()
+    page.wait_for_load_state()
 
     page.keyboard.press("j")
     page.keyboard.press("Enter")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.alerts.receivers import wait_for
 from tests.browser.conftest import OpenPage
 from tests.ingest.conftest import PROTOBUF
 from tests.live import LiveServer, start_server
@@ -27,19 +30,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     trace = build_request({"trace_id": TRACE, "span_id": STEP, "name": "the step", "start_ns": now_ns - 10**9})
     for path, body in (("/v1/logs", build_logs(*records)), ("/v1/traces", trace)):
         request = urllib.request.Request(server.otlp_url + path, data=body, headers={"content-type": PROTOBUF})
-        urllib.request.urlopen(request, timeout=30).close()
+        urllib.request.urlopen(request, timeout=60).close()
+    wait_for(lambda: count_logs(server) == len(records), 120)
     yield server
     server.stop()
 
 
+def count_logs(server: LiveServer) -> int:
+    with urllib.request.urlopen(f"{server.url}/api/v1/logs?limit=1000", timeout=60) as answer:
+        return len(json.load(answer)["results"])
+
+
 def open_logs(open_page: OpenPage, server: LiveServer, width: int = 1440) -> Page:
-    page = open_page(f"{server.url}/logs", width=width)
-    for _ in range(20):  # what was acknowledged becomes readable within a second or two
-        if page.locator("[data-log]").count():
-            break
-        page.wait_for_timeout(500)
-        page.reload()
-    return page
+    return open_page(f"{server.url}/logs", width=width)
 
 
 def test_keys_open_a_record_and_go_to_its_step(server: LiveServer, open_page: OpenPage) -> None:
@@ -69,7 +72,7 @@ def test_list_goes_on_where_it_ends_and_the_address_holds_the_search(server: Liv
     page.keyboard.press("Enter")
 
     expect(page.locator("[data-log]")).to_have_count(1)
-    assert "q=event%3Aevent-7" in page.url
+    expect(page).to_have_url(re.compile("q=event%3Aevent-7"))
 
 
 def test_opened_record_stands_in_the_address(server: LiveServer, open_page: OpenPage) -> None:

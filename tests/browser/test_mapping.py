@@ -48,17 +48,17 @@ def send(server: LiveServer, trace_id: str) -> None:
         trace | {"span_id": "3" * 16, "parent": root, "name": "act", "attributes": {"acme.tool": "page_oncall"}},
     )  # fmt: skip
     request = urllib.request.Request(server.otlp_url + "/v1/traces", data=body, headers={"content-type": PROTOBUF})
-    urllib.request.urlopen(request, timeout=30).close()
+    urllib.request.urlopen(request, timeout=60).close()
 
 
 def find(server: LiveServer, query: str) -> list[dict[str, Any]]:
-    with urllib.request.urlopen(f"{server.url}/api/v1/traces?q={quote(query)}", timeout=30) as answer:
+    with urllib.request.urlopen(f"{server.url}/api/v1/traces?q={quote(query)}", timeout=60) as answer:
         found: list[dict[str, Any]] = json.load(answer)["results"]
     return found
 
 
 def wait_for(server: LiveServer, query: str, *trace_ids: str) -> list[dict[str, Any]]:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         found = find(server, query)
         if {trace["trace_id"] for trace in found} == set(trace_ids):
@@ -85,7 +85,7 @@ def test_rules_from_the_form_to_new_and_old_traces(server: LiveServer, open_page
     page.fill("#id_span", f"{server.url}/traces/{old}?span={'3' * 16}")
     fill(page, RULES[1])
     page.get_by_role("button", name="Try the rules").click()
-    expect(page.locator("#mapping-trial")).to_contain_text("rule: acme.tool", timeout=60_000)
+    expect(page.locator("#mapping-trial")).to_contain_text("rule: acme.tool")
     for rule in RULES:
         fill(page, rule)
         page.get_by_role("button", name="Add rule").click()
@@ -97,7 +97,7 @@ def test_rules_from_the_form_to_new_and_old_traces(server: LiveServer, open_page
     assert (mapped["llm_calls"], mapped["input_tokens"], mapped["escalated"]) == (1, 1200, True)
 
     page.get_by_role("button", name="Read stored spans again").click()
-    expect(page.locator("#reread")).to_contain_text("Done", timeout=60_000)
+    expect(page.locator("#reread")).to_contain_text("Done")
     expect(page.locator("#reread")).to_contain_text("6 of 6 spans")
     reread = wait_for(server, "session:conv-7 tool:page_oncall model:gpt-4o", old, new)
     same = ("session_id", "llm_calls", "input_tokens", "escalated", "outcome", "span_count", "cost_usd")
@@ -114,5 +114,5 @@ def test_page_works_with_the_keyboard_on_a_narrow_screen(server: LiveServer, ope
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
 
-    expect(page.locator("#mapping-trial table")).to_contain_text("escalate", timeout=60_000)
+    expect(page.locator("#mapping-trial table")).to_contain_text("escalate")
     assert page.evaluate("document.documentElement.scrollWidth") == 390

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
-from tests.browser.conftest import OpenPage
+from tests.alerts.receivers import wait_for
+from tests.browser.conftest import Held, OpenPage
 from tests.ingest.conftest import PROTOBUF, build_request, build_span
 from tests.live import LiveServer, start_server
 
@@ -19,6 +21,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     server = start_server(tmp_path_factory.mktemp("privacy"))
     yield server
     server.stop()
+
+
+def count_traces(server: LiveServer, query: str) -> int:
+    with urllib.request.urlopen(f"{server.url}/api/v1/traces?q={query}", timeout=60) as answer:
+        return len(json.load(answer)["results"])
 
 
 def test_settings_are_tried_saved_and_applied_to_the_next_span(server: LiveServer, open_page: OpenPage) -> None:
@@ -39,19 +46,19 @@ def test_settings_are_tried_saved_and_applied_to_the_next_span(server: LiveServe
 
     body = build_request(build_span(name="mail jane@example.com about C-123456")).SerializeToString()
     request = urllib.request.Request(server.otlp_url + "/v1/traces", data=body, headers={"content-type": PROTOBUF})
-    urllib.request.urlopen(request, timeout=30).close()
+    urllib.request.urlopen(request, timeout=60).close()
+    wait_for(lambda: count_traces(server, "service:shop"), 120)
     page.goto(f"{server.url}/traces?q=service:shop")
     expect(page.get_by_text("mail [email] about [customer]").first).to_be_visible()
 
 
 def test_text_that_stands_there_before_the_scripts_do_is_tried_too(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(f"{server.url}/setup")
-    held: list[Route] = []
-    page.route("**/htmx-2*.js", lambda route: held.append(route))
+    held = Held(page, "**/htmx-2*.js")
     page.goto(f"{server.url}/privacy", wait_until="commit")
     page.get_by_label("A text, or a span in OTLP/JSON").fill("C-123456")
 
-    held[0].continue_()
+    held.release()
 
     expect(page.locator(".privacy__stored")).to_be_visible()
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import urllib.request
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
 
 from ingest.dead_letters import DeadLetters
+from tests.alerts.receivers import wait_for
 from tests.browser.conftest import OpenPage
 from tests.ingest.conftest import PROTOBUF, build_request, build_span
 from tests.live import LiveServer, start_server
@@ -22,9 +25,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     spans = [build_span(name="kept", dropped_attributes_count=12), build_span(name="without a trace", trace_id=b"")]
     body = build_request(*spans).SerializeToString()
     request = urllib.request.Request(server.otlp_url + "/v1/traces", data=body, headers={"content-type": PROTOBUF})
-    urllib.request.urlopen(request, timeout=30).close()
+    urllib.request.urlopen(request, timeout=60).close()
+    wait_for(lambda: all(part in read(server, "/quality") for part in ("No valid trace id", "1 span</a>")), 120)
     yield server
     server.stop()
+
+
+def read(server: LiveServer, path: str) -> str:
+    request = urllib.request.Request(server.url + path, headers={"HX-Request": "true"})  # the numbers come after the page
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return str(answer.read().decode())
 
 
 def add_dead_letters(server: LiveServer, *names: str) -> None:
@@ -47,7 +57,9 @@ def test_replay_stores_a_dead_letter_and_empties_the_list(server: LiveServer, op
     letters.get_by_role("button", name="Replay all").click()
 
     expect(letters).to_contain_text("None: ClickHouse took everything")
-    page.goto(f"{server.url}/traces?q=span:one-{width} OR span:two-{width}")
+    query = f"span:one-{width} OR span:two-{width}"
+    wait_for(lambda: json.loads(read(server, f"/api/v1/traces?q={quote(query)}"))["results"], 120)
+    page.goto(f"{server.url}/traces?q={quote(query)}")
     expect(page.get_by_text(re.compile(f"(one|two)-{width}")).first).to_be_visible()
 
 
@@ -63,7 +75,7 @@ def test_range_goes_into_the_address_and_examples_lead_to_traces(server: LiveSer
 
     expect(page.locator("#completeness")).to_contain_text("left out 12 attributes")
     page.go_back()
-    assert "start=now-7d" in page.url
+    expect(page).to_have_url(re.compile("start=now-7d"))
 
 
 @pytest.mark.parametrize("width", [1440, 1000, 390])

@@ -9,10 +9,10 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from tests.browser.agents import send_run
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import Held, OpenPage, wait_for_frame
 from tests.live import LiveServer, start_server
 
 TRACE_ADDRESS = re.compile(r"/traces/[0-9a-f]{32}")
@@ -21,7 +21,7 @@ HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
 def wait_until_listed(server: LiveServer, runs: int) -> None:
-    for _ in range(150):
+    for _ in range(600):
         with urllib.request.urlopen(f"{server.url}/api/v1/traces", timeout=60) as answer:
             if len(json.load(answer)["results"]) == runs:
                 return
@@ -79,6 +79,7 @@ def test_failing_traces_of_a_version_with_a_tool_by_mouse_alone(server: LiveServ
 
     expect(page.locator("#query")).to_have_value("status:error version:v3 tool:refund")
     expect(page.locator(".trace-row")).to_have_count(1)
+    page.wait_for_load_state()  # for its scripts
     page.locator(".trace-row").click()
     expect(page.locator(".peek__failure")).to_contain_text("refund service did not answer")
     page.locator("#peek-open").click()
@@ -104,6 +105,7 @@ def test_preview_follows_the_keys_and_stands_in_the_address(server: LiveServer, 
     expect(page.locator("#peek")).to_be_hidden()
     expect(page).not_to_have_url(re.compile("peek="))
     page.locator(".trace-row").nth(3).click()
+    expect(page.locator("#peek")).to_be_visible()
     again = page.locator("#peek").bounding_box()
     assert again
     assert (again["width"], again["x"] + again["width"]) == (narrow["width"], 1440)
@@ -115,20 +117,24 @@ def test_preview_follows_the_keys_and_stands_in_the_address(server: LiveServer, 
 def test_time_range_is_dragged_on_any_strip_and_shows_on_all(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(f"{server.url}/traces?start=now-1h&sort=-duration")
     expect(page.locator(".volume__bars")).to_have_count(3)
-    box = page.locator("[data-strip=duration] .volume__bars").bounding_box()
+    strip = page.locator("[data-strip=duration] .volume__bars")
+    box = strip.bounding_box()
     assert box
-    middle = box["y"] + box["height"] / 2
 
-    page.mouse.move(box["x"] + box["width"] * 0.5, middle)
+    def hover(share: float) -> None:
+        # Forced: the mark of the chosen range lies over the bars.
+        strip.hover(position={"x": box["width"] * share, "y": box["height"] / 2}, force=True)
+
+    hover(0.5)
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.8, middle, steps=3)
+    hover(0.8)
     expect(page.locator(".volume__selection")).to_have_count(3)
     page.keyboard.press("Escape")
     expect(page.locator(".volume__selection")).to_have_count(0)
     page.mouse.up()
-    page.mouse.move(box["x"] + box["width"] * 0.4, middle)
+    hover(0.4)
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] - 1, middle, steps=3)
+    hover(0.999)
     page.mouse.up()
 
     expect(page).to_have_url(re.compile(r"sort=-duration.*start=2\d\d\d-|start=2\d\d\d-.*sort=-duration"))
@@ -170,6 +176,7 @@ def test_failing_traces_of_a_version_with_a_tool_by_keyboard_alone(server: LiveS
     page.keyboard.type("v3 tool:refund")
     page.keyboard.press("Enter")
     expect(page.locator(".trace-row")).to_have_count(1)
+    page.wait_for_load_state()
     page.keyboard.press("j")
     expect(page.locator(".trace-row")).to_have_attribute("aria-selected", "true")
     page.keyboard.press("Enter")
@@ -185,11 +192,11 @@ def test_row_selected_by_key_is_never_hidden_by_the_header(server: LiveServer, o
 
     for _ in range(page.locator(".trace-row").count() - 1):
         page.keyboard.press("k")
-        row = page.locator(".trace-row[aria-selected=true]").bounding_box()
-        header = page.locator("#trace-table th").first.bounding_box()
-        assert row
-        assert header
-        assert row["y"] >= header["y"] + header["height"] - 1
+        below_header = page.evaluate(
+            """() => document.querySelector(".trace-row[aria-selected=true]").getBoundingClientRect().top
+                - document.querySelector("#trace-table th").getBoundingClientRect().bottom"""
+        )
+        assert below_header >= -1
 
 
 def test_failing_traces_of_a_version_with_a_tool_by_address_alone(server: LiveServer, open_page: OpenPage) -> None:
@@ -214,15 +221,13 @@ def test_facet_value_is_excluded_and_included_again(server: LiveServer, open_pag
 
 def test_filters_stay_where_they_are_when_their_counts_arrive(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(f"{server.url}/setup")
-    held: list[Route] = []
-    page.route("**/traces/facets?*", lambda route: held.append(route))
+    held = Held(page, "**/traces/facets?*")
     page.goto(f"{server.url}/traces?start=now-1h")
     expect(page.locator(".facet__values.htmx-request")).to_have_count(4)
     measure = "[...document.querySelectorAll('.facet')].map((facet) => facet.getBoundingClientRect().top)"
     before = page.evaluate(measure)
 
-    for route in held:
-        route.continue_()
+    held.release(4)
     expect(page.locator('[data-facet="status"] .facet__row')).to_have_count(2)
     expect(page.locator(".facet[open] .skeleton")).to_have_count(0)
 
@@ -235,7 +240,8 @@ def test_columns_are_reordered_by_dragging_and_by_keyboard(server: LiveServer, o
 
     heads.nth(3).drag_to(heads.nth(1))
     expect(heads).to_have_text(["Trace", "Cost", "Version", "Duration"])
-    assert page.url.endswith("cols=name%2Ccost%2Cversion%2Cduration")
+    expect(page).to_have_url(re.compile("cols=name%2Ccost%2Cversion%2Cduration$"))
+    page.wait_for_load_state()
     page.locator("#columns-menu summary").click()
     page.get_by_role("button", name="Move Version to the left").focus()
     page.keyboard.press("Enter")
@@ -277,6 +283,7 @@ def test_spans_are_written_with_the_help_of_the_bar_alone(server: LiveServer, op
     page.keyboard.press("Enter")
     expect(page.locator(".trace-row")).to_have_count(1)
     expect(page.locator("#query")).to_have_value("tool(refund){status:error} inside agent(*)")
+    page.wait_for_load_state()
 
     page.goto(f"{server.url}/traces")  # what was asked is offered again
     page.keyboard.press("/")
@@ -338,14 +345,16 @@ def test_live_list_shows_a_new_trace_by_itself_and_the_palette_finds_it(server: 
 
 def test_fragment_that_cannot_be_loaded_says_so_in_its_place(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page("about:blank")
-    page.route("**/traces/facets?*field=tool*", lambda route: route.fulfill(status=500, body="broken"))
+    broken = Held(page, "**/traces/facets?*field=tool*")
     page.route("**/traces/volume*", lambda route: route.abort())
     page.goto(server.url)
-
-    expect(page.locator("[data-facet=tool]")).to_contain_text("Could not be loaded")
     expect(page.locator(".volume")).to_contain_text("Could not be loaded")
     expect(page.locator("[data-facet=version] .facet__value").first).to_be_visible()
-    expect(page.locator("#toasts")).to_contain_text("The server answered 500")
+
+    broken.wait()[0].fulfill(status=500, body="broken")
+
+    expect(page.locator("#toasts")).to_contain_text("The server answered 500")  # first: it goes away by itself
+    expect(page.locator("[data-facet=tool]")).to_contain_text("Could not be loaded")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -375,4 +384,126 @@ def test_theme_choice_outlives_the_page(server: LiveServer, open_page: OpenPage)
     page.get_by_role("button", name="Switch between light and dark").click()
     page.reload()
 
-    assert page.locator("html").get_attribute("data-theme") == "dark"
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_theme_and_menus_work_before_the_larger_scripts_are_there(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page("about:blank", width=390, height=844, color_scheme="light")
+    held = Held(page, "**/htmx-2*.js")
+    page.goto(server.url, wait_until="commit")
+
+    page.get_by_role("button", name="Switch between light and dark").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.get_by_role("button", name="Menu").click()
+    expect(page.get_by_role("link", name="Sessions")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("link", name="Sessions")).to_be_hidden()
+    page.locator("#views-menu > summary").click()
+    held.release()
+
+    expect(page.locator("#views-menu .skeleton")).to_have_count(0)
+
+
+def test_two_keys_in_a_row_count_though_the_page_was_busy(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+
+    page.evaluate(  # the first waits for the page longer than the second may come after it
+        """async () => {
+            const press = (key) => new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true });
+            const first = press("g");
+            await new Promise((done) => setTimeout(done, 2000));
+            document.body.dispatchEvent(first);
+            document.body.dispatchEvent(press("e"));
+        }"""
+    )
+
+    expect(page).to_have_url(re.compile("/errors"))
+
+
+def test_offer_chosen_before_the_last_offers_came_stays_chosen(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    held = Held(page, "**/traces/complete?q=stat&*")
+    page.keyboard.press("/")
+    page.keyboard.type("sta")
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.keyboard.type("t")
+    held.wait()
+
+    page.keyboard.press("ArrowDown")
+    with page.expect_response("**/traces/complete?q=stat&*"):
+        held.release()
+    wait_for_frame(page)
+    page.keyboard.press("Enter")
+
+    expect(page.locator("#query")).to_have_value("status:")
+
+
+def test_line_of_the_palette_chosen_before_the_views_came_stays_chosen(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    held = Held(page, "**/traces/views.json")
+    page.keyboard.press("Control+k")
+    page.keyboard.press("ArrowDown")
+    second = page.get_by_role("option").nth(1)
+    expect(second).to_have_attribute("aria-selected", "true")
+
+    with page.expect_response("**/traces/views.json"):
+        held.release()
+    wait_for_frame(page)
+
+    expect(second).to_have_attribute("aria-selected", "true")
+
+
+def test_row_that_changes_while_it_is_pressed_still_gets_the_click(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces?q=tool:refund+version:v3&start=now-1h")
+    html = page.locator(".trace-rows").evaluate("(rows) => rows.outerHTML").replace(">v3<", ">v3, later<")
+    fresh = html.replace('<tbody class="trace-rows"', f'<tbody class="trace-rows" data-until="{time.time_ns()}"')
+    page.route("**/traces/tail?*", lambda route: route.fulfill(body=f"<table>{fresh}</table>"))
+    page.goto(f"{page.url}&live=1")
+    link = page.locator(".trace-row__link")
+
+    link.hover()
+    page.mouse.down()
+    with page.expect_response("**/traces/tail?*"):
+        pass
+    wait_for_frame(page)
+    page.mouse.up()
+
+    expect(page.locator("#peek")).to_be_visible()
+    expect(page.locator(".trace-row")).to_contain_text("v3, later")
+    expect(link).to_be_focused()
+
+
+def test_preview_that_cannot_be_loaded_says_so_instead_of_showing_the_one_before(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    page.locator(".trace-row").nth(6).wait_for()
+    second = page.locator(".trace-row").nth(1).get_attribute("data-trace")
+    page.route(f"**/traces/{second}/peek", lambda route: route.fulfill(status=500, body="broken"))
+    page.locator(".trace-row").first.click()
+    expect(page.locator(".peek__trace")).to_be_visible()
+
+    page.keyboard.press("j")
+
+    expect(page.locator("#peek-body")).to_have_text("Could not be loaded. Reload the page to try again.")
+    expect(page.locator("#peek-body")).not_to_have_attribute("aria-busy", "true")
+
+
+def test_preview_closed_and_opened_at_once_is_open(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    page.locator(".trace-row").nth(6).wait_for()
+    ids = [row.get_attribute("data-trace") for row in page.locator(".trace-row").all()]
+    page.locator(".trace-row").nth(2).click()
+    expect(page.locator(f".peek__trace[data-trace='{ids[2]}']")).to_be_visible()
+
+    page.evaluate(  # both before the browser has gone back
+        """(id) => {
+            document.querySelector("[data-peek=close]").click();
+            const link = document.querySelector(`[data-trace="${id}"] .trace-row__link`);
+            link.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true, detail: 1 }));
+        }""",
+        ids[4],
+    )
+
+    expect(page.locator(f".peek__trace[data-trace='{ids[4]}']")).to_be_visible()
+    expect(page).to_have_url(re.compile(f"peek={ids[4]}"))
+    page.go_back()
+    expect(page.locator("#peek")).to_be_hidden()

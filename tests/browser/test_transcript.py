@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import TIMEOUT_MS, Held, OpenPage
 from tests.browser.test_trace_page import SendTrace, send_trace, server  # noqa: F401  # the instance that serves trace pages
 
 AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "triage"}
@@ -29,20 +29,22 @@ def _story() -> list[dict[str, Any]]:
     ]
     inner = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "refunds"}
     chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 10}
-    return [
+    spans = [
         {"span_id": _id(1), "name": "invoke_agent", "attributes": AGENT | asked},
         {"span_id": _id(2), "parent": _id(1), "name": "invoke_agent", "attributes": inner},
         {"span_id": _id(3), "parent": _id(2), "name": "chat", "attributes": chat | {"gen_ai.output.messages": answer}},
         *calls,
     ]
+    return [span | {"start_ns": 1_790_000_000 * 10**9 + place * 10**6} for place, span in enumerate(spans)]
+
+
+def _transcript_of(url: str) -> str:
+    return url.replace("view=tree", "view=transcript") + "&span=" + _id(1)
 
 
 @pytest.mark.parametrize("width", [1440, 390])
 def test_story_is_read_opened_and_followed(open_page: OpenPage, send_trace: SendTrace, width: int) -> None:  # noqa: F811
-    spans = _story()
-    for place, span in enumerate(spans):
-        span["start_ns"] = 1_790_000_000 * 10**9 + place * 10**6
-    page: Page = open_page(send_trace(*spans) + "?view=transcript&span=" + _id(1), width=width)
+    page: Page = open_page(_transcript_of(send_trace(*_story())), width=width)
 
     story = page.locator("#transcript")
     expect(story.locator(".frame--user")).to_contain_text("Where is A-1?")
@@ -59,7 +61,7 @@ def test_story_is_read_opened_and_followed(open_page: OpenPage, send_trace: Send
     panel.get_by_role("button", name="Plain").click()
     expect(panel.locator(".md")).to_be_hidden()
 
-    for _ in range(40):
+    for _ in range(TIMEOUT_MS // 200):
         if story.locator(f'[data-span-id="{_id(69)}"]').count():
             break
         story.evaluate("story => story.lastElementChild.scrollIntoView()")
@@ -70,3 +72,20 @@ def test_story_is_read_opened_and_followed(open_page: OpenPage, send_trace: Send
     panel.get_by_role("button", name="Tree").last.click()
     panel.locator(".json__branch .json__branch > summary").click()
     expect(panel.locator(".json__number")).to_have_text("12345678901234567890")
+
+
+def test_of_two_steps_that_are_not_in_the_story_the_one_selected_last_is_brought_in(
+    open_page: OpenPage,
+    send_trace: SendTrace,  # noqa: F811
+) -> None:
+    page = open_page(_transcript_of(send_trace(*_story())))
+    expect(page.locator("#trace[data-ready]")).to_be_attached()
+    expect(page.locator("#transcript .frame--user")).to_be_visible()
+    held = Held(page, "**/transcript?span=*")
+
+    page.evaluate("(id) => window.tracestore.trace.selectId(id)", _id(69))
+    held.wait()
+    page.evaluate("(id) => window.tracestore.trace.selectId(id)", _id(45))
+    held.release()
+
+    expect(page.locator(f'#transcript [data-span-id="{_id(45)}"]')).to_have_attribute("aria-current", "step")

@@ -310,7 +310,7 @@ class TestPage:
         again = client.post("/setup/mapping/reread/switch", headers={"HX-Request": "true"})
         cancelled = client.post("/setup/mapping/reread/switch", {"cancel": "1"}, headers={"HX-Request": "true"}).content.decode()
 
-        assert 'hx-trigger="load delay:2s"' in started
+        assert 'hx-trigger="every 2s"' in started
         assert again.status_code == 422
         assert "Cancelled" in cancelled
-        assert "load delay" not in client.get("/setup/mapping/reread").content.decode()
+        assert 'hx-trigger="every' not in client.get("/setup/mapping/reread").content.decode()

@@ -1,4 +1,5 @@
 // What every page needs: theme, menu, help, copy buttons, keyboard. Pages add their own shortcuts with `tracestore.onKey`.
+// Runs before the page is there, so that no click is lost while the larger scripts are on their way.
 (function () {
   "use strict";
 
@@ -42,7 +43,7 @@
     },
     help() {
       const dialog = document.getElementById("shortcuts");
-      if (!dialog.open) dialog.showModal();
+      if (dialog && !dialog.open) dialog.showModal();
     },
     "close-dialog"(button) {
       button.closest("dialog").close();
@@ -97,16 +98,17 @@
     const combined = prefix && event.timeStamp - prefixAt < 1500 ? prefix + " " + event.key : event.key;
     const action = keys.get(combined) || keys.get(event.key);
     prefix = event.key.length === 1 && !action ? event.key : "";
-    prefixAt = event.timeStamp;
+    prefixAt = performance.now(); // not the time of the event: on a busy page that is long ago
     if (action) {
       if (action(event) !== false) event.preventDefault();
     }
   });
 
-  // Of tabs that are wider than a phone the open one shows.
-  document.querySelectorAll(".page-tabs [aria-current=page]").forEach((tab) => { tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 40; });
-
-  document.querySelectorAll("[data-key]").forEach((link) => onKey(link.dataset.key, () => link.click()));
+  document.addEventListener("DOMContentLoaded", () => {
+    // Of tabs that are wider than a phone the open one shows.
+    document.querySelectorAll(".page-tabs [aria-current=page]").forEach((tab) => { tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 40; });
+    document.querySelectorAll("[data-key]").forEach((link) => onKey(link.dataset.key, () => link.click()));
+  });
   onKey("?", actions.help);
   onKey("/", () => {
     const field = document.querySelector("[data-search]");
@@ -118,6 +120,7 @@
 
   /** What was to be replaced by the answer would otherwise look as if it were still on its way. */
   function giveUpWaiting(target) {
+    target.removeAttribute("aria-busy");
     const place = target.matches(".trace-more") ? target.querySelector("td") : target.querySelector(".skeleton, .volume__waiting") ? target : null;
     if (!place) return;
     const note = document.createElement("p");
@@ -138,6 +141,14 @@
   document.addEventListener("htmx:beforeRequest", (event) => {
     const trigger = event.detail.elt.getAttribute("hx-trigger") || "";
     if (document.hidden && trigger.startsWith("every ")) event.preventDefault();
+  });
+  // Nor does it replace what is being pressed: the click would be lost. The next answer is not far.
+  let pressed = null;
+  addEventListener("pointerdown", (event) => { if (event.button === 0) pressed = event.target; }, true);
+  for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => setTimeout(() => { pressed = null; }), true); // the click comes first
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const trigger = event.detail.requestConfig.elt.getAttribute("hx-trigger") || "";
+    if (trigger.startsWith("every ") && isPressed(event.detail.target)) event.detail.shouldSwap = false;
   });
   let offline = false; // fragments poll: say it once, not every few seconds
   document.addEventListener("htmx:sendError", (event) => {
@@ -178,5 +189,7 @@
     return { move, select, selected: () => selected, replace: (row) => { selected = row; } };
   }
 
-  window.tracestore = { onKey, walkRows, show, isTyping, currentTheme, actions };
+  const isPressed = (element) => element.contains(pressed);
+
+  window.tracestore = { onKey, walkRows, show, isTyping, isPressed, currentTheme, actions };
 })();

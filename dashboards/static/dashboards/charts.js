@@ -239,7 +239,11 @@
     element.removeAttribute("aria-busy");
   }
 
+  const onTheirWay = new Set(); // elements whose answer is awaited: of two the older might come last
+
   async function load(element) {
+    if (onTheirWay.has(element)) return undefined;
+    onTheirWay.add(element);
     element.setAttribute("aria-busy", "true");
     loadPlotly().catch(() => {}); // at the same time as the numbers; `show` waits for it
     let answer;
@@ -250,6 +254,7 @@
     } catch {
       answer = { error: { message: "The server cannot be reached." } };
     }
+    onTheirWay.delete(element);
     if (!element.isConnected) return undefined;
     if (answer.error) return say(element, answer.error.message, "error");
     if (answer.empty) return say(element, answer.empty, "");
@@ -263,6 +268,7 @@
     } catch {
       return say(element, "The part that draws charts could not be loaded. Reload the page to try again.", "error");
     }
+    if (!element.isConnected) return undefined;
     const first = !charts.has(element);
     charts.set(element, answer);
     if (first) {

@@ -115,7 +115,10 @@
       const answer = await fetch(palette.dataset.views);
       if (!answer.ok) return;
       views = (await answer.json()).views;
-      if (palette.open) draw();
+      if (!palette.open) return;
+      const kept = items[active]; // chosen while these were on their way
+      draw();
+      activate(Math.max(0, items.findIndex((item) => kept && item.group === kept.group && item.label === kept.label)));
     } catch {
       isLoaded = false; // without a network the rest still works
     }

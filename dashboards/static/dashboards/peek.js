@@ -14,6 +14,8 @@
   const WIDTH = { least: 25, most: 70, step: 5, usual: 50 };
   let shown = body.dataset.trace || "";
   let timer = 0;
+  let isLeaving = false; // the address goes back, which takes the browser a moment
+  let next = ""; // the trace that was asked for in it
 
   const isOpen = () => !peek.hidden;
 
@@ -43,7 +45,8 @@
   }
 
   function open(traceId) {
-    if (traceId === shown) return;
+    if (isLeaving) next = traceId;
+    if (isLeaving || traceId === shown) return;
     const isFirst = !isOpen();
     draw(traceId);
     history[isFirst ? "pushState" : "replaceState"](isFirst ? { peek: true } : history.state, "", address(traceId));
@@ -52,20 +55,28 @@
 
   function close() {
     if (!isOpen()) return;
-    if (history.state?.peek) history.back(); // popstate does the rest
-    else {
-      draw("");
-      history.replaceState(null, "", address(""));
-    }
+    draw("");
+    if (history.state?.peek) {
+      isLeaving = true;
+      history.back();
+    } else history.replaceState(null, "", address(""));
     list.selected()?.querySelector("a").focus({ preventScroll: true });
   }
 
-  addEventListener("popstate", () => draw(new URLSearchParams(location.search).get("peek") || ""));
+  addEventListener("popstate", () => {
+    draw(new URLSearchParams(location.search).get("peek") || "");
+    isLeaving = false;
+    if (next) open(next);
+    next = "";
+  });
   body.addEventListener("htmx:afterSwap", () => {
     body.removeAttribute("aria-busy");
     body.scrollTop = 0;
   });
-  body.addEventListener("htmx:sendError", () => body.removeAttribute("aria-busy"));
+  // What cannot be loaded says so (app.js) where it would have stood, and not beside the trace before.
+  for (const failure of ["htmx:sendError", "htmx:responseError"]) {
+    body.addEventListener(failure, () => body.replaceChildren(document.getElementById("peek-waiting").content.cloneNode(true)));
+  }
 
   document.addEventListener("traceselect", (event) => { if (isOpen()) open(event.detail); });
   document.addEventListener("click", (event) => {

@@ -5,7 +5,6 @@
   window.tracestoreSearch = true;
 
   const WAIT_MS = 120;
-  const GIVE_UP_MS = 3000;
   const RECENT_KEPT = 12;
   const RECENT_SHOWN = 6;
 
@@ -76,7 +75,6 @@
     async load() {
       if (this.request) this.request.abort();
       const request = (this.request = new AbortController());
-      const giveUp = setTimeout(() => request.abort(), GIVE_UP_MS);
       const here = new URLSearchParams(location.search);
       const text = this.input.value;
       const cursor = this.input.selectionStart;
@@ -91,9 +89,7 @@
         this.mark(body.problem, cursor);
         this.show(toUnits(text, body.start), body.items);
       } catch {
-        // Aborted by the next key, too slow, or no network: typing goes on without offers.
-      } finally {
-        clearTimeout(giveUp);
+        // Aborted by the next key, or no network: typing goes on without offers.
       }
     }
 
@@ -139,12 +135,13 @@
         const texts = recent.read(this.url).slice(0, RECENT_SHOWN);
         items = [...texts.map((text) => ({ label: text, insert: text, help: "recent", more: true })), ...items];
       }
+      const chosen = this.items[this.active]; // in the list for what was typed before, which this one replaces
       this.start = start;
       this.items = items;
       this.list.replaceChildren(...items.map((item, index) => this.option(item, index)));
       this.list.hidden = items.length === 0;
       this.input.setAttribute("aria-expanded", String(items.length > 0));
-      this.activate(-1);
+      this.activate(items.findIndex((item) => chosen && item.insert === chosen.insert));
       this.reveal();
     }
 

@@ -3,6 +3,7 @@
   "use strict";
 
   const PAGE = 100; // entries of an object or list that are drawn at once
+  const chosen = new WeakMap(); // text -> the button that was pressed last
 
   // --- Texts ----------------------------------------------------------------------------------------------------------
 
@@ -11,20 +12,27 @@
     if (!button) return;
     const text = button.closest("[data-text]");
     const mode = button.dataset.textMode;
+    chosen.set(text, button);
     try {
-      if (mode !== "plain" && !text.querySelector('[data-text-view="' + mode + '"]')) await addView(text, mode, button.dataset.url);
+      if (mode !== "plain" && !findView(text, mode)) await addView(text, mode, button.dataset.url);
     } catch (error) {
       window.tracestore.show(error.message, "error");
       return;
     }
+    if (chosen.get(text) !== button) return; // while this one was on its way
     text.querySelector("pre").hidden = mode !== "plain";
     text.querySelectorAll("[data-text-view]").forEach((view) => { view.hidden = view.dataset.textView !== mode; });
     text.querySelectorAll("[data-text-mode]").forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
   });
 
+  function findView(text, mode) {
+    return text.querySelector('[data-text-view="' + mode + '"]');
+  }
+
   async function addView(text, mode, url) {
     const view = document.createElement("div");
     view.dataset.textView = mode;
+    view.hidden = true; // until it is known that it is still wanted
     if (mode === "markdown") {
       view.className = "md";
       view.innerHTML = await load(url); // laid out by the server, which lets no HTML of others through
@@ -32,7 +40,7 @@
       view.className = "json";
       view.append(drawTree(url ? await load(url) : text.querySelector("pre").textContent));
     }
-    text.querySelector("pre").before(view);
+    if (!findView(text, mode)) text.querySelector("pre").before(view); // asked for twice, it comes twice
   }
 
   async function load(url) {

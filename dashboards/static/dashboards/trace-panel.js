@@ -63,10 +63,12 @@
   function show(html) {
     const template = document.createElement("template");
     template.innerHTML = html; // our own escaped fragment; the policy lets no script of it run
+    const focused = panel.contains(document.activeElement) && document.activeElement.id;
     panel.replaceChildren(template.content);
     window.htmx.process(panel);
     panel.scrollTop = 0;
     showTab(tab);
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     if (T.lead) reveal();
   }
 

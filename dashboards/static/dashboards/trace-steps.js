@@ -102,10 +102,9 @@
     if (!force && from === drawn.from && to === drawn.to) return;
     drawn = { from, to };
     holder.style.transform = "translateY(" + from * height + "px)";
-    const kept = force ? new Map() : lines; // while scrolling most rows stay as they are
-    lines = new Map(shown.slice(from, to).map((index) => [index, kept.get(index) || drawRow(index)]));
-    if (force) holder.replaceChildren();
-    kept.forEach((line, index) => { if (!lines.has(index)) line.remove(); });
+    const kept = lines;
+    lines = new Map(shown.slice(from, to).map((index) => [index, force ? redrawRow(index, kept.get(index)) : kept.get(index) || drawRow(index)]));
+    kept.forEach((line, index) => { if (lines.get(index) !== line) line.remove(); });
     let next = holder.firstChild;
     lines.forEach((line) => {
       if (line === next) next = next.nextSibling;
@@ -114,6 +113,12 @@
     if (T.selected >= 0 && position[T.selected] >= 0) body.setAttribute("aria-activedescendant", "row-" + T.selected);
     else body.removeAttribute("aria-activedescendant");
     tellVisible();
+  }
+
+  /** What says the same stays: a row that is replaced between press and release of the pointer gets no click. */
+  function redrawRow(index, old) {
+    const line = drawRow(index);
+    return old && old.isEqualNode(line) ? old : line;
   }
 
   function tellVisible() {
@@ -624,11 +629,12 @@
     return true;
   }
 
-  const { onKey } = window.tracestore;
-  onKey("ArrowDown", () => move(1));
-  onKey("ArrowUp", () => move(-1));
-  onKey("j", () => { if (isOpen()) body.focus(); move(1); });
-  onKey("k", () => { if (isOpen()) body.focus(); move(-1); });
+  // These four walk through a view of the server before the steps are here.
+  window.tracestore.onKey("ArrowDown", () => move(1));
+  window.tracestore.onKey("ArrowUp", () => move(-1));
+  window.tracestore.onKey("j", () => { if (isOpen()) body.focus(); move(1); });
+  window.tracestore.onKey("k", () => { if (isOpen()) body.focus(); move(-1); });
+  const { onKey } = T;
   onKey("ArrowLeft", () => foldSelected(true));
   onKey("ArrowRight", () => foldSelected(false));
   onKey("f", T.commands.filter);

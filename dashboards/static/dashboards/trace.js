@@ -335,7 +335,7 @@
   function showMatches() {
     T.matching = new Set(T.matches);
     describeHits();
-    tell("change");
+    if (T.tree) tell("change");
   }
 
   function describeHits() {
@@ -365,7 +365,7 @@
 
   page.addEventListener("click", (event) => {
     const button = event.target.closest("[data-tree]");
-    if (button && commands[button.dataset.tree]) commands[button.dataset.tree](button);
+    if (button && commands[button.dataset.tree] && (T.tree || button.dataset.tree === "back")) commands[button.dataset.tree](button);
     const shown = event.target.closest("[data-show]");
     if (shown) showView(shown.dataset.show);
     const marked = event.target.closest("[data-span-id]");
@@ -401,7 +401,11 @@
 
   // --- Keys -----------------------------------------------------------------------------------------------------------
 
-  const { onKey } = window.tracestore;
+  /** A key for which the steps must be here. */
+  function onKey(key, action) {
+    window.tracestore.onKey(key, (event) => (T.tree ? action(event) : false));
+  }
+
   onKey("e", () => step(errorPlaces(), 1));
   onKey("E", () => step(errorPlaces(), -1));
   onKey("r", () => {
@@ -414,7 +418,7 @@
     if (T.range) setRange(null);
     tell("escape");
   });
-  [...page.querySelectorAll("[data-show]")].forEach((button, place) => onKey(String(place + 1), () => { showView(button.dataset.show); }));
+  [...page.querySelectorAll("[data-show]")].forEach((button, place) => window.tracestore.onKey(String(place + 1), () => { showView(button.dataset.show); }));
 
   // --- Splitters ------------------------------------------------------------------------------------------------------
 
@@ -463,7 +467,7 @@
     },
     idOf, has, nameOf, kindOf, textOf, criticalOf, below, inRange,
     duration, tokens, cost, count, element, icon, isNarrow, hover,
-    select, selectId, setRange, step, showView, splitter,
+    select, selectId, setRange, step, showView, splitter, onKey,
   };
   window.tracestore.trace = T;
 
@@ -484,7 +488,7 @@
     if (T.range) setRange(T.range);
     tell("show", T.view);
     if (!T.selectedId) select([...T.tree.flags.keys()].find((index) => !has(index, "placeholder")) ?? -1);
-    if (T.selectedId && T.selected < 0 && panel.querySelector("h2 .step__name")) document.getElementById("detached-note").hidden = false;
+    if (T.selectedId && T.selected < 0 && panel.querySelector("h2 .step__name")) document.getElementById("detached-note")?.removeAttribute("hidden");
     if (search.value) find();
     page.dataset.ready = "true";
   }

@@ -2,7 +2,7 @@
 // that stay true. peek.js adds the preview.
 (function () {
   "use strict";
-  const { onKey, show, walkRows } = window.tracestore;
+  const { isPressed, onKey, show, walkRows } = window.tracestore;
   const layout = document.getElementById("traces");
   if (!layout) return; // a refused query, or the setup guide
 
@@ -302,7 +302,9 @@
     if (known && digest(known) === digest(row)) return;
     row.classList.add("trace-row--fresh");
     if (known) {
+      const focused = known.contains(document.activeElement) && (document.activeElement.matches("[data-pick]") ? "[data-pick]" : "a");
       known.replaceWith(row);
+      if (focused) row.querySelector(focused).focus({ preventScroll: true });
       if (picked.has(row.dataset.trace)) pick(row, true);
       if (known === walk.selected()) {
         walk.replace(row);
@@ -335,8 +337,10 @@
       try {
         const answer = await fetch(tail.dataset.tail + "&since=" + sinceNs, { headers: { "HX-Request": "true", "HX-Current-URL": location.href } });
         if (answer.headers.get("HX-Redirect")) location.href = answer.headers.get("HX-Redirect");
-        else if (answer.ok) merge(await answer.text());
-        else throw new Error("The server answered " + answer.status + ".");
+        else if (answer.ok) {
+          const html = await answer.text();
+          if (!isPressed(document.getElementById("trace-table"))) merge(html); // or the row would lose its click; the next look brings it
+        } else throw new Error("The server answered " + answer.status + ".");
         isTailBroken = false;
       } catch (error) {
         if (!isTailBroken) show("Following live is interrupted: " + error.message, "error"); // once, not every few seconds

@@ -4,6 +4,7 @@
 
   let selected = "";
   let asked = "";
+  let isOnItsWay = false;
 
   function story() { return document.getElementById("transcript"); }
 
@@ -28,12 +29,20 @@
     if (card) card.setAttribute("aria-current", exact ? "step" : "true");
     if (card && scroll) card.scrollIntoView({ block: "nearest" });
     // A card that stands for all the rest is no place: what was looked for is further down, or in a group that is closed.
-    if ((!card || (!exact && card.matches(".frame__role"))) && asked !== selected) bringIn(selected);
+    if ((!card || (!exact && card.matches(".frame__role"))) && asked !== selected && !isOnItsWay) bringIn(selected);
   }
 
-  function bringIn(id) {
+  /** One at a time: each replaces the story, and a second one would no longer find what it is to replace. */
+  async function bringIn(id) {
     asked = id;
-    window.htmx.ajax("GET", story().dataset.url + "?span=" + encodeURIComponent(id), { target: "#transcript", swap: "outerHTML" });
+    isOnItsWay = true;
+    try {
+      await window.htmx.ajax("GET", story().dataset.url + "?span=" + encodeURIComponent(id), { target: "#transcript", swap: "outerHTML" });
+    } catch {
+      // No network, which the page says.
+    }
+    isOnItsWay = false;
+    mark({ scroll: true }); // which may be another step by now
   }
 
   document.addEventListener("trace:selected", (event) => {

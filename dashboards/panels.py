@@ -280,7 +280,7 @@ def empty_sentence(panel: Panel, scope: Scope) -> str:
     if name.startswith("tool_") or group_by == "tool":
         return "No tool call in this range"
     if group_by and group_by not in _ALWAYS_GROUPED:
-        return f"No trace of this range names its {group_by.replace('_', ' ')}"
+        return f"No trace of this range names its {group_by.replace('_', ' ').replace('handoff', 'hand-off')}"
     return _EMPTY.get(find_measure(name).unit, "No traces in this range")
 
 

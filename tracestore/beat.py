@@ -12,8 +12,9 @@ class SteadyScheduler(Scheduler):  # type: ignore[misc]  # Celery is not typed
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         entries = list(self.schedule.values())
-        if any(entry.last_run_at > entry.default_now() for entry in entries):
+        now = self.app.now()
+        if any(entry.last_run_at > now for entry in entries):
             for entry in entries:
-                entry.last_run_at = entry.default_now() - entry.schedule.run_every
+                entry.last_run_at = now - entry.schedule.run_every
             self._heap = None  # its order is by the old clock
         return super().tick(*args, **kwargs)

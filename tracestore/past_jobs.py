@@ -21,7 +21,7 @@ from tracestore.models import PastJob
 
 log = logging.getLogger(__name__)
 
-WORK_S = 2.0  # of one run of the task; the next one goes on
+WORK_S = 4.0  # of one run of the task, which begins every five seconds; the next one goes on
 _LEASE_S = 900
 Job = TypeVar("Job", bound=PastJob)
 # Does one step and notes that it is done; False when there is none left.

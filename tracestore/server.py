@@ -31,7 +31,7 @@ from django.db import OperationalError
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from tracestore.allocator import return_freed_memory
+from tracestore.allocator import drop_unused_code, return_freed_memory
 from tracestore.celery import app as celery_app
 from tracestore.celery import delivery_app
 from tracestore.clickhouse.client import get_store
@@ -226,6 +226,7 @@ class Server(uvicorn.Server):
             # What is loaded by now stays: looking through it in each full collection would stop all threads for 0.1 s.
             gc.collect()
             gc.freeze()
+            drop_unused_code()
             self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

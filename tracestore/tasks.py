@@ -35,13 +35,6 @@ def roll_up() -> None:
 
 
 @shared_task
-def reread_spans() -> None:
-    """Take the jobs that read stored spans again some steps further."""
-    with timed_job("reread"):
-        reread.reread_pending()
-
-
-@shared_task
 def check_parts() -> None:
     """Look whether the disk took what merges wrote, well before ClickHouse removes what they merged (three minutes)."""
     with timed_job("check_parts"):
@@ -49,7 +42,9 @@ def check_parts() -> None:
 
 
 @shared_task
-def recompute_past() -> None:
-    """Take the jobs that compute rollups or costs of the past again some hours further."""
+def work_on_past() -> None:
+    """Take the jobs that read stored spans again, or compute rollups or costs of the past again, some steps further."""
+    with timed_job("reread"):
+        reread.reread_pending()
     with timed_job("recompute"):
         recompute.recompute_pending()

@@ -1,11 +1,14 @@
-"""Freed memory goes back to the system."""
+"""Freed memory goes back to the system, and so does code that is not used."""
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.live import ROOT
+from tracestore.clickhouse.client import Store
 
 # A block of 30 MiB teaches glibc to take smaller ones from its heap, where one small block at the top keeps all below it.
 PROGRAM = """
@@ -40,3 +43,33 @@ def grown_mib(argument: str) -> int:
 def test_freed_blocks_leave_the_process() -> None:
     assert grown_mib("not set") > 100
     assert grown_mib("set") < 10
+
+
+def run_through_code() -> None:
+    """Touch each page of the first 128 MiB of the embedded engine's code."""
+    mappings = Path("/proc/self/maps").read_text().splitlines()
+    code = next(line for line in mappings if line.endswith("/_chdb.abi3.so") and " r-xp " in line)
+    (ctypes.c_char * (128 * 2**20)).from_address(int(code.partition("-")[0], 16))[::4096]
+
+
+def code_kib() -> int:
+    """Return how much of the embedded engine's own file this process holds."""
+    held, is_engine = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        name, *rest = line.split()
+        if not name.endswith(":"):
+            is_engine = line.endswith("/_chdb.abi3.so")
+        elif name == "Rss:" and is_engine:
+            held += int(rest[0])
+    return held
+
+
+def test_code_that_only_the_start_needed_leaves_the_process(store: Store) -> None:
+    store.query_rows("SELECT 1")
+    run_through_code()
+    before = code_kib()
+    store.release_memory()
+    after = code_kib()
+    answer = store.query_rows("SELECT sum(length(toString(number))) FROM numbers(1000)")
+
+    assert (after < before / 2, answer) == (True, [(2890,)])

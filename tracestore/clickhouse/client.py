@@ -22,6 +22,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError,
 from django.conf import settings
 
 from tracestore import telemetry
+from tracestore.allocator import drop_unused_code
 from tracestore.clickhouse.errors import BadInsert, QueryTooExpensive, StoreError, StoreUnavailable
 from tracestore.clickhouse.parts import PartCheck
 
@@ -232,9 +233,10 @@ class Store:
                 self.command(f"SYSTEM {'STOP' if held else 'START'} MERGES {table}")
 
     def release_memory(self) -> None:
-        """Let the embedded engine return what it has freed to the system; a server sees to its own memory."""
+        """Let the embedded engine return what it has freed or need not keep to the system; a server sees to its own memory."""
         if self._path:
             self.command("SYSTEM JEMALLOC PURGE")
+            drop_unused_code()
 
     def close(self) -> None:
         """Close idle clients; the embedded engine releases its folder when the last one goes."""

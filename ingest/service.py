@@ -25,6 +25,7 @@ from tracestore import telemetry
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import Record, insert_batch, recover_batch, stamp
 from tracestore.clickhouse.migrate import SYNCED
+from tracestore.flusher import Flusher
 from tracestore.keys import DEFAULT_PROJECT_ID
 from tracestore.masked import masked_counts
 from tracestore.model import Signal
@@ -108,8 +109,8 @@ class Ingest:
         )
         self._drain.start()
         self._accepting = True
-        refusals.start()
-        masked_counts.start()
+        self._flusher = Flusher(refusals.flush, masked_counts.flush)
+        self._flusher.start()
         _running = self
 
     def stop(self, timeout_s: float) -> None:
@@ -120,8 +121,7 @@ class Ingest:
         self._accepting = False
         if _running is self:
             _running = None
-        refusals.stop()
-        masked_counts.stop()
+        self._flusher.stop()
         if not self._drain.stop(timeout_s):
             log.warning("ingest: an insert is still under way; it is repeated, without effect, at the next start")
             return  # the drain's thread still reads: the spool's files close with the process

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db import DatabaseError, close_old_connections, transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F, Sum
 
 from tracestore import telemetry
@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 
 KEPT = timedelta(days=31)
 CONTENT, ERROR_TEXT = "content", "error_text"  # what is left out is counted under these names, beside those of rules
-_FLUSH_S = 2.0
 
 
 class MaskedCounts:
@@ -32,8 +31,6 @@ class MaskedCounts:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[tuple[int, datetime, str]] = Counter()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def note(self, project_id: int, masked: Mapping[str, int]) -> None:
         """Count what was masked in one request, by rule."""
@@ -42,31 +39,6 @@ class MaskedCounts:
             for rule, count in masked.items():
                 telemetry.MASKED_VALUES.labels(rule).inc(count)
                 self._counts[project_id, hour, rule] += count
-
-    def start(self) -> None:
-        """Write what is noted every two seconds, from a thread."""
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, name="masked", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Write what is left and end."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(5)
-            self._thread = None
-
-    def _run(self) -> None:
-        while True:
-            stopping = self._stopping.wait(_FLUSH_S)
-            try:
-                self.flush()
-            except Exception:  # the thread must outlive a bug: what is noted would fill up and be lost
-                log.exception("masked: the counts could not be written")
-            finally:
-                close_old_connections()
-            if stopping:
-                return
 
     def flush(self) -> None:
         """Add what is noted to the database; keep it when that is away."""

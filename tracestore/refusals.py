@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db import DatabaseError, close_old_connections, transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F
 
 from tracestore.models import Refusal
@@ -21,7 +21,6 @@ from tracestore.timerange import TimeRange
 log = logging.getLogger(__name__)
 
 KEPT = timedelta(days=31)
-_FLUSH_S = 2.0
 _MOST_IN_MEMORY = 500
 _MOST_ROWS_AN_HOUR = 200
 _MOST_READ, _MOST_SHOWN = 20_000, 200
@@ -48,8 +47,6 @@ class Refusals:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: dict[_Key, _Count] = {}
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
         self._prune_at_s = 0.0
 
     def note(self, reason: str, *, project_id: int, ingest_key: str, sdk: str, spans: int = 0, sample: str = "") -> None:
@@ -64,31 +61,6 @@ class Refusals:
             count.spans += spans
             count.last_ns = now_ns
             count.sample = _printable(sample[:_SAMPLE_CHARACTERS]) or count.sample
-
-    def start(self) -> None:
-        """Write what is noted every two seconds, from a thread."""
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, name="refusals", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Write what is left and end."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(5)
-            self._thread = None
-
-    def _run(self) -> None:
-        while True:
-            stopping = self._stopping.wait(_FLUSH_S)
-            try:
-                self.flush()
-            except Exception:  # the thread must outlive a bug: what is noted would fill up and be lost
-                log.exception("refusals: could not be written")
-            finally:
-                close_old_connections()
-            if stopping:
-                return
 
     def flush(self) -> None:
         """Add what is noted to the database; keep it when that is away."""

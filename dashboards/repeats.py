@@ -1,4 +1,4 @@
-"""What a run did again, as its page tells it: the groups of tracestore/repeats.py on the cards that show them. Pure.
+"""What a run did again, as its page tells it: the groups of tracestore/summary/repeats.py on the cards that show them. Pure.
 
 docs/transcript.md says what a retry, a loop and waste are. Metrics count the same, but for arguments that stand in log records
 alone, which only the page reads.
@@ -17,8 +17,9 @@ from dashboards.content import open_envelope
 from dashboards.text import decode_value
 from dashboards.transcript import Transcript, Usage
 from tracestore.model import SpanSummary
-from tracestore.repeats import LOOP, RETRY, find_repeats
-from tracestore.summary import Ints, SpanColumns, find_calls, find_tool_calls
+from tracestore.summary.calls import find_calls, find_tool_calls
+from tracestore.summary.columns import Ints, SpanColumns
+from tracestore.summary.repeats import LOOP, RETRY, find_repeats
 
 _KINDS = {RETRY: "retry", LOOP: "loop"}
 # How providers say that an answer ended at the limit of its length.

@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from tracestore.summarize import build_rows
-from tracestore.summary import SpanColumns
+from tracestore.summary.columns import SpanColumns
+from tracestore.summary.rows import build_rows
 
 START_NS = 1_790_000_000 * 10**9
 TIMEOUT_NS = 600 * 10**9

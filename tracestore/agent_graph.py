@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tracestore import pricing
-from tracestore.summary import ESCALATION_TOOL
+from tracestore.summary.outcomes import ESCALATION_TOOL
 
 AGENT, MODEL, TOOL, SERVICE, PERSON, HANDOFF = "agent", "model", "tool", "service", "person", "handoff"
 NodeKey = tuple[str, str]  # kind and name

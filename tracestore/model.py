@@ -58,10 +58,10 @@ class ModelUsage:
 class TraceSummary:
     """One row of the trace list. `input_tokens` includes cached and cache-creation ones, `output_tokens` reasoning.
 
-    `outcome_rule` names the rule that decided `outcome` (tracestore/summary.py, docs/outcome.md). `cost_usd` is the sum over
-    the calls that have a price, None when tokens were used and no call has one; `unpriced_models` lists the others.
+    `outcome_rule` names the rule that decided `outcome` (summary/outcomes.py, docs/outcome.md). `cost_usd` is the sum over the
+    calls that have a price, None when tokens were used and no call has one; `unpriced_models` lists the others.
     `compared_cost_usd` and `cost_difference_usd` are as in ModelUsage. `error_fingerprint` names the error it failed with
-    (tracestore/fingerprint.py), "" when it did not fail. What was retried, looped and wasted is of tracestore/repeats.py.
+    (tracestore/fingerprint.py), "" when it did not fail. What was retried, looped and wasted is of summary/repeats.py.
     """
 
     trace_id: str

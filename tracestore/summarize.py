@@ -1,4 +1,4 @@
-"""The jobs that keep `traces` and `rollups` true: find what changed, compute (summary.py), write.
+"""The jobs that keep `traces` and `rollups` true: find what changed, compute (summary/), write.
 
 Work is found from the data (cursors over `trace_touches`, change times in `traces`), not from messages, and every write
 replaces what it recomputes; so a job may run twice, late, or on two workers without changing a number.
@@ -8,64 +8,33 @@ from __future__ import annotations
 
 import itertools
 import logging
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
 from tracestore import telemetry
-from tracestore.buckets import bucket_of
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import QueryTooExpensive
-from tracestore.fingerprint import fingerprint, normalize_message
 from tracestore.liveness import note_progress
 from tracestore.models import JobCursor
 from tracestore.prices import load_prices
-from tracestore.pricing import TOKEN_CLASSES, Sold, price_calls
 from tracestore.queries import summaries
 from tracestore.queries.rollups import HOUR_S, MINUTE_S, find_hours_with_traces, recompute_hours, recompute_rollups
 from tracestore.queries.summaries import TouchedBatch, TouchedTraces
-from tracestore.repeats import LOOP, RETRY, Repeats, find_repeats
-from tracestore.summary import (
-    ESCALATION_TOOL,
-    Calls,
-    Outcomes,
-    SpanColumns,
-    ToolCalls,
-    decide_outcomes,
-    distinct_by_trace,
-    find_calls,
-    find_tool_calls,
-    first_by_trace,
-    group_by_trace,
-    nearest_ancestor,
-    sum_by_trace,
-)
-
-if TYPE_CHECKING:
-    import pyarrow
+from tracestore.summary.columns import SpanColumns
+from tracestore.summary.rows import build_rows
 
 log = logging.getLogger(__name__)
 
-# Providers answer with a dated snapshot of the model that was asked for: gpt-4.1-2025-04-14, claude-haiku-4-5-20251001.
-# Where a dialect reports only the answer, the name without the date is the one that groups with the other dialects'.
-_SNAPSHOT_DATE = re.compile(r"-(20\d{2}-\d{2}-\d{2}|20\d{6})$")
 _LEASE_S = 120
 _TRACES_PER_STEP = 50_000
-# (ids of trace and span in one, first and last start in ns) -> message and stack trace by id, as queries.summaries.read_errors.
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-Buckets = npt.NDArray[np.uint16]
-ReadErrors = Callable[[list[bytes], int, int], dict[bytes, tuple[str, str]]]
-ReadReasons = Callable[[list[bytes], int, int], dict[bytes, str]]
 # One query's share: a fixed part of its cost, and a bounded part of its memory (0.3 KB a span in each of two forms).
 _TRACES_PER_QUERY, _SPANS_PER_QUERY = summaries.MAX_TRACE_IDS, 65_536
 # A batch that ClickHouse refused is inserted again in halves under the same number, and rows of one insert become readable
@@ -78,8 +47,6 @@ _SETTLE_LOOKBACK_NS = 7 * 86_400 * 10**9
 # which is when its spans were read.
 _ROLLUP_OVERLAP_NS = 60 * 10**9
 _NS_PER_MINUTE = 60 * 10**9
-_REASON_CHARS = 100
-_REASONS = 50  # of one trace
 # An hour is added up so long after its end, from new minutes when it began so long ago; so much work at a time.
 _HOUR_SETTLES_S, _HOUR_IS_OLD_S, _HOURS_WORK_S = 300, 3 * 3600, 5.0
 # After so many summaries there was a load, and the engine keeps a hundred MiB that it freed.
@@ -383,295 +350,3 @@ def _insert_summaries(store: Store, columns: dict[str, Any], *, project_id: int,
         "is_deleted": np.full(count, is_deleted, dtype=np.uint8),
     }
     store.insert_arrow("traces", pyarrow.table(columns))
-
-
-def _read_no_errors(_ids: list[bytes], _first_ns: int, _last_ns: int) -> dict[bytes, tuple[str, str]]:
-    return {}
-
-
-def _read_no_reasons(_ids: list[bytes], _first_ns: int, _last_ns: int) -> dict[bytes, str]:
-    return {}
-
-
-def build_rows(
-    spans: SpanColumns, *, now_ns: int, running_timeout_ns: int, read_errors: ReadErrors = _read_no_errors,
-    read_reasons: ReadReasons = _read_no_reasons, project_id: int = 0,
-) -> dict[str, Any]:  # fmt: skip
-    """Return the columns of `traces` (without project and bookkeeping) as arrays, one entry per trace, plus `start_ns`."""
-    calls, tools = find_calls(spans), find_tool_calls(spans)
-    repeats = find_repeats(spans, calls, tools, spans.numbers("arguments_hash"))
-    outcomes = decide_outcomes(spans, tools, now_ns=now_ns, running_timeout_ns=running_timeout_ns)
-    start = spans.numbers("start_ns")
-    end = start + spans.numbers("duration_ns")
-    count, trace = spans.trace_count, spans.trace
-    start_ns = start[spans.first]
-    end_ns = np.zeros(count, dtype=np.int64)
-    np.maximum.at(end_ns, trace, end)
-    everything = np.ones(spans.count, dtype=bool)
-    tool = spans.labels("tool")
-    escalations = (tools.is_call & ~tools.failed & tool.matching(ESCALATION_TOOL.search)) | spans.labels("signal").where(
-        "human_escalation"
-    )
-    escalated = np.zeros(count, dtype=bool)
-    escalated[trace[escalations]] = True
-    handoffs = spans.labels("signal").where("agent_handoff")
-    handed_over = np.zeros(count, dtype=bool)
-    handed_over[trace[handoffs]] = True
-    error_count = sum_by_trace(spans, spans.mask("is_error").astype(np.int64), everything)
-    durations = bucket_of(spans.numbers("duration_ns"))
-    cause = np.where(outcomes.failing >= 0, outcomes.failing, outcomes.root)
-    return {
-        "trace_id": spans.first_trace_ids(),
-        "start_ns": start_ns,
-        "duration_ns": np.maximum(end_ns - start_ns, 0),
-        "name": spans.labels("name").take(outcomes.root),
-        "service": spans.labels("service").take(outcomes.root),
-        "services": distinct_by_trace(spans, spans.labels("service")),
-        "outcome": outcomes.outcome,
-        "outcome_rule": outcomes.rule,
-        "has_errors": error_count > 0,
-        "escalated": escalated,
-        "handed_over": handed_over,
-        "handoff_reasons": _reasons(spans, np.flatnonzero(handoffs), read_reasons),
-        "escalation_reasons": _reasons(spans, np.flatnonzero(escalations), read_reasons),
-        "span_count": np.bincount(trace, minlength=count),
-        "error_count": error_count,
-        "orphan_count": sum_by_trace(spans, spans.is_orphan.astype(np.int64), everything),
-        "root_span_id": spans.ids_at("span_id", outcomes.root),
-        "failing_span_id": spans.ids_at("span_id", outcomes.failing),
-        "error_types": distinct_by_trace(spans, spans.labels("error_type"), leading=outcomes.failing),
-        "error_message": first_by_trace(spans, spans.labels("error_message"), cause),
-        "error_fingerprint": _fingerprints(spans, outcomes, read_errors),
-        "workflows": distinct_by_trace(spans, spans.labels("workflow")),
-        "agents": distinct_by_trace(spans, spans.labels("agent")),
-        "versions": distinct_by_trace(spans, spans.labels("version")),
-        "environment": first_by_trace(spans, spans.labels("environment"), outcomes.root),
-        "prompts": _prompts(spans),
-        "session_id": first_by_trace(spans, spans.labels("session_id"), outcomes.root),
-        "user_id": first_by_trace(spans, spans.labels("user_id"), outcomes.root),
-        "llm_calls": sum_by_trace(spans, calls.is_call.astype(np.int64), everything),
-        "llm_errors": sum_by_trace(spans, (calls.is_call & spans.mask("is_error")).astype(np.int64), everything),
-        "input_tokens": sum_by_trace(spans, spans.numbers("input_tokens"), calls.counts_usage),
-        "output_tokens": sum_by_trace(spans, spans.numbers("output_tokens"), calls.counts_usage),
-        "cached_input_tokens": sum_by_trace(spans, spans.numbers("cache_read_tokens"), calls.counts_usage),
-        "cache_creation_input_tokens": sum_by_trace(spans, spans.numbers("cache_write_tokens"), calls.counts_usage),
-        "reasoning_tokens": sum_by_trace(spans, spans.numbers("reasoning_tokens"), calls.counts_usage),
-        "cache_creation_1h_input_tokens": sum_by_trace(spans, spans.numbers("cache_write_1h_tokens"), calls.counts_usage),
-        "input_audio_tokens": sum_by_trace(spans, spans.numbers("input_audio_tokens"), calls.counts_usage),
-        "output_audio_tokens": sum_by_trace(spans, spans.numbers("output_audio_tokens"), calls.counts_usage),
-        **_price(spans, calls, durations, project_id, repeats.wasted),
-        **_repeats_by_trace(spans, repeats),
-        **_tools_by_trace(spans, tools, durations),
-        **_steps_by_trace(spans, durations),
-    }
-
-
-def _fingerprints(spans: SpanColumns, outcomes: Outcomes, read_errors: ReadErrors) -> pyarrow.Array:
-    """Return per trace the fingerprint of the error it failed with, "" when it did not fail."""
-    import pyarrow
-
-    failed = np.flatnonzero(outcomes.failing >= 0)
-    result = [""] * spans.trace_count
-    types, messages = spans.labels("error_type"), spans.labels("error_message")
-    for first in range(0, len(failed), summaries.MAX_ERRORS):  # stack traces are long: only so many at a time
-        traces = failed[first : first + summaries.MAX_ERRORS]
-        at = outcomes.failing[traces]
-        start_ns, is_error = spans.numbers("start_ns")[at], spans.mask("is_error")[at]
-        ids = _ids_at(spans, at)
-        told = read_errors(ids, int(start_ns.min()), int(start_ns.max()))
-        known = zip(
-            traces.tolist(), ids, is_error.tolist(), types.take(at).to_pylist(), messages.take(at).to_pylist(), strict=True
-        )
-        for trace, span_id, says_why, error_type, message in known:
-            if says_why:
-                result[trace] = fingerprint(error_type, *told.get(span_id, (message, "")))
-            else:  # only how the trace looks says that it failed
-                result[trace] = fingerprint(outcomes.rule[trace], "")
-    return pyarrow.array(result, type=pyarrow.string())
-
-
-def _ids_at(spans: SpanColumns, at: Ints) -> list[bytes]:
-    """Return the ids of trace and span in one, raw: the arrays hold sixteen and eight bytes for each."""
-    trace_ids, span_ids = spans.trace_ids[at].tobytes(), spans.raw_ids("span_id")[at].tobytes()
-    return [trace_ids[16 * n : 16 * n + 16] + span_ids[8 * n : 8 * n + 8] for n in range(len(at))]
-
-
-def _reasons(spans: SpanColumns, handing_over: Ints, read_reasons: ReadReasons) -> pyarrow.Array:
-    """Return per trace the first _REASONS reasons that its spans at these places give, without the values that vary."""
-    import pyarrow
-
-    result: list[list[str]] = [[] for _ in range(spans.trace_count)]
-    for first in range(0, len(handing_over), summaries.MAX_ERRORS):
-        at = handing_over[first : first + summaries.MAX_ERRORS]
-        start_ns = spans.numbers("start_ns")[at]
-        ids = _ids_at(spans, at)
-        told = read_reasons(ids, int(start_ns.min()), int(start_ns.max()))
-        for trace, span_id in zip(spans.trace[at].tolist(), ids, strict=True):
-            reason = normalize_message(told.get(span_id, ""))[:_REASON_CHARS]
-            if reason and len(result[trace]) < _REASONS and reason not in result[trace]:
-                result[trace].append(reason)
-    return pyarrow.array(result, type=pyarrow.list_(pyarrow.string()))
-
-
-class _Names:
-    """Numbers for texts, the same for the same text."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def number(self, values: Iterable[str]) -> npt.NDArray[np.int64]:
-        return np.array([self._numbers.setdefault(value, len(self._numbers)) for value in values], dtype=np.int64)
-
-    @property
-    def texts(self) -> list[str]:
-        return list(self._numbers)
-
-    def take(self, numbers: npt.NDArray[np.int64]) -> pyarrow.Array:
-        import pyarrow
-
-        return pyarrow.array(self.texts, type=pyarrow.string()).take(pyarrow.array(numbers))
-
-
-def _prompts(spans: SpanColumns) -> pyarrow.Array:
-    """Return per trace the prompts as name or name@version."""
-    names, versions = spans.labels("prompt_name"), spans.labels("prompt_version")
-    members = np.flatnonzero(names.present)
-    pairs, pair = np.unique(names.codes[members] * max(len(versions.values), 1) + versions.codes[members], return_inverse=True)
-    prompts = _Names()
-    numbers = prompts.number(
-        f"{name}@{version}" if version else name
-        for name, version in (
-            (names.values[code // len(versions.values)], versions.values[code % len(versions.values)]) for code in pairs.tolist()
-        )
-    )[pair]
-    groups = group_by_trace(spans, members, numbers)
-    return groups.lists(prompts.take(numbers[np.searchsorted(members, groups.first)]))
-
-
-def _tools_by_trace(spans: SpanColumns, tools: ToolCalls, durations: Buckets) -> dict[str, Any]:
-    labels = spans.labels("tool")
-    members = np.flatnonzero(tools.is_call)
-    groups = group_by_trace(spans, members, labels.codes[members])
-    return {
-        "tools.name": groups.lists(labels.take(groups.first)),
-        "tools.calls": groups.lists(groups.sums(np.ones(len(members), dtype=np.int64))),
-        "tools.errors": groups.lists(groups.sums(tools.failed[members].astype(np.int64))),
-        "tools.durations": groups.lists_of(durations[members], np.ones(len(members), dtype=bool)),
-    }
-
-
-def _steps_by_trace(spans: SpanColumns, durations: Buckets) -> dict[str, Any]:
-    """Return how long steps took by kind. Spans of no kind, HTTP requests and the like, are no steps of an agent."""
-    kinds = spans.labels("kind")
-    members = np.flatnonzero(~kinds.where("other", ""))
-    groups = group_by_trace(spans, members, kinds.codes[members])
-    return {
-        "steps.kind": groups.lists(kinds.take(groups.first)),
-        "steps.durations": groups.lists_of(durations[members], np.ones(len(members), dtype=bool)),
-    }
-
-
-def _repeats_by_trace(spans: SpanColumns, repeats: Repeats) -> dict[str, Any]:
-    loops, looping_calls = repeats.count_by_trace(spans, LOOP)
-    _, retried_calls = repeats.count_by_trace(spans, RETRY)
-    tokens = spans.numbers("input_tokens") + spans.numbers("output_tokens")
-    return {
-        "retried_calls": retried_calls,
-        "loops": loops,
-        "looping_calls": looping_calls,
-        "wasted_tokens": sum_by_trace(spans, tokens, repeats.wasted),
-    }
-
-
-def _price(spans: SpanColumns, calls: Calls, durations: Buckets, project_id: int, wasted: Mask) -> dict[str, Any]:
-    """Return cost and model columns. A cost is null when nothing of it has a price; what was wasted without one adds nothing."""
-    import pyarrow
-
-    requested, answered, provider = spans.labels("request_model"), spans.labels("response_model"), spans.labels("provider")
-    tier = spans.labels("service_tier")
-    members = np.flatnonzero(calls.is_call | calls.counts_usage)
-    names = _Names()
-    of_request, of_answer = names.number(requested.values), names.number(answered.values)
-    of_snapshot = names.number(_SNAPSHOT_DATE.sub("", value) for value in answered.values)
-    unnamed, unknown = names.number(["", "unknown"])
-    account = calls.account[members]
-    asked, answer = of_request[requested.codes[account]], of_answer[answered.codes[members]]
-    model = np.where(asked == unnamed, of_snapshot[answered.codes[account]], asked)
-
-    counts = calls.counts_usage[members]
-    usage = {name: np.where(counts, spans.numbers(name)[members], 0) for name in TOKEN_CLASSES}
-    start_ns = spans.numbers("start_ns")[members]
-
-    def price(sold_as: npt.NDArray[np.int64], which: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        keys = np.stack((provider.codes[account[which]], sold_as[which], tier.codes[members[which]]))
-        different, place = np.unique(keys, axis=1, return_inverse=True)
-        sold = [Sold(provider.values[seller], names.texts[name], tier.values[of]) for seller, name, of in different.T.tolist()]
-        used_tokens = {name: column[which] for name, column in usage.items()}
-        return price_calls(sold, place, used_tokens, start_ns[which], project_id)
-
-    cost = np.full(len(members), np.nan)
-    used = np.flatnonzero(counts)
-    cost[used] = price(np.where(answer == unnamed, model, answer), used)
-    again = np.flatnonzero(counts & np.isnan(cost) & (answer != model))
-    cost[again] = price(model, again)
-
-    trace, trace_count = spans.trace[members], spans.trace_count
-    unpriced = counts & np.isnan(cost)
-    missing = group_by_trace(spans, members[unpriced], np.where(model == unnamed, unknown, model)[unpriced])
-    cost_usd, is_priced = _sum_known(trace, cost, trace_count)
-    wasted_usd, _ = _sum_known(trace, np.where(wasted[members], cost, np.nan), trace_count)
-    # Some calls have a price and no tokens, images for one. What lies below usage that counts is part of that.
-    pays = counts | (calls.is_call[members] & (nearest_ancestor(spans.parent, members, calls.counts_usage) < 0))
-    supplied = np.where(pays, spans.floats("supplied_cost_usd")[members], np.nan)
-    supplied_usd, is_supplied = _sum_known(trace, supplied, trace_count)
-    # Of calls that have a supplied and a computed cost: the computed one, and what the supplied one is more.
-    compared, difference = np.where(np.isnan(supplied), np.nan, cost), supplied - cost
-    compared_usd, is_compared = _sum_known(trace, compared, trace_count)
-    difference_usd, _ = _sum_known(trace, difference, trace_count)
-    # No tokens, no cost: zero is the truth there, not "unpriced".
-    is_known = is_priced | (np.diff(missing.offsets) == 0)
-
-    named = np.flatnonzero(model != unnamed)
-    codes = model * max(len(provider.values), 1) + provider.codes[account]
-    groups = group_by_trace(spans, members[named], codes[named])
-
-    def sums(values: npt.NDArray[np.float64]) -> pyarrow.Array:
-        group_sums, has_any = _sum_known(groups.of, values[named], len(groups.first))
-        return groups.lists(pyarrow.array(group_sums, mask=~has_any))
-
-    first = np.searchsorted(members, groups.first)
-    is_call = calls.is_call[members]
-    # Of a call that two instrumentations tell of, either may know when its first token came.
-    first_token_ns = spans.numbers("time_to_first_token_ns")
-    first_token_ns = np.where(first_token_ns[members] > 0, first_token_ns[members], first_token_ns[account])
-    return {
-        "cost_usd": pyarrow.array(cost_usd, mask=~is_known),
-        "wasted_cost_usd": wasted_usd,
-        "supplied_cost_usd": pyarrow.array(supplied_usd, mask=~is_supplied),
-        "compared_cost_usd": pyarrow.array(compared_usd, mask=~is_compared),
-        "cost_difference_usd": pyarrow.array(difference_usd, mask=~is_compared),
-        "unpriced_models": missing.lists(
-            names.take(np.where(model == unnamed, unknown, model)[np.searchsorted(members, missing.first)])
-        ),
-        "unpriced_calls": np.bincount(trace[unpriced], minlength=trace_count),
-        "models.model": groups.lists(names.take(model[first])),
-        "models.provider": groups.lists(provider.take(calls.account[groups.first])),
-        "models.calls": groups.lists(groups.sums(is_call[named].astype(np.int64))),
-        "models.errors": groups.lists(groups.sums((is_call & spans.mask("is_error")[members])[named].astype(np.int64))),
-        "models.durations": groups.lists_of(durations[members][named], is_call[named]),
-        "models.first_tokens": groups.lists_of(bucket_of(first_token_ns[named]), (is_call & (first_token_ns > 0))[named]),
-        "models.input_tokens": groups.lists(groups.sums(usage["input_tokens"][named])),
-        "models.output_tokens": groups.lists(groups.sums(usage["output_tokens"][named])),
-        "models.cached_input_tokens": groups.lists(groups.sums(usage["cache_read_tokens"][named])),
-        "models.cost_usd": sums(cost),
-        "models.supplied_cost_usd": sums(supplied),
-        "models.compared_cost_usd": sums(compared),
-        "models.cost_difference_usd": sums(difference),
-    }
-
-
-def _sum_known(group: npt.NDArray[np.int64], values: npt.NDArray[np.float64], count: int) -> tuple[Any, Any]:
-    """Return per group the sum of the values that are not NaN, and whether there are any."""
-    known = ~np.isnan(values)
-    sums = np.bincount(group[known], weights=values[known], minlength=count)
-    return sums, np.bincount(group[known], minlength=count) > 0

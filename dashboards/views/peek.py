@@ -18,7 +18,7 @@ from tracestore.fragments import fragment_of
 from tracestore.model import Outcome, SpanSummary, Trace
 from tracestore.queries.spans import get_span
 from tracestore.queries.traces import get_trace
-from tracestore.summary import OUTCOME_RULES
+from tracestore.summary.outcomes import OUTCOME_RULES
 
 # A preview reads no more of a long trace; its page has the rest.
 _SPAN_LIMIT = 2_000

@@ -45,7 +45,7 @@ from tracestore.queries.scores import find_withdrawn
 from tracestore.queries.spans import find_trace_times, get_span, get_spans
 from tracestore.queries.traces import get_trace_summary
 from tracestore.queries.tree import find_ancestors, find_span_ids, find_steps, search_steps
-from tracestore.summary import OUTCOME_RULES
+from tracestore.summary.outcomes import OUTCOME_RULES
 from tracestore.timerange import DAY_NS, TimeRange, format_time_ns
 
 # Beyond these the page shows the first ones and says so.

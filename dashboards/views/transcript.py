@@ -32,7 +32,7 @@ from tracestore.queries.logs import find_logs_of_steps, locate_logs
 from tracestore.queries.spans import find_trace_times
 from tracestore.queries.steps import find_step_contents
 from tracestore.queries.summaries import read_spans
-from tracestore.summary import SpanColumns
+from tracestore.summary.columns import SpanColumns
 
 # Cards in one answer: two screens of them. Each brings the content of a step or three.
 WINDOW = 25

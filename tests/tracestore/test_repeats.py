@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.span_table import Span, build_columns, span, summarize, summarize_all
-from tracestore.repeats import CUT, LOOP, RETRY, find_repeats
-from tracestore.summary import find_calls, find_tool_calls
+from tracestore.summary.calls import find_calls, find_tool_calls
+from tracestore.summary.repeats import CUT, LOOP, RETRY, find_repeats
 
 NAMES = {RETRY: "retry", LOOP: "loop", CUT: "cut"}
 FAILS = {"error": "Timeout"}

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.span_table import START_NS, TIMEOUT_NS, Span, build_columns, span, summarize, summarize_all
 from tracestore.buckets import GROWTH
-from tracestore.summary import OUTCOME_RULES, find_calls
+from tracestore.summary.calls import find_calls
+from tracestore.summary.outcomes import OUTCOME_RULES
 
 SOON_NS = START_NS + 10**9  # a moment after the spans of these tests
 

@@ -3,7 +3,7 @@
 Computed from `spans`. A step belongs to the agent that it names itself, else to the nearest step above it that names one, at most
 MAX_STEPS_ABOVE up: that many joins of the selection with itself, each on one number a span. What has no agent above it belongs
 to its service. Model calls inside model calls, tools inside the same tool, agents inside the same agent and copies of a span
-count once, as in the summary of a trace (tracestore/summary.py).
+count once, as in the summary of a trace (tracestore/summary/calls.py).
 
 A selection of more than MAX_SPANS spans is sampled by whole traces, by a hash of their ids: shares stay what they are, and the
 same question has the same answer.

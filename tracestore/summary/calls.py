@@ -1,0 +1,198 @@
+"""Which spans stand for a call of a model or a tool, and which token counts are nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracestore.summary.columns import Ints, Mask, SpanColumns, mark_ancestors, nearest_ancestor
+
+# Parts of a call's tokens that have a price of their own: of two spans about one call the one that knows some of them counts.
+_DETAILS = (
+    "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cache_write_1h_tokens", "input_audio_tokens",
+    "output_audio_tokens",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Which spans stand for a model call, and which carry token counts that are nobody else's.
+
+    `account` is the position of the span whose model a call belongs to: its own, or the enclosing one that has its tokens.
+    """
+
+    is_call: Mask
+    counts_usage: Mask
+    account: Ints
+
+
+def _drop_repeated(
+    keep: Mask, keys: Ints, has_key: Mask, preferred: Mask, same: Callable[[Ints, Ints], Mask] | None = None
+) -> Mask:
+    """Among kept spans with equal keys leave one: a preferred one if any, the last to start (the innermost) of those.
+
+    `same` tells for (left, repeated) positions whether the key is to be believed.
+    """
+    members = np.flatnonzero(keep & has_key)
+    order = members[np.lexsort((-members, ~preferred[members], keys[members]))]
+    repeats = np.zeros(len(order), dtype=bool)
+    repeats[1:] = keys[order][1:] == keys[order][:-1]
+    if same is not None:
+        left = order[np.maximum.accumulate(np.where(repeats, 0, np.arange(len(order))))]
+        repeats &= same(left, order)
+    result = keep.copy()
+    result[order[repeats]] = False
+    return result
+
+
+def find_calls(spans: SpanColumns) -> Calls:
+    """Decide which spans are model calls and whose usage counts, so that no token is counted twice.
+
+    An agent or chain span may repeat the sum of the calls below it, a framework's span the numbers of the SDK span inside it:
+    the deepest counts. But a call that runs a tool or another agent below itself (streamed calls of the Vercel AI SDK do)
+    reports its own tokens, so tools and agents are barriers between calls. Two instrumentations of one call that are siblings
+    share the provider's response id, or lie inside each other's time. Of two spans about one call the one that knows its parts
+    (_DETAILS) counts.
+    """
+    kind = spans.labels("kind")
+    model_call = kind.where("llm", "embedding")
+    barrier = kind.where("tool", "agent")
+    tokens_in, tokens_out = spans.numbers("input_tokens"), spans.numbers("output_tokens")
+    has_usage = (tokens_in + tokens_out) > 0
+
+    response_id = spans.labels("response_id")
+    response_keys = spans.trace * max(len(response_id.values), 1) + response_id.codes
+    detailed = np.zeros(spans.count, dtype=bool)
+    for name in _DETAILS:
+        detailed |= spans.numbers(name) > 0
+
+    start, end = spans.numbers("start_ns"), spans.numbers("start_ns") + spans.numbers("duration_ns")
+
+    def same_answer(left: Ints, right: Ints) -> Mask:
+        # Some SDKs send one placeholder as the id of every answer: calls apart in time with other tokens are others.
+        overlap = (start[left] <= end[right]) & (start[right] <= end[left])
+        equal = (tokens_in[left] == tokens_in[right]) & (tokens_out[left] == tokens_out[right])
+        return np.asarray(overlap | equal | ~has_usage[left] | ~has_usage[right], dtype=np.bool_)
+
+    usage_calls = model_call & has_usage
+    counted = usage_calls & ~mark_ancestors(spans.parent, usage_calls, barrier)
+    plain = np.flatnonzero(counted & ~detailed)
+    outer = nearest_ancestor(spans.parent, plain, usage_calls | barrier)
+    equal = (tokens_in[outer] == tokens_in[plain]) & (tokens_out[outer] == tokens_out[plain])
+    shared = response_id.present[plain] & (response_keys[outer] == response_keys[plain])
+    knows_more = (outer >= 0) & usage_calls[outer] & detailed[outer] & (shared | equal)
+    counted[plain[knows_more]], counted[outer[knows_more]] = False, True
+    counted = _drop_repeated(counted, response_keys, response_id.present, detailed, same_answer)
+    named = _drop_unnamed_copies(spans, counted, response_id.present)
+    unnamed_copy = counted & ~named
+    counted = named
+    counted = _drop_enclosed_siblings(spans, counted, same_usage=True)
+    aggregate = has_usage & ~model_call
+    counted |= aggregate & ~mark_ancestors(spans.parent, has_usage)
+    counted = _drop_repeated(counted, response_keys, response_id.present, model_call, same_answer)
+
+    is_call = model_call & ~mark_ancestors(spans.parent, model_call, barrier) & ~unnamed_copy
+    is_call = _drop_repeated(is_call, response_keys, response_id.present, counted, same_answer)
+    # A call takes time. Zero-length spans are log records of a call that has a span of its own.
+    model = spans.labels("request_model")
+    keys = spans.trace * len(model.values) + model.codes if spans.count else spans.trace
+    timed = spans.numbers("duration_ns") > 0
+    is_call &= timed | ~np.isin(keys, keys[is_call & timed])
+    account = np.arange(spans.count)
+    inner = np.flatnonzero(is_call & ~counted)
+    owner = nearest_ancestor(spans.parent, inner, (model_call & counted) | barrier)
+    owned = (owner >= 0) & (model_call & counted)[owner]
+    account[inner[owned]] = owner[owned]
+    return Calls(_drop_enclosed_siblings(spans, is_call), counted, account)
+
+
+def _drop_unnamed_copies(spans: SpanColumns, counted: Mask, has_id: Mask) -> Mask:
+    """Drop usage without a response id that equals, to the token, that of a call with one by another instrumentation."""
+    scope, model = spans.labels("scope_name").codes, spans.labels("request_model").codes
+    members = np.flatnonzero(counted)
+    # Only a trace that has both kinds can have such a copy; most have none.
+    has_named, has_unnamed = np.zeros((2, spans.trace_count), dtype=bool)
+    has_named[spans.trace[members[has_id[members]]]] = True
+    has_unnamed[spans.trace[members[~has_id[members]]]] = True
+    members = members[(has_named & has_unnamed)[spans.trace[members]]]
+    if not members.size:
+        return counted
+    tokens = (spans.numbers("input_tokens")[members], spans.numbers("output_tokens")[members])
+    usage = np.stack([spans.trace[members], model[members], *tokens], axis=1)
+    _, groups = np.unique(usage, axis=0, return_inverse=True)
+    groups = groups.reshape(-1)
+    named = has_id[members]
+    result = counted.copy()
+    for group in np.intersect1d(groups[named], groups[~named]).tolist():
+        twins = members[groups == group]
+        named_scopes = set(scope[twins[has_id[twins]]].tolist())
+        spare = int(has_id[twins].sum())
+        copies = [position for position in twins[~has_id[twins]].tolist() if scope[position] not in named_scopes]
+        result[copies[:spare]] = False
+    return result
+
+
+def _drop_enclosed_siblings(spans: SpanColumns, is_call: Mask, *, same_usage: bool = False) -> Mask:
+    """Drop a call within the time of a sibling call of another instrumentation to the same model: it is the same call.
+
+    With `same_usage` only one that reports the same tokens, too.
+    """
+    members = np.flatnonzero(is_call & (spans.parent >= 0))
+    if not members.size:
+        return is_call
+    start, end = spans.numbers("start_ns"), spans.numbers("start_ns") + spans.numbers("duration_ns")
+    scope, model = spans.labels("scope_name").codes, spans.labels("request_model").codes
+    order = members[np.lexsort((-end[members], start[members], model[members], spans.parent[members]))]
+    outer, inner = order[:-1], order[1:]
+    same = (spans.parent[outer] == spans.parent[inner]) & (model[outer] == model[inner]) & (scope[outer] != scope[inner])
+    if same_usage:
+        for name in ("input_tokens", "output_tokens"):
+            same &= spans.numbers(name)[outer] == spans.numbers(name)[inner]
+    result = is_call.copy()
+    result[inner[same & (end[inner] <= end[outer])]] = False
+    return result
+
+
+@dataclass(frozen=True)
+class ToolCalls:
+    """Which spans stand for one execution of a tool, which of those failed, and which for a call that was refused."""
+
+    is_call: Mask
+    failed: Mask
+    refused: Mask
+
+
+def find_tool_calls(spans: SpanColumns) -> ToolCalls:
+    """Count each execution of a tool once: not again for a span of the same tool inside it, nor for a repeated call id."""
+    kind, tool = spans.labels("kind"), spans.labels("tool")
+    is_tool = kind.where("tool")
+    members = np.flatnonzero(is_tool)
+    enclosing = nearest_ancestor(spans.parent, members, kind.where("tool", "agent", "llm"))
+    nested = (enclosing >= 0) & is_tool[enclosing] & (tool.codes[enclosing] == tool.codes[members])
+    is_call = is_tool.copy()
+    is_call[members[nested]] = False
+
+    call_id = spans.labels("tool_call_id")
+    errors = spans.mask("is_error")
+    keys = (spans.trace * max(len(call_id.values), 1) + call_id.codes) * max(len(tool.values), 1) + tool.codes
+    is_call = _drop_repeated(is_call, keys, call_id.present, errors)
+
+    # An error on a helper span inside (an execution step, an HTTP request that nothing handled) is the tool's error
+    # only when the tool span's own status was left unset: a tool that says ok has dealt with it.
+    failed = errors & is_tool
+    owners = _owning_tools(spans, is_tool, errors & kind.where("other"))
+    failed[owners[~spans.labels("status").where("ok")[owners]]] = True
+    refused = spans.labels("signal").where("refused_call")
+    refused[_owning_tools(spans, is_tool, refused & kind.where("other"))] = True
+    refused &= is_call
+    is_call &= ~refused
+    return ToolCalls(is_call, failed & is_call, refused)
+
+
+def _owning_tools(spans: SpanColumns, is_tool: Mask, helpers: Mask) -> Ints:
+    """Return the positions of the tool spans that these helper spans belong to."""
+    owners = nearest_ancestor(spans.parent, np.flatnonzero(helpers), ~spans.labels("kind").where("other"))
+    owners = owners[owners >= 0]
+    return owners[is_tool[owners]]

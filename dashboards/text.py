@@ -107,15 +107,15 @@ def to_text(value: Any) -> str:
         return value if isinstance(value, str) else repr(type(value))
 
 
-_TRACEBACK = re.compile(r"\n?\s*Traceback \(most recent call last\):|\n\s+at \S+ \(|\nStack trace:")
+# Nothing here crosses more than one line: over a run of white space it would look at each rest of the run again.
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\):|\n[^\S\n]+at \S+ \(|\nStack trace:")
 
 
 def split_stacktrace(message: str) -> tuple[str, str]:
     """Return the message without the stack trace that some senders append to it, and that stack trace ("" if none)."""
     match = _TRACEBACK.search(message, 0, EXCERPT_CHARS)
-    if match is None or match.start() == 0:
-        return message, ""
-    return message[: match.start()].rstrip(), message[match.start() :].strip("\n")
+    said = message[: match.start()].rstrip() if match else ""
+    return (said, message[match.start() :].strip("\n")) if match and said else (message, "")
 
 
 def preview(text: str, limit: int = 160) -> str:

@@ -75,7 +75,8 @@ _LIBRARY_FUNCTION = re.compile(
 _GENERATED = re.compile(r"0x[0-9a-fA-F]+|[0-9a-f]{8,}|\d+")
 _FRAME_OF_PYTHON = re.compile(r'^ {2}File "[^"\n]{1,400}", line \d+, in ', re.MULTILINE)
 _PYTHON_STACK = "Traceback (most recent call last):"
-_CAUSE = re.compile(r"^\s*(?:Caused by:|--->|\[cause\]:)", re.MULTILINE)
+# No \s, which crosses lines: over a run of empty ones it would look at each rest of the run again.
+_CAUSE = re.compile(r"^[^\S\n]*(?:Caused by:|--->|\[cause\]:)", re.MULTILINE)
 
 
 def fingerprint(error_type: str, message: str, stack_trace: str = "") -> str:

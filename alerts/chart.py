@@ -154,8 +154,22 @@ def build_backtest_chart(backtest: Backtest) -> dict[str, Any]:
             **_FORMATS.get(metric_unit(rule.metric), _COUNTS),
         },
     }
-    queries = [_query_of_group(rule, group) for group in backtest.groups[: len(lines)]]
-    return {"figure": {"data": lines, "layout": layout}, "queries": queries, "step_s": rule.window_s}
+    shown = backtest.groups[: len(lines)]
+    return {
+        "figure": {"data": lines, "layout": layout},
+        "queries": [_query_of_group(rule, group) for group in shown],
+        "labels": [_label_of(rule, group) for group in shown],
+        "step_s": rule.window_s,
+    }
+
+
+def _label_of(rule: AlertRule, group: Group) -> str:
+    return ", ".join(value or "none" for value in group.labels.values()) or metric_label(rule.metric)
+
+
+def _as_text(label: str) -> str:
+    """Write a label so that Plotly, which reads some HTML in names, links among it, shows it as it is."""
+    return label.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _group_line(rule: AlertRule, group: Group, color: str) -> dict[str, Any]:
@@ -163,7 +177,7 @@ def _group_line(rule: AlertRule, group: Group, color: str) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": ", ".join(value or "none" for value in group.labels.values()) or metric_label(rule.metric),
+        "name": _as_text(_label_of(rule, group)),
         "x": [_ms(seen.at_ns) for seen in group.observations],
         "customdata": [_ms(seen.at_ns - window_ns) for seen in group.observations],
         "y": [seen.value for seen in group.observations],

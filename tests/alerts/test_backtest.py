@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from alerts import services
 from alerts.backtest import Mark, find_marks, run_backtest
+from alerts.chart import build_backtest_chart
 from alerts.models import Alert, AlertRule, IncidentMark
 from alerts.observing import observe_rule
 from alerts.past import observe_past, step_of
@@ -153,6 +155,17 @@ def test_groups_are_replayed_one_by_one(store: Store, traffic: TimeRange) -> Non
     assert backtest.suggestion is not None
     assert backtest.suggestion.detected == 1
     assert backtest.suggestion.threshold < 1
+
+
+def test_chart_shows_the_name_of_a_group_as_text(store: Store, traffic: TimeRange) -> None:
+    backtest = run_backtest(store, draft(metric="tool_success_rate", comparison="below", group_by=["tool"]), traffic, [])
+    hostile = '<a href="https://evil.example">sign in</a>'
+    groups = [replace(group, labels={"tool": hostile}) for group in backtest.groups]
+
+    chart = build_backtest_chart(replace(backtest, groups=groups))
+
+    assert {line["name"] for line in chart["figure"]["data"]} == {hostile.replace("<", "&lt;")}
+    assert set(chart["labels"]) == {hostile}
 
 
 def test_rule_without_data_pages_nobody_and_suggests_nothing(store: Store) -> None:

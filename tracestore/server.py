@@ -38,6 +38,7 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.clickhouse.migrate import migrate
 from tracestore.heartbeat import Heartbeat
+from tracestore.http_protocol import BoundedHttp
 from tracestore.liveness import watch_job, watch_thread
 from tracestore.mapping import find_mappings_to_insert
 from tracestore.models import Project
@@ -254,6 +255,7 @@ def _serve(roles: tuple[str, ...], sockets: list[socket.socket], grpc_socket: so
     config = uvicorn.Config(
         "tracestore.asgi:application",
         interface="asgi3",
+        http=BoundedHttp,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -1,0 +1,108 @@
+"""What is read of a request before anybody knows whom it is from."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from tracestore import http_protocol
+from tracestore.asgi import application
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes]]
+WAIT_S = 120
+
+
+async def answer_ok(scope: Any, receive: Any, send: Any) -> None:
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+def talk_to(app: Any, talk: Talk) -> bytes:
+    """Return what `talk` returns of a connection to a listener that speaks HTTP as the server does."""
+
+    async def run() -> bytes:
+        config = uvicorn.Config(app, http=http_protocol.BoundedHttp, lifespan="off", log_config=None)
+        config.load()
+        state = ServerState()
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(lambda: http_protocol.BoundedHttp(config, state, {}), "127.0.0.1", 0)
+        async with asyncio.timeout(WAIT_S), listener:
+            reader, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())
+            try:
+                return await talk(reader, writer)
+            finally:
+                writer.close()
+
+    return asyncio.run(run())
+
+
+def test_head_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "_HEAD_S", 3600)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nx-endless: ")
+        try:
+            for _ in range(1024):
+                writer.write(b"a" * 2**16)
+                await writer.drain()
+            return await reader.read()
+        except ConnectionError:  # the answer may be lost with the connection, of which more was sent than was read
+            return b""
+
+    assert talk_to(answer_ok, talk)[:12] in (b"", b"HTTP/1.1 400")
+
+
+def test_connection_whose_head_never_ends_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "_HEAD_S", 0.1)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n")
+        return await reader.read()
+
+    assert talk_to(answer_ok, talk) == b""
+
+
+def test_long_heads_and_bodies_pass_one_after_another() -> None:
+    head = b"POST / HTTP/1.1\r\nhost: x\r\nx-long: " + b"a" * 60_000 + b"\r\ncontent-length: 300000\r\n\r\n"
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        statuses = b""
+        writer.write((head + b"b" * 300_000) * 5)
+        for _ in range(5):
+            statuses += (await reader.readuntil(b"ok"))[9:12]
+        return statuses
+
+    assert talk_to(answer_ok, talk) == b"200" * 5
+
+
+@pytest.mark.parametrize("path", ["/login", "/api/v1/scores"])
+def test_body_without_end_is_cut_off(path: str) -> None:
+    pieces, sent = [2**20] * 64, []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": bytes(pieces.pop()), "more_body": bool(pieces)}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http", "path": path,
+        "raw_path": path.encode(), "query_string": b"", "root_path": "", "server": ("localhost", 80), "client": ("127.0.0.1", 1),
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/x-www-form-urlencoded")],
+    }  # fmt: skip
+    asyncio.run(application(scope, receive, send))
+
+    assert sent[0]["status"] == 413
+    assert len(pieces) > 60
+    said = sent[1]["body"].decode()
+    assert (
+        json.loads(said)["error"]["message"] if path.startswith("/api/") else said
+    ) == "The body of this request is too large."

@@ -8,7 +8,8 @@ from django.conf import settings
 from django.utils.functional import SimpleLazyObject
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import SessionAuthentication
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Throttled
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied, Throttled
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from tracestore.guessing import WINDOW_S, TooManyGuesses
@@ -20,7 +21,8 @@ class SessionOrKeyAuthentication(SessionAuthentication):
     """Sets `request.project` to the project of the key, or of the session.
 
     Without login and key in the settings (loopback only) everyone is let in; a key that is sent all the same still chooses
-    its project. A request that changes something with a session's cookie needs the CSRF token too.
+    its project, and what a page of another site sends changes nothing. A request that changes something with a session's cookie
+    needs the CSRF token too.
     """
 
     def authenticate(self, request: Request) -> tuple[Any, Any]:
@@ -38,6 +40,7 @@ class SessionOrKeyAuthentication(SessionAuthentication):
             self.enforce_csrf(request)
             return user, None
         if not settings.KEY_REQUIRED and not settings.LOGIN_REQUIRED:
+            _refuse_other_sites(request)
             return None, None
         if key:
             raise AuthenticationFailed("This key is not known.")
@@ -46,6 +49,18 @@ class SessionOrKeyAuthentication(SessionAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """Say how to authenticate; without this DRF answers 403 in place of 401."""
         return 'Bearer realm="tracestore"'
+
+
+def _refuse_other_sites(request: Request) -> None:
+    """Raise PermissionDenied when a page of another site, open in a browser of this machine, wants to change something.
+
+    A browser sends a form, or a POST without a body, to any address, and names in `Origin` the page that it is from.
+    """
+    origin = request.headers.get("Origin")
+    if request.method in SAFE_METHODS or origin is None or origin in settings.CSRF_TRUSTED_ORIGINS:
+        return
+    if origin.partition("://")[2] != request.get_host():
+        raise PermissionDenied("A page of another site may change nothing here.")
 
 
 class SessionOrKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

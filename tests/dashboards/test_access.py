@@ -140,6 +140,21 @@ def test_addresses_of_one_ipv6_network_are_counted_together(client: Client) -> N
     assert log_in(client, "guess", address="2001:db8:0:1::1") == 200
 
 
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://testserver.evil.example", "http://localhost:3000", "null"])
+def test_page_of_another_site_changes_nothing_over_the_open_api(client: Client, store: Store, origin: str) -> None:
+    # A browser sends it without asking: a POST without a body.
+    refused = client.post("/api/v1/mapping/reread", content_type="text/plain", headers={"origin": origin})
+
+    assert (refused.status_code, refused.json()["error"]["message"]) == (403, "A page of another site may change nothing here.")
+    assert client.get("/api/v1/mapping/reread").status_code == 404
+    assert client.get("/api/v1/traces", headers={"origin": origin}).status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{}, {"origin": "http://testserver"}])
+def test_script_and_own_page_change_things_over_the_open_api(client: Client, store: Store, headers: dict[str, str]) -> None:
+    assert client.post("/api/v1/mapping/reread", headers=headers).status_code == 202
+
+
 def test_wait_ends_with_its_window(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guessing, "WINDOW_S", 1)
     statuses = [log_in(client, "guess") for _ in range(guessing.TRIES)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
@@ -10,6 +11,8 @@ from django.views.decorators.http import require_safe
 
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
+from tracestore.guessing import TooManyGuesses
+from tracestore.keys import DEFAULT_PROJECT_ID, extract_key, find_project_id
 from tracestore.liveness import find_stopped
 
 
@@ -21,9 +24,24 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Spans can be stored, summarised and read: 200, or 503 with the reasons why not."""
+    """Spans can be stored, summarised and read: 200, or 503 with the reasons why not.
+
+    Strangers learn which part it is: what a database says of itself names addresses and users, and sometimes what was sent.
+    """
     reasons = find_reasons(evaluation=False)
+    if reasons and not _may_read_reasons(request):
+        reasons = dict.fromkeys(reasons, "Not well. Send a key of the default project to read why.")
     return JsonResponse({"status": "unavailable" if reasons else "ok", "reasons": reasons}, status=503 if reasons else 200)
+
+
+def _may_read_reasons(request: HttpRequest) -> bool:
+    if not settings.KEY_REQUIRED and not settings.LOGIN_REQUIRED:
+        return True
+    key = extract_key({name.lower(): value for name, value in request.headers.items()})
+    try:
+        return key is not None and find_project_id(key, request.META.get("REMOTE_ADDR", "")) == DEFAULT_PROJECT_ID
+    except (DatabaseError, TooManyGuesses):
+        return False
 
 
 def find_reasons(*, evaluation: bool = True) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -17,6 +18,8 @@ from ingest.service import Ingest
 from tests.live import ROOT
 from tracestore import liveness
 from tracestore.clickhouse.client import Store
+from tracestore.keys import forget_keys
+from tracestore.models import IngestKey, Project
 from tracestore.summarize import summarize_pending
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +61,21 @@ def test_ended_spool_is_a_reason_and_refuses_requests(client: Client, ingest: In
     ingest.spool._thread.join(60)
 
     assert ask(client) == (503, {"ingest": "The thread that writes the spool has ended; restart the process."})
+
+
+def test_protected_instance_tells_reasons_to_keys_of_the_default_project(client: Client, store: Store, settings: Any) -> None:
+    settings.KEY_REQUIRED, settings.API_KEY = True, "operator"
+    Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})
+    tenant = Project.objects.create(slug="tenant", name="Tenant")
+    IngestKey.objects.create(project=tenant, name="theirs", sha256=hashlib.sha256(b"tenant").hexdigest())
+    forget_keys()
+    liveness.watch_thread("jobs", threading.Thread(target=lambda: None))
+
+    told = {key: client.get("/readyz", headers={"x-api-key": key} if key else {}) for key in ("", "tenant", "operator")}
+
+    assert {answer.status_code for answer in told.values()} == {503}
+    assert [list(answer.json()["reasons"]) for answer in told.values()] == [["jobs"]] * 3
+    assert ["restart" in answer.content.decode() for answer in told.values()] == [False, False, True]
 
 
 def test_job_without_progress_is_a_reason_until_it_goes_on(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,10 @@ _SAID = re.compile(r"^Socket Exception: ")
 def _instantiate(target: str) -> NotifyBase | None:
     # Imported where it is used: most instances have no such channel, and it would make each start a twentieth longer.
     from apprise import Apprise, AppriseAsset
+    from apprise.manager_attachment import AttachmentManager
 
+    # A URL may name a template, a key or the like, which is read and sent on: that must be no file of this machine.
+    AttachmentManager().remove("file", unload=False)  # type: ignore[no-untyped-call]  # apprise is only partly typed
     asset = AppriseAsset(app_id=USER_AGENT, app_desc="Tracestore alerts", app_url="", async_mode=False, http_redirects=False)
     return Apprise.instantiate(target, asset=asset)
 

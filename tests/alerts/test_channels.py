@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -59,6 +61,17 @@ def test_apprise_url_is_shown_without_path_topic_and_password(target: str, shown
 def test_unknown_or_local_apprise_url_is_refused(target: str) -> None:
     with pytest.raises(ValueError, match=r"Apprise"):
         check_target("apprise", target)
+
+
+def test_apprise_url_that_reads_a_file_of_this_machine_is_refused(tmp_path: Path) -> None:
+    template = tmp_path / "template.json"
+    template.write_text('{"content": "secret"}')
+    target = f"discord://{'1' * 20}/{'a' * 64}/"
+    check_target("apprise", target)
+
+    for written in (f"{template}", f"file://{template}"):
+        with pytest.raises(ValueError, match=r"Apprise"):
+            check_target("apprise", f"{target}?template={quote(written)}")
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ingest.privacy_preview import MAX_TEXT_CHARACTERS, preview_text
-from tracestore.masking import MAX_PATTERN_CHARACTERS, MAX_RULES, PRESETS, BadRule, build_rule
+from ingest.privacy_preview import MAX_TEXT_CHARACTERS, TOO_SLOW, preview_text
+from tracestore.masking import MAX_PATTERN_CHARACTERS, MAX_RULES, PRESETS, BadRule, MaskingTooSlow, build_rule
 from tracestore.models import Privacy, Project
 from tracestore.privacy import build_policy, get_privacy, save_privacy
 
@@ -106,4 +106,8 @@ class PrivacyTestView(APIView):
             policy = build_policy(data.apply_to(get_privacy(_project(request))))
         except BadRule as error:
             raise serializers.ValidationError({"rules": [str(error)]}) from None
-        return Response(PrivacyTestResult(preview_text(policy, text)).data)
+        try:
+            preview = preview_text(policy, text)
+        except MaskingTooSlow:
+            raise serializers.ValidationError({"text": [TOO_SLOW]}) from None
+        return Response(PrivacyTestResult(preview).data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,11 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from ingest.otlp_json import encode_logs, encode_traces
-from ingest.privacy import Cleaner
+from ingest.privacy import MAX_CLEANING_S, Cleaner
 from tracestore.privacy import Policy
 
 MAX_TEXT_CHARACTERS = 100_000
+TOO_SLOW = "These rules take too long for this text. Try a shorter one; rules with large repetitions are the slow ones."
 _IDS = ("traceId", "spanId", "parentSpanId")
 
 
@@ -34,14 +36,15 @@ class Preview:
 
 
 def preview_text(policy: Policy | None, text: str) -> Preview:
-    """Apply the policy to OTLP/JSON (a request, or one span) or to any other text."""
+    """Apply the policy to OTLP/JSON (a request, or one span) or to any other text. Raises MaskingTooSlow."""
     document = _decode(text)
     request = _build_request(document)
     if policy is None:
         return Preview(text, request is not None, {}, False)
     cleaner = Cleaner(policy)
     if request is None:
-        stored = policy.masker.mask(text.encode("utf-8", "replace"), cleaner.counts).decode("utf-8", "replace")
+        until_s = time.monotonic() + MAX_CLEANING_S
+        stored = policy.masker.mask(text.encode("utf-8", "replace"), cleaner.counts, until_s=until_s).decode("utf-8", "replace")
         breaks_json = document is not None and _decode(stored) is None
         return Preview(stored, False, dict(cleaner.counts), breaks_json)
     cleaner.clean(request)

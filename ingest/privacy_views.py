@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from ingest.privacy_preview import MAX_TEXT_CHARACTERS, preview_text
-from tracestore.masking import MAX_PATTERN_CHARACTERS, MAX_RULES, PRESETS, BadRule, build_masker, build_rule
+from ingest.privacy_preview import MAX_TEXT_CHARACTERS, TOO_SLOW, preview_text
+from tracestore.masking import MAX_PATTERN_CHARACTERS, MAX_RULES, PRESETS, BadRule, MaskingTooSlow, build_masker, build_rule
 from tracestore.models import Privacy
 from tracestore.privacy import build_policy, get_privacy, save_privacy
 
@@ -104,5 +104,8 @@ def privacy_test(request: HttpRequest) -> HttpResponse:
     if len(text) > MAX_TEXT_CHARACTERS:
         context["problem"] = f"The text has {len(text):,} characters; the tester takes {MAX_TEXT_CHARACTERS:,}."
     elif form.is_valid and text:
-        context["preview"] = preview_text(build_policy(form.row), text)
+        try:
+            context["preview"] = preview_text(build_policy(form.row), text)
+        except MaskingTooSlow:
+            context["problem"] = TOO_SLOW
     return render(request, "ingest/_privacy_preview.html", context)

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+from prometheus_client import REGISTRY
 
 from tracestore import privacy
 from tracestore.masked import MaskedCounts, MaskedSum, find_masked
@@ -98,3 +99,15 @@ def test_masked_values_are_summed_by_rule_and_project(db: None) -> None:
 
     assert find(now_ns - 3600 * NS_PER_S, now_ns + NS_PER_S) == [MaskedSum("email", 5), MaskedSum("card", 1)]
     assert find(now_ns - 7300 * NS_PER_S, now_ns - 7200 * NS_PER_S) == []
+
+
+def test_metrics_tell_no_names_of_own_rules() -> None:
+    def counted(rule: str) -> float | None:
+        return REGISTRY.get_sample_value("tracestore_ingest_masked_values_total", {"rule": rule})
+
+    before = counted("own") or 0.0
+
+    MaskedCounts().note(1, {"patient_number": 2, "case_number": 1})
+
+    assert counted("own") == before + 3
+    assert counted("patient_number") is None

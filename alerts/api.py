@@ -30,6 +30,7 @@ from tracestore.models import Project
 from tracestore.queries.paging import read_cursor
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 1000
+MAX_RULES, MAX_CHANNELS = 2000, 200
 PAGING = [
     OpenApiParameter("limit", int, description=f"How many at most, 1 to {MAX_LIMIT}."),
     OpenApiParameter("cursor", str, description="Continues a list: that of `next` of the page before, or all of `next`."),
@@ -57,6 +58,12 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
     for name in given:
         if name not in known:
             raise serializers.ValidationError({name: [f"There is no {name!r} here; there are {', '.join(sorted(known))}."]})
+
+
+def require_room(kept: QuerySet[Any], most: int, noun: str) -> None:
+    """Raise ValidationError when a project keeps so many: each costs work again and again, and a script is quick to make more."""
+    if kept.count() >= most:
+        raise serializers.ValidationError(f"A project has at most {most:,} {noun}. Delete what nobody needs any more.")
 
 
 def answer_page(
@@ -91,6 +98,7 @@ class AlertRuleList(APIView):
     @extend_schema(operation_id="create_alert_rule", request=AlertRuleInput, responses={201: AlertRuleOutput})
     def post(self, request: Request) -> Response:
         project = project_of(request)
+        require_room(AlertRule.objects.filter(project=project), MAX_RULES, "rules")
         data = AlertRuleInput(data=request.data, context={"project": project})
         data.is_valid(raise_exception=True)
         rule = _save(AlertRule(project=project), data.validated_data)
@@ -154,6 +162,7 @@ class ChannelList(APIView):
     @extend_schema(operation_id="create_channel", request=ChannelInput, responses={201: CreatedChannelOutput})
     def post(self, request: Request) -> Response:
         project = project_of(request)
+        require_room(NotificationChannel.objects.filter(project=project), MAX_CHANNELS, "channels")
         data = ChannelInput(data=request.data, context={"project": project})
         data.is_valid(raise_exception=True)
         channel = _save_channel(NotificationChannel(project=project), data.validated_data)

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from alerts.api import AlertRuleDetail, project_of
+from alerts.api import AlertRuleDetail, project_of, require_room
 from alerts.backtest import find_marks, run_backtest
 from alerts.models import AlertRule, IncidentMark
 from alerts.serializers import AlertRuleInput
@@ -22,6 +22,7 @@ from tracestore.timerange import DAY_NS, TimeError, TimeRange, format_time_ns, p
 _WEEK_NS = 7 * DAY_NS
 _TIME_HELP = "RFC 3339, Unix nanoseconds, or `now-7d`."
 _MAX_LIMIT = 1000
+MAX_MARKS = 10_000
 
 
 class BacktestParameters(serializers.Serializer[Any]):
@@ -181,6 +182,7 @@ class MarkList(APIView):
 
     @extend_schema(operation_id="create_incident_mark", request=MarkSerializer, responses={201: MarkSerializer})
     def post(self, request: Request) -> Response:
+        require_room(IncidentMark.objects.filter(project=project_of(request)), MAX_MARKS, "marks")
         data = MarkSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         data.save(project=project_of(request))

@@ -6,6 +6,7 @@ from datetime import datetime, time
 from typing import Any, TypeVar
 
 from django.db import transaction
+from django.db.models import Q
 from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
@@ -14,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from alerts.api import PAGING, answer_page, page_of, project_of, refuse_unknown
+from alerts.api import PAGING, answer_page, page_of, project_of, refuse_unknown, require_room
 from alerts.digests import find_digests
 from alerts.incidents import find_grouping
 from alerts.models import (
@@ -36,6 +37,8 @@ from alerts.models.routes import validate_matcher
 from alerts.models.rules import validate_time_zone
 from alerts.on_call_forms import next_position, save_steps
 from tracestore.models import Project
+
+MAX_ROUTES, MAX_SILENCES, MAX_REPORTS = 200, 2000, 100
 
 
 class _Strict(serializers.Serializer[Any]):
@@ -218,6 +221,7 @@ class RouteList(APIView):
     @extend_schema(operation_id="create_alert_route", request=RouteInput, responses={201: RouteOutput})
     def post(self, request: Request) -> Response:
         project = project_of(request)
+        require_room(Route.objects.filter(project=project), MAX_ROUTES, "routes")
         data = RouteInput(data=request.data, context={"project": project})
         data.is_valid(raise_exception=True)
         values = {"position": next_position(project)} | data.validated_data
@@ -269,6 +273,8 @@ class SilenceList(APIView):
 
     @extend_schema(operation_id="create_silence", request=SilenceInput, responses={201: SilenceOutput})
     def post(self, request: Request) -> Response:
+        kept = Silence.objects.filter(Q(ends_at=None) | Q(ends_at__gt=timezone.now()), project=project_of(request))
+        require_room(kept, MAX_SILENCES, "silences that have not ended")
         data = SilenceInput(data=request.data)
         data.is_valid(raise_exception=True)
         silence = Silence.objects.create(project=project_of(request), **data.validated_data)
@@ -308,6 +314,7 @@ class DigestList(APIView):
     @extend_schema(operation_id="create_digest", request=DigestInput, responses={201: DigestOutput})
     def post(self, request: Request) -> Response:
         project = project_of(request)
+        require_room(Digest.objects.filter(project=project), MAX_REPORTS, "reports")
         data = DigestInput(data=request.data, context={"project": project})
         data.is_valid(raise_exception=True)
         digest = Digest.objects.create(project=project, **data.validated_data)

@@ -14,6 +14,9 @@ from rest_framework.views import APIView
 from tracestore.models import ModelPrice, Project
 from tracestore.prices import load_prices
 
+# All of them are read anew every few seconds.
+MAX_PRICES = 1000
+
 
 class PriceSerializer(serializers.ModelSerializer[ModelPrice]):
     """A price in USD for a million tokens."""
@@ -49,6 +52,8 @@ class PriceListView(APIView):
     def post(self, request: Request) -> Response:
         """Add a price. Costs of the past follow `manage.py reprice`."""
         project = _project(request)
+        if ModelPrice.objects.filter(project=project).count() >= MAX_PRICES:
+            raise serializers.ValidationError(f"A project has at most {MAX_PRICES:,} prices. Delete what nobody needs any more.")
         data = PriceSerializer(data=request.data, context={"project": project})
         data.is_valid(raise_exception=True)
         price = data.save(project=project)

@@ -25,6 +25,33 @@ def post(client: Client, **values: Any) -> Any:
     return client.post(RULES, body, content_type="application/json")
 
 
+@pytest.mark.parametrize(
+    ("limit", "address", "body"),
+    [
+        ("alerts.api.MAX_RULES", RULES, {"name": "v3 fails", "metric": "failure_rate", "threshold": 0.05}),
+        ("alerts.api.MAX_CHANNELS", "/api/v1/channels", {"name": "Chat", "kind": "slack", "target": "https://hooks.example.com/x"}),
+        ("alerts.on_call_api.MAX_ROUTES", "/api/v1/alert-routes", {"name": "All", "steps": [{"channels": ["On-call"]}]}),
+        ("alerts.on_call_api.MAX_SILENCES", "/api/v1/silences", {"ends_at": "2100-01-01T00:00:00Z"}),
+        ("alerts.on_call_api.MAX_REPORTS", "/api/v1/digests", {"channel": "On-call"}),
+        ("alerts.backtest_api.MAX_MARKS", "/api/v1/incident-marks",
+         {"name": "Outage", "started_at": "2026-01-01T00:00:00Z", "ended_at": "2026-01-01T01:00:00Z"}),
+        ("dashboards.price_api.MAX_PRICES", "/api/v1/prices", {"model": "own-1", "input_usd": "1", "output_usd": "2"}),
+    ],
+)  # fmt: skip
+def test_project_keeps_so_many_of_a_kind(
+    client: Client, monkeypatch: pytest.MonkeyPatch, limit: str, address: str, body: dict[str, Any]
+) -> None:
+    create_channel(name="On-call")
+
+    monkeypatch.setattr(limit, 0)
+    refused = client.post(address, body, content_type="application/json")
+    monkeypatch.setattr(limit, 100)
+    taken = client.post(address, body, content_type="application/json")
+
+    assert (refused.status_code, taken.status_code) == (400, 201)
+    assert refused.json()["error"]["message"].startswith("A project has at most 0 ")
+
+
 def test_rule_is_created_read_changed_and_deleted(client: Client) -> None:
     channel = create_channel(name="On-call")
 

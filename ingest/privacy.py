@@ -11,7 +11,6 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -27,6 +26,7 @@ from tracestore.content import REDACTED, Part, find_part, find_part_in_event, re
 from tracestore.masked import CONTENT, ERROR_TEXT
 from tracestore.masking import MaskingTooSlow
 from tracestore.privacy import Policy
+from tracestore.remember import remember_short
 
 # Exporters give a whole export 10 s.
 MAX_CLEANING_S = 20.0
@@ -152,7 +152,7 @@ class Cleaner:
         )
 
 
-@lru_cache(maxsize=8192)
+@remember_short(8192)
 def _is_id(key: str) -> bool:
     """Whether the values of an attribute are ids: long numbers, and no payment cards. Users' ids may be anything."""
     return key not in _USER_IDS and _ID.search(key) is not None

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import re
 from enum import Enum
-from functools import lru_cache
 
 import re2
 
 from tracestore import semconv
+from tracestore.remember import remember_short
 
 # Reads as absent everywhere (semconv.ABSENT), so nothing takes it for something that was said.
 REDACTED = "[REDACTED]"
@@ -81,7 +81,7 @@ _CONTENT_EVENT = re.compile(
 )
 
 
-@lru_cache(maxsize=8192)
+@remember_short(8192)
 def find_part(key: str) -> Part:
     """Return what an attribute of this name holds."""
     if key in _ERROR_TEXTS:
@@ -95,7 +95,7 @@ def find_part(key: str) -> Part:
     return Part.CONTENT if _LEAVES.search(key) else Part.OTHER
 
 
-@lru_cache(maxsize=8192)
+@remember_short(8192)
 def find_part_in_event(event_name: str, key: str) -> Part:
     """Return what an attribute of a span event or log record of this name holds."""
     if _CONTENT_EVENT.match(event_name):

@@ -22,6 +22,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
 
+from tracestore.remember import remember_short
+
 FINGERPRINT_HEX_DIGITS = 12
 # Callers differ in how they reach the place of an error, and in how often a loop or a wrapper stands above it.
 _FRAMES = 3
@@ -136,7 +138,7 @@ def _without_type(message: str, error_type: str) -> str:
     return message
 
 
-@lru_cache(maxsize=256)
+@remember_short(256, 2 * STACK_CHARS)
 def find_own_frames(stack_trace: str) -> tuple[str, ...]:
     """Return the innermost frames of the application's own code as `file function`, innermost first; () when there is none.
 

@@ -87,6 +87,7 @@ class CustomPrice:
         )  # fmt: skip
 
 
+_NAME_CHARS = 256
 # By project; whoever can read the database keeps it up to date (prices.py).
 _custom: dict[int, tuple[CustomPrice, ...]] = {}
 
@@ -281,7 +282,8 @@ def price_calls(sold: Sequence[Sold], which: Ints, tokens: Mapping[str, Ints], s
 
 def _name(provider: str, model: str, service_tier: str) -> Sold:
     """Return what is sold, whatever a sender calls a tier that has no price of its own."""
-    return Sold(provider, model, service_tier if service_tier in _PRICED_TIERS else "")
+    # Prices are kept by name, and a sender may make names of any length; no model has one of this.
+    return Sold(provider[:_NAME_CHARS], model[:_NAME_CHARS], service_tier if service_tier in _PRICED_TIERS else "")
 
 
 def _price_by_own(sold: Sequence[Sold], which: Ints, columns: Sequence[Ints], days: Ints, project_id: int) -> Floats:

@@ -34,11 +34,12 @@ _ERROR_TEXTS = frozenset(
     {"exception.message", "exception.stacktrace", "error.stack", "error.stack_trace"}
     | {source.key for source in semconv.FIELDS["error_text_attribute"]}
 )  # fmt: skip
-_USAGE_ALONE = {"gen_ai.usage.raw", "usage", "metadata.usage_object"} | {
+_USAGE_ALONE = {"gen_ai.usage.raw", "usage", "metadata.usage_object", "braintrust.metrics"} | {
     key for key in semconv.USAGE_TEXTS if key.startswith("gen_ai.usage.")
 }
 # Settings of a call as JSON, with the model's name among them, and definitions of tools and answers.
-_PARAMETERS = {"llm.invocation_parameters", "langfuse.observation.model.parameters", "model_config"}
+_PARAMETERS = {"llm.invocation_parameters", "langfuse.observation.model.parameters", "model_config", "braintrust.metadata"}
+_KEPT_SETTINGS = ("model", "model_name", "provider")
 _NAMED = frozenset(
     {source.key for name in ("tool_arguments", "tool_result") for source in semconv.FIELDS[name]}
     | set(semconv.USAGE_TEXTS)
@@ -68,7 +69,7 @@ _LEAVES = re.compile(
     r"(?:^|[._:/-]|(?<=[a-z])(?=[A-Z]))(?i:contents?|prompts?|system_prompt|user_prompt|completions?|inputs?|outputs?|messages?"
     r"|arguments|args|kwargs|params|parameters|texts?|quer(?:y|ies)|questions?|answers?|transcripts?|documents?|chunks|context"
     r"|instructions?|results?|responses?|requests?|body|payload|reasoning|thinking|thoughts?|history|conversation|definitions"
-    r"|user_input|tool_input|tool_output|tool_response)$"
+    r"|user_input|tool_input|tool_output|tool_response)(?:[_-]json)?$"
 )
 # Canonical columns are read from these: ids, models, counts, names.
 _READ = frozenset(semconv.wanted_keys()) | {
@@ -145,7 +146,7 @@ def reduce_error(text: str) -> str:
 
 
 def _reduce_parameters(text: str) -> str:
-    """Return the settings that are numbers, and the model."""
+    """Return the settings that are numbers, the model and its provider."""
     try:
         settings = json.loads(text)
     except (ValueError, RecursionError):
@@ -153,7 +154,7 @@ def _reduce_parameters(text: str) -> str:
     if not isinstance(settings, dict):
         return REDACTED
     return json.dumps(
-        {name: value for name, value in settings.items() if isinstance(value, int | float) or name in ("model", "model_name")}
+        {name: value for name, value in settings.items() if isinstance(value, int | float) or name in _KEPT_SETTINGS}
     )
 
 

@@ -2,7 +2,8 @@
 
 Dialects: OpenTelemetry GenAI conventions (current and deprecated names), OpenInference, OpenLLMetry (traceloop.*), Vercel AI
 SDK (ai.*), Langfuse, LangSmith, MLflow, pydantic-ai and Logfire, Claude Code, Codex CLI, Mastra, LiteLLM, OpenLIT, Laminar, ADK,
-Genkit, Haystack, LiveKit, CrewAI, AutoGen and Microsoft's agent framework. For each field the first non-empty value wins.
+Genkit, Haystack, LiveKit, Pipecat, CrewAI, AG2, Microsoft's agent framework, Azure's agent service, Spring AI, Quarkus, Copilot,
+Braintrust, OpenRouter, Sentry and vLLM. For each field the first non-empty value wins.
 A value that is one JSON string (MLflow quotes scalars, old Langfuse SDKs encode twice) is read as what it quotes.
 """
 
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 
 # Placeholders that frameworks send instead of leaving an attribute out. Logfire's scrubber writes "[Scrubbed due to '...']".
 # "OpenAI Agent" is what an instrumentation of the OpenAI Agents SDK calls every agent, "(merged tools)" no tool but several.
-# "__fake_id__" is the id that the OpenAI Agents SDK gives to every answer of a chat completion.
+# "__fake_id__" is the id that the OpenAI Agents SDK gives to every answer of a chat completion. "none" is Micrometer's
+# KeyValue.NONE_VALUE, which Spring AI sends for a model or id that it does not know.
 ABSENT = (
     "<REDACTED>", "[REDACTED]", "<not specified>", "N/A", "null", "undefined", "None", "OpenAI Agent", "(merged tools)",
-    "__fake_id__",
+    "__fake_id__", "none",
 )  # fmt: skip
 SCRUBBED_PREFIX = "[Scrubbed due to "
 
@@ -101,6 +103,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("langsmith.trace.session_id", "gcp.vertex.agent.session_id", "mlflow.trace.session"),
         *_plain("mastra.metadata.sessionId", "mastra.metadata.threadId", "lmnr.association.properties.session_id"),
         *_plain("genkit:sessionId", "lk.room_name", "conversation.id", "thread.id", "session_id", "conversation_id", "thread_id"),
+        *_plain("spring.ai.chat.client.conversation.id", "gen_ai.thread.id", "lk.pii.room_name", "wandb.thread_id"),
         _json("metadata", "thread_id"),
         _json("metadata", "conversation_id"),
         _json("metadata", "sessionId"),
@@ -134,6 +137,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("llm.invocation_parameters", "model"),
         _json("langfuse.observation.model.parameters", "model"),
         *_plain("model", "model_name"),
+        _json("braintrust.metadata", "model"),
     ),
     "response_model": (
         *_plain("gen_ai.response.model", "llm.response.model_name", "ai.response.model", "llm.response.model"),
@@ -144,8 +148,12 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider", "llm.vendor"),
         *_plain("mlflow.llm.provider", "langsmith.metadata.ls_provider"),
         _json("metadata", "ls_provider"),
+        _json("braintrust.metadata", "provider"),
     ),
-    "response_id": _plain("gen_ai.response.id", "llm.response.id", "ai.response.id", "response_id"),
+    # Azure's agent service tells a run's usage again whenever it is asked for; vLLM's request has the id of its answer.
+    "response_id": _plain(
+        "gen_ai.response.id", "llm.response.id", "ai.response.id", "response_id", "gen_ai.request.id", "gen_ai.thread.run.id"
+    ),
     "finish_reason": _plain(
         "gen_ai.response.finish_reasons",
         "llm.finish_reason",
@@ -180,7 +188,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     ),
     "tool_attribute": (
         *_plain("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "mcp.tool.name", "tool_name", "lk.function_tool.name"),
-        *_plain("crewai.tool.name"),
+        *_plain("crewai.tool.name", "spring.ai.tool.definition.name", "tool.function_name"),
     ),
     "tool_arguments": _plain(
         "gen_ai.tool.call.arguments",
@@ -196,6 +204,10 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "mlflow.spanInputs",
         "genkit:input",
         "arguments",
+        "spring.ai.tool.call.arguments",
+        "tool.arguments",
+        "lk.pii.function_tool.arguments",
+        "braintrust.input_json",
     ),
     "tool_result": _plain(
         "gen_ai.tool.call.result",
@@ -206,12 +218,16 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "gcp.vertex.agent.tool_response",
         "gen_ai.tool.output",
         "lk.function_tool.output",
+        "spring.ai.tool.call.result",
+        "tool.result",
+        "lk.pii.function_tool.output",
+        "braintrust.output_json",
         "error.message",
         "error",
     ),
     "tool_call_id": (
         *_plain("gen_ai.tool.call.id", "tool_call.id", "tool.id", "ai.toolCall.id", "tool_use_id", "call_id"),
-        *_plain("lk.function_tool.id"),
+        *_plain("lk.function_tool.id", "tool.call_id"),
     ),
     "error_attribute": _plain("gen_ai.framework.error.type", "status_code"),
     "error_text_attribute": _plain("error.message", "error", "langfuse.observation.status_message"),
@@ -245,7 +261,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens"),
         *_plain("llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input"),
         *_plain("gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_read_input_tokens"),
-        *_plain("gen_ai.usage.cached_tokens", "gen_ai.usage.input_cached_tokens"),
+        *_plain("gen_ai.usage.cached_tokens", "gen_ai.usage.input_cached_tokens", "gen_ai.usage.input_tokens.cached"),
         *_plain("ai.usage.inputTokenDetails.cacheReadTokens", "ai.usage.cachedInputTokens"),
         _json("langfuse.observation.usage_details", "prompt_tokens_details", "cached_tokens"),
         _json("langfuse.observation.usage_details", "input_tokens_details", "cached_tokens"),
@@ -257,11 +273,12 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("ai.response.providerMetadata", "anthropic", "cacheReadInputTokens"),
         *_plain("cache_read_tokens", "cached_token_count"),
         *_told("cached_tokens", "cache_read_input_tokens", "cacheReadInputTokens", "cache_read", "cached_content_token_count"),
-        *_told("cachedContentTokenCount", "cachedContentTokens"),
+        *_told("cachedContentTokenCount", "cachedContentTokens", "prompt_cached_tokens"),
     ),
     "cache_write_tokens": (
         *_plain("gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens"),
         *_plain("gen_ai.usage.cache_creation_input_tokens", "gen_ai.usage.cache_write_input_tokens"),
+        *_plain("gen_ai.usage.input_tokens.cache_write"),
         *_plain("llm.token_count.prompt_details.cache_write", "gen_ai.usage.details.cache_write_tokens"),
         *_plain("gen_ai.usage.details.cache_creation_input_tokens", "ai.usage.inputTokenDetails.cacheWriteTokens"),
         _json("langfuse.observation.usage_details", "cache_creation_input_tokens"),
@@ -270,6 +287,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("ai.response.providerMetadata", "anthropic", "cacheCreationInputTokens"),
         *_plain("cache_creation_tokens"),
         *_told("cache_creation_input_tokens", "cacheWriteInputTokens", "cache_creation"),
+        *_told("prompt_cache_creation_tokens"),
     ),
     # Part of cache_write_tokens: kept for an hour instead of five minutes, at another price.
     "cache_write_1h_tokens": (
@@ -278,7 +296,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_told("ephemeral_1h_input_tokens"),
     ),
     "reasoning_tokens": (
-        *_plain("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"),
+        *_plain("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens", "gen_ai.usage.output_tokens.reasoning"),
         *_plain("llm.token_count.completion_details.reasoning", "gen_ai.usage.details.reasoning_tokens"),
         *_plain("ai.usage.outputTokenDetails.reasoningTokens", "ai.usage.reasoningTokens"),
         _json("langfuse.observation.usage_details", "completion_tokens_details", "reasoning_tokens"),
@@ -288,17 +306,19 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("ai.response.providerMetadata", "openai", "reasoningTokens"),
         *_plain("codex.usage.reasoning_output_tokens", "reasoning_token_count", "gen_ai.usage.experimental.reasoning_tokens"),
         *_told("reasoning_tokens", "reasoningTokens", "reasoning", "thoughts_token_count", "thoughtsTokenCount"),
-        *_told("thoughtsTokens"),
+        *_told("thoughtsTokens", "completion_reasoning_tokens"),
     ),
     "input_audio_tokens": (
         *_plain("gen_ai.usage.audio.input_tokens", "llm.token_count.prompt_details.audio"),
         *_plain("gen_ai.usage.details.input_audio_tokens", "gen_ai.usage.audio_input_tokens"),
+        *_plain("gen_ai.usage.input_audio_tokens", "gen_ai.usage.input_tokens.audio"),
         _json("langfuse.observation.usage_details", "prompt_tokens_details", "audio_tokens"),
         _json("langfuse.observation.usage_details", "input_audio_tokens"),
     ),
     "output_audio_tokens": (
         *_plain("gen_ai.usage.audio.output_tokens", "llm.token_count.completion_details.audio"),
         *_plain("gen_ai.usage.details.output_audio_tokens", "gen_ai.usage.audio_output_tokens"),
+        *_plain("gen_ai.usage.output_audio_tokens"),
         _json("langfuse.observation.usage_details", "completion_tokens_details", "audio_tokens"),
         _json("langfuse.observation.usage_details", "output_audio_tokens"),
     ),
@@ -307,11 +327,13 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("gen_ai.response.time_to_first_chunk", "gen_ai.client.operation.time_to_first_chunk"),
         *_plain("gen_ai.server.time_to_first_token", "ai.response.msToFirstChunk", "ai.stream.msToFirstChunk"),
         *_plain("langfuse.observation.completion_start_time", "mastra.completion_start_time", "lk.response.ttft", "ttft_ms"),
+        *_plain("gen_ai.latency.time_to_first_token", "copilot_chat.time_to_first_token", "metrics.ttfb"),
     ),
     "supplied_cost": (
         _json("langfuse.observation.cost_details", "total"),
         *_plain("llm.cost.total", "gen_ai.usage.cost", "gen_ai.usage.total_cost", "gen_ai.cost.total_cost", "operation.cost"),
-        *_plain("cost_usd", "opencode.llm.cost.total"),
+        *_plain("cost_usd", "opencode.llm.cost.total", "gen_ai.usage.cost_usd", "gen_ai.usage.total_cost_usd", "gen_ai.cost.usd"),
+        *_plain("gen_ai.cost.total_usd", "llm.usage.cost"),
         _json("mlflow.llm.cost", "total_cost"),
     ),
     # Added up where a dialect gives no total.
@@ -343,7 +365,7 @@ MAPPED_FIELDS = {
 USAGE_TEXTS = (
     "gen_ai.usage.raw", "usage", "metadata.usage_object", "gen_ai.usage.input_token_details", "gen_ai.usage.output_token_details",
     "haystack.component.output", "gcp.vertex.agent.llm_response", "genkit:output", "mlflow.spanOutputs", "output.value",
-    "gen_ai.completion", "lmnr.span.output", "langfuse.observation.output",
+    "gen_ai.completion", "lmnr.span.output", "langfuse.observation.output", "braintrust.metrics",
 )  # fmt: skip
 
 _OPERATIONS = {
@@ -358,9 +380,19 @@ _OPERATIONS = {
     "fetch_response": "other", "handoff": "other", "agent_handoff": "other", "apply_guardrail": "guardrail",
     "run_guardrail": "guardrail", "guardrail_check": "guardrail", "create_memory": "other", "update_memory": "other",
     "upsert_memory": "other", "delete_memory": "other", "create_memory_store": "other", "delete_memory_store": "other",
+    # Words of single frameworks. What stands for calls below it must not be taken for one because it has a model and tokens.
+    # AG2 (autogen/opentelemetry): conversations repeat the usage of their calls, also across the agents below them.
+    "conversation": "chain", "initiate_chats": "chain", "speaker_selection": "chain", "execute_code": "chain",
+    "await_human_input": "other",
+    # Azure's agent service (azure-ai-agents, telemetry/_utils.py): a run is told again by whoever asks how far it is.
+    "start_thread_run": "agent", "process_thread_run": "agent", "get_thread_run": "other", "submit_tool_outputs": "other",
+    "create_thread": "other", "create_message": "other", "list_messages": "other", "list_run_steps": "other",
+    # Microsoft.Extensions.AI, Spring AI (AiOperationType), Pipecat.
+    "orchestrate_tools": "chain", "image": "llm", "text_to_speech": "llm", "llm_response": "llm",
 }  # fmt: skip
 SPAN_KINDS = ("agent", "llm", "tool", "retriever", "embedding", "chain", "guardrail", "evaluator", "other")
 _PLAIN_KINDS = {kind: kind for kind in SPAN_KINDS if kind != "other"}
+_SPANS_OF_BRAINTRUST = {"llm": "llm", "tool": "tool", "task": "chain", "function": "chain", "eval": "chain", "score": "evaluator"}
 _OPENINFERENCE = _PLAIN_KINDS | {"reranker": "retriever", "prompt": "chain"}
 _AI_SDK = {
     "ai.generatetext.dogenerate": "llm", "ai.generateobject.dogenerate": "llm", "ai.streamtext.dostream": "llm",
@@ -387,6 +419,8 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
             "hook": "other",
         },
     ),
+    # Before the operation: up to Spring AI 1.1 that of a tool's call is "framework" (SpringAiKind, AiOperationType).
+    (Source("spring.ai.kind"), {"chat_client": "chain", "advisor": "chain", "tool_call": "tool"}),
     (Source("gen_ai.operation.name"), _OPERATIONS),
     (Source("openinference.span.kind"), _OPENINFERENCE),
     (Source("traceloop.span.kind"), {"workflow": "chain", "task": "chain", "agent": "agent", "tool": "tool", "handoff": "other"}),
@@ -399,25 +433,43 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
         _PLAIN_KINDS | {"chat_model": "llm", "reranker": "retriever", "parser": "chain", "workflow": "chain", "task": "chain"},
     ),
     (Source("lmnr.span.type"), _PLAIN_KINDS | {"executor": "chain", "default": "other"}),
-    (Source("genkit:metadata:subtype"), _PLAIN_KINDS | {"model": "llm", "embedder": "embedding", "flow": "chain"}),
+    (
+        Source("genkit:metadata:subtype"),
+        _PLAIN_KINDS
+        | {"model": "llm", "background-model": "llm", "embedder": "embedding", "flow": "chain", "tool.v2": "tool"}
+        | {"reranker": "retriever", "prompt": "chain", "executable-prompt": "chain", "util": "chain"},
+    ),
     (Source("genkit:type"), {"flow": "chain", "flowstep": "chain", "util": "chain"}),
+    # Braintrust's SDKs write {"type": "llm"}, applications the member's own name.
+    (Source("braintrust.span_attributes"), _SPANS_OF_BRAINTRUST),
+    (Source("braintrust.span_attributes.type"), _SPANS_OF_BRAINTRUST),
+    (Source("weave.span.kind"), _OPENINFERENCE),
 )
+# Genkit names the span of a model's call after the model.
+GENKIT_MODELS = ("model", "background-model", "embedder")
 # Spans that declare no kind, by name (Haystack's by "haystack:" and the type of the component); first match wins.
 NAME_KINDS = (
     (r"^(invoke_agent|agent_run|haystack\.agent\.run|crewai\.agent)\b|^(agent_turn|claude_code\.interaction)$"
-     r"|\._execute_core$|^haystack:.*Agent$", "agent"),
+     r"|\._execute_core$|^haystack:.*Agent$|^langchain4j\.aiservices\.", "agent"),
     (r"^(execute_tool |tool[.: /]|Function: )|^(function_tool|claude_code\.tool|ToolUsage\._use)$|\.tool$"
-     r"|^haystack:.*ToolInvoker$", "tool"),
-    (r"^(call_llm|llm_request|claude_code\.llm_request)$|\.do(Generate|Stream)$|^haystack:.*Generator$", "llm"),
+     r"|^haystack:.*ToolInvoker$|^langchain4j\.tools\.", "tool"),
+    (r"^(call_llm|llm_request|claude_code\.llm_request)$|\.do(Generate|Stream)$|^haystack:.*Generator$|\.llm$", "llm"),
     (r"\.doEmbed$|^haystack:.*Embedder$", "embedding"),
     (r"^haystack:.*(Retriever|Ranker)$", "retriever"),
     (r"^(invocation|agent_session|llm_node|haystack\.pipeline\.run)$|^(workflow\.(run|build)|executor\.process|edge_group\.process)\b"
      r"|^crewai\.(crew|task|workflow)\b|\.kickoff$|^haystack:", "chain"),
 )  # fmt: skip
+# What of an agent's or a tool's span name is not the name of the agent or tool.
+NOT_AGENT_NAME = (
+    r"[.](agent|run|on_messages(_stream)?|_execute_core)$|^langchain4j[.]aiservices[.]"
+    r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+)$"
+)
+NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])|[.]tool$"
 # Attributes whose presence tells the kind of a span that neither declares one nor has a telling name.
 SHAPE_KEYS = (
     (r"^(gen_ai\.tool\.(name|call\.id)|tool\.name|ai\.toolCall\.name)$", "tool"),
-    (r"^(gen_ai\.retrieval\.|retrieval\.documents\b)", "retriever"),
+    # A search in a vector database: OpenTelemetry's older names, Spring AI's and OpenLLMetry's.
+    (r"^(gen_ai\.retrieval\.|retrieval\.documents\b|db\.vector\.query\.)", "retriever"),
     (r"^gen_ai\.embeddings\.dimension\.count$", "embedding"),
 )
 # What a model call holds beside its model.
@@ -443,6 +495,7 @@ FRAMEWORKS = (
     "openai_agents",
     "pydantic_ai",
     "vercel",
+    "spring_ai",
 )
 PROVIDERS = {
     "vertex_ai": "gcp.vertex_ai", "vertexai": "gcp.vertex_ai", "gemini": "gcp.gemini", "google": "gcp.gen_ai",
@@ -451,6 +504,10 @@ PROVIDERS = {
     "amazon-bedrock": "aws.bedrock", "aws": "aws.bedrock", "bedrock": "aws.bedrock", "moonshot": "moonshot_ai",
     "mistral": "mistral_ai", "googleai": "gcp.gen_ai", "google_genai": "gcp.gen_ai", "google_vertexai": "gcp.vertex_ai",
     "azure_openai": "azure.ai.openai", "azure_ai": "azure.ai.inference", "bedrock_converse": "aws.bedrock",
+    "azure-openai": "azure.ai.openai", "azure_open_ai": "azure.ai.openai", "azure openai": "azure.ai.openai",
+    "az.ai.agents": "azure.ai.inference", "aws bedrock": "aws.bedrock", "open_ai": "openai", "x-ai": "x_ai",
+    "google-gla": "gcp.gemini", "google_ai_gemini": "gcp.gemini", "google-vertex": "gcp.vertex_ai",
+    "moonshotai": "moonshot_ai", "watsonx": "ibm.watsonx.ai",
     "api.openai.com": "openai", "api.anthropic.com": "anthropic", "generativelanguage.googleapis.com": "gcp.gemini",
     "api.mistral.ai": "mistral_ai", "api.groq.com": "groq", "api.deepseek.com": "deepseek", "api.x.ai": "x_ai",
     "api.cohere.com": "cohere", "openrouter.ai": "openrouter",
@@ -464,7 +521,7 @@ MAKERS = {
 # A router's word before the model's own name: openai/gpt-4o, bedrock/converse/us.anthropic.claude-..., .../models/gemini-2.5-pro.
 MODEL_PREFIX = (
     r"^(?:(openai|anthropic|azure|azure_ai|bedrock|gemini|google|googleai|google_genai|vertex_ai|vertexai|groq|mistral|cohere|cohere_chat"
-    r"|deepseek|xai|ollama|ollama_chat|openrouter|litellm_proxy|moonshot|perplexity)[/:](?:converse/)?|(?:\S*/)?models/)"
+    r"|deepseek|xai|x-ai|ollama|ollama_chat|openrouter|litellm_proxy|moonshot|perplexity|together_ai|fireworks_ai|watsonx)[/:](?:converse/)?|(?:\S*/)?models/)"
 )
 
 # Does an instrumentation's input count leave out cached tokens (docs/outcome.md)? By scope; some only for Anthropic's models.
@@ -503,19 +560,21 @@ FIRST_TOKEN_EVENTS = (
 FIRST_TOKEN_UNITS_NS = {
     "gen_ai.response.time_to_first_chunk": 1e9, "gen_ai.client.operation.time_to_first_chunk": 1e9,
     "gen_ai.server.time_to_first_token": 1e9, "lk.response.ttft": 1e9, "ai.response.msToFirstChunk": 1e6,
-    "ai.stream.msToFirstChunk": 1e6, "ttft_ms": 1e6,
+    "ai.stream.msToFirstChunk": 1e6, "ttft_ms": 1e6, "gen_ai.latency.time_to_first_token": 1e9,
+    "copilot_chat.time_to_first_token": 1e6, "metrics.ttfb": 1e9,
 }  # fmt: skip
 # Operations whose spans repeat the usage of a call that has a span of its own: background responses fetched later, agent loops.
 REPEATED_USAGE = ("fetch_response", "agent_step")
 # Attributes that only a span which came to a result has.
 RESULT_KEY = (
     r"^(gen_ai\.(output\.messages|completion|tool\.call\.result|usage\.output_tokens)|output\.value|llm\.output_messages\."
-    r"|ai\.response\.|ai\.toolCall\.result|traceloop\.entity\.output|mlflow\.spanOutputs|langfuse\.observation\.output)"
+    r"|ai\.response\.|ai\.toolCall\.result|traceloop\.entity\.output|mlflow\.spanOutputs|langfuse\.observation\.output"
+    r"|braintrust\.output|spring\.ai\.tool\.call\.result|tool\.result)"
 )
 # Claude Code and Codex report the outcome of a call in an attribute, Langfuse in an observation level.
 FAILURE_FLAGS = (
     ("success", ("false", "False")), ("langfuse.observation.level", ("ERROR",)), ("gen_ai.tool.status", ("error",)),
-    ("lk.function_tool.is_error", ("true",)), ("genkit:state", ("error",)),
+    ("lk.function_tool.is_error", ("true",)), ("genkit:state", ("error",)), ("tool.result_status", ("error",)),
 )  # fmt: skip
 
 
@@ -549,6 +608,8 @@ HANDOFF_TARGETS = (
 )  # fmt: skip
 # A hand-off to one of these is to a person.
 HUMAN = r"(?i)(^|[^a-z])(human|live[_-]?agent|operator|agent_desk|support_desk|representative)([^a-z]|$)"
+# Operations in which an agent waits for a person (AG2).
+WAITING_OPERATIONS = ("await_human_input",)
 # Tools that ask the person at the keyboard (Claude Code).
 APPROVAL_TOOLS = ("AskUserQuestion", "ExitPlanMode")
 APPROVAL_EVENTS = {
@@ -595,9 +656,9 @@ FEEDBACK_SCOPE, FEEDBACK_NAME, FEEDBACK_COMMENT = "feedback", "logfire.feedback.
 # Read for a decision, not for a column of their own.
 OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",
-    "lk.function_tool.is_error", "genkit:state", "genkit:name", "haystack.component.type", "mcp.method.name", "server.address",
-    "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch", "pydantic_ai.tool.deferral.name", "source",
-    SIGNAL_KEY, *HANDOFF_TARGETS,
+    "lk.function_tool.is_error", "genkit:state", "tool.result_status", "genkit:name", "haystack.component.type",
+    "mcp.method.name", "server.address", "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch",
+    "pydantic_ai.tool.deferral.name", "source", SIGNAL_KEY, *HANDOFF_TARGETS,
 )  # fmt: skip
 
 

@@ -328,6 +328,17 @@ def test_image_is_described_and_not_carried_along() -> None:
         ),
         pytest.param({"gen_ai.tool.args": '{"id": 7}', "gen_ai.tool.output": '{"ok": true}'}, [], id="OpenLIT"),
         pytest.param({"mlflow.spanInputs": '{"id": 7}', "mlflow.spanOutputs": '{"ok": true}'}, [], id="MLflow"),
+        *(
+            pytest.param({arguments: '{"id": 7}', result: '{"ok": true}'}, [], id=arguments)
+            for arguments, result in (
+                ("spring.ai.tool.call.arguments", "spring.ai.tool.call.result"),
+                ("tool.arguments", "tool.result"),
+                ("lk.function_tool.arguments", "lk.function_tool.output"),
+                ("lk.pii.function_tool.arguments", "lk.pii.function_tool.output"),
+                ("genkit:input", "genkit:output"),
+                ("braintrust.input_json", "braintrust.output_json"),
+            )
+        ),
         pytest.param(
             {"langfuse.observation.input": '{"id": 7}', "langfuse.observation.output": '{"ok": true}'}, [], id="Langfuse"
         ),

@@ -25,6 +25,7 @@ def test_everything_that_a_page_shows_as_content_is_content() -> None:
 
 def test_what_numbers_and_filters_are_made_of_is_not_content() -> None:
     may_hold_content = {*semconv.USAGE_TEXTS, "llm.invocation_parameters", "langfuse.observation.model.parameters"}
+    may_hold_content.add("braintrust.metadata")
     may_hold_content |= {
         source.key for name in ("tool_arguments", "tool_result", "error_text_attribute") for source in semconv.FIELDS[name]
     }
@@ -44,7 +45,10 @@ def test_names_ids_and_counts_beside_content_stay(key: str) -> None:
     assert find_part(key) is Part.OTHER
 
 
-@pytest.mark.parametrize("key", ["acme.user_prompt", "acme:llmOutput", "acme.final-answer", "acme.chat.history", "requestBody"])
+@pytest.mark.parametrize(
+    "key",
+    ["acme.user_prompt", "acme:llmOutput", "acme.final-answer", "acme.chat.history", "requestBody", "output-json"],
+)
 def test_content_of_unknown_dialects_is_told_by_its_name(key: str) -> None:
     assert find_part(key) is Part.CONTENT
 
@@ -73,6 +77,8 @@ def test_usage_is_found_as_the_view_finds_it() -> None:
         ("llm.invocation_parameters", '{"model": "gpt-4o", "temperature": 0.5, "system": "x", "tools": []}',
          '{"model": "gpt-4o", "temperature": 0.5}'),
         ("llm.invocation_parameters", "x", REDACTED),
+        ("braintrust.metadata", '{"model": "gpt-4o", "provider": "openai", "tools": [], "user": "jane"}',
+         '{"model": "gpt-4o", "provider": "openai"}'),
     ],
 )  # fmt: skip
 def test_of_content_only_what_numbers_need_is_kept(key: str, text: str, stored: str) -> None:

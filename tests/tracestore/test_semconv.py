@@ -325,6 +325,36 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     "MCP client": (build_span({"mcp.method.name": "tools/call"}, name="tools/call refund"), "tool"),
     "retrieval by shape": (build_span({"gen_ai.retrieval.query.text": "refunds"}), "retriever"),
     "embedding by shape": (build_span({"gen_ai.embeddings.dimension.count": 256}), "embedding"),
+    # Spring AI's DefaultToolCallingObservationConvention, before it called the operation execute_tool.
+    "Spring AI's tool, whose operation says framework": (
+        build_span({"gen_ai.operation.name": "framework", "spring.ai.kind": "tool_call"}, name="tool_call refund"),
+        "tool",
+    ),
+    "Spring AI's later tool": (
+        build_span({"gen_ai.operation.name": "execute_tool", "spring.ai.kind": "tool_call"}, name="tool_call refund"),
+        "tool",
+    ),
+    "Spring AI's search in a vector store": (
+        build_span({"spring.ai.kind": "vector_store", "db.vector.query.top_k": 4}, name="pg_vector query"),
+        "retriever",
+    ),
+    "Spring AI's write to a vector store": (build_span({"spring.ai.kind": "vector_store"}, name="pg_vector add"), "other"),
+    # AG2's autogen/opentelemetry: the whole conversation's usage and model.
+    "AG2's conversation with the usage of its calls": (
+        build_span({"gen_ai.operation.name": "conversation", "gen_ai.response.model": "gpt-4o", "gen_ai.usage.input_tokens": 5}),
+        "chain",
+    ),
+    "Braintrust's call": (build_span({"braintrust.span_attributes": '{"name": "chat", "type": "llm"}'}), "llm"),
+    "Braintrust's tool": (build_span({"braintrust.span_attributes": '{"type":"tool"}'}), "tool"),
+    "JSON that declares nothing": (build_span({"braintrust.span_attributes": '{"type": {"a": 1}}'}), "other"),
+    "broken JSON that declares nothing": (build_span({"braintrust.span_attributes": '{"type":"llm"'}), "other"),
+    "Quarkus tool": (build_span(name="langchain4j.tools.refund"), "tool"),
+    "Quarkus service": (build_span(name="langchain4j.aiservices.Support.answer"), "agent"),
+    "OpenLLMetry's CrewAI call": (build_span({"gen_ai.request.model": "gpt-4o"}, name="gpt-4o.llm"), "llm"),
+    "Pipecat's tool in a live session": (
+        build_span({"gen_ai.operation.name": "llm_tool_call", "gen_ai.request.model": "m", "tool.function_name": "refund"}),
+        "tool",
+    ),
     "hand-off that says it is a tool": (build_span({"openinference.span.kind": "TOOL"}, name="handoff to billing"), "other"),
 }  # fmt: skip
 
@@ -514,6 +544,39 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         (100, 20, 60, 0, 8),
     ),
     "embedding of the AI SDK": ({"ai.operationId": "ai.embed.doEmbed", "ai.usage.tokens": 12}, (12, 0, 0, 0, 0)),
+    "LiveKit's realtime session counts text alone": (
+        {IN: 100, OUT: 10, "gen_ai.usage.input_audio_tokens": 800, "gen_ai.usage.output_audio_tokens": 90},
+        (900, 100, 0, 0, 0),
+    ),
+    # OpenRouter sends these for what its customers' calls used, Sentry's SDKs call them so too.
+    "OpenRouter's classes": (
+        {
+            IN: 1000,
+            OUT: 500,
+            "gen_ai.usage.input_tokens.cached": 800,
+            "gen_ai.usage.input_tokens.cache_write": 100,
+            "gen_ai.usage.output_tokens.reasoning": 400,
+        },
+        (1000, 500, 800, 100, 400),
+    ),
+    # The metrics that all of Braintrust's SDKs write as JSON.
+    "Braintrust's metrics": (
+        {
+            "braintrust.span_attributes": '{"type":"llm"}',
+            "braintrust.metrics": json.dumps(
+                {
+                    "prompt_tokens": 1000,
+                    "completion_tokens": 50,
+                    "tokens": 1050,
+                    "prompt_cached_tokens": 800,
+                    "prompt_cache_creation_tokens": 100,
+                    "completion_reasoning_tokens": 7,
+                    "time_to_first_token": 0.5,
+                }
+            ),
+        },
+        (1000, 50, 800, 100, 7),
+    ),
     "aggregated usage is not usage": (
         {"gen_ai.aggregated_usage.input_tokens": 100, "gen_ai.usage.partial.input_tokens": 3},
         (0,) * 5,
@@ -554,6 +617,11 @@ PROVIDER_CASES = {
     **{name: (build_span({"gen_ai.system": name}), "") for name in semconv.FRAMEWORKS},
     "upper case": (build_span({"gen_ai.system": "OpenAI"}), "openai"),
     "Vercel": (build_span({"ai.model.provider": "openai.chat"}), "openai"),
+    "Genkit's plugin": (
+        build_span({"genkit:metadata:subtype": "model", "genkit:name": "googleai/gemini-2.5-flash"}),
+        "gcp.gen_ai",
+    ),
+    "Braintrust's metadata": (build_span({"braintrust.metadata": '{"provider": "openai", "model": "gpt-4o"}'}), "openai"),
     "dotted names stay whole": (build_span({"gen_ai.provider.name": "aws.bedrock"}), "aws.bedrock"),
 }
 
@@ -580,6 +648,8 @@ AGENT_CASES = {
     "ADK's older name": (build_span(name="agent_run [triage]"), "triage"),
     "a step of an agent": (build_span({"gen_ai.operation.name": "agent_step"}, name="step 1"), ""),
     "AI SDK's function": (build_span({"ai.operationId": "ai.generateText", "ai.telemetry.functionId": "triage"}), "triage"),
+    "Quarkus service": (build_span(name="langchain4j.aiservices.Support.answer"), "Support.answer"),
+    "OpenInference's AutoGen": (build_span({"openinference.span.kind": "AGENT"}, name="triage.on_messages_stream"), "triage"),
     "not on chains": (build_span({"traceloop.span.kind": "task", "traceloop.entity.name": "step"}), ""),
 }
 
@@ -601,6 +671,19 @@ MODEL_CASES = {
 @pytest.mark.parametrize("sent", MODEL_CASES)
 def test_model_has_its_own_name_without_the_routers_prefix(rows_of: Callable[[str], dict[Any, Row]], sent: str) -> None:
     assert rows_of("models")[sent]["request_model"] == MODEL_CASES[sent]
+
+
+def test_model_is_read_where_only_a_name_or_json_tells_it(store: Store) -> None:
+    spans = [
+        build_span({"genkit:metadata:subtype": "model", "genkit:name": "googleai/gemini-2.5-flash"}),
+        build_span({"genkit:metadata:subtype": "embedder", "genkit:name": "vertexai/text-embedding-005"}),
+        build_span({"genkit:metadata:subtype": "tool", "genkit:name": "refund"}),
+        build_span({"braintrust.metadata": '{"provider":"openai","model":"gpt-4o"}'}),
+    ]
+
+    rows = store_spans(store, spans, ("request_model",))
+
+    assert [row["request_model"] for row in rows] == ["gemini-2.5-flash", "text-embedding-005", "", "gpt-4o"]
 
 
 def test_parameters_that_echo_the_answer_are_no_request(store: Store) -> None:
@@ -646,6 +729,11 @@ TOOL_NAME_CASES = {
     "LiveKit": (build_span({"lk.function_tool.name": "refund"}, name="function_tool"), "refund"),
     "Genkit": (build_span({"genkit:metadata:subtype": "tool", "genkit:name": "refund"}, name="tool"), "refund"),
     "MCP": (build_span({"mcp.method.name": "tools/call"}, name="tools/call refund"), "refund"),
+    "Spring AI": (
+        build_span({"spring.ai.kind": "tool_call", "spring.ai.tool.definition.name": "refund"}, name="tool_call refund"),
+        "refund",
+    ),
+    "Quarkus": (build_span(name="langchain4j.tools.refund"), "refund"),
     "Haystack": (
         build_span(
             {"haystack.component.type": "ToolInvoker",
@@ -743,6 +831,8 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
         build_span({"langfuse.observation.level": "ERROR", "langfuse.observation.status_message": "no funds"}),
         (True, "unknown", "no funds"),
     ),
+    "Pipecat's result": (build_span({"tool.result_status": "error"}), (True, "unknown", "")),
+    "Pipecat's good result": (build_span({"tool.result_status": "success"}), (False, "", "")),
     "LiveKit's flag": (build_span({"lk.function_tool.is_error": True}), (True, "unknown", "")),
     "answer that ended in an error": (
         build_span({"gen_ai.response.finish_reasons": '["error"]'}, status=1),
@@ -771,6 +861,7 @@ SIGNAL_CASES = {
     "Logfire name": (build_span(name="Handoff: triage → refunds"), "agent_handoff"),
     "OpenInference name": (build_span({"openinference.span.kind": "TOOL"}, name="handoff to refunds"), "agent_handoff"),
     "waiting for a person": (build_span({"span.type": "tool.blocked_on_user"}), "human_wait"),
+    "AG2 waits for a person": (build_span({"gen_ai.operation.name": "await_human_input"}), "human_wait"),
     "bad arguments": (build_span(TOOL, status=2, status_message="1 validation error for refund"), "refused_call"),
     "broken arguments": (build_span(TOOL | {"gen_ai.tool.call.arguments": '{"a": '}, status=2), "refused_call"),
     "ordinary tool error": (build_span(TOOL, status=2, status_message="connection refused"), ""),

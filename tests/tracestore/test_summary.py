@@ -53,6 +53,24 @@ DOUBLE_COUNTING: dict[str, tuple[list[Span], tuple[int, int, int]]] = {
         [span("agent", end=90, kind="agent", tokens=(30, 3)), span("call", "agent", 1, 10, "llm", request_model="m")],
         (30, 3, 1),
     ),
+    "a: conversation with the sum of the calls of its agents": (
+        [
+            span("chat", end=90, kind="chain", tokens=(30, 3), request_model="m"),
+            span("agent", "chat", 1, 80, "agent"),
+            span("one", "agent", 2, 10, "llm", tokens=(10, 1), request_model="m"),
+            span("two", "agent", 20, 40, "llm", tokens=(20, 2), request_model="m"),
+        ],
+        (30, 3, 2),
+    ),
+    "a: hosted run, told again by whoever asks how far it is": (
+        [
+            span("root", end=90, kind="chain"),
+            span("start", "root", 1, 10, "agent", response_id="run-1"),
+            span("poll", "root", 20, 30, "other", tokens=(10, 1), response_id="run-1"),
+            span("again", "root", 40, 50, "other", tokens=(10, 1), response_id="run-1"),
+        ],
+        (10, 1, 0),
+    ),
     "b: framework span above SDK span": (
         [
             span("root", end=90, kind="chain"),
@@ -230,6 +248,17 @@ def test_outer_call_counts_when_it_alone_knows_the_cached_tokens(id_inside: str)
     )
 
     assert (row["input_tokens"], row["cached_input_tokens"], row["llm_calls"]) == (10, 8, 1)
+
+
+def test_outer_call_counts_when_it_alone_knows_the_model() -> None:
+    row = summarize(
+        span("client", end=50, kind="llm", tokens=(10, 2), request_model="llama-4"),
+        span("http", "client", 1, 49, "other"),
+        span("server", "http", 2, 48, "llm", tokens=(10, 2)),
+    )
+
+    assert (row["models.model"], row["models.calls"], row["models.input_tokens"]) == (["llama-4"], [1], [10])
+    assert (row["input_tokens"], row["llm_calls"]) == (10, 1)
 
 
 def test_outer_call_with_other_tokens_is_a_sum_and_does_not_count() -> None:

@@ -170,11 +170,15 @@ def is_present(value: str) -> str:
 
 
 def declared_kind() -> str:
-    """Return the expression for the kind that the first known value of a kind attribute declares."""
+    """Return the expression for the kind that the first known value of a kind attribute declares.
+
+    Of a value that is a JSON object, its `type` counts.
+    """
     pairs = {f"{slots()['mapped:kind']}={kind}": kind for kind in semconv.SPAN_KINDS}
     pairs |= {f"{slots()[source.key]}={value}": kind for source, kinds in semconv.KINDS for value, kind in kinds.items()}
+    word = "if(startsWith(t.2, '{'), JSONExtractString(t.2, 'type'), substringIndex(t.2, ' ', 1))"
     return (
-        "arrayFirst(x -> x != '', arrayMap(t -> transform(concat(toString(t.1), '=', lower(substringIndex(t.2, ' ', 1))), "
+        f"arrayFirst(x -> x != '', arrayMap(t -> transform(concat(toString(t.1), '=', lower({word})), "
         f"[{literals(pairs)}], [{literals(pairs.values())}], ''), arrayFilter(t -> t.1 IN ({_kind_slots()}), wanted)))"
     )
 

@@ -111,6 +111,7 @@ def _said_signal() -> str:
                 if(match({target}, {literal(semconv.HUMAN)}), 'human_escalation', 'agent_handoff'),
             -- A configuration or a hook that decides is nobody who is asked.
             multiIf({at("source")} IN ('config', 'hook'), false, {at("span.type")} = 'tool.blocked_on_user', true,
+                {at("gen_ai.operation.name")} IN ({literals(semconv.WAITING_OPERATIONS)}), true,
                 name = 'claude_code.tool.blocked_on_user'), 'human_wait',
             multiIf({at("pydantic_ai.tool.deferral.name")} != '', true, name = 'Human Feedback', true,
                 match(usage_text, {literal(semconv.APPROVAL_TEXT)})), 'human_approval_requested',
@@ -337,13 +338,14 @@ def _looked_up() -> str:
     """Return the layer that looks attributes up; those above read its columns only."""
     component, named = at("haystack.component.type"), at("name")
     provider = first("provider")
+    genkit_model = f"if({at('genkit:metadata:subtype')} IN ({literals(semconv.GENKIT_MODELS)}), {at('genkit:name')}, '')"
     return f"""SELECT
         carried, {_tuple(_settled())} AS settled,
         attributes, name, scope_name, status_code, status_message, declared_kind, exception_type, exception_message,
         {_said_signal()} AS said_signal,
         {first("agent_attribute")} AS agent_attribute,
         {first("agent_of_agent_span")} AS agent_of_agent_span,
-        {first("request_model")} AS raw_request_model,
+        {first_of([first("request_model"), genkit_model])} AS raw_request_model,
         {first("response_model")} AS raw_response_model,
         if({at("gen_ai.request.model")} = '', {json_member("llm.invocation_parameters", "model")} != '', false) AS echoed_model,
         -- "openai.chat", "anthropic.messages" and "google.generative-ai" are the Vercel AI SDK's names.
@@ -395,7 +397,7 @@ def _fields(*, by_rules: bool) -> str:
         agent_of_agent_span NOT IN ('', request_model, response_model), agent_of_agent_span,
         named_agent != '', if(named_agent IN (request_model, response_model, {literals(semconv.ABSENT)}), '', named_agent),
         startsWith(scope_name, 'com.anthropic.claude_code'), 'claude_code',
-        replaceRegexpOne(name, '[.](agent|run|_execute_core)$|^(invoke_agent|create_agent|agent_step.*|step [0-9]+)$', ''))
+        replaceRegexpOne(name, {literal(semconv.NOT_AGENT_NAME)}, ''))
         AS agent,
     tool,
     -- What an answer echoes as its request's parameters is the answer's model.
@@ -407,8 +409,10 @@ def _fields(*, by_rules: bool) -> str:
     if(is_error, if(raw_error_type = '', 'unknown', raw_error_type), '') AS error_type,
     if(is_error, error_text, '') AS error_message,
     {_signal()} AS signal,
-    least(tokens_in + if(exclusive_input, cached + cache_written, 0), {MAX_TOKENS}) AS input_tokens,
-    tokens_out + if(additive_reasoning, reasoned, 0) AS output_tokens,
+    -- More audio than all tokens: text alone was counted (LiveKit's realtime sessions).
+    least(tokens_in + if(exclusive_input, cached + cache_written, 0) + if(tokens[8] > tokens_in, tokens[8], 0), {MAX_TOKENS})
+        AS input_tokens,
+    tokens_out + if(additive_reasoning, reasoned, 0) + if(tokens[9] > tokens_out, tokens[9], 0) AS output_tokens,
     least(cached, input_tokens) AS cache_read_tokens,
     least(cache_written, input_tokens - cache_read_tokens) AS cache_write_tokens,
     least(reasoned, output_tokens) AS reasoning_tokens,
@@ -431,7 +435,7 @@ FROM
             startsWith(scope_name, 'semantic_kernel.functions'), replaceRegexpOne(tool_attribute, '^[A-Za-z0-9_]+-', ''),
             tool_attribute != '', tool_attribute,
             other_tool_name != '', other_tool_name,
-            replaceRegexpOne(name, '^(execute_tool |tools/call |tool[.: /])|[.]tool$', '')) AS tool,
+            replaceRegexpOne(name, {literal(semconv.NOT_TOOL_NAME)}, '')) AS tool,
         {rule_signal} AS rule_signal,
         trim(BOTH '[]' FROM extract(name, '^(?:invoke_agent|create_agent|agent_run) (.*)')) AS named_agent
     FROM

@@ -54,7 +54,7 @@ def find_calls(spans: SpanColumns) -> Calls:
     the deepest counts. But a call that runs a tool or another agent below itself (streamed calls of the Vercel AI SDK do)
     reports its own tokens, so tools and agents are barriers between calls. Two instrumentations of one call that are siblings
     share the provider's response id, or lie inside each other's time. Of two spans about one call the one that knows its parts
-    (_DETAILS) counts.
+    (_DETAILS) or, where neither does, its model counts: vLLM's own span tells the tokens and no model.
     """
     kind = spans.labels("kind")
     model_call = kind.where("llm", "embedding")
@@ -78,11 +78,12 @@ def find_calls(spans: SpanColumns) -> Calls:
 
     usage_calls = model_call & has_usage
     counted = usage_calls & ~mark_ancestors(spans.parent, usage_calls, barrier)
+    has_model = spans.labels("request_model").present | spans.labels("response_model").present
     plain = np.flatnonzero(counted & ~detailed)
     outer = nearest_ancestor(spans.parent, plain, usage_calls | barrier)
     equal = (tokens_in[outer] == tokens_in[plain]) & (tokens_out[outer] == tokens_out[plain])
     shared = response_id.present[plain] & (response_keys[outer] == response_keys[plain])
-    knows_more = (outer >= 0) & usage_calls[outer] & detailed[outer] & (shared | equal)
+    knows_more = (outer >= 0) & usage_calls[outer] & (detailed[outer] | (has_model[outer] & ~has_model[plain])) & (shared | equal)
     counted[plain[knows_more]], counted[outer[knows_more]] = False, True
     counted = _drop_repeated(counted, response_keys, response_id.present, detailed, same_answer)
     named = _drop_unnamed_copies(spans, counted, response_id.present)

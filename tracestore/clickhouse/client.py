@@ -96,7 +96,8 @@ class Store:
         self._parts = PartCheck() if path else None
         self._inserts = 0
         self._counting = threading.Lock()
-        self._places = threading.BoundedSemaphore(16)  # more callers than this wait: they would only share two cores
+        # More reads than this wait: they would only share two cores. What writes does not wait behind them.
+        self._places = threading.BoundedSemaphore(16)
 
     def limited(self, total_s: float) -> Store:
         """Return this store with reads that take so long together at most: what is asked later raises QueryTooExpensive."""
@@ -138,7 +139,7 @@ class Store:
     @contextlib.contextmanager
     def _client(self, operation: str) -> Iterator[Client]:
         """Lend a client for one statement; `operation` is select, insert or command."""
-        with self._places:
+        with self._places if operation == "select" else contextlib.nullcontext():
             started = time.monotonic()
             try:
                 try:

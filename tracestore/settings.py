@@ -181,7 +181,14 @@ SETTINGS = (
         "",
         "Key for OTLP and the REST API (Bearer, x-api-key or Basic). When set, both demand it.",
     ),
-    Setting("TRACESTORE_SECRET_KEY", _text, "text", "", "", "Signs sessions. Default: made once, kept in the data folder."),
+    Setting(
+        "TRACESTORE_SECRET_KEY",
+        _text,
+        "text",
+        "",
+        "",
+        "Signs sessions and the links in messages that acknowledge. Default: made once, kept in the data folder.",
+    ),
     Setting(
         "CLICKHOUSE_URL",
         _server_url("http", "https"),

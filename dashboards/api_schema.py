@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.openapi import AutoSchema
 from rest_framework.permissions import SAFE_METHODS
@@ -31,18 +31,20 @@ class ApiSchema(AutoSchema):
         return [self.path.split("/")[3]]
 
     def _resolve_path_parameters(self, variables: list[str]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = super()._resolve_path_parameters(variables)
+        found: list[dict[str, Any]] = super()._resolve_path_parameters(variables)  # type: ignore[no-untyped-call]  # a part has no types
         for parameter in found:
             name = parameter["name"]
             parameter["description"] = _PATH_PARAMETERS.get(name) or f"As `id` of the {name.removesuffix('_id')} in a list."
         return found
 
-    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+    def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         errors = ["400", "401", "429", "503"]
         if "{" in self.path:
             errors.append("404")
         if self.method not in SAFE_METHODS:
             errors.append("409")
-        added = {code: self._get_response_for_code(ErrorSerializer, code) for code in errors if code not in bodies}
-        return dict(sorted((bodies | added).items()))
+        for code in errors:
+            if code not in bodies:
+                bodies[code] = self._get_response_for_code(ErrorSerializer, code)  # type: ignore[no-untyped-call]
+        return dict(sorted(bodies.items()))

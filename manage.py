@@ -9,11 +9,18 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tracestore.settings")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError
 
     try:
         execute_from_command_line(sys.argv)
+        return
     except ImproperlyConfigured as error:
-        sys.exit(f"tracestore: {error}")
+        said = str(error)
+    except OperationalError as error:
+        reason = " ".join(str(error).split())
+        said = f"cannot use the relational database (DATABASE_URL): {reason}. `manage.py up` prepares it at its start."
+    print(f"tracestore: {said}", file=sys.stderr)
+    sys.exit(2)  # as for wrong arguments; 1 would say of `verdict` that a version is worse
 
 
 if __name__ == "__main__":

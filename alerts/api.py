@@ -237,7 +237,10 @@ class AlertList(APIView):
 
     @extend_schema(
         operation_id="list_alerts",
-        parameters=[OpenApiParameter("state", str, enum=["firing", "resolved"]), *PAGING],
+        parameters=[
+            OpenApiParameter("state", str, enum=["firing", "resolved"], description="Only those; both without it."),
+            *PAGING,
+        ],
         responses=page_of("AlertPage", AlertOutput),
     )
     def get(self, request: Request) -> Response:

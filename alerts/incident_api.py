@@ -11,7 +11,7 @@ from django.db.models import Prefetch
 from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers
+from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -78,12 +78,21 @@ class CommentInput(ActInput):
     text = serializers.CharField(max_length=MAX_COMMENT_LENGTH)
 
 
+class IncidentIsOver(exceptions.APIException):
+    """What was asked cannot be done to a resolved incident."""
+
+    status_code = 409
+
+
 class IncidentList(APIView):
     """Incidents, open ones first, then newest first."""
 
     @extend_schema(
         operation_id="list_incidents",
-        parameters=[OpenApiParameter("state", str, enum=["open", "resolved"]), *PAGING],
+        parameters=[
+            OpenApiParameter("state", str, enum=["open", "resolved"], description="Only those; both without it."),
+            *PAGING,
+        ],
         responses=page_of("IncidentPage", IncidentOutput),
     )
     def get(self, request: Request) -> Response:
@@ -112,7 +121,7 @@ class _Act(APIView):
         try:
             do(incident.pk, by, timezone.now())
         except IncidentError as error:
-            return Response({"detail": str(error)}, status=409)
+            raise IncidentIsOver(str(error)) from None
         return Response(IncidentDetailOutput(_find(request, incident_id)).data)
 
 
@@ -128,7 +137,7 @@ class IncidentAck(_Act):
     def post(self, request: Request, incident_id: int) -> Response:
         return self.act(request, incident_id, _read(ActInput(data=request.data)), incidents.acknowledge)
 
-    @extend_schema(operation_id="withdraw_acknowledgement", responses=IncidentDetailOutput)
+    @extend_schema(operation_id="withdraw_acknowledgement", responses={200: IncidentDetailOutput})
     def delete(self, request: Request, incident_id: int) -> Response:
         return self.act(request, incident_id, _read(ActInput(data={})), incidents.withdraw_acknowledgement)
 

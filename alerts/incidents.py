@@ -41,10 +41,6 @@ def find_grouping(project_id: int) -> Grouping:
     return Grouping.objects.filter(project_id=project_id).first() or Grouping(project_id=project_id)
 
 
-def count_open(project_id: int) -> int:
-    return Incident.objects.filter(project_id=project_id, resolved_at=None).count()
-
-
 def join(alert: Alert, now: datetime) -> Incident:
     """Put an alert that begins, or becomes worse, into its incident, and return it. Runs inside the caller's transaction."""
     # Two that begin at once must find each other: the row of the project's grouping is their lock.

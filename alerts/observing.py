@@ -16,7 +16,7 @@ from alerts.version_guard import observe_newest_version
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
-from tracestore.queries.metric_groups import MAX_GROUPS, RUN_METRICS, Answer, Question, answer_questions, find_groups, reads_spans
+from tracestore.queries.metric_groups import MAX_GROUPS, Answer, Question, answer_questions, find_groups, reads_spans
 from tracestore.queries.metrics import METRICS, READ_APART, ROLLUPS_FROM_S, MetricError
 from tracestore.timerange import NS_PER_S, TimeRange
 
@@ -237,7 +237,3 @@ def _observe_version(store: Store, rule: AlertRule, now: datetime) -> list[Sight
     if seen is None:
         return []
     return [Sight(seen.observation, seen.time_range, {"version": seen.version}, compared_with=seen.against)]
-
-
-def metric_exists(rule: AlertRule) -> bool:
-    return rule.metric in (RUN_METRICS if rule.kind == RuleKind.RUN else METRICS)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-DAY_S = 86_400
-
 
 @dataclass(frozen=True)
 class Quiet:

@@ -99,12 +99,16 @@ class AlertRuleInput(StrictInput):
     kind = serializers.ChoiceField(choices=RuleKind.choices, default=RuleKind.THRESHOLD)
     metric = serializers.CharField(max_length=64, help_text=f"{', '.join(METRICS)}; for the kind `run` {', '.join(RUN_METRICS)}.")
     # Kept as it came: an error's position counts its characters. The language bounds its length.
-    query = serializers.CharField(required=False, allow_blank=True, default="", trim_whitespace=False)
+    query = serializers.CharField(
+        required=False, allow_blank=True, default="", trim_whitespace=False, help_text="Which traces count; empty for all."
+    )
     group_by = serializers.ListField(
         child=serializers.CharField(max_length=64), default=list, max_length=MAX_GROUP_FIELDS,
         help_text=f"Fields whose values have a state each: {', '.join(GROUPINGS)}.",
     )  # fmt: skip
-    window_s = serializers.IntegerField(min_value=MIN_WINDOW_S, max_value=MAX_WINDOW_S, default=300)
+    window_s = serializers.IntegerField(
+        min_value=MIN_WINDOW_S, max_value=MAX_WINDOW_S, default=300, help_text="How much of the past each evaluation looks at."
+    )
     interval_s = serializers.IntegerField(
         min_value=0,
         max_value=MAX_INTERVAL_S,
@@ -118,23 +122,40 @@ class AlertRuleInput(StrictInput):
     threshold = serializers.FloatField()
     warning_threshold = serializers.FloatField(default=None, allow_null=True, help_text="Of a critical rule: where it warns.")
     recovery_threshold = serializers.FloatField(default=None, allow_null=True, help_text="What the value must reach to resolve.")
-    hold_s = serializers.IntegerField(min_value=0, max_value=MAX_HOLD_S, default=0)
-    breaches_needed = serializers.IntegerField(min_value=1, max_value=MAX_EVALUATIONS, default=1)
-    of_evaluations = serializers.IntegerField(min_value=1, max_value=MAX_EVALUATIONS, default=1)
+    hold_s = serializers.IntegerField(
+        min_value=0, max_value=MAX_HOLD_S, default=0, help_text="How long the breach must last; 0 fires at the first one."
+    )
+    breaches_needed = serializers.IntegerField(
+        min_value=1, max_value=MAX_EVALUATIONS, default=1, help_text="Fires when so many of the last `of_evaluations` breach."
+    )
+    of_evaluations = serializers.IntegerField(
+        min_value=1, max_value=MAX_EVALUATIONS, default=1, help_text="Of how many evaluations, see `breaches_needed`."
+    )
     min_samples = serializers.IntegerField(
         min_value=0, max_value=10**9, default=0, help_text="A value of fewer traces or calls counts as no data."
     )
     no_data = serializers.ChoiceField(choices=NoDataPolicy.choices, default=NoDataPolicy.OK)
-    baseline_weeks = serializers.IntegerField(min_value=1, max_value=MAX_WEEKS, default=4)
-    baseline_deviations = serializers.FloatField(min_value=0, max_value=100, default=3.0)
+    baseline_weeks = serializers.IntegerField(
+        min_value=1, max_value=MAX_WEEKS, default=4, help_text="Of the kind `baseline`: how many past weeks to compare with."
+    )
+    baseline_deviations = serializers.FloatField(
+        min_value=0, max_value=100, default=3.0,
+        help_text="Of the kind `baseline`: standard deviations that chance may make; 0 counts every difference.",
+    )  # fmt: skip
     budget_period = serializers.ChoiceField(choices=Period.choices, default=Period.DAY)
     schedule = serializers.JSONField(
         default=dict, help_text='When it is evaluated: {} for always, or {"days": [0, 1], "start": "08:00", "end": "18:00"}.'
     )
-    time_zone = serializers.CharField(max_length=64, default="UTC")
+    time_zone = serializers.CharField(max_length=64, default="UTC", help_text="Of `schedule` and of a budget's days and months.")
     severity = serializers.ChoiceField(choices=Severity.choices, default=Severity.WARNING)
-    labels = serializers.DictField(child=serializers.CharField(max_length=200), default=dict)
-    channels = serializers.ListField(child=ChannelReference(), default=list)
+    labels = serializers.DictField(
+        child=serializers.CharField(max_length=200),
+        default=dict,
+        help_text="What routes and silences match by, besides the groups.",
+    )
+    channels = serializers.ListField(
+        child=ChannelReference(), default=list, help_text="Who is told: names or ids; routes may tell others."
+    )
     enabled = serializers.BooleanField(default=True)
 
     def validate_query(self, text: str) -> str:

@@ -38,7 +38,6 @@ from dashboards.serializers import (
     ErrorParameters,
     ErrorResultSerializer,
     ErrorRowSerializer,
-    ErrorSerializer,
     FacetParameters,
     FacetResultSerializer,
     FacetValueSerializer,
@@ -77,7 +76,6 @@ from tracestore.verdict import DEFAULT_METRICS, find_judged, judge_version
 
 _STEP = re.compile(r"(\d{1,9})([smhd]?)")
 _STEP_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-_ERRORS = {400: ErrorSerializer, 401: ErrorSerializer, 503: ErrorSerializer}
 _FAILING = OpenApiExample(
     "Failing traces of version v3 that used the tool refund",
     "status:error version:v3 tool:refund",
@@ -88,7 +86,7 @@ _FAILING = OpenApiExample(
 class TraceListView(APIView):
     @extend_schema(
         operation_id="list_traces", summary="Find traces", tags=["traces"], parameters=[SearchParameters],
-        examples=[_FAILING], responses={200: TracePageSerializer, **_ERRORS},
+        examples=[_FAILING], responses=TracePageSerializer,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Traces that started in the range and match, newest start first."""
@@ -104,7 +102,7 @@ class TraceListView(APIView):
 class TraceView(APIView):
     @extend_schema(
         operation_id="get_trace", summary="Get one trace with its spans", tags=["traces"],
-        responses={200: TraceDetailSerializer, 404: ErrorSerializer, **_ERRORS},
+        responses=TraceDetailSerializer,
     )  # fmt: skip
     def get(self, request: Request, trace_id: str) -> Response:
         """The trace and its spans in start order, without attributes."""
@@ -118,7 +116,7 @@ class TraceView(APIView):
 class TraceLogsView(APIView):
     @extend_schema(
         operation_id="list_trace_logs", summary="List the log records of a trace", tags=["traces"], parameters=[PageParameters],
-        responses={200: LogPageSerializer, 404: ErrorSerializer, **_ERRORS},
+        responses=LogPageSerializer,
     )  # fmt: skip
     def get(self, request: Request, trace_id: str) -> Response:
         """Records that belong to the trace or one of its spans, oldest first. A page of large records ends early."""
@@ -133,7 +131,7 @@ class TraceLogsView(APIView):
 class LogListView(APIView):
     @extend_schema(
         operation_id="list_logs", summary="Find log records", tags=["logs"], parameters=[LogSearchParameters],
-        responses={200: LogPageSerializer, **_ERRORS},
+        responses=LogPageSerializer,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Records of the range that match, of a trace or of none, newest first. A page of large ones ends early."""
@@ -149,7 +147,7 @@ class LogListView(APIView):
 class SpanView(APIView):
     @extend_schema(
         operation_id="get_span", summary="Get everything of one span", tags=["spans"],
-        responses={200: SpanDetailSerializer, 404: ErrorSerializer, **_ERRORS},
+        responses=SpanDetailSerializer,
     )  # fmt: skip
     def get(self, request: Request, trace_id: str, span_id: str) -> Response:
         """Canonical fields, all attributes of span, resource and scope, events and links."""
@@ -161,7 +159,7 @@ class SpanView(APIView):
 class SpanListView(APIView):
     @extend_schema(
         operation_id="list_spans", summary="Find spans", tags=["spans"], parameters=[SearchParameters],
-        responses={200: SpanPageSerializer, **_ERRORS},
+        responses=SpanPageSerializer,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Spans that started in the range and match themselves, newest start first."""
@@ -177,7 +175,7 @@ class SpanListView(APIView):
 class MetricView(APIView):
     @extend_schema(
         operation_id="get_metric", summary="Read a metric over time", tags=["metrics"], parameters=[MetricParameters],
-        responses={200: MetricResultSerializer, **_ERRORS},
+        responses=MetricResultSerializer,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """One series, or one per group. Steps without traces are 0 for counts and null for rates and percentiles."""
@@ -204,7 +202,7 @@ class MetricView(APIView):
 class FacetView(APIView):
     @extend_schema(
         operation_id="count_facet", summary="Count traces by a field", tags=["traces"], parameters=[FacetParameters],
-        responses={200: FacetResultSerializer, **_ERRORS},
+        responses=FacetResultSerializer,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """The values of a field with the number of traces that have each, most frequent first."""
@@ -223,7 +221,7 @@ class FacetView(APIView):
 class ErrorListView(APIView):
     @extend_schema(
         operation_id="list_errors", summary="List failures by error", tags=["traces"], parameters=[ErrorParameters],
-        responses={200: ErrorResultSerializer, **_ERRORS},
+        responses=ErrorResultSerializer,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """The failed traces of the range that match, grouped by the error they failed with: the rows of the errors page."""
@@ -241,7 +239,7 @@ class ErrorListView(APIView):
 class WhyView(APIView):
     @extend_schema(
         operation_id="explain", summary="Compare a selection with other traces", tags=["traces"], parameters=[WhyParameters],
-        responses={200: WhySerializer, **_ERRORS},
+        responses=WhySerializer,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Values of fields that the selection has more or less often, pairs of them, and numbers distributed otherwise."""
@@ -269,7 +267,7 @@ class WhyView(APIView):
 class CompareView(APIView):
     @extend_schema(
         operation_id="compare_cohorts", summary="Compare two cohorts of traces", tags=["traces"], parameters=[CompareParameters],
-        responses={200: CompareSerializer, **_ERRORS},
+        responses=CompareSerializer,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Metrics of both with intervals, error types that are new in B or gone from A, and what else differs for certain."""
@@ -295,7 +293,7 @@ class CompareView(APIView):
 class VerdictView(APIView):
     @extend_schema(
         operation_id="judge_version", summary="Tell whether a version is worse than another", tags=["versions"],
-        parameters=[VerdictParameters], responses={200: VerdictSerializer, **_ERRORS},
+        parameters=[VerdictParameters], responses=VerdictSerializer,
     )  # fmt: skip
     def get(self, request: Request, version: str) -> Response:
         """For deploy pipelines: `decision` is pass, worse or not_enough_data; `results` say why, metric by metric."""
@@ -317,7 +315,7 @@ def _explain(selected: int, others: int, tests: int, differences: list[Differenc
 class AgentGraphView(APIView):
     @extend_schema(
         operation_id="get_agent_graph", summary="Count who calls whom", tags=["traces"], parameters=[AgentParameters],
-        responses={200: AgentResultSerializer, **_ERRORS},
+        responses=AgentResultSerializer,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Agents, models and tools of the traces that match, and the calls and hand-offs between them."""

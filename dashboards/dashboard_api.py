@@ -19,11 +19,7 @@ from dashboards.dashboard_serializers import DashboardInput, DashboardListSerial
 from dashboards.own_dashboards import Board, DashboardRefused, as_board, find_board, find_boards, find_own_boards, save_board
 from dashboards.requests import PageRequest
 from dashboards.saved_views import Reader
-from dashboards.serializers import ErrorSerializer
 from tracestore.models import Dashboard, Project
-
-_ERRORS = {400: ErrorSerializer, 401: ErrorSerializer}
-_NOT_FOUND = {404: ErrorSerializer, **_ERRORS}
 
 
 class DashboardListView(APIView):
@@ -31,7 +27,7 @@ class DashboardListView(APIView):
 
     @extend_schema(
         operation_id="list_dashboards", summary="List dashboards", tags=["dashboards"],
-        responses={200: DashboardListSerializer, 401: ErrorSerializer},
+        responses=DashboardListSerializer,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Those of every project first, then what is one's own, shared or nobody's, by name."""
@@ -41,7 +37,7 @@ class DashboardListView(APIView):
 
     @extend_schema(
         operation_id="create_dashboard", summary="Create a dashboard", tags=["dashboards"], request=DashboardInput,
-        responses={201: DashboardSerializer, **_ERRORS},
+        responses={201: DashboardSerializer},
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         """A dashboard made with a key, and not by a user who is logged in, is everybody's."""
@@ -54,7 +50,7 @@ class DashboardView(APIView):
 
     @extend_schema(
         operation_id="get_dashboard", summary="Get a dashboard", tags=["dashboards"],
-        responses={200: DashboardSerializer, **_NOT_FOUND},
+        responses=DashboardSerializer,
     )  # fmt: skip
     def get(self, request: Request, slug: str) -> Response:
         """One of every project's, or one that is one's own, shared or nobody's."""
@@ -65,7 +61,7 @@ class DashboardView(APIView):
 
     @extend_schema(
         operation_id="replace_dashboard", summary="Replace a dashboard", tags=["dashboards"], request=DashboardInput,
-        responses={200: DashboardSerializer, **_NOT_FOUND},
+        responses=DashboardSerializer,
     )  # fmt: skip
     def put(self, request: Request, slug: str) -> Response:
         """All of it; its address stays when none is given."""
@@ -74,7 +70,7 @@ class DashboardView(APIView):
 
     @extend_schema(
         operation_id="change_dashboard", summary="Change a dashboard", tags=["dashboards"], request=DashboardInput(partial=True),
-        responses={200: DashboardSerializer, **_NOT_FOUND},
+        responses=DashboardSerializer,
     )  # fmt: skip
     def patch(self, request: Request, slug: str) -> Response:
         """What is given; `panels` are all panels."""
@@ -83,9 +79,7 @@ class DashboardView(APIView):
         given = _read(request, partial=True)
         return Response(_describe(as_board(_save(request, kept | given, stored), _reader(request))))
 
-    @extend_schema(
-        operation_id="delete_dashboard", summary="Delete a dashboard", tags=["dashboards"], responses={204: None, **_NOT_FOUND}
-    )
+    @extend_schema(operation_id="delete_dashboard", summary="Delete a dashboard", tags=["dashboards"], responses={204: None})
     def delete(self, request: Request, slug: str) -> Response:
         """For good."""
         self._own(request, slug).delete()

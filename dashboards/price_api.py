@@ -43,10 +43,15 @@ def _project(request: Request) -> Project:
 class PriceListView(APIView):
     """All prices of the project, and the place to add one."""
 
-    @extend_schema(operation_id="list_prices", responses=inline_serializer("PricePage", {"results": PriceSerializer(many=True)}))
+    @extend_schema(
+        operation_id="list_prices",
+        responses=inline_serializer(
+            "PricePage", {"results": PriceSerializer(many=True), "next": serializers.URLField(allow_null=True)}
+        ),
+    )
     def get(self, request: Request) -> Response:
         prices = ModelPrice.objects.filter(project=_project(request))
-        return Response({"results": PriceSerializer(prices, many=True).data})
+        return Response({"results": PriceSerializer(prices, many=True).data, "next": None})
 
     @extend_schema(operation_id="create_price", request=PriceSerializer, responses={201: PriceSerializer})
     def post(self, request: Request) -> Response:
@@ -68,6 +73,6 @@ class PriceView(APIView):
     def delete(self, request: Request, price_id: int) -> Response:
         deleted, _ = ModelPrice.objects.filter(project=_project(request), pk=price_id).delete()
         if not deleted:
-            raise Http404
+            raise Http404(f"There is no price {price_id}.")
         load_prices(now=True)
         return Response(status=status.HTTP_204_NO_CONTENT)

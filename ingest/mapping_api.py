@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import Http404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -114,9 +114,16 @@ def _check(rule: MappingRule) -> MappingRule:
 class MappingRuleList(APIView):
     """All rules in the order in which they are tried, and the place to add one."""
 
-    @extend_schema(operation_id="list_mapping_rules", responses=MappingRuleOutput(many=True), tags=["mapping"])
+    @extend_schema(
+        operation_id="list_mapping_rules",
+        tags=["mapping"],
+        responses=inline_serializer(
+            "MappingRulePage", {"results": MappingRuleOutput(many=True), "next": serializers.URLField(allow_null=True)}
+        ),
+    )
     def get(self, request: Request) -> Response:
-        return Response(MappingRuleOutput(MappingRule.objects.filter(project=_project(request)), many=True).data)
+        rules = MappingRule.objects.filter(project=_project(request))
+        return Response({"results": MappingRuleOutput(rules, many=True).data, "next": None})
 
     @extend_schema(
         operation_id="create_mapping_rule", request=MappingRuleInput, responses={201: MappingRuleOutput}, tags=["mapping"]

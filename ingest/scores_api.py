@@ -177,7 +177,9 @@ class ScoreParameters(serializers.Serializer[Any]):
     session_id = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=1000, trim_whitespace=False, help_text="Of a session as a whole."
     )
-    name = serializers.CharField(required=False, allow_blank=True, default="", max_length=200)
+    name = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=200, help_text="Of one evaluation, such as `helpful`."
+    )
     start = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=64,
         help_text="Included: when the score was given. Default: 24 hours before `end`; of a trace or session all of them.",

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
+from django.core.management import get_commands, load_command_class
 
 from tests.live import ROOT, LiveServer, start_server
 
@@ -167,3 +168,21 @@ def test_make_targets_that_documents_name_exist() -> None:
         named = set(re.findall(r"^ +make ([a-z-]+)", document.read_text(), re.MULTILINE))
         named |= set(re.findall(r"`make ([a-z-]+)`", document.read_text()))
         assert named <= targets, f"{document.name} names {sorted(named - targets)}"
+
+
+def test_operating_lists_every_command_of_ours() -> None:
+    files = ROOT.glob("*/management/commands/[a-z]*.py")
+    manual = (ROOT / "docs" / "operating.md").read_text().split("## Commands")[1].split("\n## ")[0]
+
+    listed = set(re.findall(r"^\| `(\w+)", manual, re.MULTILINE))
+
+    assert listed == {path.stem for path in files}
+
+
+def test_commands_and_options_that_documents_name_exist() -> None:
+    for document in DOCUMENTS:
+        for name, arguments in re.findall(r"manage\.py ([a-z]\w+)([^`\n|]*)", document.read_text()):
+            command = load_command_class(get_commands()[name], name)
+            known = command.create_parser("manage.py", name)._option_string_actions
+            options = set(re.findall(r"(?<!\S)--[a-z][a-z-]*", arguments.partition("#")[0]))
+            assert options <= known.keys(), f"{document.name} gives {name} {sorted(options - known.keys())}"

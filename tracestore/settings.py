@@ -181,7 +181,14 @@ SETTINGS = (
         "",
         "Key for OTLP and the REST API (Bearer, x-api-key or Basic). When set, both demand it.",
     ),
-    Setting("TRACESTORE_SECRET_KEY", _text, "text", "", "", "Signs sessions. Default: made once, kept in the data folder."),
+    Setting(
+        "TRACESTORE_SECRET_KEY",
+        _text,
+        "text",
+        "",
+        "",
+        "Signs sessions and the links in messages that acknowledge. Default: made once, kept in the data folder.",
+    ),
     Setting(
         "CLICKHOUSE_URL",
         _server_url("http", "https"),
@@ -457,13 +464,17 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "dashboards.api_schema.ApiSchema",
     "EXCEPTION_HANDLER": "dashboards.api_errors.handle_exception",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Tracestore API",
-    "DESCRIPTION": "Traces, spans, metrics and alerts of AI agents.",
+    "DESCRIPTION": (
+        "Traces, spans, logs, metrics and alerts of AI agents. Times are RFC 3339 in UTC; fields that end in `_ns` are in "
+        "nanoseconds, `_s` in seconds, `_usd` in US dollars. Lists answer `results` and `next`, the address of the following "
+        "page or null. docs/api.md is the manual."
+    ),
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {  # several are called kind or state

@@ -252,7 +252,9 @@ def test_api_lists_incidents_and_acts_on_them(client: Client, alert: Alert) -> N
     assert post("/snooze", for_s=600, by="ann").json()["state"] == "snoozed"
     assert post("/comments", text="On it", by="ann").json()["events"][-1]["text"] == "On it"
     assert post("/resolve", by="ann").json()["resolved_by"] == "ann"
-    assert post("/ack").status_code == 409
+    late = post("/ack")
+    assert late.status_code == 409
+    assert "is resolved" in late.json()["error"]["message"]
     assert post("/snooze", for_s=1).status_code == 400
     assert client.get("/api/v1/incidents?state=bad").status_code == 400
     assert client.get("/api/v1/incidents/99999").status_code == 404

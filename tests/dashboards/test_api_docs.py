@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.live import ROOT, LiveServer, start_server
+from tracestore.queries.facets import FACETS
 from tracestore.queries.metrics import GROUPINGS, METRICS
 
 DOCS = (ROOT / "docs" / "api.md").read_text()
@@ -73,6 +74,12 @@ def test_span_shows_attributes_that_json_cannot_hold_as_text(documented_server: 
 
     assert span["attributes"]["score"] == "NaN"
     assert span["tool"] == "refund"
+
+
+def test_every_field_that_can_be_counted_is_documented() -> None:
+    section = DOCS.split("## Facets")[1].split("## ")[0]
+
+    assert all(f"`{name}`" in section for name in FACETS)
 
 
 def test_every_metric_and_grouping_is_documented() -> None:

@@ -38,3 +38,25 @@ def test_any_one_credential_is_enough(schema: Any) -> None:
     assert {"bearer": []} in security
     assert {"apiKey": []} in security
     assert {"basic": []} in security
+
+
+def test_every_operation_says_what_it_does_takes_and_answers(schema: Any) -> None:
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            named = f"{method} {path}"
+            error = {code for code, answer in operation["responses"].items() if "Error" in str(answer.get("content"))}
+            assert operation["summary"], named
+            assert operation["description"], named
+            assert operation["tags"] != ["api"], named
+            assert all(parameter.get("description") for parameter in operation.get("parameters", [])), named
+            assert {"400", "401", "429", "503"} <= error, named
+            assert ("404" in error) or "{" not in path, named
+
+
+def test_every_list_answers_results_and_the_next_page(schema: Any) -> None:
+    for path, operations in schema["paths"].items():
+        get = operations.get("get", {})
+        if get.get("operationId", "").startswith("list_"):
+            reference = get["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+            properties = schema["components"]["schemas"][reference.rsplit("/", 1)[1]]["properties"]
+            assert {"results", "next"} <= set(properties), path

@@ -81,7 +81,9 @@ def test_api_adds_lists_and_deletes(client: Client) -> None:
     status, price = post(client, PRICE | {"from_day": "2026-01-01"})
     second, error = post(client, PRICE | {"from_day": "2026-01-01"})
     negative, _ = post(client, PRICE | {"output_usd": -1})
-    listed = client.get("/api/v1/prices").json()["results"]
+    answer = client.get("/api/v1/prices").json()
+    listed = answer["results"]
+    assert answer["next"] is None
     foreign = ModelPrice.objects.create(project_id=2, model="x", input_usd=1, output_usd=1)
     missing = client.delete(f"/api/v1/prices/{foreign.pk}").status_code
     deleted = client.delete(f"/api/v1/prices/{price['id']}").status_code

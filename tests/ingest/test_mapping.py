@@ -139,7 +139,7 @@ class TestApi:
         path = f"/api/v1/mapping/rules/{rule['id']}"
         changed = client.patch(path, {"pattern": "c-*"}, content_type="application/json").json()
         sent_back = client.put(path, changed | {"key": "acme.talk"}, content_type="application/json")
-        listed = client.get("/api/v1/mapping/rules").json()
+        listed = client.get("/api/v1/mapping/rules").json()["results"]
         deleted = client.delete(path)
 
         assert (status, rule["source"], changed["pattern"]) == (201, "attribute", "c-*")
@@ -177,7 +177,7 @@ class TestApi:
         other = Project.objects.create(slug="other", name="Other")
         rule = MappingRule.objects.create(project=other, key="x", target="session_id")
 
-        assert client.get("/api/v1/mapping/rules").json() == []
+        assert client.get("/api/v1/mapping/rules").json() == {"results": [], "next": None}
         assert client.delete(f"/api/v1/mapping/rules/{rule.pk}").status_code == 404
         assert client.get(f"/setup/mapping/{rule.pk}").status_code == 404
         assert client.post(f"/setup/mapping/{rule.pk}/delete").status_code == 404

@@ -236,7 +236,16 @@ def test_setting_that_cannot_work_stops_the_start_with_a_sentence(
 
     result = run(tmp_path, "up", **ports | environment)
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
     assert "hunter2" not in result.stderr
+
+
+@pytest.mark.parametrize("command", [("create_key", "ci"), ("verdict", "v3", "v2")])
+def test_command_before_the_first_start_says_what_prepares_the_database(tmp_path: Path, command: tuple[str, ...]) -> None:
+    result = run(tmp_path, *command)
+
+    assert result.returncode == 2, result.stderr
+    assert "`manage.py up` prepares it" in result.stderr
+    assert "Traceback" not in result.stderr

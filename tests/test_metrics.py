@@ -113,6 +113,12 @@ def test_jobs_say_when_they_last_ended_well(server: LiveServer) -> None:
     assert samples["tracestore_job_lag_seconds"][labels(job="summarize")] < 300
 
 
+def test_garbage_is_collected_once_all_is_loaded(server: LiveServer) -> None:
+    samples = scrape(server)
+
+    assert samples["python_gc_collections_total"][labels(generation="0")] > 30  # some ten before manage.py turns it off
+
+
 def test_metrics_follow_the_conventions_and_are_documented(server: LiveServer) -> None:
     text, content_type = get(server, "/metrics", accept="application/openmetrics-text;version=1.0.0")
     families = [family for family in parse_openmetrics(text) if family.name.startswith("tracestore_")]  # type: ignore[no-untyped-call]

@@ -17,7 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.ingest.conftest import JSON, PROTOBUF, build_request, build_span
-from tests.live import ROOT, LiveServer, free_port, start_server, wait_until_ready
+from tests.live import ROOT, LiveServer, copy_template, free_port, start_server, wait_until_ready
 
 KEY = "the key of this test"
 Samples = dict[str, dict[frozenset[tuple[str, str]], float]]
@@ -159,6 +159,7 @@ def test_refusals_are_on_the_data_quality_page_after_a_restart_too(tmp_path_fact
 
 
 def test_worker_alone_answers_on_its_port(tmp_path: Path) -> None:
+    copy_template(tmp_path)
     port = free_port()
     environment = {"TRACESTORE_DATA": str(tmp_path), "TRACESTORE_WORKER_PORT": str(port), "TRACESTORE_API_KEY": KEY}
     with (tmp_path / "log").open("wb") as log:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ import hypothesis
 import pytest
 
 from tests.live import find_template
+
+gc.disable()  # until all is loaded, see pytest_collection_finish
 
 # A busy machine is slow, not wrong. What a test suppresses itself comes in the place of these.
 _SLOW = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture]
@@ -59,6 +62,12 @@ def _make_patient(read: Callable[..., Any]) -> Callable[..., Any]:
 
 for _name in ("query", "query_rows", "query_arrow"):
     setattr(Store, _name, _make_patient(getattr(Store, _name)))
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays. Looking through it for garbage again and again takes a twentieth of the tests' time."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -120,6 +120,11 @@ def find_template() -> Path:
     return template
 
 
+def copy_template(data: Path) -> None:
+    """Prepare an empty data folder as a first start does, for what starts by itself."""
+    shutil.copytree(find_template(), data, symlinks=True, dirs_exist_ok=True)
+
+
 def start_server(data: Path, *, wait: bool = True, from_nothing: bool = False, **environment: str) -> LiveServer:
     """Start `manage.py up` on free loopback ports with its data in `data`; a second start on the same folder continues it.
 
@@ -127,7 +132,7 @@ def start_server(data: Path, *, wait: bool = True, from_nothing: bool = False, *
     """
     data.mkdir(parents=True, exist_ok=True)
     if not from_nothing and not (data / "tracestore.sqlite3").exists():
-        shutil.copytree(find_template(), data, symlinks=True, dirs_exist_ok=True)
+        copy_template(data)
     port, otlp_port, grpc_port = free_ports(3)
     log = data / "server.log"
     clean = {key: value for key, value in os.environ.items() if not key.startswith("TRACESTORE_")}
@@ -159,7 +164,7 @@ def wait_until_ready(server: LiveServer) -> None:
 
 
 def wait_until_accepting(server: LiveServer) -> None:
-    """Wait for OTLP alone. The first answer that is a page loads the code of all pages, a quarter of what a start takes."""
+    """Wait for OTLP alone: /readyz also asks the store and the jobs."""
     _wait_for_answer(server, server.otlp_url + "/v1/traces", 405)
 
 

@@ -17,7 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.ingest.conftest import JSON, PROTOBUF, build_request, build_span
-from tests.live import ROOT, LiveServer, free_port, start_server, wait_until_ready
+from tests.live import ROOT, LiveServer, copy_template, free_port, start_server, wait_until_ready
 
 KEY = "the key of this test"
 Samples = dict[str, dict[frozenset[tuple[str, str]], float]]
@@ -113,6 +113,12 @@ def test_jobs_say_when_they_last_ended_well(server: LiveServer) -> None:
     assert samples["tracestore_job_lag_seconds"][labels(job="summarize")] < 300
 
 
+def test_garbage_is_collected_once_all_is_loaded(server: LiveServer) -> None:
+    samples = scrape(server)
+
+    assert samples["python_gc_collections_total"][labels(generation="0")] > 30  # some ten before manage.py turns it off
+
+
 def test_metrics_follow_the_conventions_and_are_documented(server: LiveServer) -> None:
     text, content_type = get(server, "/metrics", accept="application/openmetrics-text;version=1.0.0")
     families = [family for family in parse_openmetrics(text) if family.name.startswith("tracestore_")]  # type: ignore[no-untyped-call]
@@ -153,6 +159,7 @@ def test_refusals_are_on_the_data_quality_page_after_a_restart_too(tmp_path_fact
 
 
 def test_worker_alone_answers_on_its_port(tmp_path: Path) -> None:
+    copy_template(tmp_path)
     port = free_port()
     environment = {"TRACESTORE_DATA": str(tmp_path), "TRACESTORE_WORKER_PORT": str(port), "TRACESTORE_API_KEY": KEY}
     with (tmp_path / "log").open("wb") as log:

@@ -20,7 +20,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.live import ROOT, LiveServer, start_server, wait_until_ready
+from tests.live import ROOT, LiveServer, copy_template, start_server, wait_until_ready
 from tests.spans import build_request
 from tracestore import server as server_module
 
@@ -124,6 +124,7 @@ server.run(("worker",))
 
 
 def test_job_under_way_does_not_hold_up_the_stop(data: Path) -> None:
+    copy_template(data)
     environment = os.environ | {"TRACESTORE_DATA": str(data), "DJANGO_SETTINGS_MODULE": "tracestore.settings"}
 
     result = subprocess.run(

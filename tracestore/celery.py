@@ -8,6 +8,8 @@ from typing import Any
 from celery import Celery, signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tracestore.settings")
+# Each worker would run Django's checks at its start, which load the code of all pages, and Celery throws away what they say.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 _IN_PROCESS = (os.environ.get("CELERY_BROKER_URL", "").strip() or "memory").startswith("memory")  # empty means the default
 _DELIVERY_QUEUE = "deliveries"
 

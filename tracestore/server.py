@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import combinations
 from typing import Any
 from urllib.parse import urlsplit
@@ -330,6 +331,9 @@ def run(roles: tuple[str, ...]) -> None:
             stack.callback(hold_sqlite(database["NAME"]).close)
         if sockets:
             collect_static()
+            import_module(settings.ROOT_URLCONF)  # the code of all pages, which the first answer would wait for
+        gc.freeze()
+        gc.enable()  # manage.py turned it off
         if stopped.is_set():  # the signal came before anyone else could act on it
             return
         if "worker" in roles:

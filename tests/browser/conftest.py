@@ -62,6 +62,16 @@ def wait_for_frame(page: Page) -> None:
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))")
 
 
+def find_too_narrow(page: Page) -> list[int]:
+    """Return the widths of windows, from large to a phone's, in which the page scrolls sideways. It is loaded once for all."""
+    too_narrow = []
+    for width in (1440, 1000, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            too_narrow.append(width)
+    return too_narrow
+
+
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:

@@ -34,6 +34,8 @@ BROKEN_WORDS = """() => {
     while (walker.nextNode()) {
         const { currentNode: node } = walker, { parentElement: holder } = node;
         if (!holder.checkVisibility({ visibilityProperty: true }) || holder.closest("pre, svg, select, textarea")) continue;
+        range.selectNodeContents(node);
+        if (linesOf(range) < 2) continue;  // as most are, and then none of its words is broken
         for (const { 0: word, index } of node.textContent.matchAll(/[\\p{L}\\p{N}]+/gu)) {
             range.setStart(node, index);
             range.setEnd(node, index + word.length);

@@ -7,7 +7,6 @@ import re
 import time
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -287,28 +286,4 @@ def test_editor_follows_the_kind_by_keyboard_on_a_phone(server: LiveServer, open
     page.keyboard.press("Enter")
     page.wait_for_url("**/alerts/rules")
     expect(page.get_by_text("Requests of the day above 100 traces")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/alerts",
-        "/alerts/rules",
-        "/alerts/rules/new",
-        "/alerts/channels",
-        "/alerts/channels/new",
-        "/alerts/1",
-        "/alerts/incidents",
-        "/alerts/routes",
-        "/alerts/routes/new",
-        "/alerts/silences",
-        "/alerts/silences/new",
-    ],
-)
-def test_page_fits_a_phone(server: LiveServer, open_page: OpenPage, path: str, tmp_path: Path) -> None:
-    page = open_page(server.url + path, width=390, height=844)
-
-    page.wait_for_load_state("networkidle")
-
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

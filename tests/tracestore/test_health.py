@@ -15,7 +15,7 @@ import pytest
 from django.test import Client
 
 from ingest.service import Ingest
-from tests.live import ROOT
+from tests.live import ROOT, copy_template
 from tracestore import liveness
 from tracestore.clickhouse.client import Store
 from tracestore.keys import forget_keys
@@ -129,6 +129,7 @@ server.run(("web", "worker"))
 
 
 def test_server_whose_worker_has_ended_says_so(tmp_path: Path) -> None:
+    copy_template(tmp_path)
     environment = os.environ | {"TRACESTORE_DATA": str(tmp_path), "PYTHONPATH": str(ROOT)}
 
     result = subprocess.run(

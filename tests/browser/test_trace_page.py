@@ -226,7 +226,7 @@ def test_late_panel_of_a_step_left_again_is_not_shown(open_page: OpenPage, send_
     expect(page.locator("#span-panel")).to_have_attribute("data-span", TOOL)
 
 
-def test_keys_pressed_before_the_steps_are_here_do_nothing(open_page: OpenPage, send_trace: SendTrace) -> None:
+def test_buttons_pressed_before_the_steps_are_here_count_and_keys_do_nothing(open_page: OpenPage, send_trace: SendTrace) -> None:
     page = open_page("about:blank")
     held = Held(page, "**/tree")
     page.goto(send_trace(*_failed_run()))
@@ -234,13 +234,29 @@ def test_keys_pressed_before_the_steps_are_here_do_nothing(open_page: OpenPage, 
     for key in "fxer[]opzj":
         page.keyboard.press(key)
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Collapse all").click()
+    page.get_by_role("button", name="Next error").click()
     page.locator("#trace-search").fill("refund")
     held.release()
     _wait_ready(page)
 
     expect(page.locator(".trow--hit")).to_have_count(2)
-    expect(_selected(page)).to_have_attribute("data-span-id", TOOL)
+    expect(_selected(page)).to_have_attribute("data-span-id", ROOT)  # after the last of them comes the first
+
+
+def test_tabs_and_buttons_clicked_before_the_scripts_are_there_count(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page("about:blank")
+    held = Held(page, "**/htmx-2*.js")
+    page.goto(send_trace(*_failed_run()), wait_until="commit")
+    held.wait()
+
+    page.get_by_role("tab", name="Timeline").click()
+    page.get_by_role("tab", name="Attributes").click()
+    page.get_by_role("button", name="Go to").click()
+    held.release()
+
+    expect(page.get_by_role("dialog", name="Go to")).to_be_visible()
+    expect(page.locator("#view-tab-timeline")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#pane-attributes")).to_be_visible()
 
 
 def test_click_counts_though_the_steps_are_drawn_again_before_it_ends(open_page: OpenPage, send_trace: SendTrace) -> None:

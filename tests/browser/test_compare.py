@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -13,8 +15,9 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.agents import send_run
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import Held, OpenPage, wait_for_frame
 from tests.live import LiveServer, start_server
+from tests.spans import build_request
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,46 @@ def test_from_a_failing_trace_to_its_difference_by_keys(server: LiveServer, runs
     expect(detail.locator("del")).to_contain_text("no answer")
     page.keyboard.press("x")
     expect(page).to_have_url(f"{server.url}/compare/traces?a={runs[0]}&b={runs[1]}")
+
+
+def _send_long_run(server: LiveServer, calls: int, error: str) -> str:
+    """Send a run of three days ago, of which only the last call may fail, wait until all of it is there and return its id."""
+    trace_id, start_ns = secrets.token_hex(16), time.time_ns() - 3 * 24 * 3600 * 10**9
+    root = {"trace_id": trace_id, "span_id": "f" * 16, "name": "invoke_agent long", "start_ns": start_ns}
+    steps = [
+        {"trace_id": trace_id, "span_id": f"{place:016x}", "parent": "f" * 16, "name": f"step {place}", "start_ns": start_ns + place}
+        for place in range(1, calls + 1)
+    ]
+    steps[-1] |= {"error": error} if error else {}
+    headers = {"Content-Type": "application/x-protobuf"}
+    request = urllib.request.Request(f"{server.otlp_url}/v1/traces", build_request(root, *steps), headers)
+    urllib.request.urlopen(request, timeout=60).close()
+    for _ in range(600):
+        try:
+            if _get(server, f"/api/v1/traces/{trace_id}")["span_count"] == calls + 1:
+                return trace_id
+        except urllib.error.HTTPError:
+            pass  # not there yet
+        time.sleep(0.2)
+    raise AssertionError("the run did not arrive")
+
+
+def test_rows_that_come_late_do_not_take_away_what_was_chosen_meanwhile(server: LiveServer, open_page: OpenPage) -> None:
+    ids = [_send_long_run(server, 260, error) for error in ("", "no answer")]
+    page = open_page(f"{server.url}/compare/traces?a={ids[0]}&b={ids[1]}&all=1")
+    held = Held(page, "**/compare/traces?*from=*")
+    current = page.locator(".cmp-row--current")
+
+    page.keyboard.press("n")  # the difference is not among the first rows
+    held.wait()
+    page.keyboard.press("j")
+    held.release()
+    expect(page.locator(".cmp-row")).to_have_count(261)
+    wait_for_frame(page)
+    expect(current).to_have_attribute("id", "row-0")
+
+    page.keyboard.press("n")
+    expect(current).to_contain_text("step 260")
 
 
 @pytest.mark.parametrize("width", [1440, 390])

@@ -14,6 +14,8 @@ from tracestore.language import QueryError, add_filter, format_filter, parse_que
 
 # More would be a picture of nothing; the tables hold all.
 MAX_NODES = 40
+# Tables of more rows show their first until all are asked for.
+MOST_ROWS = 40
 SIZES = Sizes()
 # Failures per call from which an edge is red: nearly everything fails now and then.
 FAILING_FROM = 0.05

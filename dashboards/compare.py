@@ -219,7 +219,9 @@ def _interval(interval: Interval | None, unit: str) -> str:
 
 
 def _signed(value: float, unit: str) -> str:
-    return f"{'+' if value > 0 else '−' if value < 0 else ''}{format_number(abs(value), unit)}"
+    """What rounds to nothing has no sign."""
+    number = format_number(abs(value), unit)
+    return ("+" if value > 0 else "−") + number if any(digit in number for digit in "123456789") else number
 
 
 def _change(difference: Interval | None, unit: str) -> str:

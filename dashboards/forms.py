@@ -134,6 +134,11 @@ class Draft(_Texts):
         return self.querystring(q=before + problem.suggestion + after)
 
 
+def describe_range(params: Mapping[str, str]) -> str:
+    """Return in words the time range of a query string that may not be valid any more."""
+    return _Texts("", params.get("start", ""), params.get("end", "")).range_label
+
+
 def _short(time_text: str) -> str:
     """2026-11-20T08:30:00.000000000Z as 2026-11-20 08:30, with the seconds where there are some; other forms as typed."""
     text = time_text.strip()

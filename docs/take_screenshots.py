@@ -91,13 +91,15 @@ def wait_for_results(server: LiveServer, path: str) -> list[dict[str, Any]]:
 
 
 def wait_for_summaries(server: LiveServer, query: str) -> list[dict[str, Any]]:
-    """Return the traces of the sentence once no more of them arrive: summaries follow the spans by some seconds."""
+    """Return the traces of the sentence once no more of them arrive for half a minute: summaries follow the spans."""
     found: list[dict[str, Any]] = []
-    for _ in range(60):
+    quiet_looks = 0
+    for _ in range(120):
         newer = wait_for_results(server, f"traces?{query}&limit=100")
-        if len(newer) == len(found):
-            break
+        quiet_looks = quiet_looks + 1 if len(newer) == len(found) else 0
         found = newer
+        if quiet_looks == 6:
+            break
         time.sleep(5)
     return found
 

@@ -46,8 +46,8 @@ def signed_cost_usd(value: float | None) -> str:
 
 @register.filter
 def signed_points(value: float | None) -> str:
-    """The difference of two ratios in percentage points: +3.1 pp."""
-    return _signed(value, lambda points: ratio(points).replace("%", " pp"))
+    """The difference of two ratios in percentage points: +3.1 points."""
+    return _signed(value, lambda points: ratio(points).replace("%", " points"))
 
 
 @register.filter

@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from dashboards.agent_graph import FAILING_FROM, MEASURES, against_querystring, draw, find_measure, quick_comparisons
+from dashboards.agent_graph import FAILING_FROM, MEASURES, MOST_ROWS, against_querystring, draw, find_measure, quick_comparisons
 from dashboards.forms import Draft, Problem, Search, SearchRefused, parse_search
 from dashboards.requests import PageRequest
 from tracestore.clickhouse.client import get_store
@@ -62,6 +62,7 @@ def agent_graph_drawing(request: PageRequest) -> HttpResponse:
         "max_spans": MAX_SPANS,
         "steps_above": MAX_STEPS_ABOVE,
         "failing_from": FAILING_FROM,
+        "most_rows": MOST_ROWS,
     }
     return render(request, "dashboards/_agent_graph.html", context)
 

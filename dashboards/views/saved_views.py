@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from dashboards.forms import describe_range
 from dashboards.requests import PageRequest
 from dashboards.saved_views import ViewRefused, change_view, find_own_views, find_views, save_view
 from tracestore.fragments import fragment_of
@@ -71,18 +72,24 @@ def _render_page(request: PageRequest, problem: str = "") -> HttpResponse:
 
 @dataclass(frozen=True)
 class _Row:
-    """A view with its address and the text of its query; `is_own` when the reader may change it."""
+    """A view with its address, the text of its query and its time range in words; `is_own` when the reader may change it."""
 
     view: SavedView
     href: str
     query: str
+    range_label: str
     is_own: bool
 
 
 def _list(request: PageRequest) -> list[_Row]:
     own = set(find_own_views(request.project, request.user).values_list("pk", flat=True))
     views = find_views(request.project, request.user)[:_MOST_OFFERED]
-    return [_Row(view, _address(view), QueryDict(view.querystring).get("q", ""), view.pk in own) for view in views]
+    return [_read_row(view, is_own=view.pk in own) for view in views]
+
+
+def _read_row(view: SavedView, *, is_own: bool) -> _Row:
+    params = QueryDict(view.querystring).dict()
+    return _Row(view, _address(view), str(params.get("q", "")), describe_range(params), is_own)
 
 
 def _address(view: SavedView) -> str:

@@ -270,7 +270,18 @@ def test_every_page_of_the_navigation_is_looked_at(server: LiveServer, page: Pag
     assert set(paths) <= set(PAGES)
 
 
-@pytest.mark.parametrize("path", ["/traces", "/traces/{trace}", "/dashboards/overview", "/dashboards/users"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/traces",
+        "/traces/{trace}",
+        "/dashboards/overview",
+        "/dashboards/users",
+        "/why?q=status:error",
+        "/compare?a=version:v2&b=version:v3",
+        "/quality",
+    ],
+)
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_nothing_moves_while_a_page_loads(
     server: LiveServer, places: dict[str, str], page: Page, path: str, size: ViewportSize

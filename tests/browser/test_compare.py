@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -13,8 +15,9 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.agents import send_run
-from tests.browser.conftest import OpenPage, find_too_narrow
+from tests.browser.conftest import Held, OpenPage, find_too_narrow, wait_for_frame
 from tests.live import LiveServer, start_server
+from tests.spans import build_request
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,46 @@ def test_from_a_failing_trace_to_its_difference_by_keys(server: LiveServer, runs
     expect(page).to_have_url(f"{server.url}/compare/traces?a={runs[0]}&b={runs[1]}")
 
 
+def _send(server: LiveServer, root: dict[str, Any], calls: list[dict[str, Any]]) -> str:
+    """Send a run of three days ago with calls one after the other below its root; return its id once all of it is there."""
+    trace_id, start_ns = secrets.token_hex(16), time.time_ns() - 3 * 24 * 3600 * 10**9
+    same = {"trace_id": trace_id, "start_ns": start_ns}
+    below = [
+        same | {"span_id": f"{place:016x}", "parent": "f" * 16, "start_ns": start_ns + place} | call
+        for place, call in enumerate(calls, start=1)
+    ]
+    body = build_request(same | {"span_id": "f" * 16} | root, *below)
+    request = urllib.request.Request(f"{server.otlp_url}/v1/traces", body, {"Content-Type": "application/x-protobuf"})
+    urllib.request.urlopen(request, timeout=60).close()
+    for _ in range(600):
+        try:
+            if _get(server, f"/api/v1/traces/{trace_id}")["span_count"] == len(calls) + 1:
+                return trace_id
+        except urllib.error.HTTPError:
+            pass  # not there yet
+        time.sleep(0.2)
+    raise AssertionError("the run did not arrive")
+
+
+def test_rows_that_come_late_do_not_take_away_what_was_chosen_meanwhile(server: LiveServer, open_page: OpenPage) -> None:
+    calls = [{"name": f"step {place}"} for place in range(1, 261)]
+    ids = [_send(server, {"name": "long run"}, [*calls[:-1], calls[-1] | failure]) for failure in ({}, {"error": "no answer"})]
+    page = open_page(f"{server.url}/compare/traces?a={ids[0]}&b={ids[1]}&all=1")
+    held = Held(page, "**/compare/traces?*from=*")
+    current = page.locator(".cmp-row--current")
+
+    page.keyboard.press("n")  # the difference is not among the first rows
+    held.wait()
+    page.keyboard.press("j")
+    held.release()
+    expect(page.locator(".cmp-row")).to_have_count(261)
+    wait_for_frame(page)
+    expect(current).to_have_attribute("id", "row-0")
+
+    page.keyboard.press("n")
+    expect(current).to_contain_text("step 260")
+
+
 def test_pages_are_not_wider_than_their_window(server: LiveServer, runs: tuple[str, str], open_page: OpenPage) -> None:
     page = open_page(f"{server.url}/compare/traces?a={runs[0]}&b={runs[1]}")
     page.locator(".cmp-row__open").last.click()
@@ -91,3 +134,28 @@ def test_graph_shows_numbers_sorts_and_leads_to_the_traces(
 
     expect(page.locator(".trace-row")).to_have_count(2)
     assert urllib.parse.parse_qs(urllib.parse.urlsplit(page.url).query)["q"] == ["tool:search_orders"]
+
+
+def test_graph_of_many_tools_is_short_until_all_are_asked_for_or_one_is_found(server: LiveServer, open_page: OpenPage) -> None:
+    root = {"name": "run", "attributes": {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "handyman"}}
+    tools = [{"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": f"saw_{place}"} for place in range(60)]
+    _send(server, root, [{"name": "call", "attributes": tool} for tool in tools])
+    page = open_page(f"{server.url}/agents?q=agent:handyman&start=now-7d", width=390, height=844)
+    nodes, edges = (page.locator(f"tr[id^={kind}-]:visible") for kind in ("node", "edge"))
+    field = page.get_by_role("searchbox", name="Find agents, models and tools by name")
+    expect(nodes).to_have_count(10)
+    expect(edges).to_have_count(10)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+    field.fill("SAW_59")
+    expect(nodes).to_have_count(1)
+    expect(edges).to_have_count(1)
+    expect(edges).to_contain_text("handyman")
+    expect(page.locator("[data-agents-found]")).to_have_text("1 found")
+    field.press("Escape")
+    expect(field).to_have_value("")
+    expect(nodes).to_have_count(10)
+    page.get_by_role("button", name="Show all 62").click()  # the agent and its service beside the tools
+
+    expect(nodes).to_have_count(62)
+    expect(edges).to_have_count(10)

@@ -404,6 +404,19 @@ def test_theme_and_menus_work_before_the_larger_scripts_are_there(server: LiveSe
     expect(page.locator("#views-menu .skeleton")).to_have_count(0)
 
 
+def test_filters_open_though_clicked_before_their_script_is_there(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page("about:blank", width=390, height=844)
+    held = Held(page, "**/traces*.js")
+    page.goto(server.url, wait_until="commit")
+    held.wait()
+
+    page.get_by_role("button", name="Filters").click()
+    held.release()
+
+    expect(page.locator("#traces")).to_have_class(re.compile("traces--drawer"))
+    expect(page.locator("#facets")).to_be_visible()
+
+
 def test_two_keys_in_a_row_count_though_the_page_was_busy(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(server.url)
 
@@ -436,6 +449,24 @@ def test_offer_chosen_before_the_last_offers_came_stays_chosen(server: LiveServe
     page.keyboard.press("Enter")
 
     expect(page.locator("#query")).to_have_value("status:")
+
+
+def test_offer_for_a_word_that_the_cursor_has_left_is_not_taken(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    page.keyboard.press("/")
+    page.keyboard.type("version:v3 stat")
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.keyboard.press("ArrowDown")
+    held = Held(page, "**/traces/complete?*cursor=0*")
+
+    page.keyboard.press("Home")
+    expect(page.get_by_role("option")).to_have_count(0)
+    held.release()
+    expect(page.get_by_role("option").first).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+
+    expect(page.locator("#query")).to_have_value(re.compile(r"version:v3 stat$"))
 
 
 def test_line_of_the_palette_chosen_before_the_views_came_stays_chosen(server: LiveServer, open_page: OpenPage) -> None:

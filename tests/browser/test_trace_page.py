@@ -226,7 +226,7 @@ def test_late_panel_of_a_step_left_again_is_not_shown(open_page: OpenPage, send_
     expect(page.locator("#span-panel")).to_have_attribute("data-span", TOOL)
 
 
-def test_keys_pressed_before_the_steps_are_here_do_nothing(open_page: OpenPage, send_trace: SendTrace) -> None:
+def test_buttons_pressed_before_the_steps_are_here_count_and_keys_do_nothing(open_page: OpenPage, send_trace: SendTrace) -> None:
     page = open_page("about:blank")
     held = Held(page, "**/tree")
     page.goto(send_trace(*_failed_run()))
@@ -234,13 +234,29 @@ def test_keys_pressed_before_the_steps_are_here_do_nothing(open_page: OpenPage, 
     for key in "fxer[]opzj":
         page.keyboard.press(key)
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Collapse all").click()
+    page.get_by_role("button", name="Next error").click()
     page.locator("#trace-search").fill("refund")
     held.release()
     _wait_ready(page)
 
     expect(page.locator(".trow--hit")).to_have_count(2)
-    expect(_selected(page)).to_have_attribute("data-span-id", TOOL)
+    expect(_selected(page)).to_have_attribute("data-span-id", ROOT)  # after the last of them comes the first
+
+
+def test_tabs_and_buttons_clicked_before_the_scripts_are_there_count(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page("about:blank")
+    held = Held(page, "**/htmx-2*.js")
+    page.goto(send_trace(*_failed_run()), wait_until="commit")
+    held.wait()
+
+    page.get_by_role("tab", name="Timeline").click()
+    page.get_by_role("tab", name="Attributes").click()
+    page.get_by_role("button", name="Go to").click()
+    held.release()
+
+    expect(page.get_by_role("dialog", name="Go to")).to_be_visible()
+    expect(page.locator("#view-tab-timeline")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#pane-attributes")).to_be_visible()
 
 
 def test_click_counts_though_the_steps_are_drawn_again_before_it_ends(open_page: OpenPage, send_trace: SendTrace) -> None:
@@ -335,6 +351,38 @@ def test_handoff_is_a_dashed_line_to_the_agent_it_names_and_keys_follow_the_run(
     expect(page.locator(".gnode--selected .gnode__label")).to_have_text("Triage")
     page.get_by_role("button", name="refunds").click()
     expect(page.locator("#span-panel")).to_contain_text("route")
+
+
+def test_lines_of_the_graph_cross_no_node(open_page: OpenPage, send_trace: SendTrace) -> None:
+    """Behind a node, a line to what is below it would seem to begin there."""
+    tools = [
+        {
+            "span_id": f"{place:016x}", "parent": ROOT if place < 9 else f"{place - 7:016x}",
+            "attributes": {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": f"tool_{place}"},
+        }
+        for place in range(2, 14)
+    ]  # fmt: skip
+    root = {"span_id": ROOT, "attributes": {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "triage"}}
+    page = open_page(send_trace(root, *tools).replace("view=tree", "view=graph"))
+    _wait_ready(page)
+    expect(page.locator(".gnode")).to_have_count(13)
+    expect(page.locator(".gedge")).to_have_count(12)
+
+    crossed = page.evaluate(
+        """() => {
+            const nodes = [...document.querySelectorAll(".gnode")];
+            const isIn = ({ x, y }, { style, offsetWidth, offsetHeight }) => {
+                const [left, top] = [x - parseFloat(style.left), y - parseFloat(style.top)];
+                return left > 1 && left < offsetWidth - 1 && top > 1 && top < offsetHeight - 1;
+            };
+            return [...document.querySelectorAll(".gedge")].flatMap((line) => {
+                const points = [...Array(201).keys()].map((at) => line.getPointAtLength((line.getTotalLength() * at) / 200));
+                return nodes.filter((node) => points.some((point) => isIn(point, node))).map((node) => node.textContent);
+            });
+        }"""
+    )
+
+    assert crossed == []
 
 
 def test_drag_over_the_overview_leaves_what_ran_then(open_page: OpenPage, send_trace: SendTrace) -> None:
@@ -548,8 +596,12 @@ def test_five_thousand_steps_scroll_and_can_be_selected(open_page: OpenPage, sen
 
 
 def test_phone_shows_steps_above_the_panel_without_sideways_scrolling(open_page: OpenPage, send_trace: SendTrace) -> None:
-    page = open_page(send_trace(*_failed_run()), width=390, height=844)
+    root, *steps = _failed_run()
+    root |= {"name": "GET /organizations/{organization_id}/projects/{project_id}/messages"}
+    page = open_page(send_trace(root, *steps), width=390, height=844)
     _wait_ready(page)
+    is_cut_off = "(title) => title.scrollWidth > title.clientWidth || title.scrollHeight > title.clientHeight"
+    assert not page.locator("h1").evaluate(is_cut_off)
 
     page.locator(f'.trow[data-span-id="{CHAT}"]').click()
 

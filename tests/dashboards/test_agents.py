@@ -103,7 +103,7 @@ def test_comparison_marks_what_is_new_gone_and_worse(client: Client, store: Stor
 
     tones = dict(re.findall(r'class="graph__node graph__node--tool graph__node--(\w+)".*?graph__name[^>]*>(\w+)<', text, re.S))
     assert tones == {"worse": "search", "new": "refund", "gone": "lookup"}
-    assert "+50 pp" in text
+    assert "+50 points" in text
     assert "41 traces" in text
     assert any(query == "version:v2 tool:lookup" for query in _links(text, "node"))
 

@@ -61,6 +61,14 @@ def test_numbers_have_intervals_and_verdicts(client: Client, versions: Store) ->
     assert "no certain difference" in said
 
 
+def test_difference_that_rounds_to_nothing_has_no_sign(client: Client, store: Store) -> None:
+    insert_traces(store, *({"versions": [f"v{2 + n % 2}"], "span_count": 3 + (n == 1)} for n in range(100)))
+
+    said = words_of(client, f"/compare/answer?{VERSIONS}")
+
+    assert re.search(r"Spans per trace 3\.0 3\.0 to 3\.0 3\.0 3\.0 to 3\.1 0\.0 \+0\.7% 0\.0 to \+0\.1", said), said
+
+
 def test_errors_are_new_or_gone(client: Client, versions: Store) -> None:
     page = text_of(client, f"/compare/answer?{VERSIONS}")
 

@@ -27,7 +27,24 @@ def test_view_opens_the_search_it_was_saved_from(client: Client) -> None:
 
     assert response.headers["Location"] == "/traces" + SEARCH
     assert _offered(client) == {"Dear refunds": "/traces" + SEARCH}
-    assert "Dear refunds" in client.get("/traces/views/menu").content.decode()
+    menu, page = (client.get(path).content.decode() for path in ("/traces/views/menu", "/traces/views"))
+    for body in (menu, page):
+        assert "Dear refunds" in body
+        assert "Last 7 days" in body
+
+
+@pytest.mark.parametrize(
+    ("querystring", "range_label"),
+    [
+        ("?q=a", "Last 24 hours"),
+        ("?start=2026-11-20T08:30:00.000000000Z&end=2026-11-20T11:00:00.000000000Z", "2026-11-20 08:30 to 11:00"),
+        ("?start=never", "never to now"),
+    ],
+)
+def test_view_says_its_time_range_also_when_that_is_none(client: Client, querystring: str, range_label: str) -> None:
+    client.post("/traces/views", {"name": "x", "querystring": querystring})
+
+    assert range_label in client.get("/traces/views").content.decode()
 
 
 def test_own_views_are_seen_by_others_only_when_shared(ada: Client, bob: Client) -> None:

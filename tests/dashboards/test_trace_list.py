@@ -65,6 +65,16 @@ def test_tool_that_was_asked_for_is_shown_before_others(client: Client, store: S
     assert "refund: 1 call" in page
 
 
+def test_name_that_may_be_cut_off_is_said_when_pointed_at(client: Client, store: Store) -> None:
+    long = "GET /api/v1/organizations/{organization_id}/projects/{project_id}"
+    insert_traces(store, {"name": long}, {"name": "invoke_agent support"})
+
+    page = _text(client.get("/traces"))
+
+    assert f'title="{long}"' in page
+    assert 'title="invoke_agent support"' not in page
+
+
 def test_bad_query_is_answered_422_with_sentence_and_suggestion(client: Client, store: Store) -> None:
     insert_traces(store)
 

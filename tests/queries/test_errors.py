@@ -50,7 +50,7 @@ def test_failures_are_grouped_by_their_error(failures: Store) -> None:
 
     assert (first.fingerprint, first.traces, first.users) == (TIMEOUT, 3, 2)
     assert (first.error_type, first.message, first.failing_span_id) == ("Timeout", "newest", "02" * 8)
-    assert (first.versions, first.tools) == (["v2", "v3"], ["refund"])
+    assert (first.versions, first.tools) == (["v3", "v2"], ["refund"])  # the most frequent first
     assert first.last_ns == T0 + 3 * HOUR_NS
     assert [count for _, count in first.trend] == [1, 1, 1]
     assert (second.fingerprint, second.traces, second.error_type) == (LIMIT, 1, "RateLimit")

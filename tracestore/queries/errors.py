@@ -24,14 +24,20 @@ SORTS = {
 }
 _FAILED = f"{IN_RANGE} AND error_fingerprint != ''"
 
+
+def _by_frequency(most: int, values: str) -> str:
+    """Return SQL for the most frequent elements of an array column of a group, the most frequent first; of two alike by name."""
+    return f"arrayMap(x -> x.1, arraySort(x -> (-toInt64(x.2), x.1), topKArray({most}, 3, 'counts')({values})))"
+
+
 # An alias must not be the name of a column: the condition would mean the alias.
 # The newest trace of a group stands for it: only its key is carried along, texts would fill memory with many groups.
 _FIND_ERRORS = f"""
 SELECT error_fingerprint AS fingerprint, count() AS traces, uniqExactIf(user_id, user_id != '') AS users,
     toUnixTimestamp64Nano(min(start_time)) AS first_ns, toUnixTimestamp64Nano(max(start_time)) AS last_ns,
     lower(hex(argMax(trace_id, start_time))) AS newest_id,
-    groupUniqArrayArray(50)(versions) AS seen_versions,
-    groupUniqArrayArray(20)(arrayFilter((name, errors) -> errors > 0, `tools.name`, `tools.errors`)) AS failed_tools,
+    {_by_frequency(50, "versions")} AS seen_versions,
+    {_by_frequency(20, "arrayFilter((name, errors) -> errors > 0, `tools.name`, `tools.errors`)")} AS failed_tools,
     sumMap([toUnixTimestamp(toStartOfInterval(start_time, toIntervalSecond({{step_s:UInt32}})))], [toUInt64(1)]) AS trend
 FROM traces FINAL
 WHERE {_FAILED} AND %s
@@ -117,7 +123,7 @@ class ErrorGroup:
 
     `error_type`, `message` and `failing_span_id` are those of the newest trace, `trace_id`; `rule` decided that it failed.
     `first_seen_ns` looks LOOKBACK_DAYS back before the range. `trend` is (bucket start in ns, traces) without empty buckets.
-    `tools` are those that failed in one of the traces. Versions and tools are in the order of their names.
+    `tools` are those that failed in one of the traces. Versions and tools: the most frequent first.
     """
 
     fingerprint: str
@@ -199,8 +205,8 @@ def find_errors(
                 users=row.users,
                 first_seen_ns=earliest_ns,
                 last_ns=row.last_ns,
-                versions=sorted(row.seen_versions),
-                tools=sorted(row.failed_tools),
+                versions=row.seen_versions,
+                tools=row.failed_tools,
                 trend=[(start_s * 10**9, count) for start_s, count in zip(*row.trend, strict=True)],
                 trace_id=row.newest_id,
                 failing_span_id=failing_span_id,

@@ -1,16 +1,23 @@
-// The agent graph: numbers of what is pointed at, a first tap that shows them instead of leaving, and tables that sort.
+// The agent graph: numbers of what is pointed at, a first tap that shows them instead of leaving, tables that sort and unfold, and
+// finding by name.
 (function () {
   "use strict";
   const section = document.getElementById("agents");
   if (!section) return;
   section.addEventListener("htmx:afterSettle", () => {
     section.setAttribute("aria-busy", "false");
-    // On a phone the drawing scrolls within its frame: begin where the runs begin.
-    const canvas = document.getElementById("agents-canvas");
-    const first = canvas && canvas.querySelector(".graph__node");
-    if (first) canvas.scrollTop += first.getBoundingClientRect().top - canvas.getBoundingClientRect().top - canvas.clientHeight / 2;
+    center(section.querySelector(".graph__node")); // begin where the runs begin
   });
   let shown = null;
+
+  /** The drawing scrolls within its frame: sideways, and on a phone up and down. */
+  function center(node) {
+    if (!node) return;
+    const canvas = document.getElementById("agents-canvas");
+    const [box, frame] = [node.getBoundingClientRect(), canvas.getBoundingClientRect()];
+    canvas.scrollTop += box.top - frame.top - canvas.clientHeight / 2;
+    canvas.scrollLeft += (box.left + box.right) / 2 - frame.left - canvas.clientWidth / 2;
+  }
 
   function hide() {
     section.querySelectorAll(".is-shown").forEach((element) => element.classList.remove("is-shown"));
@@ -71,6 +78,32 @@
     }
     const button = event.target.closest(".sort");
     if (button) sort(button.closest("th"));
+    const more = event.target.closest("[data-agents-more]");
+    if (more) {
+      const table = more.closest(".agents__table");
+      table.classList.remove("agents__table--folded");
+      table.querySelector("tbody a").focus({ preventScroll: true }); // the button is gone
+    }
+  });
+
+  // What is looked for alone stands in the tables; in the drawing all else fades, and the first of it comes into sight.
+  section.addEventListener("input", (event) => {
+    if (!event.target.matches("[data-agents-find]")) return;
+    const wanted = event.target.value.trim().toLowerCase();
+    const isFound = (row) => [...row.querySelectorAll("[data-name]")].some((name) => name.textContent.toLowerCase().includes(wanted));
+    section.classList.toggle("agents__graph--finding", wanted !== "");
+    section.querySelectorAll(".agents__table tbody tr").forEach((row) => { row.hidden = !isFound(row); });
+    section.querySelectorAll(".graph [data-row]").forEach((link) => {
+      link.classList.toggle("is-faint", document.getElementById(link.dataset.row).hidden);
+    });
+    const count = section.querySelectorAll('tr[id^="node-"]:not([hidden])').length;
+    section.querySelector("[data-agents-found]").textContent = wanted ? (count ? count + " found" : "none") : "";
+    center(section.querySelector(".graph__node:not(.is-faint)"));
+  });
+  section.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !event.target.matches("[data-agents-find]") || !event.target.value) return;
+    event.target.value = "";
+    event.target.dispatchEvent(new Event("input", { bubbles: true }));
   });
   window.tracestore.onKey("Escape", hide);
 

@@ -66,6 +66,20 @@
     },
   };
 
+  // Buttons that wait for scripts which are still on their way are clicked again once all have run.
+  let early = [];
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button[type=button]");
+    if (!early || !button || actions[button.dataset.action]) return;
+    event.stopImmediatePropagation(); // or one of two scripts would answer twice
+    early.push(button);
+  }, true);
+  document.addEventListener("DOMContentLoaded", () => setTimeout(() => { // htmx and the pages start on the same event
+    const clicked = early;
+    early = null;
+    clicked.forEach((button) => button.click());
+  }));
+
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-action]");
     if (button && actions[button.dataset.action]) {

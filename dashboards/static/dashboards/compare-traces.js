@@ -6,6 +6,7 @@
   const body = document.getElementById("compare-rows");
   if (!body) return;
   let current = null;
+  let awaited = null; // what to do once rows that follow have come: only what was asked for last
 
   function rows(selector) {
     return [...body.querySelectorAll(selector)];
@@ -13,6 +14,7 @@
 
   function select(row, focus) {
     if (!row) return;
+    awaited = null; // whoever has gone on elsewhere stays there
     if (current) current.classList.remove("cmp-row--current");
     current = row;
     row.classList.add("cmp-row--current");
@@ -21,14 +23,23 @@
     if (focus && button) button.focus({ preventScroll: true });
   }
 
-  /** Call `then` once the rows that follow have come; without more to come at once, with false. */
+  /** Call `then` once the rows that follow have come, never where there are no more. */
   function loadMore(then) {
     const more = body.querySelector(".cmp-more");
-    if (!more) return then(false);
-    body.addEventListener("htmx:afterSettle", () => then(true), { once: true });
+    if (!more) return;
+    awaited = then;
     htmx.trigger(more, "more");
-    return undefined;
   }
+
+  let arrived = null;
+  body.addEventListener("htmx:afterSettle", (event) => {
+    const { requestConfig, xhr } = event.detail;
+    if (!awaited || xhr === arrived || !requestConfig.elt.matches(".cmp-more")) return; // the event comes once for each row
+    arrived = xhr;
+    const then = awaited;
+    awaited = null;
+    then();
+  });
 
   function follows(row, other) {
     return Boolean(other.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_FOLLOWING);
@@ -39,13 +50,13 @@
     const beyond = current ? all.filter((row) => (step > 0 ? follows(row, current) : follows(current, row))) : all;
     const next = step > 0 ? beyond[0] : beyond[beyond.length - 1];
     if (next) select(next, true);
-    else if (step > 0) loadMore((came) => { if (came) move(selector, step); });
+    else if (step > 0) loadMore(() => move(selector, step));
   }
 
   function showRow(index) {
     const row = document.getElementById("row-" + index);
     if (row) select(row, true);
-    else loadMore((came) => { if (came) showRow(index); });
+    else loadMore(() => showRow(index));
   }
 
   function toggle(row) {

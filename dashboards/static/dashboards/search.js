@@ -38,6 +38,7 @@
       this.problem = root.querySelector(".query__problem");
       this.items = [];
       this.start = 0;
+      this.cursor = 0; // where it was when this was offered
       this.active = -1;
       this.request = null;
       this.timer = 0;
@@ -46,6 +47,7 @@
       this.input.addEventListener("focus", () => this.schedule());
       this.input.addEventListener("blur", () => this.close());
       this.input.addEventListener("scroll", () => this.follow());
+      document.addEventListener("selectionchange", () => { if (this.items.length) this.fits(); });
       this.input.addEventListener("keydown", (event) => this.onKeydown(event));
       // mousedown, not click: the click would come after the field has lost its focus and the list is gone.
       this.panel.addEventListener("mousedown", (event) => {
@@ -62,6 +64,7 @@
     }
 
     typed() {
+      this.cursor = this.input.selectionStart; // what was offered for the letters before still fits
       this.dismissed = false;
       this.mark(null);
       this.schedule();
@@ -86,6 +89,7 @@
         const body = await response.json();
         // An answer to what stood there before is of no use.
         if (request !== this.request || this.input.value !== text || document.activeElement !== this.input) return;
+        if (this.input.selectionStart !== cursor) return this.schedule();
         this.mark(body.problem, cursor);
         this.show(toUnits(text, body.start), body.items);
       } catch {
@@ -137,6 +141,7 @@
       }
       const chosen = this.items[this.active]; // in the list for what was typed before, which this one replaces
       this.start = start;
+      this.cursor = this.input.selectionStart;
       this.items = items;
       this.list.replaceChildren(...items.map((item, index) => this.option(item, index)));
       this.list.hidden = items.length === 0;
@@ -174,7 +179,16 @@
       }
     }
 
+    /** What is offered belongs to the word at the cursor: once that has moved away, ask for what fits there. */
+    fits() {
+      if (this.input.selectionStart === this.cursor) return true;
+      this.close();
+      this.schedule();
+      return false;
+    }
+
     accept(index) {
+      if (!this.fits()) return;
       const item = this.items[index];
       const after = this.input.value.slice(this.input.selectionStart);
       const joint = item.more || /^[\s)}]/.test(after) ? "" : " ";

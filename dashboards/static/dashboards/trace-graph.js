@@ -21,6 +21,8 @@
   const SMALLEST = 0.1;
 
   let nodes = []; // { calls: [place in the tree], label, kind, errors, layer, x, y, element }
+  const passing = new Map(); // how many lines pass a gap between two nodes
+  let rows = []; // the nodes of each row, from left to right
   let edges = []; // { from, to, calls, errors, isHandoff, element }
   let callers = new Map(); // call -> the nearest call above it, -1 for none
   let inTime = []; // the calls that are drawn, by their start
@@ -209,11 +211,13 @@
     const room = Math.max(2, Math.floor((frame.clientWidth - 32 + NODE.gapX) / (NODE.width + NODE.gapX)));
     const isWide = layers.some((layer) => layer.length > room);
     let y = 0;
+    rows = [];
     for (const layer of layers) {
       for (let at = 0; at < layer.length; at += room) {
         const row = layer.slice(at, at + room);
         if (isWide) spread(row);
         row.forEach((node) => { node.y = y; });
+        rows.push(row);
         y += NODE.height + (at + room < layer.length || order === "ran" ? NODE.gapX : NODE.gapY);
       }
     }
@@ -237,6 +241,7 @@
     document.getElementById("graph-none").hidden = nodes.length > 0;
     paper.querySelectorAll(".gnode").forEach((old) => old.remove());
     edgesOf.replaceChildren();
+    passing.clear();
     const { offset } = T.tree;
     inTime = nodes.flatMap((node) => node.calls).sort((one, other) => offset[one] - offset[other] || one - other);
     steps.hidden = inTime.length < 2;
@@ -272,30 +277,58 @@
     return button;
   }
 
+  /** The line from a node to one below: past what lies between, where it would seem to begin or end. Its last bend has the label. */
+  function way(from, to, label) {
+    const start = { x: from.x + NODE.width / 2, y: from.y + NODE.height };
+    const end = { x: to.x + NODE.width / 2, y: to.y };
+    let at = start;
+    let drawn = `M${at.x} ${at.y}`;
+    const go = (x, y) => {
+      const bend = (y - at.y) / 2;
+      drawn += `C${at.x} ${at.y + bend} ${x} ${y - bend} ${x} ${y}`;
+      label.setAttribute("x", (at.x + x) / 2 + 6);
+      label.setAttribute("y", (at.y + y) / 2 + 4);
+    };
+    for (const row of rows) {
+      if (row[0].y <= from.y || row[0].y >= to.y) continue;
+      const wish = start.x + ((end.x - start.x) * (row[0].y - start.y)) / (end.y - start.y);
+      const x = freePlace(row, wish);
+      go(x, row[0].y);
+      at = { x, y: row[0].y + NODE.height };
+      drawn += `V${at.y}`;
+    }
+    go(end.x, end.y);
+    return drawn;
+  }
+
+  /** Where a line can pass a row of nodes: as it is, else in the gap nearest to its way, beside those that pass there already. */
+  function freePlace(row, wish) {
+    const MARGIN = 4;
+    if (!row.some((node) => wish > node.x - MARGIN && wish < node.x + NODE.width + MARGIN)) return wish;
+    const gaps = [row[0].x - NODE.gapX, ...row.map((node) => node.x + NODE.width)].map((x) => x + NODE.gapX / 2);
+    const gap = gaps.reduce((best, x) => (Math.abs(x - wish) < Math.abs(best - wish) ? x : best));
+    const before = passing.get(row[0].y + " " + gap) || 0;
+    passing.set(row[0].y + " " + gap, before + 1);
+    const side = before % 2 ? 1 : -1;
+    return gap + side * Math.min(Math.ceil(before / 2) * 3, NODE.gapX / 2 - MARGIN);
+  }
+
   function drawEdge(edge) {
     const { from, to } = edge;
     const path = document.createElementNS(SVG, "path");
-    const x1 = from.x + NODE.width / 2;
-    const x2 = to.x + NODE.width / 2;
+    const label = document.createElementNS(SVG, "text");
     if (edge.back || to.layer <= from.layer) {
       const side = Math.max(from.x, to.x) + NODE.width + NODE.gapX / 2;
       const [y1, y2] = [from.y + NODE.height / 2, to.y + NODE.height / 2];
       path.setAttribute("d", `M${from.x + NODE.width} ${y1}C${side + 12} ${y1} ${side + 12} ${y2} ${to.x + NODE.width} ${y2}`);
-    } else {
-      const [y1, y2] = [from.y + NODE.height, to.y];
-      const bend = Math.min((y2 - y1) / 2, NODE.gapY);
-      path.setAttribute("d", `M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}`);
-    }
+    } else path.setAttribute("d", way(from, to, label));
     path.setAttribute("class", "gedge" + (edge.errors ? " gedge--error" : "") + (edge.isHandoff ? " gedge--handoff" : ""));
     path.setAttribute("marker-end", edge.errors ? "url(#graph-arrow-error)" : "url(#graph-arrow)");
     path.style.strokeWidth = Math.min(4, 1 + Math.log2(edge.calls) / 2) + "px";
     edgesOf.append(path);
     edge.element = path;
     if (edge.calls < 2 || edge.back || to.layer <= from.layer) return;
-    const label = document.createElementNS(SVG, "text");
     label.setAttribute("class", "gedge__label");
-    label.setAttribute("x", (x1 + x2) / 2 + 6);
-    label.setAttribute("y", (from.y + NODE.height + to.y) / 2 + 4);
     label.textContent = "×" + T.count(edge.calls);
     edgesOf.append(label);
   }

@@ -363,9 +363,13 @@
     back() { document.getElementById("views").scrollIntoView({ behavior: "smooth", block: "start" }); },
   };
 
+  const early = []; // buttons that were clicked before the steps were here
   page.addEventListener("click", (event) => {
     const button = event.target.closest("[data-tree]");
-    if (button && commands[button.dataset.tree] && (T.tree || button.dataset.tree === "back")) commands[button.dataset.tree](button);
+    if (button && commands[button.dataset.tree]) {
+      if (T.tree || button.dataset.tree === "back") commands[button.dataset.tree](button);
+      else early.push(button);
+    }
     const shown = event.target.closest("[data-show]");
     if (shown) showView(shown.dataset.show);
     const marked = event.target.closest("[data-span-id]");
@@ -490,6 +494,7 @@
     if (!T.selectedId) select([...T.tree.flags.keys()].find((index) => !has(index, "placeholder")) ?? -1);
     if (T.selectedId && T.selected < 0 && panel.querySelector("h2 .step__name")) document.getElementById("detached-note")?.removeAttribute("hidden");
     if (search.value) find();
+    early.forEach((button) => commands[button.dataset.tree](button));
     page.dataset.ready = "true";
   }
 

@@ -252,6 +252,20 @@ def test_past_shows_a_version_guard_what_life_would(store: Store, monkeypatch: p
             assert (seen.value, seen.baseline, seen.margin) == pytest.approx((live.value, live.baseline, live.margin), abs=off)
 
 
+def test_version_before_that_never_fails_is_no_tiny_share_of_failures(store: Store) -> None:
+    """A change against next to nothing would be without measure."""
+    hours = [{"versions": ["v1"], "outcome": "error"}] * 3 + [{"versions": ["v2"]}] * 30 + [{"versions": ["v3"]}] * 30
+    starts_ns = [to_ns(MONDAY) + number * 600 * NS_PER_S for number in range(len(hours))]
+    insert_traces(store, *(row | {"start_ns": start_ns} for row, start_ns in zip(hours, starts_ns, strict=True)))
+    insert_traces(store, {"versions": ["v2"], "outcome": "error", "start_ns": to_ns(MONDAY) + 1800 * NS_PER_S})
+    rule = draft(kind="version", window_s=86_400, min_samples=0, hold_s=0)
+
+    groups = observe_past(store, rule, TimeRange(starts_ns[0], starts_ns[-1]), 600)
+
+    of_newest = next(group.observations for group in groups if group.labels == {"version": "v3"})
+    assert {seen.baseline for seen in of_newest[-3:]} == {0.0}
+
+
 def test_resting_hours_are_left_out(store: Store, traffic: TimeRange) -> None:
     mornings = {"days": [0, 1, 2, 3, 4], "start": "08:00", "end": "12:00"}
 

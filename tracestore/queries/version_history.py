@@ -80,34 +80,36 @@ _Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class _Counts:
-    """Of one version, by slot, oldest first: where it begins, and sums up to there of traces, of their measure and its square.
+    """Of one version, by slot, oldest first: where it begins, and what is added up until then, one longer than the slots.
 
-    The sums are one longer than the slots, and the measure is taken from `middle`, so that squares do not drown differences.
+    `sums` are of the measure itself, so that nothing adds up to 0 exactly; `apart` and `squares` of its distance to the mean of
+    all, so that squares do not drown differences.
     """
 
     starts_ns: npt.NDArray[np.int64]
     totals: _Floats
     sums: _Floats
+    apart: _Floats
     squares: _Floats
-    middle: float
 
     @classmethod
     def of(cls, rows: Sequence[tuple[int, int, float, float]]) -> _Counts:
         starts_ns = np.array([start_ns for start_ns, *_ in rows], dtype=np.int64)
         totals, means, variances = (np.array([row[place] for row in rows], dtype=np.float64) for place in (1, 2, 3))
-        middle = float(np.average(means, weights=totals))
-        apart = means - middle
+        apart = means - np.average(means, weights=totals)
         squares = (totals - 1) * variances + totals * apart**2
-        return cls(starts_ns, _sum_up(totals), _sum_up(totals * apart), _sum_up(squares), middle)
+        return cls(starts_ns, _sum_up(totals), _sum_up(totals * means), _sum_up(totals * apart), _sum_up(squares))
 
     def between(self, start_ns: int, end_ns: int) -> tuple[int, float, float] | None:
         """Return total, mean and variance of the slots from a cut to a later one; None without a trace."""
         first, last = np.searchsorted(self.starts_ns, (start_ns, end_ns))
-        total, of_sum, of_squares = (float(sums[last] - sums[first]) for sums in (self.totals, self.sums, self.squares))
+        total, of_all, apart, squares = (
+            float(column[last] - column[first]) for column in (self.totals, self.sums, self.apart, self.squares)
+        )
         if not total:
             return None
-        variance = max(0.0, of_squares - of_sum**2 / total) / (total - 1) if total > 1 else 0.0
-        return int(total), self.middle + of_sum / total, variance
+        variance = max(0.0, squares - apart**2 / total) / (total - 1) if total > 1 else 0.0
+        return int(total), of_all / total, variance
 
 
 @dataclass(frozen=True)

@@ -52,10 +52,10 @@ LIMIT {{limit:UInt32}}
 _AFTER_POSITION = f"(time, {_KEY}) < (fromUnixTimestamp64Nano({{position_ns:Int64}}), {{position_key:UInt64}})"
 # By id, in a trace before its session.
 _PLACES = f"""
-SELECT id, min(is_gone), argMax(step, (NOT is_gone, trace_id)) FROM
+SELECT id, min(is_gone_there) AS is_gone, argMax((trace_id != {_ZERO_TRACE}, step), (NOT is_gone_there, trace_id)) AS last FROM
 (
-    SELECT id, trace_id, argMax(is_withdrawn, (time, received_at)) AS is_gone,
-        if(argMax(span_id, (time, received_at)) AS last = {_ZERO_SPAN}, '', lower(hex(last))) AS step
+    SELECT id, trace_id, argMax(is_withdrawn, (time, received_at)) AS is_gone_there,
+        if(argMax(span_id, (time, received_at)) AS told_of = {_ZERO_SPAN}, '', lower(hex(told_of))) AS step
     FROM scores
     WHERE project_id = {{project_id:UInt32}} AND id IN {{score_ids:Array(String)}}
         AND (trace_id = unhex({{trace_id:String}}) OR trace_id = {_ZERO_TRACE} AND session_id = {{session_id:String}})
@@ -115,11 +115,12 @@ def find_places(
 ) -> dict[str, str | None]:
     """Return of which step each of these ids was told last, "" for none; None for what was withdrawn in trace and session.
 
-    They are looked for in all of the past: that of a session may have been told, and withdrawn, long before the trace. Unknown
-    ones are absent. Raises StoreError.
+    They are looked for in all of the past: that of a session may have been told, and withdrawn, long before the trace. Absent is
+    what is unknown or stands without a trace: it may be about a step by the id of a response. Raises StoreError.
     """
     scope = {"project_id": project_id, "trace_id": trace_id, "session_id": session_id, "score_ids": sorted(score_ids)}
-    return {score_id: None if is_gone else step for score_id, is_gone, step in store.query_rows(_PLACES, **scope)}
+    rows = store.query_rows(_PLACES, **scope)
+    return {score_id: None if is_gone else step for score_id, is_gone, (of_trace, step) in rows if is_gone or of_trace}
 
 
 def _all(conditions: list[str]) -> str:

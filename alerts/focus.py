@@ -44,7 +44,7 @@ _WHEN_ABOVE = {
 
 def find_focus(metric: str, query: Query, *, comparison: str, threshold: float) -> Focus:
     """Return what to look at when `metric` of `query` is on the bad side of `threshold` (in the metric's unit)."""
-    if metric == ("tool_errors" if comparison == Comparison.ABOVE else "tool_success_rate"):
+    if metric in (("tool_errors",) if comparison == Comparison.ABOVE else ("tool_success_rate", "tool_run_success_rate")):
         return Focus(_failed_tool(query), "traces with a failed tool call")
     if comparison == Comparison.BELOW:
         return ALL_TRACES

@@ -65,8 +65,10 @@ def build_pack(*, daily_budget_usd: float = DAILY_BUDGET_USD, user_quota_usd: fl
              "window_s": 5 * _MINUTE_S, "min_samples": 10, "no_data": "keep", "severity": "critical"},
         ),
         PackRule(
-            "tool-failures", "Tool failing", "A tool succeeds a tenth less often than in the same hours of past weeks.",
-            {"kind": "baseline", "metric": "tool_success_rate", "group_by": ["tool"], "comparison": "below", "threshold": 0.1,
+            "tool-failures", "Tool failing",
+            "All calls of a tool succeed in a tenth fewer of its runs than in the same hours of past weeks.",
+            # Of runs, not of calls: those of one run that tries again and again are one piece of news.
+            {"kind": "baseline", "metric": "tool_run_success_rate", "group_by": ["tool"], "comparison": "below", "threshold": 0.1,
              "baseline_deviations": 4.0, "window_s": 10 * _MINUTE_S, "min_samples": 20, "no_data": "keep",
              "severity": "critical"},
         ),

@@ -1,7 +1,4 @@
-"""What a rule would have seen at each of many evaluations of the past.
-
-Windows, single runs, baselines and budgets are read at once; a version guard is asked again for each evaluation.
-"""
+"""What a rule would have seen at each of many evaluations of the past, in a few reads whatever their number."""
 
 from __future__ import annotations
 
@@ -12,17 +9,18 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 
 from alerts.evaluation import Observation
-from alerts.models import AlertRule, RuleKind, instance_key
-from alerts.observing import baseline_of, is_resting, ns_of, observe_rule, period_of
+from alerts.models import AlertRule, RuleKind
+from alerts.observing import baseline_of, is_resting, judged_window, ns_of, period_of
 from alerts.recording import moment_of
+from alerts.version_guard import observe_past_versions
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.queries.metric_groups import Answer, Question
 from tracestore.queries.metric_windows import Windows, read_windows
 from tracestore.timerange import NS_PER_S, TimeRange
 
-# Evaluations of one backtest at most: of rules that are read at once, and of those that ask for each.
-_EVALUATIONS, _SINGLE_EVALUATIONS = 4000, 120
+# Evaluations of one backtest at most, and of that of a version guard, whose test takes a while.
+_EVALUATIONS, _GUARD_EVALUATIONS = 4000, 1000
 _GROUPS = 20
 # A trace is counted in as many windows at most.
 _OVERLAP = 12
@@ -43,7 +41,7 @@ def step_of(rule: AlertRule, time_range: TimeRange) -> int:
     """Return how many seconds apart a rule is evaluated over the past: as often as in life, or as often as can be afforded."""
     usual_s = max(rule.interval_s, _MINUTE_S)
     if rule.kind == RuleKind.VERSION:
-        return max(usual_s, _whole_minutes(time_range.duration_s / _SINGLE_EVALUATIONS))
+        return max(usual_s, _whole_minutes(time_range.duration_s / _GUARD_EVALUATIONS))
     least_s = max(usual_s, time_range.duration_s / _EVALUATIONS)
     if rule.kind == RuleKind.BUDGET:
         return next((step for step in _BUDGET_STEPS_S if step >= least_s), _BUDGET_STEPS_S[-1])
@@ -59,7 +57,7 @@ def observe_past(store: Store, rule: AlertRule, time_range: TimeRange, step_s: i
 
     Groups begin with the first trace that they have; hours in which the rule rests are left out.
     """
-    readers = {RuleKind.VERSION.value: _ask_again, RuleKind.BUDGET.value: _add_up, RuleKind.BASELINE.value: _compare}
+    readers = {RuleKind.VERSION.value: _guard, RuleKind.BUDGET.value: _add_up, RuleKind.BASELINE.value: _compare}
     groups = readers.get(rule.kind, _read)(store, rule, time_range, step_s)
     return [Group(group.labels, _while_awake(rule, group.observations)) for group in groups]
 
@@ -144,11 +142,13 @@ def _by_period(rule: AlertRule, windows: Windows) -> Iterator[Windows]:
         yield period
 
 
-def _ask_again(store: Store, rule: AlertRule, time_range: TimeRange, step_s: int) -> list[Group]:
+def _guard(store: Store, rule: AlertRule, time_range: TimeRange, step_s: int) -> list[Group]:
+    moments = list(_moments(time_range, step_s))
+    windows = [judged_window(at, rule) for at in moments]
     groups: dict[str, Group] = {}
-    for at in _moments(time_range, step_s):
-        for sight in observe_rule(store, rule, at):
-            group = groups.setdefault(instance_key(sight.labels), Group(sight.labels, []))
+    for sight in observe_past_versions(store, rule, windows, [ns_of(at) for at in moments]):
+        if sight is not None:
+            group = groups.setdefault(sight.version, Group({"version": sight.version}, []))
             group.observations.append(sight.observation)
     return list(groups.values())
 

@@ -33,7 +33,7 @@ def format_value(metric: str, value: float | None) -> str:
     if unit == "s":
         return f"{_trim(value, 3)} s"
     if unit == "USD":
-        return f"${value:,.2f}" if value >= 1 or value == 0 else f"${_trim(value, 6)}"
+        return f"${value:,.2f}" if value >= 1 or value == round(value, 2) else f"${_trim(value, 6)}"
     return f"{_trim(value, 2)} {unit}".rstrip()
 
 

@@ -61,7 +61,10 @@ class LogRow:
 
 @dataclass(frozen=True)
 class Score:
-    """One evaluation result. `value` is text as sent, "" when absent; `score_id` is what the API withdraws it by."""
+    """One evaluation result. `value` is text as sent, "" when absent; `score_id` is what the API withdraws it by.
+
+    `span_id` is the step that it was told of, "" for none; None for one of the whole trace or session that any step may repeat.
+    """
 
     score_id: str
     name: str
@@ -70,6 +73,7 @@ class Score:
     explanation: str
     evaluator: str
     error_type: str
+    span_id: str | None
 
 
 def build_log_rows(records: Sequence[LogRecord], start_ns: int) -> list[LogRow]:
@@ -144,7 +148,7 @@ def read_scores(span: Span | None, records: Sequence[LogRecord]) -> list[Score]:
     for record in sorted(records, key=lambda record: (record.time_ns, record.received_ns)):
         if record.event_name == semconv.EVALUATION_EVENT:
             said = read_fields(record)
-            score = _score(said, _given_id(said) or record.record_id)
+            score = _score(said, _given_id(said) or record.record_id, record.span_id)
             # In its place, not at the end: a result keeps its place when it is changed.
             told[score.score_id] = score
             if attribute_text(said.get(semconv.SCORE_WITHDRAWN)) == "true":
@@ -160,7 +164,7 @@ def _event_scores(span: Span) -> list[Score]:
     ids = (span.summary.trace_id, span.summary.span_id)
     told = [event.attributes for event in span.events if event.name == semconv.EVALUATION_EVENT]
     return [
-        _score(said, _given_id(said) or semconv.derive_score_id("event", *ids, str(number)))
+        _score(said, _given_id(said) or semconv.derive_score_id("event", *ids, str(number)), span.summary.span_id)
         for number, said in enumerate(told, 1)
     ]
 
@@ -182,7 +186,8 @@ def _annotations(span: Span) -> list[Score]:
         name, value, label, explanation, kind, identifier = (said.get(part, "") for part in names)
         by = " ".join(filter(None, (f"of the {scope}" if scope in ("trace", "session") else "", kind, identifier)))
         score_id = semconv.derive_score_id("annotation", about, prefix, name, identifier)
-        scores.append(Score(score_id, name, value, label, explanation, by, ""))
+        told_of = None if scope in ("trace", "session") else span.summary.span_id
+        scores.append(Score(score_id, name, value, label, explanation, by, "", told_of))
     return scores
 
 
@@ -202,10 +207,10 @@ def _feedback(span: Span) -> list[Score]:
     text = f"{value:.4g}" if isinstance(value, float) else attribute_text(value)
     comment = attribute_text(span.attributes.get(semconv.FEEDBACK_COMMENT))
     score_id = semconv.derive_score_id("feedback", span.summary.trace_id, span.summary.span_id, name)
-    return [Score(score_id, name, text if number else "", "" if number else text, comment, "feedback", "")]
+    return [Score(score_id, name, text if number else "", "" if number else text, comment, "feedback", "", span.summary.span_id)]
 
 
-def _score(values: Mapping[str, Any], score_id: str) -> Score:
+def _score(values: Mapping[str, Any], score_id: str, span_id: str) -> Score:
     def text(name: str) -> str:
         value = values.get(f"gen_ai.evaluation.{name}")
         return f"{value:.4g}" if isinstance(value, float) else attribute_text(value)
@@ -213,7 +218,9 @@ def _score(values: Mapping[str, Any], score_id: str) -> Score:
     annotator = attribute_text(values.get(semconv.SCORE_ANNOTATOR))
     evaluator = " ".join(filter(None, (_name_evaluator(text("evaluator.source")), text("evaluator.version"), annotator)))
     error_type = attribute_text(values.get("error.type"))
-    return Score(score_id, text("name"), text("score.value"), text("score.label"), text("explanation"), evaluator, error_type)
+    return Score(
+        score_id, text("name"), text("score.value"), text("score.label"), text("explanation"), evaluator, error_type, span_id
+    )
 
 
 def _name_evaluator(source: str) -> str:

@@ -53,6 +53,7 @@ _NARROWED = {name: condition for condition, names in _ERRONEOUS.items() for name
     "cost_per_user": "has:user",
     "tool_errors": "tool_error:*",
     "tool_success_rate": "tool_error:*",
+    "tool_run_success_rate": "tool_error:*",
     "tool_calls": "tool:*",
     "cost": "cost:>0",
     "retried_calls": "retries:>0",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import re
 import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import TimeoutError as NotYetStored
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from typing import Any
 
@@ -47,8 +49,6 @@ MAX_SCORES = 1000
 _MAX_LABEL = 200
 _STORED_WITHIN_S = 30.0
 _QUERYABLE_WITHIN_S = 10.0
-# Names what this process inserts by itself.
-_WRITER, _batch_seqs = f"scores-{uuid.uuid4().hex}", count(1)
 _EARLIEST_NS = 946_684_800 * 10**9  # 2000: what the store takes for a time
 
 
@@ -356,6 +356,12 @@ def _store(request: Request, scores: list[Score], *, is_new: bool = True) -> Non
             masked_counts.flush()
 
 
+@cache
+def _writer(process_id: int) -> tuple[str, Iterator[int]]:
+    """Return what names the inserts of this process, and their numbers: a fork must not go on with those of its parent."""
+    return f"scores-{process_id}-{uuid.uuid4().hex}", count(1)
+
+
 def _spool(ingest: Ingest, project_id: int, payload: bytes, ingest_key: str, scores: int) -> None:
     """Keep the scores on stable storage; they are in the store soon. Raises Unavailable."""
     stored = ingest.accept(project_id, payload, Signal.LOGS, ingest_key=ingest_key, spans=scores)
@@ -371,8 +377,9 @@ def _spool(ingest: Ingest, project_id: int, payload: bytes, ingest_key: str, sco
 def _insert(project_id: int, payload: bytes, ingest_key: str, scores: int) -> None:
     """Insert the scores into the ClickHouse server, without a spool: a person waits for the answer. Raises Unavailable."""
     record = (project_id, time.time_ns(), stamp(payload, ingest_key=ingest_key, spans=scores))
+    writer, batch_seqs = _writer(os.getpid())
     try:
-        insert_batch(get_store(), [record], signal=Signal.LOGS, writer=_WRITER, batch_seq=next(_batch_seqs))
+        insert_batch(get_store(), [record], signal=Signal.LOGS, writer=writer, batch_seq=next(batch_seqs))
     except StoreUnavailable as error:
         raise Unavailable(f"The scores may not be stored, send them again with the same ids: {error}") from None
     telemetry.LOG_RECORDS.labels("accepted").inc(scores)

@@ -22,3 +22,8 @@ SECONDS_SQL = f"if({{0}} = 0, nan, exp(({{0}} - 1) * {math.log(GROWTH)!r}) / 1e9
 def bucket_of(duration_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
     """Return the number of the bucket of each duration."""
     return (1 + np.rint(np.log(np.maximum(duration_ns, 1)) / math.log(GROWTH))).astype(np.uint16)
+
+
+def seconds_of(bucket: int) -> float:
+    """Return the duration that stands for a bucket, in seconds."""
+    return math.exp((bucket - 1) * math.log(GROWTH)) / 1e9

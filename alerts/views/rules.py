@@ -26,6 +26,8 @@ from tracestore.clickhouse.errors import StoreError
 from tracestore.queries.metric_groups import RUN_METRICS
 from tracestore.queries.metrics import GROUPINGS, METRICS, MetricError
 
+# Where fewer windows than these lie in a range, side by side they would say little.
+_SIDE_BY_SIDE = 24
 _NEW_RULE = {
     "metric": "failure_rate",
     "threshold": "5",
@@ -92,9 +94,9 @@ def rule_preview(request: AlertRequest) -> HttpResponse:
     length_s, range_label = RANGES[form.cleaned_data["range"] or DEFAULT_RANGE]
     time_range = window_before(timezone.now(), length_s)
     try:
-        if rule.kind == RuleKind.VERSION:  # to ask again for each evaluation of the past takes too long while someone types
+        if rule.kind == RuleKind.VERSION:  # which versions it compares now says more than how they once compared
             return render(request, "alerts/_guard_preview.html", {"rule": rule, "guarded": find_guarded(get_store(), rule)})
-        if rule.kind == RuleKind.THRESHOLD and not rule.group_by:
+        if rule.kind == RuleKind.THRESHOLD and not rule.group_by and length_s >= _SIDE_BY_SIDE * rule.window_s:
             preview = preview_rule(get_store(), rule, time_range)
             shown = {
                 "preview": preview,
@@ -103,10 +105,13 @@ def rule_preview(request: AlertRequest) -> HttpResponse:
                 "shortened": preview.time_range.duration_s < length_s - 2 * rule.window_s,
             }
         else:
-            backtest = run_backtest(get_store(), rule, time_range, [])
+            # Of a window as long as the range hardly an evaluation would be seen.
+            replayed_s = max(length_s, rule.window_s)
+            backtest = run_backtest(get_store(), rule, window_before(timezone.now(), replayed_s), [])
             episodes = [page.episode for page in backtest.pages]
             figure = build_backtest_chart(backtest)
             shown = {"preview": backtest, "episodes": episodes, "figure": figure, "is_sliding": True}
+            shown["lengthened"] = replayed_s > length_s
     except (StoreError, MetricError) as error:
         return render(request, "alerts/_rule_preview.html", {"form": form, "store_error": str(error)})
     return render(request, "alerts/_rule_preview.html", {"form": form, "range_label": range_label} | shown)

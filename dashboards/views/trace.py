@@ -41,7 +41,7 @@ from tracestore.queries.logs import (
 )
 from tracestore.queries.messages import find_messages, name_of
 from tracestore.queries.paging import CursorError, read_cursor
-from tracestore.queries.scores import find_withdrawn
+from tracestore.queries.scores import find_places
 from tracestore.queries.spans import find_trace_times, get_span, get_spans
 from tracestore.queries.traces import get_trace_summary
 from tracestore.queries.tree import find_ancestors, find_span_ids, find_steps, search_steps
@@ -106,7 +106,7 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
         "view": choose_view(request.GET.get("view", ""), summary),
         "selected_id": selected_id,
         "record": request.GET.get("record", ""),
-        **_trace_logs(located, summary.start_ns),
+        **_trace_logs(request.project.id, located, summary),
         **panel,
         "list_range": list_range(summary.start_ns, time.time_ns()),
     }
@@ -335,7 +335,8 @@ def _panel_context(
     panel: Panel | None = None
     if span is not None:
         panel = build_panel(span, logs.items, request.project.id)
-        panel = replace(panel, scores=_drop_withdrawn(request.project.id, span, panel.scores))
+        scores = _still_here(request.project.id, trace_id, span.summary.session_id, panel.scores)
+        panel = replace(panel, scores=scores)
     urls = {}
     if span is not None:
         urls = {
@@ -357,16 +358,20 @@ def _panel_context(
     }
 
 
-def _drop_withdrawn(project_id: int, span: Span, scores: list[Score]) -> list[Score]:
-    """Return those that still stand: what withdraws an annotation of the whole trace or session is a record of another step."""
+def _still_here(project_id: int, trace_id: str, session_id: str, scores: list[Score]) -> list[Score]:
+    """Return those that still stand where they are told: what withdraws one, or tells it of another step, lies elsewhere."""
     if not scores:
         return scores
-    step = span.summary
     ids = [score.score_id for score in scores]
-    gone = find_withdrawn(
-        get_store(), project_id=project_id, trace_id=step.trace_id, session_id=step.session_id, score_ids=ids
-    )  # fmt: skip
-    return [score for score in scores if score.score_id not in gone]
+    places = find_places(get_store(), project_id=project_id, trace_id=trace_id, session_id=session_id, score_ids=ids)
+
+    def stands(score: Score) -> bool:
+        if score.score_id not in places:
+            return True
+        place = places[score.score_id]
+        return place is not None and score.span_id in (None, place)
+
+    return [score for score in scores if stands(score)]
 
 
 def _locate_logs(request: PageRequest, trace_id: str) -> LogLocation | str:
@@ -389,19 +394,20 @@ def _step_logs(span: Span, located: LogLocation | str) -> tuple[Page[LogRecord],
     return page, ""
 
 
-def _trace_logs(located: LogLocation | str, start_ns: int) -> dict[str, object]:
+def _trace_logs(project_id: int, located: LogLocation | str, summary: TraceSummary) -> dict[str, object]:
     """Return what the page shows of records that belong to the trace and to none of its steps."""
     if isinstance(located, str):
         return {"trace_logs_error": located}
     try:
         page = find_logs_of_no_step(get_store(), located, limit=LOG_LIMIT)
         events = count_agent_events(get_store(), located)
+        scores = _still_here(project_id, summary.trace_id, summary.session_id, read_scores(None, page.items))
     except StoreError as error:
         return {"trace_logs_error": str(error)}
     return {
-        "trace_logs": build_log_rows(page.items, start_ns),
+        "trace_logs": build_log_rows(page.items, summary.start_ns),
         "has_more_trace_logs": bool(page.next_cursor),
-        "trace_scores": read_scores(None, page.items),
+        "trace_scores": scores,
         "agent_events": events,
     }
 

@@ -232,6 +232,53 @@ def test_past_shows_each_kind_what_life_would(store: Store, values: dict[str, An
             assert (seen.value, seen.baseline, seen.margin) == pytest.approx((live.value, live.baseline, live.margin))
 
 
+@pytest.mark.parametrize("metric", ["failure_rate", "cost_per_trace", "duration_p95"])
+def test_past_shows_a_version_guard_what_life_would(store: Store, monkeypatch: pytest.MonkeyPatch, metric: str) -> None:
+    """v7 follows v6 at noon, v8 comes beside it at three and v6 runs on elsewhere: each is the newest for a while."""
+    start, noon = MONDAY + timedelta(hours=6), MONDAY + timedelta(hours=12)
+    bad = Incident(Kind.BAD_VERSION, noon + timedelta(hours=3, seconds=20), MONDAY + timedelta(hours=20))
+    write_traffic(store, Traffic(start, bad.end, (bad,), released=noon + timedelta(seconds=40)))
+    write_traffic(store, Traffic(start, bad.end, released=bad.end, seed=2, peak_per_minute=2))
+    rule = draft(kind="version", metric=metric, threshold=0.1, window_s=4 * 3600, min_samples=30, grace_s=90, hold_s=0)
+    hours = TimeRange(to_ns(noon - timedelta(hours=1)), to_ns(bad.end))
+    reads: list[str] = []
+    ask = Store.query_rows
+
+    def count(self: Store, sql: str, **params: Any) -> Any:
+        reads.append(sql)
+        return ask(self, sql, **params)
+
+    with monkeypatch.context() as patches:
+        patches.setattr(Store, "query_rows", count)
+        groups = observe_past(store, rule, hours, step_of(rule, hours))
+
+    assert 2 <= len(reads) <= 3
+    seen_by = {group.labels["version"]: group.observations for group in groups}
+    assert {version: len(seen) > 100 for version, seen in seen_by.items()} == {"v7": True, "v8": True}
+    for version, observations in seen_by.items():
+        for seen in (observations[0], *observations[9 :: len(observations) // 3]):
+            [sight] = observe_rule(store, rule, moment_of(seen.at_ns))
+            live = sight.observation
+            assert (sight.labels, live.samples) == ({"version": version}, seen.samples)
+            # Durations of the past are in buckets.
+            off = 0.02 * (live.value or 0.0) if metric == "duration_p95" else 1e-9
+            assert (seen.value, seen.baseline, seen.margin) == pytest.approx((live.value, live.baseline, live.margin), abs=off)
+
+
+def test_version_before_that_never_fails_is_no_tiny_share_of_failures(store: Store) -> None:
+    """A change against next to nothing would be without measure."""
+    hours = [{"versions": ["v1"], "outcome": "error"}] * 3 + [{"versions": ["v2"]}] * 30 + [{"versions": ["v3"]}] * 30
+    starts_ns = [to_ns(MONDAY) + number * 600 * NS_PER_S for number in range(len(hours))]
+    insert_traces(store, *(row | {"start_ns": start_ns} for row, start_ns in zip(hours, starts_ns, strict=True)))
+    insert_traces(store, {"versions": ["v2"], "outcome": "error", "start_ns": to_ns(MONDAY) + 1800 * NS_PER_S})
+    rule = draft(kind="version", window_s=86_400, min_samples=0, hold_s=0)
+
+    groups = observe_past(store, rule, TimeRange(starts_ns[0], starts_ns[-1]), 600)
+
+    of_newest = next(group.observations for group in groups if group.labels == {"version": "v3"})
+    assert {seen.baseline for seen in of_newest[-3:]} == {0.0}
+
+
 def test_resting_hours_are_left_out(store: Store, traffic: TimeRange) -> None:
     mornings = {"days": [0, 1, 2, 3, 4], "start": "08:00", "end": "12:00"}
 

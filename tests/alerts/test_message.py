@@ -59,7 +59,7 @@ def test_value_stands_against_its_threshold_with_counts_and_links() -> None:
 
     assert message.title == "[warning] Refunds fail: Failure rate 17.6% > 10%"
     assert message.lead[1] == "Failure rate is 17.6%, above the threshold of 10% (37 of 210 traces)."
-    assert facts_of(message)["Cost so far"] == "$0.5 for these failing traces"
+    assert facts_of(message)["Cost so far"] == "$0.50 for these failing traces"
     links = {link.label: link.url for link in message.links}
     assert links["See exactly these failing traces"].startswith(f"{URL}/traces?q=tool%3Arefund+status%3Aerror&start=")
     assert links["All differences"].startswith(f"{URL}/why?q=tool%3Arefund+status%3Aerror&against=tool%3Arefund&")

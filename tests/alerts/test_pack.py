@@ -10,8 +10,9 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
+from alerts import services
 from alerts.definition import find_problems
-from alerts.models import AlertRule
+from alerts.models import Alert, AlertRule
 from alerts.pack import LABEL, add_pack, build_pack, suggest_budgets
 from tests.alerts.factories import create_channel, create_rule, default_project, ns_of
 from tests.factories import insert_traces
@@ -65,6 +66,22 @@ def test_budgets_are_suggested_by_what_the_past_did_cost(store: Store) -> None:
     # Of the 41.20 USD of five days 31 would be 255.44.
     assert suggest_budgets(store, 1, now) == (42.0, 260.0)
     assert suggest_budgets(store, 2, now) == (100.0, 50.0)
+
+
+@pytest.mark.parametrize(("failing", "happens"), [(1, []), (9, ["refund"])])
+def test_run_whose_retries_all_fail_is_no_failing_tool(store: Store, failing: int, happens: list[str]) -> None:
+    """Ten minutes with twenty runs: of these so many have tried ten times for nothing, in past weeks none."""
+    now = timezone.now()
+    for weeks in range(5):
+        bad = 0 if weeks else failing
+        tools = [[("refund", 10, 10)]] * bad + [[("refund", 1, 0)]] * (21 - bad)
+        start_ns = ns_of(now - timedelta(weeks=weeks, minutes=5))
+        insert_traces(store, *({"tools": calls} for calls in tools), start_ns=start_ns)
+    rule = next(rule for rule in add_pack(default_project(), [], now) if rule.labels[LABEL] == "tool-failures")
+
+    services.evaluate_rules([rule.pk], now)
+
+    assert [alert.labels["tool"] for alert in Alert.objects.all()] == happens
 
 
 def test_page_adds_what_is_missing_with_one_click(client: Client, store: Store) -> None:

@@ -253,6 +253,19 @@ def test_preview_of_short_windows_says_how_far_it_reaches(client: Client, store:
     assert "can be replayed for 3 d" in page
 
 
+def test_preview_of_windows_longer_than_the_range_slides_them(client: Client, store: Store) -> None:
+    insert_traffic(store, now() - timedelta(hours=20), failed=0, ok=10)
+    insert_traffic(store, now() - timedelta(hours=6), failed=1, ok=9)
+    roll_up(store)
+    fields = filled_in(q="", hold_s="0", window_s="2d", range="6h", threshold="4")
+
+    page = client.post("/alerts/rules/preview", fields).content.decode()
+
+    assert "Would have fired 1 time</strong> in the last 2 d" in page
+    assert "ago, at worst 5%" in page
+    assert "One point per evaluation, every 4 h" in page
+
+
 def test_rule_is_switched_off_and_deleted(client: Client) -> None:
     rule = create_rule()
 

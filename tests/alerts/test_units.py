@@ -51,6 +51,7 @@ def test_impossible_threshold_is_refused(text: str, metric: str) -> None:
      ("duration_p95", "", "above", 2.5, "duration:>2.5s -status:running"),
      ("cost_per_trace", "", "above", 0.00001, "cost:>0.00001"),
      ("tool_success_rate", "", "below", 0.9, "tool_error:*"),
+     ("tool_run_success_rate", "tool:refund", "below", 0.9, "tool_error:refund"),
      ("tool_errors", "tool:refund env:prod", "above", 1, "tool_error:refund"),
      ("requests", "", "above", 100, "")],
 )  # fmt: skip

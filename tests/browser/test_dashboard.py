@@ -307,3 +307,25 @@ def test_dashboard_is_made_without_a_mouse_on_a_phone(server: LiveServer, open_p
     page.wait_for_url("**/dashboards/refunds")
     expect(page.locator(".panel__title")).to_contain_text("Failure rate by version")
     expect(page.locator(".tile .stat__value")).to_be_visible()
+
+
+def test_what_is_typed_while_a_panel_is_added_stays(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url + "/dashboards/new")
+    page.wait_for_load_state()
+    held = Held(page, "**/dashboards/new")
+
+    page.get_by_role("button", name="Add a panel").click()
+    held.wait()
+    page.get_by_label("Name of the dashboard").fill("Refunds")
+    first = page.locator(".draft").first
+    first.get_by_label("Title").fill("Late refunds")
+    first.get_by_label("Metric 1").select_option("failure_rate")
+    first.get_by_role("combobox", name="Query").fill("tool:refund")
+    held.release()
+
+    expect(page.locator(".draft")).to_have_count(2)
+    expect(page.get_by_label("Name of the dashboard")).to_have_value("Refunds")
+    expect(first.get_by_label("Title")).to_have_value("Late refunds")
+    expect(first.get_by_label("Metric 1")).to_have_value("failure_rate")
+    expect(first.get_by_role("combobox", name="Query")).to_have_value("tool:refund")
+    expect(page.locator(".draft").nth(1).get_by_label("Title")).to_have_value("")

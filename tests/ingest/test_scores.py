@@ -12,7 +12,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from ingest.scores_api import MAX_SCORES
+from ingest.scores_api import MAX_SCORES, _writer
 from ingest.service import Ingest
 from tests.factories import new_trace_id
 from tests.spans import build_request
@@ -260,6 +260,13 @@ def test_process_without_ingest_inserts_into_a_server(client: Client, store: Sto
     assert listed(client, trace_id=trace_id) == []
 
 
+def test_forked_process_numbers_its_inserts_under_another_name() -> None:
+    of_parent, numbers = _writer(1)
+
+    assert (_writer(1)[0], next(numbers), next(_writer(1)[1])) == (of_parent, 1, 2)
+    assert _writer(2)[0] != of_parent
+
+
 def test_scores_that_the_server_does_not_take_are_to_be_sent_again(
     client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -434,6 +441,33 @@ def test_withdrawn_annotation_shows_on_no_step_that_repeats_it(
     drain()
 
     assert shown() == [{"kept"}] * 3
+
+
+def test_score_that_is_told_of_another_step_shows_there_alone(client: Client, store: Store, drain: Callable[[], None]) -> None:
+    trace_id, now_ns = new_trace_id(), time.time_ns()
+    steps = [
+        {"trace_id": trace_id, "span_id": f"{number:016x}", "name": "step", "start_ns": now_ns - NS_PER_S + number}
+        for number in (1, 2)
+    ]
+    insert_batch(store, [(1, now_ns, build_request(*steps))], writer="moved", batch_seq=1)
+    summarize_pending()
+
+    def tell(**of: str) -> None:
+        post(client, {"id": "one", "trace_id": trace_id, "name": "clumsy", "value": 1, **of})
+        drain()
+
+    def shown() -> list[bool]:
+        paths = (f"/traces/{trace_id}/spans/{1:016x}", f"/traces/{trace_id}/spans/{2:016x}", f"/traces/{trace_id}")
+        pages = [client.get(path, headers={"HX-Request": "true"} if "spans" in path else {}) for path in paths]
+        return ["clumsy" in page.content.decode().partition('data-io="scores"')[2].partition("</section>")[0] for page in pages]
+
+    tell(span_id=f"{1:016x}")
+    first = shown()
+    tell(span_id=f"{2:016x}")
+    second = shown()
+    tell()
+
+    assert [first[:2], second[:2], shown()] == [[True, False], [False, True], [False, False, True]]
 
 
 def test_other_project_neither_sees_nor_withdraws_a_score(

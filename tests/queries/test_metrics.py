@@ -17,6 +17,7 @@ from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.model import Series
 from tracestore.queries import metrics
+from tracestore.queries.metric_groups import Answer, Question, answer_questions, find_groups
 from tracestore.queries.metrics import GROUPINGS, METRICS, MetricError, metric_series, metric_value, rollup_dimension
 from tracestore.queries.rollups import recompute_hours, recompute_rollups
 from tracestore.timerange import NS_PER_S, TimeRange
@@ -110,6 +111,21 @@ def test_tool_filter_restricts_tool_metrics_to_that_tool(store: Store) -> None:
     assert value_of(store, "tool_calls", "tool:ref*") == 2
     # A condition that not every match meets restricts nothing.
     assert value_of(store, "tool_calls", "tool:refund OR status:error") == 10
+
+
+def test_run_that_tries_a_failing_call_again_and_again_counts_once(store: Store) -> None:
+    insert_traces(
+        store, {"tools": [("refund", 9, 9), ("search", 1, 0)]}, *[{"tools": [("refund", 1, 0)]}] * 3, {}, start_ns=START_NS
+    )
+    question = Question(parse_query(""), "tool_run_success_rate")
+
+    assert value_of(store, "tool_run_success_rate") == 0.75
+    assert value_of(store, "tool_run_success_rate", "tool:search") == 1
+    assert value_of(store, "tool_run_success_rate", "-tool:*") is None
+    assert answer_questions(store, project_id=1, time_range=ONE_HOUR, questions=[question]) == [Answer(0.75, 4)]
+    assert find_groups(store, project_id=1, time_range=ONE_HOUR, question=question, group_by=["tool"], descending=False) == [
+        Answer(0.75, 4, ("refund",)), Answer(1.0, 1, ("search",)),
+    ]  # fmt: skip
 
 
 def test_grouping_by_tool_counts_a_trace_in_each_of_its_tools_and_sums_that_tools_calls(store: Store) -> None:

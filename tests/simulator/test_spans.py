@@ -56,6 +56,7 @@ class Plan:
     model_fails: bool = False
     fails: bool = False
     user: str = ""
+    lasts_s: int = 5
 
 
 def _circles(chance: random.Random, is_on: bool) -> Plan:
@@ -65,14 +66,14 @@ def _circles(chance: random.Random, is_on: bool) -> Plan:
     return Plan(agent, tool, rounds=4 if loops else 1, tool_fails=fails, fails=fails)
 
 
-def _three_at_once(chance: random.Random, is_on: bool) -> Plan:
-    """All calls of claude-haiku-4-5 fail, some runs of `summariser` read far too much, and v8, a fifth of the traffic, fails."""
+def _four_at_once(chance: random.Random, is_on: bool) -> Plan:
+    """All calls of claude-haiku-4-5 fail, some runs of `summariser` read far too much, v8, a fifth of all, fails and is slow."""
     agent, model = chance.choice(("planner", "support", "summariser")), chance.choices(("gpt-4o", "claude-haiku-4-5"), (4, 1))[0]
     version = "v8" if is_on and chance.random() < 0.2 else "v7"
     is_down, leaks = is_on and model != "gpt-4o", is_on and agent == "summariser" and chance.random() < 0.3
     return Plan(
         agent, chance.choice(_TOOLS), model, version, input_tokens=500_000 if leaks else 1000, model_fails=is_down,
-        fails=is_down or (version == "v8" and chance.random() < 0.6),
+        fails=is_down or (version == "v8" and chance.random() < 0.6), lasts_s=60 if version == "v8" else 5,
     )  # fmt: skip
 
 
@@ -117,7 +118,7 @@ def _build_run(chance: random.Random, start_ns: int, plan: Plan) -> list[Span]:
         span = build_span(
             trace_id=trace_id, span_id=chance.randbytes(8) if parent else root_id, parent_span_id=parent, name=name,
             start_time_unix_nano=at_ns if parent else start_ns,
-            end_time_unix_nano=at_ns + NS_PER_S // 20 if parent else start_ns + 5 * NS_PER_S,
+            end_time_unix_nano=at_ns + NS_PER_S // 20 if parent else start_ns + plan.lasts_s * NS_PER_S,
         )  # fmt: skip
         if failed:
             span.status.code, span.status.message = Status.STATUS_CODE_ERROR, "TimeoutError: no answer"
@@ -178,12 +179,14 @@ def test_outage_and_loop_that_arrive_as_spans_are_noticed_and_explained(store: S
     assert found["wasted_cost"] == pytest.approx(3 * loops * (1000 * 2.5e-6 + 100 * 1e-5))
 
 
-def test_three_incidents_at_once_that_arrive_as_spans_are_each_told(store: Store, receiver: Receiver) -> None:
-    rules = _keep("model-down", "dear-run", "version-failures")
+def test_four_incidents_at_once_that_arrive_as_spans_are_each_told(store: Store, receiver: Receiver) -> None:
+    rules = _keep("slow", "model-down", "dear-run", "version-failures")
 
-    _live(store, receiver, _three_at_once)
+    _live(store, receiver, _four_at_once)
 
-    down, dear, worse = (Alert.objects.filter(rule=rules[slug]).earliest("started_at") for slug in rules)
+    slow, down, dear, worse = (Alert.objects.filter(rule=rules[slug]).earliest("started_at") for slug in rules)
+    assert INCIDENT < slow.started_at <= INCIDENT + timedelta(minutes=21)
+    assert ("version", "v8") in _named(slow)
     assert INCIDENT < down.started_at <= INCIDENT + timedelta(minutes=6)
     assert down.labels == {"model": "claude-haiku-4-5"}
     assert INCIDENT < dear.started_at <= INCIDENT + timedelta(minutes=11)

@@ -205,6 +205,8 @@ class _Conditional(dict[str, str]):
 
 def samples_of(metric: str, parts: Mapping[str, str]) -> str:
     """What is measured of calls is made of calls, everything else of traces."""
+    if metric == "tool_run_success_rate":
+        return parts["tool_runs"]
     of = metric.partition("_")[0]
     return parts[f"{of}_calls"] if of in ("tool", "model") and f"{of}_calls" in parts else parts["requests"]
 

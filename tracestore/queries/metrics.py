@@ -121,6 +121,9 @@ METRICS: dict[str, Metric] = {
         _count("tool_errors", "Tool errors", "calls", "Tool calls that raised; with tool:X in the query, those of X alone."),
         _ratio("tool_success_rate", "Tool success rate", "ratio", "Tool calls that did not raise, per tool call.",
                "1 - {tool_errors} / {tool_calls}"),
+        _ratio("tool_run_success_rate", "Runs without a failed tool call", "ratio",
+               "Traces in which no tool call raised, per trace that called one; with tool:X in the query, of calls of X alone.",
+               "1 - {failed_tool_runs} / {tool_runs}"),
         _count("llm_calls", "Model calls", "calls", "Calls of language models."),
         _count("model_errors", "Failed model calls", "calls",
                "Calls of language models that failed; with model:X or provider:X in the query, calls of X alone."),
@@ -244,7 +247,7 @@ _OF_SCORE = {"scores", "score_mean"}
 READ_APART = frozenset(_OF_SESSION | _OF_SCORE)  # made of sessions or scores instead of traces, by reads of their own
 _ONLY_RAW = {
     *(name for name in METRICS if name.startswith("step_")), "sessions", "users", "cost_per_session", "cost_per_user",
-    *_OF_SESSION, *_OF_SCORE,
+    "tool_run_success_rate", *_OF_SESSION, *_OF_SCORE,
 }  # fmt: skip
 _OF_WHOLE_TRACE = {
     "reasoning_tokens", "cache_creation_input_tokens", "input_audio_tokens", "output_audio_tokens", "unpriced_calls",
@@ -664,6 +667,8 @@ def _call_parts(query: Query, group_by: str, params: Params) -> dict[str, str]:
     parts = {
         "tool_calls": f"sum(arraySum((name, n) -> if({tool}, n, 0), tools.name, tools.calls))",
         "tool_errors": f"sum(arraySum((name, n) -> if({tool}, n, 0), tools.name, tools.errors))",
+        "tool_runs": f"countIf(arrayExists((name, n) -> {tool} AND n > 0, tools.name, tools.calls))",
+        "failed_tool_runs": f"countIf(arrayExists((name, n) -> {tool} AND n > 0, tools.name, tools.errors))",
         "tool_duration": _percentiles_of(f"arrayFilter((ds, name) -> {tool}, tools.durations, tools.name)"),
         "step_duration": _percentiles_of(f"arrayFilter((ds, name) -> {kind}, steps.durations, steps.kind)"),
         "model_duration": _percentiles_of("models.durations"),

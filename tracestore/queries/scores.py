@@ -50,16 +50,18 @@ LIMIT 1 BY key
 LIMIT {{limit:UInt32}}
 """
 _AFTER_POSITION = f"(time, {_KEY}) < (fromUnixTimestamp64Nano({{position_ns:Int64}}), {{position_key:UInt64}})"
-# By id, in a trace and in a session.
-_WITHDRAWN = f"""
-SELECT id FROM
+# By id, in a trace before its session.
+_PLACES = f"""
+SELECT id, min(is_gone_there) AS is_gone, argMax((trace_id != {_ZERO_TRACE}, step), (NOT is_gone_there, trace_id)) AS last FROM
 (
-    SELECT id, argMax(is_withdrawn, (time, received_at)) AS is_gone FROM scores
+    SELECT id, trace_id, argMax(is_withdrawn, (time, received_at)) AS is_gone_there,
+        if(argMax(span_id, (time, received_at)) AS told_of = {_ZERO_SPAN}, '', lower(hex(told_of))) AS step
+    FROM scores
     WHERE project_id = {{project_id:UInt32}} AND id IN {{score_ids:Array(String)}}
         AND (trace_id = unhex({{trace_id:String}}) OR trace_id = {_ZERO_TRACE} AND session_id = {{session_id:String}})
     GROUP BY id, trace_id
 )
-GROUP BY id HAVING min(is_gone)
+GROUP BY id
 """
 # Of one id no more than these are told apart; it is one of few traces and sessions.
 MAX_OF_ID = 1000
@@ -108,13 +110,17 @@ def find_scores_of_id(store: Store, *, project_id: int, score_id: str) -> list[S
     return [Score(*row[:-1]) for row in rows]
 
 
-def find_withdrawn(store: Store, *, project_id: int, trace_id: str, session_id: str, score_ids: Collection[str]) -> set[str]:
-    """Return which of these ids stand for nothing any more, neither in the trace nor in its session. Raises StoreError.
+def find_places(
+    store: Store, *, project_id: int, trace_id: str, session_id: str, score_ids: Collection[str]
+) -> dict[str, str | None]:
+    """Return of which step each of these ids was told last, "" for none; None for what was withdrawn in trace and session.
 
-    They are looked for in all of the past: that of a session may have been told, and withdrawn, long before the trace.
+    They are looked for in all of the past: that of a session may have been told, and withdrawn, long before the trace. Absent is
+    what is unknown or stands without a trace: it may be about a step by the id of a response. Raises StoreError.
     """
     scope = {"project_id": project_id, "trace_id": trace_id, "session_id": session_id, "score_ids": sorted(score_ids)}
-    return {score_id for (score_id,) in store.query_rows(_WITHDRAWN, **scope)}
+    rows = store.query_rows(_PLACES, **scope)
+    return {score_id: None if is_gone else step for score_id, is_gone, (of_trace, step) in rows if is_gone or of_trace}
 
 
 def _all(conditions: list[str]) -> str:

@@ -6,6 +6,7 @@ Only finished traces count: those that still run have not failed yet, and a new 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ SHARES = {"failure_rate": "outcome = 'error'", "error_rate": "has_errors", "esca
 MEANS = {"cost_per_trace": "ifNull(cost_usd, 0)"}
 QUANTILES = {"duration_p50": 0.5, "duration_p95": 0.95, "duration_p99": 0.99}
 GUARDED = (*SHARES, *MEANS, *QUANTILES)
-_MOST_VERSIONS = 200
+MOST_VERSIONS = 200
 _LEAST_BEFORE_NS = 3600 * NS_PER_S
 
 _FIND_VERSIONS = """
@@ -83,12 +84,16 @@ def find_newest_version(store: Store, *, project_id: int, time_range: TimeRange,
     """Return the version first seen last, within the later half of `time_range`; None when no other came before it."""
     params = Params()
     sql = _FIND_VERSIONS.format(
-        in_range=IN_RANGE, matching=trace_predicate(query, params), most=_MOST_VERSIONS, settings=FINAL_SETTINGS
+        in_range=IN_RANGE, matching=trace_predicate(query, params), most=MOST_VERSIONS, settings=FINAL_SETTINGS
     )
-    rows = _run(store, sql, project_id, time_range, params)
-    if len(rows) < 2 or rows[0][1] < (time_range.start_ns + time_range.end_ns) // 2:
+    return choose_newest(_run(store, sql, project_id, time_range, params), time_range)
+
+
+def choose_newest(versions: Sequence[tuple[str, int]], time_range: TimeRange) -> Newest | None:
+    """Choose among versions with their first times in `time_range`, the latest first."""
+    if len(versions) < 2 or versions[0][1] < (time_range.start_ns + time_range.end_ns) // 2:
         return None
-    return Newest(rows[0][0], rows[0][1], [version for version, _ in rows[1:]])
+    return Newest(versions[0][0], versions[0][1], [version for version, _ in versions[1:]])
 
 
 def sample_versions(
@@ -100,14 +105,32 @@ def sample_versions(
     taken, for both then live in the same world; when they are fewer than `least`, those before as well, as few as need be. Of
     QUANTILES `mean` and `variance` mean nothing.
     """
-    if metric not in GUARDED:
-        raise MetricError("metric", f"A version guard cannot watch {metric!r}; it can watch {', '.join(GUARDED)}.")
-    params, end_ns = Params(), time_range.end_ns
-    before_ns = max(time_range.start_ns, newest.first_ns - max(end_ns - newest.first_ns, _LEAST_BEFORE_NS))
-    measure = SHARES.get(metric) or MEANS.get(metric) or "duration_ns / 1e9"
-    sql = _SAMPLE.format(measure=measure, in_range=IN_RANGE, matching=trace_predicate(query, params), settings=FINAL_SETTINGS)
+    params, before_ns = Params(), start_before(newest, time_range)
+    sql = _SAMPLE.format(
+        measure=measure_of(metric), in_range=IN_RANGE, matching=trace_predicate(query, params), settings=FINAL_SETTINGS
+    )
     times = {"first_ns": newest.first_ns, "before_ns": before_ns}
     rows = _run(store, sql, project_id, time_range, params, **times, versions=[newest.version, *newest.older])
+    return choose_samples(rows, newest, time_range, least)
+
+
+def measure_of(metric: str) -> str:
+    """Return SQL for what one trace contributes to a metric of GUARDED. Raises MetricError."""
+    if metric not in GUARDED:
+        raise MetricError("metric", f"A version guard cannot watch {metric!r}; it can watch {', '.join(GUARDED)}.")
+    return SHARES.get(metric) or MEANS.get(metric) or "duration_ns / 1e9"
+
+
+def start_before(newest: Newest, time_range: TimeRange) -> int:
+    """Return the start of the time before the newest version that is looked at first: as long as it is there, or an hour."""
+    return max(time_range.start_ns, newest.first_ns - max(time_range.end_ns - newest.first_ns, _LEAST_BEFORE_NS))
+
+
+def choose_samples(
+    rows: Iterable[tuple[str, int, int, float, float]], newest: Newest, time_range: TimeRange, least: int
+) -> tuple[Sample, Sample] | None:
+    """Choose among (version, piece, total, mean, variance), the latest piece of each version first."""
+    before_ns, end_ns = start_before(newest, time_range), time_range.end_ns
     starts = (time_range.start_ns, before_ns, newest.first_ns)
     # Version -> its samples, each with the one before added: since the newest is there, from as long before on, and all.
     samples: dict[str, list[Sample]] = {}

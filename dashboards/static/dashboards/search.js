@@ -242,7 +242,13 @@
     return [...text].slice(0, characters).join("").length;
   }
 
-  document.querySelectorAll("[data-query]").forEach((root) => new Completion(root));
+  // A part of a page that htmx loads brings this script again, and fields may be there already.
+  const completed = (window.completedQueries ??= new WeakSet());
+  document.querySelectorAll("[data-query]").forEach((root) => {
+    if (completed.has(root)) return;
+    completed.add(root);
+    new Completion(root);
+  });
 
   // A preset of the time range takes along what is typed but not searched for yet.
   document.querySelectorAll("[data-search-form]").forEach((form) => {

@@ -238,6 +238,7 @@ def _fill(store: Store, traces: int) -> None:
         store.command(_SUMMARIES, first_ns=START_NS + first * step_ns, last_ns=START_NS + (first + count) * step_ns)
     # As days of inserts and merges leave them: attributes in buckets (migration 0031), which parts of inserts have not.
     store.command("OPTIMIZE TABLE spans FINAL")
+    store.command("ALTER TABLE spans MATERIALIZE INDEX words SETTINGS mutations_sync = 1")
     recompute_rollups(store, project_id=PROJECT_ID, bucket_starts_s=range(START_NS // NS_PER_S, END_NS // NS_PER_S, 60))
     recompute_hours(store, project_id=PROJECT_ID, hour_starts_s=range(START_NS // NS_PER_S, END_NS // NS_PER_S, 3600))
 

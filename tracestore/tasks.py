@@ -6,7 +6,10 @@ from celery import shared_task
 
 from tracestore import recompute, reread, summarize
 from tracestore.clickhouse.client import get_store
+from tracestore.clickhouse.word_index import WordIndex
 from tracestore.telemetry import timed_job
+
+_word_index = WordIndex()
 
 
 @shared_task
@@ -39,6 +42,13 @@ def check_parts() -> None:
     """Look whether the disk took what merges wrote, well before ClickHouse removes what they merged (three minutes)."""
     with timed_job("check_parts"):
         get_store().check_parts()
+
+
+@shared_task
+def index_words() -> None:
+    """Begin to build the index of words for spans that merges have left alone for a while."""
+    with timed_job("index_words"):
+        _word_index.tend(get_store())
 
 
 @shared_task

@@ -34,10 +34,10 @@ def test_cursor_of_another_list_is_refused() -> None:
 
 @given(
     st.lists(st.integers(0, 10_000), unique=True, max_size=60), st.integers(1, 20), st.integers(0, 10_000),
-    st.integers(0, 10_000), st.sampled_from([HOUR_NS // 60, HOUR_NS, 200 * HOUR_NS]),
+    st.integers(0, 10_000), st.sampled_from([HOUR_NS // 60, HOUR_NS, 200 * HOUR_NS]), st.booleans(),
 )  # fmt: skip
 def test_newest_rows_are_found_once_in_windows_that_follow_each_other(
-    starts: list[int], wanted: int, first: int, last: int, unit_ns: int
+    starts: list[int], wanted: int, first: int, last: int, unit_ns: int, at_once: bool
 ) -> None:
     held = sorted((start * unit_ns for start in starts), reverse=True)
     pieces: list[tuple[int, int]] = []
@@ -46,7 +46,7 @@ def test_newest_rows_are_found_once_in_windows_that_follow_each_other(
         pieces.append((start_ns, end_ns))
         return [at for at in held if start_ns <= at < end_ns][:most]
 
-    found = read_newest(first * unit_ns, last * unit_ns, wanted, read)
+    found = read_newest(first * unit_ns, last * unit_ns, wanted, read, at_once=at_once)
 
     assert found == [at for at in held if first * unit_ns <= at < last * unit_ns][:wanted]
     assert all(newer[0] == older[1] for newer, older in itertools.pairwise(pieces))
@@ -55,7 +55,7 @@ def test_newest_rows_are_found_once_in_windows_that_follow_each_other(
     assert len(found) == wanted or not pieces or pieces[-1][0] == first * unit_ns
 
 
-def _lengths(range_h: int, wanted: int, found: int) -> list[int]:
+def _lengths(range_h: int, wanted: int, found: int, *, at_once: bool = False) -> list[int]:
     """Return the hours of each window when each holds `found` rows."""
     hours: list[int] = []
 
@@ -63,7 +63,7 @@ def _lengths(range_h: int, wanted: int, found: int) -> list[int]:
         hours.append((end_ns - start_ns) // HOUR_NS)
         return [0] * found
 
-    read_newest(0, range_h * HOUR_NS, wanted, read)
+    read_newest(0, range_h * HOUR_NS, wanted, read, at_once=at_once)
     return hours
 
 
@@ -72,6 +72,12 @@ def test_windows_grow_fourfold_over_nothing_and_by_what_is_missing_over_somethin
     assert _lengths(240, 51, 50) == [2, 2]
     assert _lengths(240, 51, 1) == [2, 32, 206]
     assert _lengths(2000, 51, 17) == [2, 8, 10]
+
+
+def test_all_the_rest_is_one_window_when_a_long_range_is_as_cheap_as_a_short_one() -> None:
+    assert _lengths(240, 51, 0, at_once=True) == [2, 238]
+    assert _lengths(240, 51, 1, at_once=True) == [2, 32, 206]
+    assert _lengths(1, 51, 0, at_once=True) == [1]
 
 
 @pytest.mark.parametrize(

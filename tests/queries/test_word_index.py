@@ -1,4 +1,4 @@
-"""Indexes of words only leave out what cannot match: whatever is found without them is found with them.
+"""The index of words only leaves out what cannot match: whatever is found without it is found with it.
 
 Every span has a month of its own and so a part and an index of its own: a word that the index should know and does not
 would hide it.
@@ -12,7 +12,6 @@ import pytest
 
 from tests.queries.conftest import T0, SendSpans, send_spans
 from tracestore.clickhouse.client import Store
-from tracestore.clickhouse.landing import BUILT_BY_MERGES
 from tracestore.language import parse_query
 from tracestore.queries.predicates import IN_RANGE, Params, span_predicate
 from tracestore.timerange import DAY_NS
@@ -57,21 +56,24 @@ _CASES: list[tuple[dict[str, Any], list[str]]] = [
 _MONTH_NS = 31 * DAY_NS
 
 
-def _find(store: Store, query: str) -> list[str]:
+def _find(store: Store, query: str, start_ns: int = T0 - DAY_NS, end_ns: int = T0 + (len(_CASES) + 3) * _MONTH_NS) -> list[str]:
     params = Params()
     condition = span_predicate(parse_query(query), params)
-    rows = store.query_rows(
-        f"SELECT lower(hex(span_id)) FROM spans WHERE {IN_RANGE} AND {condition}",
-        project_id=1, start_ns=T0 - DAY_NS, end_ns=T0 + (len(_CASES) + 3) * _MONTH_NS, **params.values,
-    )  # fmt: skip
-    return [span_id for (span_id,) in rows]
+    sql = f"SELECT lower(hex(span_id)) FROM spans WHERE {IN_RANGE} AND {condition}"
+    return [span_id for (span_id,) in store.query_rows(sql, project_id=1, start_ns=start_ns, end_ns=end_ns, **params.values)]
 
 
-def _index_bytes(store: Store) -> dict[str, int]:
-    return dict(store.query_rows("SELECT name, data_compressed_bytes FROM system.data_skipping_indices WHERE table = 'spans'"))
+def _build_index(store: Store, partition: str = "") -> None:
+    of_month = f"IN PARTITION ID '{partition}'" if partition else ""
+    store.command(f"ALTER TABLE spans MATERIALIZE INDEX words {of_month} SETTINGS mutations_sync = 1")
 
 
-def test_what_is_found_is_the_same_before_and_after_merges(store: Store, send_spans: SendSpans) -> None:
+def _index_bytes(store: Store) -> int:
+    sql = "SELECT data_compressed_bytes FROM system.data_skipping_indices WHERE table = 'spans' AND name = 'words'"
+    return int(store.query_rows(sql)[0][0])
+
+
+def test_what_is_found_is_the_same_with_and_without_the_index(store: Store, send_spans: SendSpans) -> None:
     spans = [
         {"span_id": f"{number + 1:016x}", "start_ns": T0 + number * _MONTH_NS, **content}
         for number, (content, _) in enumerate(_CASES)
@@ -88,28 +90,41 @@ def test_what_is_found_is_the_same_before_and_after_merges(store: Store, send_sp
     for query in ("attr.k:silver", 'attr.k:"gold "', "attr.k:beta", '"order 7654321?"', '"order 123456? i"', "attr.k:Gold"):
         expected[query] = []
 
-    young = {query: _find(store, query) for query in expected}
+    without = {query: _find(store, query) for query in expected}
     built_by_inserts = _index_bytes(store)
-    store.command("OPTIMIZE TABLE spans FINAL")
-    merged = {query: _find(store, query) for query in expected}
+    _build_index(store)
+    built = _index_bytes(store)
+    indexed = {query: _find(store, query) for query in expected}
 
-    assert young == expected
-    assert merged == expected
-    assert set(BUILT_BY_MERGES) <= set(built_by_inserts)
-    assert {name for name, size in built_by_inserts.items() if size and name in BUILT_BY_MERGES} == set()
-    assert {name for name in BUILT_BY_MERGES if not _index_bytes(store)[name]} == set()
+    assert without == expected
+    assert indexed == expected
+    assert built > built_by_inserts == 0
     assert _find(store, 'NOT attr.k:gold "nothing in it"') == ["0000000000000009"]
+    for number, (_, queries) in enumerate(_CASES):  # within an hour
+        start_ns = T0 + number * _MONTH_NS
+        found = {query: _find(store, query, start_ns, start_ns + DAY_NS // 24) for query in queries}
+        assert found == {query: [f"{number + 1:016x}"] for query in queries}
 
 
 @pytest.mark.parametrize(
     "query",
-    ["attr.order.id:1234567", 'attr.k:"some value"', '"order 1234567?"', '"could not be 77 reached"', "attr.k:*,some,*"],
+    [
+        "attr.order.id:1234567",
+        'attr.k:"some value"',
+        '"order 1234567?"',
+        '"could not be 77 reached"',
+        "attr.k:*,some,*",
+        "unheard",
+        "unheard.of",
+        '"of? unheard"',
+    ],
 )
-def test_merged_parts_without_the_words_are_not_read(store: Store, send_spans: SendSpans, query: str) -> None:
+def test_indexed_parts_without_the_words_are_not_read(store: Store, send_spans: SendSpans, query: str) -> None:
     send_spans({"attributes": {"order.id": "1", "k": "v", "l": ["x"]}, "events": [("gone", {"a": "b"})], "error": True})
-    store.command("OPTIMIZE TABLE spans FINAL")
+    _build_index(store)
     params = Params()
     condition = span_predicate(parse_query(query), params)
+    assert params.word_lookups
 
     plan = store.query_rows(
         f"EXPLAIN indexes = 1 SELECT name FROM spans WHERE {IN_RANGE} AND {condition}",
@@ -119,3 +134,33 @@ def test_merged_parts_without_the_words_are_not_read(store: Store, send_spans: S
     assert "Granules: 0" in "\n".join(line for (line,) in plan).split("ReadFromMergeTree")[1].split("Indexes")[0], "\n".join(
         line for (line,) in plan
     )
+
+
+def test_spans_of_parts_with_and_without_the_index_are_found_together(store: Store, send_spans: SendSpans) -> None:
+    contents: list[dict[str, Any]] = [
+        {"attributes": {"order.id": "1234567"}},
+        {"attributes": {"order.id": "7"}},
+        {"name": "order 1234567 is late"},
+    ]
+    store.hold_merges(["spans"], True)
+    try:
+        for number in range(6):
+            send_spans({"span_id": f"{number + 1:016x}", "start_ns": T0 + number, **contents[number % 3]})
+            if number == 2:
+                store.hold_merges(["spans"], False)
+                _build_index(store)
+                store.hold_merges(["spans"], True)
+
+        found = {
+            query: sorted(_find(store, query)) for query in ("attr.order.id:1234567", "1234567", "23456", '"order 1234567 is"')
+        }
+    finally:
+        store.hold_merges(["spans"], False)
+
+    first, third, fourth, sixth = (f"{number:016x}" for number in (1, 3, 4, 6))
+    assert found == {
+        "attr.order.id:1234567": [first, fourth],
+        "1234567": [first, third, fourth, sixth],
+        "23456": [first, third, fourth, sixth],
+        '"order 1234567 is"': [third, sixth],
+    }

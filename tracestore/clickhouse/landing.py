@@ -33,13 +33,6 @@ _TARGETS = {
 }
 
 
-# Indexes of `spans` that inserts leave out: the small parts of inserts are quickly read, and soon merged.
-BUILT_BY_MERGES = (
-    "attribute_values", "resource_attribute_values", "scope_attribute_values", "attribute_words", "resource_attribute_words",
-    "scope_attribute_words", "event_words", "error_words",
-)  # fmt: skip
-
-
 @cache
 def read_schema() -> str:
     """Return otlp.proto, for ClickHouse settings."""
@@ -124,7 +117,7 @@ def insert_batch(
             "query_plan_enable_optimizations": 0,
             # Looks for copies of a span within the batch, row by row over all columns. Merges do so anyway, and reads count once.
             "optimize_on_insert": 0,
-            "exclude_materialize_skip_indexes_on_insert": ", ".join(BUILT_BY_MERGES),
+            "exclude_materialize_skip_indexes_on_insert": "words",  # word_index.py builds it
             # Timestamps come from outside: a batch may hold spans of many months, each a partition of its own.
             "max_partitions_per_insert_block": 0,
             "max_memory_usage": 4 * 2**30,

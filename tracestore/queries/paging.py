@@ -67,11 +67,14 @@ def decode_cursor(cursor: str, *, id_digits: int, sort: str = "") -> Position | 
     return Position(int(match[1]), match[2], sort, value)
 
 
-def read_newest(start_ns: int, end_ns: int, wanted: int, read: Callable[[int, int, int], list[Row]]) -> list[Row]:
+def read_newest(
+    start_ns: int, end_ns: int, wanted: int, read: Callable[[int, int, int], list[Row]], *, at_once: bool = False
+) -> list[Row]:
     """Return `wanted` rows of [start_ns, end_ns), newest first, or all. `read` is given start and end of a window and how many.
 
     The first page of a long range is then found after a short read, and a search without any hit reads all of it once. A window
-    is as long as what is missing should take, going by what was found so far, and four times the last one while there is nothing.
+    is as long as what is missing should take, going by what was found so far, and four times the last one while there is nothing:
+    all that is left with `at_once`, where an index makes a long range as cheap as a short one.
     """
     rows: list[Row] = []
     begun_ns, length_ns = end_ns, _FIRST_WINDOW_NS
@@ -81,6 +84,8 @@ def read_newest(start_ns: int, end_ns: int, wanted: int, read: Callable[[int, in
         end_ns = window_start_ns
         expected_ns = _MARGIN * (begun_ns - end_ns) * (wanted - len(rows)) // len(rows) if rows else _GROWTH * length_ns
         length_ns = min(max(expected_ns, _FIRST_WINDOW_NS), _MOST_GROWTH * length_ns)
+        if at_once and not rows:
+            length_ns = end_ns - start_ns
     return rows
 
 

@@ -49,10 +49,15 @@ CompileSpans = Callable[[Spans | Related | Count, "Params"], str]
 
 
 class Params:
-    """The values of one statement, each bound under a name of its own."""
+    """The values of one statement, each bound under a name of its own.
+
+    `word_lookups` counts the parts of the condition that the index of words answers: with any of them a long range is as cheap as
+    a short one.
+    """
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
+        self.word_lookups = 0
         self._names = itertools.count(1)
 
     def bind(self, value: Any, type_name: str) -> str:
@@ -246,60 +251,72 @@ def _status_of_span(term: Term, params: Params) -> str:
 # Terms over contents
 
 
-# Texts to look into: columns, arrays of texts, and an expression that holds all of them in lower case and is indexed by its words
-# (migration 0041), or "" for none.
-_Place = tuple[Sequence[str], Sequence[str], str]
 _MAPS = ("attributes", "resource_attributes", "scope_attributes")
-# What the index knows of a text that may begin and end amid words.
-_WHOLE_WORD = re.compile(r"[^0-9A-Za-z][0-9A-Za-z]+[^0-9A-Za-z]")
+# All texts of a span in lower case, as the index of their words has them (migration 0055).
+_WORDS_OF_SPAN = "lower(concat({}))".format(
+    ", '\\n', ".join(
+        [
+            *("name", "status_message", "error_type", "error_message", "arrayStringConcat(event_names, '\\n')"),
+            *(f"arrayStringConcat(mapValues({column}), '\\n')" for column in _MAPS),
+            "arrayStringConcat(arrayFlatten(event_attributes.values), '\\n')",
+        ]
+    )
+)
+# The index cuts texts at ASCII characters that are neither letters nor digits. Of a text that may begin and end amid words it
+# knows the words that such characters enclose, else, from four characters on, a run of letters and digits that some word holds.
+_WORD = re.compile(r"[0-9A-Za-z]+")
+_CUT = r"[\x00-/:-@\[-`{-\x7f]"
+_WHOLE_WORD = re.compile(f"(?<={_CUT})[0-9A-Za-z]+(?={_CUT})")
+_SHORTEST_RUN = 4
+# Looking through the dictionary of a part, or the spans of a frequent word, takes as long for an hour as for a month: below this
+# range texts and values are read.
+_LONG_RANGE_NS = 12 * 3600 * 10**9
+# Each costs the planner ten milliseconds: a query of fifty terms has better left most of them to reading.
+_MOST_LOOKUPS = 8
+_IS_SHORT = f"{{end_ns:Int64}} - {{start_ns:Int64}} < {_LONG_RANGE_NS}"
 
 
-def _search_in(*places: _Place) -> Compile:
+def _search_in(columns: Sequence[str], value_arrays: Sequence[str], *, is_indexed: bool = False) -> Compile:
     def compile_term(term: Term, params: Params) -> str:
         pattern = _pattern(term)
         found = _finder(pattern, params)
-        like = ""
+        anywhere = [found(column) for column in columns]
+        anywhere += [f"arrayExists(x -> {found('x')}, {values})" for values in value_arrays]
+        # greatest() for OR, because ClickHouse uses indexes only in conditions of up to 32 parts.
+        any_of = f"(greatest({', '.join(anywhere)}))"
         # In other alphabets letters may be equal, in any case, that have other bytes in lower case.
-        if any(place[2] for place in places) and pattern.is_exact and pattern.text.isascii() and _WHOLE_WORD.search(pattern.text):
-            like = params.bind(f"%{_escape_like(pattern.text.lower())}%", "String")
-        conditions = []
-        for columns, value_arrays, indexed in places:
-            anywhere = [found(column) for column in columns]
-            anywhere += [f"arrayExists(x -> {found('x')}, {values})" for values in value_arrays]
-            if indexed and like:
-                # LIKE follows from what stands before it and so is computed for few rows; what it saves is whole granules.
-                # greatest() for OR, because ClickHouse combines indexes only in conditions of up to 32 parts.
-                any_of = f"greatest({', '.join(anywhere)})" if len(anywhere) > 1 else anywhere[0]
-                conditions.append(f"({any_of} AND {indexed} LIKE {like})")
-            else:
-                conditions += anywhere
-        return "(" + " OR ".join(conditions) + ")"
+        if not is_indexed or not pattern.is_exact or not pattern.text.isascii() or params.word_lookups >= _MOST_LOOKUPS:
+            return any_of
+        if words := _lowered(_WHOLE_WORD.findall(pattern.text)):
+            return f"({any_of} AND {_has_words(words, params)})"
+        run = max(_WORD.findall(pattern.text), key=len, default="")
+        if len(run) < _SHORTEST_RUN:
+            return any_of
+        params.word_lookups += 1
+        return f"({any_of} AND ({_IS_SHORT} OR {_WORDS_OF_SPAN} LIKE {params.bind(f'%{run.lower()}%', 'String')}))"
 
     return compile_term
 
 
+def _lowered(words: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted({word.lower() for word in words}))
+
+
+def _has_words(words: tuple[str, ...], params: Params) -> str:
+    """Return a condition that the index of words answers: that a span holds all of these whole words in lower case."""
+    params.word_lookups += 1
+    return f"hasAllTokens({_WORDS_OF_SPAN}, {params.bind(list(words), 'Array(String)')})"
+
+
 _search = _search_in(
+    ("name", "status_message", "error_type", "error_message"),
     (
-        ("name", "status_message", "error_type", "error_message"),
-        ("event_names",),
-        "lower(concat(name, '\\n', status_message, '\\n', error_type, '\\n', error_message, '\\n',"
-        " arrayStringConcat(event_names, '\\n')))",
+        "event_names",
+        *(f"mapValues({column})" for column in _MAPS),
+        "arrayFlatten(arrayMap(m -> mapValues(m), event_attributes))",
     ),
-    *(((), (f"mapValues({column})",), f"lower(arrayStringConcat(mapValues({column}), '\\n'))") for column in _MAPS),
-    (
-        (),
-        ("arrayFlatten(arrayMap(m -> mapValues(m), event_attributes))",),
-        "lower(arrayStringConcat(arrayFlatten(event_attributes.values), '\\n'))",
-    ),
+    is_indexed=True,
 )
-
-# As ClickHouse cuts texts for the index and for hasToken: ASCII letters and digits, and every byte beyond ASCII.
-_WORD = re.compile(rb"[0-9A-Za-z\x80-\xff]+")
-
-
-def _longest_word(text: bytes) -> str:
-    """Return the longest ASCII word, which tends to be the rarest, or "". A word with other bytes need not be UTF-8."""
-    return max((word.decode() for word in _WORD.findall(text) if word.isascii()), key=len, default="")
 
 
 def _severity(term: Term, params: Params) -> str:
@@ -333,6 +350,22 @@ def _attribute(term: Term, params: Params) -> str:
     return "(" + " OR ".join(conditions) + ")"
 
 
+def _attribute_of_span(term: Term, params: Params) -> str:
+    """As `_attribute`, with what the index of words knows of the value: its whole words, as a text or as an item of a list."""
+    condition = _attribute(term, params)
+    if not isinstance(term.value, Pattern) or term.value.is_presence or params.word_lookups >= _MOST_LOOKUPS:
+        return condition
+    # What stands for * is neither a letter nor a cut: the words beside it may be parts of longer ones.
+    stored = ["\n" + "\x80".join(term.value.parts) + "\n"]
+    if term.value.is_exact:
+        stored.append(encode_list_item(term.value.text).decode("latin-1") + "\n")
+    wanted = {_lowered(_WHOLE_WORD.findall(text)) for text in stored}
+    if () in wanted:
+        return condition
+    known = " OR ".join(_has_words(words, params) for words in sorted(wanted))
+    return f"({condition} AND ({_IS_SHORT} OR {known}))"
+
+
 def _is_never_empty(term: Term) -> bool:
     """Tell whether no match is the empty text, which a Map returns for a key that it lacks."""
     return isinstance(term.value, Interval) or any(_pattern(term).parts)
@@ -347,13 +380,8 @@ def _attribute_test(term: Term, params: Params) -> Callable[[str], str] | None:
         return None
     same = _matches("{}", pattern, params)
     if pattern.is_exact and pattern.text:
-        # A list is stored as its serialized message, in which each item stands with its length before it. A word of that is what
-        # the index (migration 0040) knows; equality it understands by itself.
-        item = encode_list_item(pattern.text)
-        in_list = f"position({{}}, unhex({params.bind(item.hex(), 'String')})) > 0"
-        if word := _longest_word(item):
-            in_list = f"hasToken({{}}, {params.bind(word, 'String')}) AND {in_list}"
-        same = f"({same} OR {in_list})"
+        # A list is stored as its serialized message, in which each item stands with its length before it.
+        same = f"({same} OR position({{}}, unhex({params.bind(encode_list_item(pattern.text).hex(), 'String')})) > 0)"
     return lambda value: same.replace("{}", value)
 
 
@@ -455,7 +483,7 @@ _TRACE_TERMS: dict[str, Compile] = {
     "unpriced_model": _array_column("unpriced_models"),
     "rule": _text_column("outcome_rule"),
     "text": _through_spans(_search),
-    "attr": _through_spans(_attribute),
+    "attr": _through_spans(_attribute_of_span),
 }
 
 _THROUGH_SPANS = frozenset({"model", "tag", "agent_id", "kind", "span", "ttft", "text", "attr"})
@@ -486,7 +514,7 @@ _SPAN_TERMS: dict[str, Compile] = {
     "input_tokens": _number_column("input_tokens", "UInt64"),
     "output_tokens": _number_column("output_tokens", "UInt64"),
     "text": _search,
-    "attr": _attribute,
+    "attr": _attribute_of_span,
 } | {
     # Facts of the whole trace: only its summary has them, or only some of its spans carry the attribute.
     name: _through_trace(_TRACE_TERMS[name])
@@ -504,7 +532,7 @@ _LOG_TERMS: dict[str, Compile] = {
     "session": _text_column("session_id"),
     "trace": _trace_id,
     "scope": _text_column("scope_name"),
-    "text": _search_in((("body", "event_name", "severity_text"), [f"mapValues({column})" for column in _MAPS], "")),
+    "text": _search_in(("body", "event_name", "severity_text"), [f"mapValues({column})" for column in _MAPS]),
     "attr": _attribute,
 }
 

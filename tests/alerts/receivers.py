@@ -107,13 +107,3 @@ def receive_mail(*refusals: str) -> Iterator[MailServer]:
         yield mail
     finally:
         controller.stop()
-
-
-def wait_for(condition: Callable[[], Any], timeout_s: float = 90) -> Any:
-    """Return the first true answer of `condition`. Raises AssertionError after the timeout."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if answer := condition():
-            return answer
-        time.sleep(0.1)
-    raise AssertionError(f"nothing within {timeout_s} s")

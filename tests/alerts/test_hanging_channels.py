@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.alerts.receivers import WebhookReceiver, receive_webhooks, wait_for
+from tests.alerts.receivers import WebhookReceiver, receive_webhooks
 from tests.live import LiveServer, start_server
+from tests.waiting import wait_until
 
 CHANNELS = 24
 
@@ -95,8 +96,8 @@ def test_spans_are_found_while_every_channel_hangs_and_a_restart_delivers(
     send_span(server, "second")
 
     # As many attempts of ten seconds each would take two threads two minutes.
-    assert wait_for(lambda: find_traces(server, "second"), timeout_s=100)
-    assert wait_for(lambda: monitor.paths, timeout_s=200)  # a channel that hangs is no reason to be silent
+    assert wait_until(lambda: find_traces(server, "second"), timeout_s=100)
+    assert wait_until(lambda: monitor.paths, timeout_s=200)  # a channel that hangs is no reason to be silent
     server.kill()
     for connection in hanging:
         connection.close()

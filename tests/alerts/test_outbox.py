@@ -23,8 +23,9 @@ from alerts import delivery, services
 from alerts.message import build_notification
 from alerts.models import Delivery, NotificationChannel
 from tests.alerts.factories import create_channel, create_rule, default_project, insert_traffic
-from tests.alerts.receivers import receive_mail, receive_webhooks, wait_for
+from tests.alerts.receivers import receive_mail, receive_webhooks
 from tests.live import ROOT
+from tests.waiting import wait_until
 from tracestore.clickhouse.client import Store
 
 NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
@@ -169,7 +170,7 @@ def test_receiver_that_trickles_for_minutes_ties_up_one_bounded_attempt(
     assert not delivery.deliver(pk, NOW + timedelta(minutes=1))
     assert Delivery.objects.get().last_error == "The receiver still holds an earlier attempt."
     let_go.set()
-    wait_for(lambda: not any(thread.name.startswith("delivery to channel") for thread in threading.enumerate()))
+    wait_until(lambda: not any(thread.name.startswith("delivery to channel") for thread in threading.enumerate()))
     settings.DELIVERY_TIMEOUT_S = 60
     assert delivery.deliver(pk, NOW + timedelta(minutes=5))
 

@@ -15,12 +15,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-from tests.alerts.receivers import wait_for
 from tests.browser.agents import send_run
 from tests.browser.conftest import TIMEOUT_MS
 from tests.ingest.conftest import PROTOBUF
 from tests.live import LiveServer, start_server
 from tests.logs import build_logs
+from tests.waiting import wait_until
 
 DESKTOP, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
 # From the smallest that WCAG asks for (1.4.10 Reflow) to a large screen.
@@ -177,9 +177,9 @@ def places(server: LiveServer) -> dict[str, str]:
         },
     )
     wait_until_summarised(server, "", 5)
-    wait_for(lambda: len(get_json(server.url + "/api/v1/logs")["results"]) == len(records))
+    wait_until(lambda: len(get_json(server.url + "/api/v1/logs")["results"]) == len(records))
     trace = get_json(f"{server.url}/api/v1/traces/{trace_id}")
-    incident = wait_for(lambda: get_json(server.url + "/api/v1/incidents")["results"])[0]
+    incident = wait_until(lambda: get_json(server.url + "/api/v1/incidents")["results"])[0]
     return {
         "trace": trace_id,
         "span": trace["spans"][-1]["span_id"],

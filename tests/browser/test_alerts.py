@@ -13,10 +13,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.alerts.receivers import MailServer, WebhookReceiver, receive_mail, receive_webhooks, wait_for
+from tests.alerts.receivers import MailServer, WebhookReceiver, receive_mail, receive_webhooks
 from tests.alerts.traffic import send_runs
 from tests.browser.conftest import Held, OpenPage, wait_for_frame
 from tests.live import LiveServer, start_server
+from tests.waiting import wait_until
 from tracestore.timerange import NS_PER_S, parse_time_ns
 
 
@@ -61,7 +62,7 @@ def test_rule_made_in_the_editor_ends_in_messages_that_lead_back_to_the_failing_
     send_runs(server.otlp_url, start_ns=start_ns, count=10, version="v2", tool="search")
     failing = send_runs(server.otlp_url, start_ns=start_ns, count=5, version="v3", tool="refund", error_type="TimeoutError")
     # A rule that is evaluated between the two would see a part of them.
-    wait_for(lambda: len(get_json(server.url + "/api/v1/traces?q=service:support-bot")["results"]) == 15)
+    wait_until(lambda: len(get_json(server.url + "/api/v1/traces?q=service:support-bot")["results"]) == 15)
     page = open_page(server.url + "/alerts")
     expect(page.get_by_text("No alert rules yet")).to_be_visible()
     add_channel(page, server, "Hook", "Webhook", hook.url)
@@ -82,7 +83,7 @@ def test_rule_made_in_the_editor_ends_in_messages_that_lead_back_to_the_failing_
     page.wait_for_url("**/alerts/rules")
 
     # Assert: both are told once, after the webhook's first answer of 500; the reasons are in the message.
-    wait_for(lambda: len(hook.bodies) >= 2 and mail.messages, 120)
+    wait_until(lambda: len(hook.bodies) >= 2 and mail.messages, 120)
     body = hook.bodies[-1]
     assert body["event"] == "firing"
     assert body["delivery_id"] == hook.bodies[0]["delivery_id"]
@@ -109,7 +110,7 @@ def test_rule_made_in_the_editor_ends_in_messages_that_lead_back_to_the_failing_
 
     # Good traffic resolves it, and the channels hear of it.
     send_runs(server.otlp_url, start_ns=time.time_ns() - 5 * NS_PER_S, count=60, version="v2", tool="search")
-    wait_for(lambda: hook.bodies[-1]["event"] == "resolved" and len(mail.messages) == 2, 120)
+    wait_until(lambda: hook.bodies[-1]["event"] == "resolved" and len(mail.messages) == 2, 120)
     # The page that stayed open says so too, in its head as in its timeline.
     expect(page.locator("#alert-head")).to_contain_text("Resolved")
     expect(page.locator("#alert-head")).not_to_contain_text("Those of the last")
@@ -131,11 +132,11 @@ def test_incident_is_understood_on_the_first_screen_of_a_phone_and_acknowledged_
     send_runs(server.otlp_url, start_ns=start_ns, count=6, version="v7", tool="lookup", error_type="QuotaError")
     send_runs(server.otlp_url, start_ns=start_ns, count=20, version="v6", tool="lookup")
     # A rule that is evaluated between the two would see failing runs alone.
-    wait_for(lambda: len(get_json(server.url + "/api/v1/traces?q=tool:lookup")["results"]) == 26)
+    wait_until(lambda: len(get_json(server.url + "/api/v1/traces?q=tool:lookup")["results"]) == 26)
     post_json(server.url + "/api/v1/channels", {"name": "Phone", "kind": "webhook", "target": hook.url})
     rule = {"name": "Lookups fail", "metric": "failure_rate", "query": "tool:lookup", "threshold": 0.1, "severity": "critical"}
     post_json(server.url + "/api/v1/alert-rules", rule | {"channels": ["Phone"]})
-    alert = wait_for(lambda: hook.bodies)[0]["alert"]
+    alert = wait_until(lambda: hook.bodies)[0]["alert"]
     address = re.sub(r"^https?://[^/]+", server.url, alert["ack_url"])
 
     # What, since when, how bad, the likely cause and the button stand on the first screen.

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from tests.alerts.receivers import wait_for
 from tests.browser.agents import send_run
 from tests.browser.conftest import OpenPage, find_too_narrow
 from tests.live import LiveServer, start_server
+from tests.waiting import wait_until
 
 LONG = "no-gap-" * 40
 
@@ -30,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         send_run(
             running.url, tool=LONG, version=LONG, error=LONG, error_type=LONG, attributes={"session.id": LONG, "user.id": LONG}
         )
-        wait_for(lambda: count_traces(running) == 5, 120)
+        wait_until(lambda: count_traces(running) == 5, 120)
         yield running
     finally:
         running.stop()

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.alerts.receivers import wait_for
 from tests.browser.conftest import OpenPage, find_too_narrow
 from tests.ingest.conftest import PROTOBUF
 from tests.live import LiveServer, start_server
 from tests.logs import build_logs
 from tests.spans import build_request
+from tests.waiting import wait_until
 
 TRACE, STEP = "a" * 32, "2" * 16
 
@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     for path, body in (("/v1/logs", build_logs(*records)), ("/v1/traces", trace)):
         request = urllib.request.Request(server.otlp_url + path, data=body, headers={"content-type": PROTOBUF})
         urllib.request.urlopen(request, timeout=60).close()
-    wait_for(lambda: count_logs(server) == len(records), 120)
+    wait_until(lambda: count_logs(server) == len(records), 120)
     yield server
     server.stop()
 

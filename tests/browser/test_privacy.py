@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from tests.alerts.receivers import wait_for
 from tests.browser.conftest import Held, OpenPage, find_too_narrow
 from tests.ingest.conftest import PROTOBUF, build_request, build_span
 from tests.live import LiveServer, start_server
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_settings_are_tried_saved_and_applied_to_the_next_span(server: LiveServe
     body = build_request(build_span(name="mail jane@example.com about C-123456")).SerializeToString()
     request = urllib.request.Request(server.otlp_url + "/v1/traces", data=body, headers={"content-type": PROTOBUF})
     urllib.request.urlopen(request, timeout=60).close()
-    wait_for(lambda: count_traces(server, "service:shop"), 120)
+    wait_until(lambda: count_traces(server, "service:shop"), 120)
     page.goto(f"{server.url}/traces?q=service:shop")
     expect(page.get_by_text("mail [email] about [customer]").first).to_be_visible()
 

@@ -13,10 +13,10 @@ import pytest
 from playwright.sync_api import expect
 
 from ingest.dead_letters import DeadLetters
-from tests.alerts.receivers import wait_for
 from tests.browser.conftest import OpenPage, find_too_narrow
 from tests.ingest.conftest import PROTOBUF, build_request, build_span
 from tests.live import LiveServer, start_server
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     body = build_request(*spans).SerializeToString()
     request = urllib.request.Request(server.otlp_url + "/v1/traces", data=body, headers={"content-type": PROTOBUF})
     urllib.request.urlopen(request, timeout=60).close()
-    wait_for(lambda: all(part in read(server, "/quality") for part in ("No valid trace id", "1 span</a>")), 120)
+    wait_until(lambda: all(part in read(server, "/quality") for part in ("No valid trace id", "1 span</a>")), 120)
     yield server
     server.stop()
 
@@ -58,7 +58,7 @@ def test_replay_stores_a_dead_letter_and_empties_the_list(server: LiveServer, op
 
     expect(letters).to_contain_text("None: ClickHouse took everything")
     query = f"span:one-{width} OR span:two-{width}"
-    wait_for(lambda: json.loads(read(server, f"/api/v1/traces?q={quote(query)}"))["results"], 120)
+    wait_until(lambda: json.loads(read(server, f"/api/v1/traces?q={quote(query)}"))["results"], 120)
     page.goto(f"{server.url}/traces?q={quote(query)}")
     expect(page.get_by_text(re.compile(f"(one|two)-{width}")).first).to_be_visible()
 

@@ -13,7 +13,7 @@ from ingest import drain as drain_module
 from ingest.service import Ingest
 from tests.clickhouse.gateway import Gateway, serve
 from tests.ingest.conftest import build_request, build_span
-from tests.ingest.test_drain import wait_until
+from tests.waiting import wait_until
 from tracestore import summarize
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError

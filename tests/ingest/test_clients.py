@@ -28,8 +28,8 @@ from ingest import receiver as receiver_module
 from ingest.checkpoint import is_drained
 from tests.ingest.conftest import Receiver
 from tests.ingest.faulty_proxy import Fault, FaultyProxy, answer_429, lose_answer, reset
-from tests.ingest.test_drain import wait_until
 from tests.live import count_stored, start_server
+from tests.waiting import wait_until
 
 NODE = Path(__file__).resolve().parent.parent / "node_exporter"
 TRACES, SPANS_A_TRACE, RECORDS = 150, 5, 1200

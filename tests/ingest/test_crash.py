@@ -15,9 +15,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ingest.checkpoint import is_drained
 from tests.ingest.conftest import PROTOBUF, build_request, build_span
-from tests.ingest.test_drain import wait_until
 from tests.live import LiveServer, count_stored, start_server, wait_until_accepting
 from tests.logs import build_logs
+from tests.waiting import wait_until
 
 CRASHES = 6
 SENDERS = 3

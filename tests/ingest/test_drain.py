@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from ingest.service import Ingest
 from ingest.spool import Spool
 from tests.ingest.conftest import Receiver, build_request, build_span, ids_of
 from tests.logs import build_logs
+from tests.waiting import wait_until
 from tracestore import semconv
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import BadInsert, StoreError, StoreUnavailable
@@ -71,13 +72,6 @@ class Bench:
     def ids(self) -> list[tuple[str, str]]:
         rows = self.store.query_rows("SELECT lower(hex(trace_id)), lower(hex(span_id)) FROM spans WHERE project_id > 0")
         return sorted((str(trace_id), str(span_id)) for trace_id, span_id in rows)
-
-
-def wait_until(condition: Callable[[], object], timeout_s: float = 90) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def can_merge(store: Store) -> bool:

@@ -33,7 +33,7 @@ from ingest import grpc_receiver
 from ingest.body import Allowance
 from ingest.receiver import budget
 from tests.ingest.conftest import Receiver, build_request, build_span, ids_of
-from tests.ingest.test_drain import wait_until
+from tests.waiting import wait_until
 
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"

@@ -29,10 +29,10 @@ from ingest import receiver as receiver_module
 from ingest.otlp import check_logs_json, check_logs_protobuf, check_protobuf
 from ingest.privacy import Cleaner
 from tests.ingest.conftest import JSON, Answer, Receiver, build_request, build_span
-from tests.ingest.test_drain import wait_until
 from tests.ingest.test_grpc import LOGS, TRACES
 from tests.live import LiveServer, start_server
 from tests.queries.conftest import key_values
+from tests.waiting import wait_until
 from tracestore import privacy
 from tracestore.masking import PRESETS, build_masker
 from tracestore.privacy import Policy, forget_policies

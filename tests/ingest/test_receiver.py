@@ -22,7 +22,7 @@ from ingest import body as body_module
 from ingest import receiver as receiver_module
 from ingest.receiver import handles
 from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span, ids_of, open_connection
-from tests.ingest.test_drain import wait_until
+from tests.waiting import wait_until
 
 JSON_HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 JSON_SPAN = {"traceId": "5B8EFFF798038103D269B633813FC60C", "spanId": "eee19b7ec3c1b174", "name": "chat"}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.alerts.receivers import wait_for
 from tests.live import start_server
+from tests.waiting import wait_until
 from tracestore.celery import app
 
 
 def test_instance_without_its_broker_serves_and_stops_in_time(tmp_path: Path) -> None:
     server = start_server(tmp_path / "data", CELERY_BROKER_URL="redis://127.0.0.1:1/0")
-    wait_for(lambda: "Cannot connect to redis" in server.log.read_text())
+    wait_until(lambda: "Cannot connect to redis" in server.log.read_text())
 
     assert server.stop() == 0  # it would wait for the broker for ever
 

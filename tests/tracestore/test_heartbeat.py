@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from ingest.service import Ingest
 from tests.alerts.factories import create_rule
-from tests.alerts.receivers import receive_webhooks, wait_for
+from tests.alerts.receivers import receive_webhooks
+from tests.waiting import wait_until
 from tracestore import liveness, telemetry
 from tracestore.clickhouse.client import Store
 from tracestore.heartbeat import Heartbeat, beat
@@ -87,9 +88,9 @@ def test_it_beats_until_it_is_stopped_and_counts(store: Store) -> None:
     with receive_webhooks(500) as monitor:
         heartbeat = Heartbeat(monitor.url, interval_s=0.05)
         heartbeat.start()
-        wait_for(lambda: len(monitor.paths) >= 3)
+        wait_until(lambda: len(monitor.paths) >= 3)
         heartbeat.stop()
-        wait_for(lambda: not any(thread.name == "heartbeat" for thread in threading.enumerate()))
+        wait_until(lambda: not any(thread.name == "heartbeat" for thread in threading.enumerate()))
 
     assert telemetry.HEARTBEATS.labels("sent")._value.get() >= counted + 2
     assert telemetry.HEARTBEAT_SENT._value.get() > 0

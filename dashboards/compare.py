@@ -169,9 +169,12 @@ def build_compare(asked: CompareSearch, cohorts: CohortComparison, comparison: C
 
 
 def version_options(values: Sequence[FacetValue], chosen: str) -> list[tuple[str, str, bool]]:
-    """Return (query, label, whether it is the chosen one) for a picker of versions."""
-    queries = [(format_filter("version", value.value), f"{value.value} ({value.count:,} traces)") for value in values]
-    return [(query, label, query == chosen.strip()) for query, label in queries]
+    """Return (query, label, whether it is the chosen one) for a picker of versions. A query that is none of them comes first."""
+    chosen = chosen.strip()
+    labels = {format_filter("version", value.value): f"{value.value} ({value.count:,} traces)" for value in values}
+    if chosen and chosen not in labels:
+        labels = {chosen: chosen} | labels
+    return [(query, label, query == chosen) for query, label in labels.items()]
 
 
 _FORMATS = {"ratio": formatting.ratio, "ns": formatting.duration_ns, "USD": formatting.cost_usd, "tokens": formatting.tokens}

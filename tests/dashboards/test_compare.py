@@ -50,6 +50,13 @@ def test_without_queries_it_offers_the_versions_that_ran(client: Client, version
     assert '<option value="version:v3" selected>v3 (100 traces)</option>' in page
 
 
+def test_menu_shows_what_is_compared_though_it_has_no_traces(client: Client, versions: Store) -> None:
+    page = text_of(client, "/compare?a=version:v1&b=version:v3")
+
+    assert page.count('<option value="version:v1" selected>version:v1</option>') == 1
+    assert page.count(" selected>v") == 2
+
+
 def test_without_versions_it_says_how_to_give_one(client: Client, store: Store) -> None:
     assert "gen_ai.agent.version" in text_of(client, "/compare")
 

@@ -6,12 +6,14 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.test import Client
 from pytest_django import Settings
 
+from ingest import service
 from ingest.scores_api import MAX_SCORES, _writer
 from ingest.service import Ingest
 from tests.factories import new_trace_id
@@ -51,7 +53,8 @@ def project() -> Iterator[Project]:
 @pytest.fixture
 def drain(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """Ingest runs; calling this waits until all that it has acknowledged is in the store."""
-    monkeypatch.setattr(masked_counts, "start", lambda: None)  # its thread would write past the test's transaction
+    # Its thread would write past the test's transaction.
+    monkeypatch.setattr(service, "Flusher", lambda *flushes: SimpleNamespace(start=lambda: None, stop=lambda: None))
     ingest = Ingest(store, data=tmp_path)
     ingest.start(lambda writer, batch_seq: None)
 

@@ -13,13 +13,13 @@ from django.core.management.base import CommandError
 
 from tests.factories import insert_traces
 from tests.spans import build_request
-from tracestore import summarize
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
 from tracestore.models import JobCursor, Project, Recomputation
 from tracestore.queries.rollups import recompute_hours, recompute_rollups
 from tracestore.recompute import recompute_pending
 from tracestore.summarize import roll_up_pending, summarize_pending
+from tracestore.summary import costs
 from tracestore.timerange import NS_PER_S
 
 pytestmark = pytest.mark.django_db
@@ -71,7 +71,7 @@ def test_reprice_gives_traces_the_cost_of_today_and_rollups_follow(store: Store,
     body = build_request({"trace_id": "ab" * 16, "span_id": "1" * 16, "start_ns": START_NS, "name": "chat", "attributes": call})
     insert_batch(store, [(1, time.time_ns(), body)], writer="reprice", batch_seq=time.time_ns())
     with monkeypatch.context() as patched:
-        patched.setattr(summarize, "price_calls", lambda sold, which, tokens, start_ns, *_: tokens["input_tokens"] * 1e-3)
+        patched.setattr(costs, "price_calls", lambda sold, which, tokens, start_ns, *_: tokens["input_tokens"] * 1e-3)
         summarize_pending()
     roll_up_pending()
     assert store.query_rows("SELECT cost_usd FROM traces FINAL") == [(1000.0,)]

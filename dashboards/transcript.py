@@ -282,7 +282,7 @@ def _take_copies(items: list[Item]) -> list[Item]:
     """Make a turn that repeats the one before it a detail of that, and return those.
 
     A copy is of another instrumentation, to the same model and over before the other is; or it has the same usage and takes no
-    time: a log record in the form of a span. The summary of a trace has the same rules (tracestore/summary/outcomes.py).
+    time: a log record in the form of a span. The summary of a trace has the same rules (tracestore/summary/calls.py).
     """
     copies = []
     last: Item | None = None

@@ -17,6 +17,7 @@ from tests.browser.agents import send_run
 from tests.browser.conftest import Held, OpenPage, find_too_narrow, wait_for_frame
 from tests.live import LiveServer, start_server
 from tests.spans import build_request
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +77,14 @@ def _send(server: LiveServer, root: dict[str, Any], calls: list[dict[str, Any]])
     body = build_request(same | {"span_id": "f" * 16} | root, *below)
     request = urllib.request.Request(f"{server.otlp_url}/v1/traces", body, {"Content-Type": "application/x-protobuf"})
     urllib.request.urlopen(request, timeout=60).close()
-    for _ in range(600):  # until its summary has all of it
+    wanted = (trace_id, len(calls) + 1)
+
+    def is_summarised() -> bool:
         listed = _get(server, "/api/v1/traces?start=now-7d&limit=1000")["results"]
-        if any((trace["trace_id"], trace["span_count"]) == (trace_id, len(calls) + 1) for trace in listed):
-            return trace_id
-        time.sleep(0.2)
-    raise AssertionError("the run did not arrive")
+        return any((trace["trace_id"], trace["span_count"]) == wanted for trace in listed)
+
+    wait_until(is_summarised, 120)
+    return trace_id
 
 
 def test_rows_that_come_late_do_not_take_away_what_was_chosen_meanwhile(server: LiveServer, open_page: OpenPage) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.ingest.conftest import build_request, build_span
+from tests.waiting import wait_until
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
 from tracestore.clickhouse.word_index import WordIndex
@@ -17,6 +18,7 @@ _T0 = 1_790_000_000 * 10**9
 _MONTH_NS = 31 * DAY_NS
 _TOKENS = "SELECT count() FROM mergeTreeTextIndex(currentDatabase(), 'spans', 'words') WHERE token = {token:String}"
 _UNDER_WAY = "SELECT count() FROM system.mutations WHERE table = 'spans' AND NOT is_done"
+_SECONDS_OLD = "SELECT now() - max(create_time) FROM system.mutations WHERE table = 'spans'"
 _batches = iter(range(1, 10**6))
 
 
@@ -31,15 +33,8 @@ def _holders(store: Store, token: str) -> int:
     return int(store.query_rows(_TOKENS, token=token)[0][0])
 
 
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def _wait_until_built(store: Store) -> None:
-    _wait(lambda: store.query_rows(_UNDER_WAY) == [(0,)])
+    wait_until(lambda: store.query_rows(_UNDER_WAY) == [(0,)])
 
 
 def _eager(*, most_parts: int = 300) -> WordIndex:
@@ -91,7 +86,7 @@ def test_it_rests_after_a_build(held: Store) -> None:
     _insert(held, "alpha", spans=2)
     index = WordIndex(settled_s=0, least_spans=2, rest=10_000)
     index.tend(held)
-    time.sleep(1.1)  # times of mutations are in seconds: it is to take one at least
+    wait_until(lambda: held.query_rows(_SECONDS_OLD)[0][0] > 0)  # times of mutations are in seconds: it is to take one at least
     held.hold_merges(["spans"], False)
     _wait_until_built(held)
     _insert(held, "beta", month=1, spans=3)

@@ -63,9 +63,8 @@ def _find(store: Store, query: str, start_ns: int = T0 - DAY_NS, end_ns: int = T
     return [span_id for (span_id,) in store.query_rows(sql, project_id=1, start_ns=start_ns, end_ns=end_ns, **params.values)]
 
 
-def _build_index(store: Store, partition: str = "") -> None:
-    of_month = f"IN PARTITION ID '{partition}'" if partition else ""
-    store.command(f"ALTER TABLE spans MATERIALIZE INDEX words {of_month} SETTINGS mutations_sync = 1")
+def _build_index(store: Store) -> None:
+    store.command("ALTER TABLE spans MATERIALIZE INDEX words SETTINGS mutations_sync = 1")
 
 
 def _index_bytes(store: Store) -> int:

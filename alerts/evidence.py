@@ -74,6 +74,11 @@ class Distinction:
     other_share: float
     least: float
 
+    @property
+    def explains_most(self) -> bool:
+        """Whether it can be the cause: more than chance, and of at least half of the traces behind the breach."""
+        return self.least > 0 and self.failing_share >= 0.5
+
 
 @dataclass(frozen=True)
 class SeenError:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from alerts.evidence import Causes, Evidence, collect_evidence, find_cost
+from alerts.evidence import Causes, Distinction, Evidence, collect_evidence, find_cost
 from alerts.models import AlertRule
 from alerts.observing import window_before
 from alerts.services import evaluate_rules
@@ -26,6 +26,15 @@ NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
 def collect(store: Store, **rule: Any) -> Evidence:
     made: AlertRule = create_rule(**rule)
     return collect_evidence(store, made, window_before(NOW, made.window_s))
+
+
+@pytest.mark.parametrize(
+    ("share", "least", "explains"), [(1.0, 0.8, True), (0.5, 0.01, True), (0.16, 0.03, False), (1.0, 0.0, False)]
+)
+def test_what_few_of_the_failing_have_or_may_be_chance_is_no_cause(share: float, least: float, explains: bool) -> None:
+    found = Distinction("prompt", "Prompt", "router@1", 4, 0, share, 0.0, least)
+
+    assert found.explains_most is explains
 
 
 def test_what_differs_is_said_with_counts_of_both_sides_and_without_the_symptoms(store: Store) -> None:

@@ -35,6 +35,7 @@ from ingest.receiver import (
     store_signal,
 )
 from tracestore import telemetry
+from tracestore.http_protocol import max_connections
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ def _build_options() -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", min(settings.MAX_BODY_BYTES, 2**31 - 1)),
         # grpc would inflate outside the memory budget, answer INTERNAL to a broken body, and know one gzip member only.
         ("grpc.per_message_decompression", 0),
+        ("grpc.max_allowed_incoming_connections", max_connections()),
         ("grpc.max_concurrent_streams", 100),
         ("grpc.server_handshake_timeout_ms", 10_000),
         ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),

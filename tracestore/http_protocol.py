@@ -1,31 +1,60 @@
-"""HTTP/1.1 as uvicorn speaks it, with bounds on the head of a request.
+"""HTTP/1.1 as uvicorn speaks it, with bounds on the head of a request and on connections.
 
 uvicorn's fast parser keeps a head however long it is, and waits for its end for ever. Until then nobody knows whom a request
-is from, so neither the key nor the budget of memory that stand before a body can help.
+is from, so neither the key nor the budget of memory that stand before a body can help. Nor does it mind how many are connected,
+until no file can be opened any more: by the database neither.
 """
 
 from __future__ import annotations
 
 import asyncio
+import resource
+from collections import Counter
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # More than any proxy lets through. The piece in which a head begins may hold what came before it and is not counted.
 _MAX_HEAD_BYTES = 128 * 2**10
 _HEAD_S = 60.0
+# To one port; each takes some 10 KB. And no more than leave three quarters of the process's files to others.
+_MAX_CONNECTIONS = 4096
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+def raise_file_limit() -> None:
+    """Let the process open as many files as it may, up to 2**20: shells grant 1,024. The embedded engine does so by itself."""
+    granted, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2**20 if most == resource.RLIM_INFINITY else min(most, 2**20)
+    if granted != resource.RLIM_INFINITY and granted < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def max_connections() -> int:
+    """Return how many clients may be connected to one port."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MAX_CONNECTIONS if files == resource.RLIM_INFINITY else min(_MAX_CONNECTIONS, files // 4)
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Answers 400 to a head that is too long, and hangs up on one that does not end."""
+    """Answers 400 to a head that is too long, 503 to a connection too many, and hangs up on a head that does not end."""
 
+    _connected: Counter[int] = Counter()  # to each port, so that what exporters open never keeps people from pages
+    _port: int | None = None
     _patience: asyncio.TimerHandle | None = None
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        self._await_head()
+        self._port = transport.get_extra_info("sockname")[1]
+        self._connected[self._port] += 1
+        if self._connected[self._port] > max_connections():
+            transport.write(_FULL)
+            transport.close()
+        else:
+            self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._connected[self._port] -= 1
         self._end_head()
         super().connection_lost(exc)
 

@@ -39,7 +39,7 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.clickhouse.migrate import migrate
 from tracestore.heartbeat import Heartbeat
-from tracestore.http_protocol import BoundedHttp
+from tracestore.http_protocol import BoundedHttp, raise_file_limit
 from tracestore.liveness import watch_job, watch_thread
 from tracestore.mapping import find_mappings_to_insert
 from tracestore.models import Project
@@ -309,6 +309,7 @@ def run(roles: tuple[str, ...]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, note_signal)
     return_freed_memory()
+    raise_file_limit()
     # The embedded engine writes its copy of the Protobuf schema into the working directory.
     os.chdir(settings.DATA)
     with ExitStack() as stack:

@@ -33,7 +33,9 @@ from ingest import grpc_receiver
 from ingest.body import Allowance
 from ingest.receiver import budget
 from tests.ingest.conftest import Receiver, build_request, build_span, ids_of
+from tests.live import free_ports
 from tests.waiting import wait_until
+from tracestore import http_protocol
 
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
@@ -525,6 +527,33 @@ def test_second_server_on_the_port_fails(receiver: Receiver) -> None:
     with pytest.raises(OSError, match=f":{receiver.grpc_port}"):
         asyncio.run(start_another())
     assert call(receiver, b"").code is CODE.OK
+
+
+def test_connection_too_many_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "_MAX_CONNECTIONS", 2)
+    (port,) = free_ports(1)
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + struct.pack(">I", 0)[1:] + b"\4\0" + struct.pack(">I", 0)
+
+    async def connect() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(preface)
+        opened.append(writer)
+        with contextlib.suppress(ConnectionError):
+            return await reader.read(9)
+        return b""
+
+    async def connect_three() -> list[bytes]:
+        server = await grpc_receiver.start("127.0.0.1", port)
+        answers = [await asyncio.wait_for(connect(), 60) for _ in range(3)]
+        for writer in opened:
+            writer.close()
+        await server.stop(0)
+        return answers
+
+    opened: list[asyncio.StreamWriter] = []
+    answers = asyncio.run(connect_three())
+
+    assert [bool(answer) for answer in answers] == [True, True, False]
 
 
 def test_stop_lets_calls_under_way_finish(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -68,6 +69,48 @@ def test_connection_whose_head_never_ends_is_closed(monkeypatch: pytest.MonkeyPa
         return await reader.read()
 
     assert talk_to(answer_ok, talk) == b""
+
+
+def test_connection_too_many_is_refused_until_another_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "_MAX_CONNECTIONS", 2)
+    request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        address = writer.get_extra_info("peername")
+        _, second = await asyncio.open_connection(*address)
+        third, _ = await asyncio.open_connection(*address)
+        refusal = await third.read()
+        writer.write(request)
+        answer = await reader.readuntil(b"ok")
+        second.close()
+        await second.wait_closed()
+        while True:  # the server hears of the end a moment later
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(request)
+            later = await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+            if later.startswith(b"HTTP/1.1 200"):
+                return refusal + b"|" + answer
+
+    refusal, answer = talk_to(answer_ok, talk).split(b"|")
+
+    assert refusal.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 2" in refusal
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+def test_connections_are_a_part_of_the_files_that_may_be_open() -> None:
+    granted = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, granted[1]))
+    try:
+        few = http_protocol.max_connections()
+        http_protocol.raise_file_limit()
+
+        assert few == 256
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(granted[1], 2**20) > 1024
+        assert few < http_protocol.max_connections() <= 4096
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, granted)
 
 
 def test_long_heads_and_bodies_pass_one_after_another() -> None:

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from dashboards.requests import PageRequest
+from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError
 
 
@@ -19,6 +20,15 @@ def refuse(request: PageRequest, message: str, parameter: str) -> HttpResponse:
     kept.pop(parameter, None)
     href = request.path + (f"?{kept.urlencode()}" if kept else "")
     return render(request, "dashboards/refused.html", {"message": message, "parameter": parameter, "href": href}, status=400)
+
+
+def render_failed(request: PageRequest, error: Exception, status: int = 200) -> HttpResponse:
+    """Say in the place of a fragment why it cannot be computed; what the store refused can be asked for again.
+
+    htmx shows answers of 200 alone; in the place of another the page says that it could not be loaded.
+    """
+    context = {"message": str(error), "may_try_again": isinstance(error, StoreError)}
+    return render(request, "dashboards/_fragment_error.html", context, status=status)
 
 
 class WrongMethodMiddleware:

@@ -39,7 +39,7 @@ class BoundedHttp(HttpToolsProtocol):
     """Answers 400 to a head that is too long, 503 to a connection too many, and hangs up on a head that does not end."""
 
     _connected: Counter[int] = Counter()  # to each port, so that what exporters open never keeps people from pages
-    _port: int | None = None
+    _port = 0
     _patience: asyncio.TimerHandle | None = None
     _head_bytes = 0
 

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_GET
 
 from dashboards.agent_graph import FAILING_FROM, MEASURES, MOST_ROWS, against_querystring, draw, find_measure, quick_comparisons
 from dashboards.forms import Draft, Problem, Search, SearchRefused, parse_search
+from dashboards.refusal import render_failed
 from dashboards.requests import PageRequest
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
@@ -51,7 +52,7 @@ def agent_graph_drawing(request: PageRequest) -> HttpResponse:
             for side in (search, against)
         ]  # fmt: skip
     except (SearchRefused, StoreError) as error:
-        return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
+        return render_failed(request, error)
     graph, before = graphs
     assert graph is not None
     drawing = draw(search, graph, before, against.text if against else "", find_measure(request.GET.get("by", "")))

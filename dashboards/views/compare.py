@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 
 from dashboards.compare import build_compare, parse_compare, version_options
 from dashboards.forms import SearchRefused
+from dashboards.refusal import render_failed
 from dashboards.requests import PageRequest
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
@@ -67,6 +68,6 @@ def compare_answer(request: PageRequest) -> HttpResponse:
         cohorts = compare_cohorts(store, project_id=project_id, time_range=time_range, a=a, b=b)
         comparison = find_cohort_differences(store, project_id=project_id, time_range=time_range, a=a, b=b)
     except (SearchRefused, StoreError) as error:
-        return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
+        return render_failed(request, error)
     answer = build_compare(asked, cohorts, comparison)
     return render(request, "dashboards/_compare_answer.html", {"search": asked.search, "asked": asked, "answer": answer})

@@ -14,7 +14,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from dashboards.comparison import Compared, Comparison, Fold, build_sections, compare_waterfalls, describe_error, fold_rows
 from dashboards.content import read_content
-from dashboards.refusal import refuse
+from dashboards.refusal import refuse, render_failed
 from dashboards.requests import PageRequest
 from dashboards.waterfall import Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
@@ -138,9 +138,9 @@ def compare_steps(request: PageRequest) -> HttpResponse:
     try:
         spans = [_find_span(request, given[side], given[f"s{side}"]) for side in "ab"]
     except StoreError as error:
-        return render(request, "dashboards/_fragment_error.html", {"message": str(error)}, status=503)
+        return render_failed(request, error, 503)
     if not any(spans):
-        return render(request, "dashboards/_fragment_error.html", {"message": "There is no such step."}, status=404)
+        return render_failed(request, TraceNotFound("There is no such step."), 404)
     one, other = (read_content(span) if span else None for span in spans)
     sections = build_sections(one, other, *map(describe_error, spans))
     links = [

@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from dashboards.content import Payload, read_content
+from dashboards.refusal import render_failed
 from dashboards.requests import PageRequest
 from dashboards.text import preview
 from dashboards.waterfall import Row, Waterfall, build_waterfall
@@ -50,7 +51,7 @@ def trace_peek(request: PageRequest, trace_id: str) -> HttpResponse:
         # 200, for it is to be shown: htmx drops the body of a 404.
         return render(request, "dashboards/_trace_peek.html", {"trace_id": trace_id})
     except StoreError as error:
-        return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
+        return render_failed(request, error)
     waterfall = build_waterfall(trace.spans)
     failing_id = trace.summary.failing_span_id
     failing = next((row for row in waterfall.rows if failing_id and row.span_id == failing_id), None)

@@ -18,7 +18,7 @@ from dashboards.error_rows import build_error_row
 from dashboards.forms import SearchRefused
 from dashboards.lists import PAGE_SIZE, TREND_HEIGHT, ListSearch, parse_list_search, read_offset, trend_buckets, trend_step_s
 from dashboards.logs import Score, read_scores
-from dashboards.refusal import refuse
+from dashboards.refusal import refuse, render_failed
 from dashboards.requests import PageRequest
 from dashboards.views.setup import find_newest_trace
 from dashboards.views.traces import widened_href
@@ -186,9 +186,9 @@ def trace_turn(request: PageRequest, trace_id: str) -> HttpResponse:
         ids = find_telling_steps(trace)
         steps = get_spans(store, project_id=project_id, trace_id=trace.summary.trace_id, span_ids=ids)
     except TraceNotFound:
-        return render(request, "dashboards/_fragment_error.html", {"message": "This trace is no longer stored."})
+        return render_failed(request, TraceNotFound("This trace is no longer stored."))
     except StoreError as error:
-        return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
+        return render_failed(request, error)
     context = {
         "trace": trace.summary,
         "turn": build_turn(trace, steps),
@@ -213,7 +213,7 @@ def user_detail(request: PageRequest, user_id: str) -> HttpResponse:
         try:
             return render(request, "dashboards/_user_sections.html", context | _read_sections(request, search, user_id))
         except StoreError as error:
-            return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
+            return render_failed(request, error)
     try:
         found = _read_user(request, search, user_id)
     except StoreError as error:

@@ -16,7 +16,7 @@ from dashboards.export import MAX_TRACES as MAX_EXPORTED
 from dashboards.facets import FACETS, build_condition_chips, build_facet_rows, build_preset_chips, find_facet
 from dashboards.forms import Search, SearchRefused, parse_search
 from dashboards.listing import Listing, build_heads, keep_listing, read_listing, sort_links
-from dashboards.refusal import refuse
+from dashboards.refusal import refuse, render_failed
 from dashboards.requests import PageRequest
 from dashboards.search_bar import answer_typing
 from dashboards.views.setup import build_setup, find_newest_trace
@@ -54,7 +54,7 @@ def _fragment(view: PageView) -> PageView:
         try:
             return view(request)
         except (SearchRefused, StoreError) as error:
-            return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
+            return render_failed(request, error)
 
     return guarded
 

@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from dashboards.logs import read_fields
+from dashboards.refusal import render_failed
 from dashboards.repeats import Repeats, find_repeated_tools, tell_repeats
 from dashboards.requests import PageRequest
 from dashboards.stories import Story, read_story
@@ -64,9 +65,9 @@ def transcript(request: PageRequest, trace_id: str) -> HttpResponse:
             return _render_folded(request, trace_id, group.items if group else story.items)
         return _render_window(request, trace, story, group)
     except TraceNotFound as error:
-        return render(request, "dashboards/_fragment_error.html", {"message": str(error)}, status=404)
+        return render_failed(request, error, 404)
     except StoreError as error:
-        return render(request, "dashboards/_fragment_error.html", {"message": str(error)}, status=503)
+        return render_failed(request, error, 503)
 
 
 @fragment_of("trace-detail", "trace_id")

@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from dashboards.forms import SearchRefused
+from dashboards.refusal import render_failed
 from dashboards.requests import PageRequest
 from dashboards.why import WhySearch, build_answer, build_attributes, parse_why
 from tracestore.clickhouse.client import get_store
@@ -42,7 +43,7 @@ def why_answer(request: PageRequest) -> HttpResponse:
         asked = parse_why(request.GET)
         comparison = find_differences(get_store(), **_scope(request, asked))
     except (SearchRefused, StoreError) as error:
-        return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
+        return render_failed(request, error)
     context = {"search": asked.search, "why": asked, "answer": build_answer(asked, comparison)}
     return render(request, "dashboards/_why_answer.html", context)
 
@@ -55,7 +56,7 @@ def why_attributes(request: PageRequest) -> HttpResponse:
         asked = parse_why(request.GET)
         comparison = compare_attributes(get_store(), **_scope(request, asked))
     except (SearchRefused, StoreError) as error:
-        return render(request, "dashboards/_fragment_error.html", {"message": str(error)})
+        return render_failed(request, error)
     context = {"search": asked.search, "answer": build_attributes(asked, comparison)}
     return render(request, "dashboards/_why_attributes.html", context)
 

@@ -356,6 +356,12 @@ def test_fragment_that_cannot_be_loaded_says_so_in_its_place(server: LiveServer,
     expect(page.locator("#toasts")).to_contain_text("The server answered 500")  # first: it goes away by itself
     expect(page.locator("[data-facet=tool]")).to_contain_text("Could not be loaded")
 
+    page.unroute("**/traces/volume*")
+    page.locator(".volume").get_by_role("button", name="Try again").click()
+
+    expect(page.locator(".volume .volume__bars")).to_be_visible()
+    expect(page.locator(".volume")).not_to_contain_text("Could not be loaded")
+
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_phone_has_no_sideways_scrolling_and_large_targets(server: LiveServer, open_page: OpenPage, scheme: str) -> None:
@@ -514,7 +520,7 @@ def test_preview_that_cannot_be_loaded_says_so_instead_of_showing_the_one_before
 
     page.keyboard.press("j")
 
-    expect(page.locator("#peek-body")).to_have_text("Could not be loaded. Reload the page to try again.")
+    expect(page.locator("#peek-body")).to_have_text("Could not be loaded. Try again")
     expect(page.locator("#peek-body")).not_to_have_attribute("aria-busy", "true")
 
 

@@ -11,6 +11,7 @@ from django.urls import get_resolver, resolve
 from django.urls.resolvers import URLPattern, URLResolver
 
 from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import StoreUnavailable
 
 pytestmark = pytest.mark.usefixtures("default_project")
 
@@ -85,3 +86,19 @@ def test_scripts_get_the_part(client: Client, store: Store, headers: dict[str, s
     response = client.get("/quality/dead-letters", headers=headers)
 
     assert response.content.decode().lstrip().startswith("<section")
+
+
+def test_part_that_the_store_refuses_can_be_asked_for_again(
+    client: Client, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreUnavailable("ClickHouse is away.")
+
+    monkeypatch.setattr(Store, "query_rows", refuse)
+    refused = client.get("/traces/volume?q=status:error", headers={"HX-Request": "true"}).content.decode()
+    wrong = client.get("/traces/volume?q=satus:error", headers={"HX-Request": "true"}).content.decode()
+
+    assert "ClickHouse is away." in refused
+    assert 'hx-get="/traces/volume?q=status:error"' in refused
+    assert "satus" in wrong
+    assert "Try again" not in wrong

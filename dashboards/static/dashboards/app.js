@@ -133,13 +133,25 @@
   });
 
   /** What was to be replaced by the answer would otherwise look as if it were still on its way. */
-  function giveUpWaiting(target) {
+  function giveUpWaiting({ target, requestConfig }) {
+    const wasBusy = target.hasAttribute("aria-busy");
     target.removeAttribute("aria-busy");
     const place = target.matches(".trace-more") ? target.querySelector("td") : target.querySelector(".skeleton, .volume__waiting") ? target : null;
     if (!place) return;
     const note = document.createElement("p");
     note.className = "muted fragment-error";
-    note.textContent = "Could not be loaded. Reload the page to try again.";
+    note.textContent = "Could not be loaded. ";
+    const again = document.createElement("button");
+    again.type = "button";
+    again.className = "btn btn--small";
+    again.textContent = "Try again";
+    const waiting = [...place.childNodes];
+    again.addEventListener("click", () => {
+      place.replaceChildren(...waiting);
+      if (wasBusy) target.setAttribute("aria-busy", "true");
+      htmx.ajax(requestConfig.verb, requestConfig.path, { source: requestConfig.elt });
+    });
+    note.append(again);
     place.replaceChildren(note);
   }
 
@@ -148,7 +160,7 @@
     if (question && !window.confirm(question)) event.preventDefault();
   });
   document.addEventListener("htmx:responseError", (event) => {
-    giveUpWaiting(event.detail.target);
+    giveUpWaiting(event.detail);
     if (event.detail.xhr.status !== 422) show("The server answered " + event.detail.xhr.status + ". Reload the page to try again.", "error");
   });
   // What polls rests while nobody looks.
@@ -166,7 +178,7 @@
   });
   let offline = false; // fragments poll: say it once, not every few seconds
   document.addEventListener("htmx:sendError", (event) => {
-    giveUpWaiting(event.detail.target);
+    giveUpWaiting(event.detail);
     if (!offline) show("The server cannot be reached.", "error");
     offline = true;
   });

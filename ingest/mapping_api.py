@@ -10,6 +10,7 @@ from django.db import transaction
 from django.http import Http404
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers, status
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -192,8 +193,12 @@ class MappingTest(APIView):
         return Response(MappingTestOutput(trial).data)
 
 
+class _UnderWay(APIException):
+    status_code = status.HTTP_409_CONFLICT
+
+
 class RereadView(APIView):
-    """Reading stored spans again: start, progress of the last run, cancel."""
+    """Reading stored spans again: start (409 while one is under way), progress of the last run, cancel."""
 
     @extend_schema(operation_id="get_reread", responses=RereadOutput, tags=["mapping"])
     def get(self, request: Request) -> Response:
@@ -207,7 +212,7 @@ class RereadView(APIView):
         try:
             job = start_reread(_project(request).pk)
         except AlreadyRunning as error:
-            raise serializers.ValidationError(str(error)) from None
+            raise _UnderWay(str(error)) from None
         return Response(RereadOutput(job).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(operation_id="cancel_reread", responses={204: None}, tags=["mapping"])

@@ -253,7 +253,7 @@ class TestApi:
         second, _ = _post(client, "reread", None)
         deleted = client.delete("/api/v1/mapping/reread").status_code
 
-        assert (missing, status, job["status"], second, deleted) == (404, 202, "running", 400, 204)
+        assert (missing, status, job["status"], second, deleted) == (404, 202, "running", 409, 204)
         assert client.get("/api/v1/mapping/reread").json()["status"] == "cancelled"
 
 

@@ -6,7 +6,9 @@ import hashlib
 import secrets
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from tracestore.models import IngestKey, Project
 
@@ -20,7 +22,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         slug = options["project"]
-        project, _ = Project.objects.get_or_create(slug=slug, defaults={"name": slug.capitalize()})
-        key = "ts_" + secrets.token_urlsafe(32)
-        IngestKey.objects.create(project=project, name=options["name"], sha256=hashlib.sha256(key.encode()).hexdigest())
-        self.stdout.write(key)
+        secret = "ts_" + secrets.token_urlsafe(32)
+        with transaction.atomic():
+            project = Project.objects.filter(slug=slug).first() or Project(slug=slug, name=slug.capitalize())
+            try:
+                project.full_clean()
+                project.save()
+                key = IngestKey(project=project, name=options["name"], sha256=hashlib.sha256(secret.encode()).hexdigest())
+                key.full_clean()
+            except ValidationError as error:
+                raise CommandError(" ".join(f"{name}: {' '.join(said)}" for name, said in error.message_dict.items())) from None
+            key.save()
+        self.stdout.write(secret)

@@ -680,6 +680,21 @@ TOOLS: dict[str, tuple[list[Span], list[tuple[str, int, int]]]] = {
         [span("outer", "root", 1, 9, "tool", tool="t", error="E"), span("inner", "outer", 2, 8, "tool", tool="t", error="E")],
         [("t", 1, 1)],
     ),
+    # AutoGen's own span inside OpenInference's, which says OK.
+    "an error inside it": (
+        [
+            span("outer", "root", 1, 9, "tool", tool="t", status="ok"), span("middle", "outer", 2, 8, "tool", tool="t"),
+            span("inner", "middle", 3, 7, "tool", tool="t", error="E"),
+        ],
+        [("t", 1, 1)],
+    ),
+    "an error inside it that another attempt made up for": (
+        [
+            span("outer", "root", 1, 9, "tool", tool="t"), span("first", "outer", 2, 4, "tool", tool="t", error="E"),
+            span("again", "outer", 5, 8, "tool", tool="t"),
+        ],
+        [("t", 1, 0)],
+    ),
     "with a helper between them": (
         [
             span("outer", "root", 1, 9, "tool", tool="t"), span("mcp", "outer", 2, 8, "other"),

@@ -166,7 +166,11 @@ class ToolCalls:
 
 
 def find_tool_calls(spans: SpanColumns) -> ToolCalls:
-    """Count each execution of a tool once: not again for a span of the same tool inside it, nor for a repeated call id."""
+    """Count each execution of a tool once: not again for a span of the same tool inside it, nor for a repeated call id.
+
+    Of several spans about one execution the innermost saw what the function did: it failed when the last of them did, also
+    where the span around it says OK, because its framework made the exception an answer.
+    """
     kind, tool = spans.labels("kind"), spans.labels("tool")
     is_tool = kind.where("tool")
     members = np.flatnonzero(is_tool)
@@ -174,9 +178,9 @@ def find_tool_calls(spans: SpanColumns) -> ToolCalls:
     nested = (enclosing >= 0) & is_tool[enclosing] & (tool.codes[enclosing] == tool.codes[members])
     is_call = is_tool.copy()
     is_call[members[nested]] = False
+    errors = _hand_up(spans.mask("is_error"), members[nested], enclosing[nested])
 
     call_id = spans.labels("tool_call_id")
-    errors = spans.mask("is_error")
     keys = (spans.trace * max(len(call_id.values), 1) + call_id.codes) * max(len(tool.values), 1) + tool.codes
     is_call = _drop_repeated(is_call, keys, call_id.present, errors)
 
@@ -190,6 +194,17 @@ def find_tool_calls(spans: SpanColumns) -> ToolCalls:
     refused &= is_call
     is_call &= ~refused
     return ToolCalls(is_call, failed & is_call, refused)
+
+
+def _hand_up(errors: Mask, inner: Ints, outer: Ints) -> Mask:
+    """Return the errors and those of spans whose last inner span is one; `outer` has the position around each inner one."""
+    result, decided = errors.copy(), set()
+    # Backwards: what starts last stands last, so a span is decided before the one around it asks.
+    for position, around in zip(inner[::-1].tolist(), outer[::-1].tolist(), strict=True):
+        if around not in decided:
+            decided.add(around)
+            result[around] |= result[position]
+    return result
 
 
 def _owning_tools(spans: SpanColumns, is_tool: Mask, helpers: Mask) -> Ints:

@@ -459,12 +459,18 @@ NAME_KINDS = (
     (r"^(invocation|agent_session|llm_node|haystack\.pipeline\.run)$|^(workflow\.(run|build)|executor\.process|edge_group\.process)\b"
      r"|^crewai\.(crew|task|workflow)\b|\.kickoff$|^haystack:", "chain"),
 )  # fmt: skip
+# Spans that declare a kind which they are not, by name: ADK's summary of parallel tool calls, a hand-off that OpenInference
+# calls a tool, and LlamaIndex's preparation of a request, which happens in the class of the model.
+MISDECLARED_KINDS = (
+    (r"^execute_tool \(merged|^handoff to ", "other"),
+    (r"\._prepare_chat_with_tools$", "chain"),
+)
 # What of an agent's or a tool's span name is not the name of the agent or tool.
 NOT_AGENT_NAME = (
     r"[.](agent|run|on_messages(_stream)?|_execute_core)$|^langchain4j[.]aiservices[.]"
     r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+)$"
 )
-NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])|[.]tool$"
+NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])|[.](tool|__call__|acall)$"
 # Attributes whose presence tells the kind of a span that neither declares one nor has a telling name.
 SHAPE_KEYS = (
     (r"^(gen_ai\.tool\.(name|call\.id)|tool\.name|ai\.toolCall\.name)$", "tool"),

@@ -307,6 +307,20 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     "ADK merged tools": (
         build_span({"gen_ai.operation.name": "execute_tool"}, name="execute_tool (merged tools)"), "other"
     ),
+    "ADK merged tools since 1.14": (
+        build_span({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "(merged)"}, name="execute_tool (merged)"),
+        "other",
+    ),
+    # LlamaIndex calls an abstract method of the model's class before each call with tools; it has the same attributes.
+    "LlamaIndex preparing a call": (
+        build_span(
+            {"openinference.span.kind": "LLM", "llm.model_name": "gpt-4o-mini", "llm.provider": "openai",
+             "llm.invocation_parameters": '{"context_window":128000,"num_output":-1,"model_name":"gpt-4o-mini"}',
+             "input.value": '{"tools": ["<FunctionTool object>"], "user_msg": null, "chat_history": []}'},
+            name="OpenAI._prepare_chat_with_tools",
+        ),
+        "chain",
+    ),
     "LiveKit turn": (build_span(name="agent_turn"), "agent"),
     "LiveKit tool": (build_span({"lk.function_tool.name": "refund"}, name="function_tool"), "tool"),
     "Microsoft workflow": (build_span({"workflow.id": "w"}, name="workflow.run"), "chain"),
@@ -734,6 +748,8 @@ TOOL_NAME_CASES = {
         "refund",
     ),
     "Quarkus": (build_span(name="langchain4j.tools.refund"), "refund"),
+    "DSPy": (build_span({"openinference.span.kind": "TOOL"}, name="refund.__call__"), "refund"),
+    "DSPy, asynchronous": (build_span({"openinference.span.kind": "TOOL"}, name="refund.acall"), "refund"),
     "Haystack": (
         build_span(
             {"haystack.component.type": "ToolInvoker",

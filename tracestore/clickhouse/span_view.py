@@ -74,8 +74,9 @@ def _shape() -> str:
 
 def _kind() -> str:
     """Return the kind of a span: what it declares, else what it looks like; with the cases where a declaration misleads."""
+    misdeclared = ", ".join(f"match(name, {literal(pattern)}), {literal(kind)}" for pattern, kind in semconv.MISDECLARED_KINDS)
     return (
-        "multiIf(name = 'execute_tool (merged tools)', 'other', startsWith(name, 'handoff to '), 'other', "
+        f"multiIf({misdeclared}, "
         f"declared_kind != '', if(is_langfuse_generation, 'llm', declared_kind), {_shape()})"
     )
 

@@ -271,7 +271,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("mlflow.chat.tokenUsage", "cache_read_input_tokens"),
         _json("ai.response.providerMetadata", "openai", "cachedPromptTokens"),
         _json("ai.response.providerMetadata", "anthropic", "cacheReadInputTokens"),
-        *_plain("cache_read_tokens", "cached_token_count"),
+        *_plain("cache_read_tokens", "cached_token_count", "metadata.usage.cached_prompt_tokens"),
         *_told("cached_tokens", "cache_read_input_tokens", "cacheReadInputTokens", "cache_read", "cached_content_token_count"),
         *_told("cachedContentTokenCount", "cachedContentTokens", "prompt_cached_tokens"),
     ),
@@ -285,7 +285,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("langfuse.observation.usage_details", "input_cache_creation"),
         _json("mlflow.chat.tokenUsage", "cache_creation_input_tokens"),
         _json("ai.response.providerMetadata", "anthropic", "cacheCreationInputTokens"),
-        *_plain("cache_creation_tokens"),
+        *_plain("cache_creation_tokens", "metadata.usage.cached_creation_tokens"),
         *_told("cache_creation_input_tokens", "cacheWriteInputTokens", "cache_creation"),
         *_told("prompt_cache_creation_tokens"),
     ),
@@ -348,6 +348,9 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("mlflow.llm.cost", "output_cost"),
     ),
 }
+
+# No session: frameworks that let OpenAI keep the conversation name it by the id of the last response, another one each time.
+RESPONSE_ID_PREFIX = "resp_"
 
 # What a project's own rules may fill (mapping.py), beside kind, error_type and signal: target -> field above.
 MAPPED_FIELDS = {
@@ -465,6 +468,8 @@ MISDECLARED_KINDS = (
     (r"^execute_tool \(merged|^handoff to ", "other"),
     (r"\._prepare_chat_with_tools$", "chain"),
 )
+# BeeAI's instrumentation makes an event within a step (a final answer, an error) a span of the step's kind and of no length.
+EVENT_SPAN_KEY = "metadata.trace.run_id"
 # What of an agent's or a tool's span name is not the name of the agent or tool.
 NOT_AGENT_NAME = (
     r"[.](agent|run|on_messages(_stream)?|_execute_core)$|^langchain4j[.]aiservices[.]"
@@ -664,7 +669,7 @@ OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",
     "lk.function_tool.is_error", "genkit:state", "tool.result_status", "genkit:name", "haystack.component.type",
     "mcp.method.name", "server.address", "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch",
-    "pydantic_ai.tool.deferral.name", "source", SIGNAL_KEY, *HANDOFF_TARGETS,
+    "pydantic_ai.tool.deferral.name", "source", EVENT_SPAN_KEY, SIGNAL_KEY, *HANDOFF_TARGETS,
 )  # fmt: skip
 
 

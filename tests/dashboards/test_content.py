@@ -221,6 +221,18 @@ def test_question_and_answer_are_found_in_events(events: list[tuple[str, dict[st
         pytest.param(
             {"content": "", "function_call": {"id": "c1", "name": "refund", "arguments": '{"id": 7}'}}, id="OpenAI functions"
         ),
+        pytest.param(
+            {
+                "contents": [
+                    {
+                        "message_content": {"type": "tool_use"},
+                        "tool_call": {"id": "c1", "function": {"name": "refund", "arguments": '{"id": 7}'}},
+                    }
+                ],
+                "tool_calls": [{"tool_call": {"id": "c1", "function": {"name": "refund", "arguments": '{"id": 7}'}}}],
+            },
+            id="OpenInference, in contents and beside them",
+        ),
     ],
 )
 def test_tool_call_is_found_in_every_shape_of_message(message: dict[str, Any]) -> None:
@@ -343,6 +355,29 @@ def test_image_is_described_and_not_carried_along() -> None:
             {"langfuse.observation.input": '{"id": 7}', "langfuse.observation.output": '{"ok": true}'}, [], id="Langfuse"
         ),
         pytest.param({"tool_arguments": '{"id": 7}', "tool_response": '{"ok": true}'}, [], id="pydantic-ai"),
+        pytest.param(
+            {
+                "input.value": _json({"kwargs": {"id": 7}}),
+                "output.value": _json(
+                    {
+                        "blocks": [{"text": '{"ok": true}'}],
+                        "tool_name": "refund",
+                        "raw_input": {"args": [], "kwargs": {"id": 7}},
+                        "raw_output": '{"ok": true}',
+                    }
+                ),
+            },
+            [],
+            id="OpenInference over LlamaIndex",
+        ),
+        pytest.param(
+            {
+                "input.value": _json({"input": {"id": 7}, "options": None}),
+                "output.value": _json({"id": "c1", "name": "refund", "response": {"ok": True}}),
+            },
+            [],
+            id="OpenInference over BeeAI and over ADK",
+        ),
         pytest.param(
             {},
             [

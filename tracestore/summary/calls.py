@@ -138,12 +138,14 @@ def _drop_unnamed_copies(spans: SpanColumns, counted: Mask, has_id: Mask) -> Mas
 def _drop_enclosed_siblings(spans: SpanColumns, is_call: Mask, *, same_usage: bool = False) -> Mask:
     """Drop a call within the time of a sibling call of another instrumentation to the same model: it is the same call.
 
-    With `same_usage` only one that reports the same tokens, too.
+    Or one that began before the other's first token, when that came after the other span had ended: LlamaIndex ends the span of
+    a streamed call once it has the stream. With `same_usage` only one that reports the same tokens, too.
     """
     members = np.flatnonzero(is_call & (spans.parent >= 0))
     if not members.size:
         return is_call
     start, end = spans.numbers("start_ns"), spans.numbers("start_ns") + spans.numbers("duration_ns")
+    first_token = start + spans.numbers("time_to_first_token_ns")
     scope, model = spans.labels("scope_name").codes, spans.labels("request_model").codes
     order = members[np.lexsort((-end[members], start[members], model[members], spans.parent[members]))]
     outer, inner = order[:-1], order[1:]
@@ -151,8 +153,10 @@ def _drop_enclosed_siblings(spans: SpanColumns, is_call: Mask, *, same_usage: bo
     if same_usage:
         for name in ("input_tokens", "output_tokens"):
             same &= spans.numbers(name)[outer] == spans.numbers(name)[inner]
+    enclosed = end[inner] <= end[outer]
+    streamed = (first_token[outer] > end[outer]) & (start[inner] < first_token[outer])
     result = is_call.copy()
-    result[inner[same & (end[inner] <= end[outer])]] = False
+    result[inner[same & (enclosed | streamed)]] = False
     return result
 
 

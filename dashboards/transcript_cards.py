@@ -19,6 +19,8 @@ _LINE_CHARS, _FRAME_CHARS, _CALL_LIMIT = 280, 1_200, 8
 _SAID = ("text", "data", "media")
 # What frameworks and applications call the question.
 _QUESTIONS = ("task", "question", "query", "prompt", "user_input", "input", "message", "text", "content")
+# "ChatMessage(_role=<ChatRole.USER: 'user'>, ...", "<workflows.context.context.Context object at 0x7f70287e4e50>"
+_PYTHON_OBJECT = re.compile(r'"(?:[A-Z]\w+\(\w+=|<[\w.]+ object at 0x)')
 _APPROVALS = {
     "human_approval_requested": "Approval asked of a person",
     "human_approval_decided": "Approval decided by a person",
@@ -139,8 +141,12 @@ def build_frame(transcript: Transcript, contents: Mapping[str, Span]) -> Frame:
 
 
 def _is_state(payload: Payload | None) -> bool:
-    """Tell what a framework passes on (its agent, its workflow) from what somebody said: JSON too long to be shown."""
-    return payload is not None and payload.is_json and not payload.messages and len(_asked(payload)) > _FRAME_CHARS
+    """Tell what a framework passes on (its agent, its workflow) from what somebody said: JSON too long to be shown, or Python's
+    way to show an object in it."""
+    if payload is None or not payload.is_json or payload.messages:
+        return False
+    text = _asked(payload)
+    return len(text) > _FRAME_CHARS or _PYTHON_OBJECT.search(text) is not None
 
 
 def _cut(text: str) -> str:

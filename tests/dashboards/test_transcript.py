@@ -311,18 +311,25 @@ def test_question_is_found_among_the_arguments_of_a_run(value: str, asked: str) 
     assert build_frame(story, {"a": make_span({"input.value": value}, kind="agent")}).input == asked
 
 
-def test_state_of_a_framework_is_no_question_and_no_answer() -> None:
-    # CrewAI hands the agent with all its tools to each task, LlamaIndex its workflow to each run.
-    state = json.dumps({"agent": {"role": "support"}, "context": "", "tools": ["name='lookup_order' " + "x" * 1_200]})
+@pytest.mark.parametrize(
+    "state",
+    [
+        # CrewAI hands the agent with all its tools to each task, LlamaIndex its workflow to each run.
+        {"agent": {"role": "support"}, "context": "", "tools": ["name='lookup_order' " + "x" * 1_200]},
+        {"agent": {"messages": ["ChatMessage(_role=<ChatRole.USER: 'user'>, _content=[TextContent(text='Is it paid?')])"]}},
+    ],
+    ids=["long", "Haystack's messages"],
+)
+def test_state_of_a_framework_is_no_question_and_no_answer(state: dict[str, Any]) -> None:
     story = _tell(_span("a", kind="agent"), _llm("b", "a"), _tool("c", "a"))
     asked = make_span({"gen_ai.input.messages": [{"role": "user", "content": "Current Task: Is it paid?"}]})
-    agent = make_span({"input.value": state, "output.value": state}, kind="agent")
+    agent = make_span({"input.value": json.dumps(state), "output.value": json.dumps(state)}, kind="agent")
 
     frame = build_frame(story, {"a": agent, "b": asked})
 
     assert (frame.input, frame.output) == ("Current Task: Is it paid?", "")
     # Where nobody says it better, it is shown.
-    assert build_frame(story, {"a": agent}).input.startswith('{\n  "agent"')
+    assert build_frame(story, {"a": agent}).input
 
 
 def test_part_of_a_list_knows_what_stands_before_and_after_it() -> None:

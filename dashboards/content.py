@@ -22,7 +22,7 @@ _SEGMENT_LIMIT = 12
 _KEY_LIMIT = 20_000
 _ITEM_LIMIT = 200
 _PANEL_CHARS, _LAYOUT_CHARS = 400_000, 100_000
-_ABSENT = {"", "null", "<REDACTED>", "[REDACTED]", "<not specified>", "N/A"}
+_ABSENT = {"", "null", "<REDACTED>", "[REDACTED]", "__REDACTED__", "<not specified>", "N/A"}
 
 
 @dataclass(frozen=True)

@@ -407,7 +407,7 @@ def test_tool_without_arguments_shows_that_it_had_none() -> None:
     assert content.arguments.text == "{}"
 
 
-@pytest.mark.parametrize("value", ["", "[]", "{}", "null", "<REDACTED>", "[REDACTED]", "<not specified>"])
+@pytest.mark.parametrize("value", ["", "[]", "{}", "null", "<REDACTED>", "[REDACTED]", "__REDACTED__", "<not specified>"])
 def test_empty_value_gives_way_to_the_next_source(value: str) -> None:
     content = read_content(make_span({"gen_ai.input.messages": value, "input.value": "Where is it?"}, kind="llm"))
 

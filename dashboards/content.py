@@ -22,7 +22,7 @@ _SEGMENT_LIMIT = 12
 _KEY_LIMIT = 20_000
 _ITEM_LIMIT = 200
 _PANEL_CHARS, _LAYOUT_CHARS = 400_000, 100_000
-_ABSENT = {"", "null", "<REDACTED>", "[REDACTED]", "<not specified>", "N/A"}
+_ABSENT = {"", "null", "<REDACTED>", "[REDACTED]", "__REDACTED__", "<not specified>", "N/A"}
 
 
 @dataclass(frozen=True)
@@ -351,6 +351,10 @@ def _arguments(span: Span, key: str) -> Payload | None:
     return None if value is None else _plain(key, open_envelope(value))
 
 
+# What holds the arguments alone, by what stands beside it: decorators of DSPy and LlamaIndex, BeeAI.
+_ARGUMENT_KEYS: dict[str, set[str]] = {"kwargs": set(), "input": {"options"}}
+
+
 def open_envelope(value: Any) -> Any:
     """Return the arguments of a tool call without what decorators and LangChain put around them."""
     if not isinstance(value, dict):
@@ -363,6 +367,9 @@ def open_envelope(value: Any) -> Any:
         value["args"] and value["kwargs"]
     ):
         return value["kwargs"] or value["args"]
+    for key, beside in _ARGUMENT_KEYS.items():
+        if isinstance(value.get(key), dict) and set(value) == {key} | beside:
+            return value[key]
     return value
 
 
@@ -377,7 +384,12 @@ def _open_result(source: str, value: Any) -> Payload | None:
     messages = read_messages(value)
     if messages is not None and len(messages) == 1 and messages[0].role == "tool" and len(messages[0].parts) == 1:
         return _plain(source, messages[0].parts[0].text)
-    parts = read_messages(value, role="tool") if _are_text_parts(decode_value(value)) else None
+    decoded = decode_value(value)
+    if isinstance(decoded, dict) and {"blocks", "tool_name", "raw_output"} <= decoded.keys():  # LlamaIndex's ToolOutput
+        value = decoded = decoded["blocks"] if _are_text_parts(decoded["blocks"]) else decoded["raw_output"]
+    elif isinstance(decoded, dict) and {"name", "response"} <= decoded.keys() <= {"id", "name", "response"}:  # Gemini's
+        value = decoded = decoded["response"]
+    parts = read_messages(value, role="tool") if _are_text_parts(decoded) else None
     return _plain(source, "\n".join(part.text for part in parts[0].parts) if parts else value)
 
 

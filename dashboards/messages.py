@@ -282,6 +282,8 @@ def _parts_of(item: Any) -> list[Part]:
         return [Part("text", item)]
     if not isinstance(item, dict):
         return [Part("data", to_text(item))]
+    if isinstance(item.get("tool_call"), dict):  # OpenInference, since contents hold calls too
+        return [_tool_call(item["tool_call"])]
     item = _unwrap(item)
     reader = _PART_READERS.get(_type_of(item))
     if reader is not None:
@@ -467,6 +469,7 @@ _SHAPES: tuple[Shape, ...] = (
     (_has_list("candidates"), _within("candidates")),
     (lambda value: isinstance(value.get("content"), dict) and "parts" in value["content"], _read_gemini),
     (_has_dict("message"), _within("message")),
+    (_has_dict("new_message"), _within("new_message")),
     (_has_list("input"), _with_system("input")),
     (lambda value: isinstance(value.get("prompt"), str) and "system" in value, _read_prompt),
     (_is_answer, _read_answer),

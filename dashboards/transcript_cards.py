@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import dropwhile, takewhile
 
 from dashboards.content import Payload, read_documents, read_input, read_output, read_tool_call
 from dashboards.logs import as_span, read_fields
@@ -18,6 +19,8 @@ _LINE_CHARS, _FRAME_CHARS, _CALL_LIMIT = 280, 1_200, 8
 _SAID = ("text", "data", "media")
 # What frameworks and applications call the question.
 _QUESTIONS = ("task", "question", "query", "prompt", "user_input", "input", "message", "text", "content")
+# "ChatMessage(_role=<ChatRole.USER: 'user'>, ...", "<workflows.context.context.Context object at 0x7f70287e4e50>"
+_PYTHON_OBJECT = re.compile(r'"(?:[A-Z]\w+\(\w+=|<[\w.]+ object at 0x)')
 _APPROVALS = {
     "human_approval_requested": "Approval asked of a person",
     "human_approval_decided": "Approval decided by a person",
@@ -129,10 +132,21 @@ def build_frame(transcript: Transcript, contents: Mapping[str, Span]) -> Frame:
     turns = [item for item in transcript.walk() if item.kind == "turn"]
     main = contents.get(transcript.main.span_id) if transcript.main else None
     first = contents.get(turns[0].span_id) if turns else None
-    asked = _first_text(_asked(read_input(span)) for span in (main, first) if span is not None)
+    inputs = [read_input(span) for span in (main, first) if span is not None]
+    asked = _first_text(_asked(payload) for payload in sorted(inputs, key=_is_state))
     # The last turn stands in the story anyway.
-    answer = _say(read_output(main)).text if main is not None else ""
+    output = read_output(main) if main is not None else None
+    answer = "" if first is not None and _is_state(output) else _say(output).text
     return Frame(_cut(asked), _cut(answer))
+
+
+def _is_state(payload: Payload | None) -> bool:
+    """Tell what a framework passes on (its agent, its workflow) from what somebody said: JSON too long to be shown, or Python's
+    way to show an object in it."""
+    if payload is None or not payload.is_json or payload.messages:
+        return False
+    text = _asked(payload)
+    return len(text) > _FRAME_CHARS or _PYTHON_OBJECT.search(text) is not None
 
 
 def _cut(text: str) -> str:
@@ -223,18 +237,20 @@ def _find_error(item: Item) -> str:
 
 
 def _say(payload: Payload | None) -> Said:
-    """Return what an output says: the last text of the assistant, the calls of its last message, else its thoughts."""
+    """Return what an output says: the texts and calls of the assistant since anybody else spoke, else its thoughts."""
     if payload is None:
         return Said()
     if not payload.messages:
         return Said(payload.text)
-    answers = [message for message in payload.messages if message.role == "assistant"] or payload.messages[-1:]
-    last = answers[-1]
-    texts = [part.text for part in last.parts if part.kind in ("text", "data") and part.text.strip()]
-    thoughts = [part.text for part in last.parts if part.kind == "reasoning" and part.text.strip()]
-    calls = [(part.name, part.text) for part in last.parts if part.kind == "tool_call"]
+    # The Responses API makes a message of each part of one answer.
+    before = dropwhile(lambda message: message.role != "assistant", reversed(payload.messages))
+    answer = list(takewhile(lambda message: message.role == "assistant", before))[::-1] or payload.messages[-1:]
+    parts = [part for message in answer for part in message.parts]
+    texts = [part.text for part in parts if part.kind in ("text", "data") and part.text.strip()]
+    thoughts = [part.text for part in parts if part.kind == "reasoning" and part.text.strip()]
+    calls = [(part.name, part.text) for part in parts if part.kind == "tool_call"]
     if not texts and not calls and not thoughts:
-        others = [part.text for part in last.parts if part.text.strip()]
+        others = [part.text for part in parts if part.text.strip()]
         return Said("\n".join(others))
     if texts or calls:
         return Said("\n".join(texts), False, calls)
@@ -255,6 +271,9 @@ def _asked(payload: Payload | None) -> str:
 def _find_question(payload: Payload) -> str:
     """Return the question among the arguments that a run was started with, else all of them."""
     value = decode_value(payload.text) if payload.is_json else None
+    # DSPy writes {"input_args": {...}}, decorators {"kwargs": {...}}.
+    while isinstance(value, dict) and len(value) == 1 and isinstance(only := next(iter(value.values())), dict):
+        value = only
     if not isinstance(value, dict):
         return payload.text
     return next((value[key] for key in _QUESTIONS if isinstance(value.get(key), str) and value[key].strip()), payload.text)

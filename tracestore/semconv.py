@@ -15,10 +15,11 @@ from dataclasses import dataclass
 # Placeholders that frameworks send instead of leaving an attribute out. Logfire's scrubber writes "[Scrubbed due to '...']".
 # "OpenAI Agent" is what an instrumentation of the OpenAI Agents SDK calls every agent, "(merged tools)" no tool but several.
 # "__fake_id__" is the id that the OpenAI Agents SDK gives to every answer of a chat completion. "none" is Micrometer's
-# KeyValue.NONE_VALUE, which Spring AI sends for a model or id that it does not know.
+# KeyValue.NONE_VALUE, which Spring AI sends for a model or id that it does not know. "__REDACTED__" stands where OpenInference
+# hides content (spec/configuration.md).
 ABSENT = (
-    "<REDACTED>", "[REDACTED]", "<not specified>", "N/A", "null", "undefined", "None", "OpenAI Agent", "(merged tools)",
-    "__fake_id__", "none",
+    "<REDACTED>", "[REDACTED]", "__REDACTED__", "<not specified>", "N/A", "null", "undefined", "None", "OpenAI Agent",
+    "(merged tools)", "__fake_id__", "none",
 )  # fmt: skip
 SCRUBBED_PREFIX = "[Scrubbed due to "
 
@@ -271,7 +272,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("mlflow.chat.tokenUsage", "cache_read_input_tokens"),
         _json("ai.response.providerMetadata", "openai", "cachedPromptTokens"),
         _json("ai.response.providerMetadata", "anthropic", "cacheReadInputTokens"),
-        *_plain("cache_read_tokens", "cached_token_count"),
+        *_plain("cache_read_tokens", "cached_token_count", "metadata.usage.cached_prompt_tokens"),
         *_told("cached_tokens", "cache_read_input_tokens", "cacheReadInputTokens", "cache_read", "cached_content_token_count"),
         *_told("cachedContentTokenCount", "cachedContentTokens", "prompt_cached_tokens"),
     ),
@@ -285,7 +286,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("langfuse.observation.usage_details", "input_cache_creation"),
         _json("mlflow.chat.tokenUsage", "cache_creation_input_tokens"),
         _json("ai.response.providerMetadata", "anthropic", "cacheCreationInputTokens"),
-        *_plain("cache_creation_tokens"),
+        *_plain("cache_creation_tokens", "metadata.usage.cached_creation_tokens"),
         *_told("cache_creation_input_tokens", "cacheWriteInputTokens", "cache_creation"),
         *_told("prompt_cache_creation_tokens"),
     ),
@@ -348,6 +349,9 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("mlflow.llm.cost", "output_cost"),
     ),
 }
+
+# No session: frameworks that let OpenAI keep the conversation name it by the id of the last response, another one each time.
+RESPONSE_ID_PREFIX = "resp_"
 
 # What a project's own rules may fill (mapping.py), beside kind, error_type and signal: target -> field above.
 MAPPED_FIELDS = {
@@ -459,12 +463,20 @@ NAME_KINDS = (
     (r"^(invocation|agent_session|llm_node|haystack\.pipeline\.run)$|^(workflow\.(run|build)|executor\.process|edge_group\.process)\b"
      r"|^crewai\.(crew|task|workflow)\b|\.kickoff$|^haystack:", "chain"),
 )  # fmt: skip
+# Spans that declare a kind which they are not, by name: ADK's summary of parallel tool calls, a hand-off that OpenInference
+# calls a tool, and LlamaIndex's preparation of a request, which happens in the class of the model.
+MISDECLARED_KINDS = (
+    (r"^execute_tool \(merged|^handoff to ", "other"),
+    (r"\._prepare_chat_with_tools$", "chain"),
+)
+# BeeAI's instrumentation makes an event within a step (a final answer, an error) a span of the step's kind and of no length.
+EVENT_SPAN_KEY = "metadata.trace.run_id"
 # What of an agent's or a tool's span name is not the name of the agent or tool.
 NOT_AGENT_NAME = (
     r"[.](agent|run|on_messages(_stream)?|_execute_core)$|^langchain4j[.]aiservices[.]"
     r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+)$"
 )
-NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])|[.]tool$"
+NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])|[.](tool|__call__|acall)$"
 # Attributes whose presence tells the kind of a span that neither declares one nor has a telling name.
 SHAPE_KEYS = (
     (r"^(gen_ai\.tool\.(name|call\.id)|tool\.name|ai\.toolCall\.name)$", "tool"),
@@ -658,7 +670,7 @@ OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",
     "lk.function_tool.is_error", "genkit:state", "tool.result_status", "genkit:name", "haystack.component.type",
     "mcp.method.name", "server.address", "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch",
-    "pydantic_ai.tool.deferral.name", "source", SIGNAL_KEY, *HANDOFF_TARGETS,
+    "pydantic_ai.tool.deferral.name", "source", EVENT_SPAN_KEY, SIGNAL_KEY, *HANDOFF_TARGETS,
 )  # fmt: skip
 
 

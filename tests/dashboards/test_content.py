@@ -221,6 +221,18 @@ def test_question_and_answer_are_found_in_events(events: list[tuple[str, dict[st
         pytest.param(
             {"content": "", "function_call": {"id": "c1", "name": "refund", "arguments": '{"id": 7}'}}, id="OpenAI functions"
         ),
+        pytest.param(
+            {
+                "contents": [
+                    {
+                        "message_content": {"type": "tool_use"},
+                        "tool_call": {"id": "c1", "function": {"name": "refund", "arguments": '{"id": 7}'}},
+                    }
+                ],
+                "tool_calls": [{"tool_call": {"id": "c1", "function": {"name": "refund", "arguments": '{"id": 7}'}}}],
+            },
+            id="OpenInference, in contents and beside them",
+        ),
     ],
 )
 def test_tool_call_is_found_in_every_shape_of_message(message: dict[str, Any]) -> None:
@@ -344,6 +356,29 @@ def test_image_is_described_and_not_carried_along() -> None:
         ),
         pytest.param({"tool_arguments": '{"id": 7}', "tool_response": '{"ok": true}'}, [], id="pydantic-ai"),
         pytest.param(
+            {
+                "input.value": _json({"kwargs": {"id": 7}}),
+                "output.value": _json(
+                    {
+                        "blocks": [{"text": '{"ok": true}'}],
+                        "tool_name": "refund",
+                        "raw_input": {"args": [], "kwargs": {"id": 7}},
+                        "raw_output": '{"ok": true}',
+                    }
+                ),
+            },
+            [],
+            id="OpenInference over LlamaIndex",
+        ),
+        pytest.param(
+            {
+                "input.value": _json({"input": {"id": 7}, "options": None}),
+                "output.value": _json({"id": "c1", "name": "refund", "response": {"ok": True}}),
+            },
+            [],
+            id="OpenInference over BeeAI and over ADK",
+        ),
+        pytest.param(
             {},
             [
                 ("gen_ai.tool.message", {"content": '{"id": 7}'}),
@@ -372,7 +407,7 @@ def test_tool_without_arguments_shows_that_it_had_none() -> None:
     assert content.arguments.text == "{}"
 
 
-@pytest.mark.parametrize("value", ["", "[]", "{}", "null", "<REDACTED>", "[REDACTED]", "<not specified>"])
+@pytest.mark.parametrize("value", ["", "[]", "{}", "null", "<REDACTED>", "[REDACTED]", "__REDACTED__", "<not specified>"])
 def test_empty_value_gives_way_to_the_next_source(value: str) -> None:
     content = read_content(make_span({"gen_ai.input.messages": value, "input.value": "Where is it?"}, kind="llm"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from typing import Any
 
@@ -244,6 +245,27 @@ def test_card_of_a_turn_says_the_text_and_the_calls_of_the_answer() -> None:
     assert card.calls == [("search", '{ "q": "tea" }')]
 
 
+def test_card_of_a_turn_says_all_calls_of_an_answer_in_several_messages() -> None:
+    # The Responses API, by OpenInference: a message for the reasoning and for each call.
+    prefix = "llm.output_messages"
+    attributes = {
+        f"{prefix}.0.message.role": "assistant",
+        f"{prefix}.0.message.contents.0.message_content.type": "reasoning",
+        f"{prefix}.0.message.contents.0.message_content.text": "Thinking about the order.",
+        f"{prefix}.1.message.role": "assistant",
+        f"{prefix}.1.message.tool_calls.0.tool_call.function.name": "lookup_order",
+        f"{prefix}.1.message.tool_calls.0.tool_call.function.arguments": '{"order_id": "A-17"}',
+        f"{prefix}.2.message.role": "assistant",
+        f"{prefix}.2.message.tool_calls.0.tool_call.function.name": "search_kb",
+        f"{prefix}.2.message.tool_calls.0.tool_call.function.arguments": '{"query": "refund policy"}',
+    }
+    story = _tell(_llm("a", ""), _tool("b", ""))
+
+    card = build_cards(story.items, Known({"a": make_span(attributes)}), {})[0]
+
+    assert (card.said, [name for name, _ in card.calls]) == ("", ["lookup_order", "search_kb"])
+
+
 def test_card_of_a_tool_says_arguments_result_and_error() -> None:
     failed = {
         "is_error": True,
@@ -279,12 +301,35 @@ def test_group_shows_its_first_input_and_last_output_from_its_turns_when_it_says
         ('{"input": {"a": 1}, "question": "Paid?"}', "Paid?"),
         ("Is it paid?", "Is it paid?"),
         ('{"order": 1}', '{\n  "order": 1\n}'),
+        ('{"input_args": {"question": "Is it paid?"}}', "Is it paid?"),
+        ('{"user_id": "u", "new_message": {"parts": [{"text": "Is it paid?"}], "role": "user"}}', "Is it paid?"),
     ],
 )
 def test_question_is_found_among_the_arguments_of_a_run(value: str, asked: str) -> None:
     story = _tell(_span("a", kind="agent"), _llm("b", "a"), _tool("c", "a"))
 
     assert build_frame(story, {"a": make_span({"input.value": value}, kind="agent")}).input == asked
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        # CrewAI hands the agent with all its tools to each task, LlamaIndex its workflow to each run.
+        {"agent": {"role": "support"}, "context": "", "tools": ["name='lookup_order' " + "x" * 1_200]},
+        {"agent": {"messages": ["ChatMessage(_role=<ChatRole.USER: 'user'>, _content=[TextContent(text='Is it paid?')])"]}},
+    ],
+    ids=["long", "Haystack's messages"],
+)
+def test_state_of_a_framework_is_no_question_and_no_answer(state: dict[str, Any]) -> None:
+    story = _tell(_span("a", kind="agent"), _llm("b", "a"), _tool("c", "a"))
+    asked = make_span({"gen_ai.input.messages": [{"role": "user", "content": "Current Task: Is it paid?"}]})
+    agent = make_span({"input.value": json.dumps(state), "output.value": json.dumps(state)}, kind="agent")
+
+    frame = build_frame(story, {"a": agent, "b": asked})
+
+    assert (frame.input, frame.output) == ("Current Task: Is it paid?", "")
+    # Where nobody says it better, it is shown.
+    assert build_frame(story, {"a": agent}).input
 
 
 def test_part_of_a_list_knows_what_stands_before_and_after_it() -> None:

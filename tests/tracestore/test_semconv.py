@@ -307,6 +307,28 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     "ADK merged tools": (
         build_span({"gen_ai.operation.name": "execute_tool"}, name="execute_tool (merged tools)"), "other"
     ),
+    "ADK merged tools since 1.14": (
+        build_span({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "(merged)"}, name="execute_tool (merged)"),
+        "other",
+    ),
+    # LlamaIndex calls an abstract method of the model's class before each call with tools; it has the same attributes.
+    "LlamaIndex preparing a call": (
+        build_span(
+            {"openinference.span.kind": "LLM", "llm.model_name": "gpt-4o-mini", "llm.provider": "openai",
+             "llm.invocation_parameters": '{"context_window":128000,"num_output":-1,"model_name":"gpt-4o-mini"}',
+             "input.value": '{"tools": ["<FunctionTool object>"], "user_msg": null, "chat_history": []}'},
+            name="OpenAI._prepare_chat_with_tools",
+        ),
+        "chain",
+    ),
+    "BeeAI's event": (
+        build_span(
+            {"openinference.span.kind": "LLM", "input.value": '{"error": "Chat Model error"}', "metadata.id": "974a0fdf",
+             "metadata.path": "backend.openai.chat.error", "metadata.trace.id": "768ea20e", "metadata.trace.run_id": "cf0263f1"},
+            name="error",
+        ),
+        "other",
+    ),
     "LiveKit turn": (build_span(name="agent_turn"), "agent"),
     "LiveKit tool": (build_span({"lk.function_tool.name": "refund"}, name="function_tool"), "tool"),
     "Microsoft workflow": (build_span({"workflow.id": "w"}, name="workflow.run"), "chain"),
@@ -734,6 +756,8 @@ TOOL_NAME_CASES = {
         "refund",
     ),
     "Quarkus": (build_span(name="langchain4j.tools.refund"), "refund"),
+    "DSPy": (build_span({"openinference.span.kind": "TOOL"}, name="refund.__call__"), "refund"),
+    "DSPy, asynchronous": (build_span({"openinference.span.kind": "TOOL"}, name="refund.acall"), "refund"),
     "Haystack": (
         build_span(
             {"haystack.component.type": "ToolInvoker",
@@ -775,6 +799,16 @@ def test_tier_is_the_one_that_served_and_a_batch_is_one(store: Store) -> None:
     rows = store_spans(store, spans, ("service_tier",))
 
     assert [row["service_tier"] for row in rows] == ["priority", "flex", "batch", ""]
+
+
+def test_response_id_is_no_session(store: Store) -> None:
+    # Microsoft's agent framework above the Responses API, as its own names and as OpenInference's.
+    spans = [
+        build_span({"gen_ai.conversation.id": "resp_68f1", "session.id": "resp_68f1", "gen_ai.response.id": "resp_68f2"}),
+        build_span({"gen_ai.conversation.id": "conv_68f1"}),
+    ]
+
+    assert [row["session_id"] for row in store_spans(store, spans)] == ["", "conv_68f1"]
 
 
 def test_workflow_of_langsmith_is_the_run_of_its_root(store: Store) -> None:

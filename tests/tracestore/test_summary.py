@@ -87,6 +87,43 @@ DOUBLE_COUNTING: dict[str, tuple[list[Span], tuple[int, int, int]]] = {
         ],
         (10, 2, 1),
     ),
+    # OpenInference over LlamaIndex and over OpenAI's SDK.
+    "b: streamed siblings, the first of which ended before the second began": (
+        [
+            span("root", end=90, kind="chain"),
+            span(
+                "llama",
+                "root",
+                1,
+                30,
+                "llm",
+                tokens=(10, 2),
+                scope_name="a",
+                request_model="m",
+                time_to_first_token_ns=60 * 10**6,
+            ),
+            span("openai", "root", 40, 85, "llm", tokens=(10, 2), scope_name="b", request_model="m"),
+        ],
+        (10, 2, 1),
+    ),
+    "b: siblings one after the other are two calls": (
+        [
+            span("root", end=90, kind="chain"),
+            span(
+                "first",
+                "root",
+                1,
+                30,
+                "llm",
+                tokens=(10, 2),
+                scope_name="a",
+                request_model="m",
+                time_to_first_token_ns=20 * 10**6,
+            ),
+            span("second", "root", 40, 85, "llm", tokens=(10, 2), scope_name="b", request_model="m"),
+        ],
+        (20, 4, 2),
+    ),
     "b: siblings that share the response id": (
         [
             span("root", end=90, kind="agent"),
@@ -566,6 +603,20 @@ OUTCOMES: dict[str, tuple[list[Span], tuple[str, str, str]]] = {
         [ROOT, span("left", "root", 1, 10, "tool", tool="a", error="E"), span("right", "root", 1, 15, "tool", tool="b")],
         ("error", "unrecovered_error", "left"),
     ),
+    # CrewAI without the instrumentation of a model's SDK.
+    "a tool failed under an agent that says OK, and no model call is recorded": (
+        [
+            ROOT, span("agent", "root", 1, 90, "agent", status="ok"), span("tool", "agent", 2, 10, "tool", tool="t", error="E"),
+        ],
+        ("ok", "recovered", ""),
+    ),
+    "a tool failed under an agent that says OK, after its last model call": (
+        [
+            ROOT, span("agent", "root", 1, 90, "agent", status="ok"), span("call", "agent", 2, 5, "llm"),
+            span("tool", "agent", 6, 10, "tool", tool="t", error="E"),
+        ],
+        ("error", "unrecovered_error", "tool"),
+    ),
     "every retry failed": (
         [ROOT, span("try", "root", 1, 10, "llm", error="E"), span("again", "root", 20, 30, "llm", error="F")],
         ("error", "unrecovered_error", "again"),
@@ -679,6 +730,21 @@ TOOLS: dict[str, tuple[list[Span], list[tuple[str, int, int]]]] = {
     "a span of the same tool inside it": (
         [span("outer", "root", 1, 9, "tool", tool="t", error="E"), span("inner", "outer", 2, 8, "tool", tool="t", error="E")],
         [("t", 1, 1)],
+    ),
+    # AutoGen's own span inside OpenInference's, which says OK.
+    "an error inside it": (
+        [
+            span("outer", "root", 1, 9, "tool", tool="t", status="ok"), span("middle", "outer", 2, 8, "tool", tool="t"),
+            span("inner", "middle", 3, 7, "tool", tool="t", error="E"),
+        ],
+        [("t", 1, 1)],
+    ),
+    "an error inside it that another attempt made up for": (
+        [
+            span("outer", "root", 1, 9, "tool", tool="t"), span("first", "outer", 2, 4, "tool", tool="t", error="E"),
+            span("again", "outer", 5, 8, "tool", tool="t"),
+        ],
+        [("t", 1, 0)],
     ),
     "with a helper between them": (
         [

@@ -74,10 +74,8 @@ def _shape() -> str:
 
 def _kind() -> str:
     """Return the kind of a span: what it declares, else what it looks like; with the cases where a declaration misleads."""
-    return (
-        "multiIf(name = 'execute_tool (merged tools)', 'other', startsWith(name, 'handoff to '), 'other', "
-        f"declared_kind != '', if(is_langfuse_generation, 'llm', declared_kind), {_shape()})"
-    )
+    misdeclared = ", ".join(f"match(name, {literal(pattern)}), {literal(kind)}" for pattern, kind in semconv.MISDECLARED_KINDS)
+    return f"multiIf({misdeclared}, declared_kind != '', if(is_langfuse_generation, 'llm', declared_kind), {_shape()})"
 
 
 def _exclusive_input() -> str:
@@ -225,7 +223,7 @@ def _settled() -> dict[str, str]:
         "tool_call_id": first("tool_call_id"),
         "prompt_name": first("prompt_name"),
         "prompt_version": first("prompt_version"),
-        "session_id": first("session_id"),
+        "session_id": f"if(startsWith({first('session_id')}, {literal(semconv.RESPONSE_ID_PREFIX)}), '', {first('session_id')})",
         "user_id": first("user_id"),
         "agent_id": first("agent_id"),
         "tags": _tags(),
@@ -341,7 +339,8 @@ def _looked_up() -> str:
     genkit_model = f"if({at('genkit:metadata:subtype')} IN ({literals(semconv.GENKIT_MODELS)}), {at('genkit:name')}, '')"
     return f"""SELECT
         carried, {_tuple(_settled())} AS settled,
-        attributes, name, scope_name, status_code, status_message, declared_kind, exception_type, exception_message,
+        attributes, name, scope_name, status_code, status_message, exception_type, exception_message,
+        if({at(semconv.EVENT_SPAN_KEY)} != '', 'other', declared_kind) AS declared_kind,
         {_said_signal()} AS said_signal,
         {first("agent_attribute")} AS agent_attribute,
         {first("agent_of_agent_span")} AS agent_of_agent_span,

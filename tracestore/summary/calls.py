@@ -138,12 +138,14 @@ def _drop_unnamed_copies(spans: SpanColumns, counted: Mask, has_id: Mask) -> Mas
 def _drop_enclosed_siblings(spans: SpanColumns, is_call: Mask, *, same_usage: bool = False) -> Mask:
     """Drop a call within the time of a sibling call of another instrumentation to the same model: it is the same call.
 
-    With `same_usage` only one that reports the same tokens, too.
+    Or one that began before the other's first token, when that came after the other span had ended: LlamaIndex ends the span of
+    a streamed call once it has the stream. With `same_usage` only one that reports the same tokens, too.
     """
     members = np.flatnonzero(is_call & (spans.parent >= 0))
     if not members.size:
         return is_call
     start, end = spans.numbers("start_ns"), spans.numbers("start_ns") + spans.numbers("duration_ns")
+    first_token = start + spans.numbers("time_to_first_token_ns")
     scope, model = spans.labels("scope_name").codes, spans.labels("request_model").codes
     order = members[np.lexsort((-end[members], start[members], model[members], spans.parent[members]))]
     outer, inner = order[:-1], order[1:]
@@ -151,8 +153,10 @@ def _drop_enclosed_siblings(spans: SpanColumns, is_call: Mask, *, same_usage: bo
     if same_usage:
         for name in ("input_tokens", "output_tokens"):
             same &= spans.numbers(name)[outer] == spans.numbers(name)[inner]
+    enclosed = end[inner] <= end[outer]
+    streamed = (first_token[outer] > end[outer]) & (start[inner] < first_token[outer])
     result = is_call.copy()
-    result[inner[same & (end[inner] <= end[outer])]] = False
+    result[inner[same & (enclosed | streamed)]] = False
     return result
 
 
@@ -166,7 +170,11 @@ class ToolCalls:
 
 
 def find_tool_calls(spans: SpanColumns) -> ToolCalls:
-    """Count each execution of a tool once: not again for a span of the same tool inside it, nor for a repeated call id."""
+    """Count each execution of a tool once: not again for a span of the same tool inside it, nor for a repeated call id.
+
+    Of several spans about one execution the innermost saw what the function did: it failed when the last of them did, also
+    where the span around it says OK, because its framework made the exception an answer.
+    """
     kind, tool = spans.labels("kind"), spans.labels("tool")
     is_tool = kind.where("tool")
     members = np.flatnonzero(is_tool)
@@ -174,9 +182,9 @@ def find_tool_calls(spans: SpanColumns) -> ToolCalls:
     nested = (enclosing >= 0) & is_tool[enclosing] & (tool.codes[enclosing] == tool.codes[members])
     is_call = is_tool.copy()
     is_call[members[nested]] = False
+    errors = _hand_up(spans.mask("is_error"), members[nested], enclosing[nested])
 
     call_id = spans.labels("tool_call_id")
-    errors = spans.mask("is_error")
     keys = (spans.trace * max(len(call_id.values), 1) + call_id.codes) * max(len(tool.values), 1) + tool.codes
     is_call = _drop_repeated(is_call, keys, call_id.present, errors)
 
@@ -190,6 +198,17 @@ def find_tool_calls(spans: SpanColumns) -> ToolCalls:
     refused &= is_call
     is_call &= ~refused
     return ToolCalls(is_call, failed & is_call, refused)
+
+
+def _hand_up(errors: Mask, inner: Ints, outer: Ints) -> Mask:
+    """Return the errors and those of spans whose last inner span is one; `outer` has the position around each inner one."""
+    result, decided = errors.copy(), set()
+    # Backwards: what starts last stands last, so a span is decided before the one around it asks.
+    for position, around in zip(inner[::-1].tolist(), outer[::-1].tolist(), strict=True):
+        if around not in decided:
+            decided.add(around)
+            result[around] |= result[position]
+    return result
 
 
 def _owning_tools(spans: SpanColumns, is_tool: Mask, helpers: Mask) -> Ints:

@@ -83,6 +83,7 @@ def decide_outcomes(spans: SpanColumns, tools: ToolCalls, *, now_ns: int, runnin
     # Helper spans (HTTP, database) fail and are retried without anybody asking; their fate shows in the step above them.
     matters = errors & (~kind.where("other") | top)
     unrecovered = matters & (last_success[trace] < end)
+    unrecovered[_find_forgiven(spans, np.flatnonzero(unrecovered & kind.where("tool")))] = False
 
     root_error = np.zeros(count, dtype=bool)
     root_error[trace[top & errors & (is_root | stands_in)]] = True
@@ -109,6 +110,21 @@ def decide_outcomes(spans: SpanColumns, tools: ToolCalls, *, now_ns: int, runnin
     failed = np.isin(rule, ["root_error", "unrecovered_error", "interrupted"])
     failing = np.where(failed, np.where(failing >= 0, failing, root), -1)
     return Outcomes([outcome_of.get(name, Outcome.ERROR).value for name in rule], rule, failing, root)
+
+
+def _find_forgiven(spans: SpanColumns, failed_tools: Ints) -> Ints:
+    """Return those of the failed tools whose agent went on although no step shows it.
+
+    Where model calls are not recorded (CrewAI's instrumentation has none of its own), the turn after the tool leaves no span: the
+    word of the agent or chain around the tool counts, if it says OK itself.
+    """
+    kind = spans.labels("kind")
+    has_call = np.zeros(spans.trace_count, dtype=bool)
+    has_call[spans.trace[kind.where("llm")]] = True
+    silent = failed_tools[~has_call[spans.trace[failed_tools]]]
+    around = nearest_ancestor(spans.parent, silent, kind.where("agent", "chain"))
+    forgiven: Ints = silent[(around >= 0) & spans.labels("status").where("ok")[around]]
+    return forgiven
 
 
 def _last_by_trace(trace: Ints, end: Ints, candidates: Mask, count: int) -> Ints:

@@ -581,7 +581,8 @@ FAILURE_FLAGS = (
 # A call that the framework refused before the tool ran: unknown tool, or arguments that do not fit. Not a tool error.
 REFUSED_CALL = (
     r"(?i)validation errors? for|validation failed for|input validation (error|failed)|malformed tool arg|invalid json"
-    r"|unterminated string|unknown tool|no such tool|tool \S+ not found|not a valid tool|invalid tool (name|argument|input)"
+    r"|unterminated string|unknown tool|no such tool|tool \S+ not found|no tool with that name|not a valid tool"
+    r"|invalid tool (name|argument|input)"
 )
 
 

@@ -307,6 +307,65 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     "ADK merged tools": (
         build_span({"gen_ai.operation.name": "execute_tool"}, name="execute_tool (merged tools)"), "other"
     ),
+    "ADK 2 merged tools": (
+        build_span(
+            {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "(merged tools)"}, name="execute_tool (merged)"
+        ),
+        "other",
+    ),
+    "OpenAI Agents SDK by Logfire: trace": (build_span({"name": "shop"}, name="OpenAI Agents trace: {name}"), "chain"),
+    "OpenAI Agents SDK by Logfire: task": (
+        build_span({"type": "custom", "name": "shop", "sdk_span_type": "task"}, name="Task: shop"),
+        "chain",
+    ),
+    "OpenAI Agents SDK by Logfire: agent": (build_span({"name": "triage"}, name="Agent run: {name!r}"), "agent"),
+    "OpenAI Agents SDK by Logfire: failed call": (
+        build_span(
+            {"gen_ai.request.model": "gpt-5-mini", "gen_ai.system": "openai"},
+            name="Responses API with {gen_ai.request.model!r}",
+        ),
+        "llm",
+    ),
+    "OpenAI Agents SDK by OpenTelemetry: workflow": (
+        build_span(
+            {"gen_ai.operation.name": "invoke_agent", "gen_ai.system": "openai"},
+            name="shop",
+            scope="opentelemetry.instrumentation.openai_agents",
+        ),
+        "chain",
+    ),
+    "CrewAI by OpenLLMetry: crew": (
+        build_span(
+            {"gen_ai.operation.name": "invoke_agent", "crewai.crew.name": "shop"},
+            name="crewai.workflow",
+            scope="opentelemetry.instrumentation.crewai.instrumentation",
+        ),
+        "chain",
+    ),
+    "CrewAI by OpenLLMetry: task": (
+        build_span(
+            {"gen_ai.operation.name": "invoke_agent", "traceloop.span.kind": "task"},
+            name="Where is it?.task",
+            scope="opentelemetry.instrumentation.crewai.instrumentation",
+        ),
+        "chain",
+    ),
+    "CrewAI by OpenLIT: step": (
+        build_span(
+            {"gen_ai.operation.name": "invoke_agent"},
+            name="invoke_agent execute_native_tool",
+            scope="openlit.instrumentation.crewai",
+        ),
+        "chain",
+    ),
+    "CrewAI by OpenLIT: agent": (
+        build_span(
+            {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "support"},
+            name="invoke_agent support",
+            scope="openlit.instrumentation.crewai",
+        ),
+        "agent",
+    ),
     "LiveKit turn": (build_span(name="agent_turn"), "agent"),
     "LiveKit tool": (build_span({"lk.function_tool.name": "refund"}, name="function_tool"), "tool"),
     "Microsoft workflow": (build_span({"workflow.id": "w"}, name="workflow.run"), "chain"),
@@ -646,6 +705,11 @@ AGENT_CASES = {
         "",
     ),
     "ADK's older name": (build_span(name="agent_run [triage]"), "triage"),
+    "Logfire's run of the OpenAI Agents SDK": (build_span({"name": "triage"}, name="Agent run: {name!r}"), "triage"),
+    "a workflow that is sent as an agent": (
+        build_span({"gen_ai.operation.name": "invoke_agent"}, name="shop", scope="opentelemetry.instrumentation.openai_agents"),
+        "",
+    ),
     "a step of an agent": (build_span({"gen_ai.operation.name": "agent_step"}, name="step 1"), ""),
     "AI SDK's function": (build_span({"ai.operationId": "ai.generateText", "ai.telemetry.functionId": "triage"}), "triage"),
     "Quarkus service": (build_span(name="langchain4j.aiservices.Support.answer"), "Support.answer"),
@@ -864,6 +928,18 @@ SIGNAL_CASES = {
     "AG2 waits for a person": (build_span({"gen_ai.operation.name": "await_human_input"}), "human_wait"),
     "bad arguments": (build_span(TOOL, status=2, status_message="1 validation error for refund"), "refused_call"),
     "broken arguments": (build_span(TOOL | {"gen_ai.tool.call.arguments": '{"a": '}, status=2), "refused_call"),
+    "ADK knows no such tool": (
+        build_span(
+            TOOL
+            | {
+                "error.type": "ValueError",
+                "gen_ai.tool.call.result": '{"error": "Invoking `refund()` failed as no tool with that name is available."}',
+            },
+            status=2,
+            status_message="ValueError",
+        ),
+        "refused_call",
+    ),
     "ordinary tool error": (build_span(TOOL, status=2, status_message="connection refused"), ""),
     "ordinary tool": (build_span(TOOL), ""),
     "our own word": (build_span({"tracestore.signal": "human_escalation"}), "human_escalation"),

@@ -75,8 +75,8 @@ def _shape() -> str:
 def _kind() -> str:
     """Return the kind of a span: what it declares, else what it looks like; with the cases where a declaration misleads."""
     return (
-        "multiIf(name = 'execute_tool (merged tools)', 'other', startsWith(name, 'handoff to '), 'other', "
-        f"declared_kind != '', if(is_langfuse_generation, 'llm', declared_kind), {_shape()})"
+        "multiIf(startsWith(name, 'execute_tool (merged'), 'other', startsWith(name, 'handoff to '), 'other', "
+        f"is_unnamed_agent, 'chain', declared_kind != '', if(is_langfuse_generation, 'llm', declared_kind), {_shape()})"
     )
 
 

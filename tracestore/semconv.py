@@ -298,6 +298,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "reasoning_tokens": (
         *_plain("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens", "gen_ai.usage.output_tokens.reasoning"),
         *_plain("llm.token_count.completion_details.reasoning", "gen_ai.usage.details.reasoning_tokens"),
+        *_plain("gen_ai.usage.thinking_tokens"),
         *_plain("ai.usage.outputTokenDetails.reasoningTokens", "ai.usage.reasoningTokens"),
         _json("langfuse.observation.usage_details", "completion_tokens_details", "reasoning_tokens"),
         _json("langfuse.observation.usage_details", "output_tokens_details", "reasoning_tokens"),

@@ -86,7 +86,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _pattern("mlflow.linkedPrompts", '"version": *"?([^",} ]+)'),
     ),
     "workflow": (
-        *_plain("gen_ai.workflow.name", "gen_ai.workflow.type", "traceloop.workflow.name", "workflow.name", "workflow.id"),
+        *_plain("gen_ai.workflow.name", "gen_ai.workflow.type", "traceloop.workflow.name", "workflow.name"),
+        *_plain("workflow_builder.name", "workflow.id"),
         *_plain("langfuse.trace.name", "mlflow.traceName", "crewai.crew.name", "crew_name", "haystack.pipeline.name"),
         *_plain("genkit:metadata:flow:name", "workflow.run_id"),
     ),

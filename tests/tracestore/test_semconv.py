@@ -841,6 +841,35 @@ def test_tier_is_the_one_that_served_and_a_batch_is_one(store: Store) -> None:
     assert [row["service_tier"] for row in rows] == ["priority", "flex", "batch", ""]
 
 
+def test_requested_model_that_is_the_answers_is_none(store: Store) -> None:
+    """The contrib instrumentation of the OpenAI Agents SDK over the Responses API, and over chat completions."""
+    call = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5-mini-2025-08-07"}
+    scope = "opentelemetry.instrumentation.openai_agents"
+    spans = [
+        build_span(call | {"gen_ai.response.model": "gpt-5-mini-2025-08-07"}, scope=scope),
+        build_span({"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5-mini"}, scope=scope),
+        build_span(call | {"gen_ai.response.model": "gpt-5-mini-2025-08-07"}),
+    ]
+
+    rows = store_spans(store, spans, ("request_model",))
+
+    assert [row["request_model"] for row in rows] == ["", "gpt-5-mini", "gpt-5-mini-2025-08-07"]
+
+
+def test_session_is_no_answer_that_a_call_continues_from(store: Store) -> None:
+    """Microsoft's agent framework 1.23 over the Responses API, in the second call of a run."""
+    continued = {"gen_ai.operation.name": "chat", "gen_ai.conversation.id": "resp_68", "gen_ai.response.id": "resp_69"}
+    spans = [
+        build_span(continued),
+        build_span(continued | {"session.id": "s-1"}),
+        build_span({"gen_ai.conversation.id": "conv_1"}),
+    ]
+
+    rows = store_spans(store, spans, ("session_id", "response_id"))
+
+    assert [tuple(row.values()) for row in rows] == [("", "resp_69"), ("s-1", "resp_69"), ("conv_1", "")]
+
+
 def test_workflow_of_langsmith_is_the_run_of_its_root(store: Store) -> None:
     root = build_span({"langsmith.trace.name": "support-graph"})
     child = build_span({"langsmith.trace.name": "ChatOpenAI", "langsmith.span.parent_id": "r"})

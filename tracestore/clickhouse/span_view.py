@@ -225,7 +225,8 @@ def _settled() -> dict[str, str]:
         "tool_call_id": first("tool_call_id"),
         "prompt_name": first("prompt_name"),
         "prompt_version": first("prompt_version"),
-        "session_id": first("session_id"),
+        # An answer's id: Microsoft's agent framework continues from the answer before, which is another in every call.
+        "session_id": f"if(startsWith({first('session_id')}, 'resp_'), {at('session.id')}, {first('session_id')})",
         "user_id": first("user_id"),
         "agent_id": first("agent_id"),
         "tags": _tags(),

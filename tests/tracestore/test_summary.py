@@ -589,6 +589,14 @@ OUTCOMES: dict[str, tuple[list[Span], tuple[str, str, str]]] = {
         [ROOT, span("try", "root", 1, 10, "llm", error="E"), span("again", "root", 20, 30, "llm", error="F")],
         ("error", "unrecovered_error", "again"),
     ),
+    "a failing turn, of which no other span knows": (
+        [
+            span("root", end=90, kind="chain"),
+            span("turn", "root", 1, 80, "other", is_error=True),
+            span("call", "turn", 2, 70, "llm"),
+        ],
+        ("error", "unrecovered_error", "turn"),
+    ),
     "a failing helper under a tool that is ok": (
         [ROOT, span("tool", "root", 1, 50, "tool", tool="t", status="ok"), span("http", "tool", 2, 10, "other", error="503")],
         ("ok", "recovered", ""),

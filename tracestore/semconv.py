@@ -108,6 +108,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("metadata", "thread_id"),
         _json("metadata", "conversation_id"),
         _json("metadata", "sessionId"),
+        # The OpenAI Agents SDK's name for a conversation, as Logfire sends it.
+        *_plain("group_id"),
         *_resource("session.id"),
     ),
     "user_id": (
@@ -446,19 +448,23 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
     (Source("braintrust.span_attributes"), _SPANS_OF_BRAINTRUST),
     (Source("braintrust.span_attributes.type"), _SPANS_OF_BRAINTRUST),
     (Source("weave.span.kind"), _OPENINFERENCE),
+    # The OpenAI Agents SDK tells the usage of its calls again in tasks and turns (Logfire).
+    (Source("sdk_span_type"), {"task": "chain", "turn": "chain"}),
 )
 # Genkit names the span of a model's call after the model.
 GENKIT_MODELS = ("model", "background-model", "embedder")
 # Spans that declare no kind, by name (Haystack's by "haystack:" and the type of the component); first match wins.
 NAME_KINDS = (
-    (r"^(invoke_agent|agent_run|haystack\.agent\.run|crewai\.agent)\b|^(agent_turn|claude_code\.interaction)$"
+    (r"^(invoke_agent|agent_run|Agent run:|haystack\.agent\.run|crewai\.agent)(\b| )|^(agent_turn|claude_code\.interaction)$"
      r"|\._execute_core$|^haystack:.*Agent$|^langchain4j\.aiservices\.", "agent"),
     (r"^(execute_tool |tool[.: /]|Function: )|^(function_tool|claude_code\.tool|ToolUsage\._use)$|\.tool$"
      r"|^haystack:.*ToolInvoker$|^langchain4j\.tools\.", "tool"),
-    (r"^(call_llm|llm_request|claude_code\.llm_request)$|\.do(Generate|Stream)$|^haystack:.*Generator$|\.llm$", "llm"),
+    (r"^(call_llm|llm_request|claude_code\.llm_request)$|^(Responses API|Chat completion) with |\.do(Generate|Stream)$"
+     r"|^haystack:.*Generator$|\.llm$", "llm"),
     (r"\.doEmbed$|^haystack:.*Embedder$", "embedding"),
     (r"^haystack:.*(Retriever|Ranker)$", "retriever"),
-    (r"^(invocation|agent_session|llm_node|haystack\.pipeline\.run)$|^(workflow\.(run|build)|executor\.process|edge_group\.process)\b"
+    (r"^(invocation|agent_session|llm_node|haystack\.pipeline\.run)$"
+     r"|^OpenAI Agents trace: |^(workflow\.(run|build)|executor\.process|edge_group\.process)\b"
      r"|^crewai\.(crew|task|workflow)\b|\.kickoff$|^haystack:", "chain"),
 )  # fmt: skip
 # What of an agent's or a tool's span name is not the name of the agent or tool.
@@ -534,6 +540,10 @@ INCLUSIVE_SCOPES = (
     r"|pydantic-ai|logfire|com\.anthropic\.sdk|gcp\.vertex\.agent|gen_ai$)"
 )
 ANTHROPIC = "anthropic|claude|bedrock"
+# Says the model that answered also where the requested one belongs (Responses API).
+ECHOING_SCOPES = r"^opentelemetry\.instrumentation\.openai_agents"
+# Send workflows, tasks and the steps of CrewAI's flow as `invoke_agent`, too.
+STEPS_AS_AGENTS = r"^(openlit\.instrumentation\.crewai|opentelemetry\.instrumentation\.(crewai|openai_agents))"
 # Names that hand on the provider's own numbers; beside a name of the conventions they say nothing.
 RAW_CACHE_NAMES = (
     *_plain("gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cache_creation_input_tokens", "ai.usage.cachedInputTokens"),

@@ -345,10 +345,11 @@ def _looked_up() -> str:
         attributes, name, scope_name, status_code, status_message, declared_kind, exception_type, exception_message,
         {_said_signal()} AS said_signal,
         {first("agent_attribute")} AS agent_attribute,
-        {first("agent_of_agent_span")} AS agent_of_agent_span,
+        {first_of([first("agent_of_agent_span"), f"if(startsWith(name, 'Agent run: '), {named}, '')"])} AS agent_of_agent_span,
         {first_of([first("request_model"), genkit_model])} AS raw_request_model,
         {first("response_model")} AS raw_response_model,
-        if({at("gen_ai.request.model")} = '', {json_member("llm.invocation_parameters", "model")} != '', false) AS echoed_model,
+        if({at("gen_ai.request.model")} = '', {json_member("llm.invocation_parameters", "model")} != '',
+            match(scope_name, {literal(semconv.ECHOING_SCOPES)})) AS echoed_model,
         -- "openai.chat", "anthropic.messages" and "google.generative-ai" are the Vercel AI SDK's names.
         multiIf({at("ai.model.provider")} = '', {provider}, {at("gen_ai.provider.name")} != '', {provider},
             substringIndex({provider}, '.', 1))
@@ -362,6 +363,9 @@ def _looked_up() -> str:
             {component} != '', extract(usage_text, '"tool_name": *"([^"]+)"'), '') AS other_tool_name,
         if({component} != '', concat('haystack:', {component}), name) AS shown_name,
         {at("span.type")} = 'tool.execution' AS is_execution,
+        -- Workflows, tasks and steps that are sent as invocations of an agent that has no name.
+        multiIf(declared_kind != 'agent', false, agent_attribute != '', false, agent_of_agent_span != '', false,
+            match(scope_name, {literal(semconv.STEPS_AS_AGENTS)})) AS is_unnamed_agent,
         -- Langfuse's older SDKs call everything a span, generations too.
         multiIf({at("langfuse.observation.type")} != 'span', false, declared_kind != 'chain', false,
             {at("langfuse.observation.model.name")} != '') AS is_langfuse_generation,

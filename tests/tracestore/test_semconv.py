@@ -873,8 +873,9 @@ def test_session_is_no_answer_that_a_call_continues_from(store: Store) -> None:
 def test_workflow_of_langsmith_is_the_run_of_its_root(store: Store) -> None:
     root = build_span({"langsmith.trace.name": "support-graph"})
     child = build_span({"langsmith.trace.name": "ChatOpenAI", "langsmith.span.parent_id": "r"})
+    later = build_span({"langsmith.trace.name": "ChatOpenAI"}, parent_span_id=b"\x01" * 8)  # 0.15: without the parent's id
 
-    assert [row["workflow"] for row in store_spans(store, [root, child])] == ["support-graph", ""]
+    assert [row["workflow"] for row in store_spans(store, [root, child, later])] == ["support-graph", "", ""]
 
 
 # --- errors and signals ------------------------------------------------------------------------------------------------
@@ -911,6 +912,15 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
     "LangSmith's exception under ok": (
         build_span(status=1, events=raised("Exception", "TimeoutError('upstream')Traceback (most recent call last):")),
         (True, "TimeoutError", "TimeoutError('upstream')Traceback (most recent call last):"),
+    ),
+    # LangSmith 0.15: chains with "{}", models with a generation that holds the answer's headers.
+    "LangSmith's exception on a span with a result": (
+        build_span(
+            {"langsmith.span.kind": "llm", "gen_ai.completion": '{"generations":[[{"text":""}]]}'},
+            status=1,
+            events=raised("Exception", "OpenAIAPIError('Error code: 500')Traceback (most recent call last):\n\n\n  File"),
+        ),
+        (True, "OpenAIAPIError", "OpenAIAPIError('Error code: 500')"),
     ),
     "LangSmith's interrupt": (
         build_span(status=1, events=raised("Exception", "GraphInterrupt(Interrupt(...))")),

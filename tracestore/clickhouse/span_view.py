@@ -215,6 +215,8 @@ def _tags() -> str:
 
 def _settled() -> dict[str, str]:
     """Return the columns that are found by looking at attributes and not looked at again, by name, as `_carried` does."""
+    parent = f"carried.{list(_carried()).index('parent_span_id') + 1}"
+    is_root = f"if({at('langsmith.span.parent_id')} = '', {parent} = toFixedString('', 8), false)"
     return {
         "service": f"if({first('service')} = '', 'unknown', {first('service')})",
         "environment": f"if({first('environment')} = '', 'default', {first('environment')})",
@@ -232,7 +234,7 @@ def _settled() -> dict[str, str]:
         "tags": _tags(),
         "time_to_first_token_ns": _time_to_first_token(),
         # LangSmith names every span's run; the root's is the workflow.
-        "workflow": first_of([first("workflow"), f"if({at('langsmith.span.parent_id')} = '', {at('langsmith.trace.name')}, '')"]),
+        "workflow": first_of([first("workflow"), f"if({is_root}, {at('langsmith.trace.name')}, '')"]),
     }
 
 
@@ -381,7 +383,8 @@ def _looked_up() -> str:
         {at("error.type")} AS error_type_attribute,
         {first("error_attribute")} AS other_error_attribute,
         {first("error_text_attribute")} AS error_text_attribute,
-        {_failed_by_flag()} AS failed_by_flag"""
+        {_failed_by_flag()} AS failed_by_flag,
+        {at("langsmith.span.kind")} != '' AS is_run_of_langsmith"""
 
 
 def _fields(*, by_rules: bool) -> str:
@@ -468,9 +471,9 @@ FROM
         replaceRegexpOne(raw_response_model, {prefix}, '') AS response_model,
         replaceRegexpOne(any_raw_model, {prefix}, '') AS any_model,
         match(lower(concat(provider_attribute, ' ', any_raw_model)), {literal(semconv.ANTHROPIC)}) AS anthropic,
-        -- An exception recorded on a span that says OK: dealt with when the span has a result (a retry), else the end of it
-        -- (LangSmith sets OK on everything).
-        multiIf(exception_type = '', false, status_code != 1, true,
+        -- An exception recorded on a span that says OK: dealt with when the span has a result (a retry), else the end of it.
+        -- LangSmith sets OK on everything, a result on what failed, too, and records nothing but what ended the run.
+        multiIf(exception_type = '', false, status_code != 1, true, is_run_of_langsmith, true,
             NOT arrayExists(k -> match(k, {literal(semconv.RESULT_KEY)}), mapKeys(attributes))) AS exception_ended_it,
         -- One name for one error, whether a dialect writes module.path.Name, <class 'module.path.Name'> or Name. What LangSmith
         -- records is always an Exception; its message begins with the repr of the real one.
@@ -482,8 +485,10 @@ FROM
                     exception_type != '', exception_type, other_error_attribute),
                 '^<class \\'(.*)\\'>$', '\\\\1'),
             '^[A-Za-z_][A-Za-z0-9_.]*[.]([A-Z][A-Za-z0-9_]*)$', '\\\\1') AS raw_error_type,
-        multiIf(status_message != '', status_message, exception_message != '', exception_message, error_text_attribute)
-            AS error_text
+        multiIf(status_message != '', status_message, exception_message = '', error_text_attribute,
+            -- Its messages are those of Python with the stack behind them.
+            is_run_of_langsmith, trimRight(splitByString('Traceback (most recent call last):', exception_message)[1]),
+            exception_message) AS error_text
     FROM
     (
     SELECT *, if(raw_request_model != '', raw_request_model, raw_response_model) AS any_raw_model

@@ -53,6 +53,8 @@ def _plain(*keys: str) -> tuple[Source, ...]:
     return tuple(Source(key) for key in keys)
 
 
+_MODEL_MEMBER = '"model": *"([^"]+)"'
+
 FIELDS: dict[str, tuple[Source, ...]] = {
     "agent_attribute": (
         *_plain("gen_ai.agent.name", "gen_ai.main_agent.name", "agent.name", "ai.telemetry.functionId", "gen_ai.agent.role"),
@@ -62,7 +64,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "agent_of_agent_span": (
         *_plain("graph.node.name", "graph.node.id", "traceloop.entity.name", "resource.name", "agent_name", "lk.agent_label"),
         _json("metadata", "lc_agent_name"),
-        *_plain("mastra.agent.name", "agent_role"),
+        *_plain("mastra.agent.name", "agent_role", "haystack.component.name"),
     ),
     "version": (
         *_plain("gen_ai.agent.version", "langfuse.version", "langfuse.release"),
@@ -146,6 +148,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("gen_ai.response.model", "llm.response.model_name", "ai.response.model", "llm.response.model"),
         *_plain("llm.model_name", "embedding.model_name", "reranker.model_name", "langfuse.observation.model.name"),
         *_plain("mlflow.llm.model"),
+        _pattern("haystack.agent.step.llm.output", _MODEL_MEMBER),
+        _pattern("haystack.component.output", _MODEL_MEMBER),
     ),
     "provider": (
         *_plain("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider", "llm.vendor"),
@@ -191,7 +195,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     ),
     "tool_attribute": (
         *_plain("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "mcp.tool.name", "tool_name", "lk.function_tool.name"),
-        *_plain("crewai.tool.name", "spring.ai.tool.definition.name", "tool.function_name"),
+        *_plain("crewai.tool.name", "spring.ai.tool.definition.name", "tool.function_name", "haystack.tool.name"),
     ),
     "tool_arguments": _plain(
         "gen_ai.tool.call.arguments",
@@ -211,6 +215,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "tool.arguments",
         "lk.pii.function_tool.arguments",
         "braintrust.input_json",
+        "haystack.agent.step.tool.input",
+        "gen_ai.prompt",
     ),
     "tool_result": _plain(
         "gen_ai.tool.call.result",
@@ -225,6 +231,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "tool.result",
         "lk.pii.function_tool.output",
         "braintrust.output_json",
+        "haystack.agent.step.tool.output",
+        "gen_ai.completion",
         "error.message",
         "error",
     ),
@@ -368,7 +376,8 @@ MAPPED_FIELDS = {
 # Read in spans of model calls, or of no declared kind; the first member of each name counts.
 USAGE_TEXTS = (
     "gen_ai.usage.raw", "usage", "metadata.usage_object", "gen_ai.usage.input_token_details", "gen_ai.usage.output_token_details",
-    "haystack.component.output", "gcp.vertex.agent.llm_response", "genkit:output", "mlflow.spanOutputs", "output.value",
+    "haystack.component.output", "haystack.agent.step.llm.output", "gcp.vertex.agent.llm_response", "genkit:output",
+    "mlflow.spanOutputs", "output.value",
     "gen_ai.completion", "lmnr.span.output", "langfuse.observation.output", "braintrust.metrics",
 )  # fmt: skip
 
@@ -463,14 +472,14 @@ NAME_KINDS = (
      r"|^haystack:.*Generator$|\.llm$", "llm"),
     (r"\.doEmbed$|^haystack:.*Embedder$", "embedding"),
     (r"^haystack:.*(Retriever|Ranker)$", "retriever"),
-    (r"^(invocation|agent_session|llm_node|haystack\.pipeline\.run)$"
+    (r"^(invocation|agent_session|llm_node|haystack\.(pipeline\.run|agent\.step))$"
      r"|^OpenAI Agents trace: |^(workflow\.(run|build)|executor\.process|edge_group\.process)\b"
      r"|^crewai\.(crew|task|workflow)\b|\.kickoff$|^haystack:", "chain"),
 )  # fmt: skip
 # What of an agent's or a tool's span name is not the name of the agent or tool.
 NOT_AGENT_NAME = (
     r"[.](agent|run|on_messages(_stream)?|_execute_core)$|^langchain4j[.]aiservices[.]"
-    r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+)$"
+    r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+|haystack[.]agent[.]run)$"
 )
 NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])|[.]tool$"
 # Attributes whose presence tells the kind of a span that neither declares one nor has a telling name.
@@ -587,6 +596,7 @@ RESULT_KEY = (
 FAILURE_FLAGS = (
     ("success", ("false", "False")), ("langfuse.observation.level", ("ERROR",)), ("gen_ai.tool.status", ("error",)),
     ("lk.function_tool.is_error", ("true",)), ("genkit:state", ("error",)), ("tool.result_status", ("error",)),
+    ("haystack.tool.error", ("true",)),
 )  # fmt: skip
 
 
@@ -670,6 +680,7 @@ FEEDBACK_SCOPE, FEEDBACK_NAME, FEEDBACK_COMMENT = "feedback", "logfire.feedback.
 OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",
     "lk.function_tool.is_error", "genkit:state", "tool.result_status", "genkit:name", "haystack.component.type",
+    "haystack.tool.error",
     "mcp.method.name", "server.address", "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch",
     "pydantic_ai.tool.deferral.name", "source", SIGNAL_KEY, *HANDOFF_TARGETS,
 )  # fmt: skip

@@ -169,7 +169,7 @@ def place(source: Source, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         case "told":
             return {"gen_ai.usage.raw": f"{{'usage': {{'{source.key}': {value}, 'unit': 'tokens'}}}}"}, {}
         case "pattern":
-            return {source.key: json.dumps([{"name": value, "version": value}])}, {}
+            return {source.key: json.dumps([{"name": value, "version": value, "model": value}])}, {}
     return {source.key: value}, {}
 
 
@@ -381,6 +381,9 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     "Haystack tool invoker": (build_span({"haystack.component.type": "ToolInvoker"}, name="haystack.component.run"), "tool"),
     "Haystack component": (build_span({"haystack.component.type": "PromptBuilder"}, name="haystack.component.run"), "chain"),
     "Haystack pipeline": (build_span(name="haystack.pipeline.run"), "chain"),
+    "Haystack 3 step": (build_span({"haystack.agent.step": 0}, name="haystack.agent.step"), "chain"),
+    "Haystack 3 call": (build_span({"haystack.agent.step.llm.input": "{}"}, name="haystack.agent.step.llm"), "llm"),
+    "Haystack 3 tool": (build_span({"haystack.tool.name": "refund"}, name="haystack.agent.step.tool"), "tool"),
     "MCP client": (build_span({"mcp.method.name": "tools/call"}, name="tools/call refund"), "tool"),
     "retrieval by shape": (build_span({"gen_ai.retrieval.query.text": "refunds"}), "retriever"),
     "embedding by shape": (build_span({"gen_ai.embeddings.dimension.count": 256}), "embedding"),
@@ -538,6 +541,30 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
             ),
         },
         (100, 27, 40, 0, 7),
+    ),
+    "Haystack 3: usage deep in the step's output": (
+        {
+            "haystack.agent.step.llm.output": json.dumps(
+                {
+                    "replies": [
+                        {
+                            "role": "assistant",
+                            "meta": {
+                                "model": "gpt-4o-mini-2024-07-18",
+                                "usage": {
+                                    "completion_tokens": 53,
+                                    "prompt_tokens": 217,
+                                    "total_tokens": 270,
+                                    "completion_tokens_details": {"reasoning_tokens": 8, "text_tokens": None},
+                                    "prompt_tokens_details": {"cache_write_tokens": None, "cached_tokens": 64},
+                                },
+                            },
+                        }
+                    ]
+                }
+            ),
+        },
+        (217, 53, 64, 0, 8),
     ),
     "Haystack: usage deep in the component's output": (
         {
@@ -706,6 +733,11 @@ AGENT_CASES = {
     ),
     "ADK's older name": (build_span(name="agent_run [triage]"), "triage"),
     "Logfire's run of the OpenAI Agents SDK": (build_span({"name": "triage"}, name="Agent run: {name!r}"), "triage"),
+    "Haystack's component": (
+        build_span({"haystack.component.type": "Agent", "haystack.component.name": "triage"}, name="haystack.component.run"),
+        "triage",
+    ),
+    "Haystack's agent has no name": (build_span(name="haystack.agent.run"), ""),
     "a workflow that is sent as an agent": (
         build_span({"gen_ai.operation.name": "invoke_agent"}, name="shop", scope="opentelemetry.instrumentation.openai_agents"),
         "",
@@ -744,10 +776,13 @@ def test_model_is_read_where_only_a_name_or_json_tells_it(store: Store) -> None:
         build_span({"genkit:metadata:subtype": "tool", "genkit:name": "refund"}),
         build_span({"braintrust.metadata": '{"provider":"openai","model":"gpt-4o"}'}),
     ]
+    output = '{"replies": [{"role": "assistant", "meta": {"model": "gpt-4o-mini-2024-07-18", "usage": {}}}]}'
+    answered = [build_span({f"haystack.{part}.output": output}) for part in ("agent.step.llm", "component")]
 
-    rows = store_spans(store, spans, ("request_model",))
+    rows = store_spans(store, spans + answered, ("request_model", "response_model"))
 
-    assert [row["request_model"] for row in rows] == ["gemini-2.5-flash", "text-embedding-005", "", "gpt-4o"]
+    assert [row["request_model"] for row in rows] == ["gemini-2.5-flash", "text-embedding-005", "", "gpt-4o", "", ""]
+    assert [row["response_model"] for row in rows[4:]] == ["gpt-4o-mini-2024-07-18"] * 2
 
 
 def test_parameters_that_echo_the_answer_are_no_request(store: Store) -> None:
@@ -933,6 +968,17 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
     "Langfuse's message": (
         build_span({"langfuse.observation.level": "ERROR", "langfuse.observation.status_message": "no funds"}),
         (True, "unknown", "no funds"),
+    ),
+    "Haystack 3's failed tool": (
+        build_span(
+            {
+                "haystack.tool.name": "refund",
+                "haystack.tool.error": True,
+                "haystack.agent.step.tool.output": '{"error": "Failed to invoke Tool `refund`. Error: refused"}',
+            },
+            name="haystack.agent.step.tool",
+        ),
+        (True, "unknown", '{"error": "Failed to invoke Tool `refund`. Error: refused"}'),
     ),
     "Pipecat's result": (build_span({"tool.result_status": "error"}), (True, "unknown", "")),
     "Pipecat's good result": (build_span({"tool.result_status": "success"}), (False, "", "")),

@@ -196,6 +196,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "tool_attribute": (
         *_plain("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "mcp.tool.name", "tool_name", "lk.function_tool.name"),
         *_plain("crewai.tool.name", "spring.ai.tool.definition.name", "tool.function_name", "haystack.tool.name"),
+        # What a tool of LlamaIndex returns, as OpenLLMetry sends it.
+        _pattern("traceloop.entity.output", '"tool_name": *"([^"]+)", *"raw_input"'),
     ),
     "tool_arguments": _plain(
         "gen_ai.tool.call.arguments",
@@ -245,6 +247,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "input_tokens": (
         _json("langfuse.observation.usage_details", "input"),
         _json("langfuse.observation.usage_details", "prompt_tokens"),
+        _json("langfuse.observation.usage_details", "input_tokens"),
         *_plain("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens"),
         *_plain("ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens"),
         _json("mlflow.chat.tokenUsage", "input_tokens"),
@@ -254,6 +257,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "output_tokens": (
         _json("langfuse.observation.usage_details", "output"),
         _json("langfuse.observation.usage_details", "completion_tokens"),
+        _json("langfuse.observation.usage_details", "output_tokens"),
         *_plain("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion"),
         *_plain("llm.usage.completion_tokens", "ai.usage.outputTokens", "ai.usage.completionTokens"),
         _json("mlflow.chat.tokenUsage", "output_tokens"),
@@ -263,6 +267,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     ),
     "total_tokens": (
         _json("langfuse.observation.usage_details", "total"),
+        _json("langfuse.observation.usage_details", "total_tokens"),
         *_plain("gen_ai.usage.total_tokens", "llm.token_count.total", "llm.usage.total_tokens", "ai.usage.totalTokens"),
         _json("mlflow.chat.tokenUsage", "total_tokens"),
         *_plain("codex.usage.total_tokens"),

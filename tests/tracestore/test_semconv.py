@@ -169,7 +169,9 @@ def place(source: Source, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         case "told":
             return {"gen_ai.usage.raw": f"{{'usage': {{'{source.key}': {value}, 'unit': 'tokens'}}}}"}, {}
         case "pattern":
-            return {source.key: json.dumps([{"name": value, "version": value, "model": value}])}, {}
+            return {
+                source.key: json.dumps([{"name": value, "version": value, "model": value, "tool_name": value, "raw_input": {}}])
+            }, {}
     return {source.key: value}, {}
 
 
@@ -381,6 +383,10 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     "Haystack tool invoker": (build_span({"haystack.component.type": "ToolInvoker"}, name="haystack.component.run"), "tool"),
     "Haystack component": (build_span({"haystack.component.type": "PromptBuilder"}, name="haystack.component.run"), "chain"),
     "Haystack pipeline": (build_span(name="haystack.pipeline.run"), "chain"),
+    "LlamaIndex's tool by OpenLLMetry": (
+        build_span({"traceloop.span.kind": "task", "traceloop.entity.name": "FunctionTool.task"}, name="FunctionTool.task"),
+        "tool",
+    ),
     "Haystack 3 step": (build_span({"haystack.agent.step": 0}, name="haystack.agent.step"), "chain"),
     "Haystack 3 call": (build_span({"haystack.agent.step.llm.input": "{}"}, name="haystack.agent.step.llm"), "llm"),
     "Haystack 3 tool": (build_span({"haystack.tool.name": "refund"}, name="haystack.agent.step.tool"), "tool"),
@@ -465,6 +471,28 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         (100, 20, 50, 0, 0),
     ),
     "text": ({IN: "1000", OUT: "50"}, (1000, 50, 0, 0, 0)),
+    "Langfuse's wrapper of OpenAI's Responses API": (
+        {
+            USAGE_DETAILS: json.dumps(
+                {
+                    "input_tokens": 295,
+                    "input_tokens_details": {"cached_tokens": 64},
+                    "output_tokens": 82,
+                    "output_tokens_details": {"reasoning_tokens": 14},
+                    "total_tokens": 377,
+                }
+            )
+        },
+        (295, 82, 64, 0, 14),
+    ),
+    "Anthropic's usage handed to Langfuse": (
+        {
+            USAGE_DETAILS: json.dumps(
+                {"input_tokens": 500, "cache_read_input_tokens": 64, "cache_creation_input_tokens": 40, "output_tokens": 82}
+            )
+        },
+        (604, 82, 64, 40, 0),
+    ),
     "text inside JSON": ({USAGE_DETAILS: '{"prompt_tokens": "12", "completion_tokens": 7.0}'}, (12, 7, 0, 0, 0)),
     "null inside JSON is absent": ({USAGE_DETAILS: '{"prompt_tokens": null}', IN: 9}, (9, 0, 0, 0, 0)),
     "broken JSON is absent": ({USAGE_DETAILS: '{"input": 5', IN: 9}, (9, 0, 0, 0, 0)),
@@ -825,6 +853,17 @@ def test_time_to_first_token_is_in_nanoseconds(rows_of: Callable[[str], dict[Any
 
 TOOL_NAME_CASES = {
     "LangSmith": (build_span({"langsmith.span.kind": "tool"}, name="refund"), "refund"),
+    "LlamaIndex by OpenLLMetry": (
+        build_span(
+            {
+                "traceloop.span.kind": "task",
+                "traceloop.entity.name": "FunctionTool.task",
+                "traceloop.entity.output": '{"blocks": [], "tool_name": "refund", "raw_input": {"args": []}, "is_error": false}',
+            },
+            name="FunctionTool.task",
+        ),
+        "refund",
+    ),
     "LiveKit": (build_span({"lk.function_tool.name": "refund"}, name="function_tool"), "refund"),
     "Genkit": (build_span({"genkit:metadata:subtype": "tool", "genkit:name": "refund"}, name="tool"), "refund"),
     "MCP": (build_span({"mcp.method.name": "tools/call"}, name="tools/call refund"), "refund"),

@@ -76,6 +76,7 @@ def _kind() -> str:
     """Return the kind of a span: what it declares, else what it looks like; with the cases where a declaration misleads."""
     return (
         "multiIf(startsWith(name, 'execute_tool (merged'), 'other', startsWith(name, 'handoff to '), 'other', "
+        "name IN ('FunctionTool.task', 'FunctionTool.workflow'), 'tool', "
         f"is_unnamed_agent, 'chain', declared_kind != '', if(is_langfuse_generation, 'llm', declared_kind), {_shape()})"
     )
 
@@ -374,7 +375,8 @@ def _looked_up() -> str:
         {first("tool_result")} AS tool_result,
         {first("tool_arguments")} AS tool_arguments,
         {_token_counts()} AS tokens,
-        {json_member("langfuse.observation.usage_details", "input")} != '' AS langfuse_buckets,
+        multiIf({json_member("langfuse.observation.usage_details", "input")} != '', true,
+            {json_member("langfuse.observation.usage_details", "cache_read_input_tokens")} != '') AS langfuse_buckets,
         if({at("input_tokens")} != '', {at("cache_read_tokens")} != '', false) AS bare_names,
         if({has_any(semconv.RAW_CACHE_NAMES)}, NOT {has_any(semconv.AGREED_CACHE_NAMES)}, false) AS raw_names,
         toFloat64OrZero({first("supplied_cost")}) AS supplied_total,

@@ -547,13 +547,16 @@ MODEL_PREFIX = (
 )
 
 # Does an instrumentation's input count leave out cached tokens (docs/outcome.md)? By scope; some only for Anthropic's models.
-EXCLUSIVE_SCOPES = r"^(openinference\.instrumentation\.bedrock|com\.anthropic\.claude_code)"
+EXCLUSIVE_SCOPES = r"^(openinference\.instrumentation\.bedrock|openlit\.instrumentation\.anthropic|com\.anthropic\.claude_code)"
 EXCLUSIVE_FOR_ANTHROPIC = r"^(strands|agent_framework)"
 INCLUSIVE_SCOPES = (
     r"^(opentelemetry\.(instrumentation\.anthropic|util\.genai)|openinference\.instrumentation\.(anthropic|openai)"
     r"|pydantic-ai|logfire|com\.anthropic\.sdk|gcp\.vertex\.agent|gen_ai$)"
 )
 ANTHROPIC = "anthropic|claude|bedrock"
+# A call that failed has its name and no attribute (OpenLIT); the names are those of OpenTelemetry's GenAI conventions.
+BARE_CALL_SCOPES = r"^openlit\.instrumentation\."
+BARE_CALL_NAME = r"^(?:chat|text_completion|generate_content) (\S+)$"
 # Says the model that answered also where the requested one belongs (Responses API).
 ECHOING_SCOPES = r"^opentelemetry\.instrumentation\.openai_agents"
 # Send workflows, tasks and the steps of CrewAI's flow as `invoke_agent`, too.

@@ -387,6 +387,13 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
         build_span({"traceloop.span.kind": "task", "traceloop.entity.name": "FunctionTool.task"}, name="FunctionTool.task"),
         "tool",
     ),
+    "OpenLIT's failed call of Anthropic": (
+        build_span(
+            name="chat claude-haiku-4-5", scope="openlit.instrumentation.anthropic", status=2
+        ),
+        "llm",
+    ),
+    "a chat that is no call": (build_span(name="chat support", status=2), "other"),
     "Haystack 3 step": (build_span({"haystack.agent.step": 0}, name="haystack.agent.step"), "chain"),
     "Haystack 3 call": (build_span({"haystack.agent.step.llm.input": "{}"}, name="haystack.agent.step.llm"), "llm"),
     "Haystack 3 tool": (build_span({"haystack.tool.name": "refund"}, name="haystack.agent.step.tool"), "tool"),
@@ -484,6 +491,10 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
             )
         },
         (295, 82, 64, 0, 14),
+    ),
+    "OpenLIT leaves out what Anthropic had cached": (
+        {IN: 500, OUT: 20, READ: 64, WRITE: 40, "scope": "openlit.instrumentation.anthropic"},
+        (604, 20, 64, 40, 0),
     ),
     "Anthropic's usage handed to Langfuse": (
         {

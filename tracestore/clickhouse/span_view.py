@@ -67,7 +67,7 @@ def _shape() -> str:
     )
     return (
         f"multiIf({named}, tool_attribute != '', 'tool', startsWith(name, 'tools/call '), 'tool', {shaped}, "
-        "concat(request_model, response_model) = '', 'other', tokens_in + tokens_out > 0, 'llm', "
+        "concat(request_model, response_model) = '', 'other', tokens_in + tokens_out > 0, 'llm', named_model != '', 'llm', "
         f"arrayExists(k -> match(k, {literal(semconv.MESSAGE_KEY)}), {keys}), 'llm', 'other')"
     )
 
@@ -349,7 +349,9 @@ def _looked_up() -> str:
         {_said_signal()} AS said_signal,
         {first("agent_attribute")} AS agent_attribute,
         {first_of([first("agent_of_agent_span"), f"if(startsWith(name, 'Agent run: '), {named}, '')"])} AS agent_of_agent_span,
-        {first_of([first("request_model"), genkit_model])} AS raw_request_model,
+        if(match(scope_name, {literal(semconv.BARE_CALL_SCOPES)}), extract(name, {literal(semconv.BARE_CALL_NAME)}), '')
+            AS named_model,
+        {first_of([first("request_model"), genkit_model, "named_model"])} AS raw_request_model,
         {first("response_model")} AS raw_response_model,
         if({at("gen_ai.request.model")} = '', {json_member("llm.invocation_parameters", "model")} != '',
             match(scope_name, {literal(semconv.ECHOING_SCOPES)})) AS echoed_model,

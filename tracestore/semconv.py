@@ -59,11 +59,11 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "agent_attribute": (
         *_plain("gen_ai.agent.name", "gen_ai.main_agent.name", "agent.name", "ai.telemetry.functionId", "gen_ai.agent.role"),
         *_plain("crewai.agent.role", "langsmith.metadata.lc_agent_name", "lk.agent_name"),
+        _json("metadata", "lc_agent_name"),
         *_resource("gen_ai.main_agent.name"),
     ),
     "agent_of_agent_span": (
         *_plain("graph.node.name", "graph.node.id", "traceloop.entity.name", "resource.name", "agent_name", "lk.agent_label"),
-        _json("metadata", "lc_agent_name"),
         *_plain("mastra.agent.name", "agent_role", "haystack.component.name"),
     ),
     "version": (
@@ -486,7 +486,7 @@ NOT_AGENT_NAME = (
     r"[.](agent|run|on_messages(_stream)?|_execute_core)$|^langchain4j[.]aiservices[.]"
     r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+|haystack[.]agent[.]run)$"
 )
-NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])|[.]tool$"
+NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])|[.](tool|__call__)$"
 # Attributes whose presence tells the kind of a span that neither declares one nor has a telling name.
 SHAPE_KEYS = (
     (r"^(gen_ai\.tool\.(name|call\.id)|tool\.name|ai\.toolCall\.name)$", "tool"),

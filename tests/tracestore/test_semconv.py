@@ -777,6 +777,13 @@ AGENT_CASES = {
         "triage",
     ),
     "Haystack's agent has no name": (build_span(name="haystack.agent.run"), ""),
+    "LangChain's agent on a call by MLflow": (
+        build_span(
+            {"mlflow.spanType": '"CHAT_MODEL"', "metadata": '{"ls_model_type": "chat", "lc_agent_name": "triage"}'},
+            name="ChatOpenAI",
+        ),
+        "triage",
+    ),
     "a workflow that is sent as an agent": (
         build_span({"gen_ai.operation.name": "invoke_agent"}, name="shop", scope="opentelemetry.instrumentation.openai_agents"),
         "",
@@ -864,6 +871,7 @@ def test_time_to_first_token_is_in_nanoseconds(rows_of: Callable[[str], dict[Any
 
 TOOL_NAME_CASES = {
     "LangSmith": (build_span({"langsmith.span.kind": "tool"}, name="refund"), "refund"),
+    "DSPy by OpenInference": (build_span({"openinference.span.kind": "TOOL"}, name="refund.__call__"), "refund"),
     "LlamaIndex by OpenLLMetry": (
         build_span(
             {

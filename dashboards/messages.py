@@ -291,6 +291,8 @@ def _parts_of(item: Any) -> list[Part]:
     for key, keyed_reader in _KEYED_PARTS.items():
         if isinstance(item.get(key), dict):
             return [keyed_reader(item[key])]
+    if "tool_name" in item and "arguments" in item:  # Haystack
+        return [_tool_call(item)]
     if isinstance(item.get("text"), str):
         return [Part("reasoning" if item.get("thought") is True else "text", item["text"])]
     return [Part("data", to_text(item))]
@@ -331,9 +333,10 @@ def _tool_result(item: dict[str, Any]) -> Part:
     if isinstance(value, dict) and value.keys() == {"type", "value"}:  # Vercel AI: {"type": "json", "value": ...}
         value = value["value"]
     text = "\n".join(to_text(part.text) for part in _parts_list(value)) if _are_parts(value) else to_text(value)
-    failed = bool(item.get("is_error") or item.get("isError") or item.get("status") == "error")
-    call_id = _text_field(item, *_CALL_ID_KEYS)
-    return Part("tool_result", text, name=_text_field(item, "name", "toolName"), call_id=call_id, is_error=failed)
+    failed = bool(item.get("is_error") or item.get("isError") or item.get("status") == "error" or item.get("error") is True)
+    call = item["origin"] if isinstance(item.get("origin"), dict) else item
+    call_id = _text_field(call, *_CALL_ID_KEYS)
+    return Part("tool_result", text, name=_text_field(call, "name", "toolName", "tool_name"), call_id=call_id, is_error=failed)
 
 
 _IMAGE_TYPES = ("png", "jpeg", "jpg", "gif", "webp")
@@ -392,7 +395,7 @@ _PART_READERS: dict[str, Callable[[dict[str, Any]], Part]] = {
 }
 _KEYED_PARTS: dict[str, Callable[[dict[str, Any]], Part]] = {
     **dict.fromkeys(("toolUse", "functionCall", "function_call"), _tool_call),
-    **dict.fromkeys(("toolResult", "functionResponse", "function_response"), _tool_result),
+    **dict.fromkeys(("toolResult", "functionResponse", "function_response", "tool_call_result"), _tool_result),
     **dict.fromkeys(("reasoningContent", "reasoningText"), _reasoning_part),
     **dict.fromkeys(("inlineData", "inline_data", "fileData", "file_data"), _media_part),
 }
@@ -465,6 +468,7 @@ _SHAPES: tuple[Shape, ...] = (
     (_has_list("messages"), _with_system("messages")),
     (_has_list("choices"), _read_choices),
     (_has_list("generations"), _within("generations")),
+    (_has_list("replies"), _within("replies")),
     (_has_list("contents"), _with_system("contents")),
     (_has_list("candidates"), _within("candidates")),
     (lambda value: isinstance(value.get("content"), dict) and "parts" in value["content"], _read_gemini),

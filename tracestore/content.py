@@ -48,7 +48,7 @@ _NAMED = frozenset(
         "model_request_parameters", "logfire.msg", "gen_ai.evaluation.explanation", "tool.parameters", "tool_parameters",
         "ai.value", "ai.values", "ai.response.object", "ai.result.object", "ai.response.files", "ai.prompt.tools",
         "tools", "mlflow.chat.tools", "tool.description", "gen_ai.tool.description", "gen_ai.agent.description", "lk.chat_ctx",
-        "full_command", "bash_command", "command",
+        "full_command", "bash_command", "command", "haystack.pipeline.input_data", "haystack.pipeline.output_data",
     }
  | _PARAMETERS) - _ERROR_TEXTS - _USAGE_ALONE  # fmt: skip
 _PREFIXES = (
@@ -116,6 +116,13 @@ _RAISED = re.compile(r"[A-Z][A-Za-z0-9]+[(]|[A-Z][A-Za-z0-9]*(?:Error|Exception|
 _TOOL_RESULTS = frozenset(source.key for source in semconv.FIELDS["tool_result"])
 _TOOL_ARGUMENTS = frozenset(source.key for source in semconv.FIELDS["tool_arguments"])
 _REFUSAL_CHARACTERS = 200
+# Names that stand in a text, as clickhouse/lookups.py reads them.
+_PATTERNS = {
+    source.key: [re2.compile(other.path[0]) for others in semconv.FIELDS.values() for other in others if other == source]
+    for sources in semconv.FIELDS.values()
+    for source in sources
+    if source.form == "pattern"
+}
 
 
 def reduce_content(key: str, text: str) -> str:
@@ -126,6 +133,7 @@ def reduce_content(key: str, text: str) -> str:
     if key in semconv.USAGE_TEXTS:
         kept += _find_usage(text)
         kept += _APPROVAL.findall(text[:_USAGE_TEXT_BYTES])[:1]
+    kept += [found[0] for pattern in _PATTERNS.get(key, ()) if (found := pattern.search(text[:_USAGE_TEXT_BYTES]))]
     if key in semconv.APPROVAL_INPUTS and (answer := _find_answer(text)):
         kept.append(json.dumps({"type": answer}))
     if key in _TOOL_RESULTS and (refusal := _find_refusal(text[:_REFUSAL_CHARACTERS])):

@@ -54,16 +54,18 @@ def _plain(*keys: str) -> tuple[Source, ...]:
     return tuple(Source(key) for key in keys)
 
 
+_MODEL_MEMBER = '"model": *"([^"]+)"'
+
 FIELDS: dict[str, tuple[Source, ...]] = {
     "agent_attribute": (
         *_plain("gen_ai.agent.name", "gen_ai.main_agent.name", "agent.name", "ai.telemetry.functionId", "gen_ai.agent.role"),
         *_plain("crewai.agent.role", "langsmith.metadata.lc_agent_name", "lk.agent_name"),
+        _json("metadata", "lc_agent_name"),
         *_resource("gen_ai.main_agent.name"),
     ),
     "agent_of_agent_span": (
         *_plain("graph.node.name", "graph.node.id", "traceloop.entity.name", "resource.name", "agent_name", "lk.agent_label"),
-        _json("metadata", "lc_agent_name"),
-        *_plain("mastra.agent.name", "agent_role"),
+        *_plain("mastra.agent.name", "agent_role", "haystack.component.name"),
     ),
     "version": (
         *_plain("gen_ai.agent.version", "langfuse.version", "langfuse.release"),
@@ -87,7 +89,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _pattern("mlflow.linkedPrompts", '"version": *"?([^",} ]+)'),
     ),
     "workflow": (
-        *_plain("gen_ai.workflow.name", "gen_ai.workflow.type", "traceloop.workflow.name", "workflow.name", "workflow.id"),
+        *_plain("gen_ai.workflow.name", "gen_ai.workflow.type", "traceloop.workflow.name", "workflow.name"),
+        *_plain("workflow_builder.name", "workflow.id"),
         *_plain("langfuse.trace.name", "mlflow.traceName", "crewai.crew.name", "crew_name", "haystack.pipeline.name"),
         *_plain("genkit:metadata:flow:name", "workflow.run_id"),
     ),
@@ -108,6 +111,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("metadata", "thread_id"),
         _json("metadata", "conversation_id"),
         _json("metadata", "sessionId"),
+        # The OpenAI Agents SDK's name for a conversation, as Logfire sends it.
+        *_plain("group_id"),
         *_resource("session.id"),
     ),
     "user_id": (
@@ -144,6 +149,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("gen_ai.response.model", "llm.response.model_name", "ai.response.model", "llm.response.model"),
         *_plain("llm.model_name", "embedding.model_name", "reranker.model_name", "langfuse.observation.model.name"),
         *_plain("mlflow.llm.model"),
+        _pattern("haystack.agent.step.llm.output", _MODEL_MEMBER),
+        _pattern("haystack.component.output", _MODEL_MEMBER),
     ),
     "provider": (
         *_plain("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider", "llm.vendor"),
@@ -189,7 +196,9 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     ),
     "tool_attribute": (
         *_plain("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "mcp.tool.name", "tool_name", "lk.function_tool.name"),
-        *_plain("crewai.tool.name", "spring.ai.tool.definition.name", "tool.function_name"),
+        *_plain("crewai.tool.name", "spring.ai.tool.definition.name", "tool.function_name", "haystack.tool.name"),
+        # What a tool of LlamaIndex returns, as OpenLLMetry sends it.
+        _pattern("traceloop.entity.output", '"tool_name": *"([^"]+)", *"raw_input"'),
     ),
     "tool_arguments": _plain(
         "gen_ai.tool.call.arguments",
@@ -209,6 +218,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "tool.arguments",
         "lk.pii.function_tool.arguments",
         "braintrust.input_json",
+        "haystack.agent.step.tool.input",
+        "gen_ai.prompt",
     ),
     "tool_result": _plain(
         "gen_ai.tool.call.result",
@@ -223,6 +234,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "tool.result",
         "lk.pii.function_tool.output",
         "braintrust.output_json",
+        "haystack.agent.step.tool.output",
+        "gen_ai.completion",
         "error.message",
         "error",
     ),
@@ -235,6 +248,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "input_tokens": (
         _json("langfuse.observation.usage_details", "input"),
         _json("langfuse.observation.usage_details", "prompt_tokens"),
+        _json("langfuse.observation.usage_details", "input_tokens"),
         *_plain("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens"),
         *_plain("ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens"),
         _json("mlflow.chat.tokenUsage", "input_tokens"),
@@ -244,6 +258,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "output_tokens": (
         _json("langfuse.observation.usage_details", "output"),
         _json("langfuse.observation.usage_details", "completion_tokens"),
+        _json("langfuse.observation.usage_details", "output_tokens"),
         *_plain("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion"),
         *_plain("llm.usage.completion_tokens", "ai.usage.outputTokens", "ai.usage.completionTokens"),
         _json("mlflow.chat.tokenUsage", "output_tokens"),
@@ -253,6 +268,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     ),
     "total_tokens": (
         _json("langfuse.observation.usage_details", "total"),
+        _json("langfuse.observation.usage_details", "total_tokens"),
         *_plain("gen_ai.usage.total_tokens", "llm.token_count.total", "llm.usage.total_tokens", "ai.usage.totalTokens"),
         _json("mlflow.chat.tokenUsage", "total_tokens"),
         *_plain("codex.usage.total_tokens"),
@@ -299,6 +315,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "reasoning_tokens": (
         *_plain("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens", "gen_ai.usage.output_tokens.reasoning"),
         *_plain("llm.token_count.completion_details.reasoning", "gen_ai.usage.details.reasoning_tokens"),
+        *_plain("gen_ai.usage.thinking_tokens"),
         *_plain("ai.usage.outputTokenDetails.reasoningTokens", "ai.usage.reasoningTokens"),
         _json("langfuse.observation.usage_details", "completion_tokens_details", "reasoning_tokens"),
         _json("langfuse.observation.usage_details", "output_tokens_details", "reasoning_tokens"),
@@ -368,7 +385,8 @@ MAPPED_FIELDS = {
 # Read in spans of model calls, or of no declared kind; the first member of each name counts.
 USAGE_TEXTS = (
     "gen_ai.usage.raw", "usage", "metadata.usage_object", "gen_ai.usage.input_token_details", "gen_ai.usage.output_token_details",
-    "haystack.component.output", "gcp.vertex.agent.llm_response", "genkit:output", "mlflow.spanOutputs", "output.value",
+    "haystack.component.output", "haystack.agent.step.llm.output", "gcp.vertex.agent.llm_response", "genkit:output",
+    "mlflow.spanOutputs", "output.value",
     "gen_ai.completion", "lmnr.span.output", "langfuse.observation.output", "braintrust.metrics",
 )  # fmt: skip
 
@@ -448,19 +466,23 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
     (Source("braintrust.span_attributes"), _SPANS_OF_BRAINTRUST),
     (Source("braintrust.span_attributes.type"), _SPANS_OF_BRAINTRUST),
     (Source("weave.span.kind"), _OPENINFERENCE),
+    # The OpenAI Agents SDK tells the usage of its calls again in tasks and turns (Logfire).
+    (Source("sdk_span_type"), {"task": "chain", "turn": "chain"}),
 )
 # Genkit names the span of a model's call after the model.
 GENKIT_MODELS = ("model", "background-model", "embedder")
 # Spans that declare no kind, by name (Haystack's by "haystack:" and the type of the component); first match wins.
 NAME_KINDS = (
-    (r"^(invoke_agent|agent_run|haystack\.agent\.run|crewai\.agent)\b|^(agent_turn|claude_code\.interaction)$"
+    (r"^(invoke_agent|agent_run|Agent run:|haystack\.agent\.run|crewai\.agent)(\b| )|^(agent_turn|claude_code\.interaction)$"
      r"|\._execute_core$|^haystack:.*Agent$|^langchain4j\.aiservices\.", "agent"),
     (r"^(execute_tool |tool[.: /]|Function: )|^(function_tool|claude_code\.tool|ToolUsage\._use)$|\.tool$"
      r"|^haystack:.*ToolInvoker$|^langchain4j\.tools\.", "tool"),
-    (r"^(call_llm|llm_request|claude_code\.llm_request)$|\.do(Generate|Stream)$|^haystack:.*Generator$|\.llm$", "llm"),
+    (r"^(call_llm|llm_request|claude_code\.llm_request)$|^(Responses API|Chat completion) with |\.do(Generate|Stream)$"
+     r"|^haystack:.*Generator$|\.llm$", "llm"),
     (r"\.doEmbed$|^haystack:.*Embedder$", "embedding"),
     (r"^haystack:.*(Retriever|Ranker)$", "retriever"),
-    (r"^(invocation|agent_session|llm_node|haystack\.pipeline\.run)$|^(workflow\.(run|build)|executor\.process|edge_group\.process)\b"
+    (r"^(invocation|agent_session|llm_node|haystack\.(pipeline\.run|agent\.step))$"
+     r"|^OpenAI Agents trace: |^(workflow\.(run|build)|executor\.process|edge_group\.process)\b"
      r"|^crewai\.(crew|task|workflow)\b|\.kickoff$|^haystack:", "chain"),
 )  # fmt: skip
 # Spans that declare a kind which they are not, by name: ADK's summary of parallel tool calls, a hand-off that OpenInference
@@ -468,13 +490,14 @@ NAME_KINDS = (
 MISDECLARED_KINDS = (
     (r"^execute_tool \(merged|^handoff to ", "other"),
     (r"\._prepare_chat_with_tools$", "chain"),
+    (r"^FunctionTool\.(task|workflow)$", "tool"),
 )
 # BeeAI's instrumentation makes an event within a step (a final answer, an error) a span of the step's kind and of no length.
 EVENT_SPAN_KEY = "metadata.trace.run_id"
 # What of an agent's or a tool's span name is not the name of the agent or tool.
 NOT_AGENT_NAME = (
     r"[.](agent|run|on_messages(_stream)?|_execute_core)$|^langchain4j[.]aiservices[.]"
-    r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+)$"
+    r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+|haystack[.]agent[.]run)$"
 )
 NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])|[.](tool|__call__|acall)$"
 # Attributes whose presence tells the kind of a span that neither declares one nor has a telling name.
@@ -537,13 +560,20 @@ MODEL_PREFIX = (
 )
 
 # Does an instrumentation's input count leave out cached tokens (docs/outcome.md)? By scope; some only for Anthropic's models.
-EXCLUSIVE_SCOPES = r"^(openinference\.instrumentation\.bedrock|com\.anthropic\.claude_code)"
+EXCLUSIVE_SCOPES = r"^(openinference\.instrumentation\.bedrock|openlit\.instrumentation\.anthropic|com\.anthropic\.claude_code)"
 EXCLUSIVE_FOR_ANTHROPIC = r"^(strands|agent_framework)"
 INCLUSIVE_SCOPES = (
     r"^(opentelemetry\.(instrumentation\.anthropic|util\.genai)|openinference\.instrumentation\.(anthropic|openai)"
     r"|pydantic-ai|logfire|com\.anthropic\.sdk|gcp\.vertex\.agent|gen_ai$)"
 )
 ANTHROPIC = "anthropic|claude|bedrock"
+# A call that failed has its name and no attribute (OpenLIT); the names are those of OpenTelemetry's GenAI conventions.
+BARE_CALL_SCOPES = r"^openlit\.instrumentation\."
+BARE_CALL_NAME = r"^(?:chat|text_completion|generate_content) (\S+)$"
+# Says the model that answered also where the requested one belongs (Responses API).
+ECHOING_SCOPES = r"^opentelemetry\.instrumentation\.openai_agents"
+# Send workflows, tasks and the steps of CrewAI's flow as `invoke_agent`, too.
+STEPS_AS_AGENTS = r"^(openlit\.instrumentation\.crewai|opentelemetry\.instrumentation\.(crewai|openai_agents))"
 # Names that hand on the provider's own numbers; beside a name of the conventions they say nothing.
 RAW_CACHE_NAMES = (
     *_plain("gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cache_creation_input_tokens", "ai.usage.cachedInputTokens"),
@@ -587,13 +617,15 @@ RESULT_KEY = (
 FAILURE_FLAGS = (
     ("success", ("false", "False")), ("langfuse.observation.level", ("ERROR",)), ("gen_ai.tool.status", ("error",)),
     ("lk.function_tool.is_error", ("true",)), ("genkit:state", ("error",)), ("tool.result_status", ("error",)),
+    ("haystack.tool.error", ("true",)),
 )  # fmt: skip
 
 
 # A call that the framework refused before the tool ran: unknown tool, or arguments that do not fit. Not a tool error.
 REFUSED_CALL = (
     r"(?i)validation errors? for|validation failed for|input validation (error|failed)|malformed tool arg|invalid json"
-    r"|unterminated string|unknown tool|no such tool|tool \S+ not found|not a valid tool|invalid tool (name|argument|input)"
+    r"|unterminated string|unknown tool|no such tool|tool \S+ not found|no tool with that name|not a valid tool"
+    r"|invalid tool (name|argument|input)"
 )
 
 
@@ -669,6 +701,7 @@ FEEDBACK_SCOPE, FEEDBACK_NAME, FEEDBACK_COMMENT = "feedback", "logfire.feedback.
 OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",
     "lk.function_tool.is_error", "genkit:state", "tool.result_status", "genkit:name", "haystack.component.type",
+    "haystack.tool.error",
     "mcp.method.name", "server.address", "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch",
     "pydantic_ai.tool.deferral.name", "source", EVENT_SPAN_KEY, SIGNAL_KEY, *HANDOFF_TARGETS,
 )  # fmt: skip

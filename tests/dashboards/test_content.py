@@ -48,6 +48,16 @@ PARTS_OUT = [{"role": "assistant", "parts": [{"type": "text", "content": "On its
             {"gen_ai.input.messages": _json(PARTS_IN), "gen_ai.output.messages": _json(PARTS_OUT)}, id="gen_ai messages"
         ),
         pytest.param({"gen_ai.input.messages": PARTS_IN, "gen_ai.output.messages": PARTS_OUT}, id="gen_ai messages, structured"),
+        *(
+            pytest.param(
+                {
+                    f"{prefix}.input": _json({"messages": [{"role": "user", "content": [{"text": "Where is it?"}]}]}),
+                    f"{prefix}.output": _json({"replies": [{"role": "assistant", "content": [{"text": "On its way."}]}]}),
+                },
+                id=prefix,
+            )
+            for prefix in ("haystack.agent.step.llm", "haystack.agent", "haystack.component", "lmnr.span")
+        ),
         pytest.param(
             {
                 "gen_ai.prompt.0.role": "user",
@@ -233,6 +243,10 @@ def test_question_and_answer_are_found_in_events(events: list[tuple[str, dict[st
             },
             id="OpenInference, in contents and beside them",
         ),
+        pytest.param(
+            {"content": [{"tool_call": {"tool_name": "refund", "arguments": {"id": 7}, "id": "c1", "extra": None}}]},
+            id="Haystack",
+        ),
     ],
 )
 def test_tool_call_is_found_in_every_shape_of_message(message: dict[str, Any]) -> None:
@@ -265,6 +279,21 @@ def test_tool_call_is_found_in_every_shape_of_message(message: dict[str, Any]) -
             id="Vercel AI",
         ),
         pytest.param({"type": "function_call_output", "call_id": "c1", "output": '{"ok": true}'}, id="OpenAI Responses"),
+        pytest.param(
+            {
+                "role": "tool",
+                "content": [
+                    {
+                        "tool_call_result": {
+                            "result": '{"ok": true}',
+                            "origin": {"tool_name": "refund", "id": "c1"},
+                            "error": False,
+                        }
+                    }
+                ],
+            },
+            id="Haystack",
+        ),
     ],
 )
 def test_tool_result_is_found_in_every_shape_of_message(message: dict[str, Any]) -> None:
@@ -349,6 +378,9 @@ def test_image_is_described_and_not_carried_along() -> None:
                 ("lk.pii.function_tool.arguments", "lk.pii.function_tool.output"),
                 ("genkit:input", "genkit:output"),
                 ("braintrust.input_json", "braintrust.output_json"),
+                ("haystack.agent.step.tool.input", "haystack.agent.step.tool.output"),
+                ("lmnr.span.input", "lmnr.span.output"),
+                ("gen_ai.prompt", "gen_ai.completion"),
             )
         ),
         pytest.param(

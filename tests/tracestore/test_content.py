@@ -71,6 +71,8 @@ def test_usage_is_found_as_the_view_finds_it() -> None:
         ("output.value", '{"usage": {"input_tokens": 5}, "x": "input_tokens: 9"}', REDACTED + ' {"tokens": {"input_tokens": 5}}'),
         ("output.value", "Usage(prompt_tokens=7, text='x')", REDACTED + ' {"tokens": {"prompt_tokens": 7}}'),
         ("output.value", '{"__interrupt__": [{"value": "pay?"}]}', REDACTED + ' "__interrupt__"'),
+        ("haystack.agent.step.llm.output", '{"replies": [{"meta": {"model": "gpt-4o", "usage": {"prompt_tokens": 5}}}]}',
+         REDACTED + ' {"tokens": {"prompt_tokens": 5}} "model": "gpt-4o"'),
         ("gen_ai.tool.call.result", "Unknown tool: rm for jane", REDACTED + " Unknown tool"),
         ("gen_ai.tool.call.arguments", '{"order": "A-1', "{"),
         ("gen_ai.tool.call.arguments", '{"order": "A-1"}', REDACTED),

@@ -169,7 +169,9 @@ def place(source: Source, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         case "told":
             return {"gen_ai.usage.raw": f"{{'usage': {{'{source.key}': {value}, 'unit': 'tokens'}}}}"}, {}
         case "pattern":
-            return {source.key: json.dumps([{"name": value, "version": value}])}, {}
+            return {
+                source.key: json.dumps([{"name": value, "version": value, "model": value, "tool_name": value, "raw_input": {}}])
+            }, {}
     return {source.key: value}, {}
 
 
@@ -329,6 +331,59 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
         ),
         "other",
     ),
+    "OpenAI Agents SDK by Logfire: trace": (build_span({"name": "shop"}, name="OpenAI Agents trace: {name}"), "chain"),
+    "OpenAI Agents SDK by Logfire: task": (
+        build_span({"type": "custom", "name": "shop", "sdk_span_type": "task"}, name="Task: shop"),
+        "chain",
+    ),
+    "OpenAI Agents SDK by Logfire: agent": (build_span({"name": "triage"}, name="Agent run: {name!r}"), "agent"),
+    "OpenAI Agents SDK by Logfire: failed call": (
+        build_span(
+            {"gen_ai.request.model": "gpt-5-mini", "gen_ai.system": "openai"},
+            name="Responses API with {gen_ai.request.model!r}",
+        ),
+        "llm",
+    ),
+    "OpenAI Agents SDK by OpenTelemetry: workflow": (
+        build_span(
+            {"gen_ai.operation.name": "invoke_agent", "gen_ai.system": "openai"},
+            name="shop",
+            scope="opentelemetry.instrumentation.openai_agents",
+        ),
+        "chain",
+    ),
+    "CrewAI by OpenLLMetry: crew": (
+        build_span(
+            {"gen_ai.operation.name": "invoke_agent", "crewai.crew.name": "shop"},
+            name="crewai.workflow",
+            scope="opentelemetry.instrumentation.crewai.instrumentation",
+        ),
+        "chain",
+    ),
+    "CrewAI by OpenLLMetry: task": (
+        build_span(
+            {"gen_ai.operation.name": "invoke_agent", "traceloop.span.kind": "task"},
+            name="Where is it?.task",
+            scope="opentelemetry.instrumentation.crewai.instrumentation",
+        ),
+        "chain",
+    ),
+    "CrewAI by OpenLIT: step": (
+        build_span(
+            {"gen_ai.operation.name": "invoke_agent"},
+            name="invoke_agent execute_native_tool",
+            scope="openlit.instrumentation.crewai",
+        ),
+        "chain",
+    ),
+    "CrewAI by OpenLIT: agent": (
+        build_span(
+            {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "support"},
+            name="invoke_agent support",
+            scope="openlit.instrumentation.crewai",
+        ),
+        "agent",
+    ),
     "LiveKit turn": (build_span(name="agent_turn"), "agent"),
     "LiveKit tool": (build_span({"lk.function_tool.name": "refund"}, name="function_tool"), "tool"),
     "Microsoft workflow": (build_span({"workflow.id": "w"}, name="workflow.run"), "chain"),
@@ -344,6 +399,20 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     "Haystack tool invoker": (build_span({"haystack.component.type": "ToolInvoker"}, name="haystack.component.run"), "tool"),
     "Haystack component": (build_span({"haystack.component.type": "PromptBuilder"}, name="haystack.component.run"), "chain"),
     "Haystack pipeline": (build_span(name="haystack.pipeline.run"), "chain"),
+    "LlamaIndex's tool by OpenLLMetry": (
+        build_span({"traceloop.span.kind": "task", "traceloop.entity.name": "FunctionTool.task"}, name="FunctionTool.task"),
+        "tool",
+    ),
+    "OpenLIT's failed call of Anthropic": (
+        build_span(
+            name="chat claude-haiku-4-5", scope="openlit.instrumentation.anthropic", status=2
+        ),
+        "llm",
+    ),
+    "a chat that is no call": (build_span(name="chat support", status=2), "other"),
+    "Haystack 3 step": (build_span({"haystack.agent.step": 0}, name="haystack.agent.step"), "chain"),
+    "Haystack 3 call": (build_span({"haystack.agent.step.llm.input": "{}"}, name="haystack.agent.step.llm"), "llm"),
+    "Haystack 3 tool": (build_span({"haystack.tool.name": "refund"}, name="haystack.agent.step.tool"), "tool"),
     "MCP client": (build_span({"mcp.method.name": "tools/call"}, name="tools/call refund"), "tool"),
     "retrieval by shape": (build_span({"gen_ai.retrieval.query.text": "refunds"}), "retriever"),
     "embedding by shape": (build_span({"gen_ai.embeddings.dimension.count": 256}), "embedding"),
@@ -425,6 +494,32 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         (100, 20, 50, 0, 0),
     ),
     "text": ({IN: "1000", OUT: "50"}, (1000, 50, 0, 0, 0)),
+    "Langfuse's wrapper of OpenAI's Responses API": (
+        {
+            USAGE_DETAILS: json.dumps(
+                {
+                    "input_tokens": 295,
+                    "input_tokens_details": {"cached_tokens": 64},
+                    "output_tokens": 82,
+                    "output_tokens_details": {"reasoning_tokens": 14},
+                    "total_tokens": 377,
+                }
+            )
+        },
+        (295, 82, 64, 0, 14),
+    ),
+    "OpenLIT leaves out what Anthropic had cached": (
+        {IN: 500, OUT: 20, READ: 64, WRITE: 40, "scope": "openlit.instrumentation.anthropic"},
+        (604, 20, 64, 40, 0),
+    ),
+    "Anthropic's usage handed to Langfuse": (
+        {
+            USAGE_DETAILS: json.dumps(
+                {"input_tokens": 500, "cache_read_input_tokens": 64, "cache_creation_input_tokens": 40, "output_tokens": 82}
+            )
+        },
+        (604, 82, 64, 40, 0),
+    ),
     "text inside JSON": ({USAGE_DETAILS: '{"prompt_tokens": "12", "completion_tokens": 7.0}'}, (12, 7, 0, 0, 0)),
     "null inside JSON is absent": ({USAGE_DETAILS: '{"prompt_tokens": null}', IN: 9}, (9, 0, 0, 0, 0)),
     "broken JSON is absent": ({USAGE_DETAILS: '{"input": 5', IN: 9}, (9, 0, 0, 0, 0)),
@@ -501,6 +596,30 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
             ),
         },
         (100, 27, 40, 0, 7),
+    ),
+    "Haystack 3: usage deep in the step's output": (
+        {
+            "haystack.agent.step.llm.output": json.dumps(
+                {
+                    "replies": [
+                        {
+                            "role": "assistant",
+                            "meta": {
+                                "model": "gpt-4o-mini-2024-07-18",
+                                "usage": {
+                                    "completion_tokens": 53,
+                                    "prompt_tokens": 217,
+                                    "total_tokens": 270,
+                                    "completion_tokens_details": {"reasoning_tokens": 8, "text_tokens": None},
+                                    "prompt_tokens_details": {"cache_write_tokens": None, "cached_tokens": 64},
+                                },
+                            },
+                        }
+                    ]
+                }
+            ),
+        },
+        (217, 53, 64, 0, 8),
     ),
     "Haystack: usage deep in the component's output": (
         {
@@ -668,6 +787,23 @@ AGENT_CASES = {
         "",
     ),
     "ADK's older name": (build_span(name="agent_run [triage]"), "triage"),
+    "Logfire's run of the OpenAI Agents SDK": (build_span({"name": "triage"}, name="Agent run: {name!r}"), "triage"),
+    "Haystack's component": (
+        build_span({"haystack.component.type": "Agent", "haystack.component.name": "triage"}, name="haystack.component.run"),
+        "triage",
+    ),
+    "Haystack's agent has no name": (build_span(name="haystack.agent.run"), ""),
+    "LangChain's agent on a call by MLflow": (
+        build_span(
+            {"mlflow.spanType": '"CHAT_MODEL"', "metadata": '{"ls_model_type": "chat", "lc_agent_name": "triage"}'},
+            name="ChatOpenAI",
+        ),
+        "triage",
+    ),
+    "a workflow that is sent as an agent": (
+        build_span({"gen_ai.operation.name": "invoke_agent"}, name="shop", scope="opentelemetry.instrumentation.openai_agents"),
+        "",
+    ),
     "a step of an agent": (build_span({"gen_ai.operation.name": "agent_step"}, name="step 1"), ""),
     "AI SDK's function": (build_span({"ai.operationId": "ai.generateText", "ai.telemetry.functionId": "triage"}), "triage"),
     "Quarkus service": (build_span(name="langchain4j.aiservices.Support.answer"), "Support.answer"),
@@ -702,10 +838,13 @@ def test_model_is_read_where_only_a_name_or_json_tells_it(store: Store) -> None:
         build_span({"genkit:metadata:subtype": "tool", "genkit:name": "refund"}),
         build_span({"braintrust.metadata": '{"provider":"openai","model":"gpt-4o"}'}),
     ]
+    output = '{"replies": [{"role": "assistant", "meta": {"model": "gpt-4o-mini-2024-07-18", "usage": {}}}]}'
+    answered = [build_span({f"haystack.{part}.output": output}) for part in ("agent.step.llm", "component")]
 
-    rows = store_spans(store, spans, ("request_model",))
+    rows = store_spans(store, spans + answered, ("request_model", "response_model"))
 
-    assert [row["request_model"] for row in rows] == ["gemini-2.5-flash", "text-embedding-005", "", "gpt-4o"]
+    assert [row["request_model"] for row in rows] == ["gemini-2.5-flash", "text-embedding-005", "", "gpt-4o", "", ""]
+    assert [row["response_model"] for row in rows[4:]] == ["gpt-4o-mini-2024-07-18"] * 2
 
 
 def test_parameters_that_echo_the_answer_are_no_request(store: Store) -> None:
@@ -748,6 +887,18 @@ def test_time_to_first_token_is_in_nanoseconds(rows_of: Callable[[str], dict[Any
 
 TOOL_NAME_CASES = {
     "LangSmith": (build_span({"langsmith.span.kind": "tool"}, name="refund"), "refund"),
+    "DSPy by OpenInference": (build_span({"openinference.span.kind": "TOOL"}, name="refund.__call__"), "refund"),
+    "LlamaIndex by OpenLLMetry": (
+        build_span(
+            {
+                "traceloop.span.kind": "task",
+                "traceloop.entity.name": "FunctionTool.task",
+                "traceloop.entity.output": '{"blocks": [], "tool_name": "refund", "raw_input": {"args": []}, "is_error": false}',
+            },
+            name="FunctionTool.task",
+        ),
+        "refund",
+    ),
     "LiveKit": (build_span({"lk.function_tool.name": "refund"}, name="function_tool"), "refund"),
     "Genkit": (build_span({"genkit:metadata:subtype": "tool", "genkit:name": "refund"}, name="tool"), "refund"),
     "MCP": (build_span({"mcp.method.name": "tools/call"}, name="tools/call refund"), "refund"),
@@ -801,21 +952,42 @@ def test_tier_is_the_one_that_served_and_a_batch_is_one(store: Store) -> None:
     assert [row["service_tier"] for row in rows] == ["priority", "flex", "batch", ""]
 
 
-def test_response_id_is_no_session(store: Store) -> None:
-    # Microsoft's agent framework above the Responses API, as its own names and as OpenInference's.
+def test_requested_model_that_is_the_answers_is_none(store: Store) -> None:
+    """The contrib instrumentation of the OpenAI Agents SDK over the Responses API, and over chat completions."""
+    call = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5-mini-2025-08-07"}
+    scope = "opentelemetry.instrumentation.openai_agents"
     spans = [
-        build_span({"gen_ai.conversation.id": "resp_68f1", "session.id": "resp_68f1", "gen_ai.response.id": "resp_68f2"}),
-        build_span({"gen_ai.conversation.id": "conv_68f1"}),
+        build_span(call | {"gen_ai.response.model": "gpt-5-mini-2025-08-07"}, scope=scope),
+        build_span({"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5-mini"}, scope=scope),
+        build_span(call | {"gen_ai.response.model": "gpt-5-mini-2025-08-07"}),
     ]
 
-    assert [row["session_id"] for row in store_spans(store, spans)] == ["", "conv_68f1"]
+    rows = store_spans(store, spans, ("request_model",))
+
+    assert [row["request_model"] for row in rows] == ["", "gpt-5-mini", "gpt-5-mini-2025-08-07"]
+
+
+def test_session_is_no_answer_that_a_call_continues_from(store: Store) -> None:
+    """Microsoft's agent framework 1.23 over the Responses API, in the second call of a run."""
+    continued = {"gen_ai.operation.name": "chat", "gen_ai.conversation.id": "resp_68", "gen_ai.response.id": "resp_69"}
+    spans = [
+        build_span(continued),
+        build_span(continued | {"session.id": "s-1"}),
+        build_span(continued | {"session.id": "resp_68"}),  # as OpenInference's names beside them
+        build_span({"gen_ai.conversation.id": "conv_1"}),
+    ]
+
+    rows = store_spans(store, spans, ("session_id", "response_id"))
+
+    assert [tuple(row.values()) for row in rows] == [("", "resp_69"), ("s-1", "resp_69"), ("", "resp_69"), ("conv_1", "")]
 
 
 def test_workflow_of_langsmith_is_the_run_of_its_root(store: Store) -> None:
     root = build_span({"langsmith.trace.name": "support-graph"})
     child = build_span({"langsmith.trace.name": "ChatOpenAI", "langsmith.span.parent_id": "r"})
+    later = build_span({"langsmith.trace.name": "ChatOpenAI"}, parent_span_id=b"\x01" * 8)  # 0.15: without the parent's id
 
-    assert [row["workflow"] for row in store_spans(store, [root, child])] == ["support-graph", ""]
+    assert [row["workflow"] for row in store_spans(store, [root, child, later])] == ["support-graph", "", ""]
 
 
 # --- errors and signals ------------------------------------------------------------------------------------------------
@@ -853,6 +1025,15 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
         build_span(status=1, events=raised("Exception", "TimeoutError('upstream')Traceback (most recent call last):")),
         (True, "TimeoutError", "TimeoutError('upstream')Traceback (most recent call last):"),
     ),
+    # LangSmith 0.15: chains with "{}", models with a generation that holds the answer's headers.
+    "LangSmith's exception on a span with a result": (
+        build_span(
+            {"langsmith.span.kind": "llm", "gen_ai.completion": '{"generations":[[{"text":""}]]}'},
+            status=1,
+            events=raised("Exception", "OpenAIAPIError('Error code: 500')Traceback (most recent call last):\n\n\n  File"),
+        ),
+        (True, "OpenAIAPIError", "OpenAIAPIError('Error code: 500')"),
+    ),
     "LangSmith's interrupt": (
         build_span(status=1, events=raised("Exception", "GraphInterrupt(Interrupt(...))")),
         (False, "", ""),
@@ -864,6 +1045,17 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
     "Langfuse's message": (
         build_span({"langfuse.observation.level": "ERROR", "langfuse.observation.status_message": "no funds"}),
         (True, "unknown", "no funds"),
+    ),
+    "Haystack 3's failed tool": (
+        build_span(
+            {
+                "haystack.tool.name": "refund",
+                "haystack.tool.error": True,
+                "haystack.agent.step.tool.output": '{"error": "Failed to invoke Tool `refund`. Error: refused"}',
+            },
+            name="haystack.agent.step.tool",
+        ),
+        (True, "unknown", '{"error": "Failed to invoke Tool `refund`. Error: refused"}'),
     ),
     "Pipecat's result": (build_span({"tool.result_status": "error"}), (True, "unknown", "")),
     "Pipecat's good result": (build_span({"tool.result_status": "success"}), (False, "", "")),
@@ -898,6 +1090,18 @@ SIGNAL_CASES = {
     "AG2 waits for a person": (build_span({"gen_ai.operation.name": "await_human_input"}), "human_wait"),
     "bad arguments": (build_span(TOOL, status=2, status_message="1 validation error for refund"), "refused_call"),
     "broken arguments": (build_span(TOOL | {"gen_ai.tool.call.arguments": '{"a": '}, status=2), "refused_call"),
+    "ADK knows no such tool": (
+        build_span(
+            TOOL
+            | {
+                "error.type": "ValueError",
+                "gen_ai.tool.call.result": '{"error": "Invoking `refund()` failed as no tool with that name is available."}',
+            },
+            status=2,
+            status_message="ValueError",
+        ),
+        "refused_call",
+    ),
     "ordinary tool error": (build_span(TOOL, status=2, status_message="connection refused"), ""),
     "ordinary tool": (build_span(TOOL), ""),
     "our own word": (build_span({"tracestore.signal": "human_escalation"}), "human_escalation"),

@@ -532,6 +532,25 @@ def test_unnamed_copy_of_a_call_is_no_second_call() -> None:
     assert (row["input_tokens"], row["llm_calls"]) == (10, 1)
 
 
+def test_account_of_a_call_is_no_second_call() -> None:
+    """As AG2 1.2 sends them: a span `record_usage model_call` after each call, with the model that answered alone."""
+    call: dict[str, Any] = {
+        "kind": "llm",
+        "response_model": "gpt-5-mini-2025-08-07",
+        "scope_name": "opentelemetry.instrumentation.ag2",
+    }
+    row = summarize(
+        span("root", end=90, kind="agent"),
+        span("one", "root", 1, 10, tokens=(425, 31), request_model="gpt-5-mini", **call),
+        span("account", "root", 10, 11, tokens=(425, 31), **call),
+        span("two", "root", 20, 30, tokens=(438, 35), request_model="gpt-5-mini", **call),
+        span("again", "root", 30, 31, tokens=(438, 35), **call),
+        span("compact", "root", 40, 41, tokens=(90, 9), **call),
+    )
+
+    assert (row["input_tokens"], row["output_tokens"], row["llm_calls"]) == (953, 75, 3)
+
+
 def test_costs_are_compared_over_the_calls_that_have_both() -> None:
     call: dict[str, Any] = {"tokens": (1_000_000, 0), "request_model": "gpt-4o", "provider": "openai"}  # $2.50
     row = summarize(
@@ -620,6 +639,14 @@ OUTCOMES: dict[str, tuple[list[Span], tuple[str, str, str]]] = {
     "every retry failed": (
         [ROOT, span("try", "root", 1, 10, "llm", error="E"), span("again", "root", 20, 30, "llm", error="F")],
         ("error", "unrecovered_error", "again"),
+    ),
+    "a failing turn, of which no other span knows": (
+        [
+            span("root", end=90, kind="chain"),
+            span("turn", "root", 1, 80, "other", is_error=True),
+            span("call", "turn", 2, 70, "llm"),
+        ],
+        ("error", "unrecovered_error", "turn"),
     ),
     "a failing helper under a tool that is ok": (
         [ROOT, span("tool", "root", 1, 50, "tool", tool="t", status="ok"), span("http", "tool", 2, 10, "other", error="503")],

@@ -67,7 +67,7 @@ def _shape() -> str:
     )
     return (
         f"multiIf({named}, tool_attribute != '', 'tool', startsWith(name, 'tools/call '), 'tool', {shaped}, "
-        "concat(request_model, response_model) = '', 'other', tokens_in + tokens_out > 0, 'llm', "
+        "concat(request_model, response_model) = '', 'other', tokens_in + tokens_out > 0, 'llm', named_model != '', 'llm', "
         f"arrayExists(k -> match(k, {literal(semconv.MESSAGE_KEY)}), {keys}), 'llm', 'other')"
     )
 
@@ -75,7 +75,8 @@ def _shape() -> str:
 def _kind() -> str:
     """Return the kind of a span: what it declares, else what it looks like; with the cases where a declaration misleads."""
     misdeclared = ", ".join(f"match(name, {literal(pattern)}), {literal(kind)}" for pattern, kind in semconv.MISDECLARED_KINDS)
-    return f"multiIf({misdeclared}, declared_kind != '', if(is_langfuse_generation, 'llm', declared_kind), {_shape()})"
+    declared = "if(is_langfuse_generation, 'llm', declared_kind)"
+    return f"multiIf({misdeclared}, is_unnamed_agent, 'chain', declared_kind != '', {declared}, {_shape()})"
 
 
 def _exclusive_input() -> str:
@@ -213,6 +214,8 @@ def _tags() -> str:
 
 def _settled() -> dict[str, str]:
     """Return the columns that are found by looking at attributes and not looked at again, by name, as `_carried` does."""
+    parent = f"carried.{list(_carried()).index('parent_span_id') + 1}"
+    is_root = f"if({at('langsmith.span.parent_id')} = '', {parent} = toFixedString('', 8), false)"
     return {
         "service": f"if({first('service')} = '', 'unknown', {first('service')})",
         "environment": f"if({first('environment')} = '', 'default', {first('environment')})",
@@ -223,13 +226,15 @@ def _settled() -> dict[str, str]:
         "tool_call_id": first("tool_call_id"),
         "prompt_name": first("prompt_name"),
         "prompt_version": first("prompt_version"),
-        "session_id": f"if(startsWith({first('session_id')}, {literal(semconv.RESPONSE_ID_PREFIX)}), '', {first('session_id')})",
+        # An answer's id: Microsoft's agent framework continues from the answer before, which is another in every call.
+        "session_id": f"arrayFirst(x -> NOT startsWith(x, {literal(semconv.RESPONSE_ID_PREFIX)}),"
+        f" [{first('session_id')}, {at('session.id')}])",
         "user_id": first("user_id"),
         "agent_id": first("agent_id"),
         "tags": _tags(),
         "time_to_first_token_ns": _time_to_first_token(),
         # LangSmith names every span's run; the root's is the workflow.
-        "workflow": first_of([first("workflow"), f"if({at('langsmith.span.parent_id')} = '', {at('langsmith.trace.name')}, '')"]),
+        "workflow": first_of([first("workflow"), f"if({is_root}, {at('langsmith.trace.name')}, '')"]),
     }
 
 
@@ -343,10 +348,13 @@ def _looked_up() -> str:
         if({at(semconv.EVENT_SPAN_KEY)} != '', 'other', declared_kind) AS declared_kind,
         {_said_signal()} AS said_signal,
         {first("agent_attribute")} AS agent_attribute,
-        {first("agent_of_agent_span")} AS agent_of_agent_span,
-        {first_of([first("request_model"), genkit_model])} AS raw_request_model,
+        {first_of([first("agent_of_agent_span"), f"if(startsWith(name, 'Agent run: '), {named}, '')"])} AS agent_of_agent_span,
+        if(match(scope_name, {literal(semconv.BARE_CALL_SCOPES)}), extract(name, {literal(semconv.BARE_CALL_NAME)}), '')
+            AS named_model,
+        {first_of([first("request_model"), genkit_model, "named_model"])} AS raw_request_model,
         {first("response_model")} AS raw_response_model,
-        if({at("gen_ai.request.model")} = '', {json_member("llm.invocation_parameters", "model")} != '', false) AS echoed_model,
+        if({at("gen_ai.request.model")} = '', {json_member("llm.invocation_parameters", "model")} != '',
+            match(scope_name, {literal(semconv.ECHOING_SCOPES)})) AS echoed_model,
         -- "openai.chat", "anthropic.messages" and "google.generative-ai" are the Vercel AI SDK's names.
         multiIf({at("ai.model.provider")} = '', {provider}, {at("gen_ai.provider.name")} != '', {provider},
             substringIndex({provider}, '.', 1))
@@ -360,13 +368,17 @@ def _looked_up() -> str:
             {component} != '', extract(usage_text, '"tool_name": *"([^"]+)"'), '') AS other_tool_name,
         if({component} != '', concat('haystack:', {component}), name) AS shown_name,
         {at("span.type")} = 'tool.execution' AS is_execution,
+        -- Workflows, tasks and steps that are sent as invocations of an agent that has no name.
+        multiIf(declared_kind != 'agent', false, agent_attribute != '', false, agent_of_agent_span != '', false,
+            match(scope_name, {literal(semconv.STEPS_AS_AGENTS)})) AS is_unnamed_agent,
         -- Langfuse's older SDKs call everything a span, generations too.
         multiIf({at("langfuse.observation.type")} != 'span', false, declared_kind != 'chain', false,
             {at("langfuse.observation.model.name")} != '') AS is_langfuse_generation,
         {first("tool_result")} AS tool_result,
         {first("tool_arguments")} AS tool_arguments,
         {_token_counts()} AS tokens,
-        {json_member("langfuse.observation.usage_details", "input")} != '' AS langfuse_buckets,
+        multiIf({json_member("langfuse.observation.usage_details", "input")} != '', true,
+            {json_member("langfuse.observation.usage_details", "cache_read_input_tokens")} != '') AS langfuse_buckets,
         if({at("input_tokens")} != '', {at("cache_read_tokens")} != '', false) AS bare_names,
         if({has_any(semconv.RAW_CACHE_NAMES)}, NOT {has_any(semconv.AGREED_CACHE_NAMES)}, false) AS raw_names,
         toFloat64OrZero({first("supplied_cost")}) AS supplied_total,
@@ -375,7 +387,8 @@ def _looked_up() -> str:
         {at("error.type")} AS error_type_attribute,
         {first("error_attribute")} AS other_error_attribute,
         {first("error_text_attribute")} AS error_text_attribute,
-        {_failed_by_flag()} AS failed_by_flag"""
+        {_failed_by_flag()} AS failed_by_flag,
+        {at("langsmith.span.kind")} != '' AS is_run_of_langsmith"""
 
 
 def _fields(*, by_rules: bool) -> str:
@@ -462,9 +475,9 @@ FROM
         replaceRegexpOne(raw_response_model, {prefix}, '') AS response_model,
         replaceRegexpOne(any_raw_model, {prefix}, '') AS any_model,
         match(lower(concat(provider_attribute, ' ', any_raw_model)), {literal(semconv.ANTHROPIC)}) AS anthropic,
-        -- An exception recorded on a span that says OK: dealt with when the span has a result (a retry), else the end of it
-        -- (LangSmith sets OK on everything).
-        multiIf(exception_type = '', false, status_code != 1, true,
+        -- An exception recorded on a span that says OK: dealt with when the span has a result (a retry), else the end of it.
+        -- LangSmith sets OK on everything, a result on what failed, too, and records nothing but what ended the run.
+        multiIf(exception_type = '', false, status_code != 1, true, is_run_of_langsmith, true,
             NOT arrayExists(k -> match(k, {literal(semconv.RESULT_KEY)}), mapKeys(attributes))) AS exception_ended_it,
         -- One name for one error, whether a dialect writes module.path.Name, <class 'module.path.Name'> or Name. What LangSmith
         -- records is always an Exception; its message begins with the repr of the real one.
@@ -476,8 +489,10 @@ FROM
                     exception_type != '', exception_type, other_error_attribute),
                 '^<class \\'(.*)\\'>$', '\\\\1'),
             '^[A-Za-z_][A-Za-z0-9_.]*[.]([A-Z][A-Za-z0-9_]*)$', '\\\\1') AS raw_error_type,
-        multiIf(status_message != '', status_message, exception_message != '', exception_message, error_text_attribute)
-            AS error_text
+        multiIf(status_message != '', status_message, exception_message = '', error_text_attribute,
+            -- Its messages are those of Python with the stack behind them.
+            is_run_of_langsmith, trimRight(splitByString('Traceback (most recent call last):', exception_message)[1]),
+            exception_message) AS error_text
     FROM
     (
     SELECT *, if(raw_request_model != '', raw_request_model, raw_response_model) AS any_raw_model

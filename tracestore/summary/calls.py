@@ -86,7 +86,7 @@ def find_calls(spans: SpanColumns) -> Calls:
     knows_more = (outer >= 0) & usage_calls[outer] & (detailed[outer] | (has_model[outer] & ~has_model[plain])) & (shared | equal)
     counted[plain[knows_more]], counted[outer[knows_more]] = False, True
     counted = _drop_repeated(counted, response_keys, response_id.present, detailed, same_answer)
-    named = _drop_unnamed_copies(spans, counted, response_id.present)
+    named = _drop_accounts(spans, _drop_unnamed_copies(spans, counted, response_id.present))
     unnamed_copy = counted & ~named
     counted = named
     counted = _drop_enclosed_siblings(spans, counted, same_usage=True)
@@ -132,6 +132,33 @@ def _drop_unnamed_copies(spans: SpanColumns, counted: Mask, has_id: Mask) -> Mas
         spare = int(has_id[twins].sum())
         copies = [position for position in twins[~has_id[twins]].tolist() if scope[position] not in named_scopes]
         result[copies[:spare]] = False
+    return result
+
+
+def _drop_accounts(spans: SpanColumns, counted: Mask) -> Mask:
+    """Drop usage that a span without a requested model repeats, to the token, of a call beside it by the same model.
+
+    AG2 1.x sends a span `record_usage model_call` after each call. Where the call has none (a live session), it counts.
+    """
+    asked = spans.labels("request_model").present
+    members = np.flatnonzero(counted & (spans.parent >= 0) & spans.labels("response_model").present)
+    # Only a trace that has both kinds can have such a span; most have none.
+    has_asked, has_other = np.zeros((2, spans.trace_count), dtype=bool)
+    has_asked[spans.trace[members[asked[members]]]] = True
+    has_other[spans.trace[members[~asked[members]]]] = True
+    members = members[(has_asked & has_other)[spans.trace[members]]]
+    if not members.size:
+        return counted
+    tokens = (spans.numbers("input_tokens")[members], spans.numbers("output_tokens")[members])
+    labels = (spans.labels("response_model").codes[members], spans.labels("scope_name").codes[members])
+    usage = np.stack([spans.parent[members], *labels, *tokens], axis=1)
+    _, groups = np.unique(usage, axis=0, return_inverse=True)
+    groups = groups.reshape(-1)
+    calls = np.bincount(groups[asked[members]], minlength=len(members))
+    result = counted.copy()
+    for group in np.unique(groups[~asked[members]]).tolist():
+        accounts = members[(groups == group) & ~asked[members]]
+        result[accounts[: calls[group]]] = False
     return result
 
 

@@ -81,7 +81,8 @@ def decide_outcomes(spans: SpanColumns, tools: ToolCalls, *, now_ns: int, runnin
     last_success = np.full(count, -1, dtype=np.int64)
     np.maximum.at(last_success, trace[succeeded], start[succeeded])
     # Helper spans (HTTP, database) fail and are retried without anybody asking; their fate shows in the step above them.
-    matters = errors & (~kind.where("other") | top)
+    # What has steps below it is no helper, whatever it is called.
+    matters = errors & (~kind.where("other") | top | mark_ancestors(spans.parent, is_step))
     unrecovered = matters & (last_success[trace] < end)
     unrecovered[_find_forgiven(spans, np.flatnonzero(unrecovered & kind.where("tool")))] = False
 

@@ -562,6 +562,21 @@ OUTCOMES: dict[str, tuple[list[Span], tuple[str, str, str]]] = {
         ],
         ("ok", "recovered", ""),
     ),
+    "the next call starts in the millisecond in which the tool raised": (
+        [
+            ROOT, span("call", "root", 1, 10, "llm"),
+            span("tool", "root", 10, kind="tool", tool="t", error="E", duration_ns=250_000),
+            span("again", "root", 10, 20, "llm"),
+        ],
+        ("ok", "recovered", ""),
+    ),
+    "parallel tools start in the same millisecond": (
+        [
+            ROOT, span("left", "root", 1, kind="tool", tool="a", error="E", duration_ns=250_000),
+            span("right", "root", 1, 15, "tool", tool="b"),
+        ],
+        ("error", "unrecovered_error", "left"),
+    ),
     "one of two parallel tools failed and nobody went on": (
         [ROOT, span("left", "root", 1, 10, "tool", tool="a", error="E"), span("right", "root", 1, 15, "tool", tool="b")],
         ("error", "unrecovered_error", "left"),

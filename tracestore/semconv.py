@@ -465,6 +465,8 @@ NOT_AGENT_NAME = (
     r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+)$"
 )
 NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])|[.]tool$"
+# Classes of tools that some instrumentations send in place of a tool's name.
+TOOL_CLASSES = ("DynamicStructuredTool", "DynamicTool")
 # Attributes whose presence tells the kind of a span that neither declares one nor has a telling name.
 SHAPE_KEYS = (
     (r"^(gen_ai\.tool\.(name|call\.id)|tool\.name|ai\.toolCall\.name)$", "tool"),

@@ -734,6 +734,20 @@ TOOL_NAME_CASES = {
         "refund",
     ),
     "Quarkus": (build_span(name="langchain4j.tools.refund"), "refund"),
+    "LangChain.js under OpenLLMetry: a class, and the name in the message": (
+        build_span(
+            {"gen_ai.operation.name": "execute_tool", "traceloop.entity.name": "DynamicStructuredTool",
+             "traceloop.entity.output": json.dumps(
+                 {"lc": 1, "type": "constructor", "id": ["langchain_core", "messages", "ToolMessage"],
+                  "kwargs": {"content": "{}", "tool_call_id": "call_1", "name": "refund"}})},
+            name="execute_tool DynamicStructuredTool",
+        ),
+        "refund",
+    ),
+    "LangChain.js under OpenLLMetry: nothing but the class": (
+        build_span({"gen_ai.operation.name": "execute_tool", "traceloop.entity.name": "DynamicStructuredTool"}),
+        "DynamicStructuredTool",
+    ),
     "Haystack": (
         build_span(
             {"haystack.component.type": "ToolInvoker",

@@ -434,6 +434,9 @@ FROM
             -- Semantic Kernel names a tool plugin-function.
             startsWith(scope_name, 'semantic_kernel.functions'), replaceRegexpOne(tool_attribute, '^[A-Za-z0-9_]+-', ''),
             tool_attribute != '', tool_attribute,
+            -- LangChain.js's class of tools; the answer is a message that names the tool.
+            if(other_tool_name IN ({literals(semconv.TOOL_CLASSES)}), JSONHas(tool_result, 'kwargs', 'name'), false),
+            JSONExtractString(tool_result, 'kwargs', 'name'),
             other_tool_name != '', other_tool_name,
             replaceRegexpOne(name, {literal(semconv.NOT_TOOL_NAME)}, '')) AS tool,
         {rule_signal} AS rule_signal,

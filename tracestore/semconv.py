@@ -237,6 +237,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens"),
         *_plain("ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens"),
         _json("mlflow.chat.tokenUsage", "input_tokens"),
+        _json("ai.response.providerMetadata", "anthropic", "usage", "input_tokens"),
         *_plain("input_tokens", "input_token_count"),
         *_told("prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "prompt_token_count", "promptTokenCount"),
     ),
@@ -271,6 +272,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("mlflow.chat.tokenUsage", "cache_read_input_tokens"),
         _json("ai.response.providerMetadata", "openai", "cachedPromptTokens"),
         _json("ai.response.providerMetadata", "anthropic", "cacheReadInputTokens"),
+        _json("ai.response.providerMetadata", "anthropic", "usage", "cache_read_input_tokens"),
         *_plain("cache_read_tokens", "cached_token_count"),
         *_told("cached_tokens", "cache_read_input_tokens", "cacheReadInputTokens", "cache_read", "cached_content_token_count"),
         *_told("cachedContentTokenCount", "cachedContentTokens", "prompt_cached_tokens"),
@@ -285,6 +287,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("langfuse.observation.usage_details", "input_cache_creation"),
         _json("mlflow.chat.tokenUsage", "cache_creation_input_tokens"),
         _json("ai.response.providerMetadata", "anthropic", "cacheCreationInputTokens"),
+        _json("ai.response.providerMetadata", "bedrock", "usage", "cacheWriteInputTokens"),
         *_plain("cache_creation_tokens"),
         *_told("cache_creation_input_tokens", "cacheWriteInputTokens", "cache_creation"),
         *_told("prompt_cache_creation_tokens"),
@@ -527,7 +530,10 @@ MODEL_PREFIX = (
 )
 
 # Does an instrumentation's input count leave out cached tokens (docs/outcome.md)? By scope; some only for Anthropic's models.
-EXCLUSIVE_SCOPES = r"^(openinference\.instrumentation\.bedrock|com\.anthropic\.claude_code)"
+EXCLUSIVE_SCOPES = (
+    r"^(openinference\.instrumentation\.bedrock|@arizeai/openinference-instrumentation-bedrock|com\.anthropic\.claude_code"
+    r"|@traceloop/instrumentation-anthropic)"
+)
 EXCLUSIVE_FOR_ANTHROPIC = r"^(strands|agent_framework)"
 INCLUSIVE_SCOPES = (
     r"^(opentelemetry\.(instrumentation\.anthropic|util\.genai)|openinference\.instrumentation\.(anthropic|openai)"

@@ -366,6 +366,12 @@ def test_kind_is_found_however_it_is_told(rows_of: Callable[[str], dict[Any, Row
 
 # --- tokens ------------------------------------------------------------------------------------------------------------
 
+
+def _anthropic_metadata(input_tokens: int, *, read: int, written: int) -> str:
+    usage = {"input_tokens": input_tokens, "cache_creation_input_tokens": written, "cache_read_input_tokens": read}
+    return json.dumps({"anthropic": {"usage": usage, "cacheCreationInputTokens": written}})
+
+
 IN, OUT = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
 READ, WRITE = "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_write.input_tokens"
 REASONED, TOTAL = "gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.total_tokens"
@@ -542,6 +548,70 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
             "ai.response.providerMetadata": json.dumps({"openai": {"reasoningTokens": 8, "cachedPromptTokens": 60}}),
         },
         (100, 20, 60, 0, 8),
+    ),
+    # Both as sent: the total is the SDK's own sum of Anthropic's numbers; what was written to the cache is in the metadata alone.
+    "AI SDK 5 repeats Anthropic's numbers": (
+        {
+            IN: 91,
+            OUT: 57,
+            "ai.model.provider": "anthropic.messages",
+            "ai.usage.totalTokens": 148,
+            "ai.usage.cachedInputTokens": 32,
+            "ai.response.providerMetadata": _anthropic_metadata(91, read=32, written=16),
+        },
+        (139, 57, 32, 16, 0),
+    ),
+    "AI SDK 5 without streaming has the cached count in the metadata alone": (
+        {
+            IN: 98,
+            OUT: 38,
+            "ai.model.provider": "anthropic.messages",
+            "ai.usage.promptTokens": 98,
+            "ai.response.providerMetadata": _anthropic_metadata(98, read=32, written=0),
+        },
+        (130, 38, 32, 0, 0),
+    ),
+    "AI SDK 6 adds Anthropic's numbers up": (
+        {
+            IN: 123,
+            OUT: 57,
+            "ai.model.provider": "anthropic.messages",
+            "ai.usage.cachedInputTokens": 32,
+            "ai.response.providerMetadata": _anthropic_metadata(91, read=32, written=0),
+        },
+        (123, 57, 32, 0, 0),
+    ),
+    "AI SDK on Bedrock": (
+        {
+            IN: 91,
+            OUT: 57,
+            "ai.model.provider": "amazon-bedrock",
+            "ai.usage.totalTokens": 196,
+            "ai.usage.cachedInputTokens": 32,
+            "ai.response.providerMetadata": json.dumps({"bedrock": {"usage": {"cacheWriteInputTokens": 16}}}),
+        },
+        (139, 57, 32, 16, 0),
+    ),
+    "OpenLLMetry for JavaScript sends Anthropic's numbers as they are": (
+        {
+            IN: 80,
+            OUT: 44,
+            TOTAL: 124,
+            READ: 32,
+            "gen_ai.usage.cache_creation.input_tokens": 16,
+            "gen_ai.provider.name": "anthropic",
+            "scope": "@traceloop/instrumentation-anthropic",
+        },
+        (128, 44, 32, 16, 0),
+    ),
+    "OpenInference on Bedrock for JavaScript": (
+        {
+            "llm.token_count.prompt": 1000,
+            "llm.token_count.completion": 5,
+            "llm.token_count.prompt_details.cache_read": 100,
+            "scope": "@arizeai/openinference-instrumentation-bedrock",
+        },
+        (1100, 5, 100, 0, 0),
     ),
     "embedding of the AI SDK": ({"ai.operationId": "ai.embed.doEmbed", "ai.usage.tokens": 12}, (12, 0, 0, 0, 0)),
     "LiveKit's realtime session counts text alone": (

@@ -89,6 +89,8 @@ def _exclusive_input() -> str:
             if(anthropic, match(scope_name, {literal(semconv.EXCLUSIVE_FOR_ANTHROPIC)}), false), true,
             match(scope_name, {literal(semconv.INCLUSIVE_SCOPES)}), false,
             bare_names, true,
+            -- What the provider itself said: the AI SDK up to version 5 repeats it, and adds the total up from it.
+            said_by_anthropic != 0, said_by_anthropic = tokens_in,
             tokens_total = tokens_in + tokens_out, false,
             tokens_total = tokens_in + tokens_out + cached + cache_written, true,
             -- Langfuse's own bucket names are disjoint (OpenAI's names in the same place are not).
@@ -368,6 +370,7 @@ def _looked_up() -> str:
         {first("tool_arguments")} AS tool_arguments,
         {_token_counts()} AS tokens,
         {json_member("langfuse.observation.usage_details", "input")} != '' AS langfuse_buckets,
+        toFloat64OrZero({json_member("ai.response.providerMetadata", "anthropic", "usage", "input_tokens")}) AS said_by_anthropic,
         if({at("input_tokens")} != '', {at("cache_read_tokens")} != '', false) AS bare_names,
         if({has_any(semconv.RAW_CACHE_NAMES)}, NOT {has_any(semconv.AGREED_CACHE_NAMES)}, false) AS raw_names,
         toFloat64OrZero({first("supplied_cost")}) AS supplied_total,

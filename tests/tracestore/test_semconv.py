@@ -281,6 +281,15 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     "unknown value falls through": (build_span({"gen_ai.operation.name": "dance", "openinference.span.kind": "TOOL"}), "tool"),
     "vendor before operation": (build_span({"langfuse.observation.type": "generation", "gen_ai.operation.name": "chat"}), "llm"),
     "operation before OpenInference": (build_span({"gen_ai.operation.name": "chat", "openinference.span.kind": "CHAIN"}), "llm"),
+    "Mastra's call, which Arize's dialect calls a chain": (
+        build_span({"openinference.span.kind": "CHAIN", "mastra.span.type": "model_inference"}),
+        "llm",
+    ),
+    "a chunk of its answer": (build_span({"openinference.span.kind": "LLM", "mastra.span.type": "model_chunk"}), "other"),
+    "its operation counts first": (
+        build_span({"gen_ai.operation.name": "chat", "mastra.span.type": "model_chunk"}),
+        "llm",
+    ),
     "tool by attribute": (build_span({"tool.name": "refund"}), "tool"),
     "tool by name": (build_span({}, name="execute_tool refund"), "tool"),
     "agent by name": (build_span({}, name="invoke_agent support"), "agent"),
@@ -709,6 +718,7 @@ AGENT_CASES = {
         "",
     ),
     "suffix cut": (build_span({"traceloop.span.kind": "agent"}, name="triage.agent"), "triage"),
+    "prefix cut": (build_span({"gen_ai.operation.name": "agent.run", "agent.id": "triage"}, name="agent.triage"), "triage"),
     "the framework's own default is none": (
         build_span(
             {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "OpenAI Agent"}, name="invoke_agent OpenAI Agent"

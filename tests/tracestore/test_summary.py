@@ -62,6 +62,16 @@ DOUBLE_COUNTING: dict[str, tuple[list[Span], tuple[int, int, int]]] = {
         ],
         (30, 3, 2),
     ),
+    "a: calls without usage below one with the sum of all, tools within": (
+        [
+            span("agent", end=90, kind="agent"),
+            span("chat", "agent", 1, 80, "llm", tokens=(30, 3), request_model="m"),
+            span("step 0", "chat", 2, 20, "llm"),
+            span("tool", "step 0", 10, 12, "tool", tool="t"),
+            span("step 1", "chat", 21, 40, "llm"),
+        ],
+        (30, 3, 2),
+    ),
     "a: hosted run, told again by whoever asks how far it is": (
         [
             span("root", end=90, kind="chain"),

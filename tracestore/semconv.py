@@ -74,6 +74,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_resource("service.version", "openlit.agent.version_hash", "app.version", "vcs.ref.head.revision"),
         *_resource("vcs.repository.ref.revision", "deployment.id"),
         *_plain("openlit.agent.version_hash", "app.version", "vcs.ref.head.revision", "langsmith.metadata.revision_id"),
+        *_plain("appVersion"),
     ),
     "prompt_name": (
         *_plain("gen_ai.prompt.name", "langfuse.observation.prompt.name", "langfuse.prompt.name"),
@@ -107,6 +108,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("langsmith.trace.session_id", "gcp.vertex.agent.session_id", "mlflow.trace.session"),
         *_plain("mastra.metadata.sessionId", "mastra.metadata.threadId", "lmnr.association.properties.session_id"),
         *_plain("genkit:sessionId", "lk.room_name", "conversation.id", "thread.id", "session_id", "conversation_id", "thread_id"),
+        *_plain("sessionId", "threadId"),
         *_plain("spring.ai.chat.client.conversation.id", "gen_ai.thread.id", "lk.pii.room_name", "wandb.thread_id"),
         _json("metadata", "thread_id"),
         _json("metadata", "conversation_id"),
@@ -121,7 +123,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("gen_ai.user", "llm.user", "gen_ai.request.user", "ai.telemetry.metadata.userId", "ai.settings.context.userId"),
         *_plain("langsmith.metadata.user_id", "mlflow.trace.user", "mastra.metadata.userId", "mastra.metadata.resourceId"),
         *_plain("lmnr.association.properties.user_id", "metadata.user_api_key_end_user_id", "user.account_uuid"),
-        *_plain("user.account_id", "user.email", "user_id"),
+        *_plain("user.account_id", "user.email", "user_id", "userId"),
         _json("metadata", "user_id"),
         _json("metadata", "userId"),
         *_resource("user.id", "enduser.id"),
@@ -252,6 +254,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens"),
         *_plain("ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens"),
         _json("mlflow.chat.tokenUsage", "input_tokens"),
+        _json("ai.response.providerMetadata", "anthropic", "usage", "input_tokens"),
         *_plain("input_tokens", "input_token_count"),
         *_told("prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "prompt_token_count", "promptTokenCount"),
     ),
@@ -279,6 +282,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input"),
         *_plain("gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_read_input_tokens"),
         *_plain("gen_ai.usage.cached_tokens", "gen_ai.usage.input_cached_tokens", "gen_ai.usage.input_tokens.cached"),
+        *_plain("gen_ai.usage.cached_input_tokens"),
         *_plain("ai.usage.inputTokenDetails.cacheReadTokens", "ai.usage.cachedInputTokens"),
         _json("langfuse.observation.usage_details", "prompt_tokens_details", "cached_tokens"),
         _json("langfuse.observation.usage_details", "input_tokens_details", "cached_tokens"),
@@ -288,6 +292,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("mlflow.chat.tokenUsage", "cache_read_input_tokens"),
         _json("ai.response.providerMetadata", "openai", "cachedPromptTokens"),
         _json("ai.response.providerMetadata", "anthropic", "cacheReadInputTokens"),
+        _json("ai.response.providerMetadata", "anthropic", "usage", "cache_read_input_tokens"),
         *_plain("cache_read_tokens", "cached_token_count", "metadata.usage.cached_prompt_tokens"),
         *_told("cached_tokens", "cache_read_input_tokens", "cacheReadInputTokens", "cache_read", "cached_content_token_count"),
         *_told("cachedContentTokenCount", "cachedContentTokens", "prompt_cached_tokens"),
@@ -302,6 +307,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("langfuse.observation.usage_details", "input_cache_creation"),
         _json("mlflow.chat.tokenUsage", "cache_creation_input_tokens"),
         _json("ai.response.providerMetadata", "anthropic", "cacheCreationInputTokens"),
+        _json("ai.response.providerMetadata", "bedrock", "usage", "cacheWriteInputTokens"),
         *_plain("cache_creation_tokens", "metadata.usage.cached_creation_tokens"),
         *_told("cache_creation_input_tokens", "cacheWriteInputTokens", "cache_creation"),
         *_told("prompt_cache_creation_tokens"),
@@ -409,6 +415,8 @@ _OPERATIONS = {
     # Azure's agent service (azure-ai-agents, telemetry/_utils.py): a run is told again by whoever asks how far it is.
     "start_thread_run": "agent", "process_thread_run": "agent", "get_thread_run": "other", "submit_tool_outputs": "other",
     "create_thread": "other", "create_message": "other", "list_messages": "other", "list_run_steps": "other",
+    # Mastra's exporter up to 0.24. The span "chat" has the usage of all its steps, each of which is a call.
+    "agent.run": "agent", "model.step": "llm", "model.chunk": "other", "tool.execute": "tool", "workflow.run": "chain",
     # Microsoft.Extensions.AI, Spring AI (AiOperationType), Pipecat.
     "orchestrate_tools": "chain", "image": "llm", "text_to_speech": "llm", "llm_response": "llm",
 }  # fmt: skip
@@ -444,6 +452,8 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
     # Before the operation: up to Spring AI 1.1 that of a tool's call is "framework" (SpringAiKind, AiOperationType).
     (Source("spring.ai.kind"), {"chat_client": "chain", "advisor": "chain", "tool_call": "tool"}),
     (Source("gen_ai.operation.name"), _OPERATIONS),
+    # Before OpenInference's kind: Mastra's exporter for Arize calls each chunk of an answer LLM, and the call itself CHAIN.
+    (Source("mastra.span.type"), {"model_inference": "llm", "model_chunk": "other"}),
     (Source("openinference.span.kind"), _OPENINFERENCE),
     (Source("traceloop.span.kind"), {"workflow": "chain", "task": "chain", "agent": "agent", "tool": "tool", "handoff": "other"}),
     (Source("llm.request.type"), {"chat": "llm", "completion": "llm", "embedding": "embedding", "rerank": "retriever"}),
@@ -496,10 +506,12 @@ MISDECLARED_KINDS = (
 EVENT_SPAN_KEY = "metadata.trace.run_id"
 # What of an agent's or a tool's span name is not the name of the agent or tool.
 NOT_AGENT_NAME = (
-    r"[.](agent|run|on_messages(_stream)?|_execute_core)$|^langchain4j[.]aiservices[.]"
+    r"[.](agent|run|on_messages(_stream)?|_execute_core)$|^(langchain4j[.]aiservices|agent)[.]"
     r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+|haystack[.]agent[.]run)$"
 )
 NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])|[.](tool|__call__|acall)$"
+# Classes of tools that some instrumentations send in place of a tool's name.
+TOOL_CLASSES = ("DynamicStructuredTool", "DynamicTool")
 # Attributes whose presence tells the kind of a span that neither declares one nor has a telling name.
 SHAPE_KEYS = (
     (r"^(gen_ai\.tool\.(name|call\.id)|tool\.name|ai\.toolCall\.name)$", "tool"),
@@ -542,7 +554,8 @@ PROVIDERS = {
     "azure-openai": "azure.ai.openai", "azure_open_ai": "azure.ai.openai", "azure openai": "azure.ai.openai",
     "az.ai.agents": "azure.ai.inference", "aws bedrock": "aws.bedrock", "open_ai": "openai", "x-ai": "x_ai",
     "google-gla": "gcp.gemini", "google_ai_gemini": "gcp.gemini", "google-vertex": "gcp.vertex_ai",
-    "moonshotai": "moonshot_ai", "watsonx": "ibm.watsonx.ai",
+    "openai.chat": "openai", "openai.responses": "openai", "anthropic.messages": "anthropic",
+    "google.generative-ai": "gcp.gen_ai", "moonshotai": "moonshot_ai", "watsonx": "ibm.watsonx.ai",
     "api.openai.com": "openai", "api.anthropic.com": "anthropic", "generativelanguage.googleapis.com": "gcp.gemini",
     "api.mistral.ai": "mistral_ai", "api.groq.com": "groq", "api.deepseek.com": "deepseek", "api.x.ai": "x_ai",
     "api.cohere.com": "cohere", "openrouter.ai": "openrouter",
@@ -560,7 +573,10 @@ MODEL_PREFIX = (
 )
 
 # Does an instrumentation's input count leave out cached tokens (docs/outcome.md)? By scope; some only for Anthropic's models.
-EXCLUSIVE_SCOPES = r"^(openinference\.instrumentation\.bedrock|openlit\.instrumentation\.anthropic|com\.anthropic\.claude_code)"
+EXCLUSIVE_SCOPES = (
+    r"^(openinference\.instrumentation\.bedrock|@arizeai/openinference-instrumentation-bedrock|openlit\.instrumentation\.anthropic"
+    r"|com\.anthropic\.claude_code|@traceloop/instrumentation-anthropic)"
+)
 EXCLUSIVE_FOR_ANTHROPIC = r"^(strands|agent_framework)"
 INCLUSIVE_SCOPES = (
     r"^(opentelemetry\.(instrumentation\.anthropic|util\.genai)|openinference\.instrumentation\.(anthropic|openai)"

@@ -283,6 +283,15 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     "unknown value falls through": (build_span({"gen_ai.operation.name": "dance", "openinference.span.kind": "TOOL"}), "tool"),
     "vendor before operation": (build_span({"langfuse.observation.type": "generation", "gen_ai.operation.name": "chat"}), "llm"),
     "operation before OpenInference": (build_span({"gen_ai.operation.name": "chat", "openinference.span.kind": "CHAIN"}), "llm"),
+    "Mastra's call, which Arize's dialect calls a chain": (
+        build_span({"openinference.span.kind": "CHAIN", "mastra.span.type": "model_inference"}),
+        "llm",
+    ),
+    "a chunk of its answer": (build_span({"openinference.span.kind": "LLM", "mastra.span.type": "model_chunk"}), "other"),
+    "its operation counts first": (
+        build_span({"gen_ai.operation.name": "chat", "mastra.span.type": "model_chunk"}),
+        "llm",
+    ),
     "tool by attribute": (build_span({"tool.name": "refund"}), "tool"),
     "tool by name": (build_span({}, name="execute_tool refund"), "tool"),
     "agent by name": (build_span({}, name="invoke_agent support"), "agent"),
@@ -456,6 +465,12 @@ def test_kind_is_found_however_it_is_told(rows_of: Callable[[str], dict[Any, Row
 
 
 # --- tokens ------------------------------------------------------------------------------------------------------------
+
+
+def _anthropic_metadata(input_tokens: int, *, read: int, written: int) -> str:
+    usage = {"input_tokens": input_tokens, "cache_creation_input_tokens": written, "cache_read_input_tokens": read}
+    return json.dumps({"anthropic": {"usage": usage, "cacheCreationInputTokens": written}})
+
 
 IN, OUT = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
 READ, WRITE = "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_write.input_tokens"
@@ -684,6 +699,70 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         },
         (100, 20, 60, 0, 8),
     ),
+    # Both as sent: the total is the SDK's own sum of Anthropic's numbers; what was written to the cache is in the metadata alone.
+    "AI SDK 5 repeats Anthropic's numbers": (
+        {
+            IN: 91,
+            OUT: 57,
+            "ai.model.provider": "anthropic.messages",
+            "ai.usage.totalTokens": 148,
+            "ai.usage.cachedInputTokens": 32,
+            "ai.response.providerMetadata": _anthropic_metadata(91, read=32, written=16),
+        },
+        (139, 57, 32, 16, 0),
+    ),
+    "AI SDK 5 without streaming has the cached count in the metadata alone": (
+        {
+            IN: 98,
+            OUT: 38,
+            "ai.model.provider": "anthropic.messages",
+            "ai.usage.promptTokens": 98,
+            "ai.response.providerMetadata": _anthropic_metadata(98, read=32, written=0),
+        },
+        (130, 38, 32, 0, 0),
+    ),
+    "AI SDK 6 adds Anthropic's numbers up": (
+        {
+            IN: 123,
+            OUT: 57,
+            "ai.model.provider": "anthropic.messages",
+            "ai.usage.cachedInputTokens": 32,
+            "ai.response.providerMetadata": _anthropic_metadata(91, read=32, written=0),
+        },
+        (123, 57, 32, 0, 0),
+    ),
+    "AI SDK on Bedrock": (
+        {
+            IN: 91,
+            OUT: 57,
+            "ai.model.provider": "amazon-bedrock",
+            "ai.usage.totalTokens": 196,
+            "ai.usage.cachedInputTokens": 32,
+            "ai.response.providerMetadata": json.dumps({"bedrock": {"usage": {"cacheWriteInputTokens": 16}}}),
+        },
+        (139, 57, 32, 16, 0),
+    ),
+    "OpenLLMetry for JavaScript sends Anthropic's numbers as they are": (
+        {
+            IN: 80,
+            OUT: 44,
+            TOTAL: 124,
+            READ: 32,
+            "gen_ai.usage.cache_creation.input_tokens": 16,
+            "gen_ai.provider.name": "anthropic",
+            "scope": "@traceloop/instrumentation-anthropic",
+        },
+        (128, 44, 32, 16, 0),
+    ),
+    "OpenInference on Bedrock for JavaScript": (
+        {
+            "llm.token_count.prompt": 1000,
+            "llm.token_count.completion": 5,
+            "llm.token_count.prompt_details.cache_read": 100,
+            "scope": "@arizeai/openinference-instrumentation-bedrock",
+        },
+        (1100, 5, 100, 0, 0),
+    ),
     "embedding of the AI SDK": ({"ai.operationId": "ai.embed.doEmbed", "ai.usage.tokens": 12}, (12, 0, 0, 0, 0)),
     "LiveKit's realtime session counts text alone": (
         {IN: 100, OUT: 10, "gen_ai.usage.input_audio_tokens": 800, "gen_ai.usage.output_audio_tokens": 90},
@@ -780,6 +859,7 @@ AGENT_CASES = {
         "",
     ),
     "suffix cut": (build_span({"traceloop.span.kind": "agent"}, name="triage.agent"), "triage"),
+    "prefix cut": (build_span({"gen_ai.operation.name": "agent.run", "agent.id": "triage"}, name="agent.triage"), "triage"),
     "the framework's own default is none": (
         build_span(
             {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "OpenAI Agent"}, name="invoke_agent OpenAI Agent"
@@ -909,6 +989,20 @@ TOOL_NAME_CASES = {
     "Quarkus": (build_span(name="langchain4j.tools.refund"), "refund"),
     "DSPy": (build_span({"openinference.span.kind": "TOOL"}, name="refund.__call__"), "refund"),
     "DSPy, asynchronous": (build_span({"openinference.span.kind": "TOOL"}, name="refund.acall"), "refund"),
+    "LangChain.js under OpenLLMetry: a class, and the name in the message": (
+        build_span(
+            {"gen_ai.operation.name": "execute_tool", "traceloop.entity.name": "DynamicStructuredTool",
+             "traceloop.entity.output": json.dumps(
+                 {"lc": 1, "type": "constructor", "id": ["langchain_core", "messages", "ToolMessage"],
+                  "kwargs": {"content": "{}", "tool_call_id": "call_1", "name": "refund"}})},
+            name="execute_tool DynamicStructuredTool",
+        ),
+        "refund",
+    ),
+    "LangChain.js under OpenLLMetry: nothing but the class": (
+        build_span({"gen_ai.operation.name": "execute_tool", "traceloop.entity.name": "DynamicStructuredTool"}),
+        "DynamicStructuredTool",
+    ),
     "Haystack": (
         build_span(
             {"haystack.component.type": "ToolInvoker",

@@ -62,6 +62,16 @@ DOUBLE_COUNTING: dict[str, tuple[list[Span], tuple[int, int, int]]] = {
         ],
         (30, 3, 2),
     ),
+    "a: calls without usage below one with the sum of all, tools within": (
+        [
+            span("agent", end=90, kind="agent"),
+            span("chat", "agent", 1, 80, "llm", tokens=(30, 3), request_model="m"),
+            span("step 0", "chat", 2, 20, "llm"),
+            span("tool", "step 0", 10, 12, "tool", tool="t"),
+            span("step 1", "chat", 21, 40, "llm"),
+        ],
+        (30, 3, 2),
+    ),
     "a: hosted run, told again by whoever asks how far it is": (
         [
             span("root", end=90, kind="chain"),
@@ -617,6 +627,21 @@ OUTCOMES: dict[str, tuple[list[Span], tuple[str, str, str]]] = {
             span("call", "root", 20, 30, "llm"),
         ],
         ("ok", "recovered", ""),
+    ),
+    "the next call starts in the millisecond in which the tool raised": (
+        [
+            ROOT, span("call", "root", 1, 10, "llm"),
+            span("tool", "root", 10, kind="tool", tool="t", error="E", duration_ns=250_000),
+            span("again", "root", 10, 20, "llm"),
+        ],
+        ("ok", "recovered", ""),
+    ),
+    "parallel tools start in the same millisecond": (
+        [
+            ROOT, span("left", "root", 1, kind="tool", tool="a", error="E", duration_ns=250_000),
+            span("right", "root", 1, 15, "tool", tool="b"),
+        ],
+        ("error", "unrecovered_error", "left"),
     ),
     "one of two parallel tools failed and nobody went on": (
         [ROOT, span("left", "root", 1, 10, "tool", tool="a", error="E"), span("right", "root", 1, 15, "tool", tool="b")],

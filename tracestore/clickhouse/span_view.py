@@ -88,6 +88,8 @@ def _exclusive_input() -> str:
             if(anthropic, match(scope_name, {literal(semconv.EXCLUSIVE_FOR_ANTHROPIC)}), false), true,
             match(scope_name, {literal(semconv.INCLUSIVE_SCOPES)}), false,
             bare_names, true,
+            -- What the provider itself said: the AI SDK up to version 5 repeats it, and adds the total up from it.
+            said_by_anthropic != 0, said_by_anthropic = tokens_in,
             tokens_total = tokens_in + tokens_out, false,
             tokens_total = tokens_in + tokens_out + cached + cache_written, true,
             -- Langfuse's own bucket names are disjoint (OpenAI's names in the same place are not).
@@ -379,6 +381,7 @@ def _looked_up() -> str:
         {_token_counts()} AS tokens,
         multiIf({json_member("langfuse.observation.usage_details", "input")} != '', true,
             {json_member("langfuse.observation.usage_details", "cache_read_input_tokens")} != '') AS langfuse_buckets,
+        toFloat64OrZero({json_member("ai.response.providerMetadata", "anthropic", "usage", "input_tokens")}) AS said_by_anthropic,
         if({at("input_tokens")} != '', {at("cache_read_tokens")} != '', false) AS bare_names,
         if({has_any(semconv.RAW_CACHE_NAMES)}, NOT {has_any(semconv.AGREED_CACHE_NAMES)}, false) AS raw_names,
         toFloat64OrZero({first("supplied_cost")}) AS supplied_total,
@@ -446,6 +449,9 @@ FROM
             -- Semantic Kernel names a tool plugin-function.
             startsWith(scope_name, 'semantic_kernel.functions'), replaceRegexpOne(tool_attribute, '^[A-Za-z0-9_]+-', ''),
             tool_attribute != '', tool_attribute,
+            -- LangChain.js's class of tools; the answer is a message that names the tool.
+            if(other_tool_name IN ({literals(semconv.TOOL_CLASSES)}), JSONHas(tool_result, 'kwargs', 'name'), false),
+            JSONExtractString(tool_result, 'kwargs', 'name'),
             other_tool_name != '', other_tool_name,
             replaceRegexpOne(name, {literal(semconv.NOT_TOOL_NAME)}, '')) AS tool,
         {rule_signal} AS rule_signal,

@@ -33,6 +33,7 @@ ESCALATION_TOOL = re.compile(
 
 # flags bits 8 and 9 of a span: is it known whether the parent is remote, and is it (opentelemetry/proto/trace/v1/trace.proto).
 _PARENT_KNOWN, _PARENT_REMOTE = 0x100, 0x200
+_MILLISECOND_NS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,10 @@ def decide_outcomes(spans: SpanColumns, tools: ToolCalls, *, now_ns: int, runnin
     succeeded = is_step & ~errors
     last_success = np.full(count, -1, dtype=np.int64)
     np.maximum.at(last_success, trace[succeeded], start[succeeded])
+    # OpenTelemetry's SDK for JavaScript starts spans on whole milliseconds and measures what they take: a tool that raised at
+    # once ends behind the start of the model call that follows. Parallel tools start together, and are no answer to each other.
+    rounded = succeeded & kind.where("llm") & (start % _MILLISECOND_NS == 0) & (end - start >= _MILLISECOND_NS)
+    np.maximum.at(last_success, trace[rounded], start[rounded] + _MILLISECOND_NS - 1)
     # Helper spans (HTTP, database) fail and are retried without anybody asking; their fate shows in the step above them.
     # What has steps below it is no helper, whatever it is called.
     matters = errors & (~kind.where("other") | top | mark_ancestors(spans.parent, is_step))

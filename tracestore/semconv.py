@@ -471,10 +471,11 @@ MISDECLARED_KINDS = (
 )
 # BeeAI's instrumentation makes an event within a step (a final answer, an error) a span of the step's kind and of no length.
 EVENT_SPAN_KEY = "metadata.trace.run_id"
-# What of an agent's or a tool's span name is not the name of the agent or tool.
+# What of an agent's or a tool's span name is not the name of the agent or tool. "Agent workflow" is what the OpenAI Agents SDK
+# calls each run, whose span is an agent's to OpenInference.
 NOT_AGENT_NAME = (
     r"[.](agent|run|on_messages(_stream)?|_execute_core)$|^langchain4j[.]aiservices[.]"
-    r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+)$"
+    r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+|Agent workflow)$"
 )
 NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])|[.](tool|__call__|acall)$"
 # Attributes whose presence tells the kind of a span that neither declares one nor has a telling name.
@@ -587,6 +588,7 @@ RESULT_KEY = (
 FAILURE_FLAGS = (
     ("success", ("false", "False")), ("langfuse.observation.level", ("ERROR",)), ("gen_ai.tool.status", ("error",)),
     ("lk.function_tool.is_error", ("true",)), ("genkit:state", ("error",)), ("tool.result_status", ("error",)),
+    ("tool.status", ("error",)),
 )  # fmt: skip
 
 
@@ -668,7 +670,7 @@ FEEDBACK_SCOPE, FEEDBACK_NAME, FEEDBACK_COMMENT = "feedback", "logfire.feedback.
 # Read for a decision, not for a column of their own.
 OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",
-    "lk.function_tool.is_error", "genkit:state", "tool.result_status", "genkit:name", "haystack.component.type",
+    "lk.function_tool.is_error", "genkit:state", "tool.result_status", "tool.status", "genkit:name", "haystack.component.type",
     "mcp.method.name", "server.address", "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch",
     "pydantic_ai.tool.deferral.name", "source", EVENT_SPAN_KEY, SIGNAL_KEY, *HANDOFF_TARGETS,
 )  # fmt: skip

@@ -672,6 +672,7 @@ AGENT_CASES = {
     "AI SDK's function": (build_span({"ai.operationId": "ai.generateText", "ai.telemetry.functionId": "triage"}), "triage"),
     "Quarkus service": (build_span(name="langchain4j.aiservices.Support.answer"), "Support.answer"),
     "OpenInference's AutoGen": (build_span({"openinference.span.kind": "AGENT"}, name="triage.on_messages_stream"), "triage"),
+    "run of the OpenAI Agents SDK": (build_span({"openinference.span.kind": "AGENT"}, name="Agent workflow"), ""),
     "not on chains": (build_span({"traceloop.span.kind": "task", "traceloop.entity.name": "step"}), ""),
 }
 
@@ -865,6 +866,14 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
         build_span({"langfuse.observation.level": "ERROR", "langfuse.observation.status_message": "no funds"}),
         (True, "unknown", "no funds"),
     ),
+    # Strands by way of OpenInference's processor.
+    "Strands' tool": (
+        build_span(
+            {"openinference.span.kind": "TOOL", "tool.status": "error", "output.value": "Error: RefundError - no"}, status=1
+        ),
+        (True, "unknown", "Error: RefundError - no"),
+    ),
+    "Strands' good tool": (build_span({"tool.status": "success"}, status=1), (False, "", "")),
     "Pipecat's result": (build_span({"tool.result_status": "error"}), (True, "unknown", "")),
     "Pipecat's good result": (build_span({"tool.result_status": "success"}), (False, "", "")),
     "LiveKit's flag": (build_span({"lk.function_tool.is_error": True}), (True, "unknown", "")),

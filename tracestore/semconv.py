@@ -478,6 +478,8 @@ NOT_AGENT_NAME = (
     r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+|Agent workflow)$"
 )
 NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])|[.](tool|__call__|acall)$"
+# LlamaIndex tells an agent's name in the event that its step is given, as Python shows it, and nowhere else.
+AGENT_STEP, AGENT_OF_STEP = ".run_agent_step", r"current_agent_name='([^']+)'"
 # Attributes whose presence tells the kind of a span that neither declares one nor has a telling name.
 SHAPE_KEYS = (
     (r"^(gen_ai\.tool\.(name|call\.id)|tool\.name|ai\.toolCall\.name)$", "tool"),
@@ -617,6 +619,8 @@ HANDOFF_TOOL = (
     r"^(transfer_(back_)?to_|handoff_to_|hand_off_to_|handoff$|(Delegate work|Ask question) to coworker$|(Task|Agent)$)"
 )
 HANDOFF_NAME = r"^(Handoff: |handoff to |agent_handoff\b)| → .*\.handoff$"
+# Microsoft's agent framework hands off without running the tool, and answers the call itself: {"handoff_to": "billing"}.
+HANDOFF_ANSWER, HANDOFF_OUTPUTS = r"""\{\\*"handoff_to\\*": *\\*\"""", ("gen_ai.output.messages", "output.value")
 HANDOFF_TARGETS = (
     "gen_ai.handoff.to_agent", "gen_ai.handoff.to_agent.name", "langgraph.command.goto_node", "langgraph.command.goto_nodes",
 )  # fmt: skip

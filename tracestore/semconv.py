@@ -504,14 +504,17 @@ MISDECLARED_KINDS = (
 )
 # BeeAI's instrumentation makes an event within a step (a final answer, an error) a span of the step's kind and of no length.
 EVENT_SPAN_KEY = "metadata.trace.run_id"
-# What of an agent's or a tool's span name is not the name of the agent or tool.
+# What of an agent's or a tool's span name is not the name of the agent or tool. "Agent workflow" is what the OpenAI Agents SDK
+# calls each run, whose span is an agent's to OpenInference.
 NOT_AGENT_NAME = (
     r"[.](agent|run|on_messages(_stream)?|_execute_core)$|^(langchain4j[.]aiservices|agent)[.]"
-    r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+|haystack[.]agent[.]run)$"
+    r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+|haystack[.]agent[.]run|Agent workflow)$"
 )
 NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])|[.](tool|__call__|acall)$"
 # Classes of tools that some instrumentations send in place of a tool's name.
 TOOL_CLASSES = ("DynamicStructuredTool", "DynamicTool")
+# LlamaIndex tells an agent's name in the event that its step is given, as Python shows it, and nowhere else.
+AGENT_STEP, AGENT_OF_STEP = ".run_agent_step", r"current_agent_name='([^']+)'"
 # Attributes whose presence tells the kind of a span that neither declares one nor has a telling name.
 SHAPE_KEYS = (
     (r"^(gen_ai\.tool\.(name|call\.id)|tool\.name|ai\.toolCall\.name)$", "tool"),
@@ -633,7 +636,7 @@ RESULT_KEY = (
 FAILURE_FLAGS = (
     ("success", ("false", "False")), ("langfuse.observation.level", ("ERROR",)), ("gen_ai.tool.status", ("error",)),
     ("lk.function_tool.is_error", ("true",)), ("genkit:state", ("error",)), ("tool.result_status", ("error",)),
-    ("haystack.tool.error", ("true",)),
+    ("haystack.tool.error", ("true",)), ("tool.status", ("error",)),
 )  # fmt: skip
 
 
@@ -663,6 +666,8 @@ HANDOFF_TOOL = (
     r"^(transfer_(back_)?to_|handoff_to_|hand_off_to_|handoff$|(Delegate work|Ask question) to coworker$|(Task|Agent)$)"
 )
 HANDOFF_NAME = r"^(Handoff: |handoff to |agent_handoff\b)| → .*\.handoff$"
+# Microsoft's agent framework hands off without running the tool, and answers the call itself: {"handoff_to": "billing"}.
+HANDOFF_ANSWER, HANDOFF_OUTPUTS = r"""\{\\*"handoff_to\\*": *\\*\"""", ("gen_ai.output.messages", "output.value")
 HANDOFF_TARGETS = (
     "gen_ai.handoff.to_agent", "gen_ai.handoff.to_agent.name", "langgraph.command.goto_node", "langgraph.command.goto_nodes",
 )  # fmt: skip
@@ -717,7 +722,7 @@ FEEDBACK_SCOPE, FEEDBACK_NAME, FEEDBACK_COMMENT = "feedback", "logfire.feedback.
 OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",
     "lk.function_tool.is_error", "genkit:state", "tool.result_status", "genkit:name", "haystack.component.type",
-    "haystack.tool.error",
+    "haystack.tool.error", "tool.status",
     "mcp.method.name", "server.address", "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch",
     "pydantic_ai.tool.deferral.name", "source", EVENT_SPAN_KEY, SIGNAL_KEY, *HANDOFF_TARGETS,
 )  # fmt: skip

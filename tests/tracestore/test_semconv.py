@@ -888,6 +888,17 @@ AGENT_CASES = {
     "AI SDK's function": (build_span({"ai.operationId": "ai.generateText", "ai.telemetry.functionId": "triage"}), "triage"),
     "Quarkus service": (build_span(name="langchain4j.aiservices.Support.answer"), "Support.answer"),
     "OpenInference's AutoGen": (build_span({"openinference.span.kind": "AGENT"}, name="triage.on_messages_stream"), "triage"),
+    "LlamaIndex's step": (
+        build_span(
+            {
+                "openinference.span.kind": "CHAIN",
+                "input.value": '{"ctx": "<Context object>", "ev": "AgentSetup(input=[], current_agent_name=\'triage\')"}',
+            },
+            name="AgentWorkflow.run_agent_step",
+        ),
+        "triage",
+    ),
+    "run of the OpenAI Agents SDK": (build_span({"openinference.span.kind": "AGENT"}, name="Agent workflow"), ""),
     "not on chains": (build_span({"traceloop.span.kind": "task", "traceloop.entity.name": "step"}), ""),
 }
 
@@ -1151,6 +1162,14 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
         ),
         (True, "unknown", '{"error": "Failed to invoke Tool `refund`. Error: refused"}'),
     ),
+    # Strands by way of OpenInference's processor.
+    "Strands' tool": (
+        build_span(
+            {"openinference.span.kind": "TOOL", "tool.status": "error", "output.value": "Error: RefundError - no"}, status=1
+        ),
+        (True, "unknown", "Error: RefundError - no"),
+    ),
+    "Strands' good tool": (build_span({"tool.status": "success"}, status=1), (False, "", "")),
     "Pipecat's result": (build_span({"tool.result_status": "error"}), (True, "unknown", "")),
     "Pipecat's good result": (build_span({"tool.result_status": "success"}), (False, "", "")),
     "LiveKit's flag": (build_span({"lk.function_tool.is_error": True}), (True, "unknown", "")),
@@ -1180,6 +1199,31 @@ SIGNAL_CASES = {
     "Traceloop kind": (build_span({"traceloop.span.kind": "handoff"}), "agent_handoff"),
     "Logfire name": (build_span(name="Handoff: triage → refunds"), "agent_handoff"),
     "OpenInference name": (build_span({"openinference.span.kind": "TOOL"}, name="handoff to refunds"), "agent_handoff"),
+    "Microsoft's agent answers its own hand-off": (
+        build_span(
+            {
+                "gen_ai.operation.name": "invoke_agent",
+                "gen_ai.agent.name": "triage",
+                "gen_ai.output.messages": json.dumps(
+                    [
+                        {
+                            "role": "tool",
+                            "parts": [{"type": "tool_call_response", "id": "c1", "response": '{"handoff_to": "billing"}'}],
+                        }
+                    ]
+                ),
+            }
+        ),
+        "agent_handoff",
+    ),
+    "the same by OpenInference": (
+        build_span({"openinference.span.kind": "AGENT", "output.value": '{"handoff_to": "billing"}'}),
+        "agent_handoff",
+    ),
+    "a model's call that may hand off": (
+        build_span({"gen_ai.operation.name": "chat", "gen_ai.output.messages": '[{"response": "{\\"handoff_to\\": \\"a\\"}"}]'}),
+        "",
+    ),
     "waiting for a person": (build_span({"span.type": "tool.blocked_on_user"}), "human_wait"),
     "AG2 waits for a person": (build_span({"gen_ai.operation.name": "await_human_input"}), "human_wait"),
     "bad arguments": (build_span(TOOL, status=2, status_message="1 validation error for refund"), "refused_call"),

@@ -101,6 +101,7 @@ def _said_signal() -> str:
     said = at(semconv.SIGNAL_KEY)
     target = f"arrayFirst(x -> x != '', [{', '.join(at(key) for key in semconv.HANDOFF_TARGETS)}, name])"
     last_part = f"extract(right(x, {semconv.LAST_PART_BYTES}), {literal(semconv.LAST_PART)})"
+    handed_off = f"match(x, {literal(semconv.HANDOFF_ANSWER)})"
     answers = f"{last_part} IN ({literals(semconv.APPROVAL_ANSWERS)})"
     return f"""multiIf(
             {said} IN ({literals(semconv.SIGNALS)}), {said},
@@ -110,6 +111,8 @@ def _said_signal() -> str:
                 {at("traceloop.span.kind")} = 'handoff', true,
                 {has_any(Source(key) for key in semconv.HANDOFF_TARGETS)}),
                 if(match({target}, {literal(semconv.HUMAN)}), 'human_escalation', 'agent_handoff'),
+            if(declared_kind = 'agent', arrayExists((k, x) -> if(k IN ({literals(semconv.HANDOFF_OUTPUTS)}), {handed_off}, false),
+                mapKeys(attributes), mapValues(attributes)), false), 'agent_handoff',
             -- A configuration or a hook that decides is nobody who is asked.
             multiIf({at("source")} IN ('config', 'hook'), false, {at("span.type")} = 'tool.blocked_on_user', true,
                 {at("gen_ai.operation.name")} IN ({literals(semconv.WAITING_OPERATIONS)}), true,
@@ -343,13 +346,16 @@ def _looked_up() -> str:
     """Return the layer that looks attributes up; those above read its columns only."""
     component, named = at("haystack.component.type"), at("name")
     provider = first("provider")
+    agent_of_step = (
+        f"if(endsWith(name, {literal(semconv.AGENT_STEP)}), extract({at('input.value')}, {literal(semconv.AGENT_OF_STEP)}), '')"
+    )
     genkit_model = f"if({at('genkit:metadata:subtype')} IN ({literals(semconv.GENKIT_MODELS)}), {at('genkit:name')}, '')"
     return f"""SELECT
         carried, {_tuple(_settled())} AS settled,
         attributes, name, scope_name, status_code, status_message, exception_type, exception_message,
         if({at(semconv.EVENT_SPAN_KEY)} != '', 'other', declared_kind) AS declared_kind,
         {_said_signal()} AS said_signal,
-        {first("agent_attribute")} AS agent_attribute,
+        {first_of([first("agent_attribute"), agent_of_step])} AS agent_attribute,
         {first_of([first("agent_of_agent_span"), f"if(startsWith(name, 'Agent run: '), {named}, '')"])} AS agent_of_agent_span,
         if(match(scope_name, {literal(semconv.BARE_CALL_SCOPES)}), extract(name, {literal(semconv.BARE_CALL_NAME)}), '')
             AS named_model,

@@ -507,6 +507,7 @@ OUTPUTS: tuple[tuple[str, Reader], ...] = (
     ("lk.pii.response.text", _chat("assistant")),
     ("response.model_output", _chat("assistant")),
     ("claude_code.assistant_response", _event_texts("claude_code.assistant_response", "response", "assistant")),
+    ("response", _chat("assistant")),
     ("output-json", _chat()),
     ("output", _chat()),
 )
@@ -537,6 +538,7 @@ ARGUMENTS: tuple[tuple[str, Reader], ...] = (
     ("tool.parameters", _arguments),
     ("claude_code.tool_result", _event_arguments("claude_code.tool_result", "tool_input")),
     ("codex.tool_result", _event_arguments("codex.tool_result", "arguments")),
+    ("input", _arguments),
 )
 RESULTS: tuple[tuple[str, Reader], ...] = (
     ("gen_ai.tool.call.result", _result),

@@ -48,6 +48,20 @@ PARTS_OUT = [{"role": "assistant", "parts": [{"type": "text", "content": "On its
             {"gen_ai.input.messages": _json(PARTS_IN), "gen_ai.output.messages": _json(PARTS_OUT)}, id="gen_ai messages"
         ),
         pytest.param({"gen_ai.input.messages": PARTS_IN, "gen_ai.output.messages": PARTS_OUT}, id="gen_ai messages, structured"),
+        pytest.param(
+            {
+                "events": _json([{"event.name": "gen_ai.user.message", "role": "user", "content": "Where is it?"}]),
+                "response": _json(
+                    {
+                        "id": "resp_1",
+                        "output": [
+                            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "On its way."}]}
+                        ],
+                    }
+                ),
+            },
+            id="OpenAI Agents SDK by Logfire",
+        ),
         *(
             pytest.param(
                 {
@@ -369,6 +383,7 @@ def test_image_is_described_and_not_carried_along() -> None:
                 ("haystack.agent.step.tool.input", "haystack.agent.step.tool.output"),
                 ("lmnr.span.input", "lmnr.span.output"),
                 ("gen_ai.prompt", "gen_ai.completion"),
+                ("input", "output"),
             )
         ),
         pytest.param(

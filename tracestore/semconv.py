@@ -462,6 +462,8 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
     (Source("braintrust.span_attributes"), _SPANS_OF_BRAINTRUST),
     (Source("braintrust.span_attributes.type"), _SPANS_OF_BRAINTRUST),
     (Source("weave.span.kind"), _OPENINFERENCE),
+    # What AG2 says besides its operations: an account of a call.
+    (Source("ag2.span.type"), {"usage": "other"}),
     # The OpenAI Agents SDK tells the usage of its calls again in tasks and turns (Logfire).
     (Source("sdk_span_type"), {"task": "chain", "turn": "chain"}),
 )

@@ -62,6 +62,22 @@ PARTS_OUT = [{"role": "assistant", "parts": [{"type": "text", "content": "On its
             },
             id="OpenAI Agents SDK by Logfire",
         ),
+        pytest.param(
+            {
+                "traceloop.entity.input": _json(
+                    {"input": [{"role": "user", "blocks": [{"block_type": "text", "text": "Where is it?"}]}]}
+                ),
+                "traceloop.entity.output": _json(
+                    {
+                        "result": {
+                            "response": {"role": "assistant", "blocks": [{"block_type": "text", "text": "On its way."}]},
+                            "current_agent_name": "support",
+                        }
+                    }
+                ),
+            },
+            id="LlamaIndex by OpenLLMetry",
+        ),
         *(
             pytest.param(
                 {
@@ -246,6 +262,10 @@ def test_question_and_answer_are_found_in_events(events: list[tuple[str, dict[st
             {"content": "", "function_call": {"id": "c1", "name": "refund", "arguments": '{"id": 7}'}}, id="OpenAI functions"
         ),
         pytest.param(
+            {"blocks": [{"block_type": "tool_call", "tool_call_id": "c1", "tool_name": "refund", "tool_kwargs": {"id": 7}}]},
+            id="LlamaIndex",
+        ),
+        pytest.param(
             {"content": [{"tool_call": {"tool_name": "refund", "arguments": {"id": 7}, "id": "c1", "extra": None}}]},
             id="Haystack",
         ),
@@ -305,6 +325,14 @@ def test_tool_result_is_found_in_every_shape_of_message(message: dict[str, Any])
     assert [(part.kind, part.call_id, json.loads(part.text)) for part in read.parts] == [("tool_result", "c1", {"ok": True})]
 
 
+def test_tools_behind_the_messages_are_no_messages() -> None:
+    definition = {"type": "function", "function": {"name": "refund", "parameters": {"properties": {}}}}
+
+    read = read_messages([*CHAT, {"role": "tool", "content": definition}]) or []
+
+    assert [(message.role, message.parts[0].text) for message in read] == [("user", "Where is it?")]
+
+
 def test_reasoning_is_kept_apart_from_the_answer() -> None:
     thought = [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Yes."}]
 
@@ -339,6 +367,22 @@ def test_image_is_described_and_not_carried_along() -> None:
             {"traceloop.entity.input": '{"args": [], "kwargs": {"id": 7}}', "traceloop.entity.output": '{"ok": true}'},
             [],
             id="Traceloop",
+        ),
+        pytest.param(
+            {
+                "traceloop.entity.input": '{"kwargs": {"id": 7}}',
+                "traceloop.entity.output": _json(
+                    {
+                        "blocks": [{"block_type": "text", "text": '{"ok": true}'}],
+                        "tool_name": "refund",
+                        "raw_input": {"args": [], "kwargs": {"id": 7}},
+                        "raw_output": {"ok": True},
+                        "is_error": False,
+                    }
+                ),
+            },
+            [],
+            id="Traceloop over LlamaIndex",
         ),
         pytest.param(
             {

@@ -557,10 +557,10 @@ INCLUSIVE_SCOPES = (
 )
 ANTHROPIC = "anthropic|claude|bedrock"
 # A call that failed has its name and no attribute (OpenLIT); the names are those of OpenTelemetry's GenAI conventions.
-BARE_CALL_SCOPES = r"^openlit\.instrumentation\."
+BARE_CALL_SCOPE = "openlit.instrumentation."
 BARE_CALL_NAME = r"^(?:chat|text_completion|generate_content) (\S+)$"
 # Says the model that answered also where the requested one belongs (Responses API).
-ECHOING_SCOPES = r"^opentelemetry\.instrumentation\.openai_agents"
+ECHOING_SCOPE = "opentelemetry.instrumentation.openai_agents"
 # Send workflows, tasks and the steps of CrewAI's flow as `invoke_agent`, too.
 STEPS_AS_AGENTS = r"^(openlit\.instrumentation\.crewai|opentelemetry\.instrumentation\.(crewai|openai_agents))"
 # Names that hand on the provider's own numbers; beside a name of the conventions they say nothing.

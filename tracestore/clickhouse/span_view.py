@@ -349,12 +349,12 @@ def _looked_up() -> str:
         {_said_signal()} AS said_signal,
         {first("agent_attribute")} AS agent_attribute,
         {first_of([first("agent_of_agent_span"), f"if(startsWith(name, 'Agent run: '), {named}, '')"])} AS agent_of_agent_span,
-        if(match(scope_name, {literal(semconv.BARE_CALL_SCOPES)}), extract(name, {literal(semconv.BARE_CALL_NAME)}), '')
+        if(startsWith(scope_name, {literal(semconv.BARE_CALL_SCOPE)}), extract(name, {literal(semconv.BARE_CALL_NAME)}), '')
             AS named_model,
         {first_of([first("request_model"), genkit_model, "named_model"])} AS raw_request_model,
         {first("response_model")} AS raw_response_model,
         if({at("gen_ai.request.model")} = '', {json_member("llm.invocation_parameters", "model")} != '',
-            match(scope_name, {literal(semconv.ECHOING_SCOPES)})) AS echoed_model,
+            startsWith(scope_name, {literal(semconv.ECHOING_SCOPE)})) AS echoed_model,
         -- "openai.chat", "anthropic.messages" and "google.generative-ai" are the Vercel AI SDK's names.
         multiIf({at("ai.model.provider")} = '', {provider}, {at("gen_ai.provider.name")} != '', {provider},
             substringIndex({provider}, '.', 1))

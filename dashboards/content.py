@@ -363,6 +363,8 @@ def open_envelope(value: Any) -> Any:
         return value["inputs"]
     if isinstance(value.get("input_str"), str):
         return decode_value(value["input_str"])
+    if set(value) == {"kwargs"}:
+        return value["kwargs"]
     if {"args", "kwargs"} <= set(value) <= {"args", "kwargs", "sanitize_inputs_outputs"} and not (
         value["args"] and value["kwargs"]
     ):
@@ -381,6 +383,9 @@ def _result(span: Span, key: str) -> Payload | None:
 def _open_result(source: str, value: Any) -> Payload | None:
     if value is None:
         return None
+    decoded = decode_value(value)
+    if isinstance(decoded, dict) and {"tool_name", "raw_output"} <= decoded.keys():  # LlamaIndex
+        return _plain(source, decoded["raw_output"])
     messages = read_messages(value)
     if messages is not None and len(messages) == 1 and messages[0].role == "tool" and len(messages[0].parts) == 1:
         return _plain(source, messages[0].parts[0].text)
@@ -519,6 +524,7 @@ OUTPUTS: tuple[tuple[str, Reader], ...] = (
     ("lk.pii.response.text", _chat("assistant")),
     ("response.model_output", _chat("assistant")),
     ("claude_code.assistant_response", _event_texts("claude_code.assistant_response", "response", "assistant")),
+    ("response", _chat("assistant")),
     ("output-json", _chat()),
     ("output", _chat()),
 )
@@ -549,6 +555,7 @@ ARGUMENTS: tuple[tuple[str, Reader], ...] = (
     ("tool.parameters", _arguments),
     ("claude_code.tool_result", _event_arguments("claude_code.tool_result", "tool_input")),
     ("codex.tool_result", _event_arguments("codex.tool_result", "arguments")),
+    ("input", _arguments),
 )
 RESULTS: tuple[tuple[str, Reader], ...] = (
     ("gen_ai.tool.call.result", _result),

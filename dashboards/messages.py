@@ -156,11 +156,20 @@ def _search_list(items: list[Any], depth: int) -> list[Message] | None:
         return [Message(ROLES.get(items[0], items[0]), [Part("text", items[1])])]
     found: list[Message] = []
     for item in items[: MESSAGE_LIMIT + 1]:
+        if _is_offered_tool(item):
+            continue
         messages = _search(item, depth + 1)
         if messages is None:
             return None
         found += messages
     return found or None
+
+
+def _is_offered_tool(item: Any) -> bool:
+    """Langfuse's callback for LangChain puts the tools that a model may call behind the messages, each as one by the tool."""
+    content = item.get("content") if isinstance(item, dict) and item.get("role") == "tool" else None
+    function = content.get("function") if isinstance(content, dict) and content.get("type") == "function" else None
+    return isinstance(function, dict) and "parameters" in function
 
 
 def _search_dict(value: dict[str, Any], depth: int) -> list[Message] | None:
@@ -195,7 +204,17 @@ def _type_of(value: dict[str, Any]) -> str:
 
 
 _CALL_ID_KEYS = ("call_id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "id")
-_MESSAGE_KEYS = ("content", "parts", "contents", "tool_calls", "function_call", "reasoning_content", "message", "refusal")
+_MESSAGE_KEYS = (
+    "content",
+    "parts",
+    "contents",
+    "blocks",
+    "tool_calls",
+    "function_call",
+    "reasoning_content",
+    "message",
+    "refusal",
+)
 # Items of the OpenAI Responses API that stand in a list of messages without being one.
 _LOOSE_ITEMS = {"function_call": "assistant", "function_call_output": "tool", "reasoning": "assistant"}
 
@@ -226,7 +245,7 @@ def _build_message(role: str, value: dict[str, Any]) -> Message:
     reasoning = next((value[key] for key in ("reasoning_content", "reasoning", "thinking") if value.get(key)), None)
     if reasoning:
         parts.append(Part("reasoning", _reasoning_text(reasoning)))
-    for key in ("parts", "content", "contents", "message"):
+    for key in ("parts", "content", "contents", "message", "blocks"):
         if value.get(key) not in (None, "", []):
             parts += _parts_list(decode_value(value[key]) if key != "content" else _decode_content(value[key]))
             break
@@ -285,6 +304,8 @@ def _parts_of(item: Any) -> list[Part]:
     if isinstance(item.get("tool_call"), dict):  # OpenInference, since contents hold calls too
         return [_tool_call(item["tool_call"])]
     item = _unwrap(item)
+    if isinstance(item.get("block_type"), str):  # LlamaIndex
+        item = {**item, "type": item["block_type"]}
     reader = _PART_READERS.get(_type_of(item))
     if reader is not None:
         return [reader(item)]
@@ -324,7 +345,7 @@ def _tool_call(item: dict[str, Any]) -> Part:
     function = decode_value(item.get("function"))
     inner = function if isinstance(function, dict) else item
     name = _text_field(inner, "name", "toolName", "tool_name") or _text_field(item, "name", "toolName")
-    arguments = _first(inner, "arguments", "args", "input", "parameters", "toolInput")
+    arguments = _first(inner, "arguments", "args", "input", "parameters", "toolInput", "tool_kwargs")
     return Part("tool_call", to_text(arguments), name=name, call_id=_text_field(item, *_CALL_ID_KEYS))
 
 
@@ -483,4 +504,6 @@ _SHAPES: tuple[Shape, ...] = (
     (_has_list("output"), _within("output")),
     (_has_dict("kwargs"), _within("kwargs")),
     (_has_dict("update"), _within("update")),
+    (_has_dict("result"), _within("result")),
+    (_has_dict("response"), _within("response")),
 )

@@ -476,6 +476,8 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
     (Source("braintrust.span_attributes"), _SPANS_OF_BRAINTRUST),
     (Source("braintrust.span_attributes.type"), _SPANS_OF_BRAINTRUST),
     (Source("weave.span.kind"), _OPENINFERENCE),
+    # What AG2 says besides its operations: an account of a call.
+    (Source("ag2.span.type"), {"usage": "other"}),
     # The OpenAI Agents SDK tells the usage of its calls again in tasks and turns (Logfire).
     (Source("sdk_span_type"), {"task": "chain", "turn": "chain"}),
 )
@@ -587,10 +589,10 @@ INCLUSIVE_SCOPES = (
 )
 ANTHROPIC = "anthropic|claude|bedrock"
 # A call that failed has its name and no attribute (OpenLIT); the names are those of OpenTelemetry's GenAI conventions.
-BARE_CALL_SCOPES = r"^openlit\.instrumentation\."
+BARE_CALL_SCOPE = "openlit.instrumentation."
 BARE_CALL_NAME = r"^(?:chat|text_completion|generate_content) (\S+)$"
 # Says the model that answered also where the requested one belongs (Responses API).
-ECHOING_SCOPES = r"^opentelemetry\.instrumentation\.openai_agents"
+ECHOING_SCOPE = "opentelemetry.instrumentation.openai_agents"
 # Send workflows, tasks and the steps of CrewAI's flow as `invoke_agent`, too.
 STEPS_AS_AGENTS = r"^(openlit\.instrumentation\.crewai|opentelemetry\.instrumentation\.(crewai|openai_agents))"
 # Names that hand on the provider's own numbers; beside a name of the conventions they say nothing.

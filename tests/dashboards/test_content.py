@@ -48,6 +48,36 @@ PARTS_OUT = [{"role": "assistant", "parts": [{"type": "text", "content": "On its
             {"gen_ai.input.messages": _json(PARTS_IN), "gen_ai.output.messages": _json(PARTS_OUT)}, id="gen_ai messages"
         ),
         pytest.param({"gen_ai.input.messages": PARTS_IN, "gen_ai.output.messages": PARTS_OUT}, id="gen_ai messages, structured"),
+        pytest.param(
+            {
+                "events": _json([{"event.name": "gen_ai.user.message", "role": "user", "content": "Where is it?"}]),
+                "response": _json(
+                    {
+                        "id": "resp_1",
+                        "output": [
+                            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "On its way."}]}
+                        ],
+                    }
+                ),
+            },
+            id="OpenAI Agents SDK by Logfire",
+        ),
+        pytest.param(
+            {
+                "traceloop.entity.input": _json(
+                    {"input": [{"role": "user", "blocks": [{"block_type": "text", "text": "Where is it?"}]}]}
+                ),
+                "traceloop.entity.output": _json(
+                    {
+                        "result": {
+                            "response": {"role": "assistant", "blocks": [{"block_type": "text", "text": "On its way."}]},
+                            "current_agent_name": "support",
+                        }
+                    }
+                ),
+            },
+            id="LlamaIndex by OpenLLMetry",
+        ),
         *(
             pytest.param(
                 {
@@ -244,6 +274,10 @@ def test_question_and_answer_are_found_in_events(events: list[tuple[str, dict[st
             id="OpenInference, in contents and beside them",
         ),
         pytest.param(
+            {"blocks": [{"block_type": "tool_call", "tool_call_id": "c1", "tool_name": "refund", "tool_kwargs": {"id": 7}}]},
+            id="LlamaIndex",
+        ),
+        pytest.param(
             {"content": [{"tool_call": {"tool_name": "refund", "arguments": {"id": 7}, "id": "c1", "extra": None}}]},
             id="Haystack",
         ),
@@ -303,6 +337,14 @@ def test_tool_result_is_found_in_every_shape_of_message(message: dict[str, Any])
     assert [(part.kind, part.call_id, json.loads(part.text)) for part in read.parts] == [("tool_result", "c1", {"ok": True})]
 
 
+def test_tools_behind_the_messages_are_no_messages() -> None:
+    definition = {"type": "function", "function": {"name": "refund", "parameters": {"properties": {}}}}
+
+    read = read_messages([*CHAT, {"role": "tool", "content": definition}]) or []
+
+    assert [(message.role, message.parts[0].text) for message in read] == [("user", "Where is it?")]
+
+
 def test_reasoning_is_kept_apart_from_the_answer() -> None:
     thought = [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Yes."}]
 
@@ -337,6 +379,22 @@ def test_image_is_described_and_not_carried_along() -> None:
             {"traceloop.entity.input": '{"args": [], "kwargs": {"id": 7}}', "traceloop.entity.output": '{"ok": true}'},
             [],
             id="Traceloop",
+        ),
+        pytest.param(
+            {
+                "traceloop.entity.input": '{"kwargs": {"id": 7}}',
+                "traceloop.entity.output": _json(
+                    {
+                        "blocks": [{"block_type": "text", "text": '{"ok": true}'}],
+                        "tool_name": "refund",
+                        "raw_input": {"args": [], "kwargs": {"id": 7}},
+                        "raw_output": {"ok": True},
+                        "is_error": False,
+                    }
+                ),
+            },
+            [],
+            id="Traceloop over LlamaIndex",
         ),
         pytest.param(
             {
@@ -381,6 +439,7 @@ def test_image_is_described_and_not_carried_along() -> None:
                 ("haystack.agent.step.tool.input", "haystack.agent.step.tool.output"),
                 ("lmnr.span.input", "lmnr.span.output"),
                 ("gen_ai.prompt", "gen_ai.completion"),
+                ("input", "output"),
             )
         ),
         pytest.param(

@@ -1151,6 +1151,14 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
         build_span({"langfuse.observation.level": "ERROR", "langfuse.observation.status_message": "no funds"}),
         (True, "unknown", "no funds"),
     ),
+    "what a step put out is no message of its error": (
+        build_span({"openinference.span.kind": "CHAIN", "output.value": "On its way."}, status=2),
+        (True, "unknown", ""),
+    ),
+    "a message beside an output": (
+        build_span({"openinference.span.kind": "CHAIN", "output.value": "x", "error.message": "no funds"}, status=2),
+        (True, "unknown", "no funds"),
+    ),
     "Haystack 3's failed tool": (
         build_span(
             {

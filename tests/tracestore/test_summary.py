@@ -544,21 +544,17 @@ def test_unnamed_copy_of_a_call_is_no_second_call() -> None:
 
 def test_account_of_a_call_is_no_second_call() -> None:
     """As AG2 1.2 sends them: a span `record_usage model_call` after each call, with the model that answered alone."""
-    call: dict[str, Any] = {
-        "kind": "llm",
-        "response_model": "gpt-5-mini-2025-08-07",
-        "scope_name": "opentelemetry.instrumentation.ag2",
-    }
+    of: dict[str, Any] = {"response_model": "gpt-5-mini-2025-08-07", "scope_name": "opentelemetry.instrumentation.ag2"}
     row = summarize(
         span("root", end=90, kind="agent"),
-        span("one", "root", 1, 10, tokens=(425, 31), request_model="gpt-5-mini", **call),
-        span("account", "root", 10, 11, tokens=(425, 31), **call),
-        span("two", "root", 20, 30, tokens=(438, 35), request_model="gpt-5-mini", **call),
-        span("again", "root", 30, 31, tokens=(438, 35), **call),
-        span("compact", "root", 40, 41, tokens=(90, 9), **call),
+        span("one", "root", 1, 10, "llm", tokens=(425, 31), request_model="gpt-5-mini", **of),
+        span("account", "root", 10, 11, "other", tokens=(425, 31), **of),
+        span("two", "root", 20, 30, "llm", tokens=(438, 35), request_model="gpt-5-mini", **of),
+        span("again", "root", 30, 31, "other", tokens=(438, 35), **of),
+        span("compact", "root", 40, 41, "other", tokens=(90, 9), **of),
     )
 
-    assert (row["input_tokens"], row["output_tokens"], row["llm_calls"]) == (953, 75, 3)
+    assert (row["input_tokens"], row["output_tokens"], row["llm_calls"]) == (953, 75, 2)
 
 
 def test_costs_are_compared_over_the_calls_that_have_both() -> None:

@@ -10,6 +10,7 @@ rules say (mapping.py) stands in front, and so wins.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from itertools import combinations_with_replacement, groupby
@@ -80,7 +81,10 @@ def has_any(sources: Iterable[Source]) -> str:
 
 
 def _runs(field: str) -> list[list[Source]]:
-    """Cut a field's sources into runs of names that one look-up covers, and single others."""
+    """Cut a field's sources into runs of names that one look-up covers, and single others.
+
+    A look-up covers whole runs: names that stand among those of another field are single.
+    """
     runs: list[list[Source]] = []
     for source in _sources(field):
         previous = runs[-1][-1] if runs else None
@@ -88,7 +92,12 @@ def _runs(field: str) -> list[list[Source]]:
             runs[-1].append(source)
         else:
             runs.append([source])
-    return runs
+    sizes = Counter(slot // RUN for slot in slots().values())
+    cut: list[list[Source]] = []
+    for run in runs:
+        of, number = divmod(slots()[_name(run[0])], RUN)
+        cut += [run] if number == 0 and len(run) == sizes[of] else [[source] for source in run]
+    return cut
 
 
 def _candidate(run: list[Source]) -> str:

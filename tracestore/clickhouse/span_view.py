@@ -43,6 +43,7 @@ from tracestore.semconv import Source
 # More tokens than any call can have; keeps sums of hostile numbers far from overflow.
 MAX_TOKENS = 10**12
 _MAX_TAGS = 64
+_RESULT_CHARS = 1000  # of a tool's result that stands for the message of its error
 TOKEN_FIELDS = (
     "input_tokens", "output_tokens", "total_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
     "cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens",
@@ -357,12 +358,12 @@ def _looked_up() -> str:
         {_said_signal()} AS said_signal,
         {first_of([first("agent_attribute"), agent_of_step])} AS agent_attribute,
         {first_of([first("agent_of_agent_span"), f"if(startsWith(name, 'Agent run: '), {named}, '')"])} AS agent_of_agent_span,
-        if(match(scope_name, {literal(semconv.BARE_CALL_SCOPES)}), extract(name, {literal(semconv.BARE_CALL_NAME)}), '')
+        if(startsWith(scope_name, {literal(semconv.BARE_CALL_SCOPE)}), extract(name, {literal(semconv.BARE_CALL_NAME)}), '')
             AS named_model,
         {first_of([first("request_model"), genkit_model, "named_model"])} AS raw_request_model,
         {first("response_model")} AS raw_response_model,
         if({at("gen_ai.request.model")} = '', {json_member("llm.invocation_parameters", "model")} != '',
-            match(scope_name, {literal(semconv.ECHOING_SCOPES)})) AS echoed_model,
+            startsWith(scope_name, {literal(semconv.ECHOING_SCOPE)})) AS echoed_model,
         -- "openai.chat", "anthropic.messages" and "google.generative-ai" are the Vercel AI SDK's names.
         multiIf({at("ai.model.provider")} = '', {provider}, {at("gen_ai.provider.name")} != '', {provider},
             substringIndex({provider}, '.', 1))
@@ -428,7 +429,9 @@ def _fields(*, by_rules: bool) -> str:
         AS provider,
     is_error,
     if(is_error, if(raw_error_type = '', 'unknown', raw_error_type), '') AS error_type,
-    if(is_error, error_text, '') AS error_message,
+    -- A tool that failed without a word about it says in its result why.
+    multiIf(NOT is_error, '', error_text != '', error_text, kind = 'tool', leftUTF8(tool_result, {_RESULT_CHARS}), '')
+        AS error_message,
     {_signal()} AS signal,
     -- More audio than all tokens: text alone was counted (LiveKit's realtime sessions).
     least(tokens_in + if(exclusive_input, cached + cache_written, 0) + if(tokens[8] > tokens_in, tokens[8], 0), {MAX_TOKENS})

@@ -86,12 +86,13 @@ def find_calls(spans: SpanColumns) -> Calls:
     knows_more = (outer >= 0) & usage_calls[outer] & (detailed[outer] | (has_model[outer] & ~has_model[plain])) & (shared | equal)
     counted[plain[knows_more]], counted[outer[knows_more]] = False, True
     counted = _drop_repeated(counted, response_keys, response_id.present, detailed, same_answer)
-    named = _drop_accounts(spans, _drop_unnamed_copies(spans, counted, response_id.present))
+    named = _drop_unnamed_copies(spans, counted, response_id.present)
     unnamed_copy = counted & ~named
     counted = named
     counted = _drop_enclosed_siblings(spans, counted, same_usage=True)
     aggregate = has_usage & ~model_call
     counted |= aggregate & ~mark_ancestors(spans.parent, has_usage)
+    counted = _drop_accounts(spans, counted)
     counted = _drop_repeated(counted, response_keys, response_id.present, model_call, same_answer)
 
     is_call = model_call & ~mark_ancestors(spans.parent, model_call, barrier) & ~unnamed_copy
@@ -136,12 +137,14 @@ def _drop_unnamed_copies(spans: SpanColumns, counted: Mask, has_id: Mask) -> Mas
 
 
 def _drop_accounts(spans: SpanColumns, counted: Mask) -> Mask:
-    """Drop usage that a span without a requested model repeats, to the token, of a call beside it by the same model.
+    """Drop usage that a helper span without a requested model repeats, to the token, of a call beside it by the same model.
 
-    AG2 1.x sends a span `record_usage model_call` after each call. Where the call has none (a live session), it counts.
+    AG2 1.x sends a span `record_usage model_call` after each call. Where no call has that usage (live sessions, compaction), it
+    counts.
     """
     asked = spans.labels("request_model").present
-    members = np.flatnonzero(counted & (spans.parent >= 0) & spans.labels("response_model").present)
+    helper = spans.labels("kind").where("other") & ~asked
+    members = np.flatnonzero(counted & (asked | helper) & (spans.parent >= 0) & spans.labels("response_model").present)
     # Only a trace that has both kinds can have such a span; most have none.
     has_asked, has_other = np.zeros((2, spans.trace_count), dtype=bool)
     has_asked[spans.trace[members[asked[members]]]] = True

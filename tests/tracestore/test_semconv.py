@@ -281,6 +281,8 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     "unknown value falls through": (build_span({"gen_ai.operation.name": "dance", "openinference.span.kind": "TOOL"}), "tool"),
     "vendor before operation": (build_span({"langfuse.observation.type": "generation", "gen_ai.operation.name": "chat"}), "llm"),
     "operation before OpenInference": (build_span({"gen_ai.operation.name": "chat", "openinference.span.kind": "CHAIN"}), "llm"),
+    "VoltAgent's root": (build_span({"entity.type": "agent", "entity.name": "support"}), "agent"),
+    "VoltAgent's memory, of the same entity": (build_span({"entity.type": "agent", "span.type": "memory"}), "other"),
     "Mastra's call, which Arize's dialect calls a chain": (
         build_span({"openinference.span.kind": "CHAIN", "mastra.span.type": "model_inference"}),
         "llm",

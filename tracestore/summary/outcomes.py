@@ -87,7 +87,8 @@ def decide_outcomes(spans: SpanColumns, tools: ToolCalls, *, now_ns: int, runnin
     np.maximum.at(last_success, trace[rounded], start[rounded] + _MILLISECOND_NS - 1)
     # Helper spans (HTTP, database) fail and are retried without anybody asking; their fate shows in the step above them.
     matters = errors & (~kind.where("other") | top)
-    unrecovered = matters & (last_success[trace] < end)
+    answered = _find_answered(spans, succeeded & kind.where("llm"), tools.failed, start, end)
+    unrecovered = matters & (last_success[trace] < end) & ~answered
 
     root_error = np.zeros(count, dtype=bool)
     root_error[trace[top & errors & (is_root | stands_in)]] = True
@@ -114,6 +115,17 @@ def decide_outcomes(spans: SpanColumns, tools: ToolCalls, *, now_ns: int, runnin
     failed = np.isin(rule, ["root_error", "unrecovered_error", "interrupted"])
     failing = np.where(failed, np.where(failing >= 0, failing, root), -1)
     return Outcomes([outcome_of.get(name, Outcome.ERROR).value for name in rule], rule, failing, root)
+
+
+def _find_answered(spans: SpanColumns, answers: Mask, failed: Mask, start: Ints, end: Ints) -> Mask:
+    """Return which failed tools ran during a successful model call beside them: some send one span for a whole loop of tools."""
+    failed, answers = failed & (spans.parent >= 0), answers & (spans.parent >= 0)
+    first_failed = np.full(spans.count, np.iinfo(np.int64).max, dtype=np.int64)
+    np.minimum.at(first_failed, spans.parent[failed], start[failed])
+    around = answers & (start <= first_failed[spans.parent])
+    last_end = np.full(spans.count, -1, dtype=np.int64)
+    np.maximum.at(last_end, spans.parent[around], end[around])
+    return failed & (end < last_end[spans.parent])
 
 
 def _last_by_trace(trace: Ints, end: Ints, candidates: Mask, count: int) -> Ints:

@@ -194,7 +194,7 @@ def _type_of(value: dict[str, Any]) -> str:
     return found if isinstance(found, str) else ""
 
 
-_CALL_ID_KEYS = ("call_id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "id")
+_CALL_ID_KEYS = ("call_id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "id", "ref")
 _MESSAGE_KEYS = ("content", "parts", "contents", "tool_calls", "function_call", "reasoning_content", "message", "refusal")
 # Items of the OpenAI Responses API that stand in a list of messages without being one.
 _LOOSE_ITEMS = {"function_call": "assistant", "function_call_output": "tool", "reasoning": "assistant"}
@@ -389,8 +389,8 @@ _PART_READERS: dict[str, Callable[[dict[str, Any]], Part]] = {
     ),
 }
 _KEYED_PARTS: dict[str, Callable[[dict[str, Any]], Part]] = {
-    **dict.fromkeys(("toolUse", "functionCall", "function_call"), _tool_call),
-    **dict.fromkeys(("toolResult", "functionResponse", "function_response"), _tool_result),
+    **dict.fromkeys(("toolUse", "functionCall", "function_call", "toolRequest"), _tool_call),
+    **dict.fromkeys(("toolResult", "functionResponse", "function_response", "toolResponse"), _tool_result),
     **dict.fromkeys(("reasoningContent", "reasoningText"), _reasoning_part),
     **dict.fromkeys(("inlineData", "inline_data", "fileData", "file_data"), _media_part),
 }

@@ -48,7 +48,7 @@ _NAMED = frozenset(
         "model_request_parameters", "logfire.msg", "gen_ai.evaluation.explanation", "tool.parameters", "tool_parameters",
         "ai.value", "ai.values", "ai.response.object", "ai.result.object", "ai.response.files", "ai.prompt.tools",
         "tools", "mlflow.chat.tools", "tool.description", "gen_ai.tool.description", "gen_ai.agent.description", "lk.chat_ctx",
-        "full_command", "bash_command", "command",
+        "full_command", "bash_command", "command", "agent.messages.ui", "agent.stateSnapshot",
     }
  | _PARAMETERS) - _ERROR_TEXTS - _USAGE_ALONE  # fmt: skip
 _PREFIXES = (

@@ -212,6 +212,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "tool.arguments",
         "lk.pii.function_tool.arguments",
         "braintrust.input_json",
+        "input",
     ),
     "tool_result": _plain(
         "gen_ai.tool.call.result",

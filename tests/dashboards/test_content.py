@@ -348,6 +348,9 @@ def test_image_is_described_and_not_carried_along() -> None:
         ),
         pytest.param({"tool_arguments": '{"id": 7}', "tool_response": '{"ok": true}'}, [], id="pydantic-ai"),
         pytest.param(
+            {"input": '{"id": 7}', "tool.parameters": '{"def": {"type": "object"}}', "output": '{"ok": true}'}, [], id="VoltAgent"
+        ),
+        pytest.param(
             {},
             [
                 ("gen_ai.tool.message", {"content": '{"id": 7}'}),

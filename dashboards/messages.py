@@ -203,7 +203,7 @@ def _type_of(value: dict[str, Any]) -> str:
     return found if isinstance(found, str) else ""
 
 
-_CALL_ID_KEYS = ("call_id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "id")
+_CALL_ID_KEYS = ("call_id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "id", "ref")
 _MESSAGE_KEYS = (
     "content",
     "parts",
@@ -415,8 +415,8 @@ _PART_READERS: dict[str, Callable[[dict[str, Any]], Part]] = {
     ),
 }
 _KEYED_PARTS: dict[str, Callable[[dict[str, Any]], Part]] = {
-    **dict.fromkeys(("toolUse", "functionCall", "function_call"), _tool_call),
-    **dict.fromkeys(("toolResult", "functionResponse", "function_response", "tool_call_result"), _tool_result),
+    **dict.fromkeys(("toolUse", "functionCall", "function_call", "toolRequest"), _tool_call),
+    **dict.fromkeys(("toolResult", "functionResponse", "function_response", "tool_call_result", "toolResponse"), _tool_result),
     **dict.fromkeys(("reasoningContent", "reasoningText"), _reasoning_part),
     **dict.fromkeys(("inlineData", "inline_data", "fileData", "file_data"), _media_part),
 }

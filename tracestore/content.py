@@ -49,6 +49,7 @@ _NAMED = frozenset(
         "ai.value", "ai.values", "ai.response.object", "ai.result.object", "ai.response.files", "ai.prompt.tools",
         "tools", "mlflow.chat.tools", "tool.description", "gen_ai.tool.description", "gen_ai.agent.description", "lk.chat_ctx",
         "full_command", "bash_command", "command", "haystack.pipeline.input_data", "haystack.pipeline.output_data",
+        "agent.messages.ui", "agent.stateSnapshot",
     }
  | _PARAMETERS) - _ERROR_TEXTS - _USAGE_ALONE  # fmt: skip
 _PREFIXES = (

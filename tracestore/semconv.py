@@ -65,11 +65,13 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     ),
     "agent_of_agent_span": (
         *_plain("graph.node.name", "graph.node.id", "traceloop.entity.name", "resource.name", "agent_name", "lk.agent_label"),
-        *_plain("mastra.agent.name", "agent_role", "haystack.component.name"),
+        *_plain("mastra.agent.name", "agent_role", "haystack.component.name", "entity.name"),
     ),
     "version": (
         *_plain("gen_ai.agent.version", "langfuse.version", "langfuse.release"),
         *_plain("ai.telemetry.metadata.appVersion", "traceloop.association.properties.app_version"),
+        # Laminar's own version is the resource's service.version.
+        *_plain("lmnr.association.properties.metadata.app_version", "lmnr.association.properties.metadata.version"),
         *_plain("mastra.metadata.appVersion", "langsmith.metadata.app_version", "traceloop.entity.version", "service.version"),
         *_resource("service.version", "openlit.agent.version_hash", "app.version", "vcs.ref.head.revision"),
         *_resource("vcs.repository.ref.revision", "deployment.id"),
@@ -144,7 +146,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("llm.invocation_parameters", "model_name"),
         _json("llm.invocation_parameters", "model"),
         _json("langfuse.observation.model.parameters", "model"),
-        *_plain("model", "model_name"),
+        *_plain("model", "model_name", "llm.model", "ai.model.name"),
         _json("braintrust.metadata", "model"),
     ),
     "response_model": (
@@ -222,6 +224,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "braintrust.input_json",
         "haystack.agent.step.tool.input",
         "gen_ai.prompt",
+        "input",
     ),
     "tool_result": _plain(
         "gen_ai.tool.call.result",
@@ -282,7 +285,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input"),
         *_plain("gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_read_input_tokens"),
         *_plain("gen_ai.usage.cached_tokens", "gen_ai.usage.input_cached_tokens", "gen_ai.usage.input_tokens.cached"),
-        *_plain("gen_ai.usage.cached_input_tokens"),
+        *_plain("gen_ai.usage.cached_input_tokens", "llm.usage.cached_tokens"),
         *_plain("ai.usage.inputTokenDetails.cacheReadTokens", "ai.usage.cachedInputTokens"),
         _json("langfuse.observation.usage_details", "prompt_tokens_details", "cached_tokens"),
         _json("langfuse.observation.usage_details", "input_tokens_details", "cached_tokens"),
@@ -329,6 +332,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("langfuse.observation.usage_details", "output_reasoning"),
         _json("ai.response.providerMetadata", "openai", "reasoningTokens"),
         *_plain("codex.usage.reasoning_output_tokens", "reasoning_token_count", "gen_ai.usage.experimental.reasoning_tokens"),
+        *_plain("llm.usage.reasoning_tokens"),
         *_told("reasoning_tokens", "reasoningTokens", "reasoning", "thoughts_token_count", "thoughtsTokenCount"),
         *_told("thoughtsTokens", "completion_reasoning_tokens"),
     ),
@@ -447,6 +451,18 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
             "tool.execution": "other",
             "tool.blocked_on_user": "other",
             "hook": "other",
+            # VoltAgent's, whose names of kinds are otherwise ours.
+            "llm": "llm",
+            "agent": "agent",
+            "memory": "other",
+            "retriever": "retriever",
+            "embedding": "embedding",
+            "guardrail": "guardrail",
+            "workflow-step": "chain",
+            "scorer": "evaluator",
+            "vector": "other",
+            "middleware": "other",
+            "summary": "other",
         },
     ),
     # Before the operation: up to Spring AI 1.1 that of a tool's call is "framework" (SpringAiKind, AiOperationType).
@@ -480,6 +496,8 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
     (Source("ag2.span.type"), {"usage": "other"}),
     # The OpenAI Agents SDK tells the usage of its calls again in tasks and turns (Logfire).
     (Source("sdk_span_type"), {"task": "chain", "turn": "chain"}),
+    # VoltAgent's root; what is below it names the same entity and has a span.type.
+    (Source("entity.type"), {"agent": "agent", "workflow": "chain"}),
 )
 # Genkit names the span of a model's call after the model.
 GENKIT_MODELS = ("model", "background-model", "embedder")

@@ -250,6 +250,7 @@ def test_question_and_answer_are_found_in_events(events: list[tuple[str, dict[st
             {"content": [{"type": "tool-call", "toolCallId": "c1", "toolName": "refund", "input": {"id": 7}}]}, id="Vercel AI"
         ),
         pytest.param({"parts": [{"function_call": {"id": "c1", "name": "refund", "args": {"id": 7}}}]}, id="Gemini"),
+        pytest.param({"content": [{"toolRequest": {"ref": "c1", "name": "refund", "input": {"id": 7}}}]}, id="Genkit"),
         pytest.param(
             {"tool_calls": [{"tool_call": {"id": "c1", "function": {"name": "refund", "arguments": '{"id": 7}'}}}]},
             id="OpenInference",
@@ -304,6 +305,9 @@ def test_tool_call_is_found_in_every_shape_of_message(message: dict[str, Any]) -
         pytest.param(
             {"role": "user", "content": [{"toolResult": {"toolUseId": "c1", "content": [{"text": '{"ok": true}'}]}}]},
             id="Bedrock",
+        ),
+        pytest.param(
+            {"role": "tool", "content": [{"toolResponse": {"ref": "c1", "name": "refund", "output": {"ok": True}}}]}, id="Genkit"
         ),
         pytest.param(
             {
@@ -468,6 +472,9 @@ def test_image_is_described_and_not_carried_along() -> None:
             },
             [],
             id="OpenInference over BeeAI and over ADK",
+        ),
+        pytest.param(
+            {"input": '{"id": 7}', "tool.parameters": '{"def": {"type": "object"}}', "output": '{"ok": true}'}, [], id="VoltAgent"
         ),
         pytest.param(
             {},

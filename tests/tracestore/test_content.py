@@ -47,7 +47,16 @@ def test_names_ids_and_counts_beside_content_stay(key: str) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["acme.user_prompt", "acme:llmOutput", "acme.final-answer", "acme.chat.history", "requestBody", "output-json"],
+    [
+        "acme.user_prompt",
+        "acme:llmOutput",
+        "acme.final-answer",
+        "acme.chat.history",
+        "requestBody",
+        "output-json",
+        "agent.messages.ui",
+        "agent.stateSnapshot",
+    ],
 )
 def test_content_of_unknown_dialects_is_told_by_its_name(key: str) -> None:
     assert find_part(key) is Part.CONTENT

@@ -283,6 +283,8 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     "unknown value falls through": (build_span({"gen_ai.operation.name": "dance", "openinference.span.kind": "TOOL"}), "tool"),
     "vendor before operation": (build_span({"langfuse.observation.type": "generation", "gen_ai.operation.name": "chat"}), "llm"),
     "operation before OpenInference": (build_span({"gen_ai.operation.name": "chat", "openinference.span.kind": "CHAIN"}), "llm"),
+    "VoltAgent's root": (build_span({"entity.type": "agent", "entity.name": "support"}), "agent"),
+    "VoltAgent's memory, of the same entity": (build_span({"entity.type": "agent", "span.type": "memory"}), "other"),
     "Mastra's call, which Arize's dialect calls a chain": (
         build_span({"openinference.span.kind": "CHAIN", "mastra.span.type": "model_inference"}),
         "llm",
@@ -721,6 +723,18 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         },
         (130, 38, 32, 0, 0),
     ),
+    "AI SDK 4 on Anthropic, with OpenInference's total": (
+        {
+            IN: 91,
+            OUT: 26,
+            "ai.model.provider": "anthropic.messages",
+            "llm.token_count.total": 117,
+            "ai.response.providerMetadata": json.dumps(
+                {"anthropic": {"cacheCreationInputTokens": 16, "cacheReadInputTokens": 32}}
+            ),
+        },
+        (139, 26, 32, 16, 0),
+    ),
     "AI SDK 6 adds Anthropic's numbers up": (
         {
             IN: 123,
@@ -1116,6 +1130,19 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
         (False, "", ""),
     ),
     "exception that ended a span with status ok": (build_span(status=1, events=raised("B")), (True, "B", "")),
+    # OpenInference's processor for the AI SDK sets the status of whatever ends after an error anywhere in the trace.
+    "AI SDK's answer after an error elsewhere": (
+        build_span({"ai.operationId": "ai.generateText", "ai.response.finishReason": "stop"}, status=2, status_message="429"),
+        (False, "", ""),
+    ),
+    "AI SDK's answer that raised": (
+        build_span({"ai.response.finishReason": "stop"}, status=2, events=raised("B", "e")),
+        (True, "B", "e"),
+    ),
+    "AI SDK's answer that ended in an error": (
+        build_span({"ai.response.finishReason": "error"}, status=2, status_message="overloaded"),
+        (True, "unknown", "overloaded"),
+    ),
     "success false": (build_span({"success": False}), (True, "unknown", "")),
     "success true": (build_span({"success": True}), (False, "", "")),
     "Langfuse level": (build_span({"langfuse.observation.level": "ERROR"}), (True, "unknown", "")),

@@ -632,6 +632,21 @@ OUTCOMES: dict[str, tuple[list[Span], tuple[str, str, str]]] = {
         ],
         ("ok", "recovered", ""),
     ),
+    "one model call spans the whole loop of tools": (
+        [ROOT, span("call", "root", 1, 50, "llm"), span("tool", "root", 20, 30, "tool", tool="t", error="E")],
+        ("ok", "recovered", ""),
+    ),
+    "another agent's call does not answer the tool": (
+        [
+            ROOT, span("left", "root", 1, 40, "agent"), span("tool", "left", 20, 30, "tool", tool="t", error="E"),
+            span("right", "root", 1, 60, "agent"), span("call", "right", 2, 50, "llm"),
+        ],
+        ("error", "unrecovered_error", "tool"),
+    ),
+    "a call that began beside the tool does not answer it": (
+        [ROOT, span("tool", "root", 20, 30, "tool", tool="t", error="E"), span("call", "root", 21, 50, "llm")],
+        ("error", "unrecovered_error", "tool"),
+    ),
     "parallel tools start in the same millisecond": (
         [
             ROOT, span("left", "root", 1, kind="tool", tool="a", error="E", duration_ns=250_000),

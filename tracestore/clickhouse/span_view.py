@@ -91,6 +91,8 @@ def _exclusive_input() -> str:
             bare_names, true,
             -- What the provider itself said: the AI SDK up to version 5 repeats it, and adds the total up from it.
             said_by_anthropic != 0, said_by_anthropic = tokens_in,
+            -- Version 4 tells of the cache alone.
+            cached_by_anthropic, true,
             tokens_total = tokens_in + tokens_out, false,
             tokens_total = tokens_in + tokens_out + cached + cache_written, true,
             -- Langfuse's own bucket names are disjoint (OpenAI's names in the same place are not).
@@ -389,6 +391,8 @@ def _looked_up() -> str:
         multiIf({json_member("langfuse.observation.usage_details", "input")} != '', true,
             {json_member("langfuse.observation.usage_details", "cache_read_input_tokens")} != '') AS langfuse_buckets,
         toFloat64OrZero({json_member("ai.response.providerMetadata", "anthropic", "usage", "input_tokens")}) AS said_by_anthropic,
+        {json_member("ai.response.providerMetadata", "anthropic", "cacheReadInputTokens")} != '' AS cached_by_anthropic,
+        {at("ai.response.finishReason")} NOT IN ('', 'error') AS ai_sdk_answered,
         if({at("input_tokens")} != '', {at("cache_read_tokens")} != '', false) AS bare_names,
         if({has_any(semconv.RAW_CACHE_NAMES)}, NOT {has_any(semconv.AGREED_CACHE_NAMES)}, false) AS raw_names,
         toFloat64OrZero({first("supplied_cost")}) AS supplied_total,
@@ -474,7 +478,8 @@ FROM
             langfuse_buckets, tokens_total != tokens_in + tokens_out, false) AS additive_reasoning,
         {_provider()} AS provider_name,
         multiIf(
-            NOT multiIf(status_code = 2, true, error_type_attribute != '', true, exception_ended_it, true, failed_by_flag), false,
+            NOT multiIf(if(status_code = 2, NOT if(ai_sdk_answered, exception_type = '', false), false), true,
+                error_type_attribute != '', true, exception_ended_it, true, failed_by_flag), false,
             raw_error_type IN ({literals(semconv.CONTROL_FLOW_ERRORS)}), false,
             NOT match(error_text, {control_flow})) AS is_error,
         if(raw_error_type IN ({literals(semconv.INTERRUPTS)}), true, match(error_text, {interrupts})) AS interrupted,

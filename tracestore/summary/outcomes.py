@@ -88,7 +88,8 @@ def decide_outcomes(spans: SpanColumns, tools: ToolCalls, *, now_ns: int, runnin
     # Helper spans (HTTP, database) fail and are retried without anybody asking; their fate shows in the step above them.
     # What has steps below it is no helper, whatever it is called.
     matters = errors & (~kind.where("other") | top | mark_ancestors(spans.parent, is_step))
-    unrecovered = matters & (last_success[trace] < end)
+    answered = _find_answered(spans, succeeded & kind.where("llm"), tools.failed, start, end)
+    unrecovered = matters & (last_success[trace] < end) & ~answered
     unrecovered[_find_forgiven(spans, np.flatnonzero(unrecovered & kind.where("tool")))] = False
 
     root_error = np.zeros(count, dtype=bool)
@@ -131,6 +132,17 @@ def _find_forgiven(spans: SpanColumns, failed_tools: Ints) -> Ints:
     around = nearest_ancestor(spans.parent, silent, kind.where("agent", "chain"))
     forgiven: Ints = silent[(around >= 0) & spans.labels("status").where("ok")[around]]
     return forgiven
+
+
+def _find_answered(spans: SpanColumns, answers: Mask, failed: Mask, start: Ints, end: Ints) -> Mask:
+    """Return which failed tools ran during a successful model call beside them: some send one span for a whole loop of tools."""
+    failed, answers = failed & (spans.parent >= 0), answers & (spans.parent >= 0)
+    first_failed = np.full(spans.count, np.iinfo(np.int64).max, dtype=np.int64)
+    np.minimum.at(first_failed, spans.parent[failed], start[failed])
+    around = answers & (start <= first_failed[spans.parent])
+    last_end = np.full(spans.count, -1, dtype=np.int64)
+    np.maximum.at(last_end, spans.parent[around], end[around])
+    return failed & (end < last_end[spans.parent])
 
 
 def _last_by_trace(trace: Ints, end: Ints, candidates: Mask, count: int) -> Ints:

@@ -123,6 +123,30 @@ def test_arguments_of_each_dialect_are_compared(store: Store, send_spans: SendSp
     assert (found["3"], found["4"]) == (0, 0)
 
 
+def test_schema_of_arguments_is_compared_where_nothing_else_is(store: Store, send_spans: SendSpans) -> None:
+    # OpenInference's CrewAI: tool.parameters stands behind the arguments and is the same for each call.
+    schema = '{"properties": {"order_id": {"type": "string"}}}'
+    one, two = ({"input.value": f'{{"order_id": "{order}"}}', "tool.parameters": schema} for order in ("A-1", "A-2"))
+    # Others tell the arguments there and nowhere else.
+    alone = {"tool.parameters": '{"order_id": "A-1"}'}
+    send_spans(
+        {"trace_id": A, "span_id": "1" * 16, "attributes": TOOL | one},
+        {"trace_id": A, "span_id": "2" * 16, "attributes": TOOL | two},
+        {"trace_id": A, "span_id": "3" * 16, "attributes": TOOL | alone},
+    )
+
+    found = _hashes(store)
+
+    assert found["1"] == found["3"] != found["2"]
+
+
+def test_arguments_that_openinference_hides_are_none(store: Store, send_spans: SendSpans) -> None:
+    hidden = {"input.value": "__REDACTED__", "tool.parameters": '{"properties": {}}'}
+    send_spans({"trace_id": A, "span_id": "1" * 16, "attributes": TOOL | hidden})
+
+    assert _hashes(store)["1"] == 0
+
+
 @pytest.mark.parametrize("arguments", ['{"q": 1}', "plain", '{"q": 1, "cut sho', "call_1"])
 def test_arguments_that_are_not_stored_are_none(store: Store, send_spans: SendSpans, arguments: str) -> None:
     key = "gen_ai.tool.call.arguments"

@@ -646,6 +646,8 @@ FIRST_TOKEN_UNITS_NS = {
 }  # fmt: skip
 # Operations whose spans repeat the usage of a call that has a span of its own: background responses fetched later, agent loops.
 REPEATED_USAGE = ("fetch_response", "agent_step")
+# The type of an error in a text about it: "RangeError: too much", '... {"tool_name": "t", "error": "RangeError: too much"}'.
+TYPE_IN_MESSAGE = r"""(?:^|["']error["']: ?["'])([A-Z][A-Za-z0-9]*(?:Error|Exception)):"""
 # Attributes that only a span which came to a result has.
 RESULT_KEY = (
     r"^(gen_ai\.(output\.messages|completion|tool\.call\.result|usage\.output_tokens)|output\.value|llm\.output_messages\."

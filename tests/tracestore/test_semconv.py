@@ -1119,6 +1119,18 @@ def raised(error: str, message: str = "") -> list[tuple[str, dict[str, Any]]]:
 # case -> span, (is_error, type, message)
 ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
     "status": (build_span(status=2, status_message="boom"), (True, "unknown", "boom")),
+    "type at the start of the message": (
+        build_span(status=2, status_message="RangeError: too much"),
+        (True, "RangeError", "RangeError: too much"),
+    ),
+    "type in the message that another quotes": (
+        build_span(status=2, status_message='Error running tool: {"tool_name":"t","error":"RangeError: too much"}'),
+        (True, "RangeError", 'Error running tool: {"tool_name":"t","error":"RangeError: too much"}'),
+    ),
+    "no type in a sentence": (
+        build_span(status=2, status_message="the ValueError: was odd"),
+        (True, "unknown", "the ValueError: was odd"),
+    ),
     "status and type": (build_span({"error.type": "TimeoutError"}, status=2), (True, "TimeoutError", "")),
     "type alone": (build_span({"error.type": "429"}), (True, "429", "")),
     "exception event": (build_span(status=2, events=raised("ValueError", "bad")), (True, "ValueError", "bad")),

@@ -432,7 +432,10 @@ def _fields(*, by_rules: bool) -> str:
     transform(provider_name, [{literals(semconv.PROVIDERS)}], [{literals(semconv.PROVIDERS.values())}], provider_name)
         AS provider,
     is_error,
-    if(is_error, if(raw_error_type = '', 'unknown', raw_error_type), '') AS error_type,
+    -- Who sends no type often begins the message with it, or quotes such a message in JSON (OpenAI's Agents SDK).
+    multiIf(NOT is_error, '', raw_error_type != '', raw_error_type,
+        match(error_text, {literal(semconv.TYPE_IN_MESSAGE)}), extract(error_text, {literal(semconv.TYPE_IN_MESSAGE)}), 'unknown')
+        AS error_type,
     -- A tool that failed without a word about it says in its result why.
     multiIf(NOT is_error, '', error_text != '', error_text, kind = 'tool', leftUTF8(tool_result, {_RESULT_CHARS}), '')
         AS error_message,

@@ -1,5 +1,6 @@
--- As 0056, but what OpenInference calls tool.parameters counts last: it is the schema of the arguments to some senders (CrewAI),
--- the same for each call, and attributes stand in reverse. What OpenInference hides is none. Spans that are stored keep theirs.
+-- As 0056, with the attributes in which Haystack, LangSmith, VoltAgent, Logfire and Laminar tell a tool's arguments. OpenInference's
+-- tool.parameters counts last: to some senders (CrewAI) it is the schema of the arguments, the same for each call, and attributes
+-- stand in reverse. What OpenInference hides is none. Spans that are stored keep the number they have.
 ALTER TABLE spans MODIFY COLUMN arguments_hash UInt64 MATERIALIZED if(kind != 'tool', 0, arrayMap(
     said -> multiIf(said IN ('', '{', '__REDACTED__') OR startsWith(said, '[REDACTED]'), 0, length(said) > 2000, cityHash64(said), cityHash64(arraySort(if(JSONType(said) = 'Object',
         arrayFilter(pair -> pair.1 IN ('inputs', 'input_str') OR NOT JSONHas(said, 'input_str'), JSONExtractKeysAndValuesRaw(said)), [('', said)])))),
@@ -8,7 +9,8 @@ ALTER TABLE spans MODIFY COLUMN arguments_hash UInt64 MATERIALIZED if(kind != 't
             'gen_ai.tool.args', 'input.value', 'traceloop.entity.input', 'tool_input', 'gen_ai.tool.input',
             'lk.function_tool.arguments', 'mlflow.spanInputs', 'genkit:input', 'arguments', 'langfuse.observation.input',
             'args', 'spring.ai.tool.call.arguments', 'tool.arguments', 'lk.pii.function_tool.arguments',
-            'braintrust.input_json', 'event content', 'at last'),
+            'braintrust.input_json', 'haystack.agent.step.tool.input', 'gen_ai.prompt', 'input', 'lmnr.span.input',
+            'event content', 'at last'),
         arrayConcat(mapValues(attributes), [event_attributes[indexOf(event_names, 'gen_ai.tool.message')]['content'], attributes['tool.parameters']]),
         arrayConcat(mapKeys(attributes), ['event content', 'at last']))]
 )[1]) CODEC(ZSTD(1))

@@ -269,6 +269,17 @@ def test_every_token_counts_once(case: str) -> None:
     assert tokens(*spans) == expected
 
 
+def test_failed_call_around_its_steps_stands_for_the_last_of_them() -> None:
+    row = summarize(
+        span("agent", end=90, kind="agent"),
+        span("chat", "agent", 1, 80, "llm", request_model="m", error="E"),
+        span("step 0", "chat", 2, 20, "llm"),
+        span("step 1", "chat", 21, 40, "llm"),
+    )
+
+    assert (row["llm_calls"], row["llm_errors"], row["models.model"], row["models.errors"]) == (2, 1, ["m"], [1])
+
+
 @pytest.mark.parametrize("case", DOUBLE_COUNTING)
 def test_order_of_arrival_does_not_matter(case: str) -> None:
     spans, _ = DOUBLE_COUNTING[case]

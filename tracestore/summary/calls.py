@@ -102,12 +102,25 @@ def find_calls(spans: SpanColumns) -> Calls:
     keys = spans.trace * len(model.values) + model.codes if spans.count else spans.trace
     timed = spans.numbers("duration_ns") > 0
     is_call &= timed | ~np.isin(keys, keys[is_call & timed])
+    _take_failures_from_around(spans, is_call, model_call | barrier, model_call & has_model & ~has_usage, has_model | has_usage)
     account = np.arange(spans.count)
     inner = np.flatnonzero(is_call & ~counted)
     owner = nearest_ancestor(spans.parent, inner, (model_call & counted) | barrier)
     owned = (owner >= 0) & (model_call & counted)[owner]
     account[inner[owned]] = owner[owned]
     return Calls(_drop_enclosed_siblings(spans, is_call), counted, account)
+
+
+def _take_failures_from_around(spans: SpanColumns, is_call: Mask, nearest: Mask, outer: Mask, says_more: Mask) -> None:
+    """Let a failed model call around the attempts stand for the last of them, where that one says neither model nor error."""
+    errors = spans.mask("is_error")
+    bare = np.flatnonzero(is_call & ~says_more & ~errors)
+    around = nearest_ancestor(spans.parent, bare, nearest)
+    failed = (around >= 0) & (outer & errors)[around]
+    last = np.full(spans.count, -1, dtype=np.int64)
+    np.maximum.at(last, around[failed], bare[failed])
+    replacing = np.flatnonzero(last >= 0)
+    is_call[last[replacing]], is_call[replacing] = False, True
 
 
 def _drop_unnamed_copies(spans: SpanColumns, counted: Mask, has_id: Mask) -> Mask:

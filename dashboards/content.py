@@ -363,8 +363,6 @@ def open_envelope(value: Any) -> Any:
         return value["inputs"]
     if isinstance(value.get("input_str"), str):
         return decode_value(value["input_str"])
-    if set(value) == {"kwargs"}:
-        return value["kwargs"]
     if {"args", "kwargs"} <= set(value) <= {"args", "kwargs", "sanitize_inputs_outputs"} and not (
         value["args"] and value["kwargs"]
     ):
@@ -383,15 +381,12 @@ def _result(span: Span, key: str) -> Payload | None:
 def _open_result(source: str, value: Any) -> Payload | None:
     if value is None:
         return None
-    decoded = decode_value(value)
-    if isinstance(decoded, dict) and {"tool_name", "raw_output"} <= decoded.keys():  # LlamaIndex
-        return _plain(source, decoded["raw_output"])
     messages = read_messages(value)
     if messages is not None and len(messages) == 1 and messages[0].role == "tool" and len(messages[0].parts) == 1:
         return _plain(source, messages[0].parts[0].text)
     decoded = decode_value(value)
-    if isinstance(decoded, dict) and {"blocks", "tool_name", "raw_output"} <= decoded.keys():  # LlamaIndex's ToolOutput
-        value = decoded = decoded["blocks"] if _are_text_parts(decoded["blocks"]) else decoded["raw_output"]
+    if isinstance(decoded, dict) and {"tool_name", "raw_output"} <= decoded.keys():  # LlamaIndex's ToolOutput
+        value = decoded = decoded["blocks"] if _are_text_parts(decoded.get("blocks")) else decoded["raw_output"]
     elif isinstance(decoded, dict) and {"name", "response"} <= decoded.keys() <= {"id", "name", "response"}:  # Gemini's
         value = decoded = decoded["response"]
     parts = read_messages(value, role="tool") if _are_text_parts(decoded) else None
@@ -557,7 +552,6 @@ ARGUMENTS: tuple[tuple[str, Reader], ...] = (
     ("tool.parameters", _arguments),
     ("claude_code.tool_result", _event_arguments("claude_code.tool_result", "tool_input")),
     ("codex.tool_result", _event_arguments("codex.tool_result", "arguments")),
-    ("input", _arguments),
 )
 RESULTS: tuple[tuple[str, Reader], ...] = (
     ("gen_ai.tool.call.result", _result),

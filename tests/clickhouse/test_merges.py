@@ -1,0 +1,28 @@
+"""What merges do when they go on after the drain has held them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.waiting import wait_until
+from tracestore.clickhouse.client import Store
+
+# Inserts make parts of level 1, the first merges parts of level 2, which stay for minutes when they are merged again.
+_MERGED = """
+SELECT max(max_block_number - min_block_number + 1) FROM system.parts
+WHERE level = 2 AND database = currentDatabase() AND table = {table:String}
+"""
+_ACTIVE = "SELECT count() FROM system.parts WHERE active AND database = currentDatabase() AND table = {table:String}"
+_INSERTS, _MOST = 40, 12
+
+
+@pytest.mark.parametrize("table", ["spans", "logs"])
+def test_merge_takes_few_of_many_waiting_parts(store: Store, table: str) -> None:
+    store.hold_merges([table], True)
+    for number in range(_INSERTS):
+        store.command(f"INSERT INTO {table} (project_id) SELECT {number + 1}")
+
+    store.hold_merges([table], False)
+    wait_until(lambda: store.query_rows(_ACTIVE, table=table)[0][0] < _INSERTS / 2)
+
+    assert 1 < store.query_rows(_MERGED, table=table)[0][0] <= _MOST

@@ -397,7 +397,7 @@ USAGE_TEXTS = (
     "gen_ai.usage.raw", "usage", "metadata.usage_object", "gen_ai.usage.input_token_details", "gen_ai.usage.output_token_details",
     "haystack.component.output", "haystack.agent.step.llm.output", "gcp.vertex.agent.llm_response", "genkit:output",
     "mlflow.spanOutputs", "output.value",
-    "gen_ai.completion", "lmnr.span.output", "langfuse.observation.output", "braintrust.metrics",
+    "gen_ai.completion", "lmnr.span.output", "langfuse.observation.output", "braintrust.metrics", "final_result",
 )  # fmt: skip
 
 _OPERATIONS = {
@@ -703,7 +703,10 @@ APPROVAL_EVENTS = {
     "human_feedback_requested": "human_approval_requested", "request_info": "human_approval_requested",
     "human_feedback_received": "human_approval_decided", ESCALATION_EVENT: "human_escalation",
 }  # fmt: skip
-APPROVAL_TEXT = r'"__interrupt__"|mcp_approval_request|tool-approval-request|FunctionApprovalRequestContent'
+# The last is pydantic-ai's DeferredToolRequests, with which a run ends that needs an approval.
+APPROVAL_TEXT = (
+    r'"__interrupt__"|mcp_approval_request|tool-approval-request|FunctionApprovalRequestContent|"approvals": ?\[\{"tool_name"'
+)
 # A call whose input ends in such a part goes on after a person's answer: the AI SDK's, OpenAI's and Strands' names. Later calls
 # repeat the part with more behind it, hence the last type or role that an input names.
 APPROVAL_ANSWERS = ("tool-approval-response", "mcp_approval_response", "interrupt_response")

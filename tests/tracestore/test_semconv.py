@@ -1318,6 +1318,12 @@ SIGNAL_CASES = {
     },
     "a sub-agent of that name is no tool": (build_span({"gen_ai.operation.name": "chat", "gen_ai.tool.name": "Task"}), ""),
     "deferred tool": (build_span({"pydantic_ai.tool.deferral.name": "ApprovalRequired"}), "human_approval_requested"),
+    "run that ends with deferred calls": (
+        build_span(
+            {"gen_ai.operation.name": "invoke_agent", "final_result": '{"calls":[],"approvals":[{"tool_name":"issue_refund"}]}'}
+        ),
+        "human_approval_requested",
+    ),
     "interrupted graph": (build_span(status=2, events=raised("GraphInterrupt")), "human_approval_requested"),
     "interrupt in the answer": (
         build_span({"openinference.span.kind": "CHAIN", "output.value": '{"__interrupt__": []}'}),

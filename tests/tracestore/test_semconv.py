@@ -1312,6 +1312,7 @@ SIGNAL_CASES = {
             "transfer_to_agent",
             "Delegate work to coworker",
             "Ask question to coworker",
+            "delegate_task_to_member",
             "Task",
             "handoff",
         )

@@ -278,6 +278,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("gen_ai.usage.total_tokens", "llm.token_count.total", "llm.usage.total_tokens", "ai.usage.totalTokens"),
         _json("mlflow.chat.tokenUsage", "total_tokens"),
         *_plain("codex.usage.total_tokens"),
+        _json("ai.response.providerMetadata", "google", "usageMetadata", "totalTokenCount"),
         *_told("total_tokens", "totalTokens", "total_token_count", "totalTokenCount"),
     ),
     "cache_read_tokens": (
@@ -296,6 +297,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("ai.response.providerMetadata", "openai", "cachedPromptTokens"),
         _json("ai.response.providerMetadata", "anthropic", "cacheReadInputTokens"),
         _json("ai.response.providerMetadata", "anthropic", "usage", "cache_read_input_tokens"),
+        _json("ai.response.providerMetadata", "google", "usageMetadata", "cachedContentTokenCount"),
         *_plain("cache_read_tokens", "cached_token_count", "metadata.usage.cached_prompt_tokens"),
         *_told("cached_tokens", "cache_read_input_tokens", "cacheReadInputTokens", "cache_read", "cached_content_token_count"),
         *_told("cachedContentTokenCount", "cachedContentTokens", "prompt_cached_tokens"),
@@ -331,6 +333,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("langfuse.observation.usage_details", "output_reasoning_tokens"),
         _json("langfuse.observation.usage_details", "output_reasoning"),
         _json("ai.response.providerMetadata", "openai", "reasoningTokens"),
+        _json("ai.response.providerMetadata", "google", "usageMetadata", "thoughtsTokenCount"),
         *_plain("codex.usage.reasoning_output_tokens", "reasoning_token_count", "gen_ai.usage.experimental.reasoning_tokens"),
         *_plain("llm.usage.reasoning_tokens"),
         *_told("reasoning_tokens", "reasoningTokens", "reasoning", "thoughts_token_count", "thoughtsTokenCount"),

@@ -364,7 +364,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("langfuse.observation.cost_details", "total"),
         *_plain("llm.cost.total", "gen_ai.usage.cost", "gen_ai.usage.total_cost", "gen_ai.cost.total_cost", "operation.cost"),
         *_plain("cost_usd", "opencode.llm.cost.total", "gen_ai.usage.cost_usd", "gen_ai.usage.total_cost_usd", "gen_ai.cost.usd"),
-        *_plain("gen_ai.cost.total_usd", "llm.usage.cost"),
+        *_plain("gen_ai.cost.total_usd", "llm.usage.cost", "litellm.cost.total"),
         _json("mlflow.llm.cost", "total_cost"),
     ),
     # Added up where a dialect gives no total.

@@ -1240,6 +1240,10 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
         (True, "unknown", ""),
     ),
     "the same as a list": (build_span({"gen_ai.response.finish_reasons": ["error"]}), (True, "unknown", "")),
+    "the same as Python shows it": (
+        build_span({"gen_ai.response.finish_reason": "FinishReason.error"}),
+        (True, "unknown", ""),
+    ),
     "answer cut off": (build_span({"gen_ai.response.finish_reasons": ["length"]}), (False, "", "")),
     "nothing": (build_span(), (False, "", "")),
     "unknown status code": (build_span(status=7), (False, "", "")),

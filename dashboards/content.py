@@ -164,7 +164,14 @@ def _first_payload(span: Span, table: Sequence[tuple[str, Reader]]) -> Payload |
     # An SDK that writes its own names knows best; what other instrumentation adds to its spans is second-hand.
     own = "langfuse." if span.summary.scope_name.startswith("langfuse") else ""
     ordered = sorted(table, key=lambda row: not row[0].startswith(own)) if own else table
-    return next((payload for key, read in ordered if (payload := read(span, key)) is not None), None)
+    found = (payload for key, read in ordered if (payload := read(span, key)) is not None)
+    first = next(found, None)
+    # LiteLLM writes an answer of tool calls alone as a message without parts, and the calls under the older names.
+    return first if first is None or not _says_nothing(first) else next((p for p in found if not _says_nothing(p)), first)
+
+
+def _says_nothing(payload: Payload) -> bool:
+    return bool(payload.messages) and not any(message.parts for message in payload.messages)
 
 
 def _value(span: Span, key: str) -> Any:

@@ -278,6 +278,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("gen_ai.usage.total_tokens", "llm.token_count.total", "llm.usage.total_tokens", "ai.usage.totalTokens"),
         _json("mlflow.chat.tokenUsage", "total_tokens"),
         *_plain("codex.usage.total_tokens"),
+        _json("ai.response.providerMetadata", "google", "usageMetadata", "totalTokenCount"),
         *_told("total_tokens", "totalTokens", "total_token_count", "totalTokenCount"),
     ),
     "cache_read_tokens": (
@@ -296,6 +297,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("ai.response.providerMetadata", "openai", "cachedPromptTokens"),
         _json("ai.response.providerMetadata", "anthropic", "cacheReadInputTokens"),
         _json("ai.response.providerMetadata", "anthropic", "usage", "cache_read_input_tokens"),
+        _json("ai.response.providerMetadata", "google", "usageMetadata", "cachedContentTokenCount"),
         *_plain("cache_read_tokens", "cached_token_count", "metadata.usage.cached_prompt_tokens"),
         *_told("cached_tokens", "cache_read_input_tokens", "cacheReadInputTokens", "cache_read", "cached_content_token_count"),
         *_told("cachedContentTokenCount", "cachedContentTokens", "prompt_cached_tokens"),
@@ -331,6 +333,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("langfuse.observation.usage_details", "output_reasoning_tokens"),
         _json("langfuse.observation.usage_details", "output_reasoning"),
         _json("ai.response.providerMetadata", "openai", "reasoningTokens"),
+        _json("ai.response.providerMetadata", "google", "usageMetadata", "thoughtsTokenCount"),
         *_plain("codex.usage.reasoning_output_tokens", "reasoning_token_count", "gen_ai.usage.experimental.reasoning_tokens"),
         *_plain("llm.usage.reasoning_tokens"),
         *_told("reasoning_tokens", "reasoningTokens", "reasoning", "thoughts_token_count", "thoughtsTokenCount"),
@@ -361,7 +364,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("langfuse.observation.cost_details", "total"),
         *_plain("llm.cost.total", "gen_ai.usage.cost", "gen_ai.usage.total_cost", "gen_ai.cost.total_cost", "operation.cost"),
         *_plain("cost_usd", "opencode.llm.cost.total", "gen_ai.usage.cost_usd", "gen_ai.usage.total_cost_usd", "gen_ai.cost.usd"),
-        *_plain("gen_ai.cost.total_usd", "llm.usage.cost"),
+        *_plain("gen_ai.cost.total_usd", "llm.usage.cost", "litellm.cost.total"),
         _json("mlflow.llm.cost", "total_cost"),
     ),
     # Added up where a dialect gives no total.
@@ -397,7 +400,7 @@ USAGE_TEXTS = (
     "gen_ai.usage.raw", "usage", "metadata.usage_object", "gen_ai.usage.input_token_details", "gen_ai.usage.output_token_details",
     "haystack.component.output", "haystack.agent.step.llm.output", "gcp.vertex.agent.llm_response", "genkit:output",
     "mlflow.spanOutputs", "output.value",
-    "gen_ai.completion", "lmnr.span.output", "langfuse.observation.output", "braintrust.metrics",
+    "gen_ai.completion", "lmnr.span.output", "langfuse.observation.output", "braintrust.metrics", "final_result",
 )  # fmt: skip
 
 _OPERATIONS = {
@@ -685,7 +688,8 @@ REASON_ARGUMENT = r"""reason\\*["']\s*:\s*\\*["']([^"'\\]{1,200})"""
 SIGNALS = ("agent_handoff", "human_approval_requested", "human_approval_decided", "human_escalation", "human_wait")
 # Tools that pass the conversation to another agent, and names of spans that stand for having done so.
 HANDOFF_TOOL = (
-    r"^(transfer_(back_)?to_|handoff_to_|hand_off_to_|handoff$|(Delegate work|Ask question) to coworker$|(Task|Agent)$)"
+    r"^(transfer_(back_)?to_|handoff_to_|hand_off_to_|handoff$|(Delegate work|Ask question) to coworker$|(Task|Agent)$"
+    r"|delegate_task_to_members?$)"
 )
 HANDOFF_NAME = r"^(Handoff: |handoff to |agent_handoff\b)| → .*\.handoff$"
 # Microsoft's agent framework hands off without running the tool, and answers the call itself: {"handoff_to": "billing"}.
@@ -703,7 +707,10 @@ APPROVAL_EVENTS = {
     "human_feedback_requested": "human_approval_requested", "request_info": "human_approval_requested",
     "human_feedback_received": "human_approval_decided", ESCALATION_EVENT: "human_escalation",
 }  # fmt: skip
-APPROVAL_TEXT = r'"__interrupt__"|mcp_approval_request|tool-approval-request|FunctionApprovalRequestContent'
+# The last is pydantic-ai's DeferredToolRequests, with which a run ends that needs an approval.
+APPROVAL_TEXT = (
+    r'"__interrupt__"|mcp_approval_request|tool-approval-request|FunctionApprovalRequestContent|"approvals": ?\[\{"tool_name"'
+)
 # A call whose input ends in such a part goes on after a person's answer: the AI SDK's, OpenAI's and Strands' names. Later calls
 # repeat the part with more behind it, hence the last type or role that an input names.
 APPROVAL_ANSWERS = ("tool-approval-response", "mcp_approval_response", "interrupt_response")

@@ -694,3 +694,19 @@ def test_text_is_found_again_by_its_reference() -> None:
         "",
     ):
         assert find_text(content, wrong) in (None, "")
+
+
+def test_answer_without_parts_gives_way_to_the_tool_calls_that_stand_elsewhere() -> None:
+    answer = [{"role": "assistant", "parts": [], "finish_reason": "tool_calls"}]
+    calls = {
+        "gen_ai.completion.0.function_call.name": "lookup_order",
+        "gen_ai.completion.0.function_call.arguments": '{"order_id": "NL-1"}',
+    }
+
+    with_calls = read_content(make_span({"gen_ai.output.messages": _json(answer), **calls})).output
+    alone = read_content(make_span({"gen_ai.output.messages": _json(answer)})).output
+
+    assert with_calls is not None
+    assert alone is not None
+    assert [(part.kind, part.name) for part in with_calls.messages[0].parts] == [("tool_call", "lookup_order")]
+    assert alone.messages[0].finish_reason == "tool_calls"

@@ -117,6 +117,10 @@ def test_whole_spans_are_read_in_the_order_asked_for(store: Store, send_spans: S
         ("route", {"langgraph.command.goto_nodes": ["Billing agent", "other"]}),
         ("pass on", {"gen_ai.tool.name": "transfer_to_agent", "gen_ai.tool.call.arguments": '{"agent_name": "Billing agent"}'}),
         ("pass on", {"gen_ai.tool.name": "Delegate work to coworker", "input.value": '{"coworker": "Billing agent"}'}),
+        (
+            "pass on",
+            {"gen_ai.tool.name": "delegate_task_to_member", "input.value": '{"member_id": "Billing agent", "task": "x"}'},
+        ),
         ("handoff to Billing agent", {}),
     ],
 )

@@ -469,6 +469,12 @@ def test_kind_is_found_however_it_is_told(rows_of: Callable[[str], dict[Any, Row
 # --- tokens ------------------------------------------------------------------------------------------------------------
 
 
+def _google_metadata(prompt: int, candidates: int) -> str:
+    usage = {"cachedContentTokenCount": 32, "thoughtsTokenCount": 64, "promptTokenCount": prompt}
+    usage |= {"candidatesTokenCount": candidates, "totalTokenCount": prompt + candidates + 64}
+    return json.dumps({"google": {"serviceTier": None, "usageMetadata": usage}})
+
+
 def _anthropic_metadata(input_tokens: int, *, read: int, written: int) -> str:
     usage = {"input_tokens": input_tokens, "cache_creation_input_tokens": written, "cache_read_input_tokens": read}
     return json.dumps({"anthropic": {"usage": usage, "cacheCreationInputTokens": written}})
@@ -700,6 +706,15 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
             "ai.response.providerMetadata": json.dumps({"openai": {"reasoningTokens": 8, "cachedPromptTokens": 60}}),
         },
         (100, 20, 60, 0, 8),
+    ),
+    # Version 5 takes the candidates alone for the output, and says nothing else but in the metadata; version 6 adds the thoughts.
+    "AI SDK 5 without streaming has Gemini's counts in the metadata alone": (
+        {IN: 83, OUT: 26, "ai.usage.promptTokens": 83, "ai.response.providerMetadata": _google_metadata(83, 26)},
+        (83, 90, 32, 0, 64),
+    ),
+    "AI SDK 6 generates an object with Gemini": (
+        {IN: 67, OUT: 103, "ai.usage.completionTokens": 103, "ai.response.providerMetadata": _google_metadata(67, 39)},
+        (67, 103, 32, 0, 64),
     ),
     # Both as sent: the total is the SDK's own sum of Anthropic's numbers; what was written to the cache is in the metadata alone.
     "AI SDK 5 repeats Anthropic's numbers": (
@@ -1225,6 +1240,10 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
         (True, "unknown", ""),
     ),
     "the same as a list": (build_span({"gen_ai.response.finish_reasons": ["error"]}), (True, "unknown", "")),
+    "the same as Python shows it": (
+        build_span({"gen_ai.response.finish_reason": "FinishReason.error"}),
+        (True, "unknown", ""),
+    ),
     "answer cut off": (build_span({"gen_ai.response.finish_reasons": ["length"]}), (False, "", "")),
     "nothing": (build_span(), (False, "", "")),
     "unknown status code": (build_span(status=7), (False, "", "")),
@@ -1312,12 +1331,19 @@ SIGNAL_CASES = {
             "transfer_to_agent",
             "Delegate work to coworker",
             "Ask question to coworker",
+            "delegate_task_to_member",
             "Task",
             "handoff",
         )
     },
     "a sub-agent of that name is no tool": (build_span({"gen_ai.operation.name": "chat", "gen_ai.tool.name": "Task"}), ""),
     "deferred tool": (build_span({"pydantic_ai.tool.deferral.name": "ApprovalRequired"}), "human_approval_requested"),
+    "run that ends with deferred calls": (
+        build_span(
+            {"gen_ai.operation.name": "invoke_agent", "final_result": '{"calls":[],"approvals":[{"tool_name":"issue_refund"}]}'}
+        ),
+        "human_approval_requested",
+    ),
     "interrupted graph": (build_span(status=2, events=raised("GraphInterrupt")), "human_approval_requested"),
     "interrupt in the answer": (
         build_span({"openinference.span.kind": "CHAIN", "output.value": '{"__interrupt__": []}'}),

@@ -142,7 +142,8 @@ def _signal() -> str:
 
 
 def _finish_reason() -> str:
-    return f"extract({first('finish_reason')}, '[A-Za-z_-][A-Za-z_-]+')"
+    # Semantic Kernel sends the member of a Python enum as it is shown: FinishReason.TOOL_CALLS.
+    return f"extract({first('finish_reason')}, '(?:FinishReason[.])?([A-Za-z_-][A-Za-z_-]+)')"
 
 
 def _failed_by_flag() -> str:

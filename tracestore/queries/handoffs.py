@@ -11,8 +11,8 @@ from tracestore.queries.steps import ARGUMENT_KEYS
 
 # The first of several, in JSON or as a list is stored (clickhouse/attributes.py: two bytes before the list, two before its text).
 _FIRST = r"""(?s)^(?:\n.\n.)?[\s\["']*([^"',\]\n]+)"""
-# How tools for hand-offs in general call the one they hand over to: ADK and Strands, CrewAI, Claude Code, home-made ones.
-_ARGUMENTS = ("agent_name", "coworker", "subagent_type", "to_agent", "target_agent", "agent")
+# How tools for hand-offs in general call the one they hand over to: ADK and Strands, CrewAI, Claude Code, Agno, home-made ones.
+_ARGUMENTS = ("agent_name", "coworker", "subagent_type", "member_id", "to_agent", "target_agent", "agent")
 
 _told = ", ".join(f"extract(attributes[{literal(key)}], {literal(_FIRST)})" for key in semconv.HANDOFF_TARGETS)
 _passed = ", ".join(f"attributes[{literal(key)}]" for key in ARGUMENT_KEYS)

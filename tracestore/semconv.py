@@ -693,6 +693,7 @@ HANDOFF_ANSWER, HANDOFF_OUTPUTS = r"""\{\\*"handoff_to\\*": *\\*\"""", ("gen_ai.
 HANDOFF_TARGETS = (
     "gen_ai.handoff.to_agent", "gen_ai.handoff.to_agent.name", "langgraph.command.goto_node", "langgraph.command.goto_nodes",
 )  # fmt: skip
+HANDOFF_SOURCES = ("gen_ai.agent.source",)  # OpenLIT: the agent named by the span was handed the run by this one
 # A hand-off to one of these is to a person.
 HUMAN = r"(?i)(^|[^a-z])(human|live[_-]?agent|operator|agent_desk|support_desk|representative)([^a-z]|$)"
 # Operations in which an agent waits for a person (AG2).
@@ -747,6 +748,7 @@ OTHER_KEYS = (
     "haystack.tool.error", "tool.status",
     "mcp.method.name", "server.address", "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch",
     "pydantic_ai.tool.deferral.name", "source", EVENT_SPAN_KEY, SIGNAL_KEY, *HANDOFF_TARGETS,
+    *HANDOFF_SOURCES,
 )  # fmt: skip
 
 

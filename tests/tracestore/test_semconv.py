@@ -1298,6 +1298,17 @@ SIGNAL_CASES = {
         "human_escalation",
     ),
     "Traceloop's name": (build_span(name="triage → billing.handoff"), "agent_handoff"),
+    "OpenLIT's agent that was handed the run": (
+        build_span(
+            {
+                "gen_ai.operation.name": "invoke_agent",
+                "gen_ai.agent.name": "billing_agent",
+                "gen_ai.agent.source": "support_agent",
+            },
+            name="invoke_agent billing_agent",
+        ),
+        "agent_handoff",
+    ),
     "LangGraph's command": (build_span({"langgraph.command.goto_node": "billing"}), "agent_handoff"),
     **{
         f"hand-off tool {name}": (

@@ -112,7 +112,7 @@ def _said_signal() -> str:
             multiIf(match(name, {literal(semconv.HANDOFF_NAME)}), true,
                 {at("gen_ai.operation.name")} IN ('handoff', 'agent_handoff'), true,
                 {at("traceloop.span.kind")} = 'handoff', true,
-                {has_any(Source(key) for key in semconv.HANDOFF_TARGETS)}),
+                {has_any(Source(key) for key in (*semconv.HANDOFF_TARGETS, *semconv.HANDOFF_SOURCES))}),
                 if(match({target}, {literal(semconv.HUMAN)}), 'human_escalation', 'agent_handoff'),
             if(declared_kind = 'agent', arrayExists((k, x) -> if(k IN ({literals(semconv.HANDOFF_OUTPUTS)}), {handed_off}, false),
                 mapKeys(attributes), mapValues(attributes)), false), 'agent_handoff',

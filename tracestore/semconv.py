@@ -581,7 +581,7 @@ PROVIDERS = {
     "google.generative-ai": "gcp.gen_ai", "moonshotai": "moonshot_ai", "watsonx": "ibm.watsonx.ai",
     "api.openai.com": "openai", "api.anthropic.com": "anthropic", "generativelanguage.googleapis.com": "gcp.gemini",
     "api.mistral.ai": "mistral_ai", "api.groq.com": "groq", "api.deepseek.com": "deepseek", "api.x.ai": "x_ai",
-    "api.cohere.com": "cohere", "openrouter.ai": "openrouter",
+    "api.cohere.com": "cohere", "openrouter.ai": "openrouter", "togetherai": "together",
 }  # fmt: skip
 # Who makes a model, by how its name starts: the provider of a call that names none.
 MAKERS = {

@@ -847,6 +847,7 @@ PROVIDER_CASES = {
     },
     "by the model's prefix": (build_span({"llm.model_name": "bedrock/us.anthropic.claude-3-haiku"}), "aws.bedrock"),
     "by the host": (build_span({"gen_ai.request.model": "my-tune", "server.address": "api.openai.com"}), "openai"),
+    "Together by OpenLLMetry": (build_span({"gen_ai.system": "TogetherAI"}), "together"),
     "an unknown host is none": (build_span({"gen_ai.request.model": "my-tune", "server.address": "10.0.0.7"}), ""),
     **{name: (build_span({"gen_ai.system": name}), "") for name in semconv.FRAMEWORKS},
     "upper case": (build_span({"gen_ai.system": "OpenAI"}), "openai"),

@@ -423,6 +423,9 @@ _OPERATIONS = {
     "agent.run": "agent", "model.step": "llm", "model.chunk": "other", "tool.execute": "tool", "workflow.run": "chain",
     # Microsoft.Extensions.AI, Spring AI (AiOperationType), Pipecat.
     "orchestrate_tools": "chain", "image": "llm", "text_to_speech": "llm", "llm_response": "llm",
+    # MLflow's types of spans that the conventions have no operation for (MLFLOW_ENABLE_OTEL_GENAI_SEMCONV).
+    "retriever": "retriever", "reranker": "retriever", "chain": "chain", "parser": "chain", "workflow": "chain", "task": "chain",
+    "guardrail": "guardrail", "evaluator": "evaluator",
 }  # fmt: skip
 SPAN_KINDS = ("agent", "llm", "tool", "retriever", "embedding", "chain", "guardrail", "evaluator", "other")
 _PLAIN_KINDS = {kind: kind for kind in SPAN_KINDS if kind != "other"}

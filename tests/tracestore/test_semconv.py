@@ -395,6 +395,8 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
         ),
         "agent",
     ),
+    "LangGraph by MLflow in the conventions": (build_span({"gen_ai.operation.name": "CHAIN"}, name="CHAIN"), "chain"),
+    "retriever by MLflow in the conventions": (build_span({"gen_ai.operation.name": "RETRIEVER"}, name="RETRIEVER"), "retriever"),
     "LiveKit turn": (build_span(name="agent_turn"), "agent"),
     "LiveKit tool": (build_span({"lk.function_tool.name": "refund"}, name="function_tool"), "tool"),
     "Microsoft workflow": (build_span({"workflow.id": "w"}, name="workflow.run"), "chain"),

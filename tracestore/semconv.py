@@ -470,6 +470,8 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
     ),
     # Before the operation: up to Spring AI 1.1 that of a tool's call is "framework" (SpringAiKind, AiOperationType).
     (Source("spring.ai.kind"), {"chat_client": "chain", "advisor": "chain", "tool_call": "tool"}),
+    # OpenLIT's nodes of pydantic-ai's graph come beside the calls made in them, and know neither the answer nor a tool's name.
+    (Source("gen_ai.agent.lifecycle.phase"), {"model_request": "chain", "tool_execution": "chain"}),
     (Source("gen_ai.operation.name"), _OPERATIONS),
     # Before OpenInference's kind: Mastra's exporter for Arize calls each chunk of an answer LLM, and the call itself CHAIN.
     (Source("mastra.span.type"), {"model_inference": "llm", "model_chunk": "other"}),

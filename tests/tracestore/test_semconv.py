@@ -395,6 +395,20 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
         ),
         "agent",
     ),
+    "pydantic-ai by OpenLIT: node of a call": (
+        build_span(
+            {"gen_ai.operation.name": "model_request", "gen_ai.agent.lifecycle.phase": "model_request"},
+            name="model_request gpt-4o-mini",
+        ),
+        "chain",
+    ),
+    "pydantic-ai by OpenLIT: node of tools": (
+        build_span(
+            {"gen_ai.operation.name": "execute_tool", "gen_ai.agent.lifecycle.phase": "tool_execution"},
+            name="execute_tool gpt-4o-mini",
+        ),
+        "chain",
+    ),
     "LangGraph by MLflow in the conventions": (build_span({"gen_ai.operation.name": "CHAIN"}, name="CHAIN"), "chain"),
     "retriever by MLflow in the conventions": (build_span({"gen_ai.operation.name": "RETRIEVER"}, name="RETRIEVER"), "retriever"),
     "LiveKit turn": (build_span(name="agent_turn"), "agent"),

@@ -602,8 +602,8 @@ MODEL_PREFIX = (
 
 # Does an instrumentation's input count leave out cached tokens (docs/outcome.md)? By scope; some only for Anthropic's models.
 EXCLUSIVE_SCOPES = (
-    r"^(openinference\.instrumentation\.bedrock|@arizeai/openinference-instrumentation-bedrock|openlit\.instrumentation\.anthropic"
-    r"|com\.anthropic\.claude_code|@traceloop/instrumentation-anthropic)"
+    r"^((openinference|opentelemetry)\.instrumentation\.bedrock|@arizeai/openinference-instrumentation-bedrock"
+    r"|openlit\.instrumentation\.anthropic|com\.anthropic\.claude_code|@traceloop/instrumentation-anthropic)"
 )
 EXCLUSIVE_FOR_ANTHROPIC = r"^(strands|agent_framework)"
 INCLUSIVE_SCOPES = (

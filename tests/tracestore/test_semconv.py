@@ -541,6 +541,10 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         },
         (295, 82, 64, 0, 14),
     ),
+    "OpenLLMetry leaves out what Bedrock had cached": (
+        {IN: 399, OUT: 20, TOTAL: 419, READ: 64, WRITE: 0, "scope": "opentelemetry.instrumentation.bedrock"},
+        (463, 20, 64, 0, 0),
+    ),
     "OpenLIT leaves out what Anthropic had cached": (
         {IN: 500, OUT: 20, READ: 64, WRITE: 40, "scope": "openlit.instrumentation.anthropic"},
         (604, 20, 64, 40, 0),

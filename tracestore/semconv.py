@@ -611,6 +611,7 @@ INCLUSIVE_SCOPES = (
     r"|pydantic-ai|logfire|com\.anthropic\.sdk|gcp\.vertex\.agent|gen_ai$)"
 )
 ANTHROPIC = "anthropic|claude|bedrock"
+GEMINI = r"^(.*/)?gemini-"
 # A call that failed has its name and no attribute (OpenLIT); the names are those of OpenTelemetry's GenAI conventions.
 BARE_CALL_SCOPE = "openlit.instrumentation."
 BARE_CALL_NAME = r"^(?:chat|text_completion|generate_content) (\S+)$"

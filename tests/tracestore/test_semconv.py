@@ -545,6 +545,14 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         {IN: 399, OUT: 20, TOTAL: 419, READ: 64, WRITE: 0, "scope": "opentelemetry.instrumentation.bedrock"},
         (463, 20, 64, 0, 0),
     ),
+    "OpenLLMetry tells Gemini's thoughts in the total alone": (
+        {IN: 399, OUT: 23, TOTAL: 435, "gen_ai.request.model": "gemini-2.5-flash"},
+        (399, 36, 0, 0, 13),
+    ),
+    "a total says nothing of thoughts of others": (
+        {IN: 399, OUT: 23, TOTAL: 435, "gen_ai.request.model": "gpt-4o-mini"},
+        (399, 23, 0, 0, 0),
+    ),
     "OpenLIT leaves out what Anthropic had cached": (
         {IN: 500, OUT: 20, READ: 64, WRITE: 40, "scope": "openlit.instrumentation.anthropic"},
         (604, 20, 64, 40, 0),

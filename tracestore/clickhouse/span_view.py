@@ -491,7 +491,10 @@ FROM
     (
     SELECT *,
         tokens[1] AS tokens_in, tokens[2] AS tokens_out, tokens[3] AS tokens_total,
-        tokens[4] AS cached, tokens[5] AS cache_written, tokens[6] AS reasoned,
+        tokens[4] AS cached, tokens[5] AS cache_written,
+        -- Gemini's total has its thoughts, which some senders (OpenLLMetry) tell in no other number.
+        multiIf(tokens[6] > 0, tokens[6], tokens_total <= tokens_in + tokens_out, 0, tokens_in = 0, 0,
+            match(any_raw_model, {literal(semconv.GEMINI)}), toUInt64(tokens_total - tokens_in - tokens_out), 0) AS reasoned,
         if(supplied_total > 0, supplied_total, supplied_parts[1] + supplied_parts[2]) AS supplied,
         extract(any_raw_model, {prefix}) AS model_prefix,
         replaceRegexpOne(raw_request_model, {prefix}, '') AS request_model,

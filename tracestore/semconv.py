@@ -612,6 +612,8 @@ INCLUSIVE_SCOPES = (
 )
 ANTHROPIC = "anthropic|claude|bedrock"
 GEMINI = r"^(.*/)?gemini-"
+# Tells Gemini's thoughts beside an output and a total that leave them out.
+ADDITIVE_REASONING_SCOPE = "openlit.instrumentation.google_ai_studio"
 # A call that failed has its name and no attribute (OpenLIT); the names are those of OpenTelemetry's GenAI conventions.
 BARE_CALL_SCOPE = "openlit.instrumentation."
 BARE_CALL_NAME = r"^(?:chat|text_completion|generate_content) (\S+)$"

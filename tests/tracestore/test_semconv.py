@@ -553,6 +553,11 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         {IN: 399, OUT: 23, TOTAL: 435, "gen_ai.request.model": "gpt-4o-mini"},
         (399, 23, 0, 0, 0),
     ),
+    "OpenLIT leaves Gemini's thoughts out of output and total": (
+        {IN: 191, OUT: 20, "gen_ai.client.token.usage": 211, "gen_ai.usage.reasoning_tokens": 13}
+        | {"gen_ai.request.model": "gemini-2.5-flash", "scope": "openlit.instrumentation.google_ai_studio"},
+        (191, 33, 0, 0, 13),
+    ),
     "OpenLIT leaves out what Anthropic had cached": (
         {IN: 500, OUT: 20, READ: 64, WRITE: 40, "scope": "openlit.instrumentation.anthropic"},
         (604, 20, 64, 40, 0),

@@ -478,6 +478,7 @@ FROM
         {_exclusive_input()} AS exclusive_input,
         -- Gemini's candidates leave out thoughts.
         multiIf(reasoned > tokens_out, true, reasoned = 0, false, tokens_total = tokens_in + tokens_out + reasoned, true,
+            scope_name = {literal(semconv.ADDITIVE_REASONING_SCOPE)}, true,
             langfuse_buckets, tokens_total != tokens_in + tokens_out, false) AS additive_reasoning,
         {_provider()} AS provider_name,
         multiIf(

@@ -426,6 +426,9 @@ _OPERATIONS = {
     "agent.run": "agent", "model.step": "llm", "model.chunk": "other", "tool.execute": "tool", "workflow.run": "chain",
     # Microsoft.Extensions.AI, Spring AI (AiOperationType), Pipecat.
     "orchestrate_tools": "chain", "image": "llm", "text_to_speech": "llm", "llm_response": "llm",
+    # MLflow's types of spans that the conventions have no operation for (MLFLOW_ENABLE_OTEL_GENAI_SEMCONV).
+    "retriever": "retriever", "reranker": "retriever", "chain": "chain", "parser": "chain", "workflow": "chain", "task": "chain",
+    "guardrail": "guardrail", "evaluator": "evaluator",
 }  # fmt: skip
 SPAN_KINDS = ("agent", "llm", "tool", "retriever", "embedding", "chain", "guardrail", "evaluator", "other")
 _PLAIN_KINDS = {kind: kind for kind in SPAN_KINDS if kind != "other"}
@@ -470,6 +473,8 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
     ),
     # Before the operation: up to Spring AI 1.1 that of a tool's call is "framework" (SpringAiKind, AiOperationType).
     (Source("spring.ai.kind"), {"chat_client": "chain", "advisor": "chain", "tool_call": "tool"}),
+    # OpenLIT's nodes of pydantic-ai's graph come beside the calls made in them, and know neither the answer nor a tool's name.
+    (Source("gen_ai.agent.lifecycle.phase"), {"model_request": "chain", "tool_execution": "chain"}),
     (Source("gen_ai.operation.name"), _OPERATIONS),
     # Before OpenInference's kind: Mastra's exporter for Arize calls each chunk of an answer LLM, and the call itself CHAIN.
     (Source("mastra.span.type"), {"model_inference": "llm", "model_chunk": "other"}),
@@ -584,7 +589,7 @@ PROVIDERS = {
     "google.generative-ai": "gcp.gen_ai", "moonshotai": "moonshot_ai", "watsonx": "ibm.watsonx.ai",
     "api.openai.com": "openai", "api.anthropic.com": "anthropic", "generativelanguage.googleapis.com": "gcp.gemini",
     "api.mistral.ai": "mistral_ai", "api.groq.com": "groq", "api.deepseek.com": "deepseek", "api.x.ai": "x_ai",
-    "api.cohere.com": "cohere", "openrouter.ai": "openrouter",
+    "api.cohere.com": "cohere", "openrouter.ai": "openrouter", "togetherai": "together",
 }  # fmt: skip
 # Who makes a model, by how its name starts: the provider of a call that names none.
 MAKERS = {
@@ -600,8 +605,8 @@ MODEL_PREFIX = (
 
 # Does an instrumentation's input count leave out cached tokens (docs/outcome.md)? By scope; some only for Anthropic's models.
 EXCLUSIVE_SCOPES = (
-    r"^(openinference\.instrumentation\.bedrock|@arizeai/openinference-instrumentation-bedrock|openlit\.instrumentation\.anthropic"
-    r"|com\.anthropic\.claude_code|@traceloop/instrumentation-anthropic)"
+    r"^((openinference|opentelemetry)\.instrumentation\.bedrock|@arizeai/openinference-instrumentation-bedrock"
+    r"|openlit\.instrumentation\.anthropic|com\.anthropic\.claude_code|@traceloop/instrumentation-anthropic)"
 )
 EXCLUSIVE_FOR_ANTHROPIC = r"^(strands|agent_framework)"
 INCLUSIVE_SCOPES = (
@@ -609,6 +614,9 @@ INCLUSIVE_SCOPES = (
     r"|pydantic-ai|logfire|com\.anthropic\.sdk|gcp\.vertex\.agent|gen_ai$)"
 )
 ANTHROPIC = "anthropic|claude|bedrock"
+GEMINI = r"^(.*/)?gemini-"
+# Tells Gemini's thoughts beside an output and a total that leave them out.
+ADDITIVE_REASONING_SCOPE = "openlit.instrumentation.google_ai_studio"
 # A call that failed has its name and no attribute (OpenLIT); the names are those of OpenTelemetry's GenAI conventions.
 BARE_CALL_SCOPE = "openlit.instrumentation."
 BARE_CALL_NAME = r"^(?:chat|text_completion|generate_content) (\S+)$"
@@ -697,6 +705,7 @@ HANDOFF_ANSWER, HANDOFF_OUTPUTS = r"""\{\\*"handoff_to\\*": *\\*\"""", ("gen_ai.
 HANDOFF_TARGETS = (
     "gen_ai.handoff.to_agent", "gen_ai.handoff.to_agent.name", "langgraph.command.goto_node", "langgraph.command.goto_nodes",
 )  # fmt: skip
+HANDOFF_SOURCES = ("gen_ai.agent.source",)  # OpenLIT: the agent named by the span was handed the run by this one
 # A hand-off to one of these is to a person.
 HUMAN = r"(?i)(^|[^a-z])(human|live[_-]?agent|operator|agent_desk|support_desk|representative)([^a-z]|$)"
 # Operations in which an agent waits for a person (AG2).
@@ -754,6 +763,7 @@ OTHER_KEYS = (
     "haystack.tool.error", "tool.status",
     "mcp.method.name", "server.address", "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch",
     "pydantic_ai.tool.deferral.name", "source", EVENT_SPAN_KEY, SIGNAL_KEY, *HANDOFF_TARGETS,
+    *HANDOFF_SOURCES,
 )  # fmt: skip
 
 

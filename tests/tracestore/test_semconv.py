@@ -395,6 +395,22 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
         ),
         "agent",
     ),
+    "pydantic-ai by OpenLIT: node of a call": (
+        build_span(
+            {"gen_ai.operation.name": "model_request", "gen_ai.agent.lifecycle.phase": "model_request"},
+            name="model_request gpt-4o-mini",
+        ),
+        "chain",
+    ),
+    "pydantic-ai by OpenLIT: node of tools": (
+        build_span(
+            {"gen_ai.operation.name": "execute_tool", "gen_ai.agent.lifecycle.phase": "tool_execution"},
+            name="execute_tool gpt-4o-mini",
+        ),
+        "chain",
+    ),
+    "LangGraph by MLflow in the conventions": (build_span({"gen_ai.operation.name": "CHAIN"}, name="CHAIN"), "chain"),
+    "retriever by MLflow in the conventions": (build_span({"gen_ai.operation.name": "RETRIEVER"}, name="RETRIEVER"), "retriever"),
     "LiveKit turn": (build_span(name="agent_turn"), "agent"),
     "LiveKit tool": (build_span({"lk.function_tool.name": "refund"}, name="function_tool"), "tool"),
     "Microsoft workflow": (build_span({"workflow.id": "w"}, name="workflow.run"), "chain"),
@@ -530,6 +546,23 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
             )
         },
         (295, 82, 64, 0, 14),
+    ),
+    "OpenLLMetry leaves out what Bedrock had cached": (
+        {IN: 399, OUT: 20, TOTAL: 419, READ: 64, WRITE: 0, "scope": "opentelemetry.instrumentation.bedrock"},
+        (463, 20, 64, 0, 0),
+    ),
+    "OpenLLMetry tells Gemini's thoughts in the total alone": (
+        {IN: 399, OUT: 23, TOTAL: 435, "gen_ai.request.model": "gemini-2.5-flash"},
+        (399, 36, 0, 0, 13),
+    ),
+    "a total says nothing of thoughts of others": (
+        {IN: 399, OUT: 23, TOTAL: 435, "gen_ai.request.model": "gpt-4o-mini"},
+        (399, 23, 0, 0, 0),
+    ),
+    "OpenLIT leaves Gemini's thoughts out of output and total": (
+        {IN: 191, OUT: 20, "gen_ai.client.token.usage": 211, "gen_ai.usage.reasoning_tokens": 13}
+        | {"gen_ai.request.model": "gemini-2.5-flash", "scope": "openlit.instrumentation.google_ai_studio"},
+        (191, 33, 0, 0, 13),
     ),
     "OpenLIT leaves out what Anthropic had cached": (
         {IN: 500, OUT: 20, READ: 64, WRITE: 40, "scope": "openlit.instrumentation.anthropic"},
@@ -862,6 +895,7 @@ PROVIDER_CASES = {
     },
     "by the model's prefix": (build_span({"llm.model_name": "bedrock/us.anthropic.claude-3-haiku"}), "aws.bedrock"),
     "by the host": (build_span({"gen_ai.request.model": "my-tune", "server.address": "api.openai.com"}), "openai"),
+    "Together by OpenLLMetry": (build_span({"gen_ai.system": "TogetherAI"}), "together"),
     "an unknown host is none": (build_span({"gen_ai.request.model": "my-tune", "server.address": "10.0.0.7"}), ""),
     **{name: (build_span({"gen_ai.system": name}), "") for name in semconv.FRAMEWORKS},
     "upper case": (build_span({"gen_ai.system": "OpenAI"}), "openai"),
@@ -1317,6 +1351,17 @@ SIGNAL_CASES = {
         "human_escalation",
     ),
     "Traceloop's name": (build_span(name="triage → billing.handoff"), "agent_handoff"),
+    "OpenLIT's agent that was handed the run": (
+        build_span(
+            {
+                "gen_ai.operation.name": "invoke_agent",
+                "gen_ai.agent.name": "billing_agent",
+                "gen_ai.agent.source": "support_agent",
+            },
+            name="invoke_agent billing_agent",
+        ),
+        "agent_handoff",
+    ),
     "LangGraph's command": (build_span({"langgraph.command.goto_node": "billing"}), "agent_handoff"),
     **{
         f"hand-off tool {name}": (

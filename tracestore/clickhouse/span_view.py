@@ -112,7 +112,7 @@ def _said_signal() -> str:
             multiIf(match(name, {literal(semconv.HANDOFF_NAME)}), true,
                 {at("gen_ai.operation.name")} IN ('handoff', 'agent_handoff'), true,
                 {at("traceloop.span.kind")} = 'handoff', true,
-                {has_any(Source(key) for key in semconv.HANDOFF_TARGETS)}),
+                {has_any(Source(key) for key in (*semconv.HANDOFF_TARGETS, *semconv.HANDOFF_SOURCES))}),
                 if(match({target}, {literal(semconv.HUMAN)}), 'human_escalation', 'agent_handoff'),
             if(declared_kind = 'agent', arrayExists((k, x) -> if(k IN ({literals(semconv.HANDOFF_OUTPUTS)}), {handed_off}, false),
                 mapKeys(attributes), mapValues(attributes)), false), 'agent_handoff',
@@ -479,6 +479,7 @@ FROM
         {_exclusive_input()} AS exclusive_input,
         -- Gemini's candidates leave out thoughts.
         multiIf(reasoned > tokens_out, true, reasoned = 0, false, tokens_total = tokens_in + tokens_out + reasoned, true,
+            scope_name = {literal(semconv.ADDITIVE_REASONING_SCOPE)}, true,
             langfuse_buckets, tokens_total != tokens_in + tokens_out, false) AS additive_reasoning,
         {_provider()} AS provider_name,
         multiIf(
@@ -492,7 +493,10 @@ FROM
     (
     SELECT *,
         tokens[1] AS tokens_in, tokens[2] AS tokens_out, tokens[3] AS tokens_total,
-        tokens[4] AS cached, tokens[5] AS cache_written, tokens[6] AS reasoned,
+        tokens[4] AS cached, tokens[5] AS cache_written,
+        -- Gemini's total has its thoughts, which some senders (OpenLLMetry) tell in no other number.
+        multiIf(tokens[6] > 0, tokens[6], tokens_total <= tokens_in + tokens_out, 0, tokens_in = 0, 0,
+            match(any_raw_model, {literal(semconv.GEMINI)}), toUInt64(tokens_total - tokens_in - tokens_out), 0) AS reasoned,
         if(supplied_total > 0, supplied_total, supplied_parts[1] + supplied_parts[2]) AS supplied,
         extract(any_raw_model, {prefix}) AS model_prefix,
         replaceRegexpOne(raw_request_model, {prefix}, '') AS request_model,

@@ -142,6 +142,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_resource("openinference.project.name"),
     ),
     "request_model": (
+        # LangSmith's own name first: Logfire puts the model that answered where LangSmith sends the requested one again.
+        *_plain("langsmith.metadata.ls_model_name"),
         *_plain("gen_ai.request.model", "llm.request.model_name", "ai.model.id", "aisdk.model.id", "llm.request.model"),
         _json("llm.invocation_parameters", "model_name"),
         _json("llm.invocation_parameters", "model"),

@@ -177,6 +177,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "llm.response.finish_reason",
         "llm.response.stop_reason",
         "gen_ai.completion.0.finish_reason",
+        "anthropic.message.stop_reason",
         "stop_reason",
     ),
     "agent_id": _plain("gen_ai.agent.id", "gen_ai.main_agent.id", "agent_id"),

@@ -142,6 +142,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_resource("openinference.project.name"),
     ),
     "request_model": (
+        # LangSmith's own name first: Logfire puts the model that answered where LangSmith sends the requested one again.
+        *_plain("langsmith.metadata.ls_model_name"),
         *_plain("gen_ai.request.model", "llm.request.model_name", "ai.model.id", "aisdk.model.id", "llm.request.model"),
         _json("llm.invocation_parameters", "model_name"),
         _json("llm.invocation_parameters", "model"),
@@ -175,6 +177,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "llm.response.finish_reason",
         "llm.response.stop_reason",
         "gen_ai.completion.0.finish_reason",
+        "anthropic.message.stop_reason",
         "stop_reason",
     ),
     "agent_id": _plain("gen_ai.agent.id", "gen_ai.main_agent.id", "agent_id"),

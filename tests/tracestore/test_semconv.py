@@ -1001,6 +1001,16 @@ def test_model_is_read_where_only_a_name_or_json_tells_it(store: Store) -> None:
     assert [row["response_model"] for row in rows[4:]] == ["gpt-4o-mini-2024-07-18"] * 2
 
 
+def test_requested_model_of_langsmith_stays_the_one_that_was_asked_for(store: Store) -> None:
+    # As Logfire hands the span on.
+    sent = {"langsmith.metadata.ls_model_name": "gpt-5-mini", "gen_ai.response.model": "gpt-5-mini-2025-08-07"}
+    sent |= {"langsmith.span.kind": "llm", "gen_ai.request.model": "gpt-5-mini-2025-08-07"}
+
+    rows = store_spans(store, [build_span(sent)], ("request_model", "response_model"))
+
+    assert rows == [{"request_model": "gpt-5-mini", "response_model": "gpt-5-mini-2025-08-07"}]
+
+
 def test_parameters_that_echo_the_answer_are_no_request(store: Store) -> None:
     """The Responses API returns the request with its answer, the model being the answer's snapshot."""
     echoed = {"llm.model_name": "gpt-4.1-2025-04-14", "llm.invocation_parameters": '{"model": "gpt-4.1-2025-04-14"}'}

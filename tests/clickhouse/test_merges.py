@@ -10,7 +10,7 @@ from tracestore.clickhouse.client import Store
 # Inserts make parts of level 1, the first merges parts of level 2, which stay for minutes when they are merged again.
 _MERGED = """
 SELECT max(max_block_number - min_block_number + 1) FROM system.parts
-WHERE level = 2 AND database = currentDatabase() AND table = {table:String}
+WHERE level = 2 AND partition_id = '197001' AND database = currentDatabase() AND table = {table:String}
 """
 _ACTIVE = "SELECT count() FROM system.parts WHERE active AND database = currentDatabase() AND table = {table:String}"
 _INSERTS, _MOST = 40, 12

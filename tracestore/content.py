@@ -118,11 +118,9 @@ _TOOL_RESULTS = frozenset(source.key for source in semconv.FIELDS["tool_result"]
 _TOOL_ARGUMENTS = frozenset(source.key for source in semconv.FIELDS["tool_arguments"])
 _REFUSAL_CHARACTERS = 200
 # Names that stand in a text, as clickhouse/lookups.py reads them.
+_IN_TEXTS = [source for sources in semconv.FIELDS.values() for source in sources if source.form == "pattern"]
 _PATTERNS = {
-    source.key: [re2.compile(other.path[0]) for others in semconv.FIELDS.values() for other in others if other == source]
-    for sources in semconv.FIELDS.values()
-    for source in sources
-    if source.form == "pattern"
+    key: [re2.compile(source.path[0]) for source in _IN_TEXTS if source.key == key] for key in {s.key for s in _IN_TEXTS}
 }
 
 

@@ -171,10 +171,12 @@ def _drop_accounts(spans: SpanColumns, counted: Mask) -> Mask:
     _, groups = np.unique(usage, axis=0, return_inverse=True)
     groups = groups.reshape(-1)
     calls = np.bincount(groups[asked[members]], minlength=len(members))
+    order = np.argsort(groups, kind="stable")
+    accounts, group = (values[order][~asked[members][order]] for values in (members, groups))
+    # One for each call: the number of an account among those of its group.
+    rank = np.arange(len(group)) - np.searchsorted(group, group)
     result = counted.copy()
-    for group in np.unique(groups[~asked[members]]).tolist():
-        accounts = members[(groups == group) & ~asked[members]]
-        result[accounts[: calls[group]]] = False
+    result[accounts[rank < calls[group]]] = False
     return result
 
 

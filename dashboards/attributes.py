@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dashboards.text import make_visible, to_text
+from dashboards.text import make_visible
+from tracestore.content.values import to_text
 from tracestore.language import format_filter
 
 # A value longer than this is no filter anyone means, and no link a browser likes.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboards.content import Payload, read_content
+from dashboards.content import read_content
+from tracestore.content.payloads import Payload
 from tracestore.model import Span, SpanSummary, Trace
 
 TOOL_LIMIT = 30

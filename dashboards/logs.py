@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dashboards.attributes import Attribute, attribute_text, build_attributes
-from dashboards.text import decode_value, is_structured, preview, to_text
+from dashboards.text import preview
 from tracestore import semconv
+from tracestore.content.values import decode_value, is_structured, to_text
 from tracestore.model import LogRecord, Span, SpanEvent
 
 _ANNOTATION = re.compile(semconv.ANNOTATION_FIELD)

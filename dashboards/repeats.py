@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from dashboards.content import open_envelope
-from dashboards.text import decode_value
 from dashboards.transcript import Transcript, Usage
+from tracestore.content.payloads import open_envelope
+from tracestore.content.values import decode_value
 from tracestore.model import SpanSummary
 from tracestore.summary.calls import find_calls, find_tool_calls
 from tracestore.summary.columns import Ints, SpanColumns

@@ -10,7 +10,8 @@ from typing import Any
 from dashboards.attributes import Attribute, build_attributes
 from dashboards.content import Content, find_text, read_content
 from dashboards.logs import LogRow, Score, build_log_rows, find_record_text, read_scores
-from dashboards.text import split_stacktrace, to_text
+from dashboards.text import split_stacktrace
+from tracestore.content.values import to_text
 from tracestore.fingerprint import fingerprint
 from tracestore.model import LogRecord, Span, SpanEvent, SpanSummary
 from tracestore.pricing import PriceBreakdown, TokenUsage, explain_call

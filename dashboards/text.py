@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from dataclasses import dataclass
-from typing import Any
 
 # Long enough for nearly every message, short enough that a page of them stays quick; the rest is a click away.
 EXCERPT_CHARS = 20_000
-# Indenting is pure Python and takes about a second per 10 MB.
-PRETTY_CHARS = 2_000_000
-# Python's own parser is slow and recursive; only small reprs (litellm, LangChain) are worth it.
-_LITERAL_CHARS = 100_000
-_LITERAL_DEPTH = 60
 
 # Control characters except tab and newline, what reorders or hides text (bidirectional controls, zero-width space, byte
 # order mark), and lone surrogates, which no encoding can carry. The zero-width joiners stay: emoji and several scripts need them.
@@ -52,59 +44,6 @@ class Excerpt:
 def cut_text(text: str, limit: int = EXCERPT_CHARS) -> Excerpt:
     """Return the first `limit` characters; a text only slightly longer stays whole, as a link would cost more than it saves."""
     return Excerpt(text if len(text) <= limit + limit // 10 else text[:limit], len(text))
-
-
-def decode_value(value: Any) -> Any:
-    """Return what a JSON text (also encoded twice) or a short Python repr stands for; anything else as it is. Never raises."""
-    for _ in range(3):
-        if not isinstance(value, str):
-            return value
-        text = value.strip()
-        if len(text) < 2 or (text[0] + text[-1]) not in ("{}", "[]", '""'):
-            return value
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            return _decode_literal(text, value)
-    return value
-
-
-def _decode_literal(text: str, fallback: str) -> Any:
-    if len(text) > _LITERAL_CHARS or not text.startswith(("{'", "[{'", "['")) or _nesting(text) > _LITERAL_DEPTH:
-        return fallback
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return fallback
-
-
-def _nesting(text: str) -> int:
-    depth = deepest = 0
-    for character in text:
-        if character in "([{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in ")]}":
-            depth -= 1
-    return deepest
-
-
-def is_structured(value: Any) -> bool:
-    """True for a list or dict, or text that holds one."""
-    return isinstance(decode_value(value), list | dict)
-
-
-def to_text(value: Any) -> str:
-    """Return the value as a person would read it: strings as they are, structures as indented JSON. Never raises."""
-    decoded = decode_value(value) if isinstance(value, str) and len(value) <= PRETTY_CHARS else value
-    if isinstance(decoded, str):
-        return decoded
-    if decoded is None:
-        return "null" if isinstance(value, str) else ""
-    try:
-        return json.dumps(decoded, indent=2, ensure_ascii=False, default=str)
-    except (ValueError, RecursionError):
-        return value if isinstance(value, str) else repr(type(value))
 
 
 # Nothing here crosses more than one line: over a run of white space it would look at each rest of the run again.

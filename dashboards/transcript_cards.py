@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import dropwhile, takewhile
 
-from dashboards.content import Payload, read_documents, read_input, read_output, read_tool_call
+from dashboards.content import read_documents
 from dashboards.logs import as_span, read_fields
 from dashboards.repeats import Mark
-from dashboards.text import decode_value, preview, split_stacktrace
+from dashboards.text import preview, split_stacktrace
 from dashboards.transcript import Item, Transcript
+from tracestore.content.payloads import Payload, read_input, read_output, read_tool_call
+from tracestore.content.values import decode_value
 from tracestore.model import LogRecord, Span, SpanSummary
 from tracestore.semconv import ACCEPTED, BY_PERSON, DECISION_EVENTS
 

@@ -22,7 +22,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tracestore import semconv
-from tracestore.content import REDACTED, Part, find_part, find_part_in_event, reduce_content, reduce_error
+from tracestore.content.keys import REDACTED, Part, find_part, find_part_in_event, reduce_content, reduce_error
 from tracestore.masked import CONTENT, ERROR_TEXT
 from tracestore.masking import MaskingTooSlow
 from tracestore.privacy import Policy

@@ -222,6 +222,11 @@ class Span:
     reported_end_ns: int
     received_ns: int
 
+    @property
+    def scope_name(self) -> str:
+        """The instrumentation that made it."""
+        return self.summary.scope_name
+
 
 @dataclass(frozen=True)
 class LogRecord:

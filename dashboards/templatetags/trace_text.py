@@ -10,10 +10,12 @@ from django.urls import reverse
 
 from dashboards.forms import Search
 from dashboards.markdown import has_markup, render_markdown
+from dashboards.message_cards import lay_out
 from dashboards.text import EXCERPT_CHARS, cut_text, make_visible, preview
 from tracestore.language import format_filter
 
 register = template.Library()
+register.simple_tag(lay_out)
 
 # Texts up to this size stand unfolded; it is about a third of a screen.
 _FOLD_CHARS = 1_400

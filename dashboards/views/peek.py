@@ -8,13 +8,14 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from dashboards.content import Payload, read_content
+from dashboards.content import read_content
 from dashboards.refusal import render_failed
 from dashboards.requests import PageRequest
 from dashboards.text import preview
 from dashboards.waterfall import Row, Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
+from tracestore.content.payloads import Payload
 from tracestore.fragments import fragment_of
 from tracestore.model import Outcome, SpanSummary, Trace
 from tracestore.queries.spans import get_span

@@ -14,11 +14,11 @@ from django.views.decorators.http import require_GET
 from dashboards.content import find_image, read_content
 from dashboards.images import decode_image
 from dashboards.markdown import render_markdown
-from dashboards.messages import Part
 from dashboards.requests import PageRequest
 from dashboards.step_panel import find_failure, find_referenced_text
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, TraceNotFound
+from tracestore.content.messages import Part
 from tracestore.fragments import fragment_of
 from tracestore.model import LogRecord, Span
 from tracestore.queries.errors import count_other_traces

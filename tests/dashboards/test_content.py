@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from dashboards.content import Payload, find_text, read_content, unflatten
-from dashboards.messages import read_messages
+from dashboards.content import find_text, read_content
+from dashboards.message_cards import lay_out
 from tests.spans import make_span
+from tracestore.content.messages import read_messages
+from tracestore.content.payloads import Payload, unflatten
 
 Turns = list[tuple[str, str, str]]
 
@@ -673,7 +675,7 @@ def test_many_messages_share_what_the_page_can_carry() -> None:
     content = read_content(make_span({"gen_ai.input.messages": _json([{"role": "user", "content": "x" * 30_000}] * 400)}))
 
     assert content.input is not None
-    assert content.input.excerpt_chars * 400 <= 400_000
+    assert lay_out(content.input.messages).excerpt_chars * 400 <= 400_000
 
 
 def test_text_is_found_again_by_its_reference() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from types import FrameType
 
-from dashboards.messages import Message, Part, ShownMessage, pair_calls
+from dashboards.message_cards import ShownMessage, pair_calls
+from tracestore.content.messages import Message, Part
 
 
 def _call(call_id: str = "", name: str = "search") -> Part:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.queries.conftest import T0, SendSpans
 from tracestore.clickhouse.client import Store
-from tracestore.content import reduce_content
+from tracestore.content.keys import reduce_content
 from tracestore.model import Span, SpanSummary
 from tracestore.queries.steps import ARGUMENT_KEYS, find_step_contents, get_history
 from tracestore.queries.traces import get_trace

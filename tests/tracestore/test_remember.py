@@ -6,7 +6,7 @@ import pytest
 
 from ingest.privacy import _is_id
 from tracestore import pricing
-from tracestore.content import Part, find_part, find_part_in_event
+from tracestore.content.keys import Part, find_part, find_part_in_event
 from tracestore.fingerprint import STACK_CHARS, find_own_frames
 from tracestore.pricing import TokenUsage, price_call
 from tracestore.remember import remember_short

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from tracestore.clickhouse.client import Store
-from tracestore.content import Part, find_part
+from tracestore.content.keys import Part, find_part
 from tracestore.queries.predicates import IN_RANGE
 from tracestore.queries.spans import find_trace_times
 

@@ -7,15 +7,16 @@ import pytest
 from dashboards import content as shown
 from tracestore import semconv
 from tracestore.clickhouse.lookups import told
-from tracestore.content import _TOLD, REDACTED, Part, find_part, find_part_in_event, reduce_content, reduce_error
+from tracestore.content import payloads
+from tracestore.content.keys import _TOLD, REDACTED, Part, find_part, find_part_in_event, reduce_content, reduce_error
 
-_TABLES = (shown.INPUTS, shown.OUTPUTS, shown.ARGUMENTS, shown.RESULTS)
+_TABLES = (payloads.INPUTS, payloads.OUTPUTS, payloads.ARGUMENTS, payloads.RESULTS)
 _EVENTS = {"gen_ai.client.inference.operation.details", "gen_ai.choice", "gen_ai.*.message", "ai.response", "ai.result"}
 _NAMES_OF_TOOLS = {"gen_ai.agent.tools", "smolagents.tools_names", "agno.tools"}
 
 
 def test_everything_that_a_page_shows_as_content_is_content() -> None:
-    keys = {key for table in _TABLES for key, _ in table} | {*shown._INSTRUCTIONS, *shown._TOOL_LISTS} - _NAMES_OF_TOOLS
+    keys = {key for table in _TABLES for key, _ in table} | {*payloads.INSTRUCTIONS, *shown._TOOL_LISTS} - _NAMES_OF_TOOLS
     indexed = {f"{key}.0.message.content" for key in ("llm.input_messages", "llm.output_messages")}
     indexed |= {"gen_ai.prompt.0.content", "gen_ai.completion.0.content", "llm.tools.0.tool.json_schema", "ai.response.text"}
     indexed |= {f"{key}.0.document.content" for key in shown._DOCUMENT_LISTS} | {"gen_ai.retrieval.documents"}

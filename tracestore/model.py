@@ -26,7 +26,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class ToolUsage:
-    """Calls of one tool in one trace; `errors` of them raised."""
+    """Calls of one tool in one trace; `errors` of them raised. No calls: a model asked for it, and no span tells of any tool."""
 
     name: str
     calls: int

@@ -28,6 +28,7 @@ from tracestore.prices import load_prices
 from tracestore.queries import summaries
 from tracestore.queries.rollups import HOUR_S, MINUTE_S, find_hours_with_traces, recompute_hours, recompute_rollups
 from tracestore.queries.summaries import TouchedBatch, TouchedTraces
+from tracestore.queries.tool_requests import read_tool_requests
 from tracestore.summary.columns import SpanColumns
 from tracestore.summary.rows import build_rows
 
@@ -322,6 +323,9 @@ def _summarize_traces(store: Store, touched: TouchedTraces) -> int:
             store, project_id=these["project_id"], span_ids=ids, min_start_ns=first_ns, max_start_ns=last_ns
         ),
         read_reasons=lambda ids, first_ns, last_ns: summaries.read_reasons(
+            store, project_id=these["project_id"], span_ids=ids, min_start_ns=first_ns, max_start_ns=last_ns
+        ),
+        read_requests=lambda ids, first_ns, last_ns: read_tool_requests(
             store, project_id=these["project_id"], span_ids=ids, min_start_ns=first_ns, max_start_ns=last_ns
         ),
     )

@@ -64,6 +64,13 @@ def test_traces_are_the_same_without_content(servers: tuple[LiveServer, LiveServ
     for traces in (whole, private):
         for trace in traces.values():
             del trace["error_fingerprint"]  # made of the message, which is content
+    # Tools that stand only in answers of models, and what their names say, go with the content.
+    asked = {
+        trace_id for trace_id, trace in whole.items() if trace["tools"] and not any(tool["calls"] for tool in trace["tools"])
+    }
+    for trace_id in asked:
+        for trace in (whole[trace_id], private[trace_id]):
+            del trace["tools"], trace["escalated"], trace["handed_over"]
     repeats = {
         trace_id: [(trace.pop(name), private[trace_id].pop(name)) for name in _REPEATS] for trace_id, trace in whole.items()
     }
@@ -77,6 +84,7 @@ def test_traces_are_the_same_without_content(servers: tuple[LiveServer, LiveServ
     assert {trace_id: pairs for trace_id, pairs in repeats.items() if any(without > told for told, without in pairs)} == {}
     assert any(told for pairs in repeats.values() for told, _ in pairs)
     assert len(whole) == len(private) > 1000
+    assert len(asked) < len(whole) / 10
 
 
 def test_nothing_of_the_content_is_found_any_more(servers: tuple[LiveServer, LiveServer]) -> None:

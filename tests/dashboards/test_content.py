@@ -671,6 +671,17 @@ def test_megabyte_of_text_is_read_quickly() -> None:
     assert len(_turns(content.input)[0][2]) == 1_000_000
 
 
+def test_calls_that_stand_apart_from_what_was_said_belong_to_the_answer() -> None:
+    said = [{"role": "assistant", "parts": [{"type": "text", "content": "Let me check."}], "finish_reason": "tool_calls"}]
+    called = {"gen_ai.completion.0.function_call.name": "refund", "gen_ai.completion.0.function_call.arguments": '{"order": 7}'}
+
+    content = read_content(make_span({"gen_ai.output.messages": _json(said), **called}, kind="llm"))
+
+    assert content.output is not None
+    (message,) = content.output.messages
+    assert [(part.kind, part.name or part.text) for part in message.parts] == [("text", "Let me check."), ("tool_call", "refund")]
+
+
 def test_many_messages_share_what_the_page_can_carry() -> None:
     content = read_content(make_span({"gen_ai.input.messages": _json([{"role": "user", "content": "x" * 30_000}] * 400)}))
 

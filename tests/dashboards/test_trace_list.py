@@ -65,6 +65,14 @@ def test_tool_that_was_asked_for_is_shown_before_others(client: Client, store: S
     assert "refund: 1 call" in page
 
 
+def test_tool_that_only_an_answer_names_is_said_to_be_asked_for(client: Client, store: Store) -> None:
+    insert_traces(store, {"tools": [("refund", 0, 0)]})
+
+    answer = client.get("/traces").content.decode()
+
+    assert 'title="refund: asked for by a model, no span tells of it"' in answer
+
+
 def test_name_that_may_be_cut_off_is_said_when_pointed_at(client: Client, store: Store) -> None:
     long = "GET /api/v1/organizations/{organization_id}/projects/{project_id}"
     insert_traces(store, {"name": long}, {"name": "invoke_agent support"})

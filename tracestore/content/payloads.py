@@ -6,8 +6,8 @@ OpenLLMetry, Vercel AI SDK, Langfuse, pydantic-ai, MLflow, Google ADK and others
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from tracestore.model import SpanEvent
 SLOT_LIMIT = 2_000  # llm.input_messages.999999999.x must not become a list of that length
 _SEGMENT_LIMIT = 12
 _KEY_LIMIT = 20_000
+_CALLING = ("tool_calls", "tool_call", "tool_use", "function_call")
 _ABSENT = {"", "null", "<REDACTED>", "[REDACTED]", "__REDACTED__", "<not specified>", "N/A"}
 
 
@@ -56,6 +57,22 @@ def read_output(span: Telling) -> Payload | None:
     return first_payload(span, OUTPUTS)
 
 
+def _with_calls(first: Payload, others: Iterable[Payload]) -> Payload:
+    """Return the payload with the calls of tools that its last message ended for, if those stand elsewhere.
+
+    LiteLLM writes what is said under the current names, and calls beside it under older ones.
+    """
+    if not first.messages or first.messages[-1].finish_reason not in _CALLING or _find_calls(first):
+        return first
+    calls = next(filter(None, map(_find_calls, others)), [])
+    *before, last = first.messages
+    return replace(first, messages=[*before, replace(last, parts=[*last.parts, *calls])])
+
+
+def _find_calls(payload: Payload) -> list[Part]:
+    return [part for message in payload.messages for part in message.parts if part.kind == "tool_call"]
+
+
 def read_tool_call(span: Telling) -> tuple[Payload | None, Payload | None]:
     """Return the arguments and the result of a tool call, by its own account."""
     return first_payload(span, ARGUMENTS), first_payload(span, RESULTS)
@@ -69,7 +86,8 @@ def first_payload(span: Telling, table: Table) -> Payload | None:
     found = (payload for key, read in ordered if (payload := read(span, key)) is not None)
     first = next(found, None)
     # LiteLLM writes an answer of tool calls alone as a message without parts, and the calls under the older names.
-    return first if first is None or not _says_nothing(first) else next((p for p in found if not _says_nothing(p)), first)
+    first = first if first is None or not _says_nothing(first) else next((p for p in found if not _says_nothing(p)), first)
+    return None if first is None else _with_calls(first, found)
 
 
 def _says_nothing(payload: Payload) -> bool:

@@ -131,7 +131,7 @@ ORDER BY trace_id, start_ns, span_id
 # Of spans that are errors: what their summary leaves out because it is long. Few spans are; their ids go as those of traces do.
 MAX_ERRORS = 1000
 _RAW_ERRORS = "unhex({span_ids:String})"
-_NEWEST_OF_SPANS = f"""FROM spans
+NEWEST_OF_SPANS = f"""FROM spans
 PREWHERE project_id = {{project_id:UInt32}}
     AND start_time >= fromUnixTimestamp64Nano({{min_start_ns:Int64}})
     AND start_time <= fromUnixTimestamp64Nano({{max_start_ns:Int64}})
@@ -147,7 +147,7 @@ WITH arrayFirst(x -> x != '', arrayMap(m -> m['exception.stacktrace'], event_att
 SELECT trace_id, span_id, substringUTF8(error_message, 1, 2 * {{stack_chars:UInt32}}),
     if(match(stack, '(?m)^  File ".{{1,400}}", line [0-9]+, in '),
         substringUTF8(stack, -toInt32({{stack_chars:UInt32}})), substringUTF8(stack, 1, {{stack_chars:UInt32}}))
-{_NEWEST_OF_SPANS}"""
+{NEWEST_OF_SPANS}"""
 
 # Why a run was handed to a person or another agent: as its sender says outright, else the `reason` among the arguments of the
 # tool that did it.
@@ -160,7 +160,7 @@ SELECT trace_id, span_id, substringUTF8(arrayFirst(x -> x != '', [
     {", ".join(f"attributes[{literal(key)}]" for key in semconv.HANDOFF_REASONS)},
     JSONExtractString(arguments, 'reason'),
     extract(arguments, {literal(semconv.REASON_ARGUMENT)})]), 1, 200)
-{_NEWEST_OF_SPANS}"""
+{NEWEST_OF_SPANS}"""
 
 # Summaries that exist for these traces. Without FINAL, which would merge all summaries of the time range.
 EARLIER_STARTS = f"""

@@ -10,6 +10,7 @@ import numpy as np
 from tracestore.buckets import bucket_of
 from tracestore.fingerprint import fingerprint, normalize_message
 from tracestore.queries.summaries import MAX_ERRORS
+from tracestore.queries.tool_requests import ToolRequest
 from tracestore.summary.calls import ToolCalls, find_calls, find_tool_calls
 from tracestore.summary.columns import (
     Buckets,
@@ -19,11 +20,13 @@ from tracestore.summary.columns import (
     distinct_by_trace,
     first_by_trace,
     group_by_trace,
+    ids_of,
     sum_by_trace,
 )
 from tracestore.summary.costs import price_by_trace
 from tracestore.summary.outcomes import ESCALATION_TOOL, Outcomes, decide_outcomes
 from tracestore.summary.repeats import LOOP, RETRY, Repeats, find_repeats
+from tracestore.summary.requests import ReadRequests, find_requested
 
 if TYPE_CHECKING:
     import pyarrow
@@ -43,13 +46,18 @@ def _read_no_reasons(_ids: list[bytes], _first_ns: int, _last_ns: int) -> dict[b
     return {}
 
 
+def _read_no_requests(_ids: list[bytes], _first_ns: int, _last_ns: int) -> dict[bytes, list[ToolRequest]]:
+    return {}
+
+
 def build_rows(
     spans: SpanColumns, *, now_ns: int, running_timeout_ns: int, read_errors: ReadErrors = _read_no_errors,
-    read_reasons: ReadReasons = _read_no_reasons, project_id: int = 0,
+    read_reasons: ReadReasons = _read_no_reasons, read_requests: ReadRequests = _read_no_requests, project_id: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the columns of `traces` (without project and bookkeeping) as arrays, one entry per trace, plus `start_ns`."""
     calls, tools = find_calls(spans), find_tool_calls(spans)
     repeats = find_repeats(spans, calls, tools, spans.numbers("arguments_hash"))
+    requested = find_requested(spans, calls.is_call, read_requests)
     outcomes = decide_outcomes(spans, tools, now_ns=now_ns, running_timeout_ns=running_timeout_ns)
     start = spans.numbers("start_ns")
     end = start + spans.numbers("duration_ns")
@@ -62,11 +70,12 @@ def build_rows(
     escalations = (tools.is_call & ~tools.failed & tool.matching(ESCALATION_TOOL.search)) | spans.labels("signal").where(
         "human_escalation"
     )
-    escalated = np.zeros(count, dtype=bool)
-    escalated[trace[escalations]] = True
     handoffs = spans.labels("signal").where("agent_handoff")
-    handed_over = np.zeros(count, dtype=bool)
+    escalated, handed_over = np.zeros((2, count), dtype=bool)
+    escalated[trace[escalations]] = True
+    escalated[list(requested.escalations)] = True
     handed_over[trace[handoffs]] = True
+    handed_over[list(requested.handoffs)] = True
     error_count = sum_by_trace(spans, spans.mask("is_error").astype(np.int64), everything)
     durations = bucket_of(spans.numbers("duration_ns"))
     cause = np.where(outcomes.failing >= 0, outcomes.failing, outcomes.root)
@@ -82,8 +91,8 @@ def build_rows(
         "has_errors": error_count > 0,
         "escalated": escalated,
         "handed_over": handed_over,
-        "handoff_reasons": _reasons(spans, np.flatnonzero(handoffs), read_reasons),
-        "escalation_reasons": _reasons(spans, np.flatnonzero(escalations), read_reasons),
+        "handoff_reasons": _reasons(spans, np.flatnonzero(handoffs), read_reasons, requested.handoffs),
+        "escalation_reasons": _reasons(spans, np.flatnonzero(escalations), read_reasons, requested.escalations),
         "span_count": np.bincount(trace, minlength=count),
         "error_count": error_count,
         "orphan_count": sum_by_trace(spans, spans.is_orphan.astype(np.int64), everything),
@@ -111,7 +120,7 @@ def build_rows(
         "output_audio_tokens": sum_by_trace(spans, spans.numbers("output_audio_tokens"), calls.counts_usage),
         **price_by_trace(spans, calls, durations, project_id, repeats.wasted),
         **_repeats_by_trace(spans, repeats),
-        **_tools_by_trace(spans, tools, durations),
+        **_tools_by_trace(spans, tools, durations, requested.tools),
         **_steps_by_trace(spans, durations),
     }
 
@@ -127,7 +136,7 @@ def _fingerprints(spans: SpanColumns, outcomes: Outcomes, read_errors: ReadError
         traces = failed[first : first + MAX_ERRORS]
         at = outcomes.failing[traces]
         start_ns, is_error = spans.numbers("start_ns")[at], spans.mask("is_error")[at]
-        ids = _ids_at(spans, at)
+        ids = ids_of(spans, at)
         told = read_errors(ids, int(start_ns.min()), int(start_ns.max()))
         known = zip(
             traces.tolist(), ids, is_error.tolist(), types.take(at).to_pylist(), messages.take(at).to_pylist(), strict=True
@@ -140,26 +149,30 @@ def _fingerprints(spans: SpanColumns, outcomes: Outcomes, read_errors: ReadError
     return pyarrow.array(result, type=pyarrow.string())
 
 
-def _ids_at(spans: SpanColumns, at: Ints) -> list[bytes]:
-    """Return the ids of trace and span in one, raw: the arrays hold sixteen and eight bytes for each."""
-    trace_ids, span_ids = spans.trace_ids[at].tobytes(), spans.raw_ids("span_id")[at].tobytes()
-    return [trace_ids[16 * n : 16 * n + 16] + span_ids[8 * n : 8 * n + 8] for n in range(len(at))]
+def _reasons(spans: SpanColumns, handing_over: Ints, read_reasons: ReadReasons, requested: dict[int, list[str]]) -> pyarrow.Array:
+    """Return per trace the first _REASONS reasons of its spans at these places and of what its models asked for.
 
-
-def _reasons(spans: SpanColumns, handing_over: Ints, read_reasons: ReadReasons) -> pyarrow.Array:
-    """Return per trace the first _REASONS reasons that its spans at these places give, without the values that vary."""
+    Without the values that vary.
+    """
     import pyarrow
 
     result: list[list[str]] = [[] for _ in range(spans.trace_count)]
+
+    def add(trace: int, told: str) -> None:
+        reason = normalize_message(told)[:_REASON_CHARS]
+        if reason and len(result[trace]) < _REASONS and reason not in result[trace]:
+            result[trace].append(reason)
+
     for first in range(0, len(handing_over), MAX_ERRORS):
         at = handing_over[first : first + MAX_ERRORS]
         start_ns = spans.numbers("start_ns")[at]
-        ids = _ids_at(spans, at)
+        ids = ids_of(spans, at)
         told = read_reasons(ids, int(start_ns.min()), int(start_ns.max()))
         for trace, span_id in zip(spans.trace[at].tolist(), ids, strict=True):
-            reason = normalize_message(told.get(span_id, ""))[:_REASON_CHARS]
-            if reason and len(result[trace]) < _REASONS and reason not in result[trace]:
-                result[trace].append(reason)
+            add(trace, told.get(span_id, ""))
+    for trace, reasons in requested.items():
+        for reason in reasons:
+            add(trace, reason)
     return pyarrow.array(result, type=pyarrow.list_(pyarrow.string()))
 
 
@@ -179,16 +192,33 @@ def _prompts(spans: SpanColumns) -> pyarrow.Array:
     return groups.lists(prompts.take(numbers[np.searchsorted(members, groups.first)]))
 
 
-def _tools_by_trace(spans: SpanColumns, tools: ToolCalls, durations: Buckets) -> dict[str, Any]:
+def _tools_by_trace(
+    spans: SpanColumns, tools: ToolCalls, durations: Buckets, requested: dict[int, list[str]]
+) -> dict[str, pyarrow.Array]:
     labels = spans.labels("tool")
     members = np.flatnonzero(tools.is_call)
     groups = group_by_trace(spans, members, labels.codes[members])
-    return {
+    columns = {
         "tools.name": groups.lists(labels.take(groups.first)),
         "tools.calls": groups.lists(groups.sums(np.ones(len(members), dtype=np.int64))),
         "tools.errors": groups.lists(groups.sums(tools.failed[members].astype(np.int64))),
         "tools.durations": groups.lists_of(durations[members], np.ones(len(members), dtype=bool)),
     }
+    # Of what models asked for nobody says that it ran.
+    asked: dict[str, dict[int, list[Any]]] = {
+        "tools.name": requested,
+        "tools.calls": {trace: [0] * len(names) for trace, names in requested.items()},
+        "tools.errors": {trace: [0] * len(names) for trace, names in requested.items()},
+        "tools.durations": {trace: [[]] * len(names) for trace, names in requested.items()},
+    }
+    return {name: _with_lists(column, asked[name]) for name, column in columns.items()} if requested else columns
+
+
+def _with_lists(column: pyarrow.Array, lists: dict[int, list[Any]]) -> pyarrow.Array:
+    """Return a column of lists with these in place of the empty ones that stand there."""
+    import pyarrow
+
+    return pyarrow.array([lists.get(n, old) for n, old in enumerate(column.to_pylist())], type=column.type)
 
 
 def _steps_by_trace(spans: SpanColumns, durations: Buckets) -> dict[str, Any]:

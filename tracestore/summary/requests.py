@@ -1,0 +1,62 @@
+"""Calls of tools that stand only in the answers of models: in traces where no span tells of any tool."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tracestore import semconv
+from tracestore.queries.summaries import MAX_ERRORS
+from tracestore.queries.tool_requests import ToolRequest
+from tracestore.summary.columns import Mask, SpanColumns, ids_of
+from tracestore.summary.outcomes import ESCALATION_TOOL
+
+# (ids of trace and span in one, first and last start in ns) -> requests by id, as queries.tool_requests.read_tool_requests.
+ReadRequests = Callable[[list[bytes], int, int], dict[bytes, list[ToolRequest]]]
+_HANDOFF_TOOL, _HUMAN = re.compile(semconv.HANDOFF_TOOL), re.compile(semconv.HUMAN)
+_MAX_TOOLS = 200  # of one trace
+
+
+@dataclass(frozen=True)
+class Requested:
+    """What models asked for, by number of trace: tools, and the reasons ("" for none) of hand-offs to people and agents.
+
+    Only traces that have some are there.
+    """
+
+    tools: dict[int, list[str]] = field(default_factory=dict)
+    escalations: dict[int, list[str]] = field(default_factory=dict)
+    handoffs: dict[int, list[str]] = field(default_factory=dict)
+
+
+def find_requested(spans: SpanColumns, is_call: Mask, read_requests: ReadRequests) -> Requested:
+    """Return what the model calls of traces without a span of a tool asked for, each tool once.
+
+    Whether it ran, and how it went, nobody says: arguments may have been refused, or the run ended.
+    """
+    kind = spans.labels("kind")
+    has_tool = np.zeros(spans.trace_count, dtype=bool)
+    has_tool[spans.trace[kind.where("tool")]] = True
+    asking = np.flatnonzero(is_call & kind.where("llm") & ~spans.mask("is_error") & ~has_tool[spans.trace])
+    requested = Requested()
+    for first in range(0, len(asking), MAX_ERRORS):
+        at = asking[first : first + MAX_ERRORS]
+        start_ns, ids = spans.numbers("start_ns")[at], ids_of(spans, at)
+        told = read_requests(ids, int(start_ns.min()), int(start_ns.max()))
+        for trace, span_id in zip(spans.trace[at].tolist(), ids, strict=True):
+            for request in told.get(span_id, ()):
+                _add(requested, trace, request)
+    return requested
+
+
+def _add(requested: Requested, trace: int, request: ToolRequest) -> None:
+    tools = requested.tools.setdefault(trace, [])
+    if request.name not in tools and len(tools) < _MAX_TOOLS:
+        tools.append(request.name)
+    to_person = ESCALATION_TOOL.search(request.name) is not None
+    if to_person or _HANDOFF_TOOL.search(request.name):
+        to_person = to_person or _HUMAN.search(request.name) is not None
+        (requested.escalations if to_person else requested.handoffs).setdefault(trace, []).append(request.reason)

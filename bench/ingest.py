@@ -25,7 +25,7 @@ from tests.live import LiveServer, start_server
 
 _DRAIN_TIMEOUT_S = 1800
 _SETTLE_S = 20
-_IDLE_S = 20
+_REST_S, _IDLE_S = 60, 20  # idle is a minute after the last request
 _COUNT = """
 SELECT (SELECT uniqExact(trace_id, span_id) FROM spans), sum(rows), sum(bytes_on_disk)
 FROM system.parts WHERE active AND table = 'spans'
@@ -99,7 +99,7 @@ def measure(server: LiveServer, load: Generator, *, spans: int, connections: int
     load.start(Load(server.otlp_url, connections, seconds=10, spans=10**9, spans_a_second=rate, first_number=after))
     half = load.wait(120)
     wait_until_drained(server)
-    time.sleep(_SETTLE_S)
+    time.sleep(_REST_S)
     idle_before_s = _cpu_s(pid)
     time.sleep(_IDLE_S)
     idle_cpu_s, idle_rss_mib = _cpu_s(pid) - idle_before_s, status_mib(pid, "VmRSS")

@@ -34,6 +34,13 @@ def return_freed_memory() -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # its own allocator keeps what was freed; read on its import
 
 
+def return_what_is_free() -> None:
+    """Return free pages amid what is used, of all arenas: of itself glibc returns the end of one alone (malloc_trim(3))."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has no such function
+    if trim is not None:
+        trim(0)
+
+
 def drop_unused_code() -> None:
     """Take the code of large libraries out of this process's memory. What runs again comes back from the system's cache of files.
 

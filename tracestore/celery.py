@@ -55,6 +55,7 @@ def _schedule(sender: Celery, **_: Any) -> None:
         ("settle", "tracestore.tasks.settle_running_traces", 15.0),
         ("roll up", "tracestore.tasks.roll_up", 10.0),
         ("check parts", "tracestore.tasks.check_parts", 60.0),
+        ("return memory", "tracestore.tasks.return_memory", 15.0),
         ("index words", "tracestore.tasks.index_words", 60.0),
         ("work on the past", "tracestore.tasks.work_on_past", 5.0),
         ("evaluate alert rules", "alerts.tasks.evaluate_alert_rules", float(settings.ALERT_INTERVAL_S)),

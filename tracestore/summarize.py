@@ -50,8 +50,6 @@ _ROLLUP_OVERLAP_NS = 60 * 10**9
 _NS_PER_MINUTE = 60 * 10**9
 # An hour is added up so long after its end, from new minutes when it began so long ago; so much work at a time.
 _HOUR_SETTLES_S, _HOUR_IS_OLD_S, _HOURS_WORK_S = 300, 3 * 3600, 5.0
-# After so many summaries there was a load, and the engine keeps a hundred MiB that it freed.
-_RELEASE_AFTER_TRACES = 10_000
 
 # writer -> state in which this process last summarised its open batch; forgetting it costs one summary too many.
 _open_batches: dict[str, tuple[int, int, bool]] = {}
@@ -60,12 +58,6 @@ _complete_batches: dict[str, int] = {}
 # (project, minute) -> writes of summaries that its rollup has seen, for the time of the overlap: without it a minute would be
 # computed for as long as its changes lie in there, six times and more. Forgetting it costs no more than that.
 _rolled_up: dict[tuple[int, int], frozenset[int]] = {}
-
-
-class _Load:
-    """Summaries that this process has written since it last returned memory."""
-
-    written = 0
 
 
 class _Rest:
@@ -143,10 +135,6 @@ def summarize_pending() -> int:
     note_progress("summaries")
     telemetry.JOB_LAG.labels("summarize").set(lag_s)
     _Rest.since = inserts if is_done and not written else None
-    _Load.written += written
-    if not written and _Load.written >= _RELEASE_AFTER_TRACES:
-        _Load.written = 0
-        store.release_memory()
     return written
 
 

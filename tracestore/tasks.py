@@ -6,9 +6,11 @@ from celery import shared_task
 
 from tracestore import recompute, reread, summarize
 from tracestore.clickhouse.client import get_store
+from tracestore.clickhouse.spare_memory import SpareMemory
 from tracestore.clickhouse.word_index import WordIndex
 from tracestore.telemetry import timed_job
 
+_spare_memory = SpareMemory()
 _word_index = WordIndex()
 
 
@@ -42,6 +44,13 @@ def check_parts() -> None:
     """Look whether the disk took what merges wrote, well before ClickHouse removes what they merged (three minutes)."""
     with timed_job("check_parts"):
         get_store().check_parts()
+
+
+@shared_task
+def return_memory() -> None:
+    """Give memory that a load left behind back to the system."""
+    with timed_job("return_memory"):
+        _spare_memory.tend(get_store())
 
 
 @shared_task

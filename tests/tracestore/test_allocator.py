@@ -45,6 +45,35 @@ def test_freed_blocks_leave_the_process() -> None:
     assert grown_mib("set") < 10
 
 
+PINNED = """
+from pathlib import Path
+from tracestore.allocator import return_freed_memory, return_what_is_free
+
+return_freed_memory()
+
+def rss_mib():
+    status = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) // 1024
+
+before, blocks, pins = rss_mib(), [], []
+for _ in range(100):
+    blocks.append(b"x" * 2**20)
+    pins.append(bytearray(2000))
+blocks.clear()
+kept = rss_mib() - before
+return_what_is_free()
+print(kept, rss_mib() - before)
+"""
+
+
+def test_free_blocks_below_used_ones_are_returned_when_asked_for() -> None:
+    done = subprocess.run([sys.executable, "-c", PINNED], cwd=ROOT, capture_output=True, text=True, check=True, timeout=150)
+    kept_mib, left_mib = map(int, done.stdout.split())
+
+    assert kept_mib > 50
+    assert left_mib < 10
+
+
 def run_through_code() -> None:
     """Touch each page of the first 128 MiB of the embedded engine's code."""
     mappings = Path("/proc/self/maps").read_text().splitlines()

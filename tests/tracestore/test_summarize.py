@@ -534,27 +534,6 @@ def test_trace_that_is_decided_is_not_settled_again(store: Store, settings: Any)
     assert read_traces(store, "outcome") == [("ok",)]
 
 
-def test_memory_is_returned_once_when_a_load_is_over(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    releases: list[str] = []
-    release = store.release_memory
-
-    def release_and_note() -> None:
-        release()
-        releases.append("released")
-
-    monkeypatch.setattr(store, "release_memory", release_and_note)
-    monkeypatch.setattr(summarize, "_RELEASE_AFTER_TRACES", 2)
-    monkeypatch.setattr(summarize._Load, "written", 0)
-
-    for _ in range(2):
-        summarize_traces(WRITER, insert(store, *a_run(new_trace_id())))
-    under_load = len(releases)
-    summarize_pending()
-    summarize_pending()
-
-    assert (under_load, len(releases)) == (0, 1)
-
-
 _LIBRARY = '  File "/x/site-packages/a.py", line 7, in call\n    call()\n'
 STACK = (
     f'Traceback (most recent call last):\n{_LIBRARY * 1000}  File "/app/pay.py", line 7, in refund\n    raise GatewayTimeout()\n'

@@ -22,7 +22,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError,
 from django.conf import settings
 
 from tracestore import telemetry
-from tracestore.allocator import drop_unused_code
+from tracestore.allocator import drop_unused_code, return_what_is_free
 from tracestore.clickhouse.errors import BadInsert, QueryTooExpensive, StoreError, StoreUnavailable
 from tracestore.clickhouse.parts import PartCheck
 
@@ -234,9 +234,10 @@ class Store:
                 self.command(f"SYSTEM {'STOP' if held else 'START'} MERGES {table}")
 
     def release_memory(self) -> None:
-        """Let the embedded engine return what it has freed or need not keep to the system; a server sees to its own memory."""
+        """Return what the embedded engine and Python freed or need not keep to the system; a server sees to its own memory."""
         if self._path:
             self.command("SYSTEM JEMALLOC PURGE")
+            return_what_is_free()
             drop_unused_code()
 
     def close(self) -> None:

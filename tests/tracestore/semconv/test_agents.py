@@ -1,0 +1,72 @@
+"""Which agent a span names, and which workflow."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tracestore.semconv.conftest import RowsOf, build_span, store_spans
+from tracestore.clickhouse.client import Store
+
+AGENT_CASES = {
+    "attribute on any span": (build_span({"gen_ai.agent.name": "triage", "gen_ai.operation.name": "execute_tool"}), "triage"),
+    "from the span's name": (build_span({"gen_ai.operation.name": "invoke_agent"}, name="invoke_agent triage"), "triage"),
+    "never the model": (
+        build_span({"gen_ai.operation.name": "invoke_agent", "gen_ai.request.model": "gpt-4o"}, name="invoke_agent gpt-4o"),
+        "",
+    ),
+    "suffix cut": (build_span({"traceloop.span.kind": "agent"}, name="triage.agent"), "triage"),
+    "prefix cut": (build_span({"gen_ai.operation.name": "agent.run", "agent.id": "triage"}, name="agent.triage"), "triage"),
+    "the framework's own default is none": (
+        build_span(
+            {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "OpenAI Agent"}, name="invoke_agent OpenAI Agent"
+        ),
+        "",
+    ),
+    "ADK's older name": (build_span(name="agent_run [triage]"), "triage"),
+    "Logfire's run of the OpenAI Agents SDK": (build_span({"name": "triage"}, name="Agent run: {name!r}"), "triage"),
+    "Haystack's component": (
+        build_span({"haystack.component.type": "Agent", "haystack.component.name": "triage"}, name="haystack.component.run"),
+        "triage",
+    ),
+    "Haystack's agent has no name": (build_span(name="haystack.agent.run"), ""),
+    "LangChain's agent on a call by MLflow": (
+        build_span(
+            {"mlflow.spanType": '"CHAT_MODEL"', "metadata": '{"ls_model_type": "chat", "lc_agent_name": "triage"}'},
+            name="ChatOpenAI",
+        ),
+        "triage",
+    ),
+    "a workflow that is sent as an agent": (
+        build_span({"gen_ai.operation.name": "invoke_agent"}, name="shop", scope="opentelemetry.instrumentation.openai_agents"),
+        "",
+    ),
+    "a step of an agent": (build_span({"gen_ai.operation.name": "agent_step"}, name="step 1"), ""),
+    "AI SDK's function": (build_span({"ai.operationId": "ai.generateText", "ai.telemetry.functionId": "triage"}), "triage"),
+    "Quarkus service": (build_span(name="langchain4j.aiservices.Support.answer"), "Support.answer"),
+    "OpenInference's AutoGen": (build_span({"openinference.span.kind": "AGENT"}, name="triage.on_messages_stream"), "triage"),
+    "LlamaIndex's step": (
+        build_span(
+            {
+                "openinference.span.kind": "CHAIN",
+                "input.value": '{"ctx": "<Context object>", "ev": "AgentSetup(input=[], current_agent_name=\'triage\')"}',
+            },
+            name="AgentWorkflow.run_agent_step",
+        ),
+        "triage",
+    ),
+    "run of the OpenAI Agents SDK": (build_span({"openinference.span.kind": "AGENT"}, name="Agent workflow"), ""),
+    "not on chains": (build_span({"traceloop.span.kind": "task", "traceloop.entity.name": "step"}), ""),
+}
+
+
+@pytest.mark.parametrize("case", AGENT_CASES)
+def test_agent_is_named_by_what_names_agents(rows_of: RowsOf, case: str) -> None:
+    assert rows_of(AGENT_CASES)[case]["agent"] == AGENT_CASES[case][1]
+
+
+def test_workflow_of_langsmith_is_the_run_of_its_root(store: Store) -> None:
+    root = build_span({"langsmith.trace.name": "support-graph"})
+    child = build_span({"langsmith.trace.name": "ChatOpenAI", "langsmith.span.parent_id": "r"})
+    later = build_span({"langsmith.trace.name": "ChatOpenAI"}, parent_span_id=b"\x01" * 8)  # 0.15: without the parent's id
+
+    assert [row["workflow"] for row in store_spans(store, [root, child, later])] == ["support-graph", "", ""]

@@ -1,0 +1,133 @@
+"""Which span is an error, of which type and with which message."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tracestore.semconv.conftest import Row, RowsOf, build_span, raised
+
+# case -> span, (is_error, type, message)
+ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
+    "status": (build_span(status=2, status_message="boom"), (True, "unknown", "boom")),
+    "type at the start of the message": (
+        build_span(status=2, status_message="RangeError: too much"),
+        (True, "RangeError", "RangeError: too much"),
+    ),
+    "type in the message that another quotes": (
+        build_span(status=2, status_message='Error running tool: {"tool_name":"t","error":"RangeError: too much"}'),
+        (True, "RangeError", 'Error running tool: {"tool_name":"t","error":"RangeError: too much"}'),
+    ),
+    "no type in a sentence": (
+        build_span(status=2, status_message="the ValueError: was odd"),
+        (True, "unknown", "the ValueError: was odd"),
+    ),
+    "status and type": (build_span({"error.type": "TimeoutError"}, status=2), (True, "TimeoutError", "")),
+    "type alone": (build_span({"error.type": "429"}), (True, "429", "")),
+    "exception event": (build_span(status=2, events=raised("ValueError", "bad")), (True, "ValueError", "bad")),
+    "type before exception": (build_span({"error.type": "A"}, status=2, events=raised("B")), (True, "A", "")),
+    "status message before exception's": (build_span(status=2, status_message="s", events=raised("B", "e")), (True, "B", "s")),
+    "exception under an unset status": (build_span(events=raised("B")), (True, "B", "")),
+    "exception that a span with status ok dealt with": (
+        build_span({"output.value": "done"}, status=1, events=raised("B")),
+        (False, "", ""),
+    ),
+    "exception that ended a span with status ok": (build_span(status=1, events=raised("B")), (True, "B", "")),
+    # OpenInference's processor for the AI SDK sets the status of whatever ends after an error anywhere in the trace.
+    "AI SDK's answer after an error elsewhere": (
+        build_span({"ai.operationId": "ai.generateText", "ai.response.finishReason": "stop"}, status=2, status_message="429"),
+        (False, "", ""),
+    ),
+    "AI SDK's answer that raised": (
+        build_span({"ai.response.finishReason": "stop"}, status=2, events=raised("B", "e")),
+        (True, "B", "e"),
+    ),
+    "AI SDK's answer that ended in an error": (
+        build_span({"ai.response.finishReason": "error"}, status=2, status_message="overloaded"),
+        (True, "unknown", "overloaded"),
+    ),
+    "success false": (build_span({"success": False}), (True, "unknown", "")),
+    "success true": (build_span({"success": True}), (False, "", "")),
+    "Langfuse level": (build_span({"langfuse.observation.level": "ERROR"}), (True, "unknown", "")),
+    "Langfuse warning": (build_span({"langfuse.observation.level": "WARNING"}), (False, "", "")),
+    "graph interrupt": (build_span(status=2, events=raised("GraphInterrupt")), (False, "", "")),
+    "graph interrupt with module": (build_span(status=2, events=raised("langgraph.errors.GraphInterrupt")), (False, "", "")),
+    "approval required": (build_span(status=2, events=raised("pydantic_ai.exceptions.ApprovalRequired")), (False, "", "")),
+    "parent command by message": (build_span(status=2, status_message="ParentCommand(goto='x')"), (False, "", "")),
+    "ok status": (build_span(status=1), (False, "", "")),
+    "cancelled by the user": (build_span(status=2, events=raised("asyncio.exceptions.CancelledError")), (False, "", "")),
+    "LangSmith's exception under ok": (
+        build_span(status=1, events=raised("Exception", "TimeoutError('upstream')Traceback (most recent call last):")),
+        (True, "TimeoutError", "TimeoutError('upstream')Traceback (most recent call last):"),
+    ),
+    # LangSmith 0.15: chains with "{}", models with a generation that holds the answer's headers.
+    "LangSmith's exception on a span with a result": (
+        build_span(
+            {"langsmith.span.kind": "llm", "gen_ai.completion": '{"generations":[[{"text":""}]]}'},
+            status=1,
+            events=raised("Exception", "OpenAIAPIError('Error code: 500')Traceback (most recent call last):\n\n\n  File"),
+        ),
+        (True, "OpenAIAPIError", "OpenAIAPIError('Error code: 500')"),
+    ),
+    "LangSmith's interrupt": (
+        build_span(status=1, events=raised("Exception", "GraphInterrupt(Interrupt(...))")),
+        (False, "", ""),
+    ),
+    "exception before the framework's own type": (
+        build_span({"gen_ai.framework.error.type": "F"}, status=2, events=raised("B")),
+        (True, "B", ""),
+    ),
+    "Langfuse's message": (
+        build_span({"langfuse.observation.level": "ERROR", "langfuse.observation.status_message": "no funds"}),
+        (True, "unknown", "no funds"),
+    ),
+    "what a step put out is no message of its error": (
+        build_span({"openinference.span.kind": "CHAIN", "output.value": "On its way."}, status=2),
+        (True, "unknown", ""),
+    ),
+    "a message beside an output": (
+        build_span({"openinference.span.kind": "CHAIN", "output.value": "x", "error.message": "no funds"}, status=2),
+        (True, "unknown", "no funds"),
+    ),
+    "Haystack 3's failed tool": (
+        build_span(
+            {
+                "haystack.tool.name": "refund",
+                "haystack.tool.error": True,
+                "haystack.agent.step.tool.output": '{"error": "Failed to invoke Tool `refund`. Error: refused"}',
+            },
+            name="haystack.agent.step.tool",
+        ),
+        (True, "unknown", '{"error": "Failed to invoke Tool `refund`. Error: refused"}'),
+    ),
+    # Strands by way of OpenInference's processor.
+    "Strands' tool": (
+        build_span(
+            {"openinference.span.kind": "TOOL", "tool.status": "error", "output.value": "Error: RefundError - no"}, status=1
+        ),
+        (True, "unknown", "Error: RefundError - no"),
+    ),
+    "Strands' good tool": (build_span({"tool.status": "success"}, status=1), (False, "", "")),
+    "Pipecat's result": (build_span({"tool.result_status": "error"}), (True, "unknown", "")),
+    "Pipecat's good result": (build_span({"tool.result_status": "success"}), (False, "", "")),
+    "LiveKit's flag": (build_span({"lk.function_tool.is_error": True}), (True, "unknown", "")),
+    "answer that ended in an error": (
+        build_span({"gen_ai.response.finish_reasons": '["error"]'}, status=1),
+        (True, "unknown", ""),
+    ),
+    "the same as a list": (build_span({"gen_ai.response.finish_reasons": ["error"]}), (True, "unknown", "")),
+    "the same as Python shows it": (
+        build_span({"gen_ai.response.finish_reason": "FinishReason.error"}),
+        (True, "unknown", ""),
+    ),
+    "answer cut off": (build_span({"gen_ai.response.finish_reasons": ["length"]}), (False, "", "")),
+    "nothing": (build_span(), (False, "", "")),
+    "unknown status code": (build_span(status=7), (False, "", "")),
+    "message without error": (build_span(status=1, status_message="fine"), (False, "", "")),
+}
+
+
+@pytest.mark.parametrize("case", ERROR_CASES)
+def test_error_is_an_error_with_type_and_message(rows_of: RowsOf, case: str) -> None:
+    row = rows_of(ERROR_CASES)[case]
+
+    assert (row["is_error"], row["error_type"], row["error_message"]) == ERROR_CASES[case][1]

@@ -1,0 +1,194 @@
+"""Hand-offs between agents, escalations, approvals and other waits for a person, and calls that were refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from ingest.privacy import Cleaner
+from tests.tracestore.semconv.conftest import Row, RowsOf, add_to, build_span, raised, store_spans
+from tracestore.clickhouse.client import Store
+from tracestore.masking import build_masker
+from tracestore.privacy import Policy
+
+TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "refund"}
+SIGNAL_CASES = {
+    "operation": (build_span({"gen_ai.operation.name": "handoff"}), "agent_handoff"),
+    "contrib operation": (build_span({"gen_ai.operation.name": "agent_handoff"}), "agent_handoff"),
+    "Traceloop kind": (build_span({"traceloop.span.kind": "handoff"}), "agent_handoff"),
+    "Logfire name": (build_span(name="Handoff: triage → refunds"), "agent_handoff"),
+    "OpenInference name": (build_span({"openinference.span.kind": "TOOL"}, name="handoff to refunds"), "agent_handoff"),
+    "Microsoft's agent answers its own hand-off": (
+        build_span(
+            {
+                "gen_ai.operation.name": "invoke_agent",
+                "gen_ai.agent.name": "triage",
+                "gen_ai.output.messages": json.dumps(
+                    [
+                        {
+                            "role": "tool",
+                            "parts": [{"type": "tool_call_response", "id": "c1", "response": '{"handoff_to": "billing"}'}],
+                        }
+                    ]
+                ),
+            }
+        ),
+        "agent_handoff",
+    ),
+    "the same by OpenInference": (
+        build_span({"openinference.span.kind": "AGENT", "output.value": '{"handoff_to": "billing"}'}),
+        "agent_handoff",
+    ),
+    "a model's call that may hand off": (
+        build_span({"gen_ai.operation.name": "chat", "gen_ai.output.messages": '[{"response": "{\\"handoff_to\\": \\"a\\"}"}]'}),
+        "",
+    ),
+    "waiting for a person": (build_span({"span.type": "tool.blocked_on_user"}), "human_wait"),
+    "AG2 waits for a person": (build_span({"gen_ai.operation.name": "await_human_input"}), "human_wait"),
+    "bad arguments": (build_span(TOOL, status=2, status_message="1 validation error for refund"), "refused_call"),
+    "broken arguments": (build_span(TOOL | {"gen_ai.tool.call.arguments": '{"a": '}, status=2), "refused_call"),
+    "ADK knows no such tool": (
+        build_span(
+            TOOL
+            | {
+                "error.type": "ValueError",
+                "gen_ai.tool.call.result": '{"error": "Invoking `refund()` failed as no tool with that name is available."}',
+            },
+            status=2,
+            status_message="ValueError",
+        ),
+        "refused_call",
+    ),
+    "ordinary tool error": (build_span(TOOL, status=2, status_message="connection refused"), ""),
+    "ordinary tool": (build_span(TOOL), ""),
+    "our own word": (build_span({"tracestore.signal": "human_escalation"}), "human_escalation"),
+    "our own event": (build_span(events=[("tracestore.human_escalation", {})]), "human_escalation"),
+    "a word that is none of ours": (build_span({"tracestore.signal": "lunch"}), ""),
+    "hand-off to a person": (build_span({"openinference.span.kind": "TOOL"}, name="handoff to human_agent"), "human_escalation"),
+    "hand-off operation to a person": (
+        build_span({"gen_ai.operation.name": "handoff", "gen_ai.handoff.to_agent": "live_agent"}),
+        "human_escalation",
+    ),
+    "Traceloop's name": (build_span(name="triage → billing.handoff"), "agent_handoff"),
+    "OpenLIT's agent that was handed the run": (
+        build_span(
+            {
+                "gen_ai.operation.name": "invoke_agent",
+                "gen_ai.agent.name": "billing_agent",
+                "gen_ai.agent.source": "support_agent",
+            },
+            name="invoke_agent billing_agent",
+        ),
+        "agent_handoff",
+    ),
+    "LangGraph's command": (build_span({"langgraph.command.goto_node": "billing"}), "agent_handoff"),
+    **{
+        f"hand-off tool {name}": (
+            build_span({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name}),
+            "agent_handoff",
+        )
+        for name in (
+            "transfer_to_billing",
+            "transfer_back_to_triage",
+            "handoff_to_billing",
+            "handoff_to_agent",
+            "transfer_to_agent",
+            "Delegate work to coworker",
+            "Ask question to coworker",
+            "delegate_task_to_member",
+            "Task",
+            "handoff",
+        )
+    },
+    "a sub-agent of that name is no tool": (build_span({"gen_ai.operation.name": "chat", "gen_ai.tool.name": "Task"}), ""),
+    "deferred tool": (build_span({"pydantic_ai.tool.deferral.name": "ApprovalRequired"}), "human_approval_requested"),
+    "run that ends with deferred calls": (
+        build_span(
+            {"gen_ai.operation.name": "invoke_agent", "final_result": '{"calls":[],"approvals":[{"tool_name":"issue_refund"}]}'}
+        ),
+        "human_approval_requested",
+    ),
+    "interrupted graph": (build_span(status=2, events=raised("GraphInterrupt")), "human_approval_requested"),
+    "interrupt in the answer": (
+        build_span({"openinference.span.kind": "CHAIN", "output.value": '{"__interrupt__": []}'}),
+        "human_approval_requested",
+    ),
+    "asks the user": (
+        build_span({"span.type": "tool", "tool_name": "AskUserQuestion"}),
+        "human_approval_requested",
+    ),
+    "CrewAI asks": (build_span(events=[("human_feedback_requested", {})]), "human_approval_requested"),
+    "CrewAI has heard": (build_span(events=[("human_feedback_received", {})]), "human_approval_decided"),
+    "the AI SDK goes on after an answer": (
+        build_span(
+            {
+                "ai.operationId": "ai.streamText",
+                "ai.prompt": json.dumps({"messages": [{"role": "tool", "content": [{"type": "tool-approval-response"}]}]}),
+            }
+        ),
+        "human_approval_decided",
+    ),
+    "OpenAI goes on after an answer": (
+        build_span(
+            {"input.value": "{'input': [{'type': 'mcp_approval_response', 'approve': False, 'approval_request_id': 'mcpr_1'}]}"}
+        ),
+        "human_approval_decided",
+    ),
+    "Strands goes on after an answer, in JSON within JSON": (
+        build_span(
+            {"gen_ai.input.messages": json.dumps([json.dumps([{"role": "user", "content": [{"type": "interrupt_response"}]}])])}
+        ),
+        "human_approval_decided",
+    ),
+    "an answer further back is history": (
+        build_span(
+            {
+                "ai.prompt.messages": json.dumps(
+                    [{"role": "tool", "content": [{"type": "tool-approval-response"}]}, {"role": "user", "content": "thanks"}]
+                )
+            }
+        ),
+        "",
+    ),
+    "talk about answers is none": (build_span({"input.value": "what is a tool-approval-response?"}), ""),
+    "an answer and another question": (
+        build_span({"input.value": '[{"type": "mcp_approval_response"}]', "output.value": '[{"type": "mcp_approval_request"}]'}),
+        "human_approval_requested",
+    ),
+    "Microsoft's workflow asks": (build_span(events=[("request_info", {})]), "human_approval_requested"),
+    "a hook decided": (build_span({"span.type": "tool.blocked_on_user", "source": "hook"}), ""),
+    "ADK's escalate only ends a loop": (
+        build_span({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "exit_loop", "gcp.vertex.agent.event_id": "e"}),
+        "",
+    ),
+    "Codex's sandbox escalation": (build_span({"escalated_duration_ms": 5}), ""),
+    "refused by a filter": (build_span({"gen_ai.response.finish_reasons": ["content_filter"]}), ""),
+    "available hand-offs are no hand-off": (build_span({"gen_ai.agent.handoffs": ["a"]}), ""),
+}
+
+
+@pytest.mark.parametrize("case", SIGNAL_CASES)
+def test_signal_is_given_for_what_signals(rows_of: RowsOf, case: str) -> None:
+    assert rows_of(SIGNAL_CASES)[case]["signal"] == SIGNAL_CASES[case][1]
+
+
+def test_signals_are_the_same_without_content(store: Store) -> None:
+    request, private = ExportTraceServiceRequest(), []
+    for number, (span, _) in enumerate(SIGNAL_CASES.values(), start=1):
+        add_to(request, number, span)
+    Cleaner(Policy(build_masker((), (), hash_key=b""), stores_content=False, stores_error_texts=False)).clean(request)
+    for resource_spans in request.resource_spans:
+        sent = resource_spans.scope_spans[0].spans[0]
+        events = [(event.name, {kv.key: kv.value for kv in event.attributes}) for event in sent.events]
+        attributes = [(kv.key, kv.value) for kv in sent.attributes]
+        scope = resource_spans.scope_spans[0].scope.name
+        status: Row = {"status": sent.status.code, "status_message": sent.status.message}
+        private.append(build_span(attributes, name=sent.name, scope=scope, events=events, **status))
+
+    rows = store_spans(store, private, ("signal",))
+
+    assert {case: row["signal"] for case, row in zip(SIGNAL_CASES, rows, strict=True)} == {
+        case: signal for case, (_, signal) in SIGNAL_CASES.items()
+    }

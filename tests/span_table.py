@@ -52,6 +52,9 @@ def span(span_id: str, parent: str = "", start: int = 0, end: int = 0, kind: str
     return values | overrides
 
 
+ROOT = span("root", end=100, kind="agent")
+
+
 def build_columns(spans: list[Span]) -> SpanColumns:
     """Return the spans as the job gets them: by trace, start and id."""
     rows = [{name: _encode(name, value) for name, value in values.items()} for values in spans]

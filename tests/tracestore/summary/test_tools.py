@@ -1,0 +1,91 @@
+"""Which tools a trace used: each execution counts once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.span_table import ROOT, Span, span, summarize
+
+
+def tools(*spans: Span) -> list[tuple[str, int, int]]:
+    row = summarize(ROOT, *spans)
+    return list(zip(row["tools.name"], row["tools.calls"], row["tools.errors"], strict=True))
+
+
+TOOLS: dict[str, tuple[list[Span], list[tuple[str, int, int]]]] = {
+    "in order of their first call": (
+        [
+            span("b", "root", 1, 2, "tool", tool="beta"), span("a", "root", 3, 4, "tool", tool="alpha"),
+            span("c", "root", 5, 6, "tool", tool="beta", error="E"),
+        ],
+        [("beta", 2, 1), ("alpha", 1, 0)],
+    ),
+    "a span of the same tool inside it": (
+        [span("outer", "root", 1, 9, "tool", tool="t", error="E"), span("inner", "outer", 2, 8, "tool", tool="t", error="E")],
+        [("t", 1, 1)],
+    ),
+    # AutoGen's own span inside OpenInference's, which says OK.
+    "an error inside it": (
+        [
+            span("outer", "root", 1, 9, "tool", tool="t", status="ok"), span("middle", "outer", 2, 8, "tool", tool="t"),
+            span("inner", "middle", 3, 7, "tool", tool="t", error="E"),
+        ],
+        [("t", 1, 1)],
+    ),
+    "an error inside it that another attempt made up for": (
+        [
+            span("outer", "root", 1, 9, "tool", tool="t"), span("first", "outer", 2, 4, "tool", tool="t", error="E"),
+            span("again", "outer", 5, 8, "tool", tool="t"),
+        ],
+        [("t", 1, 0)],
+    ),
+    "with a helper between them": (
+        [
+            span("outer", "root", 1, 9, "tool", tool="t"), span("mcp", "outer", 2, 8, "other"),
+            span("inner", "mcp", 3, 7, "tool", tool="t"),
+        ],
+        [("t", 1, 0)],
+    ),
+    "another tool inside it is another call": (
+        [span("outer", "root", 1, 9, "tool", tool="t"), span("inner", "outer", 2, 8, "tool", tool="u")],
+        [("t", 1, 0), ("u", 1, 0)],
+    ),
+    "a tool that calls itself through an agent": (
+        [
+            span("outer", "root", 1, 9, "tool", tool="t"), span("agent", "outer", 2, 8, "agent"),
+            span("inner", "agent", 3, 7, "tool", tool="t"),
+        ],
+        [("t", 2, 0)],
+    ),
+    "a repeated call id": (
+        [
+            span("one", "root", 1, 5, "tool", tool="t", tool_call_id="c1"),
+            span("two", "root", 1, 5, "tool", tool="t", tool_call_id="c1", error="E"),
+        ],
+        [("t", 1, 1)],
+    ),
+    "one call id of two tools": (
+        [
+            span("one", "root", 1, 5, "tool", tool="t", tool_call_id="c1"),
+            span("two", "root", 6, 9, "tool", tool="u", tool_call_id="c1"),
+        ],
+        [("t", 1, 0), ("u", 1, 0)],
+    ),
+    "a refused call is none": ([span("one", "root", 1, 5, "tool", tool="t", signal="refused_call", error="E")], []),
+    "refused in the execution step below": (
+        [span("one", "root", 1, 5, "tool", tool="t"), span("exec", "one", 2, 4, "other", signal="refused_call", error="E")], []
+    ),
+    "error in the execution step below": (
+        [span("one", "root", 1, 5, "tool", tool="t"), span("exec", "one", 2, 4, "other", error="E")], [("t", 1, 1)]
+    ),
+    "error below a tool that says ok": (
+        [span("one", "root", 1, 5, "tool", tool="t", status="ok"), span("http", "one", 2, 4, "other", error="E")], [("t", 1, 0)]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TOOLS)
+def test_each_execution_of_a_tool_counts_once(case: str) -> None:
+    spans, expected = TOOLS[case]
+
+    assert tools(*spans) == expected

@@ -39,8 +39,8 @@ from alerts.models import (
 from alerts.payload import build_reasons
 from tracestore.language import parse_query
 from tracestore.models import Project
+from tracestore.queries.metric_definitions import GROUPINGS, METRICS
 from tracestore.queries.metric_groups import RUN_METRICS
-from tracestore.queries.metrics import GROUPINGS, METRICS
 
 _RULE_FIELDS = [
     "id", "name", "kind", "metric", "query", "group_by", "window_s", "interval_s", "grace_s", "comparison", "threshold",

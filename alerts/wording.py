@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from alerts.evaluation import Comparison
 from alerts.models import AlertRule, RuleKind
+from tracestore.queries.metric_definitions import METRICS
 from tracestore.queries.metric_groups import RUN_METRICS
-from tracestore.queries.metrics import METRICS
 from tracestore.timerange import NS_PER_S
 
 NO_DATA = "no data"

@@ -65,7 +65,8 @@ from tracestore.queries.agents import find_agent_graph
 from tracestore.queries.cohorts import compare_cohorts, find_cohort_differences
 from tracestore.queries.facets import FACETS, count_facet
 from tracestore.queries.logs import find_logs, find_logs_of_trace
-from tracestore.queries.metrics import find_metric, metric_series
+from tracestore.queries.metric_definitions import find_metric
+from tracestore.queries.metrics import metric_series
 from tracestore.queries.paging import read_cursor
 from tracestore.queries.spans import find_spans, get_span
 from tracestore.queries.traces import find_traces, get_trace

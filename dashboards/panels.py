@@ -28,7 +28,7 @@ from tracestore.language import Query, QueryError, format_filter, parse_query
 from tracestore.language.fields import find_field
 from tracestore.language.tree import Or
 from tracestore.model import Series
-from tracestore.queries.metrics import GROUPINGS
+from tracestore.queries.metric_definitions import GROUPINGS
 from tracestore.timerange import NS_PER_S, TimeRange
 
 Kind = Literal["line", "stacked", "bar", "number", "table"]

@@ -26,7 +26,8 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
 from tracestore.language import QueryError, parse_query
-from tracestore.queries.metrics import MAX_POINTS, MetricError
+from tracestore.queries.metric_definitions import MetricError
+from tracestore.queries.metrics import MAX_POINTS
 from tracestore.queries.traces import find_traces
 from tracestore.timerange import NS_PER_S, TimeRange
 

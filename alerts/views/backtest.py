@@ -26,7 +26,7 @@ from alerts.wording import format_condition
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError
-from tracestore.queries.metrics import MetricError
+from tracestore.queries.metric_definitions import MetricError
 from tracestore.timerange import NS_PER_S, TimeError, TimeRange, parse_time_range
 
 _WEEK_NS = 7 * 86_400 * NS_PER_S

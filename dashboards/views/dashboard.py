@@ -41,8 +41,10 @@ from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
 from tracestore.language import Query, QueryError, parse_query
 from tracestore.model import Series
-from tracestore.queries.metrics import MetricError, find_unpriced_models, metric_series, metric_values
+from tracestore.queries.metric_definitions import MetricError
+from tracestore.queries.metrics import metric_series, metric_values
 from tracestore.queries.traces import has_any_trace
+from tracestore.queries.unpriced_models import find_unpriced_models
 from tracestore.queries.versions import find_first_seen
 from tracestore.timerange import TimeRange, format_time_ns
 

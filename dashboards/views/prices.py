@@ -17,7 +17,7 @@ from tracestore.clickhouse.errors import StoreError
 from tracestore.language import parse_query
 from tracestore.models import ModelPrice, Recomputation
 from tracestore.prices import load_prices
-from tracestore.queries.metrics import find_unpriced_models
+from tracestore.queries.unpriced_models import find_unpriced_models
 from tracestore.recompute import AlreadyRunning, cancel_recomputation, start_recomputation
 from tracestore.timerange import DAY_NS, TimeRange
 

@@ -12,8 +12,9 @@ from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.language import parse_query
 from tracestore.queries import metric_groups
+from tracestore.queries.metric_definitions import METRICS, READ_APART, MetricError
 from tracestore.queries.metric_groups import Answer, Question, answer_questions, check_groups, find_groups, only_if
-from tracestore.queries.metrics import METRICS, READ_APART, MetricError, metric_values
+from tracestore.queries.metrics import metric_values
 from tracestore.queries.rollups import recompute_rollups
 from tracestore.timerange import NS_PER_S, TimeRange
 

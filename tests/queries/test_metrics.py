@@ -16,9 +16,11 @@ from tracestore.buckets import MAX_RELATIVE_ERROR, bucket_of
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.model import Series
-from tracestore.queries import metrics
+from tracestore.queries import metric_sources
+from tracestore.queries.metric_definitions import GROUPINGS, METRICS, OF_WHOLE_TRACE, MetricError
 from tracestore.queries.metric_groups import Answer, Question, answer_questions, find_groups
-from tracestore.queries.metrics import GROUPINGS, METRICS, MetricError, metric_series, metric_value, rollup_dimension
+from tracestore.queries.metric_rollups import rollup_dimension
+from tracestore.queries.metrics import metric_series, metric_value
 from tracestore.queries.rollups import recompute_hours, recompute_rollups
 from tracestore.timerange import NS_PER_S, TimeRange
 
@@ -191,7 +193,7 @@ def test_percentiles_are_within_the_stated_error_however_they_were_added_up(
     recompute_rollups(store, project_id=1, bucket_starts_s={start // NS_PER_S for start in starts})
 
     rolled = [value_of(store, f"duration_p{level}", time_range=EIGHT_HOURS) for level in (50, 90, 95, 99)]
-    monkeypatch.setattr(metrics, "rollup_dimension", lambda *_: None)
+    monkeypatch.setattr(metric_sources, "rollup_dimension", lambda *_: None)
     raw = [value_of(store, f"duration_p{level}", time_range=EIGHT_HOURS) for level in (50, 90, 95, 99)]
 
     assert rolled == raw
@@ -468,7 +470,7 @@ def test_short_or_uneven_ranges_are_read_from_traces(time_range: TimeRange, step
 
 def is_known(metric: str, group_by: str) -> bool:
     """Tell whether metric and grouping go together; some numbers are those of a whole trace."""
-    return group_by != "score" and not (metric in metrics._OF_WHOLE_TRACE and group_by in ("model", "provider"))
+    return group_by != "score" and not (metric in OF_WHOLE_TRACE and group_by in ("model", "provider"))
 
 
 def random_traces(count: int) -> list[dict[str, Any]]:
@@ -556,7 +558,7 @@ def test_traces_and_rollups_give_equal_numbers(store: Store, monkeypatch: pytest
                     continue
                 rolled = series_of(store, metric, text, group_by, EIGHT_HOURS, HOUR_S)
                 with monkeypatch.context() as patched:
-                    patched.setattr(metrics, "rollup_dimension", lambda *_: None)
+                    patched.setattr(metric_sources, "rollup_dimension", lambda *_: None)
                     raw = series_of(store, metric, text, group_by, EIGHT_HOURS, HOUR_S)
                 assert_equal_series(rolled, raw, f"{metric} of {text!r} by {group_by!r}")
                 compared += 1
@@ -588,7 +590,7 @@ def test_long_ranges_are_read_from_hours_and_give_equal_numbers(store: Store, mo
         total = value_of(store, metric, time_range=two_days)
         assert all("rollups_hourly" in sql for sql in read)
         with monkeypatch.context() as patched:
-            patched.setattr(metrics, "rollup_dimension", lambda *_: None)
+            patched.setattr(metric_sources, "rollup_dimension", lambda *_: None)
             raw = series_of(store, metric, "", group_by, two_days, 2 * HOUR_S)
             raw_total = value_of(store, metric, time_range=two_days)
         read.clear()

@@ -14,19 +14,10 @@ from typing import Any
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, StoreUnavailable
 from tracestore.language import Query
-from tracestore.queries.metrics import (
-    READ_APART,
-    MetricError,
-    Reading,
-    check_grouped,
-    find_metric,
-    find_reading,
-    group_apart,
-    grouped_reading,
-    measure_apart,
-    number,
-    rollup_dimension,
-)
+from tracestore.queries.metric_definitions import READ_APART, MetricError, check_grouped, find_metric
+from tracestore.queries.metric_rollups import rollup_dimension
+from tracestore.queries.metric_sources import Reading, find_reading, grouped_reading
+from tracestore.queries.metrics import group_apart, measure_apart, number
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
 from tracestore.queries.rollups import MINUTE_S
 from tracestore.queries.traces import FINAL_SETTINGS

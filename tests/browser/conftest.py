@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Route, expect, sync_playwright
+
+from tests.live import LiveServer, start_server
+from tests.spans import build_request
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = (
@@ -24,6 +32,7 @@ TIMEOUT_MS = 60_000  # a busy machine is slow, not wrong
 expect.set_options(timeout=TIMEOUT_MS)
 
 OpenPage = Callable[..., Page]
+SendTrace = Callable[..., str]
 
 
 class Held:
@@ -108,3 +117,35 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
 
         yield open_one
     assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """An instance for the tests of a module that says nothing of its own."""
+    running = start_server(tmp_path_factory.mktemp("trace"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def send_trace(server: LiveServer) -> SendTrace:
+    """Send spans as one trace over OTLP/HTTP, wait until it is summarized, and return the URL of its page."""
+
+    def send(*spans: dict[str, Any]) -> str:
+        trace_id, now_ns = secrets.token_hex(16), time.time_ns()
+        body = build_request(*[{"trace_id": trace_id, "start_ns": now_ns - 30 * 10**9} | span for span in spans])
+        headers = {"Content-Type": "application/x-protobuf"}
+        urllib.request.urlopen(urllib.request.Request(f"{server.url}/v1/traces", body, headers), timeout=60).close()
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"{server.url}/api/v1/traces/{trace_id}", timeout=60) as answer:
+                    trace = json.load(answer)
+                if trace["outcome"] != "running" and trace["span_count"] == len(spans):
+                    return f"{server.url}/traces/{trace_id}?view=tree"
+            except urllib.error.HTTPError:
+                pass  # not there yet
+            time.sleep(0.2)
+        raise AssertionError(f"trace {trace_id} was not summarized")
+
+    return send

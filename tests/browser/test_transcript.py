@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import TIMEOUT_MS, Held, OpenPage
-from tests.browser.test_trace_page import SendTrace, send_trace, server  # noqa: F401  # the instance that serves trace pages
+from tests.browser.conftest import TIMEOUT_MS, Held, OpenPage, SendTrace
 
 AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "triage"}
 TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
@@ -43,7 +42,7 @@ def _transcript_of(url: str) -> str:
 
 
 @pytest.mark.parametrize("width", [1440, 390])
-def test_story_is_read_opened_and_followed(open_page: OpenPage, send_trace: SendTrace, width: int) -> None:  # noqa: F811
+def test_story_is_read_opened_and_followed(open_page: OpenPage, send_trace: SendTrace, width: int) -> None:
     page: Page = open_page(_transcript_of(send_trace(*_story())), width=width)
 
     story = page.locator("#transcript")
@@ -75,8 +74,7 @@ def test_story_is_read_opened_and_followed(open_page: OpenPage, send_trace: Send
 
 
 def test_of_two_steps_that_are_not_in_the_story_the_one_selected_last_is_brought_in(
-    open_page: OpenPage,
-    send_trace: SendTrace,  # noqa: F811
+    open_page: OpenPage, send_trace: SendTrace
 ) -> None:
     page = open_page(_transcript_of(send_trace(*_story())))
     expect(page.locator("#trace[data-ready]")).to_be_attached()

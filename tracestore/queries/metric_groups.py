@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, StoreUnavailable
@@ -17,7 +16,7 @@ from tracestore.language import Query
 from tracestore.queries.metric_definitions import READ_APART, MetricError, check_grouped, find_metric
 from tracestore.queries.metric_rollups import rollup_dimension
 from tracestore.queries.metric_sources import Reading, find_reading, grouped_reading
-from tracestore.queries.metrics import group_apart, measure_apart, number
+from tracestore.queries.metrics import group_apart, measure_apart, number, query_range
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
 from tracestore.queries.rollups import MINUTE_S
 from tracestore.queries.traces import FINAL_SETTINGS
@@ -170,7 +169,7 @@ SELECT tuple({", ".join(columns)})
 FROM (SELECT *, {matches} FROM {reading.table} FINAL WHERE {reading.in_range})
 {FINAL_SETTINGS}
 """
-    row = _run(store, sql, project_id, time_range, params)[0][0]
+    row = query_range(store, sql, project_id, time_range, params)[0][0]
     answers: dict[int, Answer | Exception] = {}
     for place, (index, question) in enumerate(questions.items()):
         value, samples, trace_id = row[3 * place : 3 * place + 3]
@@ -279,13 +278,9 @@ ORDER BY value {"DESC" if descending else "ASC"} NULLS LAST, samples DESC, {", "
 LIMIT {params.bind(limit, "UInt32")}
 {FINAL_SETTINGS}
 """
-    rows = _run(store, sql, project_id, time_range, params)
+    rows = query_range(store, sql, project_id, time_range, params)
     width = len(names)
     return [
         Answer(number(row[width]), int(row[width + 1]), tuple(str(label) for label in row[:width]), row[width + 2])
         for row in rows
     ]
-
-
-def _run(store: Store, sql: str, project_id: int, time_range: TimeRange, params: Params) -> list[tuple[Any, ...]]:
-    return store.query_rows(sql, project_id=project_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns, **params.values)

@@ -58,7 +58,7 @@ ORDER BY sum(weight) DESC, group_value
 LIMIT {params.bind(max_groups, "UInt32")}
 {FINAL_SETTINGS}
 """
-    rows = _run(store, sql, project_id, time_range, params)
+    rows = query_range(store, sql, project_id, time_range, params)
     if not rows and not group_by:
         rows = [("", [])]
     empty = 0.0 if definition.additive else None
@@ -82,7 +82,7 @@ def metric_values(
         params = Params()
         source = build_source(store, project_id, time_range, query, together, "", 0, 1, params)
         values = ", ".join(f"toFloat64({find_metric(name).formula.format(**source.parts)})" for name in together)
-        row = _run(store, f"SELECT {values} FROM ({source.rows}) {FINAL_SETTINGS}", project_id, time_range, params)[0]
+        row = query_range(store, f"SELECT {values} FROM ({source.rows}) {FINAL_SETTINGS}", project_id, time_range, params)[0]
         found |= {name: number(value) for name, value in zip(together, row, strict=True)}
     return {name: found[name] for name in metrics}
 
@@ -104,7 +104,7 @@ def measure_apart(store: Store, *, project_id: int, time_range: TimeRange, query
     source = build_source(store, project_id, time_range, query, (metric,), "", 0, 1, params)
     value = find_metric(metric).formula.format(**source.parts)
     sql = f"SELECT toFloat64({value}), toUInt64({source.parts['requests']}) FROM ({source.rows}) {FINAL_SETTINGS}"
-    found, samples = _run(store, sql, project_id, time_range, params)[0]
+    found, samples = query_range(store, sql, project_id, time_range, params)[0]
     return number(found), int(samples)
 
 
@@ -131,7 +131,7 @@ ORDER BY value {"DESC" if descending else "ASC"} NULLS LAST, samples DESC, group
 LIMIT {params.bind(limit, "UInt32")}
 {FINAL_SETTINGS}
 """
-    rows = _run(store, sql, project_id, time_range, params)
+    rows = query_range(store, sql, project_id, time_range, params)
     return [(str(group), number(value), int(samples)) for group, value, samples in rows]
 
 
@@ -146,7 +146,8 @@ def _check_request(metric: str, group_by: str, time_range: TimeRange, step_s: in
         )
 
 
-def _run(store: Store, sql: str, project_id: int, time_range: TimeRange, params: Params) -> list[tuple[Any, ...]]:
+def query_range(store: Store, sql: str, project_id: int, time_range: TimeRange, params: Params) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement over a project and a time range. Raises QueryTooExpensive, StoreUnavailable."""
     return store.query_rows(sql, project_id=project_id, start_ns=time_range.start_ns, end_ns=time_range.end_ns, **params.values)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from tests.waiting import wait_until
 from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import StoreError
 
 # Inserts make parts of level 1, the first merges parts of level 2, which stay for minutes when they are merged again.
 _MERGED = """
@@ -26,3 +29,29 @@ def test_merge_takes_few_of_many_waiting_parts(store: Store, table: str) -> None
     wait_until(lambda: store.query_rows(_ACTIVE, table=table)[0][0] < _INSERTS / 2)
 
     assert 1 < store.query_rows(_MERGED, table=table)[0][0] <= _MOST
+
+
+def fails(store: Store) -> bool:
+    try:
+        store.query_rows("SELECT nothing")
+    except StoreError:
+        return True
+    return False
+
+
+def test_merges_that_are_held_stay_held_whatever_else_fails(store: Store) -> None:
+    """The engine ends with its last client: a failing statement must not take that with it."""
+    store.hold_merges(["spans"], True)
+    failed = sum(fails(store) for _ in range(20))  # more than there are clients
+    gc.collect()
+    store.command("INSERT INTO spans (project_id) SELECT 1")
+    store.command("INSERT INTO spans (project_id) SELECT 2")
+
+    with pytest.raises(StoreError, match="Cancelled"):
+        store.command("OPTIMIZE TABLE spans FINAL")
+
+    assert failed == 20
+    store.hold_merges(["spans"], False)
+    store.command("OPTIMIZE TABLE spans FINAL")
+
+    assert failed == 20

@@ -137,26 +137,38 @@ class Store:
         return self._inserts if self._path else None
 
     @contextlib.contextmanager
+    def _lend(self) -> Iterator[Client]:
+        try:
+            client = self._idle.get_nowait()
+        except queue.Empty:
+            client = self._open()
+        try:
+            yield client
+        except (ClickHouseError, DatabaseError):
+            # To a server the connection may be broken. The embedded engine ends with its last client, and with it what it was
+            # told (to hold merges) and keeps in memory.
+            if self._path:
+                self._idle.put(client)
+            raise
+        self._idle.put(client)
+
+    @contextlib.contextmanager
     def _client(self, operation: str) -> Iterator[Client]:
         """Lend a client for one statement; `operation` is select, insert or command."""
         with self._places if operation == "select" else contextlib.nullcontext():
             started = time.monotonic()
             try:
-                try:
-                    client = self._idle.get_nowait()
-                except queue.Empty:
-                    client = self._open()
-                begun = self._parts.begin() if self._parts else 0
-                yield client
-                if self._parts and operation == "insert":
-                    _check_parts(self._parts, client, begun)
+                with self._lend() as client:
+                    begun = self._parts.begin() if self._parts else 0
+                    yield client
+                    if self._parts and operation == "insert":
+                        _check_parts(self._parts, client, begun)
             except (ClickHouseError, DatabaseError, OSError) as error:
                 translated = _translate(error, inserting=operation == "insert")
                 telemetry.QUERY_ERRORS.labels(operation, type(translated).__name__).inc()
                 raise translated from error
             else:
                 telemetry.QUERY.labels(operation).observe(time.monotonic() - started)
-                self._idle.put(client)
             finally:
                 if operation == "insert":
                     with self._counting:

@@ -119,7 +119,7 @@ def _describe(incident: Incident) -> dict[str, Any]:
             "traces_href": traces_path(evidence.query, _outage_of(incident, alerts[0])),
             "why_href": why_href,
             "why_answer_href": f"{reverse('why-answer')}?{urlsplit(why_href).query}",
-            "silence_href": f"{reverse('silence-new')}?{urlencode({'matcher': suggest_matcher(incident)})}",
+            "silence_href": f"{reverse('silence-new')}?{urlencode({'matcher': suggest_matcher(alerts[0])})}",
         }
     return context
 

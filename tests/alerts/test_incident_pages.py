@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth.models import User
@@ -86,6 +87,18 @@ def test_marks_of_another_time_or_project_are_not_those_of_the_incident(client: 
     assert "Yesterday" not in page
     assert "Elsewhere" not in page
     assert "Mark as a real outage" in page
+
+
+def test_offered_silence_is_about_the_alert_that_the_page_names(client: Client) -> None:
+    begin(create_rule(name="Escalations"), timezone.now(), {"version": "v3"})
+    worst = begin(create_rule(name="Refunds fail", severity="critical"), timezone.now(), {"version": "v3"})
+
+    page = page_of(client, worst)
+
+    assert "Refunds fail: version v3</bdi></h1>" in page
+    silence = re.search(r'href="(/alerts/silences/new[^"]*)"', page)
+    assert silence
+    assert parse_qs(urlsplit(silence[1]).query)["matcher"] == ['rule:"Refunds fail" version:"v3"']
 
 
 def test_empty_list_says_what_an_incident_is(client: Client) -> None:

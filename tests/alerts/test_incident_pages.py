@@ -113,7 +113,7 @@ def test_acknowledging_says_who(client: Client, alert: Alert) -> None:
 
     answer = client.post(f"/alerts/incidents/{alert.incident_id}/ack", follow=True)
 
-    assert "<strong>ann</strong> is on it" in answer.content.decode()
+    assert "Acknowledged by <strong>ann</strong>" in answer.content.decode()
     assert Incident.objects.get().acked_by == "ann"
 
 
@@ -221,6 +221,11 @@ def test_link_of_a_message_asks_first_and_acknowledges_by_its_button(alert: Aler
 
     assert "Acknowledged at" in done.content.decode()
     assert Incident.objects.get().acked_by == "the link in a message"
+    here = Client()
+    here.force_login(User.objects.create_user("ann"))
+    for page in (f"/alerts/incidents/{alert.incident_id}", "/alerts/incidents"):
+        said = re.sub("<[^>]*>", "", here.get(page).content.decode())
+        assert "cknowledged by the link in a message" in said, page
     assert phone.get(f"/alerts/incidents/{alert.incident_id}").status_code == 302  # the rest still wants a login
 
 

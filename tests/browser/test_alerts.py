@@ -158,7 +158,7 @@ def test_incident_is_understood_on_the_first_screen_of_a_phone_and_acknowledged_
     page.get_by_role("button", name="Acknowledge").click()
     expect(page.get_by_text("Acknowledged at")).to_be_visible()
     page.goto(incident)
-    expect(head).to_contain_text("the link in a message is on it")
+    expect(head).to_contain_text("Acknowledged by the link in a message")
     page.get_by_label("Comment").fill("Rolling v7 back.")
     page.get_by_role("button", name="Add comment").click()
     expect(page.locator("#incident-timeline")).to_contain_text("Rolling v7 back.")

@@ -29,6 +29,7 @@ from alerts.views.editing import find_page
 from tracestore.timerange import TimeRange
 
 _ALERTS_SHOWN = 50
+_ALSO_FIRING_SHOWN = 3
 _MARKS_SHOWN = 20
 # A week of backtest that ends soon after the outage.
 _BACKTEST_BEFORE, _BACKTEST_AFTER = timedelta(days=6), timedelta(days=1)
@@ -112,8 +113,11 @@ def _describe(incident: Incident) -> dict[str, Any]:
         why = Evidence.from_json(explained.evidence)
         among = (why.among or explained.query) if why.causes.others else ""
         why_href = why_path(why.query, among, _outage_of(incident, explained))
+        also_firing = _list_also_firing(alerts)
         context |= {
             "lead": alerts[0],
+            "also_firing": also_firing,
+            "also_firing_more": context["firing_count"] - 1 - len(also_firing),
             "evidence": evidence,
             "why": why,
             "traces_href": traces_path(evidence.query, _outage_of(incident, alerts[0])),
@@ -122,6 +126,17 @@ def _describe(incident: Incident) -> dict[str, Any]:
             "silence_href": f"{reverse('silence-new')}?{urlencode({'matcher': suggest_matcher(alerts[0])})}",
         }
     return context
+
+
+def _list_also_firing(alerts: list[Alert]) -> list[Alert]:
+    """Return what fires beside the first of `alerts`, which come worst first: one of each other rule before more of the same."""
+    rules: dict[int | None, int] = {alerts[0].rule_id: 1}
+    ranked = []
+    for alert in alerts[1:]:
+        if alert.resolved_at is None:
+            ranked.append((rules.get(alert.rule_id, 0), alert))
+            rules[alert.rule_id] = rules.get(alert.rule_id, 0) + 1
+    return [alert for _, alert in sorted(ranked, key=lambda pair: pair[0])[:_ALSO_FIRING_SHOWN]]
 
 
 def _describe_marks(incident: Incident, alerts: list[Alert]) -> dict[str, Any]:

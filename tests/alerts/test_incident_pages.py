@@ -101,6 +101,27 @@ def test_offered_silence_is_about_the_alert_that_the_page_names(client: Client) 
     assert parse_qs(urlsplit(silence[1]).query)["matcher"] == ['rule:"Refunds fail" version:"v3"']
 
 
+def test_first_screen_names_what_else_fires_one_of_each_rule_first(client: Client) -> None:
+    now = timezone.now()
+    slow, dear = create_rule(name="Slow"), create_rule(name="Dear")
+    for agent in ("a", "b", "c"):
+        begin(slow, now, {"agent": agent})
+    begin(dear, now)
+    end(begin(create_rule(name="Over"), now), now)
+    worst = begin(create_rule(name="Refunds fail", severity="critical"), now, {"version": "v3"})
+
+    page = page_of(client, worst)
+
+    also = page[page.index('class="incident__also"') : page.index('id="incident-actions"')]
+    said = " ".join(re.sub("<[^>]*>", " ", also.partition(">")[2]).split())
+    assert said.startswith("Also firing Slow agent a 50% , Dear 50% , Slow agent b 50% and 1 more")
+    assert f'href="/alerts/{Alert.objects.get(rule=dear).pk}"' in also
+
+
+def test_alone_firing_alert_has_no_others_named(client: Client, alert: Alert) -> None:
+    assert "Also firing" not in page_of(client, alert)
+
+
 def test_empty_list_says_what_an_incident_is(client: Client) -> None:
     default_project()
 

@@ -114,6 +114,20 @@ def test_preview_follows_the_keys_and_stands_in_the_address(server: LiveServer, 
     expect(page.locator("#peek")).to_be_hidden()
 
 
+def test_traces_selected_stay_so_when_one_comes_back_from_comparing_them(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    page.locator(".trace-row").nth(6).wait_for()
+    for key in ("j", "x", "j", "x", "c"):
+        page.keyboard.press(key)
+    page.wait_for_url("**/compare/traces?**")
+
+    page.go_back()
+
+    expect(page.locator("[data-pick]:checked")).to_have_count(2)
+    expect(page.locator(".trace-row--picked")).to_have_count(2)
+    expect(page.locator("#picked-count")).to_have_text("2 traces")
+
+
 def test_time_range_is_dragged_on_any_strip_and_shows_on_all(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(f"{server.url}/traces?start=now-1h&sort=-duration")
     expect(page.locator(".volume__bars")).to_have_count(3)

@@ -471,6 +471,25 @@ def test_offer_chosen_before_the_last_offers_came_stays_chosen(server: LiveServe
     expect(page.locator("#query")).to_have_value("status:")
 
 
+def test_tab_takes_the_first_offer_for_what_is_typed_and_else_leaves_the_bar(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    page.locator(".trace-row").nth(6).wait_for()
+    query = page.locator("#query")
+    page.keyboard.press("/")
+    page.keyboard.type("vers")
+    expect(page.get_by_role("option")).to_have_count(1)
+
+    page.keyboard.press("Tab")
+
+    expect(query).to_have_value("version:")
+    expect(query).to_be_focused()
+    expect(page.get_by_role("option").filter(has_text="v3")).to_have_count(1)
+    # Of a value nothing is typed yet.
+    page.keyboard.press("Tab")
+    expect(query).to_have_value("version:")
+    expect(query).not_to_be_focused()
+
+
 def test_offer_for_a_word_that_the_cursor_has_left_is_not_taken(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(server.url)
     page.keyboard.press("/")

@@ -200,6 +200,12 @@
       if (item.more) this.schedule();
     }
 
+    /** Whether the first offer is for the letters before the cursor: Tab takes it, and leaves the field where there are none. */
+    firstCompletes() {
+      const typed = this.input.value.slice(this.start, this.input.selectionStart).toLowerCase();
+      return this.items.length > 0 && typed !== "" && this.items[0].insert.toLowerCase().includes(typed);
+    }
+
     close() {
       clearTimeout(this.timer);
       if (this.request) this.request.abort();
@@ -231,6 +237,9 @@
       } else if ((event.key === "Enter" || (event.key === "Tab" && !event.shiftKey)) && this.active >= 0) {
         event.preventDefault();
         this.accept(this.active);
+      } else if (event.key === "Tab" && !event.shiftKey && this.firstCompletes()) {
+        event.preventDefault();
+        this.accept(0);
       } else if (event.key === "Enter") {
         this.close();
       }

@@ -21,7 +21,7 @@ from alerts.incidents import IncidentError
 from alerts.links import LinkRefused, read_ack
 from alerts.models import Alert, Incident, IncidentMark, Suppression
 from alerts.observing import window_before
-from alerts.paging import severity_rank
+from alerts.paging import FLAPPING_HOLD, severity_rank
 from alerts.requests import AlertRequest
 from alerts.silences import suggest_matcher
 from alerts.timeline import build_timeline
@@ -102,6 +102,7 @@ def _describe(incident: Incident) -> dict[str, Any]:
         "alert_count": incident.alerts.count(),
         "firing_count": incident.alerts.filter(resolved_at=None).count(),
         "silenced_count": _count_silenced(incident),
+        "quiet_until": incident.quiet_at + FLAPPING_HOLD if incident.quiet_at and not incident.resolved_at else None,
         "lines": build_timeline(incident),
         "snoozes": SNOOZES,
         **_describe_marks(incident, alerts),

@@ -122,6 +122,19 @@ def test_alone_firing_alert_has_no_others_named(client: Client, alert: Alert) ->
     assert "Also firing" not in page_of(client, alert)
 
 
+def test_incident_held_open_after_flapping_says_until_when(client: Client, alert: Alert) -> None:
+    now = timezone.now()
+    assert alert.rule
+    for minutes in (9, 6, 3):
+        end(alert, now - timedelta(minutes=minutes))
+        alert = begin(alert.rule, now - timedelta(minutes=minutes - 1))
+    assert "Nothing fires since" not in page_of(client, alert)
+
+    end(alert, now)
+
+    assert f"stays so until {now + timedelta(minutes=15):%b %d %H:%M:%S} UTC" in page_of(client, alert)
+
+
 def test_empty_list_says_what_an_incident_is(client: Client) -> None:
     default_project()
 

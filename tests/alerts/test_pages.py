@@ -56,7 +56,9 @@ def filled_in(**overrides: str) -> dict[str, str]:
 
 
 def test_empty_pages_say_what_to_do_next(client: Client) -> None:
-    assert "No alert rules yet" in client.get("/alerts").content.decode()
+    alerts = client.get("/alerts").content.decode()
+    assert "No alert rules yet" in alerts
+    assert 'href="/alerts/rules/pack"' in alerts
     assert "No alert rules yet" in client.get("/alerts/rules").content.decode()
     assert "Nobody is told yet" in client.get("/alerts/channels").content.decode()
 

@@ -488,6 +488,12 @@ def test_tab_takes_the_first_offer_for_what_is_typed_and_else_leaves_the_bar(ser
     page.keyboard.press("Tab")
     expect(query).to_have_value("version:")
     expect(query).not_to_be_focused()
+    # What stands there whole needs no completion, though more begins so.
+    query.fill("has:tool")
+    expect(page.get_by_role("option")).to_have_count(2)
+    page.keyboard.press("Tab")
+    expect(query).to_have_value("has:tool")
+    expect(query).not_to_be_focused()
 
 
 def test_offer_for_a_word_that_the_cursor_has_left_is_not_taken(server: LiveServer, open_page: OpenPage) -> None:

@@ -200,10 +200,11 @@
       if (item.more) this.schedule();
     }
 
-    /** Whether the first offer is for the letters before the cursor: Tab takes it, and leaves the field where there are none. */
+    /** Whether the first offer adds to the letters before the cursor: Tab takes it, and else leaves the field. */
     firstCompletes() {
       const typed = this.input.value.slice(this.start, this.input.selectionStart).toLowerCase();
-      return this.items.length > 0 && typed !== "" && this.items[0].insert.toLowerCase().includes(typed);
+      const offers = this.items.map((item) => item.insert.toLowerCase());
+      return typed !== "" && offers.length > 0 && offers[0].includes(typed) && !offers.includes(typed);
     }
 
     close() {

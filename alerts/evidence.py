@@ -239,7 +239,8 @@ def _compare(store: Store, rule: AlertRule, outline: Evidence) -> dict[str, Any]
         )  # fmt: skip
         differences += [found for found in attributes.differences if found.is_significant and found.difference.value > 0]
     if not differences:  # too few traces to be sure of anything: what may be chance is said as such
-        differences = [found for found in comparison.differences if _is_explanation(found)]
+        least = min(2, comparison.selected)  # each of several failing traces has a user and a session of its own
+        differences = [found for found in comparison.differences if _is_explanation(found) and found.selected >= least]
     return {
         "causes": causes,
         "distinctions": [_distinction(found) for found in differences[:_DISTINCTIONS]],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -48,6 +48,8 @@ def find_focus(metric: str, query: Query, *, comparison: str, threshold: float) 
         return Focus(_failed_tool(query), "traces with a failed tool call")
     if comparison == Comparison.BELOW:
         return ALL_TRACES
+    if metric in ("model_errors", "model_error_rate"):
+        return Focus(_failed_model_call(query), "traces with a failed model call")
     if metric.startswith("duration_"):
         # Durations are of finished traces only.
         return Focus(f"duration:>{_decimal(threshold)}s -status:running", "slower traces") if threshold >= 0 else ALL_TRACES
@@ -78,10 +80,21 @@ def narrow(query: str, labels: Mapping[str, str]) -> str:
 
 def _failed_tool(query: Query) -> str:
     """Calls of tool X alone count when the query asks for tool:X, so only failures of X are behind the number."""
+    tool = next((value for name, value in _exact_terms(query) if name == "tool"), None)
+    return "tool_error:*" if tool is None else format_filter("tool_error", tool)
+
+
+def _failed_model_call(query: Query) -> str:
+    """Calls of model or provider X alone count when the query asks for it."""
+    sellers = [format_filter(name, value) + " " for name, value in _exact_terms(query) if name in ("model", "provider")]
+    return f"llm{{{''.join(sellers)}status:error}}"
+
+
+def _exact_terms(query: Query) -> Iterator[tuple[str, str]]:
+    """Yield the field and value of each condition that demands one value."""
     for node in query.conditions:
-        if isinstance(node, Term) and node.field == "tool" and isinstance(node.value, Pattern) and node.value.is_exact:
-            return format_filter("tool_error", node.value.text)
-    return "tool_error:*"
+        if isinstance(node, Term) and isinstance(node.value, Pattern) and node.value.is_exact:
+            yield node.field, node.value.text
 
 
 def _decimal(number: float) -> str:

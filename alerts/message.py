@@ -269,7 +269,7 @@ def _links(alert: Alert, evidence: Evidence, base_url: str, *, end_ns: int) -> l
 def _alert_links(alert: Alert, base_url: str) -> list[Link]:
     links = [Link("Incident", incident_url(alert))] if alert.incident_id else []
     if links and alert.resolved_at is None:
-        links.insert(0, Link("Acknowledge", ack_url(alert)))
+        links.insert(0, Link("Acknowledge", ack_url(alert), stands_out=True))
     links.append(Link("Alert", f"{base_url}/alerts/{alert.pk}"))
     if alert.rule_id:
         links.append(Link("Rule", f"{base_url}/alerts/rules/{alert.rule_id}"))

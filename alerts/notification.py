@@ -43,10 +43,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Link:
-    """Where to look or what to do."""
+    """Where to look or what to do. One that `stands_out` is needed at once: a mail shows it above the reasons, as the first."""
 
     label: str
     url: str
+    stands_out: bool = False
 
 
 @dataclass(frozen=True)

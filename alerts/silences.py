@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import Count
 
 from alerts.matcher import format_term, parse_matcher
-from alerts.models import Alert, Incident, Silence
+from alerts.models import Alert, Silence
 from alerts.telling import facts_of
 from alerts.wording import format_seconds
 
@@ -76,11 +76,7 @@ def find_matching(project_id: int, matcher: str) -> list[Alert]:
     return [alert for alert in firing if parsed.matches(facts_of(alert))]
 
 
-def suggest_matcher(incident: Incident) -> str:
-    """Return what silences the alert that opened the incident: its rule and its group."""
-    alert = incident.alerts.order_by("started_at", "pk").first()
-    if alert is None:
-        return ""
-    return " ".join(
-        [format_term("rule", alert.rule_name), *(format_term(name, str(value)) for name, value in alert.labels.items())]
-    )
+def suggest_matcher(alert: Alert) -> str:
+    """Return what silences an alert: its rule and its group."""
+    terms = [("rule", alert.rule_name), *((name, str(value)) for name, value in alert.labels.items())]
+    return " ".join(format_term(name, value) for name, value in terms)

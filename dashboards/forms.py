@@ -9,6 +9,7 @@ with them, which templates/dashboards/_search_bar.html shows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
@@ -27,6 +28,8 @@ PRESETS = (
     ("now-30d", "Last 30 days"),
 )
 DEFAULT_START = "now-24h"
+_AGO = re.compile(r"now-([1-9]\d{0,5})([smhdw])")
+_UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week"}
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class _Texts:
         if self.preset:
             return dict(PRESETS)[self.preset]
         start, end = _short(self.start), _short(self.end)
+        if self.is_live and (ago := _AGO.fullmatch(start)):
+            return f"Last {ago[1]} {_UNITS[ago[2]]}s" if ago[1] != "1" else f"Last {_UNITS[ago[2]]}"
         if _is_moment(start) and _is_moment(end):
             end = end[11:] if start[:10] == end[:10] else end.removeprefix(start[:5])
         return f"{start or 'a day before'} to {end or 'now'}"

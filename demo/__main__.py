@@ -53,7 +53,7 @@ def main() -> None:
 
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.HOST, settings.HOST)
     now_ns, started = time.time_ns(), time.monotonic()
-    with Sender(host, settings.OTLP_HTTP_PORT, settings.API_KEY) as sender:
+    with Sender(host, settings.OTLP_HTTP_PORT, settings.API_KEY, settings.ADMIN_PASSWORD) as sender:
         span_count = send_week(sender, trace_count=arguments.traces, seed=arguments.seed, now_ns=now_ns, output=sys.stdout)
     newest = story.VERSIONS[-1]
     deployed = datetime.fromtimestamp(now_ns / 1e9 - newest.age_days * story.DAY_S, UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import http.client
 import time
@@ -23,14 +24,16 @@ class SendError(Exception):
 
 
 class Sender:
-    """A connection to an OTLP/HTTP receiver. Use as a context manager."""
+    """A connection to an OTLP/HTTP receiver. Use as a context manager. Without a key the password of `admin` is sent, if any."""
 
-    def __init__(self, host: str, port: int, key: str) -> None:
+    def __init__(self, host: str, port: int, key: str, password: str = "") -> None:
         self.address = f"http://{host}:{port}/v1/traces"
         self._connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
         self._headers = {"content-type": "application/x-protobuf", "content-encoding": "gzip", "user-agent": "tracestore-demo"}
         if key:
             self._headers["x-api-key"] = key
+        elif password:
+            self._headers["authorization"] = "Basic " + base64.b64encode(f"admin:{password}".encode()).decode()
 
     def __enter__(self) -> Sender:
         return self
@@ -68,7 +71,7 @@ class Sender:
 
     def _explain(self, status: int, answer: bytes) -> str:
         if status == 401:
-            return f"{self.address} asks for a key: set TRACESTORE_API_KEY to the one it was started with."
+            return f"{self.address} asks for a key: set TRACESTORE_API_KEY or TRACESTORE_ADMIN_PASSWORD as it was started with."
         return f"{self.address} answered {status}: {_read_message(answer) or 'no reason given'}"
 
 

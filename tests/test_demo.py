@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -191,6 +192,29 @@ def test_refused_key_is_explained(receiver: HTTPServer) -> None:
 
     with Sender("127.0.0.1", receiver.server_port, "") as sender, pytest.raises(SendError, match="set TRACESTORE_API_KEY"):
         sender.send([])
+
+
+def test_command_sends_to_an_instance_that_was_started_with_a_password(tmp_path: Path) -> None:
+    server = start_server(tmp_path / "data", TRACESTORE_ADMIN_PASSWORD="pässword")
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "TRACESTORE_OTLP_HTTP_PORT": server.otlp_url.rpartition(":")[2],
+        "TRACESTORE_ADMIN_PASSWORD": "pässword",
+        "TRACESTORE_DATA": str(server.data),
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-m", "demo", "--traces", "1"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    server.stop()
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_command_says_so_when_nothing_listens() -> None:

@@ -21,7 +21,7 @@ from alerts.incidents import IncidentError
 from alerts.links import LinkRefused, read_ack
 from alerts.models import Alert, Incident, IncidentMark, Suppression
 from alerts.observing import window_before
-from alerts.paging import severity_rank
+from alerts.paging import FLAPPING_HOLD, severity_rank
 from alerts.requests import AlertRequest
 from alerts.silences import suggest_matcher
 from alerts.timeline import build_timeline
@@ -29,6 +29,7 @@ from alerts.views.editing import find_page
 from tracestore.timerange import TimeRange
 
 _ALERTS_SHOWN = 50
+_ALSO_FIRING_SHOWN = 3
 _MARKS_SHOWN = 20
 # A week of backtest that ends soon after the outage.
 _BACKTEST_BEFORE, _BACKTEST_AFTER = timedelta(days=6), timedelta(days=1)
@@ -101,6 +102,7 @@ def _describe(incident: Incident) -> dict[str, Any]:
         "alert_count": incident.alerts.count(),
         "firing_count": incident.alerts.filter(resolved_at=None).count(),
         "silenced_count": _count_silenced(incident),
+        "quiet_until": incident.quiet_at + FLAPPING_HOLD if incident.quiet_at and not incident.resolved_at else None,
         "lines": build_timeline(incident),
         "snoozes": SNOOZES,
         **_describe_marks(incident, alerts),
@@ -112,16 +114,30 @@ def _describe(incident: Incident) -> dict[str, Any]:
         why = Evidence.from_json(explained.evidence)
         among = (why.among or explained.query) if why.causes.others else ""
         why_href = why_path(why.query, among, _outage_of(incident, explained))
+        also_firing = _list_also_firing(alerts)
         context |= {
             "lead": alerts[0],
+            "also_firing": also_firing,
+            "also_firing_more": context["firing_count"] - 1 - len(also_firing),
             "evidence": evidence,
             "why": why,
             "traces_href": traces_path(evidence.query, _outage_of(incident, alerts[0])),
             "why_href": why_href,
             "why_answer_href": f"{reverse('why-answer')}?{urlsplit(why_href).query}",
-            "silence_href": f"{reverse('silence-new')}?{urlencode({'matcher': suggest_matcher(incident)})}",
+            "silence_href": f"{reverse('silence-new')}?{urlencode({'matcher': suggest_matcher(alerts[0])})}",
         }
     return context
+
+
+def _list_also_firing(alerts: list[Alert]) -> list[Alert]:
+    """Return what fires beside the first of `alerts`, which come worst first: one of each other rule before more of the same."""
+    rules: dict[int | None, int] = {alerts[0].rule_id: 1}
+    ranked = []
+    for alert in alerts[1:]:
+        if alert.resolved_at is None:
+            ranked.append((rules.get(alert.rule_id, 0), alert))
+            rules[alert.rule_id] = rules.get(alert.rule_id, 0) + 1
+    return [alert for _, alert in sorted(ranked, key=lambda pair: pair[0])[:_ALSO_FIRING_SHOWN]]
 
 
 def _describe_marks(incident: Incident, alerts: list[Alert]) -> dict[str, Any]:

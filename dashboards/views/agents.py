@@ -15,6 +15,7 @@ from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
 from tracestore.language.fields import FIELDS
 from tracestore.queries.agents import MAX_PAIRS, MAX_SPANS, MAX_STEPS_ABOVE, find_agent_graph
+from tracestore.queries.traces import has_any_trace
 
 
 @require_GET
@@ -44,13 +45,17 @@ def agent_graph(request: PageRequest) -> HttpResponse:
 def agent_graph_drawing(request: PageRequest) -> HttpResponse:
     """The drawing and its tables; what cannot be computed says so in their place."""
     try:
+        store = get_store()
         search, against = _read(request)
         graphs = [
             find_agent_graph(
-                get_store(), project_id=request.project.id, time_range=search.time_range, query=side.query
+                store, project_id=request.project.id, time_range=search.time_range, query=side.query
             ) if side else None
             for side in (search, against)
         ]  # fmt: skip
+        has_no_traces = not any(graph and graph.trace_count for graph in graphs) and not has_any_trace(
+            store, project_id=request.project.id
+        )
     except (SearchRefused, StoreError) as error:
         return render_failed(request, error)
     graph, before = graphs
@@ -59,6 +64,7 @@ def agent_graph_drawing(request: PageRequest) -> HttpResponse:
     context = {
         "search": search,
         "drawing": drawing,
+        "has_no_traces": has_no_traces,
         "max_pairs": MAX_PAIRS,
         "max_spans": MAX_SPANS,
         "steps_above": MAX_STEPS_ABOVE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 
 from django.http import HttpResponse, JsonResponse
@@ -28,6 +29,7 @@ from tracestore.language import parse_query
 from tracestore.language.fields import FIELDS
 from tracestore.model import FacetValue, Page, TraceSummary
 from tracestore.queries.facets import count_facet
+from tracestore.queries.messages import name_traces
 from tracestore.queries.metrics import metric_series
 from tracestore.queries.offers import Wanted, count_offers
 from tracestore.queries.outliers import find_outliers
@@ -81,6 +83,7 @@ def trace_list(request: PageRequest) -> HttpResponse:
             cursor=request.GET.get("cursor", ""),
             sort=listing.sort,
         )
+        page = replace(page, items=name_traces(get_store(), project_id=request.project.id, traces=page.items))
     except CursorError:
         return refuse(request, "The cursor is not one that this list gave out.", "cursor")
     except StoreError as error:
@@ -222,6 +225,7 @@ def trace_tail(request: PageRequest) -> HttpResponse:
         get_store(), project_id=request.project.id, time_range=search.time_range, query=search.query,
         since_ns=max(0, since - _TAIL_OVERLAP_NS), limit=PAGE_SIZE,
     )  # fmt: skip
+    found = name_traces(get_store(), project_id=request.project.id, traces=found)
     context = {"search": search, "listing": listing, "page": Page(found), "tail_ns": search.time_range.end_ns}
     return render(request, "dashboards/_trace_rows.html", context)
 

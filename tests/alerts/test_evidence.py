@@ -58,6 +58,15 @@ def test_two_failing_traces_are_described_as_what_may_be_chance(store: Store) ->
     assert [(found.value, found.least) for found in evidence.distinctions][:1] == [("v3", 0.0)]
 
 
+def test_what_one_of_several_failing_traces_has_is_no_difference_by_chance(store: Store) -> None:
+    start_ns = ns_of(NOW) - 60 * NS_PER_S
+    same = {"versions": ["v3"], "outcome": "error", "error_types": ["TimeoutError"]}
+    insert_traces(store, {**same, "user_id": "ann"}, {**same, "user_id": "ben"}, start_ns=start_ns)
+    insert_traces(store, *[{"versions": ["v3"], "user_id": f"u{n}"} for n in range(4)], start_ns=start_ns)
+
+    assert collect(store, query="").distinctions == []
+
+
 def test_window_whose_traces_are_all_behind_the_breach_is_compared_with_the_time_before(store: Store) -> None:
     insert_traces(store, *[{"versions": ["v3"]}] * 30, start_ns=ns_of(NOW) - 60 * NS_PER_S, cost_usd=2.0)
     insert_traces(store, *[{"versions": ["v2"]}] * 50, start_ns=ns_of(NOW) - 1800 * NS_PER_S, cost_usd=0.1)

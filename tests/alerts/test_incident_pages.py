@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth.models import User
@@ -88,6 +89,52 @@ def test_marks_of_another_time_or_project_are_not_those_of_the_incident(client: 
     assert "Mark as a real outage" in page
 
 
+def test_offered_silence_is_about_the_alert_that_the_page_names(client: Client) -> None:
+    begin(create_rule(name="Escalations"), timezone.now(), {"version": "v3"})
+    worst = begin(create_rule(name="Refunds fail", severity="critical"), timezone.now(), {"version": "v3"})
+
+    page = page_of(client, worst)
+
+    assert "Refunds fail: version v3</bdi></h1>" in page
+    silence = re.search(r'href="(/alerts/silences/new[^"]*)"', page)
+    assert silence
+    assert parse_qs(urlsplit(silence[1]).query)["matcher"] == ['rule:"Refunds fail" version:"v3"']
+
+
+def test_first_screen_names_what_else_fires_one_of_each_rule_first(client: Client) -> None:
+    now = timezone.now()
+    slow, dear = create_rule(name="Slow"), create_rule(name="Dear")
+    for agent in ("a", "b", "c"):
+        begin(slow, now, {"agent": agent})
+    begin(dear, now)
+    end(begin(create_rule(name="Over"), now), now)
+    worst = begin(create_rule(name="Refunds fail", severity="critical"), now, {"version": "v3"})
+
+    page = page_of(client, worst)
+
+    also = page[page.index('class="incident__also"') : page.index('id="incident-actions"')]
+    said = " ".join(re.sub("<[^>]*>", " ", also.partition(">")[2]).split())
+    assert said.startswith("Also firing Slow agent a 50% , Dear 50% , Slow agent b 50% and 1 more")
+    assert f'href="/alerts/{Alert.objects.get(rule=dear).pk}"' in also
+
+
+def test_alone_firing_alert_has_no_others_named(client: Client, alert: Alert) -> None:
+    assert "Also firing" not in page_of(client, alert)
+
+
+def test_incident_held_open_after_flapping_says_until_when(client: Client, alert: Alert) -> None:
+    now = timezone.now()
+    assert alert.rule
+    for minutes in (9, 6, 3):
+        end(alert, now - timedelta(minutes=minutes))
+        alert = begin(alert.rule, now - timedelta(minutes=minutes - 1))
+    assert "Nothing fires since" not in page_of(client, alert)
+
+    end(alert, now)
+
+    assert f"stays so until {now + timedelta(minutes=15):%b %d %H:%M:%S} UTC" in page_of(client, alert)
+
+
 def test_empty_list_says_what_an_incident_is(client: Client) -> None:
     default_project()
 
@@ -100,7 +147,7 @@ def test_acknowledging_says_who(client: Client, alert: Alert) -> None:
 
     answer = client.post(f"/alerts/incidents/{alert.incident_id}/ack", follow=True)
 
-    assert "<strong>ann</strong> is on it" in answer.content.decode()
+    assert "Acknowledged by <strong>ann</strong>" in answer.content.decode()
     assert Incident.objects.get().acked_by == "ann"
 
 
@@ -208,6 +255,11 @@ def test_link_of_a_message_asks_first_and_acknowledges_by_its_button(alert: Aler
 
     assert "Acknowledged at" in done.content.decode()
     assert Incident.objects.get().acked_by == "the link in a message"
+    here = Client()
+    here.force_login(User.objects.create_user("ann"))
+    for page in (f"/alerts/incidents/{alert.incident_id}", "/alerts/incidents"):
+        said = re.sub("<[^>]*>", "", here.get(page).content.decode())
+        assert "cknowledged by the link in a message" in said, page
     assert phone.get(f"/alerts/incidents/{alert.incident_id}").status_code == 302  # the rest still wants a login
 
 

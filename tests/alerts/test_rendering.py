@@ -98,6 +98,18 @@ def test_html_says_what_the_text_says_and_fetches_nothing() -> None:
     assert "url(" not in render_html(NOTIFICATION, [])
 
 
+def test_html_offers_to_acknowledge_before_the_reasons_once() -> None:
+    ack = Link("Acknowledge", f"{URL}/ack", stands_out=True)
+    look = NOTIFICATION.links[0]
+
+    both = render_html(replace(NOTIFICATION, links=[look, Link("Rule", f"{URL}/r"), ack]), [])
+    alone = render_html(replace(NOTIFICATION, links=[ack]), [])
+
+    above = [attributes["href"] for tag, attributes in _Page(both[: both.index("What differs")]).elements if tag == "a"]
+    assert above == [look.url, ack.url]
+    assert alone[: alone.index("What differs")].count(ack.url) == 1
+
+
 def test_html_is_readable_on_dark_and_narrow_screens() -> None:
     html = render_html(NOTIFICATION, [])
 

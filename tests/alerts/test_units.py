@@ -53,6 +53,9 @@ def test_impossible_threshold_is_refused(text: str, metric: str) -> None:
      ("tool_success_rate", "", "below", 0.9, "tool_error:*"),
      ("tool_run_success_rate", "tool:refund", "below", 0.9, "tool_error:refund"),
      ("tool_errors", "tool:refund env:prod", "above", 1, "tool_error:refund"),
+     ("model_error_rate", "", "above", 0.1, "llm{status:error}"),
+     ("model_error_rate", "", "below", 0.1, ""),
+     ("model_errors", 'model:"gpt 5" provider:openai env:prod', "above", 1, 'llm{model:"gpt 5" provider:openai status:error}'),
      ("requests", "", "above", 100, "")],
 )  # fmt: skip
 def test_focus_selects_the_traces_behind_a_breach(

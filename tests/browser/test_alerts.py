@@ -158,11 +158,29 @@ def test_incident_is_understood_on_the_first_screen_of_a_phone_and_acknowledged_
     page.get_by_role("button", name="Acknowledge").click()
     expect(page.get_by_text("Acknowledged at")).to_be_visible()
     page.goto(incident)
-    expect(head).to_contain_text("the link in a message is on it")
+    expect(head).to_contain_text("Acknowledged by the link in a message")
     page.get_by_label("Comment").fill("Rolling v7 back.")
     page.get_by_role("button", name="Add comment").click()
     expect(page.locator("#incident-timeline")).to_contain_text("Rolling v7 back.")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_alert_about_failed_calls_fits_a_phone_with_its_long_button(server: LiveServer, open_page: OpenPage) -> None:
+    send_runs(server.otlp_url, start_ns=time.time_ns() - 30 * NS_PER_S, count=3, version="v9", tool="ship", error_type="Lost")
+    rule = {"name": "Shipping fails", "metric": "tool_errors", "query": "tool:ship", "threshold": 0, "hold_s": 0}
+    post_json(server.url + "/api/v1/alert-rules", rule)
+
+    def find_alert() -> list[Any]:
+        firing = get_json(server.url + "/api/v1/alerts?state=firing")["results"]
+        return [alert["id"] for alert in firing if alert["rule_name"] == "Shipping fails"]
+
+    page = open_page(f"{server.url}/alerts/{wait_until(find_alert, 60)[0]}", width=390, height=844)
+
+    button = page.get_by_role("link", name="Open exactly these traces with a failed tool call")
+    expect(button).to_be_visible()
+    box = button.bounding_box()
+    assert box
+    assert box["x"] + box["width"] <= 390 - 16
 
 
 def get_json(url: str) -> Any:

@@ -136,6 +136,20 @@ def test_graph_shows_numbers_sorts_and_leads_to_the_traces(
     assert urllib.parse.parse_qs(urllib.parse.urlsplit(page.url).query)["q"] == ["tool:search_orders"]
 
 
+def test_names_of_any_script_stay_within_their_boxes_of_the_graph(server: LiveServer, open_page: OpenPage) -> None:
+    root = {"name": "run", "attributes": {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "客户服务退款代理" * 4}}
+    _send(server, root, [{"name": "call", "attributes": {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "W" * 40}}])
+    page = open_page(f"{server.url}/agents?q=tool:{'W' * 40}&start=now-7d")
+    expect(page.locator(".graph__node")).to_have_count(3)
+
+    overflows = page.locator(".graph__node").evaluate_all("""(nodes) => nodes.map((node) => {
+        const [name, box] = [".graph__name", ".graph__box"].map((part) => node.querySelector(part).getBoundingClientRect());
+        return [name.left - box.left >= 0, box.right - name.right >= 0, name.height > 10];
+    })""")
+
+    assert overflows == [[True, True, True]] * 3
+
+
 def test_graph_of_many_tools_is_short_until_all_are_asked_for_or_one_is_found(server: LiveServer, open_page: OpenPage) -> None:
     root = {"name": "run", "attributes": {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "handyman"}}
     tools = [{"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": f"saw_{place}"} for place in range(60)]

@@ -114,6 +114,20 @@ def test_preview_follows_the_keys_and_stands_in_the_address(server: LiveServer, 
     expect(page.locator("#peek")).to_be_hidden()
 
 
+def test_traces_selected_stay_so_when_one_comes_back_from_comparing_them(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    page.locator(".trace-row").nth(6).wait_for()
+    for key in ("j", "x", "j", "x", "c"):
+        page.keyboard.press(key)
+    page.wait_for_url("**/compare/traces?**")
+
+    page.go_back()
+
+    expect(page.locator("[data-pick]:checked")).to_have_count(2)
+    expect(page.locator(".trace-row--picked")).to_have_count(2)
+    expect(page.locator("#picked-count")).to_have_text("2 traces")
+
+
 def test_time_range_is_dragged_on_any_strip_and_shows_on_all(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(f"{server.url}/traces?start=now-1h&sort=-duration")
     expect(page.locator(".volume__bars")).to_have_count(3)
@@ -353,8 +367,8 @@ def test_fragment_that_cannot_be_loaded_says_so_in_its_place(server: LiveServer,
 
     broken.wait()[0].fulfill(status=500, body="broken")
 
-    expect(page.locator("#toasts")).to_contain_text("The server answered 500")  # first: it goes away by itself
-    expect(page.locator("[data-facet=tool]")).to_contain_text("Could not be loaded")
+    expect(page.locator("[data-facet=tool]")).to_contain_text("Could not be loaded: the server answered 500.")
+    expect(page.locator("#toasts")).not_to_contain_text("Reload the page")  # what failed offers to try again itself
 
     page.unroute("**/traces/volume*")
     page.locator(".volume").get_by_role("button", name="Try again").click()
@@ -457,6 +471,31 @@ def test_offer_chosen_before_the_last_offers_came_stays_chosen(server: LiveServe
     expect(page.locator("#query")).to_have_value("status:")
 
 
+def test_tab_takes_the_first_offer_for_what_is_typed_and_else_leaves_the_bar(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    page.locator(".trace-row").nth(6).wait_for()
+    query = page.locator("#query")
+    page.keyboard.press("/")
+    page.keyboard.type("vers")
+    expect(page.get_by_role("option")).to_have_count(1)
+
+    page.keyboard.press("Tab")
+
+    expect(query).to_have_value("version:")
+    expect(query).to_be_focused()
+    expect(page.get_by_role("option").filter(has_text="v3")).to_have_count(1)
+    # Of a value nothing is typed yet.
+    page.keyboard.press("Tab")
+    expect(query).to_have_value("version:")
+    expect(query).not_to_be_focused()
+    # What stands there whole needs no completion, though more begins so.
+    query.fill("has:tool")
+    expect(page.get_by_role("option")).to_have_count(2)
+    page.keyboard.press("Tab")
+    expect(query).to_have_value("has:tool")
+    expect(query).not_to_be_focused()
+
+
 def test_offer_for_a_word_that_the_cursor_has_left_is_not_taken(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(server.url)
     page.keyboard.press("/")
@@ -520,7 +559,7 @@ def test_preview_that_cannot_be_loaded_says_so_instead_of_showing_the_one_before
 
     page.keyboard.press("j")
 
-    expect(page.locator("#peek-body")).to_have_text("Could not be loaded. Try again")
+    expect(page.locator("#peek-body")).to_have_text("Could not be loaded: the server answered 500. Try again")
     expect(page.locator("#peek-body")).not_to_have_attribute("aria-busy", "true")
 
 

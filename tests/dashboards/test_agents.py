@@ -115,8 +115,10 @@ def test_no_trace_and_no_agent_say_what_to_do(client: Client, store: Store) -> N
     insert_batch(store, [(1, now_ns, build_request(plain))], writer="agents", batch_seq=next(_batches))
     summarize_pending()
 
-    assert "No trace matches" in empty
+    assert "No trace has arrived yet" in empty
+    assert 'href="/setup"' in empty
     assert "No agent, model or tool" in _text(client.get("/agents/graph"))
+    assert "No trace matches" in _text(client.get("/agents/graph", {"q": "tool:nobody"}))
 
 
 def test_bad_queries_are_explained(client: Client, store: Store) -> None:

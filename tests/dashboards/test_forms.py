@@ -67,6 +67,8 @@ def test_querystring_changes_one_text_and_keeps_the_others() -> None:
         ("2025-12-31T06:00:00.000000000Z", "2026-01-01T06:00:00.000000000Z", "2025-12-31 06:00 to 2026-01-01 06:00"),
         ("2026-11-20 06:00", "now-2m", "2026-11-20 06:00 to now-2m"),
         ("now-2h", "now-1h", "now-2h to now-1h"),
+        ("now-2h", "", "Last 2 hours"),
+        ("now-1d", "now", "Last day"),
     ],
 )
 def test_other_ranges_are_labelled_shortly(start: str, end: str, label: str) -> None:

@@ -272,7 +272,7 @@ def test_step_named_by_a_template_says_what_it_says(client: Client, store: Store
     assert f'<a class="muted" href="?span={ROOT}" data-span-id="{ROOT}">handle ticket u-17</a>' in page
     assert {"handle ticket u-17", "charge 42 <b>"} <= set(_tree(client, trace_id)["strings"])
     assert "load orders" in transcript
-    assert "handle ticket {user_id}" in listed
+    assert f'href="/traces/{trace_id}"><bdi>handle ticket u-17</bdi></a>' in listed
 
 
 def test_panel_alone_is_a_fragment_for_the_page_and_a_redirect_for_a_person(client: Client, store: Store) -> None:
@@ -284,6 +284,22 @@ def test_panel_alone_is_a_fragment_for_the_page_and_a_redirect_for_a_person(clie
     assert "<html" not in _text(fragment)
     assert "HX-Request" in fragment["Vary"]
     assert (opened.status_code, opened["Location"]) == (302, f"/traces/{trace_id}?span={TOOL}")
+
+
+def test_silent_agent_is_not_said_to_leave_out_what_the_calls_below_it_hold(client: Client, store: Store) -> None:
+    said = {"gen_ai.operation.name": "chat", "gen_ai.input.messages": '[{"role": "user", "content": "Where is A-1?"}]'}
+    trace_id = _store_trace(
+        store,
+        {"span_id": ROOT, "name": "invoke_agent support", "attributes": {"gen_ai.operation.name": "invoke_agent"}},
+        {"span_id": CHAT, "parent": ROOT, "name": "chat", "attributes": said},
+        {"span_id": TOOL, "parent": ROOT, "name": "execute_tool x", "attributes": {"gen_ai.operation.name": "execute_tool"}},
+    )
+
+    agent, tool = (_text(client.get(f"/traces/{trace_id}/spans/{span_id}", headers=PANEL)) for span_id in (ROOT, TOOL))
+
+    assert "recorded no input or output" in agent
+    assert "leave content out" not in agent
+    assert "leave content out" in tool
 
 
 def test_panel_of_an_unknown_span_says_so(client: Client, store: Store) -> None:

@@ -132,15 +132,15 @@
     return true;
   });
 
-  /** What was to be replaced by the answer would otherwise look as if it were still on its way. */
-  function giveUpWaiting({ target, requestConfig }) {
+  /** What was to be replaced by the answer would otherwise look as if it were still on its way. Returns whether it offers to try again. */
+  function giveUpWaiting({ target, requestConfig, xhr }) {
     const wasBusy = target.hasAttribute("aria-busy");
     target.removeAttribute("aria-busy");
     const place = target.matches(".trace-more") ? target.querySelector("td") : target.querySelector(".skeleton, .volume__waiting") ? target : null;
-    if (!place) return;
+    if (!place) return target.matches(".fragment-error") && target.querySelector("button") !== null;
     const note = document.createElement("p");
     note.className = "muted fragment-error";
-    note.textContent = "Could not be loaded. ";
+    note.textContent = "Could not be loaded" + (xhr.status ? ": the server answered " + xhr.status : "") + ". ";
     const again = document.createElement("button");
     again.type = "button";
     again.className = "btn btn--small";
@@ -153,6 +153,7 @@
     });
     note.append(again);
     place.replaceChildren(note);
+    return true;
   }
 
   document.addEventListener("submit", (event) => {
@@ -160,8 +161,8 @@
     if (question && !window.confirm(question)) event.preventDefault();
   });
   document.addEventListener("htmx:responseError", (event) => {
-    giveUpWaiting(event.detail);
-    if (event.detail.xhr.status !== 422) show("The server answered " + event.detail.xhr.status + ". Reload the page to try again.", "error");
+    const offersAgain = giveUpWaiting(event.detail);
+    if (!offersAgain && event.detail.xhr.status !== 422) show("The server answered " + event.detail.xhr.status + ". Reload the page to try again.", "error");
   });
   // What polls rests while nobody looks.
   document.addEventListener("htmx:beforeRequest", (event) => {

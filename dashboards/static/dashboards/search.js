@@ -200,6 +200,13 @@
       if (item.more) this.schedule();
     }
 
+    /** Whether the first offer adds to the letters before the cursor: Tab takes it, and else leaves the field. */
+    firstCompletes() {
+      const typed = this.input.value.slice(this.start, this.input.selectionStart).toLowerCase();
+      const offers = this.items.map((item) => item.insert.toLowerCase());
+      return typed !== "" && offers.length > 0 && offers[0].includes(typed) && !offers.includes(typed);
+    }
+
     close() {
       clearTimeout(this.timer);
       if (this.request) this.request.abort();
@@ -231,6 +238,9 @@
       } else if ((event.key === "Enter" || (event.key === "Tab" && !event.shiftKey)) && this.active >= 0) {
         event.preventDefault();
         this.accept(this.active);
+      } else if (event.key === "Tab" && !event.shiftKey && this.firstCompletes()) {
+        event.preventDefault();
+        this.accept(0);
       } else if (event.key === "Enter") {
         this.close();
       }

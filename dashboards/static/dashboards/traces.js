@@ -81,9 +81,11 @@
     picked.clear(); // also what a live list has dropped
     drawPicked();
   });
-  // A page that is gone back to keeps its checkboxes.
-  rows().forEach((row) => { if (row.querySelector("[data-pick]").checked) pick(row, true); });
-  drawPicked();
+  // A page that is gone back to keeps its checkboxes; browsers tick them after scripts have run, some before the page counts as shown.
+  addEventListener("pageshow", () => {
+    rows().forEach((row) => { if (row.querySelector("[data-pick]").checked) pick(row, true); });
+    drawPicked();
+  });
 
   onKey("x", () => togglePick(walk.selected(), false));
   onKey("X", () => togglePick(walk.selected(), true));

@@ -20,6 +20,9 @@ from tracestore.semconv import MAKERS
 
 # Provider names of the OpenTelemetry conventions that the catalogue knows under another id.
 _CATALOGUE_IDS = {"gcp.gen_ai": "google", "azure.ai.inference": "azure", "x_ai": "x-ai", "ibm.watsonx.ai": ""}
+# Who sells other makers' models lists them under the maker's name, which stands before a model's (semconv.MODEL_PREFIX) and is
+# not kept: "openai/gpt-oss-120b" at Groq, "anthropic/claude-sonnet-4.5" at OpenRouter.
+_LISTED_UNDER = ("openai", "anthropic", "google", "deepseek", "x-ai", "cohere", "perplexity")
 _NS_PER_DAY = 86_400 * 10**9
 
 
@@ -366,13 +369,14 @@ def _calculate(sold: Sold, tokens: TokenUsage, day: int) -> PriceCalculation | N
     provider_id = _CATALOGUE_IDS.get(provider, provider)
     maker = next((maker for prefix, maker in MAKERS.items() if model.startswith(prefix)), None)
     maker = _CATALOGUE_IDS.get(maker, maker) if maker else None
+    listed = ((provider_id, f"{prefix}/{model}") for prefix in _LISTED_UNDER if provider_id)
     # An unknown provider may serve a model of a known maker: ask again by model name alone, then by who makes such names.
-    for candidate in dict.fromkeys((provider_id or None, None, maker)):
+    for candidate, name in dict.fromkeys(((provider_id or None, model), *listed, (None, model), (maker, model))):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 return calc_price(
-                    usage, model, provider_id=candidate, genai_request_timestamp=moment, price_context=_PRICED_TIERS.get(tier)
+                    usage, name, provider_id=candidate, genai_request_timestamp=moment, price_context=_PRICED_TIERS.get(tier)
                 )
             except (LookupError, ValueError):
                 continue

@@ -599,6 +599,8 @@ MAKERS = {
     "gpt-": "openai", "chatgpt-": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "text-embedding-": "openai",
     "claude-": "anthropic", "gemini-": "gcp.gemini", "mistral-": "mistral_ai", "grok-": "x_ai", "deepseek-": "deepseek",
     "command-": "cohere",
+    # Bedrock's ids of models and of inference profiles.
+    **dict.fromkeys(("anthropic.", "amazon.", "meta.", "us.", "eu.", "apac.", "global."), "aws.bedrock"),
 }  # fmt: skip
 # A router's word before the model's own name: openai/gpt-4o, bedrock/converse/us.anthropic.claude-..., .../models/gemini-2.5-pro.
 MODEL_PREFIX = (

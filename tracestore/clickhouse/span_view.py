@@ -11,6 +11,8 @@ own, which reads the requests of projects that have rules.
 
 from __future__ import annotations
 
+import re
+
 from tracestore import semconv
 from tracestore.clickhouse.anyvalue import MAX_TIME_NS, MIN_TIME_NS, map_of, types_of
 from tracestore.clickhouse.lookups import (
@@ -337,13 +339,13 @@ def _spans(table: str, *, by_rules: bool) -> str:
 def _provider() -> str:
     """Return the provider of a model call as it is named: by an attribute, the model's prefix, the host or the model's maker."""
     hosts = [name for name in semconv.PROVIDERS if "." in name]
-    makers, providers = "|".join(semconv.MAKERS), literals(semconv.MAKERS.values())
+    makers, providers = "|".join(map(re.escape, semconv.MAKERS)), literals(semconv.MAKERS.values())
     return f"""lower(multiIf(
             provider_attribute NOT IN ('', {literals(semconv.FRAMEWORKS)}), provider_attribute,
             any_model = '', '',
             model_prefix != '', model_prefix,
             server_address IN ({literals(hosts)}), server_address,
-            transform(extract(any_model, '^({makers})'), [{literals(semconv.MAKERS)}], [{providers}], '')))"""
+            transform(extract(any_model, {literal(f"^({makers})")}), [{literals(semconv.MAKERS)}], [{providers}], '')))"""
 
 
 def _looked_up() -> str:

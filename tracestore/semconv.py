@@ -562,6 +562,7 @@ MESSAGE_KEY = (
 FRAMEWORKS = (
     "strands-agents",
     "gcp.vertex.agent",
+    "litellm",
     "langchain",
     "crewai",
     "langgraph",
@@ -607,6 +608,11 @@ MODEL_PREFIX = (
     r"^(?:(openai|anthropic|azure|azure_ai|bedrock|gemini|google|googleai|google_genai|vertex_ai|vertexai|groq|mistral|cohere|cohere_chat"
     r"|deepseek|xai|x-ai|ollama|ollama_chat|openrouter|litellm_proxy|moonshot|perplexity|together_ai|fireworks_ai|watsonx)[/:](?:converse/)?|(?:\S*/)?models/)"
 )
+
+# Routers' words for who sells a model whoever made it: they say more than a provider that an instrumentation takes from the
+# client library or from the model's maker. So do the ids of Bedrock's models, which Anthropic's own client asks for, too.
+SELLERS = ("groq", "openrouter", "together_ai", "fireworks_ai")
+BEDROCK_ID = r"^((us|eu|apac|global)\.)?(anthropic|amazon|meta)\."
 
 # Does an instrumentation's input count leave out cached tokens (docs/outcome.md)? By scope; some only for Anthropic's models.
 EXCLUSIVE_SCOPES = (

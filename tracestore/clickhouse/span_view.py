@@ -341,6 +341,10 @@ def _provider() -> str:
     hosts = [name for name in semconv.PROVIDERS if "." in name]
     makers, providers = "|".join(map(re.escape, semconv.MAKERS)), literals(semconv.MAKERS.values())
     return f"""lower(multiIf(
+            model_prefix IN ({literals(semconv.SELLERS)}), model_prefix,
+            if(provider_attribute = 'anthropic', match(any_model, {literal(semconv.BEDROCK_ID)}), false), 'aws.bedrock',
+            -- Many speak OpenAI's protocol, and instrumentations of its client know no other name.
+            if(provider_attribute = 'openai', server_address IN ({literals(hosts)}), false), server_address,
             provider_attribute NOT IN ('', {literals(semconv.FRAMEWORKS)}), provider_attribute,
             any_model = '', '',
             model_prefix != '', model_prefix,

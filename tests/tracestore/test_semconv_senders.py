@@ -1,0 +1,61 @@
+"""Spans as real senders sent them, shortened: what a convention alone does not show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.span_table import START_NS, span, summarize
+from tests.tracestore.test_semconv import build_span, store_spans
+from tracestore.clickhouse.client import Store
+from tracestore.pricing import TokenUsage, price_call
+
+OUT, IN = "gen_ai.usage.output_tokens", "gen_ai.usage.input_tokens"
+
+
+def read(store: Store, column: str, attributes: dict[str, Any], **overrides: Any) -> Any:
+    (row,) = store_spans(store, [build_span(attributes, **overrides)], (column,))
+    return row[column]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "provider"),
+    [
+        # OpenLLMetry, of a call of anthropic.AnthropicBedrock.
+        (
+            {"gen_ai.provider.name": "anthropic", "gen_ai.request.model": "us.anthropic.claude-sonnet-4-5-20250929-v1:0"},
+            "aws.bedrock",
+        ),
+        ({"gen_ai.provider.name": "anthropic", "gen_ai.request.model": "claude-sonnet-4-5"}, "anthropic"),
+        # LiteLLM's calls as OpenLIT and as Logfire tell of them.
+        ({"gen_ai.provider.name": "litellm", "gen_ai.request.model": "groq/llama-3.3-70b-versatile"}, "groq"),
+        ({"gen_ai.system": "openai", "gen_ai.request.model": "groq/openai/gpt-oss-120b"}, "groq"),
+        ({"gen_ai.system": "anthropic", "gen_ai.request.model": "openrouter/anthropic/claude-sonnet-4.5"}, "openrouter"),
+        # OpenAI's client at another provider's address.
+        (
+            {
+                "gen_ai.system": "openai",
+                "gen_ai.request.model": "llama-3.3-70b-versatile",
+                "server.address": "api.groq.com",
+            },
+            "groq",
+        ),
+        ({"gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o", "server.address": "llm.corp.example"}, "openai"),
+    ],
+)
+def test_provider_is_who_sells_the_model(store: Store, attributes: dict[str, Any], provider: str) -> None:
+    assert read(store, "provider", {"gen_ai.operation.name": "chat"} | attributes) == provider
+
+
+def test_call_through_a_profile_of_bedrock_costs_what_the_profile_does() -> None:
+    profile, answer = "global.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5-20251001"
+    usage = TokenUsage(1000, 200)
+    call = span(
+        "call", kind="llm", end=10, provider="aws.bedrock", request_model=profile, response_model=answer, tokens=(1000, 200)
+    )
+
+    cost = price_call("aws.bedrock", profile, usage, START_NS)
+
+    assert summarize(call)["cost_usd"] == pytest.approx(cost)
+    assert cost != pytest.approx(price_call("aws.bedrock", answer, usage, START_NS))

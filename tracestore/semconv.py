@@ -191,15 +191,15 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "traceloop.association.properties.tags",
     ),
     # What was served before what was asked for: a provider may answer in another tier.
-    "service_tier": _plain(
-        "openai.response.service_tier",
-        "gen_ai.openai.response.service_tier",
-        "gen_ai.response.service_tier",
-        "anthropic.response.service_tier",
-        "openai.request.service_tier",
-        "gen_ai.openai.request.service_tier",
-        "gen_ai.request.service_tier",
-        "anthropic.request.service_tier",
+    "service_tier": (
+        *_plain("openai.response.service_tier", "gen_ai.openai.response.service_tier", "gen_ai.response.service_tier"),
+        *_plain("anthropic.response.service_tier"),
+        # An answer as the provider gave it (OpenInference).
+        _pattern("output.value", r'"service_tier": ?"([A-Za-z_-]+)"'),
+        *_plain("openai.request.service_tier", "gen_ai.openai.request.service_tier", "gen_ai.request.service_tier"),
+        *_plain("anthropic.request.service_tier"),
+        _json("llm.invocation_parameters", "service_tier"),
+        _json("langfuse.observation.model.parameters", "service_tier"),
     ),
     "tool_attribute": (
         *_plain("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "mcp.tool.name", "tool_name", "lk.function_tool.name"),

@@ -48,6 +48,24 @@ def test_provider_is_who_sells_the_model(store: Store, attributes: dict[str, Any
     assert read(store, "provider", {"gen_ai.operation.name": "chat"} | attributes) == provider
 
 
+@pytest.mark.parametrize(
+    ("attributes", "tier"),
+    [
+        ({"llm.invocation_parameters": '{"model": "gpt-5-mini", "service_tier": "flex"}'}, "flex"),
+        ({"langfuse.observation.model.parameters": '{"temperature": 1, "service_tier": "priority"}'}, "priority"),
+        (
+            {
+                "llm.invocation_parameters": '{"model": "gpt-5-mini", "service_tier": "priority"}',
+                "output.value": '{"id":"chatcmpl-519","object":"chat.completion","service_tier":"default"}',
+            },
+            "default",
+        ),
+    ],
+)
+def test_tier_is_what_was_served_else_what_was_asked_for(store: Store, attributes: dict[str, Any], tier: str) -> None:
+    assert read(store, "service_tier", {"openinference.span.kind": "LLM"} | attributes) == tier
+
+
 def test_call_through_a_profile_of_bedrock_costs_what_the_profile_does() -> None:
     profile, answer = "global.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5-20251001"
     usage = TokenUsage(1000, 200)

@@ -19,6 +19,16 @@ def read(store: Store, column: str, attributes: dict[str, Any], **overrides: Any
     return row[column]
 
 
+def test_openlit_counts_bedrocks_cached_tokens_beside_the_input(store: Store) -> None:
+    attributes = {
+        "gen_ai.operation.name": "chat", "gen_ai.provider.name": "aws.bedrock", IN: 126, OUT: 44,
+        "gen_ai.request.model": "anthropic.claude-3-5-sonnet-20241022-v2:0", "gen_ai.usage.cache_read.input_tokens": 64,
+        "gen_ai.usage.cache_creation.input_tokens": 0,
+    }  # fmt: skip
+
+    assert read(store, "input_tokens", attributes, scope="openlit.instrumentation.bedrock") == 190
+
+
 @pytest.mark.parametrize(
     ("attributes", "provider"),
     [

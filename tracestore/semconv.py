@@ -633,8 +633,10 @@ BARE_CALL_SCOPE = "openlit.instrumentation."
 BARE_CALL_NAME = r"^(?:chat|text_completion|generate_content) (\S+)$"
 # Says the model that answered also where the requested one belongs (Responses API).
 ECHOING_SCOPE = "opentelemetry.instrumentation.openai_agents"
-# Send workflows, tasks and the steps of CrewAI's flow as `invoke_agent`, too.
-STEPS_AS_AGENTS = r"^(openlit\.instrumentation\.crewai|opentelemetry\.instrumentation\.(crewai|openai_agents))"
+# Sends the nodes of a graph as `invoke_agent`; of an agent of LangChain this one calls the model (create_agent).
+NODES_AS_AGENTS, MODEL_NODE = "openlit.instrumentation.langgraph", "model"
+# Send workflows, tasks, nodes and the steps of CrewAI's flow as `invoke_agent`, too.
+STEPS_AS_AGENTS = r"^(openlit\.instrumentation\.(crewai|langgraph)|opentelemetry\.instrumentation\.(crewai|openai_agents))"
 # Names that hand on the provider's own numbers; beside a name of the conventions they say nothing.
 RAW_CACHE_NAMES = (
     *_plain("gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cache_creation_input_tokens", "ai.usage.cachedInputTokens"),

@@ -76,6 +76,17 @@ def test_tier_is_what_was_served_else_what_was_asked_for(store: Store, attribute
     assert read(store, "service_tier", {"openinference.span.kind": "LLM"} | attributes) == tier
 
 
+def test_node_that_calls_the_model_is_no_agent(store: Store) -> None:
+    def node(name: str) -> dict[str, Any]:
+        attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.provider.name": "langgraph", "gen_ai.agent.name": name}
+        return build_span(attributes, name=f"invoke_agent {name}", scope="openlit.instrumentation.langgraph")
+
+    model, agent = store_spans(store, [node("model"), node("support_agent")], ("kind", "agent"))
+
+    assert model == {"kind": "chain", "agent": ""}
+    assert agent == {"kind": "agent", "agent": "support_agent"}
+
+
 def test_call_through_a_profile_of_bedrock_costs_what_the_profile_does() -> None:
     profile, answer = "global.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5-20251001"
     usage = TokenUsage(1000, 200)

@@ -359,13 +359,15 @@ def _looked_up() -> str:
     agent_of_step = (
         f"if(endsWith(name, {literal(semconv.AGENT_STEP)}), extract({at('input.value')}, {literal(semconv.AGENT_OF_STEP)}), '')"
     )
+    named_model_node = f"{at('gen_ai.agent.name')} = {literal(semconv.MODEL_NODE)}"
+    is_model_node = f"if(scope_name = {literal(semconv.NODES_AS_AGENTS)}, {named_model_node}, false)"
     genkit_model = f"if({at('genkit:metadata:subtype')} IN ({literals(semconv.GENKIT_MODELS)}), {at('genkit:name')}, '')"
     return f"""SELECT
         carried, {_tuple(_settled())} AS settled,
         attributes, name, scope_name, status_code, status_message, exception_type, exception_message,
         if({at(semconv.EVENT_SPAN_KEY)} != '', 'other', declared_kind) AS declared_kind,
         {_said_signal()} AS said_signal,
-        {first_of([first("agent_attribute"), agent_of_step])} AS agent_attribute,
+        if({is_model_node}, '', {first_of([first("agent_attribute"), agent_of_step])}) AS agent_attribute,
         {first_of([first("agent_of_agent_span"), f"if(startsWith(name, 'Agent run: '), {named}, '')"])} AS agent_of_agent_span,
         if(startsWith(scope_name, {literal(semconv.BARE_CALL_SCOPE)}), extract(name, {literal(semconv.BARE_CALL_NAME)}), '')
             AS named_model,

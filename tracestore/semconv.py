@@ -769,6 +769,10 @@ ANNOTATION_MARKS = (".annotation.", ".evaluation.")
 # Logfire: a span below the one that it judges, of a scope whose name ends so; the attribute of that name holds the value.
 FEEDBACK_SCOPE, FEEDBACK_NAME, FEEDBACK_COMMENT = "feedback", "logfire.feedback.name", "logfire.feedback.comment"
 
+# An answer's code, the name of today and the older one: what is the type of an error that nothing else names
+# (https://opentelemetry.io/docs/specs/semconv/http/http-spans/, error.type).
+HTTP_STATUS_KEYS, HTTP_ERROR = ("http.response.status_code", "http.status_code"), "^[45][0-9]{2}$"
+
 # Read for a decision, not for a column of their own.
 OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",
@@ -776,7 +780,7 @@ OTHER_KEYS = (
     "haystack.tool.error", "tool.status",
     "mcp.method.name", "server.address", "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch",
     "pydantic_ai.tool.deferral.name", "source", EVENT_SPAN_KEY, SIGNAL_KEY, *HANDOFF_TARGETS,
-    *HANDOFF_SOURCES,
+    *HANDOFF_SOURCES, *HTTP_STATUS_KEYS,
 )  # fmt: skip
 
 

@@ -76,6 +76,20 @@ def test_tier_is_what_was_served_else_what_was_asked_for(store: Store, attribute
     assert read(store, "service_tier", {"openinference.span.kind": "LLM"} | attributes) == tier
 
 
+@pytest.mark.parametrize(
+    ("attributes", "error_type"),
+    [
+        ({"http.request.method": "POST", "http.response.status_code": 429}, "429"),
+        ({"http.method": "POST", "http.status_code": 500}, "500"),
+        ({"http.response.status_code": 500, "error.type": "ConnectError"}, "ConnectError"),
+        # The answer began well and broke off.
+        ({"http.response.status_code": 200}, "unknown"),
+    ],
+)
+def test_http_error_without_a_type_has_its_status_code(store: Store, attributes: dict[str, Any], error_type: str) -> None:
+    assert read(store, "error_type", attributes, status=2, kind=3, name="POST") == error_type
+
+
 def test_node_that_calls_the_model_is_no_agent(store: Store) -> None:
     def node(name: str) -> dict[str, Any]:
         attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.provider.name": "langgraph", "gen_ai.agent.name": name}

@@ -361,6 +361,7 @@ def _looked_up() -> str:
     )
     named_model_node = f"{at('gen_ai.agent.name')} = {literal(semconv.MODEL_NODE)}"
     is_model_node = f"if(scope_name = {literal(semconv.NODES_AS_AGENTS)}, {named_model_node}, false)"
+    http_error = f"extract({first_of([at(key) for key in semconv.HTTP_STATUS_KEYS])}, {literal(semconv.HTTP_ERROR)})"
     genkit_model = f"if({at('genkit:metadata:subtype')} IN ({literals(semconv.GENKIT_MODELS)}), {at('genkit:name')}, '')"
     return f"""SELECT
         carried, {_tuple(_settled())} AS settled,
@@ -408,7 +409,7 @@ def _looked_up() -> str:
         arrayMap(x -> greatest(toFloat64OrZero(x), 0), [{first("supplied_input_cost")}, {first("supplied_output_cost")}])
             AS supplied_parts,
         {at("error.type")} AS error_type_attribute,
-        {first("error_attribute")} AS other_error_attribute,
+        {first_of([first("error_attribute"), http_error])} AS other_error_attribute,
         {first("error_text_attribute")} AS error_text_attribute,
         {_failed_by_flag()} AS failed_by_flag,
         {at("langsmith.span.kind")} != '' AS is_run_of_langsmith"""

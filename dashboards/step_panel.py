@@ -14,7 +14,7 @@ from dashboards.text import split_stacktrace
 from tracestore.content.values import to_text
 from tracestore.fingerprint import fingerprint
 from tracestore.model import LogRecord, Span, SpanEvent, SpanSummary
-from tracestore.pricing import PriceBreakdown, TokenUsage, explain_call
+from tracestore.pricing import PriceBreakdown, TokenUsage, explain_call, find_priced_names
 
 RAW, STATUS_STACKTRACE = "raw", "status_stacktrace"
 _EVENT_LIMIT = 200
@@ -121,7 +121,7 @@ def _explain_cost(step: SpanSummary, project_id: int) -> PriceBreakdown | None:
         step.input_tokens, step.output_tokens, step.cached_input_tokens, step.cache_creation_input_tokens, step.reasoning_tokens,
         step.cache_creation_1h_input_tokens, step.input_audio_tokens, step.output_audio_tokens,
     )  # fmt: skip
-    for model in dict.fromkeys((step.response_model, step.request_model)):
+    for model in find_priced_names(step.request_model, step.response_model):
         found = explain_call(step.provider, model, usage, step.start_ns, step.service_tier, project_id=project_id)
         if found is not None:
             return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,13 @@ import numpy.typing as npt
 from genai_prices import Usage, calc_price
 from genai_prices.types import ModelPrice, PriceCalculation, PriceContext, TieredPrices
 
-from tracestore.semconv import MAKERS
+from tracestore.semconv import BEDROCK_ID, MAKERS
 
 # Provider names of the OpenTelemetry conventions that the catalogue knows under another id.
 _CATALOGUE_IDS = {"gcp.gen_ai": "google", "azure.ai.inference": "azure", "x_ai": "x-ai", "ibm.watsonx.ai": ""}
+# Who sells other makers' models lists them under the maker's name, which stands before a model's (semconv.MODEL_PREFIX) and is
+# not kept: "openai/gpt-oss-120b" at Groq, "anthropic/claude-sonnet-4.5" at OpenRouter.
+_LISTED_UNDER = ("openai", "anthropic", "google", "deepseek", "x-ai", "cohere", "perplexity")
 _NS_PER_DAY = 86_400 * 10**9
 
 
@@ -88,6 +92,7 @@ class CustomPrice:
 
 
 _NAME_CHARS = 256
+_BEDROCK_ID = re.compile(BEDROCK_ID)
 # By project; whoever can read the database keeps it up to date (prices.py).
 _custom: dict[int, tuple[CustomPrice, ...]] = {}
 
@@ -145,6 +150,23 @@ def price_call(
     if custom := find_custom_price(project_id, provider, model, start_ns // _NS_PER_DAY):
         return float(sum(line.cost_usd for line in _custom_lines(custom, usage)))
     return _price(_name(provider, model, service_tier), usage, start_ns // _NS_PER_DAY)
+
+
+def names_its_price(request_model: str) -> bool:
+    """Tell whether a call costs what the model that was asked for does, whatever the answer is called.
+
+    Bedrock's ids say where a model runs, which has a price of its own: global.anthropic.claude-haiku-4-5-20251001-v1:0.
+    """
+    return _BEDROCK_ID.match(request_model) is not None
+
+
+def find_priced_names(request_model: str, response_model: str) -> tuple[str, ...]:
+    """Return the names that a call may have a price under, best first.
+
+    The model that answered comes before the one that was asked for, which may be an alias that the catalogue knows better.
+    """
+    names = (response_model, request_model)
+    return tuple(dict.fromkeys(reversed(names) if names_its_price(request_model) else names))
 
 
 def _custom_lines(price: CustomPrice, tokens: TokenUsage) -> list[PriceLine]:
@@ -366,13 +388,14 @@ def _calculate(sold: Sold, tokens: TokenUsage, day: int) -> PriceCalculation | N
     provider_id = _CATALOGUE_IDS.get(provider, provider)
     maker = next((maker for prefix, maker in MAKERS.items() if model.startswith(prefix)), None)
     maker = _CATALOGUE_IDS.get(maker, maker) if maker else None
+    listed = ((provider_id, f"{prefix}/{model}") for prefix in _LISTED_UNDER if provider_id)
     # An unknown provider may serve a model of a known maker: ask again by model name alone, then by who makes such names.
-    for candidate in dict.fromkeys((provider_id or None, None, maker)):
+    for candidate, name in dict.fromkeys(((provider_id or None, model), *listed, (None, model), (maker, model))):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 return calc_price(
-                    usage, model, provider_id=candidate, genai_request_timestamp=moment, price_context=_PRICED_TIERS.get(tier)
+                    usage, name, provider_id=candidate, genai_request_timestamp=moment, price_context=_PRICED_TIERS.get(tier)
                 )
             except (LookupError, ValueError):
                 continue

@@ -191,15 +191,15 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         "traceloop.association.properties.tags",
     ),
     # What was served before what was asked for: a provider may answer in another tier.
-    "service_tier": _plain(
-        "openai.response.service_tier",
-        "gen_ai.openai.response.service_tier",
-        "gen_ai.response.service_tier",
-        "anthropic.response.service_tier",
-        "openai.request.service_tier",
-        "gen_ai.openai.request.service_tier",
-        "gen_ai.request.service_tier",
-        "anthropic.request.service_tier",
+    "service_tier": (
+        *_plain("openai.response.service_tier", "gen_ai.openai.response.service_tier", "gen_ai.response.service_tier"),
+        *_plain("anthropic.response.service_tier"),
+        # An answer as the provider gave it (OpenInference).
+        _pattern("output.value", r'"service_tier": ?"([A-Za-z_-]+)"'),
+        *_plain("openai.request.service_tier", "gen_ai.openai.request.service_tier", "gen_ai.request.service_tier"),
+        *_plain("anthropic.request.service_tier"),
+        _json("llm.invocation_parameters", "service_tier"),
+        _json("langfuse.observation.model.parameters", "service_tier"),
     ),
     "tool_attribute": (
         *_plain("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "mcp.tool.name", "tool_name", "lk.function_tool.name"),
@@ -562,6 +562,7 @@ MESSAGE_KEY = (
 FRAMEWORKS = (
     "strands-agents",
     "gcp.vertex.agent",
+    "litellm",
     "langchain",
     "crewai",
     "langgraph",
@@ -599,6 +600,8 @@ MAKERS = {
     "gpt-": "openai", "chatgpt-": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "text-embedding-": "openai",
     "claude-": "anthropic", "gemini-": "gcp.gemini", "mistral-": "mistral_ai", "grok-": "x_ai", "deepseek-": "deepseek",
     "command-": "cohere",
+    # Bedrock's ids of models and of inference profiles.
+    **dict.fromkeys(("anthropic.", "amazon.", "meta.", "us.", "eu.", "apac.", "global."), "aws.bedrock"),
 }  # fmt: skip
 # A router's word before the model's own name: openai/gpt-4o, bedrock/converse/us.anthropic.claude-..., .../models/gemini-2.5-pro.
 MODEL_PREFIX = (
@@ -606,10 +609,15 @@ MODEL_PREFIX = (
     r"|deepseek|xai|x-ai|ollama|ollama_chat|openrouter|litellm_proxy|moonshot|perplexity|together_ai|fireworks_ai|watsonx)[/:](?:converse/)?|(?:\S*/)?models/)"
 )
 
+# Routers' words for who sells a model whoever made it: they say more than a provider that an instrumentation takes from the
+# client library or from the model's maker. So do the ids of Bedrock's models, which Anthropic's own client asks for, too.
+SELLERS = ("groq", "openrouter", "together_ai", "fireworks_ai")
+BEDROCK_ID = r"^((us|eu|apac|global)\.)?(anthropic|amazon|meta)\."
+
 # Does an instrumentation's input count leave out cached tokens (docs/outcome.md)? By scope; some only for Anthropic's models.
 EXCLUSIVE_SCOPES = (
     r"^((openinference|opentelemetry)\.instrumentation\.bedrock|@arizeai/openinference-instrumentation-bedrock"
-    r"|openlit\.instrumentation\.anthropic|com\.anthropic\.claude_code|@traceloop/instrumentation-anthropic)"
+    r"|openlit\.instrumentation\.(anthropic|bedrock)|com\.anthropic\.claude_code|@traceloop/instrumentation-anthropic)"
 )
 EXCLUSIVE_FOR_ANTHROPIC = r"^(strands|agent_framework)"
 INCLUSIVE_SCOPES = (
@@ -625,8 +633,10 @@ BARE_CALL_SCOPE = "openlit.instrumentation."
 BARE_CALL_NAME = r"^(?:chat|text_completion|generate_content) (\S+)$"
 # Says the model that answered also where the requested one belongs (Responses API).
 ECHOING_SCOPE = "opentelemetry.instrumentation.openai_agents"
-# Send workflows, tasks and the steps of CrewAI's flow as `invoke_agent`, too.
-STEPS_AS_AGENTS = r"^(openlit\.instrumentation\.crewai|opentelemetry\.instrumentation\.(crewai|openai_agents))"
+# Sends the nodes of a graph as `invoke_agent`; of an agent of LangChain this one calls the model (create_agent).
+NODES_AS_AGENTS, MODEL_NODE = "openlit.instrumentation.langgraph", "model"
+# Send workflows, tasks, nodes and the steps of CrewAI's flow as `invoke_agent`, too.
+STEPS_AS_AGENTS = r"^(openlit\.instrumentation\.(crewai|langgraph)|opentelemetry\.instrumentation\.(crewai|openai_agents))"
 # Names that hand on the provider's own numbers; beside a name of the conventions they say nothing.
 RAW_CACHE_NAMES = (
     *_plain("gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cache_creation_input_tokens", "ai.usage.cachedInputTokens"),
@@ -759,6 +769,10 @@ ANNOTATION_MARKS = (".annotation.", ".evaluation.")
 # Logfire: a span below the one that it judges, of a scope whose name ends so; the attribute of that name holds the value.
 FEEDBACK_SCOPE, FEEDBACK_NAME, FEEDBACK_COMMENT = "feedback", "logfire.feedback.name", "logfire.feedback.comment"
 
+# An answer's code, the name of today and the older one: what is the type of an error that nothing else names
+# (https://opentelemetry.io/docs/specs/semconv/http/http-spans/, error.type).
+HTTP_STATUS_KEYS, HTTP_ERROR = ("http.response.status_code", "http.status_code"), "^[45][0-9]{2}$"
+
 # Read for a decision, not for a column of their own.
 OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",
@@ -766,7 +780,7 @@ OTHER_KEYS = (
     "haystack.tool.error", "tool.status",
     "mcp.method.name", "server.address", "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch",
     "pydantic_ai.tool.deferral.name", "source", EVENT_SPAN_KEY, SIGNAL_KEY, *HANDOFF_TARGETS,
-    *HANDOFF_SOURCES,
+    *HANDOFF_SOURCES, *HTTP_STATUS_KEYS,
 )  # fmt: skip
 
 

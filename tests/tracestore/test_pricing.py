@@ -85,6 +85,37 @@ def test_provider_aliases_find_the_same_price(provider: str, model: str, known_a
     )
 
 
+@pytest.mark.parametrize(
+    ("provider", "model", "listed_as"),
+    [
+        ("groq", "gpt-oss-120b", "openai/gpt-oss-120b"),
+        ("together", "gpt-oss-120b", "openai/gpt-oss-120b"),
+        ("openrouter", "claude-3-haiku", "anthropic/claude-3-haiku"),
+        ("openrouter", "deepseek-chat-v3.1", "deepseek/deepseek-chat-v3.1"),
+        ("huggingface_nebius", "gemma-3-27b-it", "google/gemma-3-27b-it"),
+    ],
+)
+def test_who_sells_a_makers_model_has_a_price_of_its_own(provider: str, model: str, listed_as: str) -> None:
+    assert price_call(provider, model, TokenUsage(1000, 200, 300), NOON_NS) == pytest.approx(
+        catalogue_price(listed_as, provider, input_tokens=1000, output_tokens=200, cache_read_tokens=300)
+    )
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        ("anthropic", "anthropic.claude-3-5-sonnet-20241022-v2:0"),
+        ("", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("langchain", "eu.amazon.nova-pro-v1:0"),
+        ("openai", "global.anthropic.claude-haiku-4-5-20251001-v1:0"),
+    ],
+)
+def test_names_of_bedrock_have_its_prices_whoever_is_said_to_provide_them(provider: str, model: str) -> None:
+    assert price_call(provider, model, TokenUsage(1000, 200), NOON_NS) == pytest.approx(
+        catalogue_price(model, "aws", input_tokens=1000, output_tokens=200)
+    )
+
+
 @pytest.mark.parametrize("model", ["llama-on-my-laptop", "", "gpt\x00", "🦙" * 1000])
 def test_model_without_a_price_is_none_and_not_zero(model: str) -> None:
     assert price_call("ollama", model, TokenUsage(1000, 200), NOON_NS) is None

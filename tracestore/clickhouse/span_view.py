@@ -11,6 +11,8 @@ own, which reads the requests of projects that have rules.
 
 from __future__ import annotations
 
+import re
+
 from tracestore import semconv
 from tracestore.clickhouse.anyvalue import MAX_TIME_NS, MIN_TIME_NS, map_of, types_of
 from tracestore.clickhouse.lookups import (
@@ -337,13 +339,17 @@ def _spans(table: str, *, by_rules: bool) -> str:
 def _provider() -> str:
     """Return the provider of a model call as it is named: by an attribute, the model's prefix, the host or the model's maker."""
     hosts = [name for name in semconv.PROVIDERS if "." in name]
-    makers, providers = "|".join(semconv.MAKERS), literals(semconv.MAKERS.values())
+    makers, providers = "|".join(map(re.escape, semconv.MAKERS)), literals(semconv.MAKERS.values())
     return f"""lower(multiIf(
+            model_prefix IN ({literals(semconv.SELLERS)}), model_prefix,
+            if(provider_attribute = 'anthropic', match(any_model, {literal(semconv.BEDROCK_ID)}), false), 'aws.bedrock',
+            -- Many speak OpenAI's protocol, and instrumentations of its client know no other name.
+            if(provider_attribute = 'openai', server_address IN ({literals(hosts)}), false), server_address,
             provider_attribute NOT IN ('', {literals(semconv.FRAMEWORKS)}), provider_attribute,
             any_model = '', '',
             model_prefix != '', model_prefix,
             server_address IN ({literals(hosts)}), server_address,
-            transform(extract(any_model, '^({makers})'), [{literals(semconv.MAKERS)}], [{providers}], '')))"""
+            transform(extract(any_model, {literal(f"^({makers})")}), [{literals(semconv.MAKERS)}], [{providers}], '')))"""
 
 
 def _looked_up() -> str:
@@ -353,13 +359,16 @@ def _looked_up() -> str:
     agent_of_step = (
         f"if(endsWith(name, {literal(semconv.AGENT_STEP)}), extract({at('input.value')}, {literal(semconv.AGENT_OF_STEP)}), '')"
     )
+    named_model_node = f"{at('gen_ai.agent.name')} = {literal(semconv.MODEL_NODE)}"
+    is_model_node = f"if(scope_name = {literal(semconv.NODES_AS_AGENTS)}, {named_model_node}, false)"
+    http_error = f"extract({first_of([at(key) for key in semconv.HTTP_STATUS_KEYS])}, {literal(semconv.HTTP_ERROR)})"
     genkit_model = f"if({at('genkit:metadata:subtype')} IN ({literals(semconv.GENKIT_MODELS)}), {at('genkit:name')}, '')"
     return f"""SELECT
         carried, {_tuple(_settled())} AS settled,
         attributes, name, scope_name, status_code, status_message, exception_type, exception_message,
         if({at(semconv.EVENT_SPAN_KEY)} != '', 'other', declared_kind) AS declared_kind,
         {_said_signal()} AS said_signal,
-        {first_of([first("agent_attribute"), agent_of_step])} AS agent_attribute,
+        if({is_model_node}, '', {first_of([first("agent_attribute"), agent_of_step])}) AS agent_attribute,
         {first_of([first("agent_of_agent_span"), f"if(startsWith(name, 'Agent run: '), {named}, '')"])} AS agent_of_agent_span,
         if(startsWith(scope_name, {literal(semconv.BARE_CALL_SCOPE)}), extract(name, {literal(semconv.BARE_CALL_NAME)}), '')
             AS named_model,
@@ -400,7 +409,7 @@ def _looked_up() -> str:
         arrayMap(x -> greatest(toFloat64OrZero(x), 0), [{first("supplied_input_cost")}, {first("supplied_output_cost")}])
             AS supplied_parts,
         {at("error.type")} AS error_type_attribute,
-        {first("error_attribute")} AS other_error_attribute,
+        {first_of([first("error_attribute"), http_error])} AS other_error_attribute,
         {first("error_text_attribute")} AS error_text_attribute,
         {_failed_by_flag()} AS failed_by_flag,
         {at("langsmith.span.kind")} != '' AS is_run_of_langsmith"""

@@ -279,10 +279,7 @@ def _read_span(row: tuple[Any, ...], project_id: int) -> SpanSummary:
 
 
 def _cost_usd(values: dict[str, Any], project_id: int) -> float | None:
-    """Price the model that answered, else the one that was asked (its name may be an alias that the catalogue knows better).
-
-    Only calls have a price: agents and chains repeat the tokens of the calls below them.
-    """
+    """Price a call; agents and chains have none, they repeat the tokens of the calls below them."""
     if values["kind"] not in ("llm", "embedding"):
         return None
     usage = pricing.TokenUsage(
@@ -290,7 +287,7 @@ def _cost_usd(values: dict[str, Any], project_id: int) -> float | None:
         values["reasoning_tokens"], values["cache_creation_1h_input_tokens"], values["input_audio_tokens"],
         values["output_audio_tokens"],
     )  # fmt: skip
-    for model in dict.fromkeys((values["response_model"], values["request_model"])):
+    for model in pricing.find_priced_names(values["request_model"], values["response_model"]):
         cost_usd = pricing.price_call(
             values["provider"], model, usage, values["start_ns"], values["service_tier"], project_id=project_id
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracestore.buckets import bucket_of
-from tracestore.pricing import TOKEN_CLASSES, Sold, price_calls
+from tracestore.pricing import TOKEN_CLASSES, Sold, names_its_price, price_calls
 from tracestore.summary.calls import Calls
 from tracestore.summary.columns import Buckets, Floats, Groups, Ints, Mask, Names, SpanColumns, group_by_trace, nearest_ancestor
 
@@ -87,7 +87,8 @@ def _price(spans: SpanColumns, calls: Calls, project_id: int) -> _Priced:
 
     cost = np.full(len(members), np.nan)
     used = np.flatnonzero(counts)
-    cost[used] = price(np.where(answer == unnamed, model, answer), used)
+    by_request = np.array([names_its_price(text) for text in names.texts], dtype=bool)
+    cost[used] = price(np.where((answer == unnamed) | by_request[asked], model, answer), used)
     again = np.flatnonzero(counts & np.isnan(cost) & (answer != model))
     cost[again] = price(model, again)
     return _Priced(members, account, calls.is_call[members], counts, usage, names, model, cost)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.tracestore.semconv.conftest import RowsOf, build_span, store_spans
@@ -70,3 +72,14 @@ def test_workflow_of_langsmith_is_the_run_of_its_root(store: Store) -> None:
     later = build_span({"langsmith.trace.name": "ChatOpenAI"}, parent_span_id=b"\x01" * 8)  # 0.15: without the parent's id
 
     assert [row["workflow"] for row in store_spans(store, [root, child, later])] == ["support-graph", "", ""]
+
+
+def test_node_that_calls_the_model_is_no_agent(store: Store) -> None:
+    def node(name: str) -> dict[str, Any]:
+        attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.provider.name": "langgraph", "gen_ai.agent.name": name}
+        return build_span(attributes, name=f"invoke_agent {name}", scope="openlit.instrumentation.langgraph")
+
+    model, agent = store_spans(store, [node("model"), node("support_agent")], ("kind", "agent"))
+
+    assert model == {"kind": "chain", "agent": ""}
+    assert agent == {"kind": "agent", "agent": "support_agent"}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.tracestore.semconv.conftest import Row, RowsOf, build_span, raised
+from tests.tracestore.semconv.conftest import Row, RowsOf, build_span, raised, store_spans
+from tracestore.clickhouse.client import Store
 
 # case -> span, (is_error, type, message)
 ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
@@ -131,3 +134,19 @@ def test_error_is_an_error_with_type_and_message(rows_of: RowsOf, case: str) -> 
     row = rows_of(ERROR_CASES)[case]
 
     assert (row["is_error"], row["error_type"], row["error_message"]) == ERROR_CASES[case][1]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "error_type"),
+    [
+        ({"http.request.method": "POST", "http.response.status_code": 429}, "429"),
+        ({"http.method": "POST", "http.status_code": 500}, "500"),
+        ({"http.response.status_code": 500, "error.type": "ConnectError"}, "ConnectError"),
+        # The answer began well and broke off.
+        ({"http.response.status_code": 200}, "unknown"),
+    ],
+)
+def test_http_error_without_a_type_has_its_status_code(store: Store, attributes: dict[str, Any], error_type: str) -> None:
+    (row,) = store_spans(store, [build_span(attributes, status=2, kind=3, name="POST")], ("error_type",))
+
+    assert row["error_type"] == error_type

@@ -79,9 +79,8 @@ def place(source: Source, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         case "told":
             return {"gen_ai.usage.raw": f"{{'usage': {{'{source.key}': {value}, 'unit': 'tokens'}}}}"}, {}
         case "pattern":
-            return {
-                source.key: json.dumps([{"name": value, "version": value, "model": value, "tool_name": value, "raw_input": {}}])
-            }, {}
+            told = dict.fromkeys(("name", "version", "model", "service_tier", "tool_name"), value)
+            return {source.key: json.dumps([told | {"raw_input": {}}])}, {}
     return {source.key: value}, {}
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.tracestore.semconv.conftest import RowsOf, build_span
+from tests.tracestore.semconv.conftest import RowsOf, build_span, store_spans
+from tracestore.clickhouse.client import Store
 
 
 def _google_metadata(prompt: int, candidates: int) -> str:
@@ -402,3 +403,15 @@ def test_tokens_are_totals_with_subsets(rows_of: RowsOf, case: str) -> None:
 
     names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
     assert tuple(row[name] for name in names) == TOKEN_CASES[case][1]
+
+
+def test_openlit_counts_bedrocks_cached_tokens_beside_the_input(store: Store) -> None:
+    attributes = {
+        "gen_ai.operation.name": "chat", "gen_ai.provider.name": "aws.bedrock", "gen_ai.usage.input_tokens": 126,
+        "gen_ai.request.model": "anthropic.claude-3-5-sonnet-20241022-v2:0", "gen_ai.usage.cache_read.input_tokens": 64,
+        "gen_ai.usage.cache_creation.input_tokens": 0,
+    }  # fmt: skip
+
+    (row,) = store_spans(store, [build_span(attributes, scope="openlit.instrumentation.bedrock")], ("input_tokens",))
+
+    assert row["input_tokens"] == 190

@@ -194,8 +194,6 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "service_tier": (
         *_plain("openai.response.service_tier", "gen_ai.openai.response.service_tier", "gen_ai.response.service_tier"),
         *_plain("anthropic.response.service_tier"),
-        # An answer as the provider gave it (OpenInference).
-        _pattern("output.value", r'"service_tier": ?"([A-Za-z_-]+)"'),
         *_plain("openai.request.service_tier", "gen_ai.openai.request.service_tier", "gen_ai.request.service_tier"),
         *_plain("anthropic.request.service_tier"),
         _json("llm.invocation_parameters", "service_tier"),
@@ -609,6 +607,9 @@ MODEL_PREFIX = (
     r"|deepseek|xai|x-ai|ollama|ollama_chat|openrouter|litellm_proxy|moonshot|perplexity|together_ai|fireworks_ai|watsonx)[/:](?:converse/)?|(?:\S*/)?models/)"
 )
 
+# The tier that was served, in an answer as the provider gave it (OpenInference), which is read only where one was asked for:
+# in every answer it took 3 us a span.
+SERVED_TIER = r'"service_tier": ?"([A-Za-z_-]+)"'
 # Routers' words for who sells a model whoever made it: they say more than a provider that an instrumentation takes from the
 # client library or from the model's maker. So do the ids of Bedrock's models, which Anthropic's own client asks for, too.
 SELLERS = ("groq", "openrouter", "together_ai", "fireworks_ai")

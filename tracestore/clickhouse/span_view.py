@@ -226,6 +226,9 @@ def _tags() -> str:
 def _settled() -> dict[str, str]:
     """Return the columns that are found by looking at attributes and not looked at again, by name, as `_carried` does."""
     parent = f"carried.{list(_carried()).index('parent_span_id') + 1}"
+    asked_tier = json_member("llm.invocation_parameters", "service_tier")
+    served_tier = f"if({asked_tier} != '', extract({at('output.value')}, {literal(semconv.SERVED_TIER)}), '')"
+    tier = first_of([served_tier, first("service_tier")])
     is_root = f"if({at('langsmith.span.parent_id')} = '', {parent} = toFixedString('', 8), false)"
     return {
         "service": f"if({first('service')} = '', 'unknown', {first('service')})",
@@ -233,7 +236,7 @@ def _settled() -> dict[str, str]:
         "version": first("version"),
         "response_id": first("response_id"),
         "finish_reason": _finish_reason(),
-        "service_tier": f"if({at('gen_ai.request.batch')} = 'true', 'batch', substring(lower({first('service_tier')}), 1, 32))",
+        "service_tier": f"if({at('gen_ai.request.batch')} = 'true', 'batch', substring(lower({tier}), 1, 32))",
         "tool_call_id": first("tool_call_id"),
         "prompt_name": first("prompt_name"),
         "prompt_version": first("prompt_version"),

@@ -66,6 +66,27 @@ def test_ids_contents_lists_and_known_keys_are_left_out(regions: Store) -> None:
     assert not keys & {"acme.request", "acme.text", "acme.list", "gen_ai.request.model", "service.name"}
 
 
+def test_codes_and_addresses_of_answers_are_compared_although_the_view_reads_them(store: Store, send_spans: SendSpans) -> None:
+    spans, traces = [], []
+    for number in range(20):
+        trace_id, failed = new_trace_id(), number % 2 == 1
+        attributes = {
+            "http.response.status_code": 503 if failed else 200, "server.address": f"{'b' if failed else 'a'}.example",
+            "success": not failed,
+        }  # fmt: skip
+        spans.append({"trace_id": trace_id, "span_id": "1" * 16, "start_ns": T0 + number * 10**9, "attributes": attributes})
+        traces.append({"trace_id": trace_id, "start_ns": T0 + number * 10**9, "outcome": "error" if failed else "ok"})
+    send_spans(*spans)
+    insert_traces(store, *traces)
+
+    differences = compare(store, "status:error").differences
+
+    assert {item.dimension.label for item in differences if item.is_significant} == {
+        "http.response.status_code",
+        "server.address",
+    }
+
+
 def test_beyond_the_cap_what_a_part_of_the_range_finds_is_counted_in_all_of_it(regions: Store) -> None:
     found = compare(regions, "status:error", span_cap=30)
 

@@ -37,9 +37,11 @@ _VALUE_BITS = 36
 _COUNTED_KEYS, _MASK_BITS = 12, 64
 _Rows = list[tuple[Any, ...]]
 FIRST_TOKEN = Number("ttft", "Time to first token", "ns", "time_to_first_token_ns", "ttft")
-# What has a column of its own is compared as such.
+# What has a column of its own is compared as such, and how a step went says nothing of why. Of what the view reads for other
+# decisions these tell something.
+_TELLING_KEYS = {"server.address", "mcp.method.name", "source", *semconv.HTTP_STATUS_KEYS}
 _RESOURCE_KEYS = {source.key for sources in semconv.FIELDS.values() for source in sources if source.form == "resource"}
-_KNOWN_KEYS = {*semconv.wanted_keys()} | _RESOURCE_KEYS
+_KNOWN_KEYS = ({*semconv.wanted_keys()} | _RESOURCE_KEYS) - _TELLING_KEYS
 
 _COUNT_SPANS = f"SELECT sum(span_count) FROM traces FINAL WHERE {IN_RANGE} {FINAL_SETTINGS}"
 _SIDES = f"""

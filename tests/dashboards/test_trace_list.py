@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import time
 from html import unescape
 from typing import Any
@@ -43,6 +44,19 @@ def test_list_shows_newest_first_with_what_failed(client: Client, store: Store) 
     assert page.index("second run") < page.index("first run")
     for text in ("TimeoutError", "no answer", "refund", "v3", "3.1k", "210", "$0.012", "Failed", "1 m ago"):
         assert text in page
+
+
+def test_list_goes_compressed_to_who_can_read_that(client: Client, store: Store) -> None:
+    insert_traces(store, *({"name": f"run {number}"} for number in range(40)))
+
+    plain = client.get("/traces")
+    packed = client.get("/traces", headers={"accept-encoding": "gzip, br"})
+
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "Accept-Encoding" in packed.headers["vary"]
+    assert gzip.decompress(packed.content).count(b"run 3") == plain.content.count(b"run 3") > 10
+    assert len(packed.content) < len(plain.content) / 5
 
 
 def test_query_of_the_address_narrows_the_list(client: Client, store: Store) -> None:

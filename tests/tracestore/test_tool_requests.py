@@ -12,8 +12,11 @@ import pytest
 
 from tests.spans import build_request
 from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.queries import tool_requests
 from tracestore.summarize import summarize_pending
+from tracestore.summary import requests
 
 pytestmark = pytest.mark.django_db
 
@@ -146,8 +149,9 @@ def test_where_a_span_tells_of_a_tool_answers_are_not_asked(store: Store) -> Non
         {"gen_ai.input.messages": ANSWERS["OpenTelemetry"]["gen_ai.output.messages"]},
         {"output.value": '{"tool_calls": [[[{"function": 7}]], null, {"name": {"a": 1}}]'},
         {"gen_ai.output.messages": "tool_call" * 10_000},
+        {f"llm.output_messages.{number}.message.content": "x" * 50_000 for number in range(3)} | ANSWERS["OpenInference"],
     ],
-    ids=["talks of calls", "said before", "broken", "long"],
+    ids=["talks of calls", "said before", "broken", "long", "long in all"],
 )
 def test_what_asks_for_nothing_is_no_tool(store: Store, attributes: dict[str, Any]) -> None:
     assert summarize(store, call(os.urandom(16).hex(), "1", attributes))["tools"] == []
@@ -165,3 +169,36 @@ def test_asked_for_tools_that_hand_over_do(store: Store, tool: str, escalates: b
 
     assert (told["escalated"], told["handed_over"]) == (escalates, not escalates)
     assert told["escalation_reasons" if escalates else "handoff_reasons"] == ["refund above limit"]
+
+
+def test_trace_whose_answers_cannot_be_read_has_a_summary_without_them(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, trace_id = Store.query_rows, os.urandom(16).hex()
+
+    def refuse(self: Store, sql: str, **params: Any) -> list[tuple[Any, ...]]:
+        ids = str(params.get("span_ids", ""))
+        if sql == tool_requests._REQUESTS_OF_SPANS and (len(ids) > 48 or "2" * 16 in ids):
+            raise QueryTooExpensive("too much")
+        return read(self, sql, **params)
+
+    monkeypatch.setattr(Store, "query_rows", refuse)
+    told = summarize(
+        store,
+        call(trace_id, "1", {"langfuse.observation.output": json.dumps({"role": "assistant", "tool_calls": [SEARCH]})}),
+        call(trace_id, "2", ANSWERS["Langfuse"], offset_s=2),
+        call(trace_id, "3", {}, offset_s=4),
+    )
+
+    assert told["tools"] == [("search", 0, 0)]
+
+
+def test_calls_beyond_the_first_of_a_trace_are_not_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "_MAX_CALLS", 2)
+    trace_id = os.urandom(16).hex()
+
+    told = summarize(
+        store,
+        *(call(trace_id, str(number), {}, offset_s=number) for number in (1, 2)),
+        call(trace_id, "3", ANSWERS["Langfuse"], offset_s=4),
+    )
+
+    assert told["tools"] == []

@@ -6,10 +6,12 @@ SDKs that are instrumented alone, and loops written by hand, leave spans of mode
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tracestore.clickhouse.attributes import decode_attributes
 from tracestore.clickhouse.client import PlainText, Store
+from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.clickhouse.lookups import literal, literals
 from tracestore.content.payloads import OUTPUTS, read_output
 from tracestore.content.values import decode_value
@@ -24,8 +26,9 @@ _WORDS = (
     "toolRequest",
 )  # fmt: skip
 _PREFIXES = r"^(gen_ai\.completion|llm\.output_messages|ai\.response|ai\.result)\."
-# Longer answers are left alone: their names are not worth the memory of a thousand of them.
-_MAX_BYTES = 65_536
+# Longer answers are left alone: their names are not worth the memory of a thousand of them. Of one attribute or event, and
+# of all of a span.
+_MAX_BYTES, _MAX_SPAN_BYTES = 65_536, 131_072
 _MAX_REQUESTS, _NAME_CHARS, _REASON_CHARS = 100, 200, 200
 _EVENTS = ("gen_ai.choice", "gen_ai.client.inference.operation.details", "gen_ai.content.completion")
 
@@ -35,6 +38,12 @@ _is_answer = (
 )
 _asks = f"multiSearchAny(concat(t.1, t.2), [{literals(_WORDS)}])"
 _is_told = f"n IN ({literals(_EVENTS)})"
+
+
+def _length_of(map_: str) -> str:
+    return f"arraySum(x -> length(x), mapValues({map_}))"
+
+
 _REQUESTS_OF_SPANS = f"""
 SELECT trace_id, span_id, scope_name, arrayMap(t -> t.1, answers), arrayMap(t -> {value_of("t.2", "t.3")}, answers),
     arrayStringConcat(arrayMap(t -> t.3, answers)),
@@ -43,10 +52,14 @@ FROM
 (
     SELECT trace_id, span_id, scope_name,
         arrayFilter(t -> {_is_answer}, arrayZip(mapKeys(attributes), mapValues(attributes),
-            arrayMap(i -> substring(attribute_types, i, 1), arrayEnumerate(mapKeys(attributes))))) AS answers,
-        arrayFilter(n -> {_is_told}, event_names) AS names,
-        arrayFilter((m, n) -> {_is_told}, event_attributes, event_names) AS maps,
-        arrayFilter((letters, n) -> {_is_told}, event_attribute_types, event_names) AS types
+            arrayMap(i -> substring(attribute_types, i, 1), arrayEnumerate(mapKeys(attributes))))) AS found,
+        arrayFilter((i, n, m) -> if({_is_told}, {_length_of("m")} <= {_MAX_BYTES}, false),
+            arrayEnumerate(event_names), event_names, event_attributes) AS told,
+        if(arraySum(t -> length(t.2), found) > {_MAX_SPAN_BYTES}, [], found) AS answers,
+        if(arraySum(i -> {_length_of("event_attributes[i]")}, told) > {_MAX_SPAN_BYTES}, [], told) AS at,
+        arrayMap(i -> event_names[i], at) AS names,
+        arrayMap(i -> event_attributes[i], at) AS maps,
+        arrayMap(i -> event_attribute_types[i], at) AS types
     {NEWEST_OF_SPANS}
 )
 WHERE arrayExists(t -> {_asks}, arrayConcat(answers, arrayMap(x -> ('', x, ''), arrayFlatten(arrayMap(m -> mapValues(m), maps)))))
@@ -75,12 +88,19 @@ def read_tool_requests(
 ) -> dict[bytes, list[ToolRequest]]:
     """Return what the answers of these model calls (at most summaries.MAX_ERRORS) ask for, in their order, at most 100 a call.
 
-    By trace id and span id, raw and joined. Calls that ask for nothing are left out.
+    By trace id and span id, raw and joined. Calls that ask for nothing are left out, and one that takes too much to read: its
+    trace must not go without a summary for the names of its tools.
     """
-    rows = store.query_rows(
-        _REQUESTS_OF_SPANS, project_id=project_id, min_start_ns=min_start_ns, max_start_ns=max_start_ns,
-        span_ids=PlainText(b"".join(span_ids).hex()),
-    )  # fmt: skip
+    try:
+        rows = store.query_rows(
+            _REQUESTS_OF_SPANS, project_id=project_id, min_start_ns=min_start_ns, max_start_ns=max_start_ns,
+            span_ids=PlainText(b"".join(span_ids).hex()),
+        )  # fmt: skip
+    except QueryTooExpensive:
+        half = len(span_ids) // 2
+        parts = (span_ids[:half], span_ids[half:]) if half else ()
+        read = partial(read_tool_requests, store, project_id=project_id, min_start_ns=min_start_ns, max_start_ns=max_start_ns)
+        return {span_id: requests for part in parts for span_id, requests in read(span_ids=part).items()}
     found = ((bytes(trace_id) + bytes(span_id), find_requests(_read_answer(*said))) for trace_id, span_id, *said in rows)
     return {span_id: requests for span_id, requests in found if requests}
 

@@ -17,7 +17,8 @@ from tracestore.summary.outcomes import ESCALATION_TOOL
 # (ids of trace and span in one, first and last start in ns) -> requests by id, as queries.tool_requests.read_tool_requests.
 ReadRequests = Callable[[list[bytes], int, int], dict[bytes, list[ToolRequest]]]
 _HANDOFF_TOOL, _HUMAN = re.compile(semconv.HANDOFF_TOOL), re.compile(semconv.HUMAN)
-_MAX_TOOLS = 200  # of one trace
+# Of one trace. One that goes on for days is summarised again whenever a span of it comes.
+_MAX_TOOLS, _MAX_CALLS = 200, 2000
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Requested:
 
 
 def find_requested(spans: SpanColumns, is_call: Mask, read_requests: ReadRequests) -> Requested:
-    """Return what the model calls of traces without a span of a tool asked for, each tool once.
+    """Return what the first _MAX_CALLS model calls of traces without a span of a tool asked for, each tool once.
 
     Whether it ran, and how it went, nobody says: arguments may have been refused, or the run ended.
     """
@@ -41,6 +42,8 @@ def find_requested(spans: SpanColumns, is_call: Mask, read_requests: ReadRequest
     has_tool = np.zeros(spans.trace_count, dtype=bool)
     has_tool[spans.trace[kind.where("tool")]] = True
     asking = np.flatnonzero(is_call & kind.where("llm") & ~spans.mask("is_error") & ~has_tool[spans.trace])
+    rank = np.arange(len(asking)) - np.searchsorted(spans.trace[asking], spans.trace[asking])
+    asking = asking[rank < _MAX_CALLS]
     requested = Requested()
     for first in range(0, len(asking), MAX_ERRORS):
         at = asking[first : first + MAX_ERRORS]

@@ -153,6 +153,34 @@ def test_what_asks_for_nothing_is_no_tool(store: Store, attributes: dict[str, An
     assert summarize(store, call(os.urandom(16).hex(), "1", attributes))["tools"] == []
 
 
+# What no reader may end at: one such answer would keep the traces of all projects from their summaries.
+HOSTILE = {
+    "half a surrogate pair": {
+        "langfuse.observation.output": r'{"role": "assistant", "tool_calls": [{"function": {"name": "transfer_to_\ud800", '
+        r'"arguments": {"reason": "\udc00"}}}]}'
+    },
+    "keys that are tuples": {
+        "langfuse.observation.output": "{'role': 'assistant', 'tool_calls': [{'name': 'x', 'arguments': {(1, 2): 3}}]}"
+    },
+    "a number of thousands of digits": {
+        "langfuse.observation.output": "{'role': 'assistant', 'tool_calls': [{'name': 0x" + "f" * 20_000 + "}]}"
+    },
+    "names of events that are lists": {"events": '[{"event.name": ["gen_ai.choice"], "tool_calls": []}]'},
+    "a thousand levels": {"langfuse.observation.output": '{"tool_call": ' * 3_000 + "1" + "}" * 3_000},
+}
+
+
+@pytest.mark.parametrize("sent", HOSTILE)
+def test_no_answer_keeps_traces_from_their_summary(store: Store, sent: str) -> None:
+    other = call(os.urandom(16).hex(), "2", ANSWERS["Langfuse"])
+    insert_batch(
+        store, [(1, time.time_ns(), build_request(call(os.urandom(16).hex(), "1", HOSTILE[sent]), other))],
+        writer="requests", batch_seq=next(_batch_seqs),
+    )  # fmt: skip
+
+    assert summarize_pending() == 2
+
+
 @pytest.mark.parametrize(
     ("tool", "escalates"), [("escalate_to_human", True), ("transfer_to_billing", False), ("transfer_to_human", True)]
 )

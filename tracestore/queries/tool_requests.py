@@ -99,10 +99,15 @@ def find_requests(answer: _Answer) -> list[ToolRequest]:
     output = read_output(answer)
     parts = [part for message in output.messages for part in message.parts] if output is not None else []
     calls = [part for part in parts if part.kind == "tool_call" and part.name]
-    return [ToolRequest(part.name[:_NAME_CHARS], _find_reason(part.text)) for part in calls[:_MAX_REQUESTS]]
+    return [ToolRequest(_storable(part.name[:_NAME_CHARS]), _find_reason(part.text)) for part in calls[:_MAX_REQUESTS]]
 
 
 def _find_reason(arguments: str) -> str:
     decoded = decode_value(arguments)
     reason = decoded.get("reason") if isinstance(decoded, dict) else None
-    return reason[:_REASON_CHARS] if isinstance(reason, str) else ""
+    return _storable(reason[:_REASON_CHARS]) if isinstance(reason, str) else ""
+
+
+def _storable(text: str) -> str:
+    """Return the text without halves of surrogate pairs, which JSON can escape and UTF-8 cannot hold."""
+    return text.encode(errors="replace").decode()

@@ -130,6 +130,24 @@ def test_events_of_a_call_ask_for_tools_too(store: Store) -> None:
     assert told["tools"] == [("lookup", 0, 0), ("refund", 0, 0)]
 
 
+def test_what_events_say_at_length_is_left_alone(store: Store) -> None:
+    """A details event holds what went into the call beside what came out."""
+    details = {
+        "gen_ai.input.messages": json.dumps([{"role": "user", "content": "tool_call " * 7_000}]),
+        "gen_ai.output.messages": ANSWERS["OpenTelemetry"]["gen_ai.output.messages"],
+    }
+    long = {"message": json.dumps({"role": "assistant", "content": "x" * 70_000, "tool_calls": [SEARCH]})}
+    trace_id = os.urandom(16).hex()
+
+    told = summarize(
+        store,
+        call(trace_id, "1", {}, events=[("gen_ai.client.inference.operation.details", details)]),
+        call(trace_id, "2", {}, offset_s=2, events=[("gen_ai.choice", long)]),
+    )
+
+    assert told["tools"] == [("lookup", 0, 0), ("refund", 0, 0)]
+
+
 def test_where_a_span_tells_of_a_tool_answers_are_not_asked(store: Store) -> None:
     trace_id = os.urandom(16).hex()
     tool = call(trace_id, "2", {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "refund"}, offset_s=2)

@@ -1,4 +1,6 @@
-"""What stands in front of every page: what it may load (CSP), who may see it (login, project), a second try after a lost race."""
+"""What stands in front of every page: how it is sent, what it may load (CSP), who may see it (login, project), a second try
+after a lost race.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,8 @@ from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import resolve_url
 from django.utils.functional import SimpleLazyObject
 
@@ -28,6 +32,13 @@ DEFAULT_PROJECT_ID = 1
 # The API has its own rule (session or key), which /metrics shares, and so has a signed link; probes and the login page have none.
 _NO_PRICES = ("/metrics", "/healthz", "/readyz", "/login", "/static/")
 _OPEN_PREFIXES = ("/api/", "/metrics", "/healthz", "/readyz", "/login", "/static/", "/alerts/ack/")
+
+
+class CompressionMiddleware(GZipMiddleware):
+    """Compress answers that are whole. Of a stream Django makes each piece a gzip file of its own: curl reads the first."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        return response if response.streaming else super().process_response(request, response)
 
 
 class ContentSecurityPolicyMiddleware:

@@ -391,7 +391,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     # A list is a hundred kilobytes of HTML and a tenth of that on the wire. Against guesses from the length (breachattack.com) it
     # adds random bytes, and CSRF tokens are masked anew in each answer.
-    "django.middleware.gzip.GZipMiddleware",
+    "tracestore.middleware.CompressionMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "tracestore.middleware.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

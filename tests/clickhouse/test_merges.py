@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable, Generator
 
 import pytest
 
@@ -31,18 +32,28 @@ def test_merge_takes_few_of_many_waiting_parts(store: Store, table: str) -> None
     assert 1 < store.query_rows(_MERGED, table=table)[0][0] <= _MOST
 
 
-def fails(store: Store) -> bool:
+def fails(statement: Callable[[], object]) -> bool:
     try:
-        store.query_rows("SELECT nothing")
-    except StoreError:
+        statement()
+    except (StoreError, ValueError):
         return True
     return False
 
 
-def test_merges_that_are_held_stay_held_whatever_else_fails(store: Store) -> None:
-    """The engine ends with its last client: a failing statement must not take that with it."""
+def broken_off() -> Generator[bytes, None, None]:
+    yield b""
+    raise ValueError("the rest of the body cannot be read")
+
+
+@pytest.mark.parametrize("failing", ["statement", "body"])
+def test_merges_that_are_held_stay_held_whatever_else_fails(store: Store, failing: str) -> None:
+    """The engine ends with its last client: what fails must not take that with it."""
+    statements: dict[str, Callable[[], object]] = {
+        "statement": lambda: store.query_rows("SELECT nothing"),
+        "body": lambda: store.insert_raw("spans", broken_off(), "RowBinary", {}),
+    }
     store.hold_merges(["spans"], True)
-    failed = sum(fails(store) for _ in range(20))  # more than there are clients
+    failed = sum(fails(statements[failing]) for _ in range(20))  # more than there are clients
     gc.collect()
     store.command("INSERT INTO spans (project_id) SELECT 1")
     store.command("INSERT INTO spans (project_id) SELECT 2")

@@ -66,6 +66,17 @@ def test_plain_text_and_numbers_are_left_alone() -> None:
     assert [defuse(text) for text in ("", "refund", "a=1", "3-4")] == ["", "refund", "a=1", "3-4"]
 
 
+def test_export_is_whole_for_who_reads_compressed_answers(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page is a piece of the answer, and most clients read one gzip file of an answer, not one for each piece."""
+    monkeypatch.setattr("dashboards.views.export.PAGE_SIZE", 2)
+    ids = insert_traces(store, *({"name": f"run {number}"} for number in range(5)))
+
+    response = client.get("/traces/export.csv", headers={"accept-encoding": "gzip, br"})
+
+    assert "content-encoding" not in response.headers
+    assert {row["trace_id"] for row in _rows(_body(response))} == set(ids)
+
+
 def test_json_is_that_of_the_api(client: Client, store: Store) -> None:
     insert_traces(store, {"name": "größe \u2028"}, {"cost_usd": None})
 

@@ -47,6 +47,18 @@ def test_steps_say_what_the_spans_say(store: Store, send_spans: SendSpans) -> No
     assert steps[2].error_type == "Timeout"
 
 
+def test_step_through_a_profile_of_bedrock_costs_the_same_in_the_list_and_alone(store: Store, send_spans: SendSpans) -> None:
+    """A profile that runs anywhere is cheaper than the region that the answer's name stands for."""
+    asked, answered = "global.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5-20251001"
+    profile = {"gen_ai.provider.name": "aws.bedrock", "gen_ai.request.model": asked, "gen_ai.response.model": answered}
+    send_spans({"span_id": CHAT, "name": "chat", "attributes": CALL | profile})
+
+    (step,) = find_steps(store, project_id=1, trace_id=A, limit=10)
+
+    alone = get_span(store, project_id=1, trace_id=A, span_id=CHAT).summary
+    assert step.cost_usd == pytest.approx(alone.cost_usd)
+
+
 def test_step_that_was_sent_twice_is_there_once(store: Store, send_spans: SendSpans) -> None:
     send_spans({"span_id": ROOT, "name": "first"}, received_ns=T0)
     send_spans({"span_id": ROOT, "name": "again"}, received_ns=T0 + 1)

@@ -133,6 +133,24 @@ def test_events_of_a_call_ask_for_tools_too(store: Store) -> None:
     assert told["tools"] == [("lookup", 0, 0), ("refund", 0, 0)]
 
 
+def test_what_events_say_at_length_is_left_alone(store: Store) -> None:
+    """A details event holds what went into the call beside what came out."""
+    details = {
+        "gen_ai.input.messages": json.dumps([{"role": "user", "content": "tool_call " * 7_000}]),
+        "gen_ai.output.messages": ANSWERS["OpenTelemetry"]["gen_ai.output.messages"],
+    }
+    long = {"message": json.dumps({"role": "assistant", "content": "x" * 70_000, "tool_calls": [SEARCH]})}
+    trace_id = os.urandom(16).hex()
+
+    told = summarize(
+        store,
+        call(trace_id, "1", {}, events=[("gen_ai.client.inference.operation.details", details)]),
+        call(trace_id, "2", {}, offset_s=2, events=[("gen_ai.choice", long)]),
+    )
+
+    assert told["tools"] == [("lookup", 0, 0), ("refund", 0, 0)]
+
+
 def test_where_a_span_tells_of_a_tool_answers_are_not_asked(store: Store) -> None:
     trace_id = os.urandom(16).hex()
     tool = call(trace_id, "2", {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "refund"}, offset_s=2)
@@ -155,6 +173,34 @@ def test_where_a_span_tells_of_a_tool_answers_are_not_asked(store: Store) -> Non
 )
 def test_what_asks_for_nothing_is_no_tool(store: Store, attributes: dict[str, Any]) -> None:
     assert summarize(store, call(os.urandom(16).hex(), "1", attributes))["tools"] == []
+
+
+# What no reader may end at: one such answer would keep the traces of all projects from their summaries.
+HOSTILE = {
+    "half a surrogate pair": {
+        "langfuse.observation.output": r'{"role": "assistant", "tool_calls": [{"function": {"name": "transfer_to_\ud800", '
+        r'"arguments": {"reason": "\udc00"}}}]}'
+    },
+    "keys that are tuples": {
+        "langfuse.observation.output": "{'role': 'assistant', 'tool_calls': [{'name': 'x', 'arguments': {(1, 2): 3}}]}"
+    },
+    "a number of thousands of digits": {
+        "langfuse.observation.output": "{'role': 'assistant', 'tool_calls': [{'name': 0x" + "f" * 20_000 + "}]}"
+    },
+    "names of events that are lists": {"events": '[{"event.name": ["gen_ai.choice"], "tool_calls": []}]'},
+    "a thousand levels": {"langfuse.observation.output": '{"tool_call": ' * 3_000 + "1" + "}" * 3_000},
+}
+
+
+@pytest.mark.parametrize("sent", HOSTILE)
+def test_no_answer_keeps_traces_from_their_summary(store: Store, sent: str) -> None:
+    other = call(os.urandom(16).hex(), "2", ANSWERS["Langfuse"])
+    insert_batch(
+        store, [(1, time.time_ns(), build_request(call(os.urandom(16).hex(), "1", HOSTILE[sent]), other))],
+        writer="requests", batch_seq=next(_batch_seqs),
+    )  # fmt: skip
+
+    assert summarize_pending() == 2
 
 
 @pytest.mark.parametrize(

@@ -144,9 +144,9 @@ class Store:
             client = self._open()
         try:
             yield client
-        except (ClickHouseError, DatabaseError):
+        except Exception:
             # To a server the connection may be broken. The embedded engine ends with its last client, and with it what it was
-            # told (to hold merges) and keeps in memory.
+            # told (to hold merges) and keeps in memory: whatever failed, a look at the parts and the body of an insert, too.
             if self._path:
                 self._idle.put(client)
             raise

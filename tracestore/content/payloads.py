@@ -232,8 +232,9 @@ def _recorded_events(names: frozenset[str]) -> Reader:
         events = decode_value(span.attributes.get(key))
         messages: list[Message] = []
         for event in events[:_KEY_LIMIT] if isinstance(events, list) else []:
-            if isinstance(event, dict) and event.get("event.name") in names:
-                messages += _event_message(str(event["event.name"]), event)
+            name = event.get("event.name") if isinstance(event, dict) else None
+            if isinstance(name, str) and name in names:
+                messages += _event_message(name, event)
         return Payload(key, messages) if messages else None
 
     return read

@@ -32,7 +32,8 @@ def _decode_literal(text: str, fallback: str) -> Any:
     if len(text) > _LITERAL_CHARS or not text.startswith(("{'", "[{'", "['")) or _nesting(text) > _LITERAL_DEPTH:
         return fallback
     try:
-        return ast.literal_eval(text)
+        # What JSON cannot say, keys that are tuples and numbers of thousands of digits, no reader could write out again.
+        return json.loads(json.dumps(ast.literal_eval(text), default=str))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return fallback
 

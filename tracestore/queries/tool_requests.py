@@ -16,7 +16,7 @@ from tracestore.clickhouse.lookups import literal, literals
 from tracestore.content.payloads import OUTPUTS, read_output
 from tracestore.content.values import decode_value
 from tracestore.model import SpanEvent
-from tracestore.queries.spans import value_of, values_of
+from tracestore.queries.spans import value_of
 from tracestore.queries.summaries import NEWEST_OF_SPANS
 
 # One of these words stands in each answer that asks for a tool: names of parts and members of OpenTelemetry, OpenAI, Anthropic,
@@ -32,37 +32,36 @@ _MAX_BYTES, _MAX_SPAN_BYTES = 65_536, 131_072
 _MAX_REQUESTS, _NAME_CHARS, _REASON_CHARS = 100, 200, 200
 _EVENTS = ("gen_ai.choice", "gen_ai.client.inference.operation.details", "gen_ai.content.completion")
 
+_is_short = f"length(t.2) <= {_MAX_BYTES}"
 _is_answer = (
     f"multiIf(length(t.2) > {_MAX_BYTES}, false, t.1 IN ({literals(key for key, _ in OUTPUTS)}), true, "
     f"match(t.1, {literal(_PREFIXES)}))"
 )
 _asks = f"multiSearchAny(concat(t.1, t.2), [{literals(_WORDS)}])"
-_is_told = f"n IN ({literals(_EVENTS)})"
 
 
-def _length_of(map_: str) -> str:
-    return f"arraySum(x -> length(x), mapValues({map_}))"
+def _entries(column: str, types: str, condition: str) -> str:
+    """Return those entries of a map that meet the condition on `t`, as (key, value, letter of its type)."""
+    letters = f"arrayMap(i -> substring({types}, i, 1), arrayEnumerate(mapKeys({column})))"
+    return f"arrayFilter(t -> {condition}, arrayZip(mapKeys({column}), mapValues({column}), {letters}))"
 
 
 _REQUESTS_OF_SPANS = f"""
 SELECT trace_id, span_id, scope_name, arrayMap(t -> t.1, answers), arrayMap(t -> {value_of("t.2", "t.3")}, answers),
     arrayStringConcat(arrayMap(t -> t.3, answers)),
-    names, arrayMap(m -> mapKeys(m), maps), arrayMap((m, letters) -> {values_of("m", "letters")}, maps, types), types
+    arrayMap(e -> e.1, events), arrayMap(e -> arrayMap(t -> t.1, e.2), events),
+    arrayMap(e -> arrayMap(t -> {value_of("t.2", "t.3")}, e.2), events),
+    arrayMap(e -> arrayStringConcat(arrayMap(t -> t.3, e.2)), events)
 FROM
 (
-    SELECT trace_id, span_id, scope_name,
-        arrayFilter(t -> {_is_answer}, arrayZip(mapKeys(attributes), mapValues(attributes),
-            arrayMap(i -> substring(attribute_types, i, 1), arrayEnumerate(mapKeys(attributes))))) AS found,
-        arrayFilter((i, n, m) -> if({_is_told}, {_length_of("m")} <= {_MAX_BYTES}, false),
-            arrayEnumerate(event_names), event_names, event_attributes) AS told,
+    SELECT trace_id, span_id, scope_name, {_entries("attributes", "attribute_types", _is_answer)} AS found,
+        arrayFilter(e -> e.1 IN ({literals(_EVENTS)}), arrayMap((n, m, letters) -> (n, {_entries("m", "letters", _is_short)}),
+            event_names, event_attributes, event_attribute_types)) AS recorded,
         if(arraySum(t -> length(t.2), found) > {_MAX_SPAN_BYTES}, [], found) AS answers,
-        if(arraySum(i -> {_length_of("event_attributes[i]")}, told) > {_MAX_SPAN_BYTES}, [], told) AS at,
-        arrayMap(i -> event_names[i], at) AS names,
-        arrayMap(i -> event_attributes[i], at) AS maps,
-        arrayMap(i -> event_attribute_types[i], at) AS types
+        if(arraySum(e -> arraySum(t -> length(t.2), e.2), recorded) > {_MAX_SPAN_BYTES}, [], recorded) AS events
     {NEWEST_OF_SPANS}
 )
-WHERE arrayExists(t -> {_asks}, arrayConcat(answers, arrayMap(x -> ('', x, ''), arrayFlatten(arrayMap(m -> mapValues(m), maps)))))
+WHERE arrayExists(t -> {_asks}, arrayConcat(answers, arrayFlatten(arrayMap(e -> e.2, events))))
 """
 
 
@@ -119,10 +118,15 @@ def find_requests(answer: _Answer) -> list[ToolRequest]:
     output = read_output(answer)
     parts = [part for message in output.messages for part in message.parts] if output is not None else []
     calls = [part for part in parts if part.kind == "tool_call" and part.name]
-    return [ToolRequest(part.name[:_NAME_CHARS], _find_reason(part.text)) for part in calls[:_MAX_REQUESTS]]
+    return [ToolRequest(_storable(part.name[:_NAME_CHARS]), _find_reason(part.text)) for part in calls[:_MAX_REQUESTS]]
 
 
 def _find_reason(arguments: str) -> str:
     decoded = decode_value(arguments)
     reason = decoded.get("reason") if isinstance(decoded, dict) else None
-    return reason[:_REASON_CHARS] if isinstance(reason, str) else ""
+    return _storable(reason[:_REASON_CHARS]) if isinstance(reason, str) else ""
+
+
+def _storable(text: str) -> str:
+    """Return the text without halves of surrogate pairs, which JSON can escape and UTF-8 cannot hold."""
+    return text.encode(errors="replace").decode()

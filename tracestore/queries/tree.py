@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tracestore.clickhouse.client import Store
-from tracestore.pricing import TOKEN_CLASSES, Sold, price_calls
+from tracestore.pricing import TOKEN_CLASSES, Sold, find_priced_names, price_calls
 from tracestore.queries.handoffs import IS_HANDOFF, TARGET_BY_NAME, TOLD_TARGET
 from tracestore.queries.predicates import IN_RANGE
 from tracestore.queries.spans import find_trace_times
@@ -148,13 +148,14 @@ def _price(rows: list[tuple[Any, ...]], project_id: int) -> dict[int, float]:
         for place, row in enumerate(rows)
         if (row[_INPUT] or row[_OUTPUT]) and row[3 + _PLAIN.index("kind")] in _PRICED_KINDS
     ]
+    names = {place: find_priced_names(rows[place][_ASKED], rows[place][_ANSWERED]) for place in places}
     costs: dict[int, float] = {}
-    for column in (_ANSWERED, _ASKED):
-        wanted = [place for place in places if place not in costs and rows[place][column]]
+    for turn in range(2):
+        wanted = [place for place in places if place not in costs and any(names[place][turn : turn + 1])]
         if not wanted:
             continue
         sold: dict[Sold, int] = {}
-        named = (Sold(rows[place][_PROVIDER], rows[place][column], rows[place][_TIER]) for place in wanted)
+        named = (Sold(rows[place][_PROVIDER], names[place][turn], rows[place][_TIER]) for place in wanted)
         which = [sold.setdefault(each, len(sold)) for each in named]
         tokens = {
             name: np.array([rows[place][_INPUT + number] for place in wanted], dtype=np.int64)

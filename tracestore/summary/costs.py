@@ -87,10 +87,10 @@ def _price(spans: SpanColumns, calls: Calls, project_id: int) -> _Priced:
 
     cost = np.full(len(members), np.nan)
     used = np.flatnonzero(counts)
-    by_request = np.array([names_its_price(text) for text in names.texts], dtype=bool)
-    cost[used] = price(np.where((answer == unnamed) | by_request[asked], model, answer), used)
+    by_request = np.array([names_its_price(text) for text in names.texts], dtype=bool)[asked]
+    cost[used] = price(np.where((answer == unnamed) | by_request, model, answer), used)
     again = np.flatnonzero(counts & np.isnan(cost) & (answer != model))
-    cost[again] = price(model, again)
+    cost[again] = price(np.where(by_request, answer, model), again)
     return _Priced(members, account, calls.is_call[members], counts, usage, names, model, cost)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.span_table import span, summarize, summarize_all
+from tracestore.pricing import TokenUsage, find_priced_names, price_call
 
 
 def test_call_in_a_cheaper_tier_costs_what_that_tier_costs() -> None:
@@ -27,6 +28,20 @@ def test_call_in_a_cheaper_tier_costs_what_that_tier_costs() -> None:
         return float(row["cost_usd"])
 
     assert cost("batch") == pytest.approx(0.75 * cost(""))
+
+
+def test_trace_costs_what_its_step_does_where_only_the_answer_has_a_price() -> None:
+    """Bedrock's ids come before the model that answered, and not every one is in the catalogue."""
+    asked, answered = "us.anthropic.claude-haiku-9-v1:0", "claude-haiku-4-5"
+
+    row = summarize(
+        span("a", kind="llm", tokens=(1000, 100), request_model=asked, response_model=answered, provider="aws.bedrock")
+    )
+
+    usage = TokenUsage(1000, 100)
+    step = (price_call("aws.bedrock", name, usage, 0) for name in find_priced_names(asked, answered))
+    assert row["cost_usd"] == pytest.approx(next(usd for usd in step if usd is not None))
+    assert row["unpriced_models"] == []
 
 
 def test_call_of_an_unpriced_model_around_a_silent_one_has_no_difference() -> None:

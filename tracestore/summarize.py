@@ -313,8 +313,13 @@ def _summarize_traces(store: Store, touched: TouchedTraces) -> int:
         read_reasons=lambda ids, first_ns, last_ns: summaries.read_reasons(
             store, project_id=these["project_id"], span_ids=ids, min_start_ns=first_ns, max_start_ns=last_ns
         ),
-        read_requests=lambda ids, first_ns, last_ns: read_tool_requests(
-            store, project_id=these["project_id"], span_ids=ids, min_start_ns=first_ns, max_start_ns=last_ns
+        read_requests=lambda ids, first_ns, last_ns, deadline_s: read_tool_requests(
+            store,
+            project_id=these["project_id"],
+            span_ids=ids,
+            min_start_ns=first_ns,
+            max_start_ns=last_ns,
+            deadline_s=deadline_s,
         ),
     )
     start_ns = rows.pop("start_ns")

@@ -248,3 +248,16 @@ def test_calls_beyond_the_first_of_a_trace_are_not_read(store: Store, monkeypatc
     )
 
     assert told["tools"] == []
+
+
+def test_answers_that_take_long_do_not_hold_up_summaries(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "_MOST_S", 0.0)
+
+    assert summarize(store, call(os.urandom(16).hex(), "1", ANSWERS["Langfuse"]))["tools"] == []
+
+
+@pytest.mark.parametrize(("words", "tools"), [(100, [("lookup", 0, 0), ("refund", 0, 0)]), (3000, [])])
+def test_long_reprs_are_left_to_who_opens_the_step(store: Store, words: int, tools: list[tuple[str, int, int]]) -> None:
+    answer = repr([{"role": "assistant", "content": "word " * words, "tool_calls": OPENAI_CALLS}])
+
+    assert summarize(store, call(os.urandom(16).hex(), "1", {"output.value": answer}))["tools"] == tools

@@ -5,8 +5,11 @@ SDKs that are instrumented alone, and loops written by hand, leave spans of mode
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from tracestore.clickhouse.attributes import decode_attributes
@@ -29,12 +32,16 @@ _PREFIXES = r"^(gen_ai\.completion|llm\.output_messages|ai\.response|ai\.result)
 # Longer answers are left alone: their names are not worth the memory of a thousand of them. Of one attribute or event, and
 # of all of a span.
 _MAX_BYTES, _MAX_SPAN_BYTES = 65_536, 131_072
+# Python's own parser takes a quarter of a second for 60 KB.
+_MAX_REPR_BYTES, _REPR = 8192, r"^\s*(\{|\[\{?)'"
 _MAX_REQUESTS, _NAME_CHARS, _REASON_CHARS = 100, 200, 200
 _EVENTS = ("gen_ai.choice", "gen_ai.client.inference.operation.details", "gen_ai.content.completion")
 
 _is_short = f"length(t.2) <= {_MAX_BYTES}"
 _is_answer = (
-    f"multiIf(length(t.2) > {_MAX_BYTES}, false, t.1 IN ({literals(key for key, _ in OUTPUTS)}), true, "
+    f"multiIf(length(t.2) > {_MAX_BYTES}, false, "
+    f"if(length(t.2) > {_MAX_REPR_BYTES}, match(t.2, {literal(_REPR)}), false), false, "
+    f"t.1 IN ({literals(key for key, _ in OUTPUTS)}), true, "
     f"match(t.1, {literal(_PREFIXES)}))"
 )
 _asks = f"multiSearchAny(concat(t.1, t.2), [{literals(_WORDS)}])"
@@ -83,12 +90,12 @@ class _Answer:
 
 
 def read_tool_requests(
-    store: Store, *, project_id: int, span_ids: list[bytes], min_start_ns: int, max_start_ns: int
+    store: Store, *, project_id: int, span_ids: list[bytes], min_start_ns: int, max_start_ns: int, deadline_s: float = math.inf
 ) -> dict[bytes, list[ToolRequest]]:
     """Return what the answers of these model calls (at most summaries.MAX_ERRORS) ask for, in their order, at most 100 a call.
 
-    By trace id and span id, raw and joined. Calls that ask for nothing are left out, and one that takes too much to read: its
-    trace must not go without a summary for the names of its tools.
+    By trace id and span id, raw and joined. After the deadline (of time.monotonic) no answer is looked at. Calls that ask for nothing
+    are left out, and one that takes too much to read: its trace must not go without a summary for the names of its tools.
     """
     try:
         rows = store.query_rows(
@@ -98,9 +105,13 @@ def read_tool_requests(
     except QueryTooExpensive:
         half = len(span_ids) // 2
         parts = (span_ids[:half], span_ids[half:]) if half else ()
-        read = partial(read_tool_requests, store, project_id=project_id, min_start_ns=min_start_ns, max_start_ns=max_start_ns)
+        read = partial(
+            read_tool_requests, store, project_id=project_id, min_start_ns=min_start_ns, max_start_ns=max_start_ns,
+            deadline_s=deadline_s,
+        )  # fmt: skip
         return {span_id: requests for part in parts for span_id, requests in read(span_ids=part).items()}
-    found = ((bytes(trace_id) + bytes(span_id), find_requests(_read_answer(*said))) for trace_id, span_id, *said in rows)
+    timely = takewhile(lambda _: time.monotonic() < deadline_s, rows)
+    found = ((bytes(trace_id) + bytes(span_id), find_requests(_read_answer(*said))) for trace_id, span_id, *said in timely)
     return {span_id: requests for span_id, requests in found if requests}
 
 

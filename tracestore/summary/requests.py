@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -14,11 +15,13 @@ from tracestore.queries.tool_requests import ToolRequest
 from tracestore.summary.columns import Mask, SpanColumns, ids_of
 from tracestore.summary.outcomes import ESCALATION_TOOL
 
-# (ids of trace and span in one, first and last start in ns) -> requests by id, as queries.tool_requests.read_tool_requests.
-ReadRequests = Callable[[list[bytes], int, int], dict[bytes, list[ToolRequest]]]
+# (ids of trace and span in one, first and last start in ns, deadline of time.monotonic) -> requests by id, as
+# queries.tool_requests.read_tool_requests.
+ReadRequests = Callable[[list[bytes], int, int, float], dict[bytes, list[ToolRequest]]]
 _HANDOFF_TOOL, _HUMAN = re.compile(semconv.HANDOFF_TOOL), re.compile(semconv.HUMAN)
 # Of one trace. One that goes on for days is summarised again whenever a span of it comes.
 _MAX_TOOLS, _MAX_CALLS = 200, 2000
+_MOST_S = 10.0  # of one read of spans: more than their answers take, unless somebody means them to
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,11 @@ def find_requested(spans: SpanColumns, is_call: Mask, read_requests: ReadRequest
     asking = np.flatnonzero(is_call & kind.where("llm") & ~spans.mask("is_error") & ~has_tool[spans.trace])
     rank = np.arange(len(asking)) - np.searchsorted(spans.trace[asking], spans.trace[asking])
     asking = asking[rank < _MAX_CALLS]
-    requested = Requested()
+    requested, deadline_s = Requested(), time.monotonic() + _MOST_S
     for first in range(0, len(asking), MAX_ERRORS):
         at = asking[first : first + MAX_ERRORS]
         start_ns, ids = spans.numbers("start_ns")[at], ids_of(spans, at)
-        told = read_requests(ids, int(start_ns.min()), int(start_ns.max()))
+        told = read_requests(ids, int(start_ns.min()), int(start_ns.max()), deadline_s)
         for trace, span_id in zip(spans.trace[at].tolist(), ids, strict=True):
             for request in told.get(span_id, ()):
                 _add(requested, trace, request)

@@ -46,7 +46,7 @@ def _read_no_reasons(_ids: list[bytes], _first_ns: int, _last_ns: int) -> dict[b
     return {}
 
 
-def _read_no_requests(_ids: list[bytes], _first_ns: int, _last_ns: int) -> dict[bytes, list[ToolRequest]]:
+def _read_no_requests(_ids: list[bytes], _first_ns: int, _last_ns: int, _deadline_s: float) -> dict[bytes, list[ToolRequest]]:
     return {}
 
 

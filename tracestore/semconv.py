@@ -777,6 +777,9 @@ FEEDBACK_SCOPE, FEEDBACK_NAME, FEEDBACK_COMMENT = "feedback", "logfire.feedback.
 # (https://opentelemetry.io/docs/specs/semconv/http/http-spans/, error.type).
 HTTP_STATUS_KEYS, HTTP_ERROR = ("http.response.status_code", "http.status_code"), "^[45][0-9]{2}$"
 
+# What error.type says where the instrumentation knows no type (https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/).
+NO_ERROR_TYPE = "_OTHER"
+
 # Read for a decision, not for a column of their own.
 OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",

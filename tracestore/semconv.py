@@ -259,7 +259,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens"),
         _json("mlflow.chat.tokenUsage", "input_tokens"),
         _json("ai.response.providerMetadata", "anthropic", "usage", "input_tokens"),
-        *_plain("input_tokens", "input_token_count"),
+        *_plain("input_tokens", "input_token_count", "usage.prompt_tokens"),
         *_told("prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "prompt_token_count", "promptTokenCount"),
     ),
     "output_tokens": (
@@ -269,7 +269,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion"),
         *_plain("llm.usage.completion_tokens", "ai.usage.outputTokens", "ai.usage.completionTokens"),
         _json("mlflow.chat.tokenUsage", "output_tokens"),
-        *_plain("output_tokens", "output_token_count"),
+        *_plain("output_tokens", "output_token_count", "usage.completion_tokens"),
         *_told("completion_tokens", "output_tokens", "completionTokens", "outputTokens", "candidates_token_count"),
         *_told("candidatesTokenCount"),
     ),
@@ -299,7 +299,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("ai.response.providerMetadata", "anthropic", "cacheReadInputTokens"),
         _json("ai.response.providerMetadata", "anthropic", "usage", "cache_read_input_tokens"),
         _json("ai.response.providerMetadata", "google", "usageMetadata", "cachedContentTokenCount"),
-        *_plain("cache_read_tokens", "cached_token_count", "metadata.usage.cached_prompt_tokens"),
+        *_plain("cache_read_tokens", "cached_token_count", "metadata.usage.cached_prompt_tokens", "usage.cached_tokens"),
         *_told("cached_tokens", "cache_read_input_tokens", "cacheReadInputTokens", "cache_read", "cached_content_token_count"),
         *_told("cachedContentTokenCount", "cachedContentTokens", "prompt_cached_tokens"),
     ),
@@ -336,7 +336,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("ai.response.providerMetadata", "openai", "reasoningTokens"),
         _json("ai.response.providerMetadata", "google", "usageMetadata", "thoughtsTokenCount"),
         *_plain("codex.usage.reasoning_output_tokens", "reasoning_token_count", "gen_ai.usage.experimental.reasoning_tokens"),
-        *_plain("llm.usage.reasoning_tokens"),
+        *_plain("llm.usage.reasoning_tokens", "usage.reasoning_tokens"),
         *_told("reasoning_tokens", "reasoningTokens", "reasoning", "thoughts_token_count", "thoughtsTokenCount"),
         *_told("thoughtsTokens", "completion_reasoning_tokens"),
     ),
@@ -651,6 +651,9 @@ AGREED_CACHE_NAMES = _plain(
     "gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_write_tokens",
 )  # fmt: skip
 
+# A span of a model call stands for a loop of calls and tells the tokens of the last; the agent around it tells those of all.
+LOOP_SCOPE = "@voltagent/core"
+
 # Raised to steer a graph, to wait for a person or because the user gave up, not because something failed. Without their modules.
 INTERRUPTS = ("GraphInterrupt", "NodeInterrupt", "CallDeferred", "ApprovalRequired")
 CONTROL_FLOW_ERRORS = (
@@ -773,6 +776,9 @@ FEEDBACK_SCOPE, FEEDBACK_NAME, FEEDBACK_COMMENT = "feedback", "logfire.feedback.
 # An answer's code, the name of today and the older one: what is the type of an error that nothing else names
 # (https://opentelemetry.io/docs/specs/semconv/http/http-spans/, error.type).
 HTTP_STATUS_KEYS, HTTP_ERROR = ("http.response.status_code", "http.status_code"), "^[45][0-9]{2}$"
+
+# What error.type says where the instrumentation knows no type (https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/).
+NO_ERROR_TYPE = "_OTHER"
 
 # Read for a decision, not for a column of their own.
 OTHER_KEYS = (

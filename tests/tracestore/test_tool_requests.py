@@ -261,3 +261,31 @@ def test_long_reprs_are_left_to_who_opens_the_step(store: Store, words: int, too
     answer = repr([{"role": "assistant", "content": "word " * words, "tool_calls": OPENAI_CALLS}])
 
     assert summarize(store, call(os.urandom(16).hex(), "1", {"output.value": answer}))["tools"] == tools
+
+
+@pytest.mark.parametrize(("tool", "hands_over"), [("transfer_to_billing_agent", True), ("lookup", False)])
+def test_hand_off_that_an_answer_alone_tells_of_counts_where_another_agent_goes_on(
+    store: Store, tool: str, hands_over: bool
+) -> None:
+    # OpenAI's Agents SDK, as opentelemetry-instrumentation-genai-openai-agents 1.3b0 sends it.
+    trace_id = os.urandom(16).hex()
+    part = {"type": "tool_call", "id": "call_1", "name": tool, "arguments": {"reason": "refund above limit"}}
+    answer = {"gen_ai.output.messages": json.dumps([{"role": "assistant", "parts": [part], "finish_reason": "tool_call"}])}
+    refund = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "refund"}
+
+    def agent(span_id: str, name: str, offset_s: int) -> dict[str, Any]:
+        invoked = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": name, "gen_ai.usage.input_tokens": 0}
+        return call(trace_id, span_id, invoked, offset_s=offset_s, parent="1" * 16, name=f"invoke_agent {name}")
+
+    told = summarize(
+        store,
+        call(trace_id, "1", {"gen_ai.operation.name": "invoke_workflow"}, name="invoke_workflow shop"),
+        agent("2", "support_agent", 1),
+        call(trace_id, "3", answer, offset_s=2, parent="2" * 16),
+        agent("4", "billing_agent", 3),
+        call(trace_id, "5", refund, offset_s=4, parent="4" * 16, name="execute_tool refund"),
+    )
+
+    assert told["handed_over"] is hands_over
+    assert told["handoff_reasons"] == ["refund above limit"] * hands_over
+    assert told["tools"] == [("refund", 1, 0)]

@@ -523,7 +523,7 @@ FROM
         -- records is always an Exception; its message begins with the repr of the real one.
         replaceRegexpOne(
             replaceRegexpOne(
-                multiIf(error_type_attribute != '', error_type_attribute,
+                multiIf(error_type_attribute NOT IN ('', {literal(semconv.NO_ERROR_TYPE)}), error_type_attribute,
                     if(exception_type = 'Exception', match(exception_message, '^[A-Z][A-Za-z0-9]+[(]'), false),
                     substringIndex(exception_message, '(', 1),
                     exception_type != '', exception_type, other_error_attribute),

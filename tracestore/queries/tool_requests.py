@@ -94,8 +94,8 @@ def read_tool_requests(
 ) -> dict[bytes, list[ToolRequest]]:
     """Return what the answers of these model calls (at most summaries.MAX_ERRORS) ask for, in their order, at most 100 a call.
 
-    By trace id and span id, raw and joined. After the deadline (of time.monotonic) no answer is looked at. Calls that ask for nothing
-    are left out, and one that takes too much to read: its trace must not go without a summary for the names of its tools.
+    By trace id and span id, raw and joined. After the deadline (of time.monotonic) no answer is looked at. Calls that ask for
+    nothing are left out, and one that takes too much to read: its trace must not go without a summary for the names of its tools.
     """
     try:
         rows = store.query_rows(

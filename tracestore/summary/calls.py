@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tracestore.semconv import LOOP_SCOPE
 from tracestore.summary.columns import Ints, Mask, SpanColumns, mark_ancestors, nearest_ancestor
 
 # Parts of a call's tokens that have a price of their own: of two spans about one call the one that knows some of them counts.
@@ -93,6 +94,7 @@ def find_calls(spans: SpanColumns) -> Calls:
     aggregate = has_usage & ~model_call
     counted |= aggregate & ~mark_ancestors(spans.parent, has_usage)
     counted = _drop_accounts(spans, counted)
+    _take_sums_of_loops(spans, counted, kind.where("agent") & has_usage, model_call, barrier)
     counted = _drop_repeated(counted, response_keys, response_id.present, model_call, same_answer)
 
     is_call = model_call & ~mark_ancestors(spans.parent, model_call, barrier) & ~unnamed_copy
@@ -109,6 +111,15 @@ def find_calls(spans: SpanColumns) -> Calls:
     owned = (owner >= 0) & (model_call & counted)[owner]
     account[inner[owned]] = owner[owned]
     return Calls(_drop_enclosed_siblings(spans, is_call), counted, account)
+
+
+def _take_sums_of_loops(spans: SpanColumns, counted: Mask, agent: Mask, model_call: Mask, barrier: Mask) -> None:
+    """Let the usage of an agent count for that of its calls, where their spans tell the last of a loop alone (LOOP_SCOPE)."""
+    of_scope = spans.labels("scope_name").where(LOOP_SCOPE)
+    loops = np.flatnonzero(counted & model_call & of_scope)
+    around = nearest_ancestor(spans.parent, loops, barrier)
+    told = (around >= 0) & (agent & of_scope)[around]
+    counted[loops[told]], counted[around[told]] = False, True
 
 
 def _take_failures_from_around(spans: SpanColumns, is_call: Mask, nearest: Mask, outer: Mask, says_more: Mask) -> None:

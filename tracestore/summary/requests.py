@@ -1,4 +1,4 @@
-"""Calls of tools that stand only in the answers of models: in traces where no span tells of any tool."""
+"""Calls of tools that stand only in the answers of models: where no span tells of any tool, or of a hand-off that took place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from tracestore import semconv
 from tracestore.queries.summaries import MAX_ERRORS
 from tracestore.queries.tool_requests import ToolRequest
-from tracestore.summary.columns import Mask, SpanColumns, ids_of
+from tracestore.summary.columns import Ints, Mask, SpanColumns, ids_of, nearest_ancestor
 from tracestore.summary.outcomes import ESCALATION_TOOL
 
 # (ids of trace and span in one, first and last start in ns, deadline of time.monotonic) -> requests by id, as
@@ -39,12 +39,14 @@ class Requested:
 def find_requested(spans: SpanColumns, is_call: Mask, read_requests: ReadRequests) -> Requested:
     """Return what the first _MAX_CALLS model calls of traces without a span of a tool asked for, each tool once.
 
-    Whether it ran, and how it went, nobody says: arguments may have been refused, or the run ended.
+    Whether it ran, and how it went, nobody says: arguments may have been refused, or the run ended. Of traces that have spans of
+    tools the calls that another agent followed count, for hand-offs alone.
     """
     kind = spans.labels("kind")
     has_tool = np.zeros(spans.trace_count, dtype=bool)
     has_tool[spans.trace[kind.where("tool")]] = True
-    asking = np.flatnonzero(is_call & kind.where("llm") & ~spans.mask("is_error") & ~has_tool[spans.trace])
+    answered = is_call & kind.where("llm") & ~spans.mask("is_error")
+    asking = np.union1d(np.flatnonzero(answered & ~has_tool[spans.trace]), _last_before_other_agents(spans, answered))
     rank = np.arange(len(asking)) - np.searchsorted(spans.trace[asking], spans.trace[asking])
     asking = asking[rank < _MAX_CALLS]
     requested, deadline_s = Requested(), time.monotonic() + _MOST_S
@@ -54,12 +56,30 @@ def find_requested(spans: SpanColumns, is_call: Mask, read_requests: ReadRequest
         told = read_requests(ids, int(start_ns.min()), int(start_ns.max()), deadline_s)
         for trace, span_id in zip(spans.trace[at].tolist(), ids, strict=True):
             for request in told.get(span_id, ()):
-                _add(requested, trace, request)
+                _add(requested, trace, request, with_tools=not has_tool[trace])
     return requested
 
 
-def _add(requested: Requested, trace: int, request: ToolRequest) -> None:
-    tools = requested.tools.setdefault(trace, [])
+def _last_before_other_agents(spans: SpanColumns, answered: Mask) -> Ints:
+    """Return the positions of calls after which the next step of the run is another agent, beside the one that made the call.
+
+    The OpenAI Agents SDK has no span for a hand-off in OpenTelemetry's own instrumentation. Where one is told, no call is asked.
+    """
+    kind, agent = spans.labels("kind"), spans.labels("agent").codes
+    is_agent = kind.where("agent")
+    has_told = np.zeros(spans.trace_count, dtype=bool)
+    has_told[spans.trace[spans.labels("signal").where("agent_handoff")]] = True
+    steps = np.flatnonzero((is_agent | kind.where("llm", "tool")) & ~has_told[spans.trace])
+    last, following = steps[:-1], steps[1:]
+    is_last = answered[last] & is_agent[following] & (spans.trace[last] == spans.trace[following])
+    last, following = last[is_last], following[is_last]
+    around = nearest_ancestor(spans.parent, last, is_agent)
+    beside = (around >= 0) & (spans.parent[around] == spans.parent[following]) & (agent[around] != agent[following])
+    return np.asarray(last[beside], dtype=np.int64)
+
+
+def _add(requested: Requested, trace: int, request: ToolRequest, *, with_tools: bool) -> None:
+    tools = requested.tools.setdefault(trace, []) if with_tools else []
     if request.name not in tools and len(tools) < _MAX_TOOLS:
         tools.append(request.name)
     to_person = ESCALATION_TOOL.search(request.name) is not None

@@ -26,6 +26,12 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
     ),
     "status and type": (build_span({"error.type": "TimeoutError"}, status=2), (True, "TimeoutError", "")),
     "type alone": (build_span({"error.type": "429"}), (True, "429", "")),
+    "fallback alone": (build_span({"error.type": "_OTHER"}), (True, "unknown", "")),
+    "fallback beside an exception": (build_span({"error.type": "_OTHER"}, status=2, events=raised("B", "e")), (True, "B", "e")),
+    "fallback beside a type in the message": (
+        build_span({"error.type": "_OTHER"}, status=2, status_message="RangeError: too much"),
+        (True, "RangeError", "RangeError: too much"),
+    ),
     "exception event": (build_span(status=2, events=raised("ValueError", "bad")), (True, "ValueError", "bad")),
     "type before exception": (build_span({"error.type": "A"}, status=2, events=raised("B")), (True, "A", "")),
     "status message before exception's": (build_span(status=2, status_message="s", events=raised("B", "e")), (True, "B", "s")),

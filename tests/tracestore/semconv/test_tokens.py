@@ -60,6 +60,17 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         (100, 20, 50, 0, 0),
     ),
     "text": ({IN: "1000", OUT: "50"}, (1000, 50, 0, 0, 0)),
+    "VoltAgent's agent": (
+        {
+            "entity.type": "agent",
+            "usage.prompt_tokens": 191,
+            "usage.completion_tokens": 208,
+            "usage.total_tokens": 399,
+            "usage.cached_tokens": 32,
+            "usage.reasoning_tokens": 128,
+        },
+        (191, 208, 32, 0, 128),
+    ),
     "Langfuse's wrapper of OpenAI's Responses API": (
         {
             USAGE_DETAILS: json.dumps(

@@ -37,6 +37,32 @@ DOUBLE_COUNTING: dict[str, tuple[list[Span], tuple[int, int, int]]] = {
         [span("agent", end=90, kind="agent", tokens=(30, 3)), span("call", "agent", 1, 10, "llm", request_model="m")],
         (30, 3, 1),
     ),
+    "a: agent with the sum of a loop whose span tells the last of its calls": (
+        [
+            span("agent", end=90, kind="agent", tokens=(296, 128), scope_name="@voltagent/core", request_model="m"),
+            span("loop", "agent", 1, 80, "llm", tokens=(105, 28), scope_name="@voltagent/core", request_model="m"),
+            span("tool", "agent", 10, 12, "tool", tool="delegate_task"),
+            span("sub", "tool", 10, 12, "agent", tokens=(30, 3), scope_name="@voltagent/core", request_model="m"),
+            span("sub loop", "sub", 10, 11, "llm", tokens=(20, 2), scope_name="@voltagent/core", request_model="m"),
+        ],
+        (326, 131, 2),
+    ),
+    "a: agent that says nothing of a loop whose span tells the last of its calls": (
+        [
+            span("agent", end=90, kind="agent", scope_name="@voltagent/core", request_model="m"),
+            span("loop", "agent", 1, 80, "llm", tokens=(105, 28), scope_name="@voltagent/core", request_model="m"),
+        ],
+        (105, 28, 1),
+    ),
+    "a: agent around a loop whose calls another instrumentation tells": (
+        [
+            span("agent", end=90, kind="agent", tokens=(30, 3), scope_name="@voltagent/core", request_model="m"),
+            span("loop", "agent", 1, 80, "llm", tokens=(20, 2), scope_name="@voltagent/core", request_model="m"),
+            span("one", "loop", 2, 10, "llm", tokens=(10, 1), scope_name="ai", request_model="m"),
+            span("two", "loop", 20, 40, "llm", tokens=(20, 2), scope_name="ai", request_model="m"),
+        ],
+        (30, 3, 2),
+    ),
     "a: conversation with the sum of the calls of its agents": (
         [
             span("chat", end=90, kind="chain", tokens=(30, 3), request_model="m"),

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -93,7 +94,7 @@ def _render(request: AlertRequest, incident: Incident, *, changed: bool = False,
 
 
 def _describe(incident: Incident) -> dict[str, Any]:
-    alerts = list(incident.alerts.order_by("resolved_at", "-started_at")[:_ALERTS_SHOWN])
+    alerts = list(incident.alerts.order_by(F("resolved_at").asc(nulls_first=True), "-started_at")[:_ALERTS_SHOWN])
     # What counts is what fires now, the worst of it first; when nothing does, what was worst.
     alerts.sort(key=lambda alert: (alert.resolved_at is not None, -severity_rank(alert.severity), alert.started_at))
     context: dict[str, Any] = {

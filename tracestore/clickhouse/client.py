@@ -92,6 +92,9 @@ class Store:
         self._url, self._path = url, path
         self._timeout_s, self._memory_bytes, self._deadline = float(timeout_s), memory_bytes, math.inf
         self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
+        # The embedded engine ends with its last client, and with it what it was told (to hold merges) and keeps in memory.
+        # This one runs nothing, so nothing that fails takes it away.
+        self._anchor: list[Client] = []
         self._opening = threading.Lock()
         self._parts = PartCheck() if path else None
         self._inserts = 0
@@ -116,7 +119,9 @@ class Store:
     def _open(self) -> Client:
         if not self._url:
             with self._opening:
-                return clickhouse_connect.get_client(interface="chdb", path=f"{self._path}?{_EMBEDDED_SETTINGS}", tz_mode="aware")
+                if not self._anchor:
+                    self._anchor.append(self._open_embedded())
+                return self._open_embedded()
         parts = urlsplit(self._url)
         return clickhouse_connect.get_client(
             interface=parts.scheme,
@@ -131,6 +136,9 @@ class Store:
             tz_mode="aware",
         )
 
+    def _open_embedded(self) -> Client:
+        return clickhouse_connect.get_client(interface="chdb", path=f"{self._path}?{_EMBEDDED_SETTINGS}", tz_mode="aware")
+
     @property
     def insert_count(self) -> int | None:
         """How many inserts have ended, well or badly; None for a server, into which other processes insert as well."""
@@ -138,18 +146,12 @@ class Store:
 
     @contextlib.contextmanager
     def _lend(self) -> Iterator[Client]:
+        """Lend a client, and take it back unless something failed: what was read of that answer would begin the next one's."""
         try:
             client = self._idle.get_nowait()
         except queue.Empty:
             client = self._open()
-        try:
-            yield client
-        except Exception:
-            # To a server the connection may be broken. The embedded engine ends with its last client, and with it what it was
-            # told (to hold merges) and keeps in memory: whatever failed, a look at the parts and the body of an insert, too.
-            if self._path:
-                self._idle.put(client)
-            raise
+        yield client
         self._idle.put(client)
 
     @contextlib.contextmanager
@@ -258,7 +260,9 @@ class Store:
             try:
                 self._idle.get_nowait().close()
             except queue.Empty:
-                return
+                break
+        while self._anchor:
+            self._anchor.pop().close()
 
 
 @cache

@@ -39,7 +39,7 @@ _USAGE_ALONE = {"gen_ai.usage.raw", "usage", "metadata.usage_object", "braintrus
 }
 # Settings of a call as JSON, with the model's name among them, and definitions of tools and answers.
 _PARAMETERS = {"llm.invocation_parameters", "langfuse.observation.model.parameters", "model_config", "braintrust.metadata"}
-_KEPT_SETTINGS = ("model", "model_name", "provider")
+_KEPT_SETTINGS = ("model", "model_name", "provider", "service_tier")
 _NAMED = frozenset(
     {source.key for name in ("tool_arguments", "tool_result") for source in semconv.FIELDS[name]}
     | set(semconv.USAGE_TEXTS)
@@ -122,6 +122,7 @@ _IN_TEXTS = [source for sources in semconv.FIELDS.values() for source in sources
 _PATTERNS = {
     key: [re2.compile(source.path[0]) for source in _IN_TEXTS if source.key == key] for key in {s.key for s in _IN_TEXTS}
 }
+_SERVED_TIER = re2.compile(semconv.SERVED_TIER)
 
 
 def reduce_content(key: str, text: str) -> str:
@@ -133,6 +134,8 @@ def reduce_content(key: str, text: str) -> str:
         kept += _find_usage(text)
         kept += _APPROVAL.findall(text[:_USAGE_TEXT_BYTES])[:1]
     kept += [found[0] for pattern in _PATTERNS.get(key, ()) if (found := pattern.search(text[:_USAGE_TEXT_BYTES]))]
+    if key == "output.value" and (tier := _SERVED_TIER.search(text)):
+        kept.append(tier[0])
     if key in semconv.APPROVAL_INPUTS and (answer := _find_answer(text)):
         kept.append(json.dumps({"type": answer}))
     if key in semconv.HANDOFF_OUTPUTS and (answer := _HANDED_OFF.search(text)):
@@ -155,7 +158,7 @@ def reduce_error(text: str) -> str:
 
 
 def _reduce_parameters(text: str) -> str:
-    """Return the settings that are numbers, the model and its provider."""
+    """Return the settings that are numbers, the model, its provider and the tier of service."""
     try:
         settings = json.loads(text)
     except (ValueError, RecursionError):

@@ -194,6 +194,19 @@ def test_refused_key_is_explained(receiver: HTTPServer) -> None:
         sender.send([])
 
 
+def run_demo(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the command for one trace with this environment alone."""
+    return subprocess.run(
+        [sys.executable, "-m", "demo", "--traces", "1"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+
+
 def test_command_sends_to_an_instance_that_was_started_with_a_password(tmp_path: Path) -> None:
     server = start_server(tmp_path / "data", TRACESTORE_ADMIN_PASSWORD="pässword")
     environment = {
@@ -203,16 +216,10 @@ def test_command_sends_to_an_instance_that_was_started_with_a_password(tmp_path:
         "TRACESTORE_DATA": str(server.data),
     }
 
-    done = subprocess.run(
-        [sys.executable, "-m", "demo", "--traces", "1"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
-    server.stop()
+    try:
+        done = run_demo(environment)
+    finally:
+        server.stop()
 
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -220,15 +227,7 @@ def test_command_sends_to_an_instance_that_was_started_with_a_password(tmp_path:
 def test_command_says_so_when_nothing_listens() -> None:
     environment = {"PATH": "/usr/bin:/bin", "TRACESTORE_OTLP_HTTP_PORT": str(free_port())}
 
-    done = subprocess.run(
-        [sys.executable, "-m", "demo", "--traces", "1"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
+    done = run_demo(environment)
 
     assert done.returncode == 1
     assert done.stderr.startswith("demo: Nothing listens at http://127.0.0.1:")

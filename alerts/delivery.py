@@ -118,9 +118,9 @@ def _build(delivery: Delivery, *, asks_store: bool) -> Notification:
         try:
             if transition.to_state == AlertState.RESOLVED:
                 evidence = Evidence.from_json(alert.evidence)
-                cost_usd = find_cost(get_store(), alert.project_id, evidence, transition.window_end_ns)
+                cost_usd = find_cost(get_store().unqueued(), alert.project_id, evidence, transition.window_end_ns)
             if _shows_pictures(delivery):
-                pictures = [illustrate(get_store(), alert, transition)]
+                pictures = [illustrate(get_store().unqueued(), alert, transition)]
         except Exception as error:  # whatever it is, what the message is about matters more
             known = isinstance(error, StoreError | QueryError | MetricError)
             logger.warning("the message about alert %s lacks its cost or picture: %s", alert.pk, error, exc_info=not known)

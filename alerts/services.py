@@ -111,7 +111,7 @@ def evaluate_rules(rule_ids: Sequence[int], now: datetime, store: Store | None =
             transitions += _rest(rule, now)
         else:
             by_project.setdefault(rule.project_id, []).append(rule)
-    store = store or get_store()
+    store = store or get_store().unqueued()
     for rules in by_project.values():
         try:
             seen = observe_rules(store, rules, now)

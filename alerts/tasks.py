@@ -52,7 +52,7 @@ def tend_incidents() -> None:
 def measure_beginnings() -> None:
     """Runs every minute: when did the breaches behind new alerts begin."""
     with timed_job("measure_beginnings"):
-        detection.measure_beginnings(get_store(), timezone.now())
+        detection.measure_beginnings(get_store().unqueued(), timezone.now())
 
 
 @shared_task(ignore_result=True)

@@ -25,6 +25,7 @@ from tracestore import telemetry
 from tracestore.allocator import drop_unused_code, return_what_is_free
 from tracestore.clickhouse.errors import BadInsert, QueryTooExpensive, StoreError, StoreUnavailable
 from tracestore.clickhouse.parts import PartCheck
+from tracestore.clickhouse.places import Places
 
 if TYPE_CHECKING:
     import pyarrow
@@ -99,8 +100,7 @@ class Store:
         self._parts = PartCheck() if path else None
         self._inserts = 0
         self._counting = threading.Lock()
-        # More reads than this wait: they would only share two cores. What writes does not wait behind them.
-        self._places = threading.BoundedSemaphore(16)
+        self._places: Places | None = Places()
 
     def limited(self, total_s: float) -> Store:
         """Return this store with reads that take so long together at most: what is asked later raises QueryTooExpensive."""
@@ -108,13 +108,23 @@ class Store:
         limited._deadline = time.monotonic() + total_s
         return limited
 
+    def unqueued(self) -> Store:
+        """Return this store with reads that do not wait behind others: for alerts, which must not be late where much is read."""
+        unqueued = copy.copy(self)
+        unqueued._places = None
+        return unqueued
+
     @property
-    def _read_settings(self) -> dict[str, float | int]:
+    def _left_s(self) -> float:
+        """The seconds that a read which begins now may take."""
         left_s = self._deadline - time.monotonic()
         if left_s <= 0:
             raise QueryTooExpensive("There is no time left for this query.")
-        timeout_s = min(self._timeout_s, left_s)
-        return {"max_execution_time": timeout_s, "max_memory_usage": self._memory_bytes, "max_threads": 4}
+        return min(self._timeout_s, left_s)
+
+    @property
+    def _read_settings(self) -> dict[str, float | int]:
+        return {"max_execution_time": self._left_s, "max_memory_usage": self._memory_bytes, "max_threads": 4}
 
     def _open(self) -> Client:
         if not self._url:
@@ -155,9 +165,12 @@ class Store:
         self._idle.put(client)
 
     @contextlib.contextmanager
-    def _client(self, operation: str) -> Iterator[Client]:
-        """Lend a client for one statement; `operation` is select, insert or command."""
-        with self._places if operation == "select" else contextlib.nullcontext():
+    def _client(self, operation: str, project_id: int | None = None) -> Iterator[Client]:
+        """Lend a client for one statement; `operation` is select, insert or command.
+
+        A read of a project may wait for others. Raises StoreUnavailable when it would wait for longer than a read may take.
+        """
+        with self._places.take(project_id, self._left_s) if self._places and project_id else contextlib.nullcontext():
             started = time.monotonic()
             try:
                 with self._lend() as client:
@@ -182,9 +195,8 @@ class Store:
         Parameters bind on the server as {name:Type}. Raises QueryTooExpensive, StoreUnavailable or StoreError.
         """
         names = {field.name for field in fields(cast(Any, row_type))}
-        read_settings = self._read_settings
-        with self._client("select") as client:
-            result = client.query(sql, parameters=params, settings=read_settings)
+        with self._client("select", params.get("project_id")) as client:
+            result = client.query(sql, parameters=params, settings=self._read_settings)
         unknown = set(result.column_names) - names
         if unknown:
             raise StoreError(f"{row_type.__name__} has no field for {sorted(unknown)}")
@@ -192,20 +204,19 @@ class Store:
 
     def query_rows(self, sql: str, **params: Any) -> list[tuple[Any, ...]]:
         """Return plain tuples: for queries of one or two columns that need no name."""
-        read_settings = self._read_settings
-        with self._client("select") as client:
-            return cast("list[tuple[Any, ...]]", client.query(sql, parameters=params, settings=read_settings).result_rows)
+        with self._client("select", params.get("project_id")) as client:
+            return cast("list[tuple[Any, ...]]", client.query(sql, parameters=params, settings=self._read_settings).result_rows)
 
     def query_arrow(self, sql: str, **params: Any) -> pyarrow.Table:
         """Return columns, LowCardinality ones as dictionaries, FixedString ones as fixed-size binary: for batch computation."""
-        settings = self._read_settings | {
-            "output_format_arrow_low_cardinality_as_dictionary": 1,
-            "output_format_arrow_string_as_string": 0,
-            "output_format_arrow_fixed_string_as_fixed_byte_array": 1,
-        }
-        # In the text: for settings beside a query of this kind the embedded engine would run a SET for each, before and after.
-        clause = ", ".join(f"{name} = {value}" for name, value in settings.items())
-        with self._client("select") as client:
+        with self._client("select", params.get("project_id")) as client:
+            settings = self._read_settings | {
+                "output_format_arrow_low_cardinality_as_dictionary": 1,
+                "output_format_arrow_string_as_string": 0,
+                "output_format_arrow_fixed_string_as_fixed_byte_array": 1,
+            }
+            # In the text: for settings beside such a query the embedded engine would run a SET for each, before and after.
+            clause = ", ".join(f"{name} = {value}" for name, value in settings.items())
             return client.query_arrow(f"{sql}\nSETTINGS {clause}", parameters=params)
 
     def command(self, sql: str, **params: Any) -> Any:

@@ -60,6 +60,29 @@ def test_attributes_of_spans_and_resources_are_compared_by_traces(regions: Store
     assert {item.dimension.label for item in found.differences if item.is_significant} == {"acme.region", "acme.cluster"}
 
 
+def test_every_span_of_a_trace_counts(store: Store, send_spans: SendSpans) -> None:
+    for number in range(10):
+        trace = {"trace_id": new_trace_id(), "start_ns": T0 + number * 10**9}
+        root = trace | {"span_id": "1" * 16}
+        calls: list[dict[str, Any]] = [
+            {
+                "span_id": f"{call}" * 16,
+                "parent": "1" * 16,
+                "attributes": {"acme.try": call, "gen_ai.latency.time_to_first_token": call},
+            }
+            for call in (2, 3)
+        ]
+        send_spans(root, *(root | call for call in calls))
+        insert_traces(store, {**trace, "span_count": 3, "outcome": "error" if number % 2 else "ok"})
+
+    found = compare(store, "status:error")
+
+    assert {item.value for item in found.differences} == {"2", "3"}
+    assert {(item.selected, item.others) for item in found.differences} == {(5, 5)}
+    assert found.first_token
+    assert (found.first_token.selected.count, found.first_token.others.count) == (10, 10)
+
+
 def test_ids_contents_lists_and_known_keys_are_left_out(regions: Store) -> None:
     keys = {item.dimension.label for item in compare(regions, "status:error").differences}
 
@@ -100,6 +123,36 @@ def test_beyond_the_cap_what_a_part_of_the_range_finds_is_counted_in_all_of_it(r
         if item.dimension.label in ("acme.region", "acme.cluster")
     }
     assert {item.difference for item in found.differences} <= {item.difference for item in exact}
+
+
+def test_what_both_sides_hold_alike_is_not_counted_beyond_the_cap(store: Store, send_spans: SendSpans) -> None:
+    spans, traces = [], []
+    for number in range(30):
+        failed = number % 2 == 1
+        root = {
+            "trace_id": new_trace_id(),
+            "span_id": "1" * 16,
+            "start_ns": T0 + number * 60 * 10**9,
+            "attributes": {"acme.code": 200},
+        }
+        spans.append(root)
+        if failed:
+            spans.append(root | {"span_id": "2" * 16, "parent": "1" * 16, "attributes": {"acme.code": 503}})
+        traces.append(
+            {
+                "trace_id": root["trace_id"],
+                "start_ns": root["start_ns"],
+                "span_count": 1 + failed,
+                "outcome": "error" if failed else "ok",
+            }
+        )
+    send_spans(*spans)
+    insert_traces(store, *traces)
+
+    found = compare(store, "status:error", span_cap=30)
+
+    assert found.read_share == 1.0
+    assert {(item.value, item.selected, item.others) for item in found.differences} == {("503", 15, 0)}
 
 
 def test_values_beyond_one_word_of_bits_are_counted_and_keys_beyond_the_limit_told(

@@ -24,8 +24,8 @@ from tracestore.queries.why import MIN_SUPPORT, Difference, Dimension, Number, S
 from tracestore.statistics import find_discoveries, share_difference, share_test
 from tracestore.timerange import TimeRange
 
-# About a second of reading at 2 KB a span on two cores.
-SPAN_CAP = 400_000
+# About half a second of reading at 2 KB a span on two cores.
+SPAN_CAP = 250_000
 _SLICES = 24
 # A value longer than this is content, and so is a key with more values; one with hardly more uses than values is an id or a time.
 _LONGEST_VALUE, _MOST_VALUES, _LEAST_USES = 100, 1000, 3
@@ -33,6 +33,9 @@ _SHOWN, _KEYS = 6, 40
 # How long after its first span an example is searched for the span that has the value.
 _EXAMPLE_NS = 3600 * 10**9
 _VALUE_BITS = 36
+# What both sides hold nearly alike tells nothing, however certain, and is what takes longest to count where most spans hold it:
+# shares that are less than five points apart, of which the larger is less than half as much again.
+_LEAST_DIFFERENCE, _LEAST_LIFT = 0.05, 1.5
 # Keys whose values are counted in all spans; each is a look-up in both maps.
 _COUNTED_KEYS, _MASK_BITS = 12, 64
 _Rows = list[tuple[Any, ...]]
@@ -83,7 +86,7 @@ FROM
             FROM
             (
                 SELECT trace_id, start_time, in_selection, {_CODES} AS codes
-                FROM spans ANY INNER JOIN ({_SIDES}) AS sides USING trace_id
+                FROM spans INNER JOIN ({_SIDES}) AS sides USING trace_id
                 WHERE {IN_RANGE} AND %(slices)s
             )
             GROUP BY trace_id
@@ -130,7 +133,7 @@ GROUP BY place
 """
 COUNT_FIRST_TOKENS = f"""
 SELECT {bin_sql("time_to_first_token_ns")} AS bin, countIf(in_selection), countIf(NOT in_selection)
-FROM spans ANY INNER JOIN ({_SIDES}) AS sides USING trace_id
+FROM spans INNER JOIN ({_SIDES}) AS sides USING trace_id
 WHERE {IN_RANGE} AND %(slices)s AND time_to_first_token_ns > 0
 GROUP BY bin
 {FINAL_SETTINGS}
@@ -215,10 +218,11 @@ def _compare_first_tokens(scope: _Scope) -> Shift | None:
 
 
 def _count_all(whole: _Scope, found: AttributeComparison) -> AttributeComparison:
-    """Count in all of the range the values of those keys that differ in the part that was searched."""
-    differing = list(dict.fromkeys(item.dimension.label for item in found.differences if item.is_significant))
+    """Count in all of the range the telling values of those keys that differ in the part that was searched."""
+    telling = [item for item in found.differences if _is_telling(item)]
+    differing = list(dict.fromkeys(item.dimension.label for item in telling if item.is_significant))
     keys = differing[:_COUNTED_KEYS]
-    wanted = [item for item in found.differences if item.dimension.label in keys]
+    wanted = [item for item in telling if item.dimension.label in keys]
     [(selected, others)] = whole.read(COUNT_SIDES)
     params = Params()
     counts = {place: (a, b) for place, a, b in whole.read(COUNT_FOUND, params, _build_masks(wanted, params))} if wanted else {}
@@ -232,6 +236,11 @@ def _count_all(whole: _Scope, found: AttributeComparison) -> AttributeComparison
         selected, others, 1.0, _order(differences), _compare_first_tokens(whole), found.tests, found.searched_share,
         len(differing) - len(keys),
     )  # fmt: skip
+
+
+def _is_telling(found: Difference) -> bool:
+    rarer, larger = sorted((found.selected_share, found.other_share))
+    return larger - rarer >= _LEAST_DIFFERENCE or larger >= _LEAST_LIFT * rarer
 
 
 def _build_masks(wanted: Sequence[Difference], params: Params) -> dict[str, str]:

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.partitions import partition_of
 from tracestore.mapping import find_mappings
 from tracestore.models import Reread
 from tracestore.past_jobs import WORK_S, AlreadyRunning, advance_jobs, finish
@@ -62,16 +63,16 @@ def _find_bounds(store: Store, job: Reread) -> None:
 
 
 def _step(store: Store, job: Reread) -> None:
-    """Read the next whole minutes of one month again, and note that they are done."""
+    """Read the next whole minutes of one partition again, and note that they are done."""
     minutes = queries.find_minutes(
         store, project_id=job.project_id, time_range=TimeRange(job.position_ns, job.until_ns), limit=1000
     )
-    spans, end_ns, month = 0, job.until_ns, ""
+    spans, end_ns, partition = 0, job.until_ns, ""
     if minutes:
         first_ns = minutes[0][0] * 10**9
-        month = queries.partition_of(first_ns)
+        partition = partition_of(first_ns)
         for minute_s, count in minutes:
-            if spans and (spans + count > _CHUNK_SPANS or queries.partition_of(minute_s * 10**9) != month):
+            if spans and (spans + count > _CHUNK_SPANS or partition_of(minute_s * 10**9) != partition):
                 break
             spans, end_ns = spans + count, minute_s * 10**9 + _MINUTE_NS
         chunk = TimeRange(first_ns, end_ns)
@@ -81,6 +82,6 @@ def _step(store: Store, job: Reread) -> None:
             store, project_id=job.project_id, time_range=chunk,
             writer=f"read again {job.project_id}", batch_seq=job.pk * _CHUNKS_A_JOB + job.chunk,
         )  # fmt: skip
-        if end_ns >= job.until_ns or queries.partition_of(end_ns) != month:
-            queries.merge_copies(store, partition=month, max_bytes=_MERGED_BYTES)
+        if end_ns >= job.until_ns or partition_of(end_ns) != partition:
+            queries.merge_copies(store, partition=partition, max_bytes=_MERGED_BYTES)
     Reread.objects.filter(pk=job.pk).update(position_ns=end_ns, chunk=F("chunk") + 1, spans_done=F("spans_done") + spans)

@@ -1,4 +1,4 @@
-"""The index of words is built for parts that merges left alone, one month at a time, and given up when merges have to wait."""
+"""The index of words is built for parts that merges left alone, one day at a time, and given up when merges have to wait."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from tracestore.clickhouse.word_index import WordIndex
 from tracestore.timerange import DAY_NS
 
 _T0 = 1_790_000_000 * 10**9
-_MONTH_NS = 31 * DAY_NS
 _TOKENS = "SELECT count() FROM mergeTreeTextIndex(currentDatabase(), 'spans', 'words') WHERE token = {token:String}"
 _UNDER_WAY = "SELECT count() FROM system.mutations WHERE table = 'spans' AND NOT is_done"
 _SECONDS_OLD = "SELECT now() - max(create_time) FROM system.mutations WHERE table = 'spans'"
 _batches = iter(range(1, 10**6))
 
 
-def _insert(store: Store, name: str, *, month: int = 0, spans: int = 1) -> None:
-    start_ns = _T0 + month * _MONTH_NS
+def _insert(store: Store, name: str, *, day: int = 0, spans: int = 1) -> None:
+    start_ns = _T0 + day * DAY_NS
     request = build_request(*(build_span(name=name, start_time_unix_nano=start_ns) for _ in range(spans)))
     insert_batch(store, [(1, time.time_ns(), request.SerializeToString())], writer="word index", batch_seq=next(_batches))
 
@@ -58,10 +57,10 @@ def test_neither_inserts_nor_merges_build_the_index(store: Store) -> None:
     assert _holders(store, "alpha") == 0
 
 
-def test_index_is_built_for_the_month_of_the_largest_part_that_lacks_it(store: Store) -> None:
+def test_index_is_built_for_the_day_of_the_largest_part_that_lacks_it(store: Store) -> None:
     _insert(store, "alpha", spans=2)
-    _insert(store, "beta", month=1, spans=3)
-    _insert(store, "gamma", month=2)
+    _insert(store, "beta", day=1, spans=3)
+    _insert(store, "gamma", day=2)
     index = _eager()
 
     begun = []
@@ -69,7 +68,7 @@ def test_index_is_built_for_the_month_of_the_largest_part_that_lacks_it(store: S
         begun.append(index.tend(store))
         _wait_until_built(store)
 
-    assert begun == ["202610", "202609", ""]
+    assert begun == ["20260922", "20260921", ""]
     assert [_holders(store, name) for name in ("alpha", "beta", "gamma")] == [1, 1, 0]
     assert _eager().tend(store) == ""  # of another process
 
@@ -89,10 +88,10 @@ def test_it_rests_after_a_build(held: Store) -> None:
     wait_until(lambda: held.query_rows(_SECONDS_OLD)[0][0] > 0)  # times of mutations are in seconds: it is to take one at least
     held.hold_merges(["spans"], False)
     _wait_until_built(held)
-    _insert(held, "beta", month=1, spans=3)
+    _insert(held, "beta", day=1, spans=3)
 
     assert index.tend(held) == ""
-    assert _eager().tend(held) == "202610"
+    assert _eager().tend(held) == "20260922"
 
 
 def test_building_waits_while_merges_are_held(held: Store) -> None:
@@ -104,7 +103,7 @@ def test_building_waits_while_merges_are_held(held: Store) -> None:
     held.hold_merges(["spans"], False)
     _wait_until_built(held)
 
-    assert (begun, while_building) == ("202609", "")
+    assert (begun, while_building) == ("20260921", "")
     assert (holders, _holders(held, "alpha")) == (0, 1)
 
 
@@ -119,6 +118,6 @@ def test_it_is_given_up_for_a_while_when_parts_add_up(held: Store) -> None:
     held.command("OPTIMIZE TABLE spans FINAL")
     later = index.tend(held)
 
-    assert (begun, at_once, later) == ("202609", "", "")
+    assert (begun, at_once, later) == ("20260921", "", "")
     assert _holders(held, "alpha") == 0
-    assert _eager().tend(held) == "202609"
+    assert _eager().tend(held) == "20260921"

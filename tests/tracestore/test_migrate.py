@@ -19,6 +19,7 @@ STEPS = [
     *(path.stem for path in sorted(FOLDER.glob("[0-9]*.sql"))),
     *(f"{table}_synced" for table in SYNCED),
     *(f"{table}_{kept}" for kept in ("keeps_free", "keeps_merged") for table in (*SYNCED, "traces", "rollups")),
+    "spans_by_day",
     *views(),
 ]
 

@@ -1,4 +1,5 @@
-"""Apply the numbered SQL files of migrations/ in order, then (re)create the generated views; each step is recorded.
+"""Apply the numbered SQL files of migrations/ in order, then settings, the partitions of `spans` and the generated views; each
+step is recorded.
 
 Run at start and by `manage.py migrate_clickhouse`. Applied files are never edited: a changed checksum stops the start.
 """
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreError
+from tracestore.clickhouse.partitions import partition_by_day
 from tracestore.clickhouse.views import views
 
 FOLDER = Path(__file__).parent / "migrations"
@@ -77,6 +79,9 @@ def migrate(store: Store) -> list[str]:
             if name not in applied:
                 _apply(store, statement)
                 ran[name] = statement
+        if "spans_by_day" not in applied:
+            partition_by_day(store)
+            ran["spans_by_day"] = ""
         for name, (target, select) in views().items():
             if applied.get(name) != _checksum(select):
                 _apply_view(store, name, target, select)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 
 from tracestore.clickhouse.client import Store
 
@@ -16,11 +17,12 @@ log = logging.getLogger(__name__)
 
 # A part that was not merged for so long tends to stay for longer: one that is merged was indexed for nothing.
 _SETTLED_S = 20 * 60
-# What is smaller is read in a moment, and merged soon.
-_LEAST_SPANS = 100_000
+# What is smaller is read in a moment, also a month of such days.
+_LEAST_SPANS = 10_000
 # After it has taken so long it rests for nine times that: a tenth of a core over the hours, less while there is nothing to build.
 _REST = 9
-# The embedded engine has two places for merges and mutations. Two large parts take both, and parts of inserts add up meanwhile.
+# The embedded engine has two places for merges and mutations. Two large parts take both, and parts of inserts add up meanwhile in
+# the partition of the day.
 _MOST_PARTS = 300
 _LONGEST_S = 12 * 3600
 _GIVEN_UP_S = 3600
@@ -55,18 +57,19 @@ class WordIndex:
         self._rests_until_s = 0.0
 
     def tend(self, store: Store) -> str:
-        """Begin to build the index for the month of the largest part that needs it, unless that goes on already or rests.
+        """Begin to build the index for the partition of the largest part that needs it, unless that goes on already or rests.
 
-        Returns that month as ClickHouse names it, or "". Raises StoreError.
+        Returns the id of that partition, or "". Raises StoreError.
         """
         parts = store.query_rows(_PARTS, settled_s=self._settled_s)
+        too_many = max(Counter(partition for _, partition, *_ in parts).values(), default=0) > self._most_parts
         for mutation, is_done, age_s, is_resting in store.query_rows(_STATE, rest=self._rest):
-            if not is_done and (len(parts) > self._most_parts or age_s > _LONGEST_S):
+            if not is_done and (too_many or age_s > _LONGEST_S):
                 self._give_up(store, mutation)
             if not is_done or is_resting:
                 return ""
         self._built &= {name for name, *_ in parts}
-        if time.monotonic() < self._rests_until_s or len(parts) > self._most_parts:
+        if time.monotonic() < self._rests_until_s or too_many:
             return ""
         for name, partition, spans, is_settled in parts:
             if is_settled and spans >= self._least_spans and not self._has_index(store, name):

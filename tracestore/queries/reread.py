@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.partitions import partition_of
 from tracestore.clickhouse.span_view import stored_to_spans
 from tracestore.timerange import TimeRange
 
@@ -54,13 +53,8 @@ def find_minutes(store: Store, *, project_id: int, time_range: TimeRange, limit:
     return [(int(minute_s), int(spans)) for minute_s, spans in rows]
 
 
-def partition_of(start_ns: int) -> str:
-    """Return the id of the partition of `spans` that a start belongs to."""
-    return datetime.fromtimestamp(start_ns // 10**9, UTC).strftime("%Y%m")
-
-
 def reread_spans(store: Store, *, project_id: int, time_range: TimeRange, mapping: str) -> int:
-    """Put a newer version of each span of the range beside the stored one and return how many; the range lies in one month (UTC).
+    """Put a newer version of each span of the range beside the stored one and return how many; the range lies in one partition.
 
     They are written apart and then attached as they are: an insert would count them as arrived once more, and readers see
     all of them or none. Doing it again does no harm.
@@ -98,7 +92,7 @@ def touch_traces(store: Store, *, project_id: int, time_range: TimeRange, writer
 
 
 def merge_copies(store: Store, *, partition: str, max_bytes: int) -> None:
-    """Drop the older versions of one month's spans now, if it is small enough; merges do it in time anyway."""
+    """Drop the older versions of one partition's spans now, if it is small enough; merges do it in time anyway."""
     ((size,),) = store.query_rows(_PARTITION_BYTES, partition=partition)
     if int(size) <= max_bytes:
         store.command(f"OPTIMIZE TABLE spans PARTITION ID '{int(partition)}' FINAL")

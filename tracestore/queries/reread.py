@@ -35,8 +35,11 @@ _PARTITION_BYTES = """
 SELECT sum(bytes_on_disk) FROM system.parts
 WHERE database = currentDatabase() AND table = 'spans' AND active AND partition_id = {partition:String}
 """
-# Spans are wide; a merge reads a block of each part at a time.
-_SETTINGS = "SETTINGS max_threads = 1, max_insert_threads = 1, max_block_size = 8192, max_memory_usage = 3221225472"
+# Spans are wide; a merge reads a block of each part at a time. The index of words is built later (word_index.py).
+_SETTINGS = (
+    "SETTINGS max_threads = 1, max_insert_threads = 1, max_block_size = 8192, max_memory_usage = 3221225472,"
+    " exclude_materialize_skip_indexes_on_insert = 'words'"
+)
 
 
 def count_spans(store: Store, *, project_id: int, time_range: TimeRange) -> tuple[int, int, int]:

@@ -234,8 +234,10 @@ class Store:
 
         Rows that replace each other must not be in one insert: looking for those takes longer than the insert.
         """
+        # Times come from senders: what they sent at once may lie in any number of months, each a partition (landing.py).
+        settings = {"optimize_on_insert": 0, "max_partitions_per_insert_block": 0}
         with self._client("insert") as client:
-            client.insert_arrow(table, columns, settings={"optimize_on_insert": 0})
+            client.insert_arrow(table, columns, settings=settings)
 
     def insert_raw(self, table: str, body: Generator[bytes, None, None], fmt: str, settings: dict[str, Any]) -> None:
         """Insert the pieces of one body in a ClickHouse input format. Raises BadInsert or StoreUnavailable."""

@@ -101,6 +101,15 @@ def test_late_earlier_span_moves_the_start_and_leaves_one_row(store: Store) -> N
     ) == [(0,)]
 
 
+def test_traces_of_more_months_than_one_insert_may_touch_hold_up_nobody(store: Store) -> None:
+    month_ns = 31 * 86_400 * 10**9
+    insert(store, *(step(new_trace_id(), "1", start_ns=START_NS - months * month_ns, attributes=AGENT) for months in range(130)))
+    insert(store, *a_run(new_trace_id()), project_id=2)
+
+    assert summarize_pending() == 131
+    assert store.query_rows("SELECT uniqExact(toYYYYMM(start_time)) FROM traces FINAL WHERE project_id = 1") == [(130,)]
+
+
 def test_same_trace_id_in_two_projects_is_two_traces(store: Store) -> None:
     trace_id = new_trace_id()
     insert(store, *a_run(trace_id))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.factories import insert_traces, new_trace_id
 from tracestore.buckets import bucket_of
 from tracestore.clickhouse.client import Store
-from tracestore.queries.rollups import recompute_hours, recompute_rollups
+from tracestore.queries.rollups import MINUTE_S, recompute_hours, recompute_rollups
 from tracestore.timerange import NS_PER_S
 
 MINUTE = 1_780_000_020
@@ -44,6 +45,25 @@ def test_computing_a_minute_twice_gives_the_same_rows(store: Store) -> None:
         ("tool", "search", 1, 1, 4, 0),
         ("error", "TimeoutError", 1, 1, 0, 0),
     }
+
+
+def test_minutes_far_apart_share_statements(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    apart_s = 2 * 86_400 + MINUTE_S
+    minutes = [MINUTE - number * apart_s for number in range(3000)]
+    insert_traces(store, *({"start_ns": minute * NS_PER_S} for minute in minutes[::100]))
+    statements: list[str] = []
+    run = store.command
+
+    def note_and_run(sql: str, **params: Any) -> Any:
+        statements.append(sql)
+        return run(sql, **params)
+
+    monkeypatch.setattr(store, "command", note_and_run)
+
+    assert recompute_rollups(store, project_id=1, bucket_starts_s=minutes) == 3000
+
+    assert len(statements) < 10
+    assert sorted(row[11] for row in read_rollups(store)) == sorted(minutes[::100])
 
 
 def test_late_trace_reopens_its_minute(store: Store) -> None:

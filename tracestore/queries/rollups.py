@@ -7,6 +7,7 @@ joined by U+001F, so that "traces that have version v3" has the same answer here
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 from tracestore.buckets import BUCKET_SQL
@@ -14,10 +15,12 @@ from tracestore.clickhouse.client import Store
 from tracestore.timerange import NS_PER_S
 
 MINUTE_S, HOUR_S = 60, 3600
-# More buckets than this, or a gap longer than a day, start a new statement: a time range prunes only when it is narrow,
-# and one insert may touch at most 100 monthly partitions.
+# More buckets than this, or a gap longer than a day, start a new statement: a time range prunes only when it is narrow. With
+# many gaps it is their number that would cost: a sender may date each span of a request years apart from the others, and a
+# statement for each would keep the rollups of all projects waiting. One insert may touch at most 100 monthly partitions.
 _BUCKETS_PER_STATEMENT = 2000
-_GAP_S = 86_400
+_GAP_S, _MANY_GAPS = 86_400, 50
+_STATEMENT_S = 90 * 28 * 86_400
 _LAST_BUCKET_S = 2**32 - MINUTE_S  # bucket_start is a DateTime
 
 PERCENTILES = (0.5, 0.9, 0.95, 0.99)
@@ -200,9 +203,12 @@ def recompute_hours(store: Store, *, project_id: int, hour_starts_s: Iterable[in
 
 
 def _split(buckets: list[int]) -> Iterator[list[int]]:
+    gaps = sum(later - earlier > _GAP_S for earlier, later in itertools.pairwise(buckets))
+    longest_gap_s = _GAP_S if gaps <= _MANY_GAPS else _STATEMENT_S
     chunk: list[int] = []
     for bucket in buckets:
-        if chunk and (bucket - chunk[-1] > _GAP_S or len(chunk) == _BUCKETS_PER_STATEMENT):
+        is_far = bool(chunk) and (bucket - chunk[-1] > longest_gap_s or bucket - chunk[0] > _STATEMENT_S)
+        if is_far or len(chunk) == _BUCKETS_PER_STATEMENT:
             yield chunk
             chunk = []
         chunk.append(bucket)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -52,13 +53,13 @@ def test_minutes_far_apart_share_statements(store: Store, monkeypatch: pytest.Mo
     minutes = [MINUTE - number * apart_s for number in range(3000)]
     insert_traces(store, *({"start_ns": minute * NS_PER_S} for minute in minutes[::100]))
     statements: list[str] = []
-    run = store.command
+    run = store.compute
 
-    def note_and_run(sql: str, **params: Any) -> Any:
+    def note_and_run(sql: str, **params: Any) -> None:
         statements.append(sql)
-        return run(sql, **params)
+        run(sql, **params)
 
-    monkeypatch.setattr(store, "command", note_and_run)
+    monkeypatch.setattr(store, "compute", note_and_run)
 
     assert recompute_rollups(store, project_id=1, bucket_starts_s=minutes) == 3000
 
@@ -149,3 +150,54 @@ def test_other_project_is_left_alone(store: Store) -> None:
     recompute_rollups(store, project_id=1, bucket_starts_s=[MINUTE])
 
     assert read_rollups(store) == []
+
+
+def test_trace_with_very_many_tools_is_rolled_up_in_little_memory(store: Store) -> None:
+    tools = [(f"tool {number}", 1, number % 2) for number in range(20_000)]
+    insert_traces(store, {"tools": tools}, start_ns=START_NS)
+
+    recompute_rollups(with_memory(store, 2**29), project_id=1, bucket_starts_s=[MINUTE])
+
+    assert store.query_rows("SELECT count(), sum(calls), sum(call_errors) FROM rollups FINAL WHERE dimension = 'tool'") == [
+        (20_000, 20_000, 10_000)
+    ]
+
+
+def test_model_of_two_providers_counts_its_trace_once(store: Store) -> None:
+    models = {
+        "model": ["m", "m", "n"],
+        "provider": ["a", "b", "a"],
+        "calls": [1, 2, 4],
+        "errors": [0, 1, 0],
+        "input_tokens": [10, 20, 40],
+        "output_tokens": [0, 0, 0],
+        "cached_input_tokens": [0, 0, 0],
+        "cost_usd": [0.5, None, 1.0],
+        "durations": [[1], [2, 3], [4] * 4],
+    }
+    insert_traces(store, {f"models.{name}": values for name, values in models.items()}, start_ns=START_NS)
+
+    recompute_rollups(store, project_id=1, bucket_starts_s=[MINUTE])
+
+    assert store.query_rows(
+        "SELECT value, requests, spans, calls, call_errors, input_tokens, cost_usd, finalizeAggregation(call_durations)[1]"
+        " FROM rollups FINAL WHERE dimension = 'model' ORDER BY value"
+    ) == [("m", 1, 3, 3, 1, 30, 0.5, 2), ("n", 1, 3, 4, 0, 40, 1.0, 4)]
+
+
+def test_minute_that_needs_too_much_memory_holds_up_no_other(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    tools = [(f"tool {number}", 1, 0) for number in range(100_000)]
+    insert_traces(store, {}, {"start_ns": START_NS + 60 * NS_PER_S, "tools": tools}, {"start_ns": START_NS + 120 * NS_PER_S},
+                  start_ns=START_NS)  # fmt: skip
+
+    recompute_rollups(with_memory(store, 50 * 2**20), project_id=1, bucket_starts_s=[MINUTE, MINUTE + 60, MINUTE + 120])
+
+    assert [(row[11], row[5]) for row in read_rollups(store)] == [(MINUTE, 1), (MINUTE + 120, 1)]
+    assert "is too large to roll up" in caplog.text
+
+
+def with_memory(store: Store, memory_bytes: int) -> Store:
+    """Return the same store with another ceiling for each query."""
+    limited = copy.copy(store)
+    limited._memory_bytes = memory_bytes
+    return limited

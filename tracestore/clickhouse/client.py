@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 
 # ClickHouse error codes, from src/Common/ErrorCodes.cpp of ClickHouse.
-_TOO_EXPENSIVE = {158, 159, 160, 241, 307, 396}  # rows, time, estimated time, memory, bytes, result rows or bytes
+_MEMORY_LIMIT = 241
+_TOO_EXPENSIVE = {158, 159, 160, _MEMORY_LIMIT, 307, 396}  # rows, time, estimated time, memory, bytes, result rows or bytes
 # Network, memory, disk, threads and coordination: the same insert may pass later.
 _TRANSIENT = {74, 75, 76, 159, 160, 164, 173, 198, 202, 203, 209, 210, 225, 236, 241, 242, 243, 252, 319, 373, 394, 439, 499, 999}
 
@@ -223,6 +224,20 @@ class Store:
         """Run one statement that returns nothing or one value (DDL, INSERT ... SELECT)."""
         with self._client("insert" if sql.lstrip()[:6].upper() == "INSERT" else "command") as client:
             return client.command(sql, parameters=params)
+
+    def compute(self, sql: str, **params: Any) -> None:
+        """Run one INSERT ... SELECT with the memory of a query, as long as it takes.
+
+        What it reads comes from senders, who must not be able to have it take the whole machine. Raises QueryTooExpensive when it
+        needs more, BadInsert or StoreUnavailable.
+        """
+        with self._client("insert") as client:
+            try:
+                client.command(sql, parameters=params, settings={"max_memory_usage": self._memory_bytes, "max_threads": 4})
+            except DatabaseError as error:
+                if error.code == _MEMORY_LIMIT:
+                    raise _translate(error, inserting=False) from error
+                raise
 
     def insert_columns(self, table: str, columns: dict[str, Sequence[Any]]) -> None:
         """Insert column-wise. Raises BadInsert when the values do not fit, StoreUnavailable when a retry may pass."""

@@ -8,11 +8,15 @@ joined by U+001F, so that "traces that have version v3" has the same answer here
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterable, Iterator
 
 from tracestore.buckets import BUCKET_SQL
 from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.timerange import NS_PER_S
+
+log = logging.getLogger(__name__)
 
 MINUTE_S, HOUR_S = 60, 3600
 # More buckets than this, or a gap longer than a day, start a new statement: a time range prunes only when it is narrow. With
@@ -26,43 +30,37 @@ _LAST_BUCKET_S = 2**32 - MINUTE_S  # bucket_start is a DateTime
 PERCENTILES = (0.5, 0.9, 0.95, 0.99)
 _LEVELS = ", ".join(map(str, PERCENTILES))
 # One entry per value of each dimension: dimension, value, calls, errors of calls, buckets of the calls' durations and times to
-# first token, then input, output, cached, cache creation, reasoning, input audio and output audio tokens, and cost.
+# first token, then input, output, cached, cache creation, reasoning, input audio and output audio tokens, cost, and whether the
+# trace is counted here.
 # A 'model' entry carries what that model used; all others carry what the whole trace used.
 _USED = """input_tokens, output_tokens, cached_input_tokens, cache_creation_input_tokens, reasoning_tokens, input_audio_tokens,
     output_audio_tokens, cost"""
 _NONE = "CAST([], 'Array(UInt16)')"
 
 
-def _of_value(values: str, column: str) -> str:
-    """Return SQL that adds up those entries of an array whose entry in `values` is x."""
-    return f"arraySum((name, n) -> if(name = x, toUInt64(n), toUInt64(0)), {values}, {column})"
-
-
-def _lists_of_value(values: str, column: str) -> str:
-    return f"arrayFlatten(arrayFilter((ds, name) -> name = x, {column}, {values}))"
-
-
-def _plain_entries(dimension: str, values: str) -> str:
-    return f"""arrayMap(x -> ('{dimension}', x, toUInt64(0), toUInt64(0), {_NONE}, {_NONE}, {_USED}),
-        arrayDistinct(arrayMap(x -> toString(x), {values})))"""
-
+# Each list is walked once: what it costs to look for each name in the whole list grows with the square of a trace's names, and a
+# sender may give every span of a trace a tool of its own. Names of tools are distinct. A model that two providers answered for
+# stands there twice: its first entry alone is `counted`, as a trace with that model.
+_PLAIN = f"""arrayMap(x -> ('{{dimension}}', x, toUInt64(0), toUInt64(0), {_NONE}, {_NONE}, {_USED}, true),
+        arrayDistinct(arrayMap(x -> toString(x), {{values}})))"""
+_MODEL_USED = """arrayZip(models.input_tokens, models.output_tokens, models.cached_input_tokens,
+            arrayMap(usd -> ifNull(usd, 0.), models.cost_usd))"""
 
 _ENTRIES = f"""
 arrayConcat(
     [('', '', toUInt64(llm_calls), toUInt64(llm_errors), arrayFlatten(models.durations), arrayFlatten(models.first_tokens),
-      {_USED})],
-    {_plain_entries("agent", "agents")},
-    {_plain_entries("error", "error_types")},
-    {_plain_entries("workflow", "workflows")},
-    arrayMap(x -> ('tool', x, {_of_value("tools.name", "tools.calls")}, {_of_value("tools.name", "tools.errors")},
-            {_lists_of_value("tools.name", "tools.durations")}, {_NONE}, {_USED}),
-        arrayDistinct(arrayMap(x -> toString(x), tools.name))),
-    arrayMap(x -> ('model', x, {_of_value("models.model", "models.calls")}, {_of_value("models.model", "models.errors")},
-            {_lists_of_value("models.model", "models.durations")}, {_lists_of_value("models.model", "models.first_tokens")},
-            {_of_value("models.model", "models.input_tokens")}, {_of_value("models.model", "models.output_tokens")},
-            {_of_value("models.model", "models.cached_input_tokens")}, toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0),
-            arraySum((name, usd) -> if(name = x, ifNull(usd, 0.), 0.), models.model, models.cost_usd)),
-        arrayDistinct(arrayMap(x -> toString(x), models.model)))
+      {_USED}, true)],
+    {_PLAIN.format(dimension="agent", values="agents")},
+    {_PLAIN.format(dimension="error", values="error_types")},
+    {_PLAIN.format(dimension="workflow", values="workflows")},
+    arrayMap((x, calls, errors, durations) -> ('tool', toString(x), toUInt64(calls), toUInt64(errors), durations, {_NONE},
+            {_USED}, true),
+        tools.name, tools.calls, tools.errors, tools.durations),
+    arrayMap((x, calls, errors, durations, first_tokens, used, nth) -> ('model', toString(x), toUInt64(calls), toUInt64(errors),
+            durations, first_tokens, toUInt64(used.1), toUInt64(used.2), toUInt64(used.3), toUInt64(0), toUInt64(0), toUInt64(0),
+            toUInt64(0), used.4, nth = 1),
+        models.model, models.calls, models.errors, models.durations, models.first_tokens, {_MODEL_USED},
+        arrayEnumerateUniq(models.model))
 )
 """
 
@@ -75,13 +73,13 @@ _SUMS = {
     "handovers": "countIf(live AND handed_over)",
     "error_traces": "countIf(live AND has_errors)",
     "unpriced_traces": "countIf(live AND unpriced)",
-    "unpriced_calls": "sum(unpriced_calls)",
-    "retried_calls": "sum(retried_calls)",
-    "looping_calls": "sum(looping_calls)",
+    "unpriced_calls": "sumIf(unpriced_calls, live)",
+    "retried_calls": "sumIf(retried_calls, live)",
+    "looping_calls": "sumIf(looping_calls, live)",
     "looping_traces": "countIf(live AND loops > 0)",
-    "wasted_tokens": "sum(wasted_tokens)",
-    "wasted_cost_usd": "sum(wasted_cost_usd)",
-    "spans": "sum(span_count)",
+    "wasted_tokens": "sumIf(wasted_tokens, live)",
+    "wasted_cost_usd": "sumIf(wasted_cost_usd, live)",
+    "spans": "sumIf(span_count, live)",
     "calls": "sum(entry.3)",
     "call_errors": "sum(entry.4)",
     "input_tokens": "sum(entry.7)",
@@ -110,7 +108,7 @@ SELECT {{project_id:UInt32}}, minute, service_set, version_set, environment, ent
     {", ".join(_STATES.values())}, now64(6)
 FROM
 (
-    SELECT 1 AS live, toStartOfMinute(start_time) AS minute,
+    SELECT entry.15 AS live, toStartOfMinute(start_time) AS minute,
         arrayStringConcat(arraySort(arrayDistinct(arrayMap(x -> toString(x), services))), '\\x1f') AS service_set,
         arrayStringConcat(arraySort(arrayDistinct(arrayMap(x -> toString(x), versions))), '\\x1f') AS version_set,
         toString(environment) AS environment, toString(outcome) AS outcome, escalated, handed_over, has_errors,
@@ -122,19 +120,19 @@ FROM
     WHERE project_id = {{project_id:UInt32}}
       AND start_time >= toDateTime64({{first_s:UInt32}}, 9, 'UTC')
       AND start_time < toDateTime64({{last_s:UInt32}}, 9, 'UTC') + INTERVAL 1 MINUTE
-      AND toUnixTimestamp(toStartOfMinute(start_time)) IN {{minutes_s:Array(UInt32)}}
+      AND toUnixTimestamp(toStartOfMinute(start_time)) IN {{buckets_s:Array(UInt32)}}
     UNION ALL
-    SELECT 0 AS live, bucket_start AS minute, toString(service) AS service_set, toString(version) AS version_set,
+    SELECT false AS live, bucket_start AS minute, toString(service) AS service_set, toString(version) AS version_set,
         toString(environment) AS environment, '' AS outcome, false AS escalated, false AS handed_over, false AS has_errors,
         false AS unpriced, toUInt64(0) AS unpriced_calls, toUInt64(0) AS retried_calls, toUInt64(0) AS looping_calls,
         toUInt64(0) AS loops, toUInt64(0) AS wasted_tokens, 0. AS wasted_cost_usd, toUInt64(0) AS span_count,
         toUInt16(0) AS duration, 0. AS cost,
         (toString(dimension), toString(value), toUInt64(0), toUInt64(0), {_NONE}, {_NONE},
-         toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), 0.) AS entry
+         toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), toUInt64(0), 0., false) AS entry
     FROM rollups FINAL
     WHERE project_id = {{project_id:UInt32}}
       AND bucket_start BETWEEN toDateTime({{first_s:UInt32}}, 'UTC') AND toDateTime({{last_s:UInt32}}, 'UTC')
-      AND toUnixTimestamp(bucket_start) IN {{minutes_s:Array(UInt32)}}
+      AND toUnixTimestamp(bucket_start) IN {{buckets_s:Array(UInt32)}}
 )
 GROUP BY minute, service_set, version_set, environment, entry.1, entry.2
 """
@@ -149,7 +147,7 @@ FROM rollups FINAL
 WHERE project_id = {{project_id:UInt32}}
   AND bucket_start >= toDateTime({{first_s:UInt32}}, 'UTC')
   AND bucket_start < toDateTime({{last_s:UInt32}}, 'UTC') + INTERVAL 1 HOUR
-  AND toUnixTimestamp(toStartOfHour(bucket_start)) IN {{hours_s:Array(UInt32)}}
+  AND toUnixTimestamp(toStartOfHour(bucket_start)) IN {{buckets_s:Array(UInt32)}}
 GROUP BY hour, {_KEY}
 """
 
@@ -161,7 +159,7 @@ def recompute_rollups(store: Store, *, project_id: int, bucket_starts_s: Iterabl
     """
     minutes = sorted({second - second % MINUTE_S for second in bucket_starts_s if 0 <= second <= _LAST_BUCKET_S})
     for chunk in _split(minutes):
-        store.command(RECOMPUTE, project_id=project_id, first_s=chunk[0], last_s=chunk[-1], minutes_s=chunk)
+        _compute(store, RECOMPUTE, project_id, chunk)
     return len(minutes)
 
 
@@ -198,8 +196,24 @@ def recompute_hours(store: Store, *, project_id: int, hour_starts_s: Iterable[in
     """Compute these hours anew from their minutes and return how many they were. Raises as recompute_rollups does."""
     hours = sorted({second - second % HOUR_S for second in hour_starts_s if 0 <= second <= _LAST_BUCKET_S})
     for chunk in _split(hours):
-        store.command(RECOMPUTE_HOURS, project_id=project_id, first_s=chunk[0], last_s=chunk[-1], hours_s=chunk)
+        _compute(store, RECOMPUTE_HOURS, project_id, chunk)
     return len(hours)
+
+
+def _compute(store: Store, sql: str, project_id: int, buckets_s: list[int]) -> None:
+    """Compute in halves what is too much for one statement; a single bucket that is too much keeps what it had.
+
+    It must not keep all others from theirs.
+    """
+    try:
+        store.compute(sql, project_id=project_id, first_s=buckets_s[0], last_s=buckets_s[-1], buckets_s=buckets_s)
+    except QueryTooExpensive as error:
+        if len(buckets_s) == 1:
+            log.error("the bucket at %d of project %d is too large to roll up: %s", buckets_s[0], project_id, error)
+            return
+        half = len(buckets_s) // 2
+        for part in (buckets_s[:half], buckets_s[half:]):
+            _compute(store, sql, project_id, part)
 
 
 def _split(buckets: list[int]) -> Iterator[list[int]]:

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from tracestore import http_protocol
+from tracestore import asgi, http_protocol
 from tracestore.asgi import application
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes]]
@@ -125,6 +125,65 @@ def test_long_heads_and_bodies_pass_one_after_another() -> None:
         return statuses
 
     assert talk_to(answer_ok, talk) == b"200" * 5
+
+
+def test_answer_that_nobody_reads_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "_STALLED_S", 0.2)
+    size = 2**24
+    gone = asyncio.Event()
+
+    async def answer_much(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(4 * size).encode())]})
+        for more in (True, True, True, False):
+            await send({"type": "http.response.body", "body": bytes(size), "more_body": more})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        async with asyncio.timeout(WAIT_S / 2):
+            await gone.wait()
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        return b"" if http_protocol.BoundedHttp._connected.total() else b"dropped"
+
+    assert talk_to(answer_much, talk) == b"dropped"
+
+
+def test_answer_that_is_read_slowly_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "_STALLED_S", 0.5)
+    size = 2**24
+
+    async def answer_much(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(size).encode())]})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        arrived = 0
+        while arrived < size:
+            arrived += len(await reader.read(2**20))
+            await asyncio.sleep(0.02)
+        return str(arrived).encode()
+
+    assert talk_to(answer_much, talk) == str(size).encode()
+
+
+@pytest.mark.parametrize("path", ["/login", "/api/v1/scores"])
+def test_body_that_stops_arriving_is_given_up(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi, "_BODY_S", 0.2)
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: 100\r\n\r\n"
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(head.encode() + b"a")
+        return await reader.read()
+
+    answer = talk_to(application, talk)
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"did not arrive in time" in answer
 
 
 @pytest.mark.parametrize("path", ["/login", "/api/v1/scores"])

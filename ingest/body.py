@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import zlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +13,7 @@ from typing import Any, Self
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _IDLE_S = 20.0  # SDKs give a whole export 10 s; a body that rests this long is not coming any more
+_WHOLE_S = 120.0  # nor may one drip: what has arrived of it holds memory that others want
 _STEP_BYTES = 2**20
 _MAX_MEMBERS = 1000  # each costs a copy of what follows it: a body of empty members would keep a thread busy for hours
 ENCODINGS = ("identity", "gzip", "deflate")
@@ -38,37 +40,53 @@ class NoMemory(Exception):
 
 
 class MemoryBudget:
-    """Bytes that all requests in work may hold together."""
+    """Bytes that all requests in work may hold together, and those of one project."""
 
     def __init__(self) -> None:
         self._held = 0
+        self._held_by: Counter[int] = Counter()
         self._lock = threading.Lock()
 
-    def take(self, size: int, limit: int) -> None:
-        """Raises NoMemory when the total would pass the limit; a lone request always gets what it asks for."""
+    def take(self, size: int, limit: int, project_id: int = 0, share: int | None = None) -> None:
+        """Raises NoMemory when the total would pass the limit, or that of the project its share, None for all of it.
+
+        A lone request always gets what it asks for.
+        """
         with self._lock:
             if self._held and self._held + size > limit:
                 raise NoMemory
+            mine = self._held_by[project_id]
+            if share is not None and mine and mine + size > share:
+                raise NoMemory
             self._held += size
+            self._held_by[project_id] += size
 
     def take_if_free(self, size: int, limit: int) -> bool:
         """Take, also for a lone request, only what keeps the total within the limit; tell whether it did."""
         with self._lock:
             fits = self._held + size <= limit
-            self._held += size if fits else 0
+            if fits:
+                self._held += size
+                self._held_by[0] += size
             return fits
 
-    def give_back(self, size: int) -> None:
+    def give_back(self, size: int, project_id: int = 0) -> None:
         with self._lock:
             self._held -= size
+            self._held_by[project_id] -= size
+            if not self._held_by[project_id]:
+                del self._held_by[project_id]
 
 
 class Allowance:
-    """One request's share of the budget, given back at the end of a `with` block."""
+    """One request's part of the budget, given back at the end of a `with` block.
 
-    def __init__(self, budget: MemoryBudget, *, max_body_bytes: int) -> None:
-        self._budget, self.max_body_bytes = budget, max_body_bytes
-        self._limit = 4 * max_body_bytes
+    A project has three quarters at most: whatever it sends, there is room for a body of another.
+    """
+
+    def __init__(self, budget: MemoryBudget, *, max_body_bytes: int, project_id: int = 0) -> None:
+        self._budget, self.max_body_bytes, self._project_id = budget, max_body_bytes, project_id
+        self._limit, self._share = 4 * max_body_bytes, 3 * max_body_bytes
         self._taken = 0
         self._closed = False
         self._lock = threading.Lock()
@@ -78,7 +96,7 @@ class Allowance:
         with self._lock:
             if self._closed:
                 raise NoMemory
-            self._budget.take(size, self._limit)
+            self._budget.take(size, self._limit, self._project_id, self._share)
             self._taken += size
 
     def __enter__(self) -> Self:
@@ -87,7 +105,7 @@ class Allowance:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with self._lock:
             self._closed = True
-            self._budget.give_back(self._taken)
+            self._budget.give_back(self._taken, self._project_id)
 
 
 async def read_body(receive: Receive, allowance: Allowance) -> bytes:
@@ -95,6 +113,7 @@ async def read_body(receive: Receive, allowance: Allowance) -> bytes:
     chunks: list[bytes] = []
     size = 0
     loop = asyncio.get_running_loop()
+    started = loop.time()
     try:
         async with asyncio.timeout(_IDLE_S) as patience:
             while True:
@@ -108,7 +127,7 @@ async def read_body(receive: Receive, allowance: Allowance) -> bytes:
                 if chunk:
                     allowance.take(len(chunk))
                     chunks.append(chunk)
-                    patience.reschedule(loop.time() + _IDLE_S)
+                    patience.reschedule(min(loop.time() + _IDLE_S, started + _WHOLE_S))
                 if not message.get("more_body", False):
                     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
     except TimeoutError:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from functools import partial
 from typing import Any, NoReturn
 from urllib.parse import unquote
@@ -56,6 +57,7 @@ _CODES = {
 _MAX_CALLS = 1024
 # How much of a body has arrived is known to grpc alone, so the number of bodies that may be arriving is what bounds them.
 _MAX_READS = 16
+_MAX_PROJECT_READS = 12  # so that one project's calls, which may all be slow, leave room for others
 _READ_S = 20.0
 _WAIT_S = 5.0  # for one of those reads; exporters give a whole export 10 s
 _MAX_CONNECTION_AGE_MS = 600_000  # behind a load balancer connections move on to new servers
@@ -89,6 +91,7 @@ class _Exports:
     def __init__(self) -> None:
         self._calls = 0
         self._reads = asyncio.Semaphore(_MAX_READS)
+        self._reads_of = defaultdict[int, asyncio.Semaphore](lambda: asyncio.Semaphore(_MAX_PROJECT_READS))
 
     def build_handlers(self) -> tuple[Any, ...]:
         return tuple(
@@ -125,17 +128,21 @@ class _Exports:
         if self._calls > _MAX_CALLS:
             raise Refused(503, "The server is busy with other requests.")
         admitted = await admit(headers, _find_address(context.peer()))
-        with Allowance(budget, max_body_bytes=settings.MAX_BODY_BYTES) as allowance:
-            body = await self._read(context, allowance)
+        with Allowance(budget, max_body_bytes=settings.MAX_BODY_BYTES, project_id=admitted.project_id) as allowance:
+            body = await self._read(context, admitted.project_id, allowance)
             return await store_signal(admitted, signal, body, _find_encoding(body), allowance, is_json=False)
 
-    async def _read(self, context: grpc.aio.ServicerContext, allowance: Allowance) -> bytes:
+    async def _read(self, context: grpc.aio.ServicerContext, project_id: int, allowance: Allowance) -> bytes:
         """Return the message as it is on the wire, compressed or not. Raises Refused."""
+        places: list[asyncio.Semaphore] = []
         try:
-            await asyncio.wait_for(self._reads.acquire(), _WAIT_S)
-        except TimeoutError:
-            raise Refused(503, "The server is busy with other requests.") from None
-        try:
+            try:
+                async with asyncio.timeout(_WAIT_S):
+                    for place in (self._reads_of[project_id], self._reads):
+                        await place.acquire()
+                        places.append(place)
+            except TimeoutError:
+                raise Refused(503, "The server is busy with other requests.") from None
             # Not the request iterator: it keeps a body until the next garbage collection, 120 MiB in all at full speed.
             body = await asyncio.wait_for(context.read(), _READ_S)
             if not isinstance(body, bytes):  # EOF; a message beyond the limit was answered by grpc and ends here too
@@ -146,7 +153,8 @@ class _Exports:
         except NoMemory:
             raise no_memory() from None
         finally:
-            self._reads.release()
+            for place in places:
+                place.release()
         return body
 
 

@@ -211,7 +211,7 @@ async def _answer(scope: Scope, headers: dict[str, str], content_type: str, rece
         raise Refused(405, f"OTLP is sent with POST, not {scope['method']}.")
     admitted = await admit(headers, (scope["client"] or ("",))[0])
     encoding = _check_headers(headers, content_type)
-    with Allowance(budget, max_body_bytes=settings.MAX_BODY_BYTES) as allowance:
+    with Allowance(budget, max_body_bytes=settings.MAX_BODY_BYTES, project_id=admitted.project_id) as allowance:
         try:
             body = await read_body(receive, allowance)
         except TooLarge:

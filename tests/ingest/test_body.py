@@ -17,7 +17,7 @@ def test_what_a_thread_takes_after_its_request_has_gone_is_refused() -> None:
         allowance.take(60)
 
     with Allowance(budget, max_body_bytes=100) as other:  # everything came back
-        other.take(200)
-        other.take(200)
+        other.take(150)
+        other.take(150)
         with pytest.raises(NoMemory):
             other.take(1)

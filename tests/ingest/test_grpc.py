@@ -7,6 +7,7 @@ import base64
 import contextlib
 import errno
 import gzip
+import hashlib
 import logging
 import os
 import random
@@ -36,6 +37,7 @@ from tests.ingest.conftest import Receiver, build_request, build_span, ids_of
 from tests.live import free_ports
 from tests.waiting import wait_until
 from tracestore import http_protocol
+from tracestore.models import IngestKey, Project
 
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
@@ -309,30 +311,38 @@ def _send_nothing(until: threading.Event) -> Iterator[bytes]:
     yield from ()
 
 
-def test_bodies_that_do_not_arrive_hold_up_others_for_a_bounded_time(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    reading: list[Allowance] = []
+@pytest.mark.django_db(transaction=True)
+def test_bodies_that_do_not_arrive_hold_up_their_project_for_a_bounded_time(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project.objects.create(pk=7, slug="other", name="Other")
+    IngestKey.objects.create(project=project, name="ci", sha256=hashlib.sha256(b"project-key").hexdigest())
+    reading: list[int] = []
     read = grpc_receiver._Exports._read
 
-    async def note_and_read(exports: Any, context: Any, allowance: Allowance) -> bytes:
-        reading.append(allowance)
-        return await read(exports, context, allowance)
+    async def note_and_read(exports: Any, context: Any, project_id: int, allowance: Allowance) -> bytes:
+        reading.append(project_id)
+        return await read(exports, context, project_id, allowance)
 
     monkeypatch.setattr(grpc_receiver._Exports, "_read", note_and_read)
     monkeypatch.setattr(grpc_receiver, "_WAIT_S", 0.2)
     monkeypatch.setattr(grpc_receiver, "_READ_S", 6)
     over = threading.Event()
     body = build_request(build_span()).SerializeToString()
+    count = grpc_receiver._MAX_PROJECT_READS
     with open_channel(receiver) as channel:
-        slow = [channel.stream_unary(TRACES).future(_send_nothing(over), timeout=90) for _ in range(grpc_receiver._MAX_READS)]
-        wait_until(lambda: len(reading) == grpc_receiver._MAX_READS)
+        slow = [channel.stream_unary(TRACES).future(_send_nothing(over), timeout=90) for _ in range(count)]
+        wait_until(lambda: len(reading) == count)
 
         refused = call(receiver, body)
+        of_another = call(receiver, body, metadata=(("x-api-key", "project-key"),))
         codes = [pending.code() for pending in slow]
         over.set()
         afterwards = call(receiver, body)
 
     check_retry_is_asked_for(refused)
-    assert codes == [CODE.UNAVAILABLE] * grpc_receiver._MAX_READS
+    assert of_another.code is CODE.OK
+    assert codes == [CODE.UNAVAILABLE] * count
     assert afterwards.code is CODE.OK
 
 

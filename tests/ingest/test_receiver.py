@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import gzip
+import hashlib
 import json
+import select
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +25,7 @@ from ingest import receiver as receiver_module
 from ingest.receiver import handles
 from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span, ids_of, open_connection
 from tests.waiting import wait_until
+from tracestore.models import IngestKey, Project
 
 JSON_HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 JSON_SPAN = {"traceId": "5B8EFFF798038103D269B633813FC60C", "spanId": "eee19b7ec3c1b174", "name": "chat"}
@@ -366,16 +369,34 @@ def test_too_large_body_is_answered_413(receiver: Receiver, settings: Settings, 
 def test_busy_memory_is_answered_503(receiver: Receiver, settings: Settings) -> None:
     settings.MAX_BODY_BYTES = 100
     unfinished = JSON_HEAD + b"Transfer-Encoding: chunked\r\n\r\n40\r\n" + b" " * 64 + b"\r\n"
-    others = [open_connection(receiver.port) for _ in range(7)]  # 7 * 64 bytes are more than four whole bodies
+    others = [open_connection(receiver.port) for _ in range(5)]  # 5 * 64 bytes are more than three whole bodies
     for connection in others:
         connection.sendall(unfinished)
-    wait_until(lambda: receiver_module.budget._held == 6 * 64)  # what the seventh asks for is too much
+    wait_until(lambda: receiver_module.budget._held == 4 * 64)  # what the fifth asks for is too much
 
     answer = receiver.send(b" " * 64, content_type=JSON)
 
     for connection in others:
         connection.close()
     assert answer.status == 503
+
+
+@pytest.mark.django_db(transaction=True)
+def test_bodies_of_one_project_leave_memory_to_others(receiver: Receiver, settings: Settings) -> None:
+    project = Project.objects.create(pk=7, slug="other", name="Other")
+    IngestKey.objects.create(project=project, name="ci", sha256=hashlib.sha256(b"project-key").hexdigest())
+    settings.MAX_BODY_BYTES = 100
+    unfinished = JSON_HEAD + b"Transfer-Encoding: chunked\r\n\r\n40\r\n" + b" " * 64 + b"\r\n"
+    others = [open_connection(receiver.port) for _ in range(7)]
+    for connection in others:
+        connection.sendall(unfinished)
+    wait_until(lambda: receiver_module.budget._held >= 4 * 64)
+
+    answer = receiver.send(b"{}" + b" " * 94, content_type=JSON, authorization="Bearer project-key")
+
+    for connection in others:
+        connection.close()
+    assert answer.status == 200
 
 
 def test_large_bodies_whose_values_do_not_fit_in_memory_together_are_answered_503(receiver: Receiver, settings: Settings) -> None:
@@ -422,6 +443,19 @@ def test_body_that_stops_arriving_is_given_up(receiver: Receiver, monkeypatch: p
     monkeypatch.setattr(body_module, "_IDLE_S", 0.2)
     with open_connection(receiver.port) as connection:
         connection.sendall(JSON_HEAD + b"Content-Length: 9\r\n\r\n{")
+
+        assert connection.recv(65536).startswith(b"HTTP/1.1 503")
+
+
+def test_body_that_drips_is_given_up(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_module, "_WHOLE_S", 0.5)
+    with open_connection(receiver.port) as connection:
+        connection.sendall(JSON_HEAD + b"Content-Length: 90\r\n\r\n")
+        for _ in range(20):
+            connection.sendall(b" ")
+            time.sleep(0.1)
+            if select.select([connection], [], [], 0)[0]:
+                break
 
         assert connection.recv(65536).startswith(b"HTTP/1.1 503")
 

@@ -20,7 +20,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.live import ROOT, LiveServer, copy_template, start_server, wait_until_ready
+from tests.live import ROOT, LiveServer, copy_template, free_port, start_server, wait_until_ready
 from tests.spans import build_request
 from tracestore import server as server_module
 
@@ -133,6 +133,42 @@ def test_job_under_way_does_not_hold_up_the_stop(data: Path) -> None:
 
     assert result.returncode == 0
     assert "a job is still under way" in result.stderr
+
+
+SLOW_PAGE = """
+import os, signal, threading, time, urllib.request, django
+django.setup()
+from django.conf import settings
+from tracestore import server
+from dashboards.views import help
+started = threading.Event()
+def take_long(*_):
+    started.set()
+    time.sleep(3600)
+help.render = take_long
+def stop():
+    while not started.is_set():
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{settings.PORT}/help/query", timeout=1)
+        except OSError:  # not there yet, or the reader's patience is at its end
+            time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGTERM)
+threading.Thread(target=stop, daemon=True).start()
+server.run(("web",))
+"""
+
+
+def test_page_under_way_that_nobody_waits_for_does_not_hold_up_the_stop(data: Path) -> None:
+    copy_template(data)
+    environment = os.environ | {"TRACESTORE_DATA": str(data), "DJANGO_SETTINGS_MODULE": "tracestore.settings"}
+    environment["TRACESTORE_PORT"] = str(free_port())
+
+    result = subprocess.run(
+        [sys.executable, "-c", SLOW_PAGE], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250, check=False
+    )
+
+    assert result.returncode == 0
+    assert "stopping" in result.stderr
 
 
 def test_what_a_stop_waits_for_is_less_than_supervisors_grant() -> None:

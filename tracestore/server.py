@@ -270,7 +270,11 @@ def _serve(roles: tuple[str, ...], sockets: list[socket.socket], grpc_socket: so
         grpc_port = grpc_socket.getsockname()[1]
         grpc_socket.close()  # it only kept the port: grpc cannot take over a socket
     server = Server(config, lambda: _announce(roles, sockets, grpc_port), grpc_port)
-    server.run(sockets=sockets)
+    # Not server.run, which then waits for all that began on the loop: also for the thread of a long page whose reader has gone,
+    # and that cannot be ended. The loop is left as it is, and the process ends by `_end`.
+    loop = (config.get_loop_factory() or asyncio.new_event_loop)()
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(server.serve(sockets=sockets))
     if not server.started:
         sys.exit("tracestore: the web server did not start; see the log above.")
 

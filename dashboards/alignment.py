@@ -24,6 +24,9 @@ Digests = Mapping[str, Digest]
 
 # Cells of all score tables together: 5,000 siblings against 5,000 fit, at one byte a cell and half a second in all.
 MAX_CELLS = 40_000_000
+# Steps of all lists that are compared; each costs some 50 us however short the other list is. A step stands in one list, and
+# again wherever wrappers beside it give way: with a chain of agents on the other side once for each of them.
+MAX_STEPS = 60_000
 _UP, _LEFT, _PAIR = 0, 1, 2
 # What makes two steps alike. Two likenesses of the second kind never outweigh one of the first.
 _SAME, _SAME_SUBJECT, _SAME_NAME, _BOTH_CALL_MODELS = 20, 14, 12, 8
@@ -142,7 +145,7 @@ def _add_columns(sides: tuple[_Side, _Side]) -> None:
 def _pair_steps(a: _Side, b: _Side) -> tuple[list[tuple[int, int]], bool]:
     """Return pairs of positions, ascending on both sides, and whether anything was left out for its length."""
     pairs: list[tuple[int, int]] = []
-    cells = 0
+    cells = steps = 0
     is_partial = False
     todo: list[tuple[list[int], list[int]]] = [(a.roots, b.roots)]
     while todo:
@@ -153,10 +156,11 @@ def _pair_steps(a: _Side, b: _Side) -> tuple[list[tuple[int, int]], bool]:
             found = [(0, 0)]  # what the traces are, whatever they are called
         elif _are_equal(a, b, these, those):
             found = [(at, at) for at in range(len(these))]
-        elif cells + len(these) * len(those) > MAX_CELLS:
+        elif cells + len(these) * len(those) > MAX_CELLS or steps + len(these) + len(those) > MAX_STEPS:
             is_partial, found = True, []
         else:
             cells += len(these) * len(those)
+            steps += len(these) + len(those)
             found = align_sequences(len(these), len(those), _scorer(a, b, these, those))
         pairs += [(these[i], those[j]) for i, j in found]
         todo += [(a.children[these[i]], b.children[those[j]]) for i, j in found]

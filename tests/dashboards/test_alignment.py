@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import numpy.typing as npt
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dashboards import alignment
 from dashboards.alignment import Pair, align_sequences, align_waterfalls
 from dashboards.waterfall import Waterfall, build_waterfall
 from tests.spans import make_summary
@@ -164,3 +169,20 @@ def test_chain_of_five_thousand_steps_is_aligned() -> None:
 
     assert pairs[-2:] == [Pair(4_999, None), Pair(None, 4_999)]
     assert len(pairs) == 5_001
+
+
+def test_chain_of_agents_against_a_long_list_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = _trace((None, "agent", "root"), *((at, "agent", f"a{at}") for at in range(300)))
+    fan = _trace((None, "agent", "root"), *((0, "tool", f"t{at}") for at in range(300)))
+    monkeypatch.setattr(alignment, "MAX_STEPS", 5000)
+    compared: list[int] = []
+    align = alignment.align_sequences
+
+    def note_and_align(count_a: int, count_b: int, score: Callable[[int], npt.NDArray[np.integer]]) -> list[tuple[int, int]]:
+        compared.append(count_a + count_b)
+        return align(count_a, count_b, score)
+
+    monkeypatch.setattr(alignment, "align_sequences", note_and_align)
+
+    assert all(align_waterfalls(*pair, {}, {}).is_partial for pair in ((chain, fan), (fan, chain)))
+    assert 1000 < sum(compared) <= 2 * 5000

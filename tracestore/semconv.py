@@ -660,6 +660,12 @@ CONTROL_FLOW_ERRORS = (
     *INTERRUPTS, "ParentCommand", "Command", "GraphBubbleUp", "CancelledError", "AbortError", "KeyboardInterrupt",
     "GeneratorExit",
 )  # fmt: skip
+# How a text about an error shows that it is one of them: as Python shows an exception, and JavaScript one, whose stack LangChain
+# puts behind the message. Anything may be written behind "Command: ". Langfuse for Python sends what LangGraph interrupts with.
+STEERING_NAME = "|".join(name for name in CONTROL_FLOW_ERRORS if name != "Command")
+SHOWN_BY_JAVASCRIPT = r"(?:^|\n\n)(?:{names})(?:: |\n    at |$)"
+CONTROL_FLOW_TEXT = rf"^(?:{'|'.join(CONTROL_FLOW_ERRORS)})[(]|{SHOWN_BY_JAVASCRIPT.format(names=STEERING_NAME)}"
+INTERRUPT_TEXT = rf"^(?:[(]Interrupt|{'|'.join(INTERRUPTS)})[(]|{SHOWN_BY_JAVASCRIPT.format(names='|'.join(INTERRUPTS))}"
 # Span events that mark the first token of a streamed answer; of events for every chunk the first one does.
 FIRST_TOKEN_EVENTS = (
     "ai.stream.firstChunk", "gen_ai.content.completion.chunk", "llm.content.completion.chunk", "First Token Stream Event",
@@ -674,8 +680,9 @@ FIRST_TOKEN_UNITS_NS = {
 }  # fmt: skip
 # Operations whose spans repeat the usage of a call that has a span of its own: background responses fetched later, agent loops.
 REPEATED_USAGE = ("fetch_response", "agent_step")
-# The type of an error in a text about it: "RangeError: too much", '... {"tool_name": "t", "error": "RangeError: too much"}'.
-TYPE_IN_MESSAGE = r"""(?:^|["']error["']: ?["'])([A-Z][A-Za-z0-9]*(?:Error|Exception)):"""
+# The type of an error in a text about it: "RangeError: too much", '... {"tool_name": "t", "error": "RangeError: too much"}', the
+# stack that LangChain.js puts behind the message.
+TYPE_IN_MESSAGE = r"""(?:^|\n\n|["']error["']: ?["'])([A-Z][A-Za-z0-9]*(?:Error|Exception)):"""
 # Attributes that only a span which came to a result has.
 RESULT_KEY = (
     r"^(gen_ai\.(output\.messages|completion|tool\.call\.result|usage\.output_tokens)|output\.value|llm\.output_messages\."

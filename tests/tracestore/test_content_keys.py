@@ -104,6 +104,11 @@ def test_of_content_only_what_numbers_need_is_kept(key: str, text: str, stored: 
     [
         ("the order of jane failed", REDACTED),
         ("GraphInterrupt((Interrupt(value='pay?'),))", "GraphInterrupt(...) [REDACTED]"),
+        ("(Interrupt(value='pay?'),)", "(Interrupt(...) [REDACTED]"),
+        ("pay?\n\nGraphInterrupt: pay?\n    at interrupt (/a.js:1:1)", "GraphInterrupt: [REDACTED]"),
+        ("\n\nParentCommand\n    at branch (/a.js:1:1)", "ParentCommand: [REDACTED]"),
+        ("ParentCommand", "ParentCommand: [REDACTED]"),
+        ("Pay me", "[REDACTED]"),
         ("ToolFailure: gateway of jane", "ToolFailure: [REDACTED]"),
         ("tool refund not found for jane", "tool refund not found [REDACTED]"),
     ],

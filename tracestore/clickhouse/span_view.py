@@ -421,8 +421,7 @@ def _looked_up() -> str:
 def _fields(*, by_rules: bool) -> str:
     """Return the SELECTs from attributes to canonical columns, up to the FROM of the layer that `picked` fills."""
     rule_signal = tool_signal(f"carried.{len(_carried()) + 1}") if by_rules else "''"
-    control_flow = f"'^({'|'.join(semconv.CONTROL_FLOW_ERRORS)})[(]'"
-    interrupts = f"'^({'|'.join(semconv.INTERRUPTS)})[(]'"
+    control_flow, interrupts = literal(semconv.CONTROL_FLOW_TEXT), literal(semconv.INTERRUPT_TEXT)
     prefix = literal(semconv.MODEL_PREFIX)
     return f"""SELECT
     {_members("carried", _carried())},

@@ -113,7 +113,10 @@ _TOLD = re2.compile(
 )
 _REFUSED_CALL, _APPROVAL = re2.compile(semconv.REFUSED_CALL), re2.compile(semconv.APPROVAL_TEXT)
 _LAST_PART, _HANDED_OFF = re2.compile(semconv.LAST_PART), re2.compile(semconv.HANDOFF_ANSWER)
-_RAISED = re.compile(r"[A-Z][A-Za-z0-9]+[(]|[A-Z][A-Za-z0-9]*(?:Error|Exception|Failure|Timeout):")
+_RAISED = re.compile(r"(?:[(]Interrupt|[A-Z][A-Za-z0-9]+)[(]|[A-Z][A-Za-z0-9]*(?:Error|Exception|Failure|Timeout):")
+_RAISED_IN_STACK = re2.compile(
+    semconv.SHOWN_BY_JAVASCRIPT.format(names=f"(?P<name>[A-Z][A-Za-z0-9]*(?:Error|Exception)|{semconv.STEERING_NAME})")
+)
 _TOOL_RESULTS = frozenset(source.key for source in semconv.FIELDS["tool_result"])
 _TOOL_ARGUMENTS = frozenset(source.key for source in semconv.FIELDS["tool_arguments"])
 _REFUSAL_CHARACTERS = 200
@@ -149,9 +152,12 @@ def reduce_content(key: str, text: str) -> str:
 
 
 def reduce_error(text: str) -> str:
-    """Return what is stored in place of an error's text: the exception that it begins with, and the words of a refusal."""
-    raised = _RAISED.match(text)
-    kept = [raised[0].replace("(", "(...)")] if raised else []
+    """Return what is stored in place of an error's text: the exception that it names, and the words of a refusal."""
+    kept = []
+    if raised := _RAISED.match(text):
+        kept.append(raised[0].removesuffix("(") + "(...)" * raised[0].endswith("("))
+    elif raised := _RAISED_IN_STACK.search(text):
+        kept.append(f"{raised['name']}:")
     if refusal := _find_refusal(text):
         kept.append(refusal)
     return " ".join((*kept, REDACTED))

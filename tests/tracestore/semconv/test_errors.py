@@ -62,6 +62,29 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
     "graph interrupt with module": (build_span(status=2, events=raised("langgraph.errors.GraphInterrupt")), (False, "", "")),
     "approval required": (build_span(status=2, events=raised("pydantic_ai.exceptions.ApprovalRequired")), (False, "", "")),
     "parent command by message": (build_span(status=2, status_message="ParentCommand(goto='x')"), (False, "", "")),
+    # LangGraph's JavaScript: Langfuse sends an error as its name and message, OpenInference the stack behind the message.
+    "parent command by its name": (
+        build_span({"langfuse.observation.level": "ERROR", "langfuse.observation.status_message": "ParentCommand"}),
+        (False, "", ""),
+    ),
+    "parent command by its stack": (
+        build_span(status=2, status_message="\n\nParentCommand\n    at RunnableCallable._controlBranch (/app/state.cjs:775:65)"),
+        (False, "", ""),
+    ),
+    "graph interrupt by its stack": (
+        build_span(
+            status=2, status_message='[{"id": "3"}]\n\nGraphInterrupt: [{"id": "3"}]\n    at interrupt (/app/interrupt.cjs:93:8)'
+        ),
+        (False, "", ""),
+    ),
+    "type in the stack behind the message": (
+        build_span(status=2, status_message="too much\n\nRangeError: too much\n    at refund (/app/tools.js:3:9)"),
+        (True, "RangeError", "too much\n\nRangeError: too much\n    at refund (/app/tools.js:3:9)"),
+    ),
+    "a command that failed": (
+        build_span(status=2, status_message="Command: no such file"),
+        (True, "unknown", "Command: no such file"),
+    ),
     "ok status": (build_span(status=1), (False, "", "")),
     "cancelled by the user": (build_span(status=2, events=raised("asyncio.exceptions.CancelledError")), (False, "", "")),
     "LangSmith's exception under ok": (

@@ -111,6 +111,30 @@ SIGNAL_CASES = {
         "human_approval_requested",
     ),
     "interrupted graph": (build_span(status=2, events=raised("GraphInterrupt")), "human_approval_requested"),
+    "interrupted graph, by Langfuse for Python": (
+        build_span(
+            {"langfuse.observation.type": "chain", "langfuse.observation.status_message": "(Interrupt(value={'q': 1}, id='6'),)"}
+        ),
+        "human_approval_requested",
+    ),
+    "interrupted graph, by Langfuse for JavaScript": (
+        build_span(
+            {
+                "langfuse.observation.type": "chain",
+                "langfuse.observation.level": "ERROR",
+                "langfuse.observation.status_message": 'GraphInterrupt: [\n  {\n    "id": "820d",\n    "value": {}\n  }\n]',
+            }
+        ),
+        "human_approval_requested",
+    ),
+    "interrupted graph, by OpenInference for JavaScript": (
+        build_span(
+            {"openinference.span.kind": "CHAIN"},
+            status=2,
+            status_message='[{"id": "331"}]\n\nGraphInterrupt: [{"id": "331"}]\n    at interrupt (/app/interrupt.cjs:93:8)',
+        ),
+        "human_approval_requested",
+    ),
     "interrupt in the answer": (
         build_span({"openinference.span.kind": "CHAIN", "output.value": '{"__interrupt__": []}'}),
         "human_approval_requested",

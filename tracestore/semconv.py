@@ -749,8 +749,14 @@ APPROVAL_TEXT = (
 APPROVAL_ANSWERS = ("tool-approval-response", "mcp_approval_response", "interrupt_response")
 APPROVAL_INPUTS = (
     "ai.prompt", "ai.prompt.messages", "gen_ai.input.messages", "input.value", "mlflow.spanInputs", "langfuse.observation.input",
-    "traceloop.entity.input",
+    "traceloop.entity.input", "gen_ai.prompt", "lmnr.span.input",
 )  # fmt: skip
+# LangGraph goes on after a person's answer where a run's whole input is `Command(resume=...)`, as senders of Python and of
+# JavaScript write it; of one that only goes elsewhere `resume` is null or left out. Kept so where content is not stored.
+RESUMED = (
+    r'(?s)^(?:\[REDACTED\] )?(?:\{"inputs?": ?)?\{(?:"graph": ?[^,]*|"lg_name": ?"Command"), ?'
+    r'(?:"update": ?.*, ?)?"resume": ?[^n ]'
+)
 LAST_PART_BYTES = 512  # as much of an input's end as is looked at
 LAST_PART = r"""(?s).*\b(?:type|role)\\*["']\s*:\s*\\*["']([A-Za-z_-]+)"""
 

@@ -78,6 +78,8 @@ def test_usage_is_found_as_the_view_finds_it() -> None:
     ("key", "text", "stored"),
     [
         ("input.value", "hello", REDACTED),
+        ("input.value", '{"graph": null, "update": null, "resume": "pay jane", "goto": []}',
+         f'{REDACTED} {{"graph": null, "resume": true}}'),
         ("output.value", '{"usage": {"input_tokens": 5}, "x": "input_tokens: 9"}', REDACTED + ' {"tokens": {"input_tokens": 5}}'),
         ("output.value", "Usage(prompt_tokens=7, text='x')", REDACTED + ' {"tokens": {"prompt_tokens": 7}}'),
         ("output.value", '{"id": "chatcmpl-5", "service_tier": "default"}', REDACTED + ' "service_tier": "default"'),

@@ -107,7 +107,7 @@ def _said_signal() -> str:
     target = f"arrayFirst(x -> x != '', [{', '.join(at(key) for key in semconv.HANDOFF_TARGETS)}, name])"
     last_part = f"extract(right(x, {semconv.LAST_PART_BYTES}), {literal(semconv.LAST_PART)})"
     handed_off = f"match(x, {literal(semconv.HANDOFF_ANSWER)})"
-    answers = f"{last_part} IN ({literals(semconv.APPROVAL_ANSWERS)})"
+    answers = f"if(match(x, {literal(semconv.RESUMED)}), true, {last_part} IN ({literals(semconv.APPROVAL_ANSWERS)}))"
     return f"""multiIf(
             {said} IN ({literals(semconv.SIGNALS)}), {said},
             event_signal != '', event_signal,

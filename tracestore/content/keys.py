@@ -112,7 +112,8 @@ _TOLD = re2.compile(
     + r""")["']?\s*[:=]\s*([0-9]+)"""
 )
 _REFUSED_CALL, _APPROVAL = re2.compile(semconv.REFUSED_CALL), re2.compile(semconv.APPROVAL_TEXT)
-_LAST_PART, _HANDED_OFF = re2.compile(semconv.LAST_PART), re2.compile(semconv.HANDOFF_ANSWER)
+_RESUMED, _LAST_PART = re2.compile(semconv.RESUMED), re2.compile(semconv.LAST_PART)
+_HANDED_OFF = re2.compile(semconv.HANDOFF_ANSWER)
 _RAISED = re.compile(r"(?:[(]Interrupt|[A-Z][A-Za-z0-9]+)[(]|[A-Z][A-Za-z0-9]*(?:Error|Exception|Failure|Timeout):")
 _RAISED_IN_STACK = re2.compile(
     semconv.SHOWN_BY_JAVASCRIPT.format(names=f"(?P<name>[A-Z][A-Za-z0-9]*(?:Error|Exception)|{semconv.STEERING_NAME})")
@@ -139,8 +140,11 @@ def reduce_content(key: str, text: str) -> str:
     kept += [found[0] for pattern in _PATTERNS.get(key, ()) if (found := pattern.search(text[:_USAGE_TEXT_BYTES]))]
     if key == "output.value" and (tier := _SERVED_TIER.search(text)):
         kept.append(tier[0])
-    if key in semconv.APPROVAL_INPUTS and (answer := _find_answer(text)):
-        kept.append(json.dumps({"type": answer}))
+    if key in semconv.APPROVAL_INPUTS:
+        if _RESUMED.match(text):
+            kept.append('{"graph": null, "resume": true}')
+        elif answer := _find_answer(text):
+            kept.append(json.dumps({"type": answer}))
     if key in semconv.HANDOFF_OUTPUTS and (answer := _HANDED_OFF.search(text)):
         kept.append(f'{answer[0]}"}}')
     if key in _TOOL_RESULTS and (refusal := _find_refusal(text[:_REFUSAL_CHARACTERS])):

@@ -166,6 +166,36 @@ SIGNAL_CASES = {
         ),
         "human_approval_decided",
     ),
+    **{
+        f"LangGraph goes on after an answer, by {sender}": (build_span({key: value}), "human_approval_decided")
+        for sender, key, value in (
+            ("OpenInference", "input.value", '{"graph": null, "update": null, "resume": "approved", "goto": []}'),
+            (
+                "LangSmith",
+                "gen_ai.prompt",
+                '{"input":{"graph":null,"update":null,"resume":{"decisions":[{"type":"x"}]},"goto":[]}}',
+            ),
+            (
+                "OpenLLMetry",
+                "traceloop.entity.input",
+                '{"inputs": {"graph": null, "update": null, "resume": false, "goto": []}, "tags": []}',
+            ),
+            ("MLflow", "mlflow.spanInputs", '{"graph": null, "update": {"messages": []}, "resume": "approved", "goto": []}'),
+            ("Langfuse", "langfuse.observation.input", '{"graph": null, "update": null, "resume": "approved", "goto": []}'),
+            ("Laminar", "lmnr.span.input", '{"graph":null,"update":null,"resume":"approved","goto":[]}'),
+            ("OpenInference for JavaScript", "input.value", '{"lg_name":"Command","resume":"approved","goto":[]}'),
+            (
+                "Langfuse for JavaScript",
+                "langfuse.observation.input",
+                '{"lg_name":"Command","update":{"messages":[]},"resume":"approved","goto":[]}',
+            ),
+        )
+    },
+    "LangGraph is sent elsewhere": (
+        build_span({"input.value": '{"graph": null, "update": {"messages": [["user", "x"]]}, "resume": null, "goto": "model"}'}),
+        "",
+    ),
+    "talk about resuming is none": (build_span({"gen_ai.prompt": '{"messages": ["{\\"resume\\": \\"approved\\"}"]}'}), ""),
     "an answer further back is history": (
         build_span(
             {

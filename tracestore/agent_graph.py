@@ -20,6 +20,7 @@ class Pair:
 
     `callee_kind` is agent, model, tool, handoff (to an agent of about that name) or person. `escalations` are calls whose spans
     say that they brought a person in. `cached_tokens` are part of the input tokens, `provider` is that of one of the calls.
+    `p95_ns` is None where no span tells of the calls.
     """
 
     caller_kind: str
@@ -31,11 +32,11 @@ class Pair:
     escalations: int
     trace_count: int
     succeeded_trace_count: int
-    p95_ns: float
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    provider: str
+    p95_ns: float | None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    provider: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,19 +121,19 @@ def build_graph(pairs: Iterable[Pair], costs: Mapping[str, float], now_ns: int) 
     counted = list(pairs)
     agents = {pair.callee for pair in counted if pair.callee_kind == AGENT}
     agents |= {pair.caller for pair in counted if pair.caller_kind == AGENT}
-    agents_by_slug = {_slug(name): name for name in sorted(agents)}
+    agents_by_slug = {slug_of(name): name for name in sorted(agents)}
     shares = _share_costs(counted, costs, now_ns)
     nodes: _Nodes = {}
     edges: _Edges = {}
     for pair in counted:
         callee = _find_callee(pair, agents_by_slug)
+        if pair.callee_kind in (HANDOFF, PERSON):
+            nodes.setdefault(callee, Node(*callee))
         if pair.caller_kind:
             caller = (pair.caller_kind, pair.caller)
             nodes.setdefault(caller, Node(*caller))
             _add_edge(edges, _read_edge(pair, caller, callee, shares))
-        elif pair.callee_kind in (HANDOFF, PERSON):
-            nodes.setdefault(callee, Node(*callee))
-        else:
+        elif pair.callee_kind not in (HANDOFF, PERSON):
             nodes[callee] = _read_node(pair, costs)
             _add_escalations(pair, nodes, edges)
     _drop_entries_beside_handoffs(nodes, edges)
@@ -144,11 +145,11 @@ def build_graph(pairs: Iterable[Pair], costs: Mapping[str, float], now_ns: int) 
 def _find_callee(pair: Pair, agents_by_slug: Mapping[str, str]) -> NodeKey:
     if pair.callee_kind != HANDOFF:
         return pair.callee_kind, pair.callee
-    slug = _slug(pair.callee)
+    slug = slug_of(pair.callee)
     return AGENT, agents_by_slug.get(slug) or agents_by_slug.get(f"{slug}_agent") or pair.callee
 
 
-def _slug(name: str) -> str:
+def slug_of(name: str) -> str:
     """Tools are called transfer_to_billing_agent where the agent is Billing agent."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
@@ -201,7 +202,8 @@ def _drop_entries_beside_handoffs(nodes: _Nodes, edges: _Edges) -> None:
         if edge.is_handoff:
             handed[edge.callee] += edge.calls
     for key, edge in list(edges.items()):
-        if edge.caller[0] == SERVICE and edge.callee[0] == AGENT and edge.calls <= handed[edge.callee]:
+        is_entry = edge.caller[0] == SERVICE and edge.callee[0] == AGENT and not edge.is_handoff
+        if is_entry and edge.calls <= handed[edge.callee]:
             del edges[key]
     connected = {end for key in edges for end in key}
     for lonely in [key for key in nodes if key[0] == SERVICE and key not in connected]:

@@ -225,6 +225,54 @@ def test_handoff_leads_to_the_agent_that_an_attribute_names(store: Store, send_s
     assert {node.name for node in graph.nodes if node.kind == "tool"} == {"search"}
 
 
+@pytest.mark.parametrize("is_told", [False, True])
+def test_agents_one_after_the_other_hand_over_where_only_an_answer_tells_of_it(
+    store: Store, send_spans: SendSpans, is_told: bool
+) -> None:
+    trace_id = new_trace_id()
+    told = [_span(trace_id, 5, 2, "", attributes={"tracestore.signal": "agent_handoff"})] if is_told else []
+    _store_one(
+        store, send_spans, _span(trace_id, 1),
+        _span(trace_id, 2, 1, "AGENT", agent="Triage"),
+        _span(trace_id, 3, 1, "AGENT", agent="Billing agent"),
+        _span(trace_id, 4, 3, "TOOL", tool="refund"),
+        *told, _span(trace_id, 6, 3, "AGENT", agent="Clerk"), _span(trace_id, 7, 1, "AGENT", agent="Billing agent"),
+        handed_over=True, agents=["Triage", "Billing agent", "Clerk"],
+    )  # fmt: skip
+
+    graph = _graph(store)
+
+    handoffs = [(edge.caller[1], edge.callee[1], edge.calls, edge.p95_ns) for edge in graph.edges if edge.is_handoff]
+    assert handoffs == ([] if is_told else [("Triage", "Billing agent", 1, None)])
+    assert ("service", "support-bot") in {edge.caller for edge in graph.edges}
+
+
+def test_handoffs_that_only_the_names_of_asked_tools_tell_lead_from_the_one_agent_or_the_service(
+    store: Store, send_spans: SendSpans
+) -> None:
+    traces: list[dict[str, Any]] = [
+        {"agents": ["Triage"], "handed_over": True, "tools": [("transfer_to_billing_agent", 0, 0), ("search", 0, 0)]},
+        {"agents": [], "handed_over": True, "tools": [("handoff_to_shipping", 0, 0), ("transfer_to_agent", 0, 0)]},
+        {"agents": [], "escalated": True, "tools": [("escalate_to_human", 0, 0)]},
+        {"agents": ["Billing agent"], "handed_over": True, "tools": [("transfer_to_billing_agent", 0, 0)]},
+        {"agents": ["a", "b"], "handed_over": True, "tools": [("transfer_to_c", 0, 0)]},
+        # This one ran, and its span says so.
+        {"agents": ["Triage"], "handed_over": True, "tools": [("transfer_to_refunds", 1, 0)]},
+    ]
+    trace_id = new_trace_id()
+    send_spans(_span(trace_id, 1, kind="AGENT", agent="Billing agent"))
+    insert_traces(store, {"trace_id": trace_id}, *traces, start_ns=T0)
+
+    graph = _graph(store)
+
+    assert {(edge.key, edge.calls, edge.trace_count, edge.is_handoff) for edge in graph.edges} == {
+        ((("agent", "Triage"), ("agent", "Billing agent")), 1, 1, True),
+        ((SERVICE, ("agent", "shipping")), 1, 1, True),
+        ((SERVICE, ("person", "")), 1, 1, False),
+    }
+    assert _node(graph, "person", "").calls == 1
+
+
 def test_escalations_lead_to_a_person(store: Store, send_spans: SendSpans) -> None:
     trace_id = new_trace_id()
     _store_one(

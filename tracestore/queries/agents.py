@@ -12,14 +12,17 @@ same question has the same answer.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterator
 from typing import Any
 
-from tracestore.agent_graph import AGENT, HANDOFF, MODEL, PERSON, SERVICE, TOOL, AgentGraph, Pair, build_graph
+from tracestore.agent_graph import AGENT, HANDOFF, MODEL, PERSON, SERVICE, TOOL, AgentGraph, Pair, build_graph, slug_of
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
-from tracestore.queries.handoffs import IS_HANDOFF, TARGET_BY_NAME, TOLD_TARGET
+from tracestore.queries.handoffs import IS_HANDOFF, TARGET_BY_NAME, TARGET_OF_TOOL, TOLD_TARGET
 from tracestore.queries.predicates import IN_RANGE, REACH_DAYS, Params, trace_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
+from tracestore.summary.requests import find_signal
 from tracestore.timerange import DAY_NS, TimeRange
 
 MAX_SPANS = 2_000_000
@@ -32,7 +35,7 @@ MAX_PAIRS = 2_000
 # {matching} is the condition of the query; what is sampled is the same on every run.
 _MATCHING = f"{IN_RANGE} AND {{matching}} AND cityHash64(trace_id) % {{sampled_one_in:UInt64}} = 0"
 _TOTALS = f"""
-SELECT count(), countIf(outcome = 'error'), countIf(escalated), sum(span_count)
+SELECT count(), countIf(outcome = 'error'), countIf(escalated), sum(span_count), countIf(handed_over)
 FROM traces FINAL
 WHERE {_MATCHING}
 {FINAL_SETTINGS}
@@ -92,6 +95,39 @@ _STEPS = f"""
       AND signal != 'refused_call'
       AND NOT ({_IS_MODEL_CALL} AND key IN (SELECT up FROM selected WHERE {_IS_MODEL_CALL} AND up != 0))
       AND NOT (kind = 'tool' AND key IN (SELECT up FROM selected WHERE kind = 'other' AND signal = 'refused_call'))"""
+# What no span tells, and summaries took from the answers of models (summary/requests.py). Of several agents those that ran side
+# by side, one after the other, handed over; one agent or none handed over to whom the names of tools say that it was asked for.
+_UNTOLD = f"""
+SELECT before, label, count() AS calls, uniq(trace_id)
+FROM (
+    SELECT trace_id, label, lagInFrame(label) OVER (PARTITION BY trace_id, parent_span_id ORDER BY start_time, span_id
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before
+    FROM (
+        SELECT trace_id, span_id, parent_span_id, start_time, toString(if(agent = '', name, agent)) AS label
+        FROM spans
+        WHERE {_IN_REACH} AND kind = 'agent'
+          AND trace_id IN (SELECT trace_id FROM traces FINAL WHERE {_MATCHING} AND handed_over {FINAL_SETTINGS})
+          AND trace_id NOT IN (SELECT trace_id FROM spans WHERE {_IN_REACH} AND signal = 'agent_handoff')
+        LIMIT 1 BY trace_id, span_id
+    )
+)
+WHERE before NOT IN ('', label)
+GROUP BY before, label
+ORDER BY calls DESC, before, label
+LIMIT {{max_pairs:UInt32}}
+"""
+_ASKED = f"""
+SELECT empty(agents), toString(if(empty(agents), service, agents[1])) AS caller, toString(tool.1) AS asked, count() AS calls
+FROM (
+    SELECT agents, service, arrayJoin(arrayFilter(t -> t.2 = 0, arrayZip(`tools.name`, `tools.calls`))) AS tool
+    FROM traces FINAL
+    WHERE {_MATCHING} AND (handed_over OR escalated) AND length(agents) < 2
+)
+GROUP BY 1, caller, asked
+ORDER BY calls DESC, caller, asked
+LIMIT {{max_pairs:UInt32}}
+{FINAL_SETTINGS}
+"""
 _CARRIED = (
     "key", "trace", "callee_kind", "callee", "own_agent", "service", "is_escalation", "call", "duration_ns", "failed",
     "input_tokens", "output_tokens", "cache_read_tokens", "provider",
@@ -159,7 +195,7 @@ def find_agent_graph(
     if int(totals[3]) > max_spans:
         one_in = math.ceil(int(totals[3]) / max_spans)
         [totals] = run(_TOTALS, sampled_one_in=one_in)
-    trace_count, failed_count, escalated_count, span_count = map(int, totals)
+    trace_count, failed_count, escalated_count, span_count, handed_over_count = map(int, totals)
     if not trace_count:
         return AgentGraph(sampled_one_in=one_in)
     rows: list[tuple[Any, ...]] = []
@@ -167,6 +203,25 @@ def find_agent_graph(
         rows = run(build_pairs_sql(steps_above), sampled_one_in=one_in, max_pairs=MAX_PAIRS)
         if not any(row[-1] for row in rows):
             break
+    pairs = [Pair(*row[:-1]) for row in rows]
+    if handed_over_count:
+        pairs += [
+            Pair(AGENT, before, HANDOFF, after, calls, 0, 0, traces, traces, None)
+            for before, after, calls, traces in run(_UNTOLD, sampled_one_in=one_in, max_pairs=MAX_PAIRS)
+        ]
+    if handed_over_count or escalated_count:
+        pairs += _read_asked(run(_ASKED, sampled_one_in=one_in, max_pairs=MAX_PAIRS))
     costs = {str(model): float(cost_usd) for model, cost_usd in run(_MODEL_COSTS, sampled_one_in=one_in)}
-    nodes, edges = build_graph([Pair(*row[:-1]) for row in rows], costs, time_range.end_ns)
+    nodes, edges = build_graph(pairs, costs, time_range.end_ns)
     return AgentGraph(nodes, edges, trace_count, failed_count, escalated_count, span_count, one_in, is_cut=len(rows) == MAX_PAIRS)
+
+
+def _read_asked(rows: list[tuple[Any, ...]]) -> Iterator[Pair]:
+    """Return who handed over to whom, from rows of whether the caller is a service, its name, a tool's name, and traces."""
+    for is_service, caller, tool, traces in rows:
+        signal, target = find_signal(tool), re.search(TARGET_OF_TOOL, tool)
+        found = (SERVICE if is_service else AGENT, caller)
+        if signal == "human_escalation":
+            yield Pair(*found, PERSON, "", traces, 0, 0, traces, traces, None)
+        elif signal and target and target[1] != "agent" and slug_of(target[1]) != slug_of(caller):
+            yield Pair(*found, HANDOFF, target[1], traces, 0, 0, traces, traces, None)

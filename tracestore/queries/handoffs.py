@@ -21,7 +21,9 @@ _asked = ", ".join(f"JSONExtractString(passed, {literal(key)})" for key in _ARGU
 IS_HANDOFF = "signal = 'agent_handoff' AND kind NOT IN ('agent', 'llm', 'embedding')"
 TOLD_TARGET = f"""arrayFirst(x -> x != '', arrayConcat([{_told}],
         arrayMap(passed -> arrayFirst(x -> x != '', [{_asked}]), arrayFilter(x -> startsWith(x, '{{'), [{_passed}]))))"""
+# The name of a tool that names the agent.
+TARGET_OF_TOOL = r"^(?:transfer_(?:back_)?to_|handoff_to_|hand_off_to_)(.+)$"
 # The tool `transfer_to_agent` says in its arguments which agent it means.
-TARGET_BY_NAME = r"""if(signal != 'agent_handoff', '', arrayFirst(x -> x NOT IN ('', 'agent'), [
-        extract(tool, '^(?:transfer_(?:back_)?to_|handoff_to_|hand_off_to_)(.+)$'),
+TARGET_BY_NAME = rf"""if(signal != 'agent_handoff', '', arrayFirst(x -> x NOT IN ('', 'agent'), [
+        extract(tool, {literal(TARGET_OF_TOOL)}),
         extract(name, '^handoff to (.+)$'), extract(name, ' → (.+?)(?:\\.handoff)?$')]))"""

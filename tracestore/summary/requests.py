@@ -82,7 +82,14 @@ def _add(requested: Requested, trace: int, request: ToolRequest, *, with_tools: 
     tools = requested.tools.setdefault(trace, []) if with_tools else []
     if request.name not in tools and len(tools) < _MAX_TOOLS:
         tools.append(request.name)
-    to_person = ESCALATION_TOOL.search(request.name) is not None
-    if to_person or _HANDOFF_TOOL.search(request.name):
-        to_person = to_person or _HUMAN.search(request.name) is not None
+    if signal := find_signal(request.name):
+        to_person = signal == "human_escalation"
         (requested.escalations if to_person else requested.handoffs).setdefault(trace, []).append(request.reason)
+
+
+def find_signal(tool: str) -> str:
+    """Return what a call of a tool of that name says of a run (semconv.SIGNALS): human_escalation, agent_handoff or ""."""
+    to_person = ESCALATION_TOOL.search(tool) is not None
+    if not to_person and not _HANDOFF_TOOL.search(tool):
+        return ""
+    return "human_escalation" if to_person or _HUMAN.search(tool) else "agent_handoff"

@@ -61,6 +61,7 @@ from tracestore.completeness import find_completeness
 from tracestore.errors import STATES, find_tracked_errors
 from tracestore.language import Query, QueryError, parse_log_query, parse_query
 from tracestore.language.fields import find_field
+from tracestore.mapping import build_tool_signals
 from tracestore.queries.agents import find_agent_graph
 from tracestore.queries.cohorts import compare_cohorts, find_cohort_differences
 from tracestore.queries.facets import FACETS, count_facet
@@ -322,7 +323,10 @@ class AgentGraphView(APIView):
         """Agents, models and tools of the traces that match, and the calls and hand-offs between them."""
         given = _read_parameters(AgentParameters, request)
         query, time_range = _read_search(given)
-        scope: dict[str, Any] = {"project_id": _project_id(request), "time_range": time_range}
+        project_id = _project_id(request)
+        scope: dict[str, Any] = {
+            "project_id": project_id, "time_range": time_range, "read_signal": build_tool_signals(project_id),
+        }  # fmt: skip
         graph = find_agent_graph(get_store(), **scope, query=query)
         against = None
         if given["against"].strip():

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import cache
 
+import re2
 from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
 from tracestore.clickhouse.errors import StoreUnavailable
 from tracestore.models import MappingRule
+from tracestore.summary.requests import find_signal
 
 MAX_RULES = 100
 
@@ -58,6 +61,25 @@ def find_mappings_to_insert(project_ids: Collection[int]) -> dict[int, str]:
         raise StoreUnavailable(f"The database with the mapping rules cannot be read: {error}") from error
     finally:
         close_old_connections()
+
+
+def build_tool_signals(project_id: int) -> Callable[[str], str]:
+    """Return what a call says of a run (summary.requests.find_signal), by the name of its tool, with the project's rules first.
+
+    They are read when the first tool is asked about. For tools that only the answers of models name: no span tells of those, and
+    the span view has applied the rules to all others. What is returned raises django.db.Error.
+    """
+
+    @cache
+    def read_rules() -> list[tuple[re2.Pattern, str]]:
+        encoded = find_mappings([project_id]).get(project_id)
+        return [(re2.compile(pattern), signal) for pattern, signal in json.loads(encoded)[1]] if encoded else []
+
+    @cache
+    def read_signal(tool: str) -> str:
+        return next((signal for pattern, signal in read_rules() if pattern.match(tool)), "") or find_signal(tool)
+
+    return read_signal
 
 
 def check_rule(rule: MappingRule) -> None:

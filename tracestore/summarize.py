@@ -23,6 +23,7 @@ from tracestore import telemetry
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.liveness import note_progress
+from tracestore.mapping import build_tool_signals
 from tracestore.models import JobCursor
 from tracestore.prices import load_prices
 from tracestore.queries import summaries
@@ -321,6 +322,7 @@ def _summarize_traces(store: Store, touched: TouchedTraces) -> int:
             max_start_ns=last_ns,
             deadline_s=deadline_s,
         ),
+        read_signal=build_tool_signals(these["project_id"]),
     )
     start_ns = rows.pop("start_ns")
     _insert_summaries(store, rows | {"start_time": start_ns}, project_id=these["project_id"], now=now, is_deleted=False)

@@ -14,6 +14,7 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
 from tracestore.language.fields import FIELDS
+from tracestore.mapping import build_tool_signals
 from tracestore.queries.agents import MAX_PAIRS, MAX_SPANS, MAX_STEPS_ABOVE, find_agent_graph
 from tracestore.queries.traces import has_any_trace
 
@@ -45,16 +46,17 @@ def agent_graph(request: PageRequest) -> HttpResponse:
 def agent_graph_drawing(request: PageRequest) -> HttpResponse:
     """The drawing and its tables; what cannot be computed says so in their place."""
     try:
-        store = get_store()
+        store, project_id = get_store(), request.project.id
         search, against = _read(request)
+        read_signal = build_tool_signals(project_id)
         graphs = [
             find_agent_graph(
-                store, project_id=request.project.id, time_range=search.time_range, query=side.query
+                store, project_id=project_id, time_range=search.time_range, query=side.query, read_signal=read_signal
             ) if side else None
             for side in (search, against)
         ]  # fmt: skip
         has_no_traces = not any(graph and graph.trace_count for graph in graphs) and not has_any_trace(
-            store, project_id=request.project.id
+            store, project_id=project_id
         )
     except (SearchRefused, StoreError) as error:
         return render_failed(request, error)

@@ -273,6 +273,14 @@ def test_handoffs_that_only_the_names_of_asked_tools_tell_lead_from_the_one_agen
     assert _node(graph, "person", "").calls == 1
 
 
+def test_asked_tools_lead_where_a_projects_rules_say(store: Store) -> None:
+    insert_traces(store, {"agents": ["Triage"], "escalated": True, "tools": [("page_duty", 0, 0)]}, start_ns=T0)
+
+    graph = _graph(store, read_signal={"page_duty": "human_escalation"}.get)
+
+    assert [edge.key for edge in graph.edges] == [(("agent", "Triage"), ("person", ""))]
+
+
 def test_escalations_lead_to_a_person(store: Store, send_spans: SendSpans) -> None:
     trace_id = new_trace_id()
     _store_one(

@@ -14,6 +14,7 @@ from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.models import MappingRule, Project
 from tracestore.queries import tool_requests
 from tracestore.summarize import summarize_pending
 from tracestore.summary import requests
@@ -215,6 +216,26 @@ def test_asked_for_tools_that_hand_over_do(store: Store, tool: str, escalates: b
 
     assert (told["escalated"], told["handed_over"]) == (escalates, not escalates)
     assert told["escalation_reasons" if escalates else "handoff_reasons"] == ["refund above limit"]
+
+
+@pytest.mark.parametrize(
+    ("signal", "escalated", "handed_over"),
+    [("human_escalation", True, False), ("agent_handoff", False, True), ("human_wait", False, False)],
+)
+def test_rule_about_a_tool_holds_where_only_an_answer_names_it(
+    store: Store, signal: str, escalated: bool, handed_over: bool
+) -> None:
+    Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})
+    MappingRule.objects.create(project_id=1, source="tool", pattern="page_*", target="signal", value=signal)
+    MappingRule.objects.create(project_id=1, source="tool", pattern="*", target="signal", value="human_escalation", position=9)
+    MappingRule.objects.create(project_id=1, source="name", pattern="x", target="signal", value="human_escalation")
+    asked = [{"id": "1", "type": "function", "function": {"name": "page_duty", "arguments": '{"reason": "refund above limit"}'}}]
+    answer = {"langfuse.observation.output": json.dumps({"role": "assistant", "tool_calls": asked})}
+
+    told = summarize(store, call(os.urandom(16).hex(), "1", answer))
+
+    assert (told["escalated"], told["handed_over"]) == (escalated, handed_over)
+    assert told["escalation_reasons"] + told["handoff_reasons"] == ["refund above limit"] * (escalated or handed_over)
 
 
 def test_trace_whose_answers_cannot_be_read_has_a_summary_without_them(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from tracestore.language import Query
 from tracestore.queries.handoffs import IS_HANDOFF, TARGET_BY_NAME, TARGET_OF_TOOL, TOLD_TARGET
 from tracestore.queries.predicates import IN_RANGE, REACH_DAYS, Params, trace_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
-from tracestore.summary.requests import find_signal
+from tracestore.summary.requests import ReadSignal, find_signal
 from tracestore.timerange import DAY_NS, TimeRange
 
 MAX_SPANS = 2_000_000
@@ -177,10 +177,17 @@ SETTINGS enable_materialized_cte = 1
 
 
 def find_agent_graph(
-    store: Store, *, project_id: int, time_range: TimeRange, query: Query, max_spans: int = MAX_SPANS
+    store: Store,
+    *,
+    project_id: int,
+    time_range: TimeRange,
+    query: Query,
+    max_spans: int = MAX_SPANS,
+    read_signal: ReadSignal = find_signal,
 ) -> AgentGraph:
     """Count who calls whom in the traces of the range that match. An empty graph when there are none.
 
+    `read_signal` tells what a tool that no span tells of does (mapping.build_tool_signals).
     Raises QueryTooExpensive, StoreUnavailable or StoreError.
     """
     params = Params()
@@ -210,18 +217,18 @@ def find_agent_graph(
             for before, after, calls, traces in run(_UNTOLD, sampled_one_in=one_in, max_pairs=MAX_PAIRS)
         ]
     if handed_over_count or escalated_count:
-        pairs += _read_asked(run(_ASKED, sampled_one_in=one_in, max_pairs=MAX_PAIRS))
+        pairs += _read_asked(run(_ASKED, sampled_one_in=one_in, max_pairs=MAX_PAIRS), read_signal)
     costs = {str(model): float(cost_usd) for model, cost_usd in run(_MODEL_COSTS, sampled_one_in=one_in)}
     nodes, edges = build_graph(pairs, costs, time_range.end_ns)
     return AgentGraph(nodes, edges, trace_count, failed_count, escalated_count, span_count, one_in, is_cut=len(rows) == MAX_PAIRS)
 
 
-def _read_asked(rows: list[tuple[Any, ...]]) -> Iterator[Pair]:
+def _read_asked(rows: list[tuple[Any, ...]], read_signal: ReadSignal) -> Iterator[Pair]:
     """Return who handed over to whom, from rows of whether the caller is a service, its name, a tool's name, and traces."""
     for is_service, caller, tool, traces in rows:
-        signal, target = find_signal(tool), re.search(TARGET_OF_TOOL, tool)
+        signal, target = read_signal(tool), re.search(TARGET_OF_TOOL, tool)
         found = (SERVICE if is_service else AGENT, caller)
         if signal == "human_escalation":
             yield Pair(*found, PERSON, "", traces, 0, 0, traces, traces, None)
-        elif signal and target and target[1] != "agent" and slug_of(target[1]) != slug_of(caller):
+        elif signal == "agent_handoff" and target and target[1] != "agent" and slug_of(target[1]) != slug_of(caller):
             yield Pair(*found, HANDOFF, target[1], traces, 0, 0, traces, traces, None)

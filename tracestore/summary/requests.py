@@ -18,6 +18,8 @@ from tracestore.summary.outcomes import ESCALATION_TOOL
 # (ids of trace and span in one, first and last start in ns, deadline of time.monotonic) -> requests by id, as
 # queries.tool_requests.read_tool_requests.
 ReadRequests = Callable[[list[bytes], int, int, float], dict[bytes, list[ToolRequest]]]
+# A tool's name -> one of semconv.SIGNALS or "".
+ReadSignal = Callable[[str], str]
 _HANDOFF_TOOL, _HUMAN = re.compile(semconv.HANDOFF_TOOL), re.compile(semconv.HUMAN)
 # Of one trace. One that goes on for days is summarised again whenever a span of it comes.
 _MAX_TOOLS, _MAX_CALLS = 200, 2000
@@ -36,11 +38,11 @@ class Requested:
     handoffs: dict[int, list[str]] = field(default_factory=dict)
 
 
-def find_requested(spans: SpanColumns, is_call: Mask, read_requests: ReadRequests) -> Requested:
+def find_requested(spans: SpanColumns, is_call: Mask, read_requests: ReadRequests, read_signal: ReadSignal) -> Requested:
     """Return what the first _MAX_CALLS model calls of traces without a span of a tool asked for, each tool once.
 
     Whether it ran, and how it went, nobody says: arguments may have been refused, or the run ended. Of traces that have spans of
-    tools the calls that another agent followed count, for hand-offs alone.
+    tools the calls that another agent followed count, for hand-offs alone. `read_signal` is find_signal, or one that knows rules.
     """
     kind = spans.labels("kind")
     has_tool = np.zeros(spans.trace_count, dtype=bool)
@@ -56,7 +58,7 @@ def find_requested(spans: SpanColumns, is_call: Mask, read_requests: ReadRequest
         told = read_requests(ids, int(start_ns.min()), int(start_ns.max()), deadline_s)
         for trace, span_id in zip(spans.trace[at].tolist(), ids, strict=True):
             for request in told.get(span_id, ()):
-                _add(requested, trace, request, with_tools=not has_tool[trace])
+                _add(requested, trace, request, read_signal(request.name), with_tools=not has_tool[trace])
     return requested
 
 
@@ -78,13 +80,13 @@ def _last_before_other_agents(spans: SpanColumns, answered: Mask) -> Ints:
     return np.asarray(last[beside], dtype=np.int64)
 
 
-def _add(requested: Requested, trace: int, request: ToolRequest, *, with_tools: bool) -> None:
+def _add(requested: Requested, trace: int, request: ToolRequest, signal: str, *, with_tools: bool) -> None:
     tools = requested.tools.setdefault(trace, []) if with_tools else []
     if request.name not in tools and len(tools) < _MAX_TOOLS:
         tools.append(request.name)
-    if signal := find_signal(request.name):
-        to_person = signal == "human_escalation"
-        (requested.escalations if to_person else requested.handoffs).setdefault(trace, []).append(request.reason)
+    said = {"human_escalation": requested.escalations, "agent_handoff": requested.handoffs}.get(signal)
+    if said is not None:
+        said.setdefault(trace, []).append(request.reason)
 
 
 def find_signal(tool: str) -> str:

@@ -26,7 +26,7 @@ from tracestore.summary.columns import (
 from tracestore.summary.costs import price_by_trace
 from tracestore.summary.outcomes import ESCALATION_TOOL, Outcomes, decide_outcomes
 from tracestore.summary.repeats import LOOP, RETRY, Repeats, find_repeats
-from tracestore.summary.requests import ReadRequests, find_requested
+from tracestore.summary.requests import ReadRequests, ReadSignal, find_requested, find_signal
 
 if TYPE_CHECKING:
     import pyarrow
@@ -52,12 +52,13 @@ def _read_no_requests(_ids: list[bytes], _first_ns: int, _last_ns: int, _deadlin
 
 def build_rows(
     spans: SpanColumns, *, now_ns: int, running_timeout_ns: int, read_errors: ReadErrors = _read_no_errors,
-    read_reasons: ReadReasons = _read_no_reasons, read_requests: ReadRequests = _read_no_requests, project_id: int = 0,
+    read_reasons: ReadReasons = _read_no_reasons, read_requests: ReadRequests = _read_no_requests,
+    read_signal: ReadSignal = find_signal, project_id: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the columns of `traces` (without project and bookkeeping) as arrays, one entry per trace, plus `start_ns`."""
     calls, tools = find_calls(spans), find_tool_calls(spans)
     repeats = find_repeats(spans, calls, tools, spans.numbers("arguments_hash"))
-    requested = find_requested(spans, calls.is_call, read_requests)
+    requested = find_requested(spans, calls.is_call, read_requests, read_signal)
     outcomes = decide_outcomes(spans, tools, now_ns=now_ns, running_timeout_ns=running_timeout_ns)
     start = spans.numbers("start_ns")
     end = start + spans.numbers("duration_ns")

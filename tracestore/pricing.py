@@ -24,6 +24,8 @@ _CATALOGUE_IDS = {"gcp.gen_ai": "google", "azure.ai.inference": "azure", "x_ai":
 # Who sells other makers' models lists them under the maker's name, which stands before a model's (semconv.MODEL_PREFIX) and is
 # not kept: "openai/gpt-oss-120b" at Groq, "anthropic/claude-sonnet-4.5" at OpenRouter.
 _LISTED_UNDER = ("openai", "anthropic", "google", "deepseek", "x-ai", "cohere", "perplexity")
+# Microsoft's own models have a price at Azure alone; those of OpenAI are found under OpenAI, whose tiers have prices there.
+_SOLD_BESIDE = {"azure.ai.openai": "azure"}
 _NS_PER_DAY = 86_400 * 10**9
 
 
@@ -388,7 +390,9 @@ def _calculate(sold: Sold, tokens: TokenUsage, day: int) -> PriceCalculation | N
     provider_id = _CATALOGUE_IDS.get(provider, provider)
     maker = next((maker for prefix, maker in MAKERS.items() if model.startswith(prefix)), None)
     maker = _CATALOGUE_IDS.get(maker, maker) if maker else None
-    listed = ((provider_id, f"{prefix}/{model}") for prefix in _LISTED_UNDER if provider_id)
+    listed = [(provider_id, f"{prefix}/{model}") for prefix in _LISTED_UNDER if provider_id]
+    if provider in _SOLD_BESIDE:
+        listed.append((_SOLD_BESIDE[provider], model))
     # An unknown provider may serve a model of a known maker: ask again by model name alone, then by who makes such names.
     for candidate, name in dict.fromkeys(((provider_id or None, model), *listed, (None, model), (maker, model))):
         with warnings.catch_warnings():

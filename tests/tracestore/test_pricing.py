@@ -73,6 +73,8 @@ def test_reasoning_has_its_own_price_where_the_provider_asks_one() -> None:
         ("gcp.gemini", "gemini-2.5-flash", "google"),
         ("gcp.vertex_ai", "gemini-2.5-flash", "google"),
         ("azure.ai.openai", "gpt-4o", "openai"),
+        ("azure.ai.openai", "phi-4", "azure"),
+        ("azure.ai.inference", "gpt-4o", "azure"),
         ("x_ai", "grok-3", "x-ai"),
         ("mistral_ai", "mistral-large-latest", "mistral"),
         ("", "gpt-4o", "openai"),

@@ -63,6 +63,23 @@ def test_content_of_unknown_dialects_is_told_by_its_name(key: str) -> None:
     assert find_part(key) is Part.CONTENT
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "gen_ai.memory.records", "gen_ai.memory.query.text", "gen_ai.skill.description", "gen_ai.main_agent.description",
+        "annotations.0.annotation.explanation", "trace.evaluations.12.evaluation.metadata", "llm.function_call",
+        "input.images.0.image.url", "output.images.0.image.url", "tool.json_schema",
+    ],
+)  # fmt: skip
+def test_what_conventions_call_content_is_content_whatever_its_last_word(key: str) -> None:
+    assert find_part(key) is Part.CONTENT
+
+
+@pytest.mark.parametrize("key", ["gen_ai.memory.store.id", "annotations.0.annotation.label", "annotations.0.annotation.score"])
+def test_what_is_judged_and_where_is_no_content(key: str) -> None:
+    assert find_part(key) is Part.OTHER
+
+
 def test_events_that_carry_messages_are_content_but_for_role_and_name() -> None:
     assert find_part_in_event("gen_ai.choice", "anything") is Part.CONTENT
     assert find_part_in_event("gen_ai.choice", "finish_reason") is Part.OTHER

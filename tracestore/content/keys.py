@@ -49,7 +49,8 @@ _NAMED = frozenset(
         "ai.value", "ai.values", "ai.response.object", "ai.result.object", "ai.response.files", "ai.prompt.tools",
         "tools", "mlflow.chat.tools", "tool.description", "gen_ai.tool.description", "gen_ai.agent.description", "lk.chat_ctx",
         "full_command", "bash_command", "command", "haystack.pipeline.input_data", "haystack.pipeline.output_data",
-        "agent.messages.ui", "agent.stateSnapshot",
+        "agent.messages.ui", "agent.stateSnapshot", "gen_ai.memory.records", "gen_ai.main_agent.description",
+        "gen_ai.skill.description", "tool.json_schema", "llm.function_call",
     }
  | _PARAMETERS) - _ERROR_TEXTS - _USAGE_ALONE  # fmt: skip
 _PREFIXES = (
@@ -58,13 +59,15 @@ _PREFIXES = (
     "llm.request.functions", "llm.openai.", "llm.prompt_template.", "retrieval.documents", "reranker.input_documents",
     "reranker.output_documents", "reranker.query", "embedding.embeddings", "embedding.text", "traceloop.entity.input",
     "traceloop.entity.output", "mlflow.spanInputs", "mlflow.spanOutputs", "ai.prompt", "ai.response.", "ai.result.",
-    "gcp.vertex.agent.llm_re", "gcp.vertex.agent.data", "input.value", "output.value",
+    "gcp.vertex.agent.llm_re", "gcp.vertex.agent.data", "input.value", "output.value", "input.images", "output.images",
 )  # fmt: skip
 # What stays under those prefixes, by the last part of the name.
 _KEPT_LEAVES = re.compile(
     r"(?i)(?:^|[._])(?:role|name|type|id|ids|index|score|key|version|version_hash|version_name|model|finish_?reasons?|stop_?reason"
     r"|mime_?type|timestamp|ms_?to_?\w+|msto\w+|avgoutput\w+|providermetadata|tokens?)$"
 )
+# What was said of a span (OpenInference's spec/annotations.md, gen_ai.evaluation.explanation).
+_JUDGMENT = re.compile(r"\.(?:annotation|evaluation)\.(?:explanation|metadata)$")
 # Dialects that no table knows call it by these words too.
 _LEAVES = re.compile(
     r"(?:^|[._:/-]|(?<=[a-z])(?=[A-Z]))(?i:contents?|prompts?|system_prompt|user_prompt|completions?|inputs?|outputs?|messages?"
@@ -94,7 +97,7 @@ def find_part(key: str) -> Part:
         return Part.OTHER
     if key.startswith(_PREFIXES):
         return Part.OTHER if _KEPT_LEAVES.search(key) else Part.CONTENT
-    return Part.CONTENT if _LEAVES.search(key) else Part.OTHER
+    return Part.CONTENT if _LEAVES.search(key) or _JUDGMENT.search(key) else Part.OTHER
 
 
 @remember_short(8192)

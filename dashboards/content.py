@@ -118,13 +118,16 @@ def _text_at(value: Any, steps: Sequence[int]) -> str | None:
     return None
 
 
+_JSON_DOCUMENT_LISTS = ("gen_ai.retrieval.documents", "gen_ai.memory.records")
 _DOCUMENT_LISTS = ("retrieval.documents", "reranker.output_documents")
 
 
 def read_documents(span: Span) -> list[Document]:
-    """Return the documents that a step retrieved, at most 200."""
-    value = decode_value(value_of(span, "gen_ai.retrieval.documents"))
-    items: list[Any] = value if isinstance(value, list) else []
+    """Return the documents that a step retrieved, or the records of a memory that it read or wrote, at most 200."""
+    items: list[Any] = []
+    for key in _JSON_DOCUMENT_LISTS:
+        value = [] if items else decode_value(value_of(span, key))
+        items = items or (value if isinstance(value, list) else [])
     for prefix in _DOCUMENT_LISTS:
         items = items or unflatten(span.attributes, prefix)
     items = items or [_event_document(event) for event in span.events if event.name == "db.query.result"]

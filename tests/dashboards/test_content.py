@@ -539,6 +539,7 @@ def test_system_instructions_are_read_unless_the_messages_begin_with_them() -> N
     "attributes",
     [
         {"gen_ai.retrieval.documents": _json([{"id": "d1", "score": 0.5, "content": "Returns take 30 days."}])},
+        {"gen_ai.memory.records": _json([{"id": "d1", "score": 0.5, "content": "Returns take 30 days."}])},
         {
             "retrieval.documents.0.document.id": "d1",
             "retrieval.documents.0.document.score": 0.5,
@@ -619,6 +620,7 @@ def test_hostile_values_never_raise(value: str, kind: str) -> None:
         "gen_ai.system_instructions",
         "gen_ai.tool.definitions",
         "gen_ai.retrieval.documents",
+        "gen_ai.memory.records",
         "pydantic_ai.all_messages",
         "events",
         "ai.response.toolCalls",

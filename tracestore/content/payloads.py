@@ -372,6 +372,7 @@ INPUTS: Table = (
     ("llm.prompts", _texts("user", "prompt", "text")),
     ("llm.messages", _chat("user")),
     ("gen_ai.retrieval.query.text", _chat()),
+    ("gen_ai.memory.query.text", _chat()),
     ("input.value", _chat()),
     ("ai.prompt.messages", _chat("user")),
     ("ai.prompt", _chat("user")),

@@ -148,19 +148,19 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("llm.invocation_parameters", "model_name"),
         _json("llm.invocation_parameters", "model"),
         _json("langfuse.observation.model.parameters", "model"),
-        *_plain("model", "model_name", "llm.model", "ai.model.name"),
+        *_plain("model", "model_name", "llm.model", "ai.model.name", "decision.request.model_name"),
         _json("braintrust.metadata", "model"),
     ),
     "response_model": (
         *_plain("gen_ai.response.model", "llm.response.model_name", "ai.response.model", "llm.response.model"),
         *_plain("llm.model_name", "embedding.model_name", "reranker.model_name", "langfuse.observation.model.name"),
-        *_plain("mlflow.llm.model"),
+        *_plain("mlflow.llm.model", "decision.response.model_name", "decision.model_name"),
         _pattern("haystack.agent.step.llm.output", _MODEL_MEMBER),
         _pattern("haystack.component.output", _MODEL_MEMBER),
     ),
     "provider": (
         *_plain("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider", "llm.vendor"),
-        *_plain("mlflow.llm.provider", "langsmith.metadata.ls_provider"),
+        *_plain("mlflow.llm.provider", "langsmith.metadata.ls_provider", "decision.provider", "decision.system"),
         _json("metadata", "ls_provider"),
         _json("braintrust.metadata", "provider"),
     ),
@@ -259,7 +259,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens"),
         _json("mlflow.chat.tokenUsage", "input_tokens"),
         _json("ai.response.providerMetadata", "anthropic", "usage", "input_tokens"),
-        *_plain("input_tokens", "input_token_count", "usage.prompt_tokens"),
+        *_plain("input_tokens", "input_token_count", "usage.prompt_tokens", "decision.token_count.input"),
         *_told("prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "prompt_token_count", "promptTokenCount"),
     ),
     "output_tokens": (
@@ -269,7 +269,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *_plain("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion"),
         *_plain("llm.usage.completion_tokens", "ai.usage.outputTokens", "ai.usage.completionTokens"),
         _json("mlflow.chat.tokenUsage", "output_tokens"),
-        *_plain("output_tokens", "output_token_count", "usage.completion_tokens"),
+        *_plain("output_tokens", "output_token_count", "usage.completion_tokens", "decision.token_count.output"),
         *_told("completion_tokens", "output_tokens", "completionTokens", "outputTokens", "candidates_token_count"),
         *_told("candidatesTokenCount"),
     ),
@@ -407,7 +407,8 @@ USAGE_TEXTS = (
 _OPERATIONS = {
     "chat": "llm", "text_completion": "llm", "generate_content": "llm", "completion": "llm", "generate": "llm", "llm_call": "llm",
     "model_request": "llm", "response": "llm", "llm_request": "llm", "model_inference": "llm", "speech_generation": "llm",
-    "transcription": "llm", "embeddings": "embedding", "embedding": "embedding", "retrieval": "retriever",
+    "transcription": "llm", "realtime_inference": "llm",
+    "embeddings": "embedding", "embedding": "embedding", "retrieval": "retriever",
     "search_memory": "retriever", "rerank": "retriever", "execute_tool": "tool", "tool_call": "tool", "client_tool_call": "other",
     "invoke_agent": "agent", "create_agent": "agent", "agent_call": "agent", "agent_step": "agent", "invoke_workflow": "chain",
     "plan": "chain", "handle_conversation_turn": "chain", "execute_task": "chain", "vector_db_retrieve": "chain",
@@ -434,7 +435,8 @@ _OPERATIONS = {
 SPAN_KINDS = ("agent", "llm", "tool", "retriever", "embedding", "chain", "guardrail", "evaluator", "other")
 _PLAIN_KINDS = {kind: kind for kind in SPAN_KINDS if kind != "other"}
 _SPANS_OF_BRAINTRUST = {"llm": "llm", "tool": "tool", "task": "chain", "function": "chain", "eval": "chain", "score": "evaluator"}
-_OPENINFERENCE = _PLAIN_KINDS | {"reranker": "retriever", "prompt": "chain"}
+# A decision is that of a model among given options (spec/decision_spans.md): it has no messages, but a model and tokens.
+_OPENINFERENCE = _PLAIN_KINDS | {"reranker": "retriever", "prompt": "chain", "decision": "llm"}
 _AI_SDK = {
     "ai.generatetext.dogenerate": "llm", "ai.generateobject.dogenerate": "llm", "ai.streamtext.dostream": "llm",
     "ai.streamobject.dostream": "llm", "ai.embed.doembed": "embedding", "ai.embedmany.doembed": "embedding",

@@ -37,6 +37,8 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
         build_span({"gen_ai.operation.name": "chat", "mastra.span.type": "model_chunk"}),
         "llm",
     ),
+    "OpenInference's decision of a model": (build_span({"openinference.span.kind": "DECISION"}), "llm"),
+    "one answer in a realtime session": (build_span({"gen_ai.operation.name": "realtime_inference"}), "llm"),
     "tool by attribute": (build_span({"tool.name": "refund"}), "tool"),
     "tool by name": (build_span({}, name="execute_tool refund"), "tool"),
     "agent by name": (build_span({}, name="invoke_agent support"), "agent"),

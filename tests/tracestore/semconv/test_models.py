@@ -35,6 +35,21 @@ def test_provider_has_one_name(rows_of: RowsOf, case: str) -> None:
     assert rows_of(PROVIDER_CASES)[case]["provider"] == PROVIDER_CASES[case][1]
 
 
+def test_decisions_model_is_read(store: Store) -> None:
+    named = {"decision.model_name": "jev-1.13.0", "decision.system": "typesafe", "openinference.span.kind": "DECISION"}
+    both = {
+        "decision.request.model_name": "jev-latest",
+        "decision.response.model_name": "jev-1.13.0",
+        "decision.provider": "vllm",
+    }
+
+    rows = store_spans(store, [build_span(named), build_span(named | both)])
+
+    assert [(row["provider"], row["request_model"], row["response_model"]) for row in rows] == [
+        ("typesafe", "", "jev-1.13.0"), ("vllm", "jev-latest", "jev-1.13.0"),
+    ]  # fmt: skip
+
+
 MODEL_CASES = {
     "openai/gpt-4o-mini": "gpt-4o-mini", "bedrock/converse/us.anthropic.claude-3": "us.anthropic.claude-3",
     "models/gemini-2.5-flash": "gemini-2.5-flash", "gpt-4o": "gpt-4o", "openrouter/openai/gpt-4o": "openai/gpt-4o",

@@ -35,6 +35,7 @@ def langfuse(**usage: int) -> dict[str, str]:
 
 # case -> attributes, (input, output, cache read, cache write, reasoning)
 TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = {
+    "OpenInference's decision": ({"decision.token_count.input": 412, "decision.token_count.output": 2}, (412, 2, 0, 0, 0)),
     "inclusive by default": ({IN: 1000, OUT: 50, READ: 800, WRITE: 100}, (1000, 50, 800, 100, 0)),
     "more cached than input is exclusive": ({IN: 100, OUT: 50, READ: 800, WRITE: 100}, (1000, 50, 800, 100, 0)),
     "total equal to the parts is inclusive": ({IN: 1000, OUT: 50, READ: 800, TOTAL: 1050}, (1000, 50, 800, 0, 0)),

@@ -704,6 +704,8 @@ REFUSED_CALL = (
     r"(?i)validation errors? for|validation failed for|input validation (error|failed)|malformed tool arg|invalid json"
     r"|unterminated string|unknown tool|no such tool|tool \S+ not found|no tool with that name|not a valid tool"
     r"|invalid tool (name|argument|input)"
+    # ADK asks a person first (tools/function_tool.py).
+    r"|this tool call (requires confirmation, please approve|is rejected)"
 )
 
 
@@ -761,6 +763,12 @@ RESUMED = (
 )
 LAST_PART_BYTES = 512  # as much of an input's end as is looked at
 LAST_PART = r"""(?s).*\b(?:type|role)\\*["']\s*:\s*\\*["']([A-Za-z_-]+)"""
+# Microsoft's agent framework: what an agent's run put out, and what the last message given to one begins with. The part holds
+# the call that it is about, which has a type of its own.
+ASKED_MESSAGES, ASKED_PART = "gen_ai.output.messages", '"type": ?"function_approval_request"'
+ANSWERED_MESSAGES, ANSWERED_PART = "gen_ai.input.messages", "function_approval_response"
+LAST_MESSAGE_BYTES = 8192
+LAST_MESSAGE = r'(?s).*"role": ?"[a-z]+", ?"parts": ?\[\{"type": ?"([a-z_]+)"'
 
 # Events of coding agents' logs (Claude Code's and Codex's manuals): somebody decided about a tool call, a request failed.
 DECISION_EVENTS = ("claude_code.tool_decision", "codex.tool_decision")

@@ -108,6 +108,12 @@ def _said_signal() -> str:
     last_part = f"extract(right(x, {semconv.LAST_PART_BYTES}), {literal(semconv.LAST_PART)})"
     handed_off = f"match(x, {literal(semconv.HANDOFF_ANSWER)})"
     answers = f"if(match(x, {literal(semconv.RESUMED)}), true, {last_part} IN ({literals(semconv.APPROVAL_ANSWERS)}))"
+    is_agent, last = (
+        "declared_kind = 'agent'",
+        f"right(attributes[{literal(semconv.ANSWERED_MESSAGES)}], {semconv.LAST_MESSAGE_BYTES})",
+    )
+    asked = f"if({is_agent}, match(attributes[{literal(semconv.ASKED_MESSAGES)}], {literal(semconv.ASKED_PART)}), false)"
+    answered = f"if({is_agent}, extract({last}, {literal(semconv.LAST_MESSAGE)}) = {literal(semconv.ANSWERED_PART)}, false)"
     return f"""multiIf(
             {said} IN ({literals(semconv.SIGNALS)}), {said},
             event_signal != '', event_signal,
@@ -123,9 +129,10 @@ def _said_signal() -> str:
                 {at("gen_ai.operation.name")} IN ({literals(semconv.WAITING_OPERATIONS)}), true,
                 name = 'claude_code.tool.blocked_on_user'), 'human_wait',
             multiIf({at("pydantic_ai.tool.deferral.name")} != '', true, name = 'Human Feedback', true,
-                match(usage_text, {literal(semconv.APPROVAL_TEXT)})), 'human_approval_requested',
+                match(usage_text, {literal(semconv.APPROVAL_TEXT)}), true, {asked}), 'human_approval_requested',
             arrayExists((k, x) -> if(k IN ({literals(semconv.APPROVAL_INPUTS)}), {answers}, false),
                 mapKeys(attributes), mapValues(attributes)), 'human_approval_decided',
+            {answered}, 'human_approval_decided',
             '')"""
 
 

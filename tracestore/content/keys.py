@@ -116,6 +116,7 @@ _TOLD = re2.compile(
 )
 _REFUSED_CALL, _APPROVAL = re2.compile(semconv.REFUSED_CALL), re2.compile(semconv.APPROVAL_TEXT)
 _RESUMED, _LAST_PART = re2.compile(semconv.RESUMED), re2.compile(semconv.LAST_PART)
+_ASKED_PART, _LAST_MESSAGE = re2.compile(semconv.ASKED_PART), re2.compile(semconv.LAST_MESSAGE)
 _HANDED_OFF = re2.compile(semconv.HANDOFF_ANSWER)
 _RAISED = re.compile(r"(?:[(]Interrupt|[A-Z][A-Za-z0-9]+)[(]|[A-Z][A-Za-z0-9]*(?:Error|Exception|Failure|Timeout):")
 _RAISED_IN_STACK = re2.compile(
@@ -143,8 +144,12 @@ def reduce_content(key: str, text: str) -> str:
     kept += [found[0] for pattern in _PATTERNS.get(key, ()) if (found := pattern.search(text[:_USAGE_TEXT_BYTES]))]
     if key == "output.value" and (tier := _SERVED_TIER.search(text)):
         kept.append(tier[0])
+    if key == semconv.ASKED_MESSAGES and (asked := _ASKED_PART.search(text)):
+        kept.append(f"{{{asked[0]}}}")
     if key in semconv.APPROVAL_INPUTS:
-        if _RESUMED.match(text):
+        if key == semconv.ANSWERED_MESSAGES and _find_last_message(text) == semconv.ANSWERED_PART:
+            kept.append(json.dumps([{"role": "user", "parts": [{"type": semconv.ANSWERED_PART}]}]))
+        elif _RESUMED.match(text):
             kept.append('{"graph": null, "resume": true}')
         elif answer := _find_answer(text):
             kept.append(json.dumps({"type": answer}))
@@ -198,6 +203,13 @@ def _find_answer(text: str) -> str:
     tail = text.encode()[-semconv.LAST_PART_BYTES :].decode(errors="ignore")
     found = _LAST_PART.search(tail)
     return found[1] if found and found[1] in semconv.APPROVAL_ANSWERS else ""
+
+
+def _find_last_message(text: str) -> str:
+    """Return the type of the first part of the last of some messages, "" where they are none."""
+    tail = text.encode()[-semconv.LAST_MESSAGE_BYTES :].decode(errors="ignore")
+    found = _LAST_MESSAGE.search(tail)
+    return str(found[1]) if found else ""
 
 
 def _find_refusal(text: str) -> str:

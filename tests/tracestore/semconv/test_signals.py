@@ -14,6 +14,18 @@ from tracestore.masking import build_masker
 from tracestore.privacy import Policy
 
 TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "refund"}
+# As agent-framework 1.x sends it; the call itself has a type, too.
+_MICROSOFTS_ANSWER = {
+    "role": "user",
+    "parts": [
+        {
+            "type": "function_approval_response",
+            "function_call": {"type": "function_call", "name": "pay", "arguments": '{"to": ["jane"], "role": "user"}'},
+            "approved": True,
+            "id": "a1",
+        }
+    ],
+}
 SIGNAL_CASES = {
     "operation": (build_span({"gen_ai.operation.name": "handoff"}), "agent_handoff"),
     "contrib operation": (build_span({"gen_ai.operation.name": "agent_handoff"}), "agent_handoff"),
@@ -59,6 +71,16 @@ SIGNAL_CASES = {
             status=2,
             status_message="ValueError",
         ),
+        "refused_call",
+    ),
+    "ADK waits for a person before it runs the tool": (
+        build_span(
+            TOOL | {"gen_ai.tool.call.result": '{"error": "This tool call requires confirmation, please approve or reject."}'}
+        ),
+        "refused_call",
+    ),
+    "ADK was told not to run the tool": (
+        build_span(TOOL | {"error.type": "TOOL_ERROR", "gen_ai.tool.call.result": '{"error": "This tool call is rejected."}'}),
         "refused_call",
     ),
     "ordinary tool error": (build_span(TOOL, status=2, status_message="connection refused"), ""),
@@ -191,6 +213,44 @@ SIGNAL_CASES = {
             ),
         )
     },
+    "Microsoft's agent asks": (
+        build_span(
+            {
+                "gen_ai.operation.name": "invoke_agent",
+                "gen_ai.output.messages": json.dumps(
+                    [
+                        {
+                            "role": "assistant",
+                            "parts": [
+                                {"type": "tool_call", "id": "c1", "name": "pay", "arguments": "{}"},
+                                {
+                                    "type": "function_approval_request",
+                                    "function_call": {"type": "function_call", "name": "pay"},
+                                    "id": "a1",
+                                },
+                            ],
+                        }
+                    ]
+                ),
+            }
+        ),
+        "human_approval_requested",
+    ),
+    "Microsoft's agent goes on after an answer": (
+        build_span({"gen_ai.operation.name": "invoke_agent", "gen_ai.input.messages": json.dumps([_MICROSOFTS_ANSWER])}),
+        "human_approval_decided",
+    ),
+    "Microsoft's agent was answered further back": (
+        build_span(
+            {
+                "gen_ai.operation.name": "invoke_agent",
+                "gen_ai.input.messages": json.dumps(
+                    [_MICROSOFTS_ANSWER, {"role": "user", "parts": [{"type": "text", "content": "thanks"}]}]
+                ),
+            }
+        ),
+        "",
+    ),
     "LangGraph is sent elsewhere": (
         build_span({"input.value": '{"graph": null, "update": {"messages": [["user", "x"]]}, "resume": null, "goto": "model"}'}),
         "",

@@ -744,9 +744,10 @@ APPROVAL_EVENTS = {
     "human_feedback_requested": "human_approval_requested", "request_info": "human_approval_requested",
     "human_feedback_received": "human_approval_decided", ESCALATION_EVENT: "human_escalation",
 }  # fmt: skip
-# The last is pydantic-ai's DeferredToolRequests, with which a run ends that needs an approval.
+# The last are pydantic-ai's DeferredToolRequests, with which a run ends that needs an approval, and what Agno's says then.
 APPROVAL_TEXT = (
     r'"__interrupt__"|mcp_approval_request|tool-approval-request|FunctionApprovalRequestContent|"approvals": ?\[\{"tool_name"'
+    r"|I have tools to execute, but I need (?:confirmation|user input)"
 )
 # A call whose input ends in such a part goes on after a person's answer: the AI SDK's, OpenAI's and Strands' names. Later calls
 # repeat the part with more behind it, hence the last type or role that an input names.
@@ -763,9 +764,15 @@ RESUMED = (
 )
 LAST_PART_BYTES = 512  # as much of an input's end as is looked at
 LAST_PART = r"""(?s).*\b(?:type|role)\\*["']\s*:\s*\\*["']([A-Za-z_-]+)"""
-# Microsoft's agent framework: what an agent's run put out, and what the last message given to one begins with. The part holds
-# the call that it is about, which has a type of its own.
-ASKED_MESSAGES, ASKED_PART = "gen_ai.output.messages", '"type": ?"function_approval_request"'
+# With what the run of an agent ends that asks (Microsoft's agent framework, Mastra).
+ASKED_PARTS = (
+    ("gen_ai.output.messages", '"type": ?"function_approval_request"'),
+    ("mastra.agent_run.output", '"reason": ?"tool-call-approval"'),
+)
+# How one that goes on then is called (Agno), what it is given (Mastra), and what the last message given to it begins with
+# (Microsoft): the part holds the call that it is about, which has a type of its own.
+CONTINUED_RUN = r"\.a?continue_run(?:_stream)?$"
+DECISION_INPUT, DECISION = "mastra.agent_run.input", r'^(?:\[REDACTED\] )?\{"approved": ?(?:true|false)'
 ANSWERED_MESSAGES, ANSWERED_PART = "gen_ai.input.messages", "function_approval_response"
 LAST_MESSAGE_BYTES = 8192
 LAST_MESSAGE = r'(?s).*"role": ?"[a-z]+", ?"parts": ?\[\{"type": ?"([a-z_]+)"'

@@ -112,8 +112,11 @@ def _said_signal() -> str:
         "declared_kind = 'agent'",
         f"right(attributes[{literal(semconv.ANSWERED_MESSAGES)}], {semconv.LAST_MESSAGE_BYTES})",
     )
-    asked = f"if({is_agent}, match(attributes[{literal(semconv.ASKED_MESSAGES)}], {literal(semconv.ASKED_PART)}), false)"
-    answered = f"if({is_agent}, extract({last}, {literal(semconv.LAST_MESSAGE)}) = {literal(semconv.ANSWERED_PART)}, false)"
+    parts = "".join(f"match(attributes[{literal(key)}], {literal(part)}), true, " for key, part in semconv.ASKED_PARTS)
+    asked = f"if({is_agent}, multiIf({parts}false), false)"
+    answered = f"""if({is_agent}, multiIf(match(name, {literal(semconv.CONTINUED_RUN)}), true,
+                match(attributes[{literal(semconv.DECISION_INPUT)}], {literal(semconv.DECISION)}), true,
+                extract({last}, {literal(semconv.LAST_MESSAGE)}) = {literal(semconv.ANSWERED_PART)}), false)"""
     return f"""multiIf(
             {said} IN ({literals(semconv.SIGNALS)}), {said},
             event_signal != '', event_signal,

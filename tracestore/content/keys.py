@@ -116,7 +116,8 @@ _TOLD = re2.compile(
 )
 _REFUSED_CALL, _APPROVAL = re2.compile(semconv.REFUSED_CALL), re2.compile(semconv.APPROVAL_TEXT)
 _RESUMED, _LAST_PART = re2.compile(semconv.RESUMED), re2.compile(semconv.LAST_PART)
-_ASKED_PART, _LAST_MESSAGE = re2.compile(semconv.ASKED_PART), re2.compile(semconv.LAST_MESSAGE)
+_ASKED_PARTS = {key: re2.compile(part) for key, part in semconv.ASKED_PARTS}
+_DECISION, _LAST_MESSAGE = re2.compile(semconv.DECISION), re2.compile(semconv.LAST_MESSAGE)
 _HANDED_OFF = re2.compile(semconv.HANDOFF_ANSWER)
 _RAISED = re.compile(r"(?:[(]Interrupt|[A-Z][A-Za-z0-9]+)[(]|[A-Z][A-Za-z0-9]*(?:Error|Exception|Failure|Timeout):")
 _RAISED_IN_STACK = re2.compile(
@@ -144,8 +145,10 @@ def reduce_content(key: str, text: str) -> str:
     kept += [found[0] for pattern in _PATTERNS.get(key, ()) if (found := pattern.search(text[:_USAGE_TEXT_BYTES]))]
     if key == "output.value" and (tier := _SERVED_TIER.search(text)):
         kept.append(tier[0])
-    if key == semconv.ASKED_MESSAGES and (asked := _ASKED_PART.search(text)):
+    if key in _ASKED_PARTS and (asked := _ASKED_PARTS[key].search(text)):
         kept.append(f"{{{asked[0]}}}")
+    if key == semconv.DECISION_INPUT and (decision := _DECISION.match(text)):
+        kept.append(f"{decision[0]}}}")
     if key in semconv.APPROVAL_INPUTS:
         if key == semconv.ANSWERED_MESSAGES and _find_last_message(text) == semconv.ANSWERED_PART:
             kept.append(json.dumps([{"role": "user", "parts": [{"type": semconv.ANSWERED_PART}]}]))

@@ -251,6 +251,41 @@ SIGNAL_CASES = {
         ),
         "",
     ),
+    "Mastra's agent asks": (
+        build_span(
+            {
+                "gen_ai.operation.name": "invoke_agent",
+                "mastra.agent_run.output": '{"status":"suspended","reason":"tool-call-approval","toolName":"pay"}',
+            }
+        ),
+        "human_approval_requested",
+    ),
+    "Mastra's agent waits for something else": (
+        build_span(
+            {"gen_ai.operation.name": "invoke_agent", "mastra.agent_run.output": '{"status":"suspended","reason":"timer"}'}
+        ),
+        "",
+    ),
+    "Mastra's agent goes on after an answer": (
+        build_span(
+            {
+                "gen_ai.operation.name": "invoke_agent",
+                "mastra.agent_run.input": '{"approved":false,"toolName":"pay","toolCallId":"c1"}',
+            }
+        ),
+        "human_approval_decided",
+    ),
+    "Agno's agent asks": (
+        build_span(
+            {"openinference.span.kind": "AGENT", "output.value": "I have tools to execute, but I need confirmation."},
+            name="support.run",
+        ),
+        "human_approval_requested",
+    ),
+    "Agno's agent goes on after an answer": (
+        build_span({"openinference.span.kind": "AGENT", "output.value": "Paid."}, name="support.continue_run"),
+        "human_approval_decided",
+    ),
     "LangGraph is sent elsewhere": (
         build_span({"input.value": '{"graph": null, "update": {"messages": [["user", "x"]]}, "resume": null, "goto": "model"}'}),
         "",

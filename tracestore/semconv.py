@@ -109,8 +109,10 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         # LangSmith calls a project a session too; this name has been used for both.
         *_plain("langsmith.trace.session_id", "gcp.vertex.agent.session_id", "mlflow.trace.session"),
         *_plain("mastra.metadata.sessionId", "mastra.metadata.threadId", "lmnr.association.properties.session_id"),
-        *_plain("genkit:sessionId", "lk.room_name", "conversation.id", "thread.id", "session_id", "conversation_id", "thread_id"),
-        *_plain("sessionId", "threadId"),
+        *_plain("genkit:sessionId", "lk.room_name", "conversation.id"),
+        # A number is the thread of the operating system (https://opentelemetry.io/docs/specs/semconv/registry/attributes/thread/).
+        _pattern("thread.id", "^([0-9]*[^0-9].*)$"),
+        *_plain("session_id", "conversation_id", "thread_id", "sessionId", "threadId"),
         *_plain("spring.ai.chat.client.conversation.id", "gen_ai.thread.id", "lk.pii.room_name", "wandb.thread_id"),
         _json("metadata", "thread_id"),
         _json("metadata", "conversation_id"),
@@ -247,7 +249,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     ),
     "tool_call_id": (
         *_plain("gen_ai.tool.call.id", "tool_call.id", "tool.id", "ai.toolCall.id", "tool_use_id", "call_id"),
-        *_plain("lk.function_tool.id", "tool.call_id"),
+        *_plain("lk.function_tool.id", "tool.call_id", "gen_ai.tool.call_id"),
     ),
     "error_attribute": _plain("gen_ai.framework.error.type", "status_code"),
     "error_text_attribute": _plain("error.message", "error", "langfuse.observation.status_message"),
@@ -336,7 +338,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         _json("ai.response.providerMetadata", "openai", "reasoningTokens"),
         _json("ai.response.providerMetadata", "google", "usageMetadata", "thoughtsTokenCount"),
         *_plain("codex.usage.reasoning_output_tokens", "reasoning_token_count", "gen_ai.usage.experimental.reasoning_tokens"),
-        *_plain("llm.usage.reasoning_tokens", "usage.reasoning_tokens"),
+        *_plain("llm.usage.reasoning_tokens", "usage.reasoning_tokens", "thoughts_token_count"),
         *_told("reasoning_tokens", "reasoningTokens", "reasoning", "thoughts_token_count", "thoughtsTokenCount"),
         *_told("thoughtsTokens", "completion_reasoning_tokens"),
     ),
@@ -515,21 +517,24 @@ GENKIT_MODELS = ("model", "background-model", "embedder")
 # Spans that declare no kind, by name (Haystack's by "haystack:" and the type of the component); first match wins.
 NAME_KINDS = (
     (r"^(invoke_agent|agent_run|Agent run:|haystack\.agent\.run|crewai\.agent)(\b| )|^(agent_turn|claude_code\.interaction)$"
-     r"|\._execute_core$|^haystack:.*Agent$|^langchain4j\.aiservices\.", "agent"),
+     r"|^session_task\.turn$|\._execute_core$|^haystack:.*Agent$|^langchain4j\.aiservices\.", "agent"),
     (r"^(execute_tool |tool[.: /]|Function: )|^(function_tool|claude_code\.tool|ToolUsage\._use)$|\.tool$"
      r"|^haystack:.*ToolInvoker$|^langchain4j\.tools\.", "tool"),
-    (r"^(call_llm|llm_request|claude_code\.llm_request)$|^(Responses API|Chat completion) with |\.do(Generate|Stream)$"
-     r"|^haystack:.*Generator$|\.llm$", "llm"),
+    (r"^(call_llm|llm_request|claude_code\.llm_request|try_run_sampling_request)$|^(Responses API|Chat completion) with "
+     r"|\.do(Generate|Stream)$|^haystack:.*Generator$|\.llm$", "llm"),
     (r"\.doEmbed$|^haystack:.*Embedder$", "embedding"),
     (r"^haystack:.*(Retriever|Ranker)$", "retriever"),
     (r"^(invocation|agent_session|llm_node|haystack\.(pipeline\.run|agent\.step))$"
      r"|^OpenAI Agents trace: |^(workflow\.(run|build)|executor\.process|edge_group\.process)\b"
      r"|^crewai\.(crew|task|workflow)\b|\.kickoff$|^haystack:", "chain"),
 )  # fmt: skip
+# What coding agents run before and after a tool by configuration; that it fails tells nothing of the tool.
+HOOK_NAME = r"^(qwen-code|claude_code)\.hook$"
 # Spans that declare a kind which they are not, by name: ADK's summary of parallel tool calls, a hand-off that OpenInference
-# calls a tool, and LlamaIndex's preparation of a request, which happens in the class of the model.
+# calls a tool, steps around a tool which name it, too (Codex's, hooks of coding agents), and LlamaIndex's preparation of a
+# request, which happens in the class of the model.
 MISDECLARED_KINDS = (
-    (r"^execute_tool \(merged|^handoff to ", "other"),
+    (r"^execute_tool \(merged|^handoff to |^(handle_responses|guardian_scoring_observation)$" f"|{HOOK_NAME}", "other"),
     (r"\._prepare_chat_with_tools$", "chain"),
     (r"^FunctionTool\.(task|workflow)$", "tool"),
 )
@@ -544,6 +549,8 @@ NOT_AGENT_NAME = (
 NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])|[.](tool|__call__|acall)$"
 # Classes of tools that some instrumentations send in place of a tool's name.
 TOOL_CLASSES = ("DynamicStructuredTool", "DynamicTool")
+# Coding agents whose spans give an agent no name, by how their scope begins.
+AGENTS_OF_SCOPES = {"com.anthropic.claude_code": "claude_code", "codex": "codex", "github.copilot": "copilot"}
 # LlamaIndex tells an agent's name in the event that its step is given, as Python shows it, and nowhere else.
 AGENT_STEP, AGENT_OF_STEP = ".run_agent_step", r"current_agent_name='([^']+)'"
 # Attributes whose presence tells the kind of a span that neither declares one nor has a telling name.
@@ -697,16 +704,22 @@ FAILURE_FLAGS = (
     ("lk.function_tool.is_error", ("true",)), ("genkit:state", ("error",)), ("tool.result_status", ("error",)),
     ("haystack.tool.error", ("true",)), ("tool.status", ("error",)),
 )  # fmt: skip
+# How the answer of a tool of Gemini CLI's begins that failed. The answer's `response` says why.
+FAILED_ANSWER, FAILED_ANSWER_KEY = '{"status":"error"', "gen_ai.output.messages"
+# Events in which a step around the tool's own tells by `success` how it went (Codex).
+FAILURE_EVENTS = ("codex.tool_result",)
 
 
 # A call that the framework refused before the tool ran: unknown tool, or arguments that do not fit. Not a tool error.
 REFUSED_CALL = (
     r"(?i)validation errors? for|validation failed for|input validation (error|failed)|malformed tool arg|invalid json"
     r"|unterminated string|unknown tool|no such tool|tool \S+ not found|no tool with that name|not a valid tool"
-    r"|invalid tool (name|argument|input)"
+    r"|invalid tool (name|argument|input)|^tool ['\"`]\S+['\"`] does not exist"
     # ADK asks a person first (tools/function_tool.py).
     r"|this tool call (requires confirmation, please approve|is rejected)"
 )
+# The type of the error of a call that a rule or a person refused (Copilot).
+REFUSED_TYPES = ("denied",)
 
 
 # How instrumentations mark a value that they cut: "... [truncated]", "(litellm_truncated 812 chars)", "[TRUNCATED - Content
@@ -780,6 +793,8 @@ LAST_MESSAGE = r'(?s).*"role": ?"[a-z]+", ?"parts": ?\[\{"type": ?"([a-z_]+)"'
 # Events of coding agents' logs (Claude Code's and Codex's manuals): somebody decided about a tool call, a request failed.
 DECISION_EVENTS = ("claude_code.tool_decision", "codex.tool_decision")
 REQUEST_ERROR_EVENTS = ("claude_code.api_error",)
+# Told of every request: of one that failed with this attribute.
+REQUEST_EVENTS, REQUEST_ERROR = ("codex.api_request",), "error.message"
 # `decision` and `source` of such an event: yes or no, and by a person or by configuration and hooks.
 ACCEPTED = ("accept", "accepted", "approved", "approvedforsession", "approved_for_session")
 BY_PERSON = "^user"
@@ -810,14 +825,18 @@ HTTP_STATUS_KEYS, HTTP_ERROR = ("http.response.status_code", "http.status_code")
 # What error.type says where the instrumentation knows no type (https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/).
 NO_ERROR_TYPE = "_OTHER"
 
+# What Rust's `tracing` calls an event that was given no name: where it stands in the source.
+UNNAMED_EVENT = "^event .+:[0-9]+$"
+EVENT_NAME = "event.name"
+
 # Read for a decision, not for a column of their own.
 OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",
     "lk.function_tool.is_error", "genkit:state", "tool.result_status", "genkit:name", "haystack.component.type",
     "haystack.tool.error", "tool.status",
     "mcp.method.name", "server.address", "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch",
-    "pydantic_ai.tool.deferral.name", "source", EVENT_SPAN_KEY, SIGNAL_KEY, *HANDOFF_TARGETS,
-    *HANDOFF_SOURCES, *HTTP_STATUS_KEYS,
+    "pydantic_ai.tool.deferral.name", "source", "decision", EVENT_SPAN_KEY, SIGNAL_KEY, *HANDOFF_TARGETS,
+    *HANDOFF_SOURCES, *HTTP_STATUS_KEYS, FAILED_ANSWER_KEY,
 )  # fmt: skip
 
 

@@ -362,11 +362,13 @@ def test_decisions_of_people_and_failed_requests_of_coding_agents_show_on_the_tr
     run.log(event_name="codex.tool_decision", attributes={"decision": "ApprovedForSession", "source": "User"})
     run.log(event_name="claude_code.api_error", attributes={"status_code": "529"})
     run.log(event_name="claude_code.api_error", attributes={"status_code": "529"})  # sent twice
+    run.log(event_name="codex.api_request", attributes={"http.response.status_code": "429", "error.message": "http 429"})
+    run.log(event_name="codex.api_request", attributes={"http.response.status_code": "200"})
 
     text = " ".join(re.sub(r"<[^>]+>", " ", run.page()).split())
 
     assert "Approvals 1 rejected , 2 accepted by a person, 1 automatic" in text
-    assert "Failed requests 1" in text
+    assert "Failed requests 2" in text
     assert f"/logs?q=trace%3A{run.trace_id}+event%3A%2Atool_decision" in run.page()
 
 

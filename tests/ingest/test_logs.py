@@ -228,6 +228,17 @@ def test_event_name_is_the_field_or_the_older_attribute(receiver: Receiver) -> N
     assert stored(receiver, "event_name") == [("claude_code.user_prompt",), ("exception",), ("gen_ai.choice",)]
 
 
+def test_record_named_after_its_place_in_the_source_has_the_name_of_its_attribute(receiver: Receiver) -> None:
+    """Codex 0.169: Rust's `tracing` gives such a name to an event that has none."""
+    place = "event otel/src/events/session_telemetry.rs:1200"
+    named = build_record("named", event_name=place)
+    named.attributes.add(key="event.name").value.string_value = "codex.user_prompt"
+
+    receiver.send(build_logs(named, build_record("unnamed", event_name=place)).SerializeToString(), path="/v1/logs")
+
+    assert stored(receiver, "event_name") == [("codex.user_prompt",), (place,)]
+
+
 # Hostile bodies
 
 

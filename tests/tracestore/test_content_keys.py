@@ -26,7 +26,7 @@ def test_everything_that_a_page_shows_as_content_is_content() -> None:
 
 def test_what_numbers_and_filters_are_made_of_is_not_content() -> None:
     may_hold_content = {*semconv.USAGE_TEXTS, "llm.invocation_parameters", "langfuse.observation.model.parameters"}
-    may_hold_content.add("braintrust.metadata")
+    may_hold_content |= {"braintrust.metadata", semconv.FAILED_ANSWER_KEY}
     may_hold_content |= {
         source.key for name in ("tool_arguments", "tool_result", "error_text_attribute") for source in semconv.FIELDS[name]
     }
@@ -106,6 +106,10 @@ def test_usage_is_found_as_the_view_finds_it() -> None:
         ("gen_ai.tool.call.result", "Unknown tool: rm for jane", REDACTED + " Unknown tool"),
         ("gen_ai.tool.call.arguments", '{"order": "A-1', "{"),
         ("gen_ai.tool.call.arguments", '{"order": "A-1"}', REDACTED),
+        ("gen_ai.output.messages", '[{"role": "assistant", "parts": []}]', REDACTED),
+        ("gen_ai.output.messages", '{"status":"success","response":{"resultDisplay":"jane"}}', REDACTED),
+        ("gen_ai.output.messages", '{"status":"error","response":{"resultDisplay":"jane","errorType":"file_not_found"}}',
+         '{"status":"error", "response": {"errorType": "file_not_found"}}'),
         ("llm.invocation_parameters", '{"model": "gpt-4o", "temperature": 0.5, "system": "x", "tools": []}',
          '{"model": "gpt-4o", "temperature": 0.5}'),
         ("llm.invocation_parameters", '{"service_tier": "flex", "user": "jane"}', '{"service_tier": "flex"}'),

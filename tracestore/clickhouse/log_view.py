@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracestore import semconv
 from tracestore.clickhouse.anyvalue import MAX_TIME_NS, MIN_TIME_NS, letter_of, map_of, text_of, types_of
-from tracestore.clickhouse.lookups import first_of, is_present, literal, literals, sdk
+from tracestore.clickhouse.lookups import first_of, is_present, literal, literals, name_of_event, sdk
 
 
 def _is_sane(time_ns: str) -> str:
@@ -66,7 +66,7 @@ FROM
         {map_of("record.attributes")} AS attributes,
         {types_of("record.attributes")} AS attribute_types,
         mapFilter((k, x) -> k IN ({joining_keys}) AND {is_present("x")}, attributes) AS joining,
-        if(record.event_name != '', record.event_name, attributes['event.name']) AS sent_name
+        {name_of_event("record.event_name", "attributes")} AS sent_name
     FROM
     (
         SELECT *, item.1 AS record, item.2 AS occurrence

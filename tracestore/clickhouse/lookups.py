@@ -196,6 +196,12 @@ def _kind_slots() -> str:
     return ", ".join(str(slots()[name]) for name in ("mapped:kind", *(source.key for source, _ in semconv.KINDS)))
 
 
+def name_of_event(name: str, attributes: str) -> str:
+    """Return the expression for what an event is called: as it says, or in an attribute where nobody named it."""
+    said = f"{attributes}[{literal(semconv.EVENT_NAME)}]"
+    return f"multiIf({said} = '', {name}, {name} = '', {said}, match({name}, {literal(semconv.UNNAMED_EVENT)}), {said}, {name})"
+
+
 def json_member(key: str, *path: str) -> str:
     """Return the expression over `picked` for the text at a path of an attribute's JSON, '' when absent."""
     return _candidate([Source(key, "json", path)])

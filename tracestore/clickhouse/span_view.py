@@ -29,6 +29,7 @@ from tracestore.clickhouse.lookups import (
     literals,
     mapping_found,
     mapping_texts,
+    name_of_event,
     picked,
     resource_wanted,
     rule_value,
@@ -127,8 +128,9 @@ def _said_signal() -> str:
                 if(match({target}, {literal(semconv.HUMAN)}), 'human_escalation', 'agent_handoff'),
             if(declared_kind = 'agent', arrayExists((k, x) -> if(k IN ({literals(semconv.HANDOFF_OUTPUTS)}), {handed_off}, false),
                 mapKeys(attributes), mapValues(attributes)), false), 'agent_handoff',
-            -- A configuration or a hook that decides is nobody who is asked.
-            multiIf({at("source")} IN ('config', 'hook'), false, {at("span.type")} = 'tool.blocked_on_user', true,
+            if({at("span.type")} = 'tool.blocked_on_user', {at("decision")} = 'reject', false), 'refused_call',
+            -- A configuration or a hook that decides is nobody who is asked; nor is there anybody where no terminal is.
+            multiIf({at("source")} IN ('config', 'hook', 'unknown'), false, {at("span.type")} = 'tool.blocked_on_user', true,
                 {at("gen_ai.operation.name")} IN ({literals(semconv.WAITING_OPERATIONS)}), true,
                 name = 'claude_code.tool.blocked_on_user'), 'human_wait',
             multiIf({at("pydantic_ai.tool.deferral.name")} != '', true, name = 'Human Feedback', true,
@@ -147,6 +149,7 @@ def _signal() -> str:
         interrupted, 'human_approval_requested',
         NOT runs_tool, '',
         match(tool_text, {literal(semconv.REFUSED_CALL)}), 'refused_call',
+        raw_error_type IN ({literals(semconv.REFUSED_TYPES)}), 'refused_call',
         kind != 'tool', '',
         tool IN ({literals(semconv.APPROVAL_TOOLS)}), 'human_approval_requested',
         if(match(tool, {literal(semconv.HANDOFF_TOOL)}), NOT match(tool, {literal(semconv.HUMAN)}), false), 'agent_handoff',
@@ -160,7 +163,7 @@ def _finish_reason() -> str:
 
 def _failed_by_flag() -> str:
     flags = "".join(f"{at(key)} IN ({literals(values)}), true, " for key, values in semconv.FAILURE_FLAGS)
-    return f"multiIf({flags}{_finish_reason()} = 'error')"
+    return f"multiIf({flags}failed_by_event, true, failed_answer != '', true, {_finish_reason()} = 'error')"
 
 
 def _time_to_first_token() -> str:
@@ -280,6 +283,8 @@ def _given(columns: dict[str, str], *, by_rules: bool) -> str:
             [{literals(events)}], [{literals(events.values())}], '') AS event_signal,
         arrayFirst(x -> x != '', arrayMap(m -> m['exception.type'], event_attributes)) AS exception_type,
         arrayFirst(x -> x != '', arrayMap(m -> m['exception.message'], event_attributes)) AS exception_message,
+        arrayExists((n, a) -> if(n IN ({literals(semconv.FAILURE_EVENTS)}), a['success'] = 'false', false),
+            event_names, event_attributes) AS failed_by_event,
         toFloat64(arrayFirst((t, n) -> n IN ({literals(semconv.FIRST_TOKEN_EVENTS)}), event_times_ns, event_names) - start_ns)
             AS first_token_event_ns,
         {_tuple(columns | ({"tool_rules": "mapping.2"} if by_rules else {}))} AS carried"""
@@ -303,7 +308,7 @@ def _spans(table: str, *, by_rules: bool) -> str:
             span.name AS name, span.kind AS span_kind_number,
             span.status.code AS status_code, span.status.message AS status_message,
             span.trace_state AS trace_state, span.flags AS flags,
-            span.events AS events, span.links AS links, arrayMap(e -> e.name, span.events) AS event_names,
+            span.events AS events, span.links AS links,
             arrayMap(e -> e.time_unix_nano, span.events) AS event_times_ns,
             span.dropped_attributes_count AS dropped_attributes_count,
             span.dropped_events_count AS dropped_events_count,
@@ -316,7 +321,8 @@ def _spans(table: str, *, by_rules: bool) -> str:
                 reported_end_ns - reported_start_ns) AS duration_ns,
             {map_of("span.attributes")} AS attributes,
             {types_of("span.attributes")} AS attribute_types,
-            arrayMap(e -> {map_of("e.attributes")}, events) AS event_attributes
+            arrayMap(e -> {map_of("e.attributes")}, events) AS event_attributes,
+            arrayMap((e, a) -> {name_of_event("e.name", "a")}, events, event_attributes) AS event_names
         FROM
         (
             SELECT
@@ -425,7 +431,9 @@ def _looked_up() -> str:
         {first_of([first("error_attribute"), http_error])} AS other_error_attribute,
         {first("error_text_attribute")} AS error_text_attribute,
         {_failed_by_flag()} AS failed_by_flag,
-        {at("langsmith.span.kind")} != '' AS is_run_of_langsmith"""
+        {at("langsmith.span.kind")} != '' AS is_run_of_langsmith,
+        if(startsWith({at(semconv.FAILED_ANSWER_KEY)}, {literal(semconv.FAILED_ANSWER)}), {at(semconv.FAILED_ANSWER_KEY)}, '')
+            AS failed_answer"""
 
 
 def _fields(*, by_rules: bool) -> str:
@@ -433,6 +441,9 @@ def _fields(*, by_rules: bool) -> str:
     rule_signal = tool_signal(f"carried.{len(_carried()) + 1}") if by_rules else "''"
     control_flow, interrupts = literal(semconv.CONTROL_FLOW_TEXT), literal(semconv.INTERRUPT_TEXT)
     prefix = literal(semconv.MODEL_PREFIX)
+    agents_of_scopes = " ".join(
+        f"startsWith(scope_name, {literal(scope)}), {literal(agent)}," for scope, agent in semconv.AGENTS_OF_SCOPES.items()
+    )
     return f"""SELECT
     {_members("carried", _carried())},
     {_members("settled", _settled())},
@@ -444,7 +455,7 @@ def _fields(*, by_rules: bool) -> str:
         kind != 'agent', '',
         agent_of_agent_span NOT IN ('', request_model, response_model), agent_of_agent_span,
         named_agent != '', if(named_agent IN (request_model, response_model, {literals(semconv.ABSENT)}), '', named_agent),
-        startsWith(scope_name, 'com.anthropic.claude_code'), 'claude_code',
+        {agents_of_scopes}
         replaceRegexpOne(name, {literal(semconv.NOT_AGENT_NAME)}, ''))
         AS agent,
     tool,
@@ -535,10 +546,13 @@ FROM
                 multiIf(error_type_attribute NOT IN ('', {literal(semconv.NO_ERROR_TYPE)}), error_type_attribute,
                     if(exception_type = 'Exception', match(exception_message, '^[A-Z][A-Za-z0-9]+[(]'), false),
                     substringIndex(exception_message, '(', 1),
-                    exception_type != '', exception_type, other_error_attribute),
+                    exception_type != '', exception_type,
+                    failed_answer != '', JSONExtractString(failed_answer, 'response', 'errorType'), other_error_attribute),
                 '^<class \\'(.*)\\'>$', '\\\\1'),
             '^[A-Za-z_][A-Za-z0-9_.]*[.]([A-Z][A-Za-z0-9_]*)$', '\\\\1') AS raw_error_type,
-        multiIf(status_message != '', status_message, exception_message = '', error_text_attribute,
+        multiIf(status_message != '', status_message,
+            failed_answer != '', JSONExtractString(failed_answer, 'response', 'resultDisplay'),
+            exception_message = '', error_text_attribute,
             -- Its messages are those of Python with the stack behind them.
             is_run_of_langsmith, trimRight(splitByString('Traceback (most recent call last):', exception_message)[1]),
             exception_message) AS error_text

@@ -43,6 +43,7 @@ _KEPT_SETTINGS = ("model", "model_name", "provider", "service_tier")
 _NAMED = frozenset(
     {source.key for name in ("tool_arguments", "tool_result") for source in semconv.FIELDS[name]}
     | set(semconv.USAGE_TEXTS)
+    | {semconv.FAILED_ANSWER_KEY}
     | {
         "all_messages_events", "events", "request_data", "response_data", "new_context", "final_result", "return",
         "model_request_parameters", "logfire.msg", "gen_ai.evaluation.explanation", "tool.parameters", "tool_parameters",
@@ -132,12 +133,15 @@ _PATTERNS = {
     key: [re2.compile(source.path[0]) for source in _IN_TEXTS if source.key == key] for key in {s.key for s in _IN_TEXTS}
 }
 _SERVED_TIER = re2.compile(semconv.SERVED_TIER)
+_ERROR_TYPE = re2.compile(r'"errorType": ?"([A-Za-z_]{1,64})"')
 
 
 def reduce_content(key: str, text: str) -> str:
     """Return what is stored in place of a content's text: usage, and words that say what became of a call, else REDACTED."""
     if key in _PARAMETERS:
         return _reduce_parameters(text)
+    if key == semconv.FAILED_ANSWER_KEY and text.startswith(semconv.FAILED_ANSWER):
+        return _reduce_failed_answer(text)
     kept = []
     if key in semconv.USAGE_TEXTS:
         kept += _find_usage(text)
@@ -189,6 +193,12 @@ def _reduce_parameters(text: str) -> str:
     return json.dumps(
         {name: value for name, value in settings.items() if isinstance(value, int | float) or name in _KEPT_SETTINGS}
     )
+
+
+def _reduce_failed_answer(text: str) -> str:
+    """Return that a tool failed, and the type of its error."""
+    found = _ERROR_TYPE.search(text)
+    return f"{semconv.FAILED_ANSWER}, {json.dumps({'response': {'errorType': found[1] if found else ''}})[1:]}"
 
 
 def _find_usage(text: str) -> list[str]:

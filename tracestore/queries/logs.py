@@ -163,7 +163,8 @@ FROM
         lower(any(attributes['decision'])) IN ({literals(semconv.ACCEPTED)}) AS yes,
         match(lower(any(attributes['source'])), {literal(semconv.BY_PERSON)}) AS by_person
     FROM logs
-    WHERE %s AND event_name IN ({literals((*semconv.DECISION_EVENTS, *semconv.REQUEST_ERROR_EVENTS))})
+    WHERE %s AND (event_name IN ({literals((*semconv.DECISION_EVENTS, *semconv.REQUEST_ERROR_EVENTS))})
+        OR event_name IN ({literals(semconv.REQUEST_EVENTS)}) AND attributes[{literal(semconv.REQUEST_ERROR)}] != '')
     GROUP BY record_id
 )
 """

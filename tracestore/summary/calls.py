@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from tracestore.semconv import LOOP_SCOPE
+from tracestore.semconv import HOOK_NAME, LOOP_SCOPE
 from tracestore.summary.columns import Ints, Mask, SpanColumns, mark_ancestors, nearest_ancestor
 
 # Parts of a call's tokens that have a price of their own: of two spans about one call the one that knows some of them counts.
@@ -15,6 +16,7 @@ _DETAILS = (
     "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cache_write_1h_tokens", "input_audio_tokens",
     "output_audio_tokens",
 )  # fmt: skip
+_HOOK = re.compile(HOOK_NAME)
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,11 @@ def find_calls(spans: SpanColumns) -> Calls:
 
     is_call = model_call & ~mark_ancestors(spans.parent, model_call, barrier) & ~unnamed_copy
     is_call = _drop_repeated(is_call, response_keys, response_id.present, counted, same_answer)
-    # A call takes time. Zero-length spans are log records of a call that has a span of its own.
+    # A call takes time. Zero-length spans are log records of a call that has a span of its own; a refused connection takes less
+    # than the millisecond that JavaScript's clock counts.
     model = spans.labels("request_model")
     keys = spans.trace * len(model.values) + model.codes if spans.count else spans.trace
-    timed = spans.numbers("duration_ns") > 0
+    timed = (spans.numbers("duration_ns") > 0) | spans.mask("is_error")
     is_call &= timed | ~np.isin(keys, keys[is_call & timed])
     _take_failures_from_around(spans, is_call, model_call | barrier, model_call & has_model & ~has_usage, has_model | has_usage)
     account = np.arange(spans.count)
@@ -110,7 +113,16 @@ def find_calls(spans: SpanColumns) -> Calls:
     owner = nearest_ancestor(spans.parent, inner, (model_call & counted) | barrier)
     owned = (owner >= 0) & (model_call & counted)[owner]
     account[inner[owned]] = owner[owned]
+    _name_usage_of_steps(spans, account, counted & ~model_call & ~has_model, is_call & has_model & ~has_usage, barrier)
     return Calls(_drop_enclosed_siblings(spans, is_call), counted, account)
+
+
+def _name_usage_of_steps(spans: SpanColumns, account: Ints, unnamed: Mask, call: Mask, barrier: Mask) -> None:
+    """Let the call around a step that tells its usage say which model it asked for: Codex tells it where the answer ends."""
+    steps = np.flatnonzero(unnamed)
+    owner = nearest_ancestor(spans.parent, steps, call | barrier)
+    owned = (owner >= 0) & call[owner]
+    account[steps[owned]] = owner[owned]
 
 
 def _take_sums_of_loops(spans: SpanColumns, counted: Mask, agent: Mask, model_call: Mask, barrier: Mask) -> None:
@@ -247,7 +259,7 @@ def find_tool_calls(spans: SpanColumns) -> ToolCalls:
     # An error on a helper span inside (an execution step, an HTTP request that nothing handled) is the tool's error
     # only when the tool span's own status was left unset: a tool that says ok has dealt with it.
     failed = errors & is_tool
-    owners = _owning_tools(spans, is_tool, errors & kind.where("other"))
+    owners = _owning_tools(spans, is_tool, errors & kind.where("other") & ~spans.labels("name").matching(_HOOK.search))
     failed[owners[~spans.labels("status").where("ok")[owners]]] = True
     refused = spans.labels("signal").where("refused_call")
     refused[_owning_tools(spans, is_tool, refused & kind.where("other"))] = True

@@ -57,6 +57,16 @@ AGENT_CASES = {
         "triage",
     ),
     "run of the OpenAI Agents SDK": (build_span({"openinference.span.kind": "AGENT"}, name="Agent workflow"), ""),
+    "Claude Code": (
+        build_span({"span.type": "interaction"}, name="claude_code.interaction", scope="com.anthropic.claude_code.tracing"),
+        "claude_code",
+    ),
+    "Codex": (build_span({"model": "gpt-5"}, name="session_task.turn", scope="codex_exec"), "codex"),
+    "Copilot": (build_span({"gen_ai.operation.name": "invoke_agent"}, name="invoke_agent", scope="github.copilot"), "copilot"),
+    "agent of Copilot's": (
+        build_span({"gen_ai.operation.name": "invoke_agent"}, name="invoke_agent explore", scope="github.copilot"),
+        "explore",
+    ),
     "not on chains": (build_span({"traceloop.span.kind": "task", "traceloop.entity.name": "step"}), ""),
 }
 

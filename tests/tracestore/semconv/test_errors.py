@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -53,6 +54,43 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
     "AI SDK's answer that ended in an error": (
         build_span({"ai.response.finishReason": "error"}, status=2, status_message="overloaded"),
         (True, "unknown", "overloaded"),
+    ),
+    "Codex's tool in an event of the step around it": (
+        build_span(events=[("event otel/src/tool_result.rs:54", {"event.name": "codex.tool_result", "success": "false"})]),
+        (True, "unknown", ""),
+    ),
+    "Codex's tool that ran": (build_span(events=[("codex.tool_result", {"success": "true"})]), (False, "", "")),
+    "what else did not succeed in an event": (build_span(events=[("cache.look_up", {"success": "false"})]), (False, "", "")),
+    # Gemini CLI sets the status OK on every tool, and says in the content of its answer how it went.
+    "Gemini CLI's tool": (
+        build_span(
+            {
+                "gen_ai.operation.name": "tool_call",
+                "gen_ai.tool.name": "read_file",
+                "gen_ai.output.messages": json.dumps(
+                    {
+                        "status": "error",
+                        "request": {"name": "read_file", "args": {"file_path": "none.txt"}},
+                        "response": {
+                            "error": {},
+                            "responseParts": [{"functionResponse": {"response": {"error": "File not found: none.txt"}}}],
+                            "resultDisplay": "File not found.",
+                            "errorType": "file_not_found",
+                        },
+                    },
+                    separators=(",", ":"),
+                ),
+            },
+            name="tool_call",
+            status=1,
+        ),
+        (True, "file_not_found", "File not found."),
+    ),
+    "Gemini CLI's tool that ran": (
+        build_span(
+            {"gen_ai.operation.name": "tool_call", "gen_ai.output.messages": '{"status":"success","response":{}}'}, status=1
+        ),
+        (False, "", ""),
     ),
     "success false": (build_span({"success": False}), (True, "unknown", "")),
     "success true": (build_span({"success": True}), (False, "", "")),

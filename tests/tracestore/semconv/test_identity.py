@@ -41,3 +41,28 @@ def test_session_is_no_answer_that_a_call_continues_from(store: Store) -> None:
     rows = store_spans(store, spans, ("session_id", "response_id"))
 
     assert [tuple(row.values()) for row in rows] == [("", "resp_69"), ("s-1", "resp_69"), ("", "resp_69"), ("conv_1", "")]
+
+
+def test_session_is_no_thread_of_the_operating_system(store: Store) -> None:
+    """Codex 0.169: each of its spans has the number of its thread beside the name of the conversation."""
+    spans = [
+        build_span({"thread.id": 3}),
+        build_span({"thread.id": 3, "thread_id": "01a204a0-9b9b"}),
+        build_span({"thread.id": 3, "conversation.id": "01a204a0-9b9b"}),
+        build_span({"thread.id": "thread_7"}),
+    ]
+
+    rows = store_spans(store, spans, ("session_id",))
+
+    assert [row["session_id"] for row in rows] == ["", "01a204a0-9b9b", "01a204a0-9b9b", "thread_7"]
+
+
+def test_event_without_a_name_has_that_of_its_attribute(store: Store) -> None:
+    """Rust's `tracing` names an event after its place in the source, where the sender gives it no name."""
+    named = {"event.name": "codex.api_request"}
+    place = "event otel/src/events/session_telemetry.rs:803"
+    spans = [build_span(events=[(place, named), (place, {}), ("codex.retry", named), ("event of the day", named), ("", named)])]
+
+    rows = store_spans(store, spans, ("event_names",))
+
+    assert rows[0]["event_names"] == ["codex.api_request", place, "codex.retry", "event of the day", "codex.api_request"]

@@ -162,6 +162,28 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     "Microsoft executor": (build_span(name="executor.process triage"), "chain"),
     "CrewAI crew": (build_span(name="Crew_123.kickoff"), "chain"),
     "CrewAI agent": (build_span(name="Support Agent._execute_core"), "agent"),
+    "Qwen Code's hook": (
+        build_span(
+            {"hook_event": "PreToolUse", "tool.name": "read_file", "success": False, "error.type": "hook_error"},
+            name="qwen-code.hook",
+        ),
+        "other",
+    ),
+    "Codex's turn": (build_span({"model": "gpt-5", "turn.id": "t"}, name="session_task.turn", scope="codex_exec"), "agent"),
+    "Codex's request": (build_span({"model": "gpt-5", "turn_id": "t"}, name="try_run_sampling_request"), "llm"),
+    "what Codex does with a part of the answer": (
+        build_span({"from": "output_item_added", "tool_name": "exec_command"}, name="handle_responses"),
+        "other",
+    ),
+    "the end of an answer to Codex": (
+        build_span({"gen_ai.usage.input_tokens": 321, "gen_ai.usage.output_tokens": 68}, name="handle_responses"),
+        "other",
+    ),
+    "Codex's look at a tool call": (
+        build_span({"tool_name": "exec_command", "call_id": "c"}, name="guardian_scoring_observation"),
+        "other",
+    ),
+    "Codex's tool": (build_span({"tool_name": "exec_command", "call_id": "c"}, name="exec_command"), "tool"),
     "Claude Code by name": (build_span(name="claude_code.llm_request"), "llm"),
     "Haystack generator": (build_span({"haystack.component.type": "OpenAIChatGenerator"}, name="haystack.component.run"), "llm"),
     "Haystack embedder": (

@@ -78,7 +78,7 @@ def place(source: Source, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             return {source.key: json.dumps(value)}, {}
         case "told":
             return {"gen_ai.usage.raw": f"{{'usage': {{'{source.key}': {value}, 'unit': 'tokens'}}}}"}, {}
-        case "pattern":
+        case "pattern" if '"' in source.path[0]:
             told = dict.fromkeys(("name", "version", "model", "tool_name"), value)
             return {source.key: json.dumps([told | {"raw_input": {}}])}, {}
     return {source.key: value}, {}

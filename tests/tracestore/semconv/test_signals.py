@@ -58,6 +58,38 @@ SIGNAL_CASES = {
         "",
     ),
     "waiting for a person": (build_span({"span.type": "tool.blocked_on_user"}), "human_wait"),
+    "Claude Code asked the person at the keyboard": (
+        build_span({"span.type": "tool.blocked_on_user", "decision": "accept", "source": "user_temporary"}),
+        "human_wait",
+    ),
+    "Claude Code without a terminal asked nobody": (
+        build_span({"span.type": "tool.blocked_on_user", "decision": "unknown", "source": "unknown"}),
+        "",
+    ),
+    "Claude Code without a terminal refused": (
+        build_span({"span.type": "tool.blocked_on_user", "decision": "reject", "source": "unknown"}),
+        "refused_call",
+    ),
+    "the person at the keyboard refused": (
+        build_span({"span.type": "tool.blocked_on_user", "decision": "reject", "source": "user_reject"}),
+        "refused_call",
+    ),
+    "Copilot refused": (
+        build_span(
+            TOOL | {"error.type": "denied"},
+            status=2,
+            status_message="Permission denied because no interactive user response was available.",
+        ),
+        "refused_call",
+    ),
+    "Copilot knows no such tool": (
+        build_span(TOOL | {"error.type": "ToolError"}, status=2, status_message="Tool 'refund' does not exist."),
+        "refused_call",
+    ),
+    "a tool that misses something": (
+        build_span(TOOL | {"error.type": "ToolError"}, status=2, status_message="File of tool 'refund' does not exist."),
+        "",
+    ),
     "AG2 waits for a person": (build_span({"gen_ai.operation.name": "await_human_input"}), "human_wait"),
     "bad arguments": (build_span(TOOL, status=2, status_message="1 validation error for refund"), "refused_call"),
     "broken arguments": (build_span(TOOL | {"gen_ai.tool.call.arguments": '{"a": '}, status=2), "refused_call"),

@@ -44,6 +44,10 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         {"input_tokens": 1000, "output_tokens": 5, "cache_read_tokens": 200, "cache_creation_tokens": 30},
         (1230, 5, 200, 30, 0),
     ),
+    "Qwen Code": (
+        {IN: 399, OUT: 47, "gen_ai.usage.cache_read.input_tokens": 64, "thoughts_token_count": 12},
+        (399, 47, 64, 0, 12),
+    ),
     "reasoning inside output": ({IN: 10, OUT: 500, REASONED: 400}, (10, 500, 0, 0, 400)),
     "more reasoning than output is additive": ({IN: 10, OUT: 100, REASONED: 400}, (10, 500, 0, 0, 400)),
     "total with reasoning added is additive": ({IN: 10, OUT: 500, REASONED: 400, TOTAL: 910}, (10, 900, 0, 0, 400)),

@@ -44,6 +44,21 @@ def test_trace_costs_what_its_step_does_where_only_the_answer_has_a_price() -> N
     assert row["unpriced_models"] == []
 
 
+def test_usage_of_a_step_within_a_call_is_that_of_the_calls_model() -> None:
+    """Codex names the model where the request begins and the tokens where the answer ends."""
+    row = summarize(
+        span("turn", end=90, kind="agent"),
+        span("call", "turn", 1, 40, "llm", request_model="gpt-5", provider="openai"),
+        span("end", "call", 38, 39, tokens=(1000, 100)),
+        span("again", "turn", 50, 80, "llm", request_model="gpt-5", provider="openai"),
+        span("its end", "again", 78, 79, tokens=(2000, 200)),
+    )
+
+    assert (row["models.model"], row["models.calls"], row["models.input_tokens"]) == (["gpt-5"], [2], [3000])
+    assert row["unpriced_models"] == []
+    assert row["cost_usd"] == pytest.approx(price_call("openai", "gpt-5", TokenUsage(3000, 300), 0))
+
+
 def test_call_of_an_unpriced_model_around_a_silent_one_has_no_difference() -> None:
     row = summarize(
         span("outer", end=50, kind="llm", tokens=(10, 2), request_model="home-made", provider="acme", supplied_cost_usd=0.5),

@@ -188,6 +188,26 @@ DOUBLE_COUNTING: dict[str, tuple[list[Span], tuple[int, int, int]]] = {
         ],
         (10, 2, 1),
     ),
+    # Copilot: JavaScript's clock counts milliseconds, and a refused connection takes none.
+    "a call that failed at once and its repetition": (
+        [
+            span("agent", end=90, kind="agent"),
+            span("refused", "agent", 1, 1, "llm", request_model="m", error="E"),
+            span("again", "agent", 5, 20, "llm", request_model="m", tokens=(10, 1)),
+        ],
+        (10, 1, 2),
+    ),
+    "a call whose usage stands where its answer ends": (
+        [
+            span("turn", end=90, kind="agent"),
+            span("call", "turn", 1, 80, "llm", request_model="gpt-5"),
+            span("sampling", "call", 2, 80),
+            span("part", "sampling", 3, 70),
+            span("tool", "part", 4, 60, "tool", tool="exec_command"),
+            span("end", "sampling", 75, 79, tokens=(321, 68)),
+        ],
+        (321, 68, 1),
+    ),
     "streamed call with a tool and its sub-agent below": (
         [
             span("outer", end=90, kind="llm", tokens=(10, 1)),

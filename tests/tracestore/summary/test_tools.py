@@ -32,6 +32,15 @@ TOOLS: dict[str, tuple[list[Span], list[tuple[str, int, int]]]] = {
         ],
         [("t", 1, 1)],
     ),
+    # Qwen Code: what is run before and after a tool by configuration.
+    "a hook around it that failed": (
+        [
+            span("call", "root", 1, 9, "tool", tool="read_file"),
+            span("before", "call", 2, 3, name="qwen-code.hook", error="hook_error"),
+            span("run", "call", 4, 7, "tool", tool="read_file"),
+        ],
+        [("read_file", 1, 0)],
+    ),
     "an error inside it that another attempt made up for": (
         [
             span("outer", "root", 1, 9, "tool", tool="t"), span("first", "outer", 2, 4, "tool", tool="t", error="E"),

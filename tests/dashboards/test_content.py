@@ -476,6 +476,25 @@ def test_image_is_described_and_not_carried_along() -> None:
             id="OpenInference over BeeAI and over ADK",
         ),
         pytest.param(
+            {
+                "gen_ai.input.messages": _json({"callId": "c1", "name": "refund", "args": {"id": 7}, "schedulerId": "root"}),
+                "gen_ai.output.messages": _json(
+                    {
+                        "status": "success",
+                        "request": {"callId": "c1", "name": "refund", "args": {"id": 7}},
+                        "tool": {"name": "refund", "parameterSchema": {"type": "object"}},
+                        "response": {
+                            "callId": "c1",
+                            "responseParts": [{"functionResponse": {"id": "c1", "name": "refund", "response": {"ok": True}}}],
+                            "resultDisplay": "done",
+                        },
+                    }
+                ),
+            },
+            [],
+            id="Gemini CLI",
+        ),
+        pytest.param(
             {"input": '{"id": 7}', "tool.parameters": '{"def": {"type": "object"}}', "output": '{"ok": true}'}, [], id="VoltAgent"
         ),
         pytest.param(

@@ -279,6 +279,12 @@ def _arguments(span: Telling, key: str) -> Payload | None:
     return None if value is None else _plain(key, open_envelope(value))
 
 
+def _arguments_of_request(span: Telling, key: str) -> Payload | None:
+    """Tool arguments as Gemini CLI sends them: within its request, {"callId": ..., "name": ..., "args": ...}."""
+    value = decode_value(value_of(span, key))
+    return _plain(key, value["args"]) if isinstance(value, dict) and {"callId", "args"} <= value.keys() else None
+
+
 # What holds the arguments alone, by what stands beside it: decorators of DSPy and LlamaIndex, BeeAI.
 _ARGUMENT_KEYS: dict[str, set[str]] = {"kwargs": set(), "input": {"options"}}
 
@@ -317,8 +323,21 @@ def _open_result(source: str, value: Any) -> Payload | None:
         value = decoded = decoded["blocks"] if _are_text_parts(decoded.get("blocks")) else decoded["raw_output"]
     elif isinstance(decoded, dict) and {"name", "response"} <= decoded.keys() <= {"id", "name", "response"}:  # Gemini's
         value = decoded = decoded["response"]
+    elif isinstance(decoded, dict) and {"status", "request", "response"} <= decoded.keys():  # Gemini CLI's finished call
+        value = decoded = _answer_of(decoded["response"])
     parts = read_messages(value, role="tool") if _are_text_parts(decoded) else None
     return _plain(source, "\n".join(part.text for part in parts[0].parts) if parts else value)
+
+
+def _answer_of(response: Any) -> Any:
+    """Return what a tool of Gemini CLI's told the model, or all that it tells where that is no single answer."""
+    parts = response.get("responseParts") if isinstance(response, dict) else None
+    answers = [
+        part["functionResponse"].get("response")
+        for part in (parts if isinstance(parts, list) else [])
+        if isinstance(part, dict) and isinstance(part.get("functionResponse"), dict)
+    ]
+    return answers[0] if len(answers) == 1 and answers[0] is not None else response
 
 
 def _are_text_parts(value: Any) -> bool:
@@ -479,6 +498,7 @@ ARGUMENTS: Table = (
     ("gen_ai.tool.message", _argument_event),
     ("input", _arguments),
     ("tool.parameters", _arguments),
+    ("gen_ai.input.messages", _arguments_of_request),
     ("claude_code.tool_result", _event_arguments("claude_code.tool_result", "tool_input")),
     ("codex.tool_result", _event_arguments("codex.tool_result", "arguments")),
 )

@@ -507,6 +507,8 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
     (Source("weave.span.kind"), _OPENINFERENCE),
     # What AG2 says besides its operations: an account of a call.
     (Source("ag2.span.type"), {"usage": "other"}),
+    # gptme's function that starts a tool; the call itself has a span of the same name beside it.
+    (Source("function.module"), {"gptme.tools.base": "other"}),
     # The OpenAI Agents SDK tells the usage of its calls again in tasks and turns (Logfire).
     (Source("sdk_span_type"), {"task": "chain", "turn": "chain"}),
     # VoltAgent's root; what is below it names the same entity and has a span.type.
@@ -520,7 +522,7 @@ NAME_KINDS = (
      r"|^session_task\.turn$|\._execute_core$|^haystack:.*Agent$|^langchain4j\.aiservices\.", "agent"),
     (r"^(execute_tool |tool[.: /]|Function: )|^(function_tool|claude_code\.tool|ToolUsage\._use)$|\.tool$"
      r"|^haystack:.*ToolInvoker$|^langchain4j\.tools\.", "tool"),
-    (r"^(call_llm|llm_request|claude_code\.llm_request|try_run_sampling_request)$|^(Responses API|Chat completion) with "
+    (r"^(call_llm|claude_code\.llm_request|try_run_sampling_request)$|^(Responses API|Chat completion) with "
      r"|\.do(Generate|Stream)$|^haystack:.*Generator$|\.llm$", "llm"),
     (r"\.doEmbed$|^haystack:.*Embedder$", "embedding"),
     (r"^haystack:.*(Retriever|Ranker)$", "retriever"),
@@ -702,7 +704,7 @@ RESULT_KEY = (
 FAILURE_FLAGS = (
     ("success", ("false", "False")), ("langfuse.observation.level", ("ERROR",)), ("gen_ai.tool.status", ("error",)),
     ("lk.function_tool.is_error", ("true",)), ("genkit:state", ("error",)), ("tool.result_status", ("error",)),
-    ("haystack.tool.error", ("true",)), ("tool.status", ("error",)),
+    ("haystack.tool.error", ("true",)), ("tool.status", ("error",)), ("tool.success", ("false",)),
 )  # fmt: skip
 # How the answer of a tool of Gemini CLI's begins that failed. The answer's `response` says why.
 FAILED_ANSWER, FAILED_ANSWER_KEY = '{"status":"error"', "gen_ai.output.messages"
@@ -718,8 +720,8 @@ REFUSED_CALL = (
     # ADK asks a person first (tools/function_tool.py).
     r"|this tool call (requires confirmation, please approve|is rejected)"
 )
-# The type of the error of a call that a rule or a person refused (Copilot).
-REFUSED_TYPES = ("denied",)
+# The type of the error of a call that a rule or a person refused (Copilot, opencode).
+REFUSED_TYPES = ("denied", "PermissionRejectedError")
 
 
 # How instrumentations mark a value that they cut: "... [truncated]", "(litellm_truncated 812 chars)", "[TRUNCATED - Content
@@ -833,7 +835,7 @@ EVENT_NAME = "event.name"
 OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",
     "lk.function_tool.is_error", "genkit:state", "tool.result_status", "genkit:name", "haystack.component.type",
-    "haystack.tool.error", "tool.status",
+    "haystack.tool.error", "tool.status", "tool.success",
     "mcp.method.name", "server.address", "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch",
     "pydantic_ai.tool.deferral.name", "source", "decision", EVENT_SPAN_KEY, SIGNAL_KEY, *HANDOFF_TARGETS,
     *HANDOFF_SOURCES, *HTTP_STATUS_KEYS, FAILED_ANSWER_KEY,

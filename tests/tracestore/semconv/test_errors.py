@@ -93,6 +93,7 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
         (False, "", ""),
     ),
     "success false": (build_span({"success": False}), (True, "unknown", "")),
+    "gptme's tool failed": (build_span({"tool.name": "shell", "tool.success": False}), (True, "unknown", "")),
     "success true": (build_span({"success": True}), (False, "", "")),
     "Langfuse level": (build_span({"langfuse.observation.level": "ERROR"}), (True, "unknown", "")),
     "Langfuse warning": (build_span({"langfuse.observation.level": "WARNING"}), (False, "", "")),

@@ -162,6 +162,13 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     "Microsoft executor": (build_span(name="executor.process triage"), "chain"),
     "CrewAI crew": (build_span(name="Crew_123.kickoff"), "chain"),
     "CrewAI agent": (build_span(name="Support Agent._execute_core"), "agent"),
+    "gptme's tool": (build_span({"tool.name": "shell", "tool.success": True}, name="tool.shell"), "tool"),
+    "what gptme starts the tool with": (
+        build_span({"tool_name": "shell", "function.module": "gptme.tools.base"}, name="tool.shell"),
+        "other",
+    ),
+    # Beside the span of the call that OpenLLMetry sends.
+    "gptme's account of a call": (build_span({"llm.model": "openai/gpt-4o"}, name="llm_request"), "other"),
     "Qwen Code's hook": (
         build_span(
             {"hook_event": "PreToolUse", "tool.name": "read_file", "success": False, "error.type": "hook_error"},

@@ -82,6 +82,14 @@ SIGNAL_CASES = {
         ),
         "refused_call",
     ),
+    "opencode's user refused": (
+        build_span(
+            TOOL,
+            status=2,
+            events=raised("PermissionRejectedError", "The user rejected permission to use this specific tool call."),
+        ),
+        "refused_call",
+    ),
     "Copilot knows no such tool": (
         build_span(TOOL | {"error.type": "ToolError"}, status=2, status_message="Tool 'refund' does not exist."),
         "refused_call",

@@ -795,8 +795,10 @@ LAST_MESSAGE = r'(?s).*"role": ?"[a-z]+", ?"parts": ?\[\{"type": ?"([a-z_]+)"'
 # Events of coding agents' logs (Claude Code's and Codex's manuals): somebody decided about a tool call, a request failed.
 DECISION_EVENTS = ("claude_code.tool_decision", "codex.tool_decision")
 REQUEST_ERROR_EVENTS = ("claude_code.api_error",)
-# Told of every request: of one that failed with this attribute.
-REQUEST_EVENTS, REQUEST_ERROR = ("codex.api_request",), "error.message"
+# Told of every request, again when it is repeated: of one that failed with this attribute ("http 429"). A step whose last
+# request to the model failed is that call.
+REQUEST_EVENTS, REQUEST_ERROR, REQUEST_ERROR_TYPE = ("codex.api_request",), "error.message", r"\b[45][0-9]{2}\b"
+MODEL_ENDPOINT = "/responses"
 # `decision` and `source` of such an event: yes or no, and by a person or by configuration and hooks.
 ACCEPTED = ("accept", "accepted", "approved", "approvedforsession", "approved_for_session")
 BY_PERSON = "^user"

@@ -80,7 +80,8 @@ def _kind() -> str:
     """Return the kind of a span: what it declares, else what it looks like; with the cases where a declaration misleads."""
     misdeclared = ", ".join(f"match(name, {literal(pattern)}), {literal(kind)}" for pattern, kind in semconv.MISDECLARED_KINDS)
     declared = "if(is_langfuse_generation, 'llm', declared_kind)"
-    return f"multiIf({misdeclared}, is_unnamed_agent, 'chain', declared_kind != '', {declared}, {_shape()})"
+    called = "failed_request != '', 'llm', is_unnamed_agent, 'chain'"
+    return f"multiIf({misdeclared}, {called}, declared_kind != '', {declared}, {_shape()})"
 
 
 def _exclusive_input() -> str:
@@ -163,7 +164,8 @@ def _finish_reason() -> str:
 
 def _failed_by_flag() -> str:
     flags = "".join(f"{at(key)} IN ({literals(values)}), true, " for key, values in semconv.FAILURE_FLAGS)
-    return f"multiIf({flags}failed_by_event, true, failed_answer != '', true, {_finish_reason()} = 'error')"
+    told = "failed_by_event, true, failed_request != '', true, failed_answer != '', true"
+    return f"multiIf({flags}{told}, {_finish_reason()} = 'error')"
 
 
 def _time_to_first_token() -> str:
@@ -275,7 +277,7 @@ def _members(tuple_name: str, columns: dict[str, str]) -> str:
 
 def _given(columns: dict[str, str], *, by_rules: bool) -> str:
     """Return the SELECT, up to its FROM, that all layers above begin with; `columns` are those of `_carried`."""
-    events = semconv.APPROVAL_EVENTS
+    events, model_endpoint = semconv.APPROVAL_EVENTS, literal(semconv.MODEL_ENDPOINT)
     rules = f"mapping.1 AS rules, {mapping_texts()} AS texts, arrayIntersect(mapping.1.1, texts.1) AS mapping_keys,"
     return f"""SELECT
         attributes, name, scope_name, status_code, status_message, resource_wanted, {rules if by_rules else ""}
@@ -285,6 +287,8 @@ def _given(columns: dict[str, str], *, by_rules: bool) -> str:
         arrayFirst(x -> x != '', arrayMap(m -> m['exception.message'], event_attributes)) AS exception_message,
         arrayExists((n, a) -> if(n IN ({literals(semconv.FAILURE_EVENTS)}), a['success'] = 'false', false),
             event_names, event_attributes) AS failed_by_event,
+        arrayLast((a, n) -> if(n IN ({literals(semconv.REQUEST_EVENTS)}), a['endpoint'] = {model_endpoint}, false),
+            event_attributes, event_names)[{literal(semconv.REQUEST_ERROR)}] AS failed_request,
         toFloat64(arrayFirst((t, n) -> n IN ({literals(semconv.FIRST_TOKEN_EVENTS)}), event_times_ns, event_names) - start_ns)
             AS first_token_event_ns,
         {_tuple(columns | ({"tool_rules": "mapping.2"} if by_rules else {}))} AS carried"""
@@ -381,10 +385,11 @@ def _looked_up() -> str:
     named_model_node = f"{at('gen_ai.agent.name')} = {literal(semconv.MODEL_NODE)}"
     is_model_node = f"if(scope_name = {literal(semconv.NODES_AS_AGENTS)}, {named_model_node}, false)"
     http_error = f"extract({first_of([at(key) for key in semconv.HTTP_STATUS_KEYS])}, {literal(semconv.HTTP_ERROR)})"
+    request_error = f"extract(failed_request, {literal(semconv.REQUEST_ERROR_TYPE)})"
     genkit_model = f"if({at('genkit:metadata:subtype')} IN ({literals(semconv.GENKIT_MODELS)}), {at('genkit:name')}, '')"
     return f"""SELECT
         carried, {_tuple(_settled())} AS settled,
-        attributes, name, scope_name, status_code, status_message, exception_type, exception_message,
+        attributes, name, scope_name, status_code, status_message, exception_type, exception_message, failed_request,
         if({at(semconv.EVENT_SPAN_KEY)} != '', 'other', declared_kind) AS declared_kind,
         {_said_signal()} AS said_signal,
         if({is_model_node}, '', {first_of([first("agent_attribute"), agent_of_step])}) AS agent_attribute,
@@ -428,8 +433,8 @@ def _looked_up() -> str:
         arrayMap(x -> greatest(toFloat64OrZero(x), 0), [{first("supplied_input_cost")}, {first("supplied_output_cost")}])
             AS supplied_parts,
         {at("error.type")} AS error_type_attribute,
-        {first_of([first("error_attribute"), http_error])} AS other_error_attribute,
-        {first("error_text_attribute")} AS error_text_attribute,
+        {first_of([first("error_attribute"), http_error, request_error])} AS other_error_attribute,
+        {first_of([first("error_text_attribute"), "failed_request"])} AS error_text_attribute,
         {_failed_by_flag()} AS failed_by_flag,
         {at("langsmith.span.kind")} != '' AS is_run_of_langsmith,
         if(startsWith({at(semconv.FAILED_ANSWER_KEY)}, {literal(semconv.FAILED_ANSWER)}), {at(semconv.FAILED_ANSWER_KEY)}, '')

@@ -113,12 +113,13 @@ def find_calls(spans: SpanColumns) -> Calls:
     owner = nearest_ancestor(spans.parent, inner, (model_call & counted) | barrier)
     owned = (owner >= 0) & (model_call & counted)[owner]
     account[inner[owned]] = owner[owned]
-    _name_usage_of_steps(spans, account, counted & ~model_call & ~has_model, is_call & has_model & ~has_usage, barrier)
+    unnamed = ~has_model & ((counted & ~model_call) | (is_call & ~counted))
+    _name_by_call_around(spans, account, unnamed, model_call & has_model & ~has_usage, barrier)
     return Calls(_drop_enclosed_siblings(spans, is_call), counted, account)
 
 
-def _name_usage_of_steps(spans: SpanColumns, account: Ints, unnamed: Mask, call: Mask, barrier: Mask) -> None:
-    """Let the call around a step that tells its usage say which model it asked for: Codex tells it where the answer ends."""
+def _name_by_call_around(spans: SpanColumns, account: Ints, unnamed: Mask, call: Mask, barrier: Mask) -> None:
+    """Let the call around a step that tells its usage or its failure say which model it asked for, as Codex does."""
     steps = np.flatnonzero(unnamed)
     owner = nearest_ancestor(spans.parent, steps, call | barrier)
     owned = (owner >= 0) & call[owner]

@@ -10,6 +10,17 @@ import pytest
 from tests.tracestore.semconv.conftest import Row, RowsOf, build_span, raised, store_spans
 from tracestore.clickhouse.client import Store
 
+
+def requests(*told: tuple[str, str], endpoint: str = "/responses") -> list[tuple[str, dict[str, Any]]]:
+    """Return Codex's events of requests, from the answers' codes and what went wrong."""
+    common = {"event.name": "codex.api_request", "endpoint": endpoint, "model": "gpt-5"}
+    return [
+        ("event otel/src/events/session_telemetry.rs:803",
+         common | {"http.response.status_code": code, "attempt": str(attempt)} | ({"error.message": error} if error else {}))
+        for attempt, (code, error) in enumerate(told)
+    ]  # fmt: skip
+
+
 # case -> span, (is_error, type, message)
 ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
     "status": (build_span(status=2, status_message="boom"), (True, "unknown", "boom")),
@@ -59,6 +70,15 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
         build_span(events=[("event otel/src/tool_result.rs:54", {"event.name": "codex.tool_result", "success": "false"})]),
         (True, "unknown", ""),
     ),
+    "Codex's request and its repetition": (
+        build_span(events=requests(("500", "http 500"), ("429", "http 429")), name="endpoint_session.stream_encoded_json_with"),
+        (True, "429", "http 429"),
+    ),
+    "Codex's request whose repetition was answered": (
+        build_span(events=requests(("500", "http 500"), ("200", ""))),
+        (False, "", ""),
+    ),
+    "what else Codex asked for": (build_span(events=requests(("404", "http 404"), endpoint="/models")), (False, "", "")),
     "Codex's tool that ran": (build_span(events=[("codex.tool_result", {"success": "true"})]), (False, "", "")),
     "what else did not succeed in an event": (build_span(events=[("cache.look_up", {"success": "false"})]), (False, "", "")),
     # Gemini CLI sets the status OK on every tool, and says in the content of its answer how it went.

@@ -178,6 +178,17 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     ),
     "Codex's turn": (build_span({"model": "gpt-5", "turn.id": "t"}, name="session_task.turn", scope="codex_exec"), "agent"),
     "Codex's request": (build_span({"model": "gpt-5", "turn_id": "t"}, name="try_run_sampling_request"), "llm"),
+    "the step in which Codex's request failed": (
+        build_span(
+            events=[("codex.api_request", {"endpoint": "/responses", "error.message": "http 429"})],
+            name="endpoint_session.stream_encoded_json_with",
+        ),
+        "llm",
+    ),
+    "the step in which it was answered": (
+        build_span(events=[("codex.api_request", {"endpoint": "/responses"})], name="endpoint_session.stream_encoded_json_with"),
+        "other",
+    ),
     "what Codex does with a part of the answer": (
         build_span({"from": "output_item_added", "tool_name": "exec_command"}, name="handle_responses"),
         "other",

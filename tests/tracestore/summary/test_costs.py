@@ -59,6 +59,19 @@ def test_usage_of_a_step_within_a_call_is_that_of_the_calls_model() -> None:
     assert row["cost_usd"] == pytest.approx(price_call("openai", "gpt-5", TokenUsage(3000, 300), 0))
 
 
+def test_failure_within_a_call_is_that_of_the_calls_model() -> None:
+    row = summarize(
+        span("turn", end=90, kind="agent"),
+        span("first", "turn", 1, 40, "llm", request_model="gpt-5", provider="openai"),
+        span("request", "first", 2, 39, "llm", error="429"),
+        span("second", "turn", 50, 80, "llm", request_model="gpt-5", provider="openai"),
+        span("end", "second", 78, 79, tokens=(2000, 200)),
+    )
+
+    assert (row["models.model"], row["models.calls"], row["models.errors"]) == (["gpt-5"], [2], [1])
+    assert (row["llm_calls"], row["llm_errors"], row["outcome_rule"]) == (2, 1, "recovered")
+
+
 def test_call_of_an_unpriced_model_around_a_silent_one_has_no_difference() -> None:
     row = summarize(
         span("outer", end=50, kind="llm", tokens=(10, 2), request_model="home-made", provider="acme", supplied_cost_usd=0.5),

@@ -21,12 +21,10 @@ from alerts.evaluation import (
     replay,
 )
 from alerts.models import AlertRule, Incident, IncidentMark
-from alerts.observing import ns_of
 from alerts.past import Group, observe_past, step_of
-from alerts.recording import moment_of
 from alerts.units import threshold_unit
 from tracestore.clickhouse.client import Store
-from tracestore.timerange import NS_PER_S, TimeRange
+from tracestore.timerange import NS_PER_S, TimeRange, moment_of, ns_of
 
 _WEEK_S = 7 * 86_400
 # Of the values seen, these parts lie below the thresholds that are tried: finer where alerts are rare.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from alerts.evaluation import AlertState, Comparison
 from alerts.focus import narrow
@@ -14,7 +14,7 @@ from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
 from tracestore.queries.metric_definitions import METRICS, MetricError
 from tracestore.queries.metrics import metric_series
-from tracestore.timerange import NS_PER_S, TimeRange
+from tracestore.timerange import NS_PER_S, TimeRange, moment_of
 
 logger = logging.getLogger(__name__)
 
@@ -70,4 +70,4 @@ def _find_breach(store: Store, alert: Alert) -> datetime:
         logger.warning("no beginning for alert %s (%s): %s", alert.pk, alert.rule_name, error)
         return seen_at
     began_ns = find_beginning(series[0].points, comparison=alert.comparison, threshold=alert.threshold * share)
-    return seen_at if began_ns is None else datetime.fromtimestamp(began_ns / NS_PER_S, UTC)
+    return seen_at if began_ns is None else moment_of(began_ns)

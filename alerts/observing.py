@@ -19,7 +19,7 @@ from tracestore.language import QueryError, parse_query
 from tracestore.queries.metric_definitions import METRICS, READ_APART, MetricError
 from tracestore.queries.metric_groups import MAX_GROUPS, Answer, Question, answer_questions, find_groups, reads_spans
 from tracestore.queries.metric_rollups import ROLLUPS_FROM_S
-from tracestore.timerange import NS_PER_S, TimeRange
+from tracestore.timerange import NS_PER_S, TimeRange, ns_of
 
 _WEEK = timedelta(days=7)
 # The pace of the first moments of a period foretells nothing.
@@ -143,10 +143,6 @@ def window_before(now: datetime, window_s: int) -> TimeRange:
     """Return the window_s seconds that end now."""
     end_ns = ns_of(now)
     return TimeRange(max(0, end_ns - window_s * NS_PER_S), end_ns)
-
-
-def ns_of(moment: datetime) -> int:
-    return int(moment.timestamp()) * NS_PER_S + moment.microsecond * 1000
 
 
 def _ranges(rule: AlertRule, now: datetime) -> list[TimeRange]:

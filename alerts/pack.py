@@ -11,14 +11,13 @@ from typing import Any
 from django.db import transaction
 
 from alerts.models import AlertRule, NotificationChannel
-from alerts.observing import ns_of
 from alerts.services import save_rule
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.models import Project
 from tracestore.queries.metric_groups import Question, find_groups
 from tracestore.queries.metrics import metric_series
-from tracestore.timerange import DAY_NS, TimeRange
+from tracestore.timerange import DAY_NS, TimeRange, ns_of
 
 DAILY_BUDGET_USD, USER_QUOTA_USD = 100.0, 50.0
 _PAST_DAYS, _MONTH_DAYS = 28, 31

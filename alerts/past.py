@@ -10,14 +10,13 @@ from itertools import accumulate
 
 from alerts.evaluation import Observation
 from alerts.models import AlertRule, RuleKind
-from alerts.observing import baseline_of, is_resting, judged_window, ns_of, period_of
-from alerts.recording import moment_of
+from alerts.observing import baseline_of, is_resting, judged_window, period_of
 from alerts.version_guard import observe_past_versions
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.queries.metric_groups import Answer, Question
 from tracestore.queries.metric_windows import Windows, read_windows
-from tracestore.timerange import NS_PER_S, TimeRange
+from tracestore.timerange import NS_PER_S, TimeRange, moment_of, ns_of
 
 # Evaluations of one backtest at most, and of that of a version guard, whose test takes a while.
 _EVALUATIONS, _GUARD_EVALUATIONS = 4000, 1000

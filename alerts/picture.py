@@ -11,12 +11,11 @@ import io
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from alerts.notification import Picture
-from tracestore.timerange import DAY_NS, NS_PER_S, TimeRange
+from tracestore.timerange import DAY_NS, TimeRange, moment_of
 
 if TYPE_CHECKING:
     from PIL import ImageDraw
@@ -63,7 +62,7 @@ def draw_chart(chart: Chart) -> Picture:
 
 def _describe(chart: Chart) -> str:
     """Return what someone reads who does not see the picture."""
-    start, end = _moment(chart.time_range.start_ns), _moment(chart.time_range.end_ns)
+    start, end = moment_of(chart.time_range.start_ns), moment_of(chart.time_range.end_ns)
     said = f"{chart.title} from {start:%Y-%m-%d %H:%M} to {end:%H:%M} UTC"
     known = [value for _, value in chart.points if value is not None]
     if known:
@@ -115,7 +114,7 @@ class _Canvas:
         for step in range(_TICKS + 1):
             time_ns = start_ns + (end_ns - start_ns) * step // _TICKS
             anchor = "lt" if step == 0 else "rt" if step == _TICKS else "mt"
-            text = f"{_moment(time_ns):{form}}" + (" UTC" if step == _TICKS else "")
+            text = f"{moment_of(time_ns):{form}}" + (" UTC" if step == _TICKS else "")
             self._draw.text((self._x(time_ns), bottom + 8 * _SCALE), text, fill=_MUTED, font=self._font, anchor=anchor)
 
     def draw_threshold(self) -> None:
@@ -161,7 +160,3 @@ def _runs(points: list[tuple[int, float | None]]) -> Iterator[list[tuple[int, fl
             run = []
     if run:
         yield run
-
-
-def _moment(time_ns: int) -> datetime:
-    return datetime.fromtimestamp(time_ns // NS_PER_S, UTC)

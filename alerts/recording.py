@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import datetime
 
 from alerts.evaluation import AlertState, Condition, Transition, farther
 from alerts.evidence import Evidence
 from alerts.focus import narrow
 from alerts.models import BROKEN_KEY, Alert, AlertRule, AlertTransition, RuleInstance
 from alerts.notify import add_deliveries
-from alerts.observing import Sight, ns_of
-from tracestore.timerange import NS_PER_S
+from alerts.observing import Sight
+from tracestore.timerange import ns_of
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,3 @@ def end_of(instance: RuleInstance, condition: Condition, now: datetime) -> Trans
         return None
     after = AlertState.RESOLVED if before == AlertState.FIRING else AlertState.INACTIVE
     return Transition(before, after, instance.severity or condition.levels[0].severity, ns_of(now), None)
-
-
-def moment_of(time_ns: int) -> datetime:
-    return datetime.fromtimestamp(time_ns / NS_PER_S, UTC)

@@ -20,7 +20,7 @@ from tracestore.language import parse_query
 from tracestore.queries.errors import find_errors
 from tracestore.queries.metric_definitions import METRICS as METRIC_KINDS
 from tracestore.queries.metrics import metric_series, metric_values
-from tracestore.timerange import NS_PER_S, TimeRange, format_time_ns
+from tracestore.timerange import NS_PER_S, TimeRange, format_time_ns, ns_of
 
 METRICS = ("requests", "failure_rate", "escalation_rate", "duration_p95", "cost", "cost_per_trace", "tool_success_rate")
 _DRAWN = ("requests", "failure_rate", "cost")
@@ -31,7 +31,7 @@ _HOUR_S = 3600
 def build_report(store: Store, digest: Digest, start: datetime, end: datetime) -> Notification:
     """Return the report about [start, end), compared with as long a time before. Raises StoreError."""
     project_id = digest.project_id
-    time_range, before = _range(start, end), _range(start - (end - start), start)
+    time_range, before = TimeRange(ns_of(start), ns_of(end)), TimeRange(ns_of(start - (end - start)), ns_of(start))
     now_values, then_values = (
         metric_values(store, project_id=project_id, time_range=one, query=parse_query(""), metrics=METRICS)
         for one in (time_range, before)
@@ -72,10 +72,6 @@ def build_report(store: Store, digest: Digest, start: datetime, end: datetime) -
             "metrics": {metric: {"value": now_values[metric], "before": then_values[metric]} for metric in METRICS},
         },
     )
-
-
-def _range(start: datetime, end: datetime) -> TimeRange:
-    return TimeRange(int(start.timestamp()) * NS_PER_S, int(end.timestamp()) * NS_PER_S)
 
 
 def _format_days(digest: Digest, start: datetime, end: datetime) -> str:

@@ -28,13 +28,14 @@ from alerts.models import (
     Side,
     instance_key,
 )
-from alerts.observing import Sight, absent, is_alone, is_resting, ns_of, observe_rules, span_s, window_before
-from alerts.recording import end_of, moment_of, raise_peak, record_change
+from alerts.observing import Sight, absent, is_alone, is_resting, observe_rules, span_s, window_before
+from alerts.recording import end_of, raise_peak, record_change
 from tracestore import telemetry
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError, StoreUnavailable
 from tracestore.language import QueryError
 from tracestore.queries.metric_groups import MAX_GROUPS
+from tracestore.timerange import moment_of, ns_of
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from alerts.evaluation import Comparison
 from alerts.models import AlertRule, RuleKind
 from tracestore.queries.metric_definitions import METRICS
 from tracestore.queries.metric_groups import RUN_METRICS
-from tracestore.timerange import NS_PER_S
+from tracestore.timerange import moment_of
 
 NO_DATA = "no data"
 
@@ -92,12 +92,12 @@ def format_moment(moment: datetime) -> str:
 
 
 def format_moment_ns(time_ns: int) -> str:
-    return format_moment(datetime.fromtimestamp(time_ns // NS_PER_S, UTC))
+    return format_moment(moment_of(time_ns))
 
 
 def format_range(start_ns: int, end_ns: int) -> str:
     """Return for example "2026-11-20 08:25:00 to 08:30:00 UTC"."""
-    start, end = (datetime.fromtimestamp(time_ns // NS_PER_S, UTC) for time_ns in (start_ns, end_ns))
+    start, end = moment_of(start_ns), moment_of(end_ns)
     return f"{start:%Y-%m-%d %H:%M:%S} to {end:{'%H:%M:%S' if start.date() == end.date() else '%Y-%m-%d %H:%M:%S'}} UTC"
 
 

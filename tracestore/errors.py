@@ -14,7 +14,7 @@ from tracestore.clickhouse.client import Store
 from tracestore.language import Query
 from tracestore.models import ErrorState
 from tracestore.queries.errors import MAX_GROUPS, ErrorGroup, find_errors, find_versions_after
-from tracestore.timerange import TimeRange
+from tracestore.timerange import TimeRange, ns_of
 
 REGRESSED = "regressed"
 # open holds regressed ones too: both ask for work.
@@ -53,11 +53,7 @@ def find_tracked_errors(
     )
     rows = ErrorState.objects.filter(project_id=project_id, fingerprint__in=[group.fingerprint for group in groups])
     decided = {row.fingerprint: row for row in rows}
-    resolved = {
-        name: int(row.changed_at.timestamp() * 1e6) * 1000
-        for name, row in decided.items()
-        if row.status == ErrorState.Status.RESOLVED
-    }
+    resolved = {name: ns_of(row.changed_at) for name, row in decided.items() if row.status == ErrorState.Status.RESOLVED}
     seen_after = find_versions_after(store, project_id=project_id, after_ns=resolved, end_ns=time_range.end_ns)
     tracked = [_track(group, decided.get(group.fingerprint), seen_after.get(group.fingerprint, set())) for group in groups]
     return TrackedErrors([error for error in tracked if error.state in states][:limit], len(groups) >= MAX_GROUPS)
@@ -91,7 +87,7 @@ def change_state(
 
     Returns False for an error of which nothing is stored.
     """
-    seen = find_versions_after(store, project_id=project_id, after_ns={fingerprint: 0}, end_ns=int(now.timestamp() * 1e6) * 1000)
+    seen = find_versions_after(store, project_id=project_id, after_ns={fingerprint: 0}, end_ns=ns_of(now))
     if fingerprint not in seen:
         return False
     ErrorState.objects.update_or_create(

@@ -18,7 +18,7 @@ from django.db.models import F, Sum
 from tracestore import telemetry
 from tracestore.masking import PRESETS
 from tracestore.models import MaskedValues
-from tracestore.timerange import TimeRange
+from tracestore.timerange import TimeRange, moment_of
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class MaskedSum:
 
 def find_masked(*, project_id: int, time_range: TimeRange) -> list[MaskedSum]:
     """Return what was masked in the hours that the range touches, most values first."""
-    start, end = (datetime.fromtimestamp(ns / 1e9, UTC) for ns in (time_range.start_ns, time_range.end_ns))
+    start, end = moment_of(time_range.start_ns), moment_of(time_range.end_ns)
     within = MaskedValues.objects.filter(project_id=project_id, hour__gt=start - timedelta(hours=1), hour__lt=end)
     sums = within.values_list("rule").annotate(total=Sum("masked")).order_by("-total", "rule")
     return [MaskedSum(rule, total) for rule, total in sums]

@@ -16,7 +16,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import F
 
 from tracestore.models import Refusal
-from tracestore.timerange import TimeRange
+from tracestore.timerange import TimeRange, moment_of, ns_of
 
 log = logging.getLogger(__name__)
 
@@ -92,13 +92,9 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
-def _moment(time_ns: int) -> datetime:
-    return datetime.fromtimestamp(time_ns / 1e9, UTC)
-
-
 def _add(key: _Key, count: _Count) -> None:
     project_id, reason, ingest_key, sdk = key
-    first, last = _moment(count.first_ns), _moment(count.last_ns)
+    first, last = moment_of(count.first_ns), moment_of(count.last_ns)
     hour = last.replace(minute=0, second=0, microsecond=0)
     where = {"project_id": project_id, "hour": hour, "reason": reason, "ingest_key": ingest_key, "sdk": sdk}
     if not Refusal.objects.filter(**where).exists() and Refusal.objects.filter(hour=hour).count() >= _MOST_ROWS_AN_HOUR:
@@ -131,7 +127,7 @@ class RefusalSum:
 
 def find_refusals(*, project_id: int, time_range: TimeRange) -> list[RefusalSum]:
     """Return what was refused in the hours that the range touches, the latest first, at most 200 rows."""
-    start, end = _moment(time_range.start_ns), _moment(time_range.end_ns)
+    start, end = moment_of(time_range.start_ns), moment_of(time_range.end_ns)
     within = Refusal.objects.filter(project_id=project_id, hour__gt=start - timedelta(hours=1), hour__lt=end)
     found: dict[tuple[str, str, str], RefusalSum] = {}
     for row in within.filter(last_seen__gte=start, first_seen__lt=end).order_by("-last_seen")[:_MOST_READ]:
@@ -141,12 +137,8 @@ def find_refusals(*, project_id: int, time_range: TimeRange) -> list[RefusalSum]
             *key,
             requests=row.requests + (newer.requests if newer else 0),
             spans=row.spans + (newer.spans if newer else 0),
-            first_ns=min(_ns(row.first_seen), newer.first_ns if newer else _ns(row.first_seen)),
-            last_ns=newer.last_ns if newer else _ns(row.last_seen),
+            first_ns=min(ns_of(row.first_seen), newer.first_ns if newer else ns_of(row.first_seen)),
+            last_ns=newer.last_ns if newer else ns_of(row.last_seen),
             sample=newer.sample if newer and newer.sample else row.sample,
         )
     return list(found.values())[:_MOST_SHOWN]
-
-
-def _ns(moment: datetime) -> int:
-    return int(moment.timestamp() * 10**6) * 1000

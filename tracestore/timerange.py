@@ -6,7 +6,7 @@ import math
 import re
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 NS_PER_S = 1_000_000_000
 DAY_NS = 86_400 * NS_PER_S
@@ -82,6 +82,17 @@ def parse_time_range(start: str, end: str, now_ns: int | None = None, default_ns
     end_ns = parse_time_ns(end, now_ns) if end.strip() else now_ns
     start_ns = parse_time_ns(start, now_ns) if start.strip() else max(0, end_ns - default_ns)
     return TimeRange(start_ns, end_ns)
+
+
+def ns_of(moment: datetime) -> int:
+    """Return an aware datetime as nanoseconds since the Unix epoch."""
+    return int(moment.timestamp()) * NS_PER_S + moment.microsecond * 1000
+
+
+def moment_of(time_ns: int) -> datetime:
+    """Return nanoseconds since the Unix epoch as a datetime in UTC, cut to its microsecond."""
+    seconds, nanoseconds = divmod(time_ns, NS_PER_S)
+    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=nanoseconds // 1000)
 
 
 def format_time_ns(time_ns: int) -> str:

@@ -11,6 +11,7 @@ from alerts import wording
 from alerts.evaluation import AlertState
 from alerts.models import AlertRule, RuleInstance
 from alerts.silences import DAYS
+from tracestore.timerange import ns_of
 
 register = template.Library()
 register.filter("seconds", wording.format_seconds)
@@ -77,7 +78,7 @@ def severity_icon(severity: str) -> str:
 @register.filter
 def ns(moment: datetime | None) -> int | None:
     """Return a datetime as nanoseconds since the epoch, for the filters of times."""
-    return None if moment is None else int(moment.timestamp() * 1_000_000) * 1000
+    return None if moment is None else ns_of(moment)
 
 
 @register.filter

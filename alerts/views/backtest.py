@@ -19,7 +19,6 @@ from alerts.backtest import Suggestion, find_marks, run_backtest
 from alerts.chart import build_backtest_chart
 from alerts.forms import PreviewForm
 from alerts.models import AlertRule, IncidentMark
-from alerts.recording import moment_of
 from alerts.requests import AlertRequest
 from alerts.units import format_threshold
 from alerts.wording import format_condition
@@ -27,7 +26,7 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError
 from tracestore.queries.metric_definitions import MetricError
-from tracestore.timerange import NS_PER_S, TimeError, TimeRange, parse_time_range
+from tracestore.timerange import NS_PER_S, TimeError, TimeRange, moment_of, parse_time_range
 
 _WEEK_NS = 7 * 86_400 * NS_PER_S
 _DEFAULT_START = "now-7d"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +13,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from dashboards.text import make_visible
-from tracestore.timerange import NS_PER_S, format_time_ns
+from tracestore.timerange import NS_PER_S, format_time_ns, moment_of
 
 register = template.Library()
 NONE = "–"
@@ -173,22 +172,18 @@ def ago(value_ns: int | None, now_ns: int | None = None) -> str:
     return f"{text} ago" if seconds > 0 else f"in {text}"
 
 
-def _moment(value_ns: int) -> datetime:
-    return datetime.fromtimestamp(value_ns // NS_PER_S, UTC)
-
-
 @register.filter
 def time_ns(value_ns: int | None) -> str:
     """A moment in UTC to the millisecond: 2026-11-20 08:30:00.123."""
     if value_ns is None:
         return NONE
-    return f"{_moment(value_ns):%Y-%m-%d %H:%M:%S}.{value_ns % NS_PER_S // 1_000_000:03d}"
+    return f"{moment_of(value_ns):%Y-%m-%d %H:%M:%S}.{value_ns % NS_PER_S // 1_000_000:03d}"
 
 
 @register.filter
 def short_time_ns(value_ns: int | None) -> str:
     """A moment in UTC to the second, without its year: Nov 20 08:30:00."""
-    return NONE if value_ns is None else f"{_moment(value_ns):%b %d %H:%M:%S}"
+    return NONE if value_ns is None else f"{moment_of(value_ns):%b %d %H:%M:%S}"
 
 
 @register.filter

@@ -11,7 +11,7 @@ from alerts.models import AlertRule, NotificationChannel
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.models import Project
-from tracestore.timerange import NS_PER_S
+from tracestore.timerange import NS_PER_S, ns_of
 
 
 def default_project() -> Project:
@@ -33,10 +33,6 @@ def create_rule(*channels: NotificationChannel, **overrides: Any) -> AlertRule:
 
 def long_ago() -> datetime:
     return timezone.now() - timedelta(days=400)
-
-
-def ns_of(moment: datetime) -> int:
-    return int(moment.timestamp()) * NS_PER_S
 
 
 def insert_traffic(

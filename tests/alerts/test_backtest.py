@@ -14,12 +14,11 @@ from alerts.chart import build_backtest_chart
 from alerts.models import Alert, AlertRule, IncidentMark
 from alerts.observing import observe_rule
 from alerts.past import observe_past, step_of
-from alerts.recording import moment_of
 from tests.alerts.factories import create_rule, default_project
 from tests.factories import insert_traces
 from tests.simulator.traffic import Incident, Kind, Traffic, to_ns, write_traffic
 from tracestore.clickhouse.client import Store
-from tracestore.timerange import NS_PER_S, TimeRange
+from tracestore.timerange import NS_PER_S, TimeRange, moment_of
 
 pytestmark = pytest.mark.django_db
 MONDAY = datetime(2026, 6, 1, tzinfo=UTC)

@@ -9,11 +9,11 @@ from django.test import Client
 
 from alerts.definition import find_problems
 from alerts.models import AlertRule, RuleInstance
-from tests.alerts.factories import create_rule, default_project, insert_traffic, ns_of
+from tests.alerts.factories import create_rule, default_project, insert_traffic
 from tests.alerts.test_pages import filled_in, now, roll_up
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
-from tracestore.timerange import NS_PER_S
+from tracestore.timerange import NS_PER_S, ns_of
 
 pytestmark = pytest.mark.django_db
 RULES = "/api/v1/alert-rules"

@@ -13,11 +13,11 @@ from alerts.evidence import Causes, Distinction, Evidence, collect_evidence, fin
 from alerts.models import AlertRule
 from alerts.observing import window_before
 from alerts.services import evaluate_rules
-from tests.alerts.factories import create_rule, insert_traffic, ns_of
+from tests.alerts.factories import create_rule, insert_traffic
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError
-from tracestore.timerange import DAY_NS, NS_PER_S
+from tracestore.timerange import DAY_NS, NS_PER_S, ns_of
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)

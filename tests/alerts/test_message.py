@@ -12,8 +12,8 @@ from alerts.message import build_notification
 from alerts.models import BROKEN_KEY, Alert, AlertTransition, Delivery, RuleKind
 from alerts.notification import Event, Notification
 from alerts.rendering.text import render_text
-from tests.alerts.factories import create_channel, create_rule, default_project, ns_of
-from tracestore.timerange import NS_PER_S
+from tests.alerts.factories import create_channel, create_rule, default_project
+from tracestore.timerange import NS_PER_S, ns_of
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)

@@ -14,11 +14,11 @@ from alerts import services
 from alerts.definition import find_problems
 from alerts.models import Alert, AlertRule
 from alerts.pack import LABEL, add_pack, build_pack, suggest_budgets
-from tests.alerts.factories import create_channel, create_rule, default_project, ns_of
+from tests.alerts.factories import create_channel, create_rule, default_project
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.queries.rollups import recompute_rollups
-from tracestore.timerange import NS_PER_S
+from tracestore.timerange import NS_PER_S, ns_of
 
 pytestmark = pytest.mark.django_db
 ALL = len(build_pack())

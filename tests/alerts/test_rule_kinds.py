@@ -11,12 +11,12 @@ from django.db import connections
 
 from alerts import services
 from alerts.models import Alert, AlertRule, AlertTransition, Delivery, RuleInstance
-from tests.alerts.factories import create_channel, create_rule, insert_traffic, ns_of
+from tests.alerts.factories import create_channel, create_rule, insert_traffic
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreError, StoreUnavailable
 from tracestore.queries.rollups import recompute_rollups
-from tracestore.timerange import NS_PER_S
+from tracestore.timerange import NS_PER_S, ns_of
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)  # a Friday

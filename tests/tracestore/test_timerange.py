@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracestore.timerange import DAY_NS, MAX_NS, NS_PER_S, TimeError, TimeRange, format_time_ns, parse_time_ns, parse_time_range
+from tracestore.timerange import (
+    DAY_NS,
+    MAX_NS,
+    NS_PER_S,
+    TimeError,
+    TimeRange,
+    format_time_ns,
+    moment_of,
+    ns_of,
+    parse_time_ns,
+    parse_time_range,
+)
 
 NOW_NS = 1_790_000_000 * NS_PER_S
 AUGUST_NS = 1_786_000_000 * NS_PER_S  # 2026-08-06T07:06:40Z
@@ -87,3 +99,13 @@ def test_formatted_time_reads_back_as_itself(time_ns: int) -> None:
 def test_any_text_is_a_time_or_refused(text: str) -> None:
     with contextlib.suppress(TimeError):
         assert 0 <= parse_time_ns(text, NOW_NS) <= MAX_NS
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2262, 1, 1), timezones=st.just(UTC)))
+def test_moment_keeps_its_microsecond_as_nanoseconds_and_back(moment: datetime) -> None:
+    assert moment_of(ns_of(moment)) == moment
+    assert ns_of(moment) == (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+
+
+def test_moment_of_nanoseconds_is_cut_to_its_microsecond() -> None:
+    assert moment_of(1_763_628_600_000_001_999) == datetime(2025, 11, 20, 8, 50, 0, 1, tzinfo=UTC)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ingest.dead_letters import DeadLetters
+from tracestore.timerange import moment_of
 
 
 class Command(BaseCommand):
@@ -31,7 +31,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{len(names)} requests will be stored again by the server within seconds, or when it starts.")
             return
         for letter in found:
-            refused_at = datetime.fromtimestamp(letter.refused_at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+            refused_at = f"{moment_of(letter.refused_at_ns):%Y-%m-%d %H:%M:%SZ}"
             waiting = "  (replay asked for)" if letter.replay else "" if letter.is_request else "  (cannot be replayed)"
             self.stdout.write(
                 f"{letter.name}  {refused_at}  project {letter.project_id}  {letter.signal}  {letter.body_bytes} bytes{waiting}"

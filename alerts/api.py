@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
@@ -26,8 +25,8 @@ from alerts.serializers import (
     ChannelInput,
     CreatedChannelOutput,
 )
-from tracestore.models import Project
 from tracestore.queries.paging import read_cursor
+from tracestore.rest import next_page_url, page_of, project_of, refuse_unknown, require_room
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 1000
 MAX_RULES, MAX_CHANNELS = 2000, 200
@@ -37,15 +36,6 @@ PAGING = [
 ]
 
 
-def project_of(request: Request) -> Project:
-    project: Project = request._request.project  # type: ignore[attr-defined]
-    return project
-
-
-def page_of(name: str, item: type[serializers.ModelSerializer[Any]]) -> Any:
-    return inline_serializer(name, {"results": item(many=True), "next": serializers.URLField(allow_null=True)})
-
-
 def _read_whole_number(name: str, text: str, default: int, low: int, high: int) -> int:
     text = text or str(default)
     if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
@@ -53,33 +43,16 @@ def _read_whole_number(name: str, text: str, default: int, low: int, high: int) 
     return int(text)
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
-    # A misspelt name that is ignored looks as if it had been obeyed.
-    for name in given:
-        if name not in known:
-            raise serializers.ValidationError({name: [f"There is no {name!r} here; there are {', '.join(sorted(known))}."]})
-
-
-def require_room(kept: QuerySet[Any], most: int, noun: str) -> None:
-    """Raise ValidationError when a project keeps so many: each costs work again and again, and a script is quick to make more."""
-    if kept.count() >= most:
-        raise serializers.ValidationError(f"A project has at most {most:,} {noun}. Delete what nobody needs any more.")
-
-
 def answer_page(
     request: Request, items: QuerySet[Any], output: type[serializers.ModelSerializer[Any]], *filters: str
 ) -> Response:
     """The cursor is the number of items before: rules and alerts are few, and an item that moves does no harm."""
     given = request.query_params
-    refuse_unknown(given, {"limit", "cursor", *filters})
+    refuse_unknown(given, ("limit", "cursor", *filters))
     limit = _read_whole_number("limit", given.get("limit", ""), DEFAULT_LIMIT, 1, MAX_LIMIT)
     first = _read_whole_number("cursor", read_cursor(given.get("cursor", "")), 0, 0, 10**8)
     found = list(items[first : first + limit + 1])
-    following = None
-    if len(found) > limit:
-        parameters = given.copy()
-        parameters["cursor"] = str(first + limit)
-        following = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
+    following = next_page_url(request, cursor=str(first + limit)) if len(found) > limit else None
     return Response({"results": output(found[:limit], many=True).data, "next": following})
 
 

@@ -17,9 +17,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from alerts import incidents
-from alerts.api import PAGING, answer_page, page_of, project_of
+from alerts.api import PAGING, answer_page
 from alerts.incidents import MAX_COMMENT_LENGTH, MAX_SNOOZE_S, IncidentError
 from alerts.models import Alert, Incident, IncidentEvent, IncidentState
+from tracestore.rest import page_of, project_of
 
 # Of an alert its id is asked for, not its evidence.
 _ALERT_IDS = Prefetch("alerts", queryset=Alert.objects.only("pk", "incident_id"))

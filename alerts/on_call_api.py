@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from alerts.api import PAGING, answer_page, page_of, project_of, refuse_unknown, require_room
+from alerts.api import PAGING, answer_page
 from alerts.digests import find_digests
 from alerts.incidents import find_grouping
 from alerts.models import (
@@ -36,39 +36,23 @@ from alerts.models.incidents import MAX_GROUP_WINDOW_S, MAX_WAIT_S
 from alerts.models.routes import validate_matcher
 from alerts.models.rules import validate_time_zone
 from alerts.on_call_forms import next_position, save_steps
-from tracestore.models import Project
+from alerts.serializers import NamedInput, find_channels
+from tracestore.rest import StrictSerializer, page_of, project_of, require_room
 
 MAX_ROUTES, MAX_SILENCES, MAX_REPORTS = 200, 2000, 100
 
 
-class _Strict(serializers.Serializer[Any]):
-    """Refuses a misspelt field, which would be ignored without a word."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict):
-            refuse_unknown(data, self.fields)
-        return super().to_internal_value(data)
-
-
-def _find_channels(project: Project, names: list[str]) -> list[NotificationChannel]:
-    """Return the channels that are named, or meant by their ids. Raises ValidationError."""
-    found = NotificationChannel.objects.filter(project=project)
-    known = {str(channel.pk): channel for channel in found} | {channel.name: channel for channel in found}
-    for name in names:
-        if name not in known:
-            raise serializers.ValidationError(f"There is no channel {name!r}.")
-    return [known[name] for name in names]
-
-
-class StepInput(_Strict):
+class StepInput(StrictSerializer):
     """`after_s` 0 is at once; `channels` are names or ids."""
 
     after_s = serializers.IntegerField(min_value=0, max_value=MAX_PAUSE_S, default=0)
     channels = serializers.ListField(child=serializers.CharField(), allow_empty=False)
 
 
-class RouteInput(_Strict):
+class RouteInput(NamedInput):
     """A route; a new one comes last unless `position` says otherwise. `repeat_s` 0 repeats nothing."""
+
+    noun, model = "route", Route
 
     name = serializers.CharField(max_length=128)
     position = serializers.IntegerField(min_value=0, max_value=10_000, required=False)
@@ -78,18 +62,10 @@ class RouteInput(_Strict):
     goes_on = serializers.BooleanField(default=False)
     enabled = serializers.BooleanField(default=True)
 
-    def validate_name(self, name: str) -> str:
-        taken = Route.objects.filter(project=self.context["project"], name=name)
-        if self.instance is not None:
-            taken = taken.exclude(pk=self.instance.pk)
-        if taken.exists():
-            raise serializers.ValidationError("Another route has this name.")
-        return name
-
     def validate_steps(self, steps: list[dict[str, Any]]) -> list[tuple[int, list[NotificationChannel]]]:
         if not 1 <= len(steps) <= MAX_STEPS or len({step["after_s"] for step in steps}) < len(steps):
             raise serializers.ValidationError(f"A route has 1 to {MAX_STEPS} steps, each at a time of its own.")
-        return [(step["after_s"], _find_channels(self.context["project"], step["channels"])) for step in steps]
+        return [(step["after_s"], find_channels(self.context["project"], step["channels"])) for step in steps]
 
 
 class StepOutput(serializers.ModelSerializer[RouteStep]):
@@ -112,7 +88,7 @@ class RouteOutput(serializers.ModelSerializer[Route]):
         fields = ["id", "name", "position", "matcher", "steps", "repeat_s", "goes_on", "enabled"]
 
 
-class GroupingBody(_Strict):
+class GroupingBody(StrictSerializer):
     """Alerts that begin within `window_s` of each other with equal `names` are one incident; its first news waits `wait_s`."""
 
     names = serializers.ListField(child=serializers.CharField(max_length=100), max_length=10)
@@ -120,7 +96,7 @@ class GroupingBody(_Strict):
     wait_s = serializers.IntegerField(min_value=0, max_value=MAX_WAIT_S, default=0)
 
 
-class SilenceInput(_Strict):
+class SilenceInput(StrictSerializer):
     """A silence. Without `weekdays` from `starts_at` until `ends_at`; with them (0 is Monday) every week, from `time_of_day`."""
 
     matcher = serializers.CharField(required=False, allow_blank=True, default="", max_length=500, validators=[validate_matcher])
@@ -170,7 +146,7 @@ class SilenceOutput(serializers.ModelSerializer[Silence]):
         return [suppression.alert_id for suppression in silence.suppressions.all()]
 
 
-class DigestInput(_Strict):
+class DigestInput(StrictSerializer):
     """A report to `channel` (its name or id), at `time_of_day` in `time_zone`; a weekly one on `weekday`, 0 being Monday."""
 
     channel = serializers.CharField()
@@ -181,7 +157,7 @@ class DigestInput(_Strict):
     enabled = serializers.BooleanField(default=True)
 
     def validate_channel(self, name: str) -> NotificationChannel:
-        (channel,) = _find_channels(self.context["project"], [name])
+        (channel,) = find_channels(self.context["project"], [name])
         if channel.kind == ChannelKind.PAGERDUTY:
             raise serializers.ValidationError("PagerDuty would open an incident for each report: choose another channel.")
         return channel

@@ -6,29 +6,28 @@ import math
 from typing import Any
 
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from alerts.api import project_of
-from alerts.models import AlertRule
+from alerts.models import NotificationChannel
 from alerts.pack import add_pack, suggest_budgets
-from alerts.serializers import AlertRuleInput, AlertRuleOutput, ChannelReference, StrictInput
+from alerts.serializers import AlertRuleOutput, ChannelReference, find_channels
 from tracestore.clickhouse.client import get_store
+from tracestore.rest import StrictSerializer, page_of, project_of
 
 
-class PackInput(StrictInput):
+class PackInput(StrictSerializer):
     """What the rules of the pack cannot know of themselves."""
-
-    noun, model, answered = "pack", AlertRule, []
 
     daily_budget_usd = serializers.FloatField(required=False, help_text="Default: the dearest day of the past four weeks.")
     user_quota_usd = serializers.FloatField(required=False, help_text="Of a month. Default: the dearest user's.")
     channels = serializers.ListField(child=ChannelReference(), default=list, help_text="Names or ids of who is told.")
 
-    validate_channels = AlertRuleInput.validate_channels
+    def validate_channels(self, names: list[str]) -> list[NotificationChannel]:
+        return find_channels(self.context["project"], names)
 
     def validate_daily_budget_usd(self, usd: float) -> float:
         if not (math.isfinite(usd) and usd > 0):
@@ -45,9 +44,7 @@ class PackView(APIView):
         operation_id="add_alert_pack",
         summary="Add the ready-made rules",
         request=PackInput,
-        responses=inline_serializer(
-            "AlertPackResult", {"results": AlertRuleOutput(many=True), "next": serializers.URLField(allow_null=True)}
-        ),
+        responses=page_of("AlertPackResult", AlertRuleOutput),
     )
     def post(self, request: Request) -> Response:
         """Adds those that the project does not have, and answers them; what it has stays as it is."""

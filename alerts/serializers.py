@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar, cast
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
@@ -30,6 +31,7 @@ from alerts.models import (
     NoDataPolicy,
     NotificationChannel,
     Period,
+    Route,
     RuleInstance,
     RuleKind,
     Severity,
@@ -41,6 +43,7 @@ from tracestore.language import parse_query
 from tracestore.models import Project
 from tracestore.queries.metric_definitions import GROUPINGS, METRICS
 from tracestore.queries.metric_groups import RUN_METRICS
+from tracestore.rest import StrictSerializer
 
 _RULE_FIELDS = [
     "id", "name", "kind", "metric", "query", "group_by", "window_s", "interval_s", "grace_s", "comparison", "threshold",
@@ -58,28 +61,24 @@ class ChannelReference(serializers.CharField):
         return super().to_internal_value(data["id"] if isinstance(data, dict) and "id" in data else data)
 
 
-class StrictInput(serializers.Serializer[Any]):
-    """Refuses a misspelt field, which would be ignored without a word. What only an answer holds is ignored.
+def find_channels(project: Project, names: Iterable[str]) -> list[NotificationChannel]:
+    """Return the channels that are named, or meant by their ids, each once. Raises ValidationError."""
+    found = NotificationChannel.objects.filter(project=project)
+    known = {str(channel.pk): channel for channel in found} | {channel.name: channel for channel in found}
+    for name in names:
+        if name not in known:
+            raise serializers.ValidationError(f"There is no channel {name!r}.")
+    return [known[name] for name in dict.fromkeys(names)]
 
-    The view passes the project as context: names are looked up and unique within it.
-    """
+
+class NamedInput(StrictSerializer):
+    """What has a name, which nothing else of its kind has in the project that the view passes as context."""
 
     noun: ClassVar[str]
-    model: ClassVar[type[AlertRule] | type[NotificationChannel]]
-    answered: ClassVar[list[str]]
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict):
-            for name in data.keys() - self.fields.keys() - set(self.answered):
-                raise serializers.ValidationError({name: [f"A {self.noun} has no {name!r}; it has {', '.join(self.fields)}."]})
-        return super().to_internal_value(data)
-
-    @property
-    def _project(self) -> Project:
-        return cast(Project, self.context["project"])
+    model: ClassVar[type[AlertRule | NotificationChannel | Route]]
 
     def validate_name(self, name: str) -> str:
-        taken = self.model.objects.filter(project=self._project, name=name)
+        taken = self.model.objects.filter(project=self.context["project"], name=name)
         if self.instance:
             taken = taken.exclude(pk=self.instance.pk)
         if taken.exists():
@@ -87,7 +86,7 @@ class StrictInput(serializers.Serializer[Any]):
         return name
 
 
-class AlertRuleInput(StrictInput):
+class AlertRuleInput(NamedInput):
     """A rule's definition. `threshold` is in the metric's unit (rates 0 to 1), `channels` are ids or names of channels.
 
     For the kinds `baseline` and `version` thresholds are changes: 0.5 is half as much again.
@@ -178,15 +177,10 @@ class AlertRuleInput(StrictInput):
         return values
 
     def validate_channels(self, names: list[str]) -> list[NotificationChannel]:
-        known = NotificationChannel.objects.filter(project=self._project)
-        channels = {str(channel.pk): channel for channel in known} | {channel.name: channel for channel in known}
-        unknown = [name for name in names if name not in channels]
-        if unknown:
-            raise serializers.ValidationError(f"There is no channel {unknown[0]!r}.")
-        return [channels[name] for name in dict.fromkeys(names)]
+        return find_channels(self.context["project"], names)
 
 
-class ChannelInput(StrictInput):
+class ChannelInput(NamedInput):
     """`target` may hold a secret and is never answered; a channel that exists keeps its own without one."""
 
     noun, model, answered = "channel", NotificationChannel, [*_CHANNEL_FIELDS, "secret"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -29,7 +29,6 @@ from dashboards.comparison_serializers import (
 )
 from dashboards.error_rows import build_error_row
 from dashboards.lists import trend_step_s
-from dashboards.requests import PageRequest
 from dashboards.serializers import (
     AgentGraphSerializer,
     AgentParameters,
@@ -73,6 +72,7 @@ from tracestore.queries.spans import find_spans, get_span
 from tracestore.queries.traces import find_traces, get_trace
 from tracestore.queries.why import Difference, Selection, find_differences
 from tracestore.queries.why_attributes import compare_attributes
+from tracestore.rest import next_page_url, project_of, refuse_unknown
 from tracestore.timerange import DAY_NS, TimeError, TimeRange, parse_time_ns
 from tracestore.verdict import DEFAULT_METRICS, find_judged, judge_version
 
@@ -95,7 +95,7 @@ class TraceListView(APIView):
         given = _read_parameters(SearchParameters, request)
         query, time_range = _read_search(given)
         page = find_traces(
-            get_store(), project_id=_project_id(request), time_range=time_range, query=query, limit=given["limit"],
+            get_store(), project_id=project_of(request).pk, time_range=time_range, query=query, limit=given["limit"],
             cursor=read_cursor(given["cursor"]),
         )  # fmt: skip
         return _page(request, TraceSerializer(page.items, many=True).data, page.next_cursor, time_range)
@@ -108,8 +108,8 @@ class TraceView(APIView):
     )  # fmt: skip
     def get(self, request: Request, trace_id: str) -> Response:
         """The trace and its spans in start order, without attributes."""
-        _refuse_unknown(request, set())
-        store, project_id = get_store(), _project_id(request)
+        refuse_unknown(request.query_params, ())
+        store, project_id = get_store(), project_of(request).pk
         trace = get_trace(store, project_id=project_id, trace_id=trace_id.lower())
         completeness = find_completeness(store, project_id=project_id, trace=trace)
         return Response(TraceDetailSerializer(trace).data | {"completeness": CompletenessSerializer(completeness).data})
@@ -124,7 +124,7 @@ class TraceLogsView(APIView):
         """Records that belong to the trace or one of its spans, oldest first. A page of large records ends early."""
         given = _read_parameters(PageParameters, request)
         page = find_logs_of_trace(
-            get_store(), project_id=_project_id(request), trace_id=trace_id.lower(), limit=given["limit"],
+            get_store(), project_id=project_of(request).pk, trace_id=trace_id.lower(), limit=given["limit"],
             cursor=read_cursor(given["cursor"]),
         )  # fmt: skip
         return _page(request, LogRecordSerializer(page.items, many=True).data, page.next_cursor)
@@ -140,7 +140,7 @@ class LogListView(APIView):
         given = _read_parameters(LogSearchParameters, request)
         query, time_range = _read_search(given, parse_log_query)
         page = find_logs(
-            get_store(), project_id=_project_id(request), time_range=time_range, query=query, limit=given["limit"],
+            get_store(), project_id=project_of(request).pk, time_range=time_range, query=query, limit=given["limit"],
             cursor=read_cursor(given["cursor"]),
         )  # fmt: skip
         return _page(request, LogRecordSerializer(page.items, many=True).data, page.next_cursor, time_range)
@@ -153,8 +153,8 @@ class SpanView(APIView):
     )  # fmt: skip
     def get(self, request: Request, trace_id: str, span_id: str) -> Response:
         """Canonical fields, all attributes of span, resource and scope, events and links."""
-        _refuse_unknown(request, set())
-        span = get_span(get_store(), project_id=_project_id(request), trace_id=trace_id.lower(), span_id=span_id.lower())
+        refuse_unknown(request.query_params, ())
+        span = get_span(get_store(), project_id=project_of(request).pk, trace_id=trace_id.lower(), span_id=span_id.lower())
         return Response(SpanDetailSerializer(span).data)
 
 
@@ -168,7 +168,7 @@ class SpanListView(APIView):
         given = _read_parameters(SearchParameters, request)
         query, time_range = _read_search(given)
         page = find_spans(
-            get_store(), project_id=_project_id(request), time_range=time_range, query=query, limit=given["limit"],
+            get_store(), project_id=project_of(request).pk, time_range=time_range, query=query, limit=given["limit"],
             cursor=read_cursor(given["cursor"]),
         )  # fmt: skip
         return _page(request, SpanSerializer(page.items, many=True).data, page.next_cursor, time_range)
@@ -186,7 +186,7 @@ class MetricView(APIView):
         definition = find_metric(given["metric"])
         step_s = _read_step_s(given["step"]) if given["step"] else time_range.step_s()
         series = metric_series(
-            get_store(), project_id=_project_id(request), time_range=time_range, query=query, metric=definition.name,
+            get_store(), project_id=project_of(request).pk, time_range=time_range, query=query, metric=definition.name,
             group_by=given["group_by"], step_s=step_s,
         )  # fmt: skip
         return Response(
@@ -214,7 +214,7 @@ class FacetView(APIView):
         if found is None or found.name not in FACETS:
             raise ParameterError("field", f"The values of {given['field']!r} are not counted; those of {', '.join(FACETS)} are.")
         values = count_facet(
-            get_store(), project_id=_project_id(request), time_range=time_range, query=query, field=found.name,
+            get_store(), project_id=project_of(request).pk, time_range=time_range, query=query, field=found.name,
             limit=given["limit"],
         )  # fmt: skip
         return Response({"results": FacetValueSerializer(values, many=True).data, "next": None})
@@ -231,7 +231,7 @@ class ErrorListView(APIView):
         query, time_range = _read_search(given)
         step_s = trend_step_s(time_range)
         errors = find_tracked_errors(
-            get_store(), project_id=_project_id(request), time_range=time_range, query=query, sort=given["sort"], step_s=step_s,
+            get_store(), project_id=project_of(request).pk, time_range=time_range, query=query, sort=given["sort"], step_s=step_s,
             states=(given["state"],) if given["state"] else STATES, limit=given["limit"],
         )  # fmt: skip
         rows = [build_error_row(error, time_range) for error in errors.items]
@@ -247,7 +247,7 @@ class WhyView(APIView):
         """Values of fields that the selection has more or less often, pairs of them, and numbers distributed otherwise."""
         given = _read_parameters(WhyParameters, request)
         selection, time_range = _read_search(given)
-        project_id, against = _project_id(request), _parse("against", given["against"])
+        project_id, against = project_of(request).pk, _parse("against", given["against"])
         chosen = Selection(selection, _read_window(given, time_range))
         if given["attributes"]:
             found = compare_attributes(
@@ -276,7 +276,7 @@ class CompareView(APIView):
         given = _read_parameters(CompareParameters, request)
         a, b = _parse("a", given["a"]), _parse("b", given["b"])
         _, time_range = _read_search(given | {"q": ""})
-        project_id = _project_id(request)
+        project_id = project_of(request).pk
         cohorts = compare_cohorts(get_store(), project_id=project_id, time_range=time_range, a=a, b=b)
         compared = find_cohort_differences(get_store(), project_id=project_id, time_range=time_range, a=a, b=b)
         answer = {
@@ -302,7 +302,7 @@ class VerdictView(APIView):
         given = _read_parameters(VerdictParameters, request)
         query, time_range = _read_search(given)
         verdict = judge_version(
-            get_store(), project_id=_project_id(request), time_range=time_range, version=version, against=given["against"],
+            get_store(), project_id=project_of(request).pk, time_range=time_range, version=version, against=given["against"],
             query=query, metrics=find_judged(given["metrics"].split(",")) if given["metrics"] else DEFAULT_METRICS,
             minimum_samples=given["min_samples"], tolerance=given["tolerance"],
         )  # fmt: skip
@@ -323,7 +323,7 @@ class AgentGraphView(APIView):
         """Agents, models and tools of the traces that match, and the calls and hand-offs between them."""
         given = _read_parameters(AgentParameters, request)
         query, time_range = _read_search(given)
-        project_id = _project_id(request)
+        project_id = project_of(request).pk
         scope: dict[str, Any] = {
             "project_id": project_id, "time_range": time_range, "read_signal": build_tool_signals(project_id),
         }  # fmt: skip
@@ -350,24 +350,12 @@ class PrometheusView(APIView):
         return HttpResponse(encode(REGISTRY), content_type=content_type)
 
 
-def _project_id(request: Request) -> int:
-    return cast(PageRequest, request).project.id  # set by SessionOrKeyAuthentication
-
-
 def _read_parameters(serializer_class: type[Serializer[Any]], request: Request) -> dict[str, Any]:
     """Validate the query string. Raises ParameterError or DRF's ValidationError, both of which name the parameter."""
     serializer = serializer_class(data=request.query_params)
-    _refuse_unknown(request, set(serializer.fields))
+    refuse_unknown(request.query_params, serializer.fields)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
-
-
-def _refuse_unknown(request: Request, known: set[str]) -> None:
-    # A misspelt filter that is ignored gives a convincing wrong answer.
-    for name in request.query_params:
-        if name not in known:
-            offered = f"; there are {', '.join(sorted(known))}" if known else ""
-            raise ParameterError(name, f"There is no parameter {name!r} here{offered}.")
 
 
 def _parse(parameter: str, text: str) -> Query:
@@ -420,11 +408,6 @@ def _read_step_s(text: str) -> int:
 
 def _page(request: Request, results: Any, next_cursor: str, time_range: TimeRange | None = None) -> Response:
     """`next` repeats the request, with absolute times where it has any, so that no page shifts while the list is read."""
-    following = None
-    if next_cursor:
-        parameters = request.query_params.copy()
-        if time_range is not None:
-            parameters["start"], parameters["end"] = str(time_range.start_ns), str(time_range.end_ns)
-        parameters["cursor"] = next_cursor
-        following = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
+    times = {"start": str(time_range.start_ns), "end": str(time_range.end_ns)} if time_range else {}
+    following = next_page_url(request, cursor=next_cursor, **times) if next_cursor else None
     return Response({"results": results, "next": following})

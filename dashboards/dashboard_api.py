@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.http import Http404
@@ -17,9 +17,9 @@ from dashboards.api_errors import ParameterError
 from dashboards.builtin import BUILT_IN
 from dashboards.dashboard_serializers import DashboardInput, DashboardListSerializer, DashboardSerializer
 from dashboards.own_dashboards import Board, DashboardRefused, as_board, find_board, find_boards, find_own_boards, save_board
-from dashboards.requests import PageRequest
 from dashboards.saved_views import Reader
-from tracestore.models import Dashboard, Project
+from tracestore.models import Dashboard
+from tracestore.rest import project_of, refuse_unknown
 
 
 class DashboardListView(APIView):
@@ -32,7 +32,7 @@ class DashboardListView(APIView):
     def get(self, request: Request) -> Response:
         """Those of every project first, then what is one's own, shared or nobody's, by name."""
         ours = [Board(one.slug, one.name, one.panels, one.help) for one in BUILT_IN.values()]
-        stored = [as_board(one, _reader(request)) for one in find_boards(_project(request), _reader(request))]
+        stored = [as_board(one, _reader(request)) for one in find_boards(project_of(request), _reader(request))]
         return Response({"results": [_describe(board) for board in (*ours, *stored)], "next": None})
 
     @extend_schema(
@@ -54,7 +54,7 @@ class DashboardView(APIView):
     )  # fmt: skip
     def get(self, request: Request, slug: str) -> Response:
         """One of every project's, or one that is one's own, shared or nobody's."""
-        board = find_board(_project(request), _reader(request), slug)
+        board = find_board(project_of(request), _reader(request), slug)
         if board is None:
             raise Http404(f"There is no dashboard {slug}.")
         return Response(_describe(board))
@@ -88,14 +88,10 @@ class DashboardView(APIView):
     def _own(self, request: Request, slug: str) -> Dashboard:
         if slug in BUILT_IN:
             raise ParameterError("slug", f"Every project has {slug}; it cannot be changed. Create a dashboard with its panels.")
-        stored = find_own_boards(_project(request), _reader(request)).filter(slug=slug).first()
+        stored = find_own_boards(project_of(request), _reader(request)).filter(slug=slug).first()
         if stored is None:
             raise Http404(f"There is no dashboard {slug} that you may change.")
         return stored
-
-
-def _project(request: Request) -> Project:
-    return cast(PageRequest, request._request).project  # set by SessionOrKeyAuthentication
 
 
 def _reader(request: Request) -> Reader:
@@ -106,9 +102,7 @@ def _read(request: Request, *, partial: bool = False) -> dict[str, Any]:
     """Return what the body sets. A misspelt field is refused; what only an answer holds is ignored."""
     known = {*DashboardInput().fields, *DashboardSerializer().fields}
     if isinstance(request.data, dict):
-        for name in request.data:
-            if name not in known:
-                raise ParameterError(name, f"A dashboard has no {name!r}; it has {', '.join(DashboardInput().fields)}.")
+        refuse_unknown((name for name in request.data if name not in known), DashboardInput().fields)
     given = DashboardInput(data=request.data, partial=partial)
     given.is_valid(raise_exception=True)
     return dict(given.validated_data)
@@ -118,7 +112,7 @@ def _save(request: Request, values: dict[str, Any], stored: Dashboard | None = N
     slug = values["slug"]
     try:
         return save_board(
-            _project(request), _reader(request), name=values["name"], panels=values["panels"], is_shared=values["shared"],
+            project_of(request), _reader(request), name=values["name"], panels=values["panels"], is_shared=values["shared"],
             slug=slug, stored=stored,
         )  # fmt: skip
     except DashboardRefused as refused:

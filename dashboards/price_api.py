@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import Http404
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tracestore.models import ModelPrice, Project
+from tracestore.models import ModelPrice
 from tracestore.prices import load_prices
+from tracestore.rest import page_of, project_of, require_room
 
 # All of them are read anew every few seconds.
 MAX_PRICES = 1000
@@ -35,30 +36,19 @@ class PriceSerializer(serializers.ModelSerializer[ModelPrice]):
         return attrs
 
 
-def _project(request: Request) -> Project:
-    project: Project = request._request.project  # type: ignore[attr-defined]
-    return project
-
-
 class PriceListView(APIView):
     """All prices of the project, and the place to add one."""
 
-    @extend_schema(
-        operation_id="list_prices",
-        responses=inline_serializer(
-            "PricePage", {"results": PriceSerializer(many=True), "next": serializers.URLField(allow_null=True)}
-        ),
-    )
+    @extend_schema(operation_id="list_prices", responses=page_of("PricePage", PriceSerializer))
     def get(self, request: Request) -> Response:
-        prices = ModelPrice.objects.filter(project=_project(request))
+        prices = ModelPrice.objects.filter(project=project_of(request))
         return Response({"results": PriceSerializer(prices, many=True).data, "next": None})
 
     @extend_schema(operation_id="create_price", request=PriceSerializer, responses={201: PriceSerializer})
     def post(self, request: Request) -> Response:
         """Add a price. Costs of the past follow `manage.py reprice`."""
-        project = _project(request)
-        if ModelPrice.objects.filter(project=project).count() >= MAX_PRICES:
-            raise serializers.ValidationError(f"A project has at most {MAX_PRICES:,} prices. Delete what nobody needs any more.")
+        project = project_of(request)
+        require_room(ModelPrice.objects.filter(project=project), MAX_PRICES, "prices")
         data = PriceSerializer(data=request.data, context={"project": project})
         data.is_valid(raise_exception=True)
         price = data.save(project=project)
@@ -71,7 +61,7 @@ class PriceView(APIView):
 
     @extend_schema(operation_id="delete_price", responses={204: None})
     def delete(self, request: Request, price_id: int) -> Response:
-        deleted, _ = ModelPrice.objects.filter(project=_project(request), pk=price_id).delete()
+        deleted, _ = ModelPrice.objects.filter(project=project_of(request), pk=price_id).delete()
         if not deleted:
             raise Http404(f"There is no price {price_id}.")
         load_prices(now=True)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from dashboards.requests import PageRequest
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError
+from tracestore.requests import PageRequest
 
 
 def refuse(request: PageRequest, message: str, parameter: str) -> HttpResponse:

@@ -11,12 +11,12 @@ from django.http import JsonResponse
 
 from dashboards.completion import complete
 from dashboards.forms import MAX_QUERY_CHARACTERS, SearchRefused, parse_search
-from dashboards.requests import PageRequest
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
 from tracestore.language.fields import TRACE_NAMES, Known
 from tracestore.model import FacetValue
 from tracestore.queries.offers import Wanted
+from tracestore.requests import PageRequest
 from tracestore.timerange import TimeRange
 
 # A person types on in the same field: the values that occur are counted once, not for each key.

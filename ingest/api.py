@@ -12,8 +12,9 @@ from rest_framework.views import APIView
 
 from ingest.privacy_preview import MAX_TEXT_CHARACTERS, TOO_SLOW, preview_text
 from tracestore.masking import MAX_PATTERN_CHARACTERS, MAX_RULES, PRESETS, BadRule, MaskingTooSlow, build_rule
-from tracestore.models import Privacy, Project
+from tracestore.models import Privacy
 from tracestore.privacy import build_policy, get_privacy, save_privacy
+from tracestore.rest import StrictSerializer, project_of
 
 
 class MaskingRule(serializers.Serializer[Any]):
@@ -23,7 +24,7 @@ class MaskingRule(serializers.Serializer[Any]):
     pattern = serializers.CharField(trim_whitespace=False, max_length=MAX_PATTERN_CHARACTERS)
 
 
-class PrivacySettings(serializers.Serializer[Any]):
+class PrivacySettings(StrictSerializer):
     """What is masked or left out before it is stored. With `link_equal_values` equal values get equal placeholders."""
 
     presets = serializers.ListField(child=serializers.ChoiceField(choices=list(PRESETS)), required=False)
@@ -31,15 +32,6 @@ class PrivacySettings(serializers.Serializer[Any]):
     store_content = serializers.BooleanField(required=False, source="stores_content")
     store_error_texts = serializers.BooleanField(required=False, source="stores_error_texts")
     link_equal_values = serializers.BooleanField(required=False, source="links_equal_values")
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Refuses a misspelt field: a rule that is ignored looks as if it were applied."""
-        if isinstance(data, dict):
-            for name in data.keys() - self.fields.keys():
-                raise serializers.ValidationError(
-                    {name: [f"There is no {str(name)[:40]!r}; there are {', '.join(self.fields)}."]}
-                )
-        return super().to_internal_value(data)
 
     def validate_rules(self, rules: list[dict[str, str]]) -> list[dict[str, str]]:
         for number, rule in enumerate(rules, start=1):
@@ -69,24 +61,19 @@ class PrivacyTestResult(serializers.Serializer[Any]):
     masked = serializers.DictField(child=serializers.IntegerField())
 
 
-def _project(request: Request) -> Project:
-    project: Project = request._request.project  # type: ignore[attr-defined]
-    return project
-
-
 class PrivacyView(APIView):
     """The project's settings."""
 
     @extend_schema(operation_id="get_privacy", responses=PrivacySettings)
     def get(self, request: Request) -> Response:
-        return Response(PrivacySettings(get_privacy(_project(request))).data)
+        return Response(PrivacySettings(get_privacy(project_of(request))).data)
 
     @extend_schema(operation_id="change_privacy", request=PrivacySettings(partial=True), responses=PrivacySettings)
     def patch(self, request: Request) -> Response:
         """Changes the fields that are given."""
         data = PrivacySettings(data=request.data)
         data.is_valid(raise_exception=True)
-        row = data.apply_to(get_privacy(_project(request)))
+        row = data.apply_to(get_privacy(project_of(request)))
         try:
             save_privacy(row)
         except BadRule as error:
@@ -103,7 +90,7 @@ class PrivacyTestView(APIView):
         data.is_valid(raise_exception=True)
         text = data.validated_data.pop("text")
         try:
-            policy = build_policy(data.apply_to(get_privacy(_project(request))))
+            policy = build_policy(data.apply_to(get_privacy(project_of(request))))
         except BadRule as error:
             raise serializers.ValidationError({"rules": [str(error)]}) from None
         try:

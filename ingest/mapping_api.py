@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import Http404
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
@@ -18,23 +18,20 @@ from rest_framework.views import APIView
 from ingest.mapping import TARGETS, BadSpan, try_rules
 from tracestore.clickhouse.client import get_store
 from tracestore.mapping import MAX_RULES, check_rule
-from tracestore.models import MappingRule, Project, Reread
+from tracestore.models import MappingRule, Reread
 from tracestore.reread import AlreadyRunning, cancel_reread, start_reread
+from tracestore.rest import StrictSerializer, page_of, project_of
 
 _DEFINITION = ("position", "source", "key", "pattern", "target", "value")
-_ANSWERED = ("id", "created_at")
 
 
-def _project(request: Request) -> Project:
-    project: Project = request._request.project  # type: ignore[attr-defined]
-    return project
-
-
-class MappingRuleInput(serializers.Serializer[Any]):
+class MappingRuleInput(StrictSerializer):
     """A rule. What the source holds becomes the target; `value`, where it is given, stands in its place.
 
     `source` is attribute (`key` names it), name (of the span) or tool; in `pattern` a * stands for any text.
     """
+
+    answered = ("id", "created_at")
 
     position = serializers.IntegerField(min_value=0, max_value=10_000, default=0)
     source = serializers.ChoiceField(  # type: ignore[assignment]  # a field of that name is allowed, if not in the stubs
@@ -44,12 +41,6 @@ class MappingRuleInput(serializers.Serializer[Any]):
     pattern = serializers.CharField(default="", allow_blank=True, max_length=256, trim_whitespace=False)
     target = serializers.CharField(max_length=32, help_text=f"One of {', '.join(TARGETS)}.")
     value = serializers.CharField(default="", allow_blank=True, max_length=256, trim_whitespace=False)
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict):
-            for name in data.keys() - self.fields.keys() - set(_ANSWERED):
-                raise serializers.ValidationError({name: [f"A rule has no {name!r}; it has {', '.join(self.fields)}."]})
-        return super().to_internal_value(data)
 
 
 class MappingRuleOutput(serializers.ModelSerializer[MappingRule]):
@@ -118,12 +109,10 @@ class MappingRuleList(APIView):
     @extend_schema(
         operation_id="list_mapping_rules",
         tags=["mapping"],
-        responses=inline_serializer(
-            "MappingRulePage", {"results": MappingRuleOutput(many=True), "next": serializers.URLField(allow_null=True)}
-        ),
+        responses=page_of("MappingRulePage", MappingRuleOutput),
     )
     def get(self, request: Request) -> Response:
-        rules = MappingRule.objects.filter(project=_project(request))
+        rules = MappingRule.objects.filter(project=project_of(request))
         return Response({"results": MappingRuleOutput(rules, many=True).data, "next": None})
 
     @extend_schema(
@@ -132,7 +121,7 @@ class MappingRuleList(APIView):
     def post(self, request: Request) -> Response:
         data = MappingRuleInput(data=request.data)
         data.is_valid(raise_exception=True)
-        rule = _save(MappingRule(project=_project(request)), data.validated_data)
+        rule = _save(MappingRule(project=project_of(request)), data.validated_data)
         return Response(MappingRuleOutput(rule).data, status=status.HTTP_201_CREATED)
 
 
@@ -159,7 +148,7 @@ class MappingRuleDetail(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _rule(self, request: Request, rule_id: int) -> MappingRule:
-        rule = MappingRule.objects.filter(project=_project(request), pk=rule_id).first()
+        rule = MappingRule.objects.filter(project=project_of(request), pk=rule_id).first()
         if rule is None:
             raise Http404(f"There is no mapping rule {rule_id}.")
         return rule
@@ -178,7 +167,7 @@ class MappingTest(APIView):
     def post(self, request: Request) -> Response:
         data = MappingTestInput(data=request.data)
         data.is_valid(raise_exception=True)
-        project = _project(request)
+        project = project_of(request)
         span = data.validated_data["span"]
         drafts = data.validated_data.get("rules")
         if drafts is None:
@@ -202,7 +191,7 @@ class RereadView(APIView):
 
     @extend_schema(operation_id="get_reread", responses=RereadOutput, tags=["mapping"])
     def get(self, request: Request) -> Response:
-        job = Reread.objects.filter(project=_project(request)).last()
+        job = Reread.objects.filter(project=project_of(request)).last()
         if job is None:
             raise Http404("The spans of this project were never read again.")
         return Response(RereadOutput(job).data)
@@ -210,13 +199,13 @@ class RereadView(APIView):
     @extend_schema(operation_id="start_reread", request=None, responses={202: RereadOutput}, tags=["mapping"])
     def post(self, request: Request) -> Response:
         try:
-            job = start_reread(_project(request).pk)
+            job = start_reread(project_of(request).pk)
         except AlreadyRunning as error:
             raise _UnderWay(str(error)) from None
         return Response(RereadOutput(job).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(operation_id="cancel_reread", responses={204: None}, tags=["mapping"])
     def delete(self, request: Request) -> Response:
-        if not cancel_reread(_project(request).pk):
+        if not cancel_reread(project_of(request).pk):
             raise Http404("Nothing is under way.")
         return Response(status=status.HTTP_204_NO_CONTENT)

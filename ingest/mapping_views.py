@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -16,7 +16,8 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
 from tracestore.mapping import check_rule
-from tracestore.models import MappingRule, Project, Reread
+from tracestore.models import MappingRule, Reread
+from tracestore.requests import PageRequest
 from tracestore.reread import AlreadyRunning, cancel_reread, start_reread
 
 # What people call the targets, in the groups of the form's menu.
@@ -45,10 +46,6 @@ TARGETS = (
 LABELS = {target: label for _, group in TARGETS for target, label in group.items()}
 
 
-def _project(request: HttpRequest) -> Project:
-    return cast(Project, request.project)  # type: ignore[attr-defined]  # set by AccessMiddleware
-
-
 class MappingRuleForm(forms.ModelForm[MappingRule]):
     """A rule as it is typed. The model says what is wrong with it, field by field."""
 
@@ -70,8 +67,8 @@ class MappingRuleForm(forms.ModelForm[MappingRule]):
                 self.add_error(None, error)
 
 
-def _context(request: HttpRequest, form: MappingRuleForm, rule: MappingRule | None) -> dict[str, Any]:
-    project = _project(request)
+def _context(request: PageRequest, form: MappingRuleForm, rule: MappingRule | None) -> dict[str, Any]:
+    project = request.project
     rules = list(MappingRule.objects.filter(project=project))
     return {
         "form": form,
@@ -85,9 +82,9 @@ def _context(request: HttpRequest, form: MappingRuleForm, rule: MappingRule | No
 
 
 @require_http_methods(["GET", "POST"])
-def mapping(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
+def mapping(request: PageRequest, rule_id: int | None = None) -> HttpResponse:
     """The page; with the rule that is being changed, or an empty form for a new one."""
-    project = _project(request)
+    project = request.project
     rule = get_object_or_404(MappingRule, pk=rule_id, project=project) if rule_id else None
     last = MappingRule.objects.filter(project=project).last()
     # The target that one most often needs a rule for, and that needs no constant.
@@ -100,15 +97,15 @@ def mapping(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
 
 
 @require_POST
-def mapping_delete(request: HttpRequest, rule_id: int) -> HttpResponse:
-    get_object_or_404(MappingRule, pk=rule_id, project=_project(request)).delete()
+def mapping_delete(request: PageRequest, rule_id: int) -> HttpResponse:
+    get_object_or_404(MappingRule, pk=rule_id, project=request.project).delete()
     return redirect("mapping")
 
 
 @require_POST
-def mapping_test(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
+def mapping_test(request: PageRequest, rule_id: int | None = None) -> HttpResponse:
     """The fragment that says what the span would become by the saved rules and the one in the form, if it is filled in."""
-    project = _project(request)
+    project = request.project
     saved = list(MappingRule.objects.filter(project=project))
     rules, problems, draft = saved, [], None
     if request.POST.get("key") or request.POST.get("pattern"):
@@ -128,28 +125,28 @@ def mapping_test(request: HttpRequest, rule_id: int | None = None) -> HttpRespon
     return render(request, "ingest/_mapping_trial.html", context, status=422 if context["problems"] else 200)
 
 
-def _render_reread(request: HttpRequest, problem: str = "") -> HttpResponse:
-    job = Reread.objects.filter(project=_project(request)).last()
+def _render_reread(request: PageRequest, problem: str = "") -> HttpResponse:
+    job = Reread.objects.filter(project=request.project).last()
     status = 422 if problem else 200
     return render(request, "ingest/_reread.html", {"job": job, "problem": problem}, status=status)
 
 
 @fragment_of("mapping", anchor="reread")
 @require_GET
-def reread_progress(request: HttpRequest) -> HttpResponse:
+def reread_progress(request: PageRequest) -> HttpResponse:
     """The fragment with the last run; it reloads itself while that is under way."""
     return _render_reread(request)
 
 
 @require_POST
-def reread_switch(request: HttpRequest) -> HttpResponse:
+def reread_switch(request: PageRequest) -> HttpResponse:
     """Start reading stored spans again, or with `cancel` stop it."""
     problem = ""
     if "cancel" in request.POST:
-        cancel_reread(_project(request).pk)
+        cancel_reread(request.project.pk)
     else:
         try:
-            start_reread(_project(request).pk)
+            start_reread(request.project.pk)
         except AlreadyRunning as error:
             problem = str(error)
     if not request.headers.get("HX-Request"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -12,6 +12,7 @@ from ingest.privacy_preview import MAX_TEXT_CHARACTERS, TOO_SLOW, preview_text
 from tracestore.masking import MAX_PATTERN_CHARACTERS, MAX_RULES, PRESETS, BadRule, MaskingTooSlow, build_masker, build_rule
 from tracestore.models import Privacy
 from tracestore.privacy import build_policy, get_privacy, save_privacy
+from tracestore.requests import PageRequest
 
 _BLANK_ROWS = 2
 
@@ -47,8 +48,8 @@ class PrivacyForm:
         return self.is_valid and build_policy(self.row) is None
 
 
-def _read_row(request: HttpRequest) -> Privacy:
-    return get_privacy(request.project)  # type: ignore[attr-defined]  # set by AccessMiddleware
+def _read_row(request: PageRequest) -> Privacy:
+    return get_privacy(request.project)
 
 
 def _read_form(data: QueryDict, row: Privacy) -> PrivacyForm:
@@ -75,7 +76,7 @@ def _read_form(data: QueryDict, row: Privacy) -> PrivacyForm:
 
 
 @require_http_methods(["GET", "POST"])
-def privacy(request: HttpRequest) -> HttpResponse:
+def privacy(request: PageRequest) -> HttpResponse:
     """The page; a POST saves."""
     row = _read_row(request)
     if request.method == "POST":
@@ -96,7 +97,7 @@ def privacy(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def privacy_test(request: HttpRequest) -> HttpResponse:
+def privacy_test(request: PageRequest) -> HttpResponse:
     """The tester's answer, for the fields as they are now. POST because a text is long; it changes nothing."""
     form = _read_form(request.POST, _read_row(request))
     text = request.POST.get("text", "")

@@ -37,10 +37,10 @@ from tracestore.keys import extract_key, recall_key
 from tracestore.masked import masked_counts
 from tracestore.masking import BadRule, MaskingTooSlow
 from tracestore.model import Score, Signal
-from tracestore.models import Project
 from tracestore.privacy import find_policy
 from tracestore.queries.paging import read_cursor
 from tracestore.queries.scores import find_scores, find_scores_of_id
+from tracestore.rest import StrictSerializer, next_page_url, project_of
 from tracestore.timerange import DAY_NS, NS_PER_S, TimeError, TimeRange, format_time_ns, parse_time_ns
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class _Value(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
-class ScoreInput(serializers.Serializer[Any]):
+class ScoreInput(StrictSerializer):
     """One score of a trace (`trace_id`), of one of its steps (`span_id` too), or of a session (`session_id`)."""
 
     id = serializers.CharField(
@@ -108,15 +108,6 @@ class ScoreInput(serializers.Serializer[Any]):
         required=False, allow_blank=True, default="", max_length=64,
         help_text="RFC 3339 or Unix nanoseconds; when the score was given. Default: now.",
     )  # fmt: skip
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Refuses a misspelt field: what is ignored looks as if it were stored."""
-        if isinstance(data, dict):
-            for name in data.keys() - self.fields.keys():
-                raise serializers.ValidationError(
-                    {str(name)[:40]: [f"A score has no such field; it has {', '.join(self.fields)}."]}
-                )
-        return super().to_internal_value(data)
 
     def validate_time(self, text: str) -> int:
         now_ns = time.time_ns()
@@ -170,7 +161,7 @@ class ScorePageOutput(ScoreListOutput):
     next = serializers.URLField(allow_null=True)
 
 
-class ScoreParameters(serializers.Serializer[Any]):
+class ScoreParameters(StrictSerializer):
     """Which scores are listed."""
 
     trace_id = _HexId(32, required=False, allow_blank=True, default="", help_text="Of a trace and its steps.")
@@ -194,13 +185,6 @@ class ScoreParameters(serializers.Serializer[Any]):
         required=False, allow_blank=True, default="", max_length=20_000,
         help_text="That of `next` of the page before, or all of `next`. Goes with the same other parameters.",
     )  # fmt: skip
-
-    def to_internal_value(self, data: Any) -> Any:
-        for name in data.keys() - self.fields.keys():
-            raise serializers.ValidationError(
-                {str(name)[:40]: [f"There is no such parameter here; there are {', '.join(self.fields)}."]}
-            )
-        return super().to_internal_value(data)
 
     def validate(self, attrs: Any) -> Any:
         """Returns `time_range` in place of `start` and `end`."""
@@ -274,15 +258,11 @@ class ScoreView(APIView):
         parameters.is_valid(raise_exception=True)
         given = parameters.validated_data
         page = find_scores(
-            get_store(), project_id=_project_of(request).pk, cursor=read_cursor(given["cursor"]),
+            get_store(), project_id=project_of(request).pk, cursor=read_cursor(given["cursor"]),
             **{name: given[name] for name in ("time_range", "trace_id", "session_id", "name", "limit")},
         )  # fmt: skip
-        following = None
-        if page.next_cursor:
-            again = request.query_params.copy()
-            again["start"], again["end"] = str(given["time_range"].start_ns), str(given["time_range"].end_ns)
-            again["cursor"] = page.next_cursor
-            following = request.build_absolute_uri(f"{request.path}?{again.urlencode()}")
+        times = {"start": str(given["time_range"].start_ns), "end": str(given["time_range"].end_ns)}
+        following = next_page_url(request, cursor=page.next_cursor, **times) if page.next_cursor else None
         return Response({"results": ScoreOutput(page.items, many=True).data, "next": following})
 
 
@@ -296,7 +276,7 @@ class ScoreDetailView(APIView):
         # What was acknowledged may not be stored yet: without this a score withdrawn at once would stay.
         if ingest is not None and not ingest.wait_until_stored(_QUERYABLE_WITHIN_S):
             raise Unavailable("Scores that were sent before are not stored yet, so this one cannot be looked up now.")
-        found = find_scores_of_id(get_store(), project_id=_project_of(request).pk, score_id=score_id)
+        found = find_scores_of_id(get_store(), project_id=project_of(request).pk, score_id=score_id)
         if not found:
             raise Http404("There is no score with this id, or it is withdrawn already.")
         # At the time of what it takes away: it is found wherever that would be, and comes after it by arrival.
@@ -314,11 +294,6 @@ def _refuse_repeated(scores: list[Score]) -> None:
         seen.add(about)
 
 
-def _project_of(request: Request) -> Project:
-    project: Project = request._request.project  # type: ignore[attr-defined]
-    return project
-
-
 def _find_ingest() -> Ingest | None:
     """Return the ingest of this process, None where there is none and a ClickHouse server takes scores. Raises Unavailable."""
     ingest = get_running_ingest()
@@ -333,7 +308,7 @@ def _find_ingest() -> Ingest | None:
 
 def _store(request: Request, scores: list[Score], *, is_new: bool = True) -> None:
     """Store the scores as log records of the project, new ones past its privacy rules. Raises Unavailable."""
-    ingest, project = _find_ingest(), _project_of(request)
+    ingest, project = _find_ingest(), project_of(request)
     export = build_export(scores)
     try:
         policy = find_policy(project.pk)

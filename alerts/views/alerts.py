@@ -20,7 +20,6 @@ from alerts.models import Alert, AlertRule, NotificationChannel, RuleKind
 from alerts.observing import window_before
 from alerts.preview import preview_rule
 from alerts.reasons import build_reasons
-from alerts.requests import AlertRequest
 from alerts.views.editing import find_page
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
@@ -29,6 +28,7 @@ from tracestore.language import QueryError, parse_query
 from tracestore.queries.metric_definitions import MetricError
 from tracestore.queries.metrics import MAX_POINTS
 from tracestore.queries.traces import find_traces
+from tracestore.requests import PageRequest
 from tracestore.timerange import NS_PER_S, TimeRange
 
 _TRACES_SHOWN = 20
@@ -38,7 +38,7 @@ _REPLAYED = (RuleKind.BUDGET, RuleKind.RUN)
 
 @require_GET
 @vary_on_headers("HX-Request")
-def alert_list(request: AlertRequest) -> HttpResponse:
+def alert_list(request: PageRequest) -> HttpResponse:
     """One URL: the whole page, or to htmx its list, which it asks for every few seconds."""
     context = {
         "page": find_page(request, services.find_alerts(request.project.pk)),
@@ -50,13 +50,13 @@ def alert_list(request: AlertRequest) -> HttpResponse:
 
 @fragment_of("alert-list")
 @require_GET
-def alert_badge(request: AlertRequest) -> HttpResponse:
+def alert_badge(request: PageRequest) -> HttpResponse:
     return render(request, "alerts/_badge.html", {"firing_count": services.count_firing(request.project.pk)})
 
 
 @require_GET
 @vary_on_headers("HX-Request")
-def alert_detail(request: AlertRequest, alert_id: int) -> HttpResponse:
+def alert_detail(request: PageRequest, alert_id: int) -> HttpResponse:
     """The page of one alert; to htmx the part that changes while it fires."""
     alert = get_object_or_404(Alert.objects.select_related("rule"), pk=alert_id, project=request.project)
     evidence = Evidence.from_json(alert.evidence)

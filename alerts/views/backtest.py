@@ -19,13 +19,13 @@ from alerts.backtest import Suggestion, find_marks, run_backtest
 from alerts.chart import build_backtest_chart
 from alerts.forms import PreviewForm
 from alerts.models import AlertRule, IncidentMark
-from alerts.requests import AlertRequest
 from alerts.units import format_threshold
 from alerts.wording import format_condition
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError
 from tracestore.queries.metric_definitions import MetricError
+from tracestore.requests import PageRequest
 from tracestore.timerange import NS_PER_S, TimeError, TimeRange, moment_of, parse_time_range
 
 _WEEK_NS = 7 * 86_400 * NS_PER_S
@@ -78,7 +78,7 @@ def read_asked(given: Mapping[str, str]) -> Asked:
 
 @require_GET
 @vary_on_headers("HX-Request")
-def rule_backtest(request: AlertRequest, rule_id: int) -> HttpResponse:
+def rule_backtest(request: PageRequest, rule_id: int) -> HttpResponse:
     """One URL: the page, or to htmx what it has computed."""
     rule = get_object_or_404(AlertRule, pk=rule_id, project=request.project)
     asked = read_asked(request.GET)
@@ -89,7 +89,7 @@ def rule_backtest(request: AlertRequest, rule_id: int) -> HttpResponse:
 
 
 @require_POST
-def draft_backtest(request: AlertRequest) -> HttpResponse:
+def draft_backtest(request: PageRequest) -> HttpResponse:
     """The page for the editor's fields as they are now. POST because a query can be long; it changes nothing."""
     form = PreviewForm(request.POST)
     preset = request.POST.get("preset", "")
@@ -104,7 +104,7 @@ def draft_backtest(request: AlertRequest) -> HttpResponse:
     return render(request, "alerts/backtest.html", context | {"shown": rule}, status=422 if asked.problem else 200)
 
 
-def _answer(request: AlertRequest, rule: AlertRule, asked: Asked) -> HttpResponse:
+def _answer(request: PageRequest, rule: AlertRule, asked: Asked) -> HttpResponse:
     marks = find_marks(request.project.pk, asked.time_range)
     try:
         backtest = run_backtest(get_store(), rule, asked.time_range, marks, pages_per_week=asked.pages_per_week)
@@ -130,7 +130,7 @@ def _say_threshold(rule: AlertRule, suggestion: Suggestion | None) -> str:
 
 
 @require_POST
-def mark_add(request: AlertRequest) -> HttpResponse:
+def mark_add(request: PageRequest) -> HttpResponse:
     """Mark [start, end), two texts as in every address, as an incident; then back to `next`."""
     name = request.POST.get("name", "").strip()[:128] or "Incident"
     following = _following(request)
@@ -148,12 +148,12 @@ def mark_add(request: AlertRequest) -> HttpResponse:
 
 
 @require_POST
-def mark_delete(request: AlertRequest, mark_id: int) -> HttpResponse:
+def mark_delete(request: PageRequest, mark_id: int) -> HttpResponse:
     get_object_or_404(IncidentMark, pk=mark_id, project=request.project).delete()
     return redirect(_following(request))
 
 
-def _following(request: AlertRequest) -> str:
+def _following(request: PageRequest) -> str:
     """Return where to go afterwards, if that is here."""
     target = request.POST.get("next", "")
     if target.startswith("/") and url_has_allowed_host_and_scheme(target, allowed_hosts=None):

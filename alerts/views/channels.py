@@ -12,11 +12,11 @@ from alerts.channels import ChannelError, describe_target
 from alerts.delivery import describe_backlog, rotate_secret, send_test, set_channel_enabled
 from alerts.forms import ChannelForm
 from alerts.models import ChannelKind, NotificationChannel
-from alerts.requests import AlertRequest
+from tracestore.requests import PageRequest
 
 
 @require_GET
-def channel_list(request: AlertRequest) -> HttpResponse:
+def channel_list(request: PageRequest) -> HttpResponse:
     channels = NotificationChannel.objects.filter(project=request.project).prefetch_related("rules")
     rows = [
         {
@@ -30,7 +30,7 @@ def channel_list(request: AlertRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-def channel_edit(request: AlertRequest, channel_id: int | None = None) -> HttpResponse:
+def channel_edit(request: PageRequest, channel_id: int | None = None) -> HttpResponse:
     """A saved channel is on: someone has just looked at it."""
     channel = get_object_or_404(NotificationChannel, pk=channel_id, project=request.project) if channel_id else None
     form = ChannelForm(request.POST or None, instance=channel, project=request.project)
@@ -45,13 +45,13 @@ def channel_edit(request: AlertRequest, channel_id: int | None = None) -> HttpRe
 
 
 @require_POST
-def channel_secret(request: AlertRequest, channel_id: int) -> HttpResponse:
+def channel_secret(request: PageRequest, channel_id: int) -> HttpResponse:
     """Give a webhook a new secret."""
     channel = get_object_or_404(NotificationChannel, pk=channel_id, project=request.project, kind=ChannelKind.WEBHOOK)
     return _show_secret(request, channel)
 
 
-def _show_secret(request: AlertRequest, channel: NotificationChannel) -> HttpResponse:
+def _show_secret(request: PageRequest, channel: NotificationChannel) -> HttpResponse:
     """The answer itself shows it, without a redirect: it must be kept nowhere on its way to the page."""
     was_signed = bool(channel.secret)
     context = {"channel": channel, "secret": rotate_secret(channel, timezone.now()), "was_signed": was_signed}
@@ -61,7 +61,7 @@ def _show_secret(request: AlertRequest, channel: NotificationChannel) -> HttpRes
 
 
 @require_POST
-def channel_test(request: AlertRequest, channel_id: int) -> HttpResponse:
+def channel_test(request: PageRequest, channel_id: int) -> HttpResponse:
     """A fragment that says whether the channel took a test message."""
     channel = get_object_or_404(NotificationChannel, pk=channel_id, project=request.project)
     try:
@@ -72,7 +72,7 @@ def channel_test(request: AlertRequest, channel_id: int) -> HttpResponse:
 
 
 @require_POST
-def channel_switch(request: AlertRequest, channel_id: int) -> HttpResponseRedirect:
+def channel_switch(request: PageRequest, channel_id: int) -> HttpResponseRedirect:
     """Switch a channel on or off (`enabled` is "1" or "0")."""
     channel = get_object_or_404(NotificationChannel, pk=channel_id, project=request.project)
     set_channel_enabled(channel, enabled=request.POST.get("enabled") == "1")
@@ -80,6 +80,6 @@ def channel_switch(request: AlertRequest, channel_id: int) -> HttpResponseRedire
 
 
 @require_POST
-def channel_delete(request: AlertRequest, channel_id: int) -> HttpResponseRedirect:
+def channel_delete(request: PageRequest, channel_id: int) -> HttpResponseRedirect:
     get_object_or_404(NotificationChannel, pk=channel_id, project=request.project).delete()
     return redirect("alert-channel-list")

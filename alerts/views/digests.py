@@ -12,14 +12,14 @@ from alerts.digests import covered_time, find_digests
 from alerts.models import Digest, NotificationChannel
 from alerts.on_call_forms import DigestForm
 from alerts.report import build_report
-from alerts.requests import AlertRequest
 from alerts.views.editing import answer_editor, delete_one, find_or_new
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
+from tracestore.requests import PageRequest
 
 
 @require_GET
-def digest_list(request: AlertRequest) -> HttpResponse:
+def digest_list(request: PageRequest) -> HttpResponse:
     context = {
         "digests": find_digests(request.project.pk),
         "channel_count": NotificationChannel.objects.filter(project=request.project).count(),
@@ -28,7 +28,7 @@ def digest_list(request: AlertRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-def digest_edit(request: AlertRequest, digest_id: int | None = None) -> HttpResponse:
+def digest_edit(request: PageRequest, digest_id: int | None = None) -> HttpResponse:
     digest = find_or_new(request, Digest, digest_id)
     form = DigestForm(request.POST or None, instance=digest)
     context = {"digest": digest if digest.pk else None}
@@ -36,7 +36,7 @@ def digest_edit(request: AlertRequest, digest_id: int | None = None) -> HttpResp
 
 
 @require_POST
-def digest_test(request: AlertRequest, digest_id: int) -> HttpResponse:
+def digest_test(request: PageRequest, digest_id: int) -> HttpResponse:
     """A fragment that says whether the channel took the latest whole report, sent at once besides the schedule."""
     digest = get_object_or_404(Digest.objects.select_related("channel", "project"), pk=digest_id, project=request.project)
     start, end = covered_time(digest.period, digest.time_zone, timezone.now())
@@ -48,5 +48,5 @@ def digest_test(request: AlertRequest, digest_id: int) -> HttpResponse:
 
 
 @require_POST
-def digest_delete(request: AlertRequest, digest_id: int) -> HttpResponse:
+def digest_delete(request: PageRequest, digest_id: int) -> HttpResponse:
     return delete_one(request, Digest, digest_id, "digest-list")

@@ -10,13 +10,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from alerts.history import find_history
-from alerts.requests import AlertRequest
+from tracestore.requests import PageRequest
 
 RANGES = (7, 30, 90)
 
 
 @require_GET
-def history(request: AlertRequest) -> HttpResponse:
+def history(request: PageRequest) -> HttpResponse:
     """`?days=` is one of RANGES, 30 by default."""
     asked = request.GET.get("days", "")
     days = int(asked) if asked in map(str, RANGES) else 30

@@ -23,10 +23,10 @@ from alerts.links import LinkRefused, read_ack
 from alerts.models import Alert, Incident, IncidentMark, Suppression
 from alerts.observing import window_before
 from alerts.paging import FLAPPING_HOLD, severity_rank
-from alerts.requests import AlertRequest
 from alerts.silences import suggest_matcher
 from alerts.timeline import build_timeline
 from alerts.views.editing import find_page
+from tracestore.requests import PageRequest
 from tracestore.timerange import TimeRange
 
 _ALERTS_SHOWN = 50
@@ -39,7 +39,7 @@ SNOOZES = ((1800, "30 m"), (3600, "1 h"), (4 * 3600, "4 h"), (86_400, "1 d"))
 
 @require_GET
 @vary_on_headers("HX-Request")
-def incident_list(request: AlertRequest) -> HttpResponse:
+def incident_list(request: PageRequest) -> HttpResponse:
     """One URL: the whole page, or to htmx its list. `?state=open` or `resolved` narrows it."""
     state = request.GET.get("state", "")
     state = state if state in ("open", "resolved") else ""
@@ -49,14 +49,14 @@ def incident_list(request: AlertRequest) -> HttpResponse:
 
 @require_GET
 @vary_on_headers("HX-Request")
-def incident_detail(request: AlertRequest, incident_id: int) -> HttpResponse:
+def incident_detail(request: PageRequest, incident_id: int) -> HttpResponse:
     """The page; to htmx the part that changes, and the buttons too when `?seen=` is no longer the incident's state."""
     incident = get_object_or_404(Incident, pk=incident_id, project=request.project)
     return _render(request, incident, changed=request.GET.get("seen", "") != incident.state)
 
 
 @require_POST
-def incident_act(request: AlertRequest, incident_id: int, action: str) -> HttpResponse:
+def incident_act(request: PageRequest, incident_id: int, action: str) -> HttpResponse:
     """Do it and go back to the page, or show the page with the reason why not."""
     incident = get_object_or_404(Incident, pk=incident_id, project=request.project)
     by, now = actor_of(request), timezone.now()
@@ -86,7 +86,7 @@ def actor_of(request: HttpRequest) -> str:
     return request.user.get_username() if request.user.is_authenticated else "local user"
 
 
-def _render(request: AlertRequest, incident: Incident, *, changed: bool = False, refusal: str = "") -> HttpResponse:
+def _render(request: PageRequest, incident: Incident, *, changed: bool = False, refusal: str = "") -> HttpResponse:
     context = _describe(incident) | {"changed": changed, "refusal": refusal}
     if request.htmx and not refusal:
         return render(request, "alerts/_incident_live.html", context)

@@ -12,10 +12,10 @@ from django.views.decorators.http import require_http_methods
 
 from alerts.models import NotificationChannel
 from alerts.pack import DAILY_BUDGET_USD, USER_QUOTA_USD, add_pack, build_pack, find_missing, suggest_budgets
-from alerts.requests import AlertRequest
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.models import Project
+from tracestore.requests import PageRequest
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class PackForm(forms.Form):
 
 
 @require_http_methods(["GET", "POST"])
-def pack(request: AlertRequest) -> HttpResponse:
+def pack(request: PageRequest) -> HttpResponse:
     """POST adds the rules that are missing; with an empty body by what the past suggests and for all channels (`all` is "1")."""
     daily_usd, user_usd = _suggest(request.project)
     suggested = {"daily_budget_usd": daily_usd, "user_quota_usd": user_usd}

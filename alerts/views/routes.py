@@ -10,17 +10,17 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from alerts.incidents import find_grouping
 from alerts.models import NotificationChannel, Route
 from alerts.on_call_forms import GroupingForm, RouteForm
-from alerts.requests import AlertRequest
 from alerts.views.editing import answer_editor, delete_one, find_or_new
+from tracestore.requests import PageRequest
 
 
 @require_GET
-def route_list(request: AlertRequest) -> HttpResponse:
+def route_list(request: PageRequest) -> HttpResponse:
     return _render_list(request, None)
 
 
 @require_POST
-def grouping_edit(request: AlertRequest) -> HttpResponse:
+def grouping_edit(request: PageRequest) -> HttpResponse:
     form = GroupingForm(request.POST)
     if form.is_valid():
         form.save(request.project)
@@ -28,7 +28,7 @@ def grouping_edit(request: AlertRequest) -> HttpResponse:
     return _render_list(request, form)
 
 
-def _render_list(request: AlertRequest, form: GroupingForm | None) -> HttpResponse:
+def _render_list(request: PageRequest, form: GroupingForm | None) -> HttpResponse:
     grouping = find_grouping(request.project.pk)
     initial = {"names": " ".join(grouping.names), "window_s": grouping.window_s, "wait_s": grouping.wait_s}
     routes = Route.objects.filter(project=request.project).prefetch_related("steps__channels")
@@ -42,7 +42,7 @@ def _render_list(request: AlertRequest, form: GroupingForm | None) -> HttpRespon
 
 
 @require_http_methods(["GET", "POST"])
-def route_edit(request: AlertRequest, route_id: int | None = None) -> HttpResponse:
+def route_edit(request: PageRequest, route_id: int | None = None) -> HttpResponse:
     route = find_or_new(request, Route, route_id)
     form = RouteForm(request.POST or None, route=route)
     context = {
@@ -53,7 +53,7 @@ def route_edit(request: AlertRequest, route_id: int | None = None) -> HttpRespon
 
 
 @require_POST
-def route_move(request: AlertRequest, route_id: int) -> HttpResponse:
+def route_move(request: PageRequest, route_id: int) -> HttpResponse:
     """Put a route before the one above it (`up`) or after the one below it."""
     with transaction.atomic():
         routes = list(Route.objects.select_for_update().filter(project=request.project))
@@ -68,5 +68,5 @@ def route_move(request: AlertRequest, route_id: int) -> HttpResponse:
 
 
 @require_POST
-def route_delete(request: AlertRequest, route_id: int) -> HttpResponse:
+def route_delete(request: PageRequest, route_id: int) -> HttpResponse:
     return delete_one(request, Route, route_id, "route-list")

@@ -18,13 +18,13 @@ from alerts.forms import DEFAULT_RANGE, RANGES, AlertRuleForm, PreviewForm
 from alerts.models import MAX_GROUP_FIELDS, AlertRule, NotificationChannel, RuleKind
 from alerts.observing import window_before
 from alerts.preview import find_guarded, preview_rule
-from alerts.requests import AlertRequest
 from alerts.telling import find_routed
 from alerts.units import threshold_unit
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.queries.metric_definitions import GROUPINGS, METRICS, MetricError
 from tracestore.queries.metric_groups import RUN_METRICS
+from tracestore.requests import PageRequest
 
 # Where fewer windows than these lie in a range, side by side they would say little.
 _SIDE_BY_SIDE = 24
@@ -44,7 +44,7 @@ _NEW_RULE = {
 
 @require_GET
 @vary_on_headers("HX-Request")
-def rule_list(request: AlertRequest) -> HttpResponse:
+def rule_list(request: PageRequest) -> HttpResponse:
     """One URL: the whole page, or to htmx its list."""
     rules = services.find_rules(request.project.pk)
     context = {
@@ -56,7 +56,7 @@ def rule_list(request: AlertRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-def rule_edit(request: AlertRequest, rule_id: int | None = None) -> HttpResponse:
+def rule_edit(request: PageRequest, rule_id: int | None = None) -> HttpResponse:
     """The editor of a rule, or of a new one, which may arrive filled in by the query string (`?q=...&metric=...`)."""
     rule = get_object_or_404(AlertRule, pk=rule_id, project=request.project) if rule_id else None
     initial = _NEW_RULE | {name: value for name, value in request.GET.items() if value}
@@ -85,7 +85,7 @@ def _metric_groups() -> list[tuple[str, list[tuple[str, Any]]]]:
 
 
 @require_POST
-def rule_preview(request: AlertRequest) -> HttpResponse:
+def rule_preview(request: PageRequest) -> HttpResponse:
     """The chart under the editor, for the fields as they are now. POST because a query can be long; it changes nothing."""
     form = PreviewForm(request.POST)
     if not form.is_valid():
@@ -118,7 +118,7 @@ def rule_preview(request: AlertRequest) -> HttpResponse:
 
 
 @require_POST
-def rule_switch(request: AlertRequest, rule_id: int) -> HttpResponseRedirect:
+def rule_switch(request: PageRequest, rule_id: int) -> HttpResponseRedirect:
     """Switch a rule on or off (`enabled` is "1" or "0")."""
     rule = get_object_or_404(AlertRule, pk=rule_id, project=request.project)
     rule.enabled = request.POST.get("enabled") == "1"
@@ -127,7 +127,7 @@ def rule_switch(request: AlertRequest, rule_id: int) -> HttpResponseRedirect:
 
 
 @require_POST
-def rule_delete(request: AlertRequest, rule_id: int) -> HttpResponseRedirect:
+def rule_delete(request: PageRequest, rule_id: int) -> HttpResponseRedirect:
     rule = get_object_or_404(AlertRule, pk=rule_id, project=request.project)
     services.delete_rule(rule, timezone.now())
     return redirect("alert-rule-list")

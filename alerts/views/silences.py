@@ -11,21 +11,21 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from alerts.models import Silence
 from alerts.on_call_forms import SilenceForm
-from alerts.requests import AlertRequest
 from alerts.silences import end_silence, find_matching, list_silences
 from alerts.views.editing import answer_editor, delete_one, find_or_new
 from alerts.views.incidents import actor_of
+from tracestore.requests import PageRequest
 
 _SHOWN = 100
 
 
 @require_GET
-def silence_list(request: AlertRequest) -> HttpResponse:
+def silence_list(request: PageRequest) -> HttpResponse:
     return render(request, "alerts/silence_list.html", {"rows": list_silences(request.project.pk, timezone.now())})
 
 
 @require_http_methods(["GET", "POST"])
-def silence_edit(request: AlertRequest, silence_id: int | None = None) -> HttpResponse:
+def silence_edit(request: PageRequest, silence_id: int | None = None) -> HttpResponse:
     """The editor of a silence, or of a new one, whose matcher may arrive in the query string; below it what it suppressed."""
     silence = find_or_new(request, Silence, silence_id)
     initial = {"matcher": request.GET.get("matcher", "")[:500]}
@@ -39,11 +39,11 @@ def silence_edit(request: AlertRequest, silence_id: int | None = None) -> HttpRe
 
 
 @require_POST
-def silence_end(request: AlertRequest, silence_id: int) -> HttpResponse:
+def silence_end(request: PageRequest, silence_id: int) -> HttpResponse:
     end_silence(get_object_or_404(Silence, pk=silence_id, project=request.project), timezone.now())
     return redirect("silence-list")
 
 
 @require_POST
-def silence_delete(request: AlertRequest, silence_id: int) -> HttpResponse:
+def silence_delete(request: PageRequest, silence_id: int) -> HttpResponse:
     return delete_one(request, Silence, silence_id, "silence-list")

@@ -9,7 +9,6 @@ from django.views.decorators.http import require_GET
 from dashboards.agent_graph import FAILING_FROM, MEASURES, MOST_ROWS, against_querystring, draw, find_measure, quick_comparisons
 from dashboards.forms import Draft, Problem, Search, SearchRefused, parse_search
 from dashboards.refusal import render_failed
-from dashboards.requests import PageRequest
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
@@ -17,6 +16,7 @@ from tracestore.language.fields import FIELDS
 from tracestore.mapping import build_tool_signals
 from tracestore.queries.agents import MAX_PAIRS, MAX_SPANS, MAX_STEPS_ABOVE, find_agent_graph
 from tracestore.queries.traces import has_any_trace
+from tracestore.requests import PageRequest
 
 
 @require_GET

@@ -11,13 +11,13 @@ from django.views.decorators.http import require_GET
 from dashboards.compare import build_compare, parse_compare, version_options
 from dashboards.forms import SearchRefused
 from dashboards.refusal import render_failed
-from dashboards.requests import PageRequest
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
 from tracestore.language import parse_query
 from tracestore.queries.cohorts import compare_cohorts, find_cohort_differences
 from tracestore.queries.facets import count_facet
+from tracestore.requests import PageRequest
 from tracestore.timerange import TimeRange
 
 _VERSIONS = 50

@@ -15,7 +15,6 @@ from django.views.decorators.vary import vary_on_headers
 from dashboards.comparison import Compared, Comparison, Fold, build_sections, compare_waterfalls, describe_error, fold_rows
 from dashboards.content import read_content
 from dashboards.refusal import refuse, render_failed
-from dashboards.requests import PageRequest
 from dashboards.waterfall import Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, TraceNotFound
@@ -25,6 +24,7 @@ from tracestore.model import Span, SpanSummary, Trace, TraceSummary
 from tracestore.queries.digests import Digest, find_digests
 from tracestore.queries.spans import get_span
 from tracestore.queries.traces import find_traces, get_trace
+from tracestore.requests import PageRequest
 from tracestore.timerange import DAY_NS, MAX_NS, TimeRange
 
 # Of each trace, by start: more is a page nobody reads to its end.

@@ -33,7 +33,6 @@ from dashboards.panels import (
     find_traces_query,
     whole_range,
 )
-from dashboards.requests import PageRequest
 from dashboards.tiles import build_table, build_tiles
 from dashboards.views.export import without_blocking
 from tracestore.clickhouse.client import get_store
@@ -46,6 +45,7 @@ from tracestore.queries.metrics import metric_series, metric_values
 from tracestore.queries.traces import has_any_trace
 from tracestore.queries.unpriced_models import find_unpriced_models
 from tracestore.queries.versions import find_first_seen
+from tracestore.requests import PageRequest
 from tracestore.timerange import TimeRange, format_time_ns
 
 # Parameters of the address beside query and range, with what they may be; "" is the default and stands in no address.

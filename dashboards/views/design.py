@@ -7,8 +7,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from dashboards.design import read_tokens
-from dashboards.requests import PageRequest
 from tracestore.language.fields import KINDS
+from tracestore.requests import PageRequest
 
 
 @require_GET

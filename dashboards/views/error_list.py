@@ -17,7 +17,6 @@ from dashboards.error_rows import ErrorRow, build_error_row
 from dashboards.forms import Search, SearchRefused
 from dashboards.lists import PAGE_SIZE, TREND_HEIGHT, ListSearch, parse_list_search, read_offset, trend_buckets, trend_step_s
 from dashboards.refusal import refuse
-from dashboards.requests import PageRequest
 from dashboards.step_panel import Failure, build_panel
 from dashboards.views.setup import find_newest_trace
 from dashboards.views.traces import widened_href
@@ -31,6 +30,7 @@ from tracestore.models import ErrorState
 from tracestore.queries.errors import MAX_GROUPS, SORTS, count_shares
 from tracestore.queries.spans import get_span, is_id
 from tracestore.queries.traces import find_traces, has_any_trace
+from tracestore.requests import PageRequest
 
 _SAMPLES = 10
 # Value of `show`, label, and the states that it stands for; "new" and "regressed" ask for open errors of their kind.

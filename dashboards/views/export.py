@@ -13,12 +13,12 @@ from django.views.decorators.http import require_GET
 from dashboards.export import MAX_TRACES, PAGE_SIZE, stream_csv, stream_json
 from dashboards.forms import SearchRefused, parse_search
 from dashboards.listing import read_listing
-from dashboards.requests import PageRequest
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.model import Page, TraceSummary
 from tracestore.queries.metrics import metric_value
 from tracestore.queries.traces import find_traces
+from tracestore.requests import PageRequest
 
 _FORMATS = {"csv": (stream_csv, "text/csv; charset=utf-8"), "json": (stream_json, "application/json")}
 

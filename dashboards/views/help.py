@@ -6,12 +6,12 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from dashboards.requests import PageRequest
 from tracestore.language.examples import SECTIONS
 from tracestore.language.fields import FIELDS, LOG_FIELDS
 from tracestore.language.parser import MAX_DEPTH, MAX_LENGTH, MAX_RELATIONS, MAX_TERMS
 from tracestore.queries.predicates import REACH_DAYS
 from tracestore.queries.structure import MAX_LEVELS
+from tracestore.requests import PageRequest
 
 
 @require_GET

@@ -12,7 +12,6 @@ from django.views.decorators.vary import vary_on_headers
 from dashboards.forms import Search, SearchRefused, parse_search
 from dashboards.logs import LogRow, build_log_rows, find_record_text
 from dashboards.refusal import refuse
-from dashboards.requests import PageRequest
 from dashboards.search_bar import answer_typing
 from dashboards.views.setup import build_setup, ever
 from dashboards.views.traces import widened_href
@@ -24,6 +23,7 @@ from tracestore.model import FacetValue, LogRecord
 from tracestore.queries.logs import COUNTED, count_log_values, find_logs, get_log
 from tracestore.queries.offers import Wanted
 from tracestore.queries.paging import CursorError
+from tracestore.requests import PageRequest
 from tracestore.timerange import TimeRange
 
 PAGE_SIZE = 50

@@ -10,7 +10,6 @@ from django.views.decorators.http import require_GET
 
 from dashboards.content import read_content
 from dashboards.refusal import render_failed
-from dashboards.requests import PageRequest
 from dashboards.text import preview
 from dashboards.waterfall import Row, Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
@@ -20,6 +19,7 @@ from tracestore.fragments import fragment_of
 from tracestore.model import Outcome, SpanSummary, Trace
 from tracestore.queries.spans import get_span
 from tracestore.queries.traces import get_trace
+from tracestore.requests import PageRequest
 from tracestore.summary.outcomes import OUTCOME_RULES
 
 # A preview reads no more of a long trace; its page has the rest.

@@ -11,7 +11,6 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from dashboards.requests import PageRequest
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import parse_query
@@ -19,6 +18,7 @@ from tracestore.models import ModelPrice, Recomputation
 from tracestore.prices import load_prices
 from tracestore.queries.unpriced_models import find_unpriced_models
 from tracestore.recompute import AlreadyRunning, cancel_recomputation, start_recomputation
+from tracestore.requests import PageRequest
 from tracestore.timerange import DAY_NS, TimeRange
 
 _UNPRICED_DAYS = 30

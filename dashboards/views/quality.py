@@ -12,7 +12,6 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from dashboards.forms import SearchRefused, parse_search
-from dashboards.requests import PageRequest
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.masked import MaskedSum, find_masked
@@ -31,6 +30,7 @@ from tracestore.queries.quality import (
     whole_minutes,
 )
 from tracestore.refusals import RefusalSum, find_refusals
+from tracestore.requests import PageRequest
 from tracestore.timerange import NS_PER_S, TimeRange
 
 # A sender whose quickest span took this long to arrive has a clock that is behind, or a queue in between.

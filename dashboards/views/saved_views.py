@@ -10,10 +10,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from dashboards.forms import describe_range
-from dashboards.requests import PageRequest
 from dashboards.saved_views import ViewRefused, change_view, find_own_views, find_views, save_view
 from tracestore.fragments import fragment_of
 from tracestore.models import SavedView
+from tracestore.requests import PageRequest
 
 # A menu, or a palette, of more would not be read.
 _MOST_OFFERED = 300

@@ -19,7 +19,6 @@ from dashboards.forms import SearchRefused
 from dashboards.lists import PAGE_SIZE, TREND_HEIGHT, ListSearch, parse_list_search, read_offset, trend_buckets, trend_step_s
 from dashboards.logs import Score, read_scores
 from dashboards.refusal import refuse, render_failed
-from dashboards.requests import PageRequest
 from dashboards.views.setup import find_newest_trace
 from dashboards.views.traces import widened_href
 from tracestore import semconv
@@ -35,6 +34,7 @@ from tracestore.queries.paging import CursorError
 from tracestore.queries.sessions import SESSION, SORTS, USER, Usage, count_models, find_usages
 from tracestore.queries.spans import get_spans
 from tracestore.queries.traces import find_traces, get_trace, has_any_trace
+from tracestore.requests import PageRequest
 from tracestore.timerange import DAY_NS, TimeRange, format_time_ns
 
 TURNS = 100  # of a session on one page; each loads its texts when it comes into view

@@ -12,13 +12,13 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from dashboards.requests import PageRequest
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
 from tracestore.language import Query, parse_query
 from tracestore.model import TraceSummary
 from tracestore.queries.traces import find_traces, has_any_trace
+from tracestore.requests import PageRequest
 from tracestore.timerange import DAY_NS, TimeRange
 
 # "Ever", for a list that is read in windows: far enough back for any agent, and ahead for clocks that run fast.

@@ -14,7 +14,6 @@ from django.views.decorators.http import require_GET
 from dashboards.content import find_image, read_content
 from dashboards.images import decode_image
 from dashboards.markdown import render_markdown
-from dashboards.requests import PageRequest
 from dashboards.step_panel import find_failure, find_referenced_text
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, TraceNotFound
@@ -25,6 +24,7 @@ from tracestore.queries.errors import count_other_traces
 from tracestore.queries.logs import find_logs_of_step, locate_logs
 from tracestore.queries.spans import get_span
 from tracestore.queries.steps import find_call, get_history
+from tracestore.requests import PageRequest
 from tracestore.timerange import DAY_NS, TimeRange
 
 _LOG_LIMIT = 100

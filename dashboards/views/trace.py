@@ -20,7 +20,6 @@ from django.views.decorators.http import require_GET
 from dashboards.download import FORMATS, OTLP, format_excerpt, stream
 from dashboards.logs import LogRow, Score, build_log_rows, find_record_text, read_scores
 from dashboards.refusal import refuse
-from dashboards.requests import PageRequest
 from dashboards.step_panel import Panel, build_panel, find_referenced_text, format_raw
 from dashboards.text import cut_text, split_stacktrace
 from dashboards.waterfall import build_waterfall, pack_rows
@@ -45,6 +44,7 @@ from tracestore.queries.scores import find_places
 from tracestore.queries.spans import find_trace_times, get_span, get_spans
 from tracestore.queries.traces import get_trace_summary
 from tracestore.queries.tree import find_ancestors, find_span_ids, find_steps, search_steps
+from tracestore.requests import PageRequest
 from tracestore.summary.outcomes import OUTCOME_RULES
 from tracestore.timerange import DAY_NS, TimeRange, format_time_ns
 

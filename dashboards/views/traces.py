@@ -18,7 +18,6 @@ from dashboards.facets import FACETS, build_condition_chips, build_facet_rows, b
 from dashboards.forms import Search, SearchRefused, parse_search
 from dashboards.listing import Listing, build_heads, keep_listing, read_listing, sort_links
 from dashboards.refusal import refuse, render_failed
-from dashboards.requests import PageRequest
 from dashboards.search_bar import answer_typing
 from dashboards.views.setup import build_setup, find_newest_trace
 from dashboards.volume import BUCKETS, HEIGHT, build_outliers, build_volume, find_strip_ends, wider_href
@@ -35,6 +34,7 @@ from tracestore.queries.offers import Wanted, count_offers
 from tracestore.queries.outliers import find_outliers
 from tracestore.queries.paging import CursorError
 from tracestore.queries.traces import find_traces, find_updated_traces, has_any_trace
+from tracestore.requests import PageRequest
 from tracestore.timerange import NS_PER_S, TimeRange, format_time_ns
 
 PAGE_SIZE = 50

@@ -12,7 +12,6 @@ from django.views.decorators.http import require_GET
 from dashboards.logs import read_fields
 from dashboards.refusal import render_failed
 from dashboards.repeats import Repeats, find_repeated_tools, tell_repeats
-from dashboards.requests import PageRequest
 from dashboards.stories import Story, read_story
 from dashboards.transcript import Item, Transcript
 from dashboards.transcript_cards import (
@@ -33,6 +32,7 @@ from tracestore.queries.logs import find_logs_of_steps, locate_logs
 from tracestore.queries.spans import find_trace_times
 from tracestore.queries.steps import find_step_contents
 from tracestore.queries.summaries import read_spans
+from tracestore.requests import PageRequest
 from tracestore.summary.columns import SpanColumns
 
 # Cards in one answer: two screens of them. Each brings the content of a step or three.

@@ -10,13 +10,13 @@ from django.views.decorators.http import require_GET
 
 from dashboards.forms import SearchRefused
 from dashboards.refusal import render_failed
-from dashboards.requests import PageRequest
 from dashboards.why import WhySearch, build_answer, build_attributes, parse_why
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
 from tracestore.queries.why import find_differences
 from tracestore.queries.why_attributes import compare_attributes
+from tracestore.requests import PageRequest
 
 
 @require_GET

@@ -75,7 +75,7 @@ def test_one_of_ours_is_duplicated_by_sending_its_panels(client: Client) -> None
     ({"panels": [{"title": "x"}]}, "panels.0.metrics", "required"),
     ({"panels": [PANEL | {"kind": "pie"}]}, "panels.0.kind", "pie"),
     ({"panels": 3}, "panels", "list"),
-    ({"colour": "red"}, "colour", "has no 'colour'"),
+    ({"colour": "red"}, "colour", "There is no 'colour' here; there are name"),
 ])  # fmt: skip
 def test_bad_value_is_refused_naming_the_field(client: Client, values: dict[str, Any], parameter: str, said: str) -> None:
     answer = post(client, **values)

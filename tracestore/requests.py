@@ -8,7 +8,7 @@ from django_htmx.middleware import HtmxDetails
 from tracestore.models import Project
 
 
-class AlertRequest(HttpRequest):
+class PageRequest(HttpRequest):
     """A request that has passed AccessMiddleware and HtmxMiddleware."""
 
     project: Project

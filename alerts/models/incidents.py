@@ -28,11 +28,15 @@ class Grouping(models.Model):
 
 
 class IncidentState(models.TextChoices):
-    """What a person has to do: something now, nothing because someone is on it, something later, or nothing at all."""
+    """What a person has to do: something now, nothing because someone is on it, something later, wait, or nothing at all.
+
+    One that flapped is quiet while nothing fires: it is held open for a while, lest the next alert be news.
+    """
 
     FIRING = "firing", "firing"
     ACKNOWLEDGED = "acknowledged", "acknowledged"
     SNOOZED = "snoozed", "snoozed"
+    QUIET = "quiet", "quiet"
     RESOLVED = "resolved", "resolved"
 
 
@@ -75,7 +79,9 @@ class Incident(models.Model):
             return IncidentState.RESOLVED.value
         if self.snoozed_until and self.snoozed_until > timezone.now():
             return IncidentState.SNOOZED.value
-        return IncidentState.ACKNOWLEDGED.value if self.acked_at else IncidentState.FIRING.value
+        if self.acked_at:
+            return IncidentState.ACKNOWLEDGED.value
+        return IncidentState.QUIET.value if self.quiet_at else IncidentState.FIRING.value
 
     @property
     def length_s(self) -> float:

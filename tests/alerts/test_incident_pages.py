@@ -132,7 +132,15 @@ def test_incident_held_open_after_flapping_says_until_when(client: Client, alert
 
     end(alert, now)
 
-    assert f"stays so until {now + timedelta(minutes=15):%b %d %H:%M:%S} UTC" in page_of(client, alert)
+    page, listed = page_of(client, alert), client.get("/alerts/incidents").content.decode()
+    assert f"stays so until {now + timedelta(minutes=15):%b %d %H:%M:%S} UTC" in page
+    for shown in (page[: page.index('class="alert-grid"')], listed):  # neither may call somebody who looks at it for nothing
+        assert "Quiet</span>" in shown
+        assert "Firing</span>" not in shown
+        assert "--firing" not in shown
+    assert alert.rule
+    begin(alert.rule, now)
+    assert Incident.objects.get().state == "firing"
 
 
 def test_empty_list_says_what_an_incident_is(client: Client) -> None:

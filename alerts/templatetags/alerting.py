@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -14,18 +15,29 @@ from alerts.silences import DAYS
 from tracestore.timerange import ns_of
 
 register = template.Library()
-register.filter("seconds", wording.format_seconds)
 register.filter("share", wording.format_share)
 register.filter("metric_label", wording.metric_label)
 STATE_CLASSES = {"firing": "error", "pending": "warn", "resolved": "ok", "delivered": "ok", "failed": "error"}
 _SHOWN = 5
 SEVERITY_ICONS = {"critical": "error", "warning": "alert", "info": "bell"}
+_UNIT_SPACE = re.compile(r"(?<=\d) (?=[smhd]\b)|(?<=\d [mhd]) (?=\d\d [smh]\b)")
+
+
+def _glue(text: str) -> str:
+    """Keep a number and its unit on one line. Messages have plain spaces: programs read them too."""
+    return _UNIT_SPACE.sub("\u00a0", text)
 
 
 @register.filter
-def seconds_or_none(seconds: float | None) -> str:
+def seconds(value: float) -> str:
+    """Return a duration that no line ends in: 45 s, 1 h 30 m."""
+    return _glue(wording.format_seconds(value))
+
+
+@register.filter
+def seconds_or_none(value: float | None) -> str:
     """Return a dash for a duration that nobody knows."""
-    return "–" if seconds is None else wording.format_seconds(seconds)
+    return "–" if value is None else seconds(value)
 
 
 @register.filter
@@ -37,16 +49,19 @@ def weekday(number: int) -> str:
 @register.filter
 def value_of(value: float | None, subject: Any) -> str:
     """Format a value in the unit of `subject`'s metric (a rule, an alert or a condition)."""
-    return wording.format_value(subject.metric, value)
+    return _glue(wording.format_value(subject.metric, value))
 
 
 @register.filter
 def condition(subject: Any) -> str:
     """Return for example "Failure rate above 5%"."""
-    return wording.format_condition(subject.metric, subject.comparison, subject.threshold)
+    return _glue(wording.format_condition(subject.metric, subject.comparison, subject.threshold))
 
 
-register.filter("rule_words", wording.format_rule)
+@register.filter
+def rule_words(rule: AlertRule) -> str:
+    """Return what a rule asks, in a sentence's words."""
+    return _glue(wording.format_rule(rule))
 
 
 @register.filter

@@ -17,6 +17,7 @@ from tracestore.timerange import NS_PER_S, format_time_ns, moment_of
 
 register = template.Library()
 NONE = "–"
+GLUE = "\u00a0"  # between a number and its unit: no line ends there
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 _WORD_START = re.compile(r"(?<=[_./:@-])(?=\w)|(?<=[a-z0-9])(?=[A-Z])")
 # Costs that differ by more than both of these are marked; below a hundred-millionth of a dollar they are the same.
@@ -34,15 +35,15 @@ def duration_ns(value: float | None) -> str:
     if value is None:
         return NONE
     if value < 1_000:
-        return f"{value:.0f} ns"
+        return f"{value:.0f}{GLUE}ns"
     if value < 1_000_000:
-        return f"{_trim(value / 1e3, 1)} µs"
+        return f"{_trim(value / 1e3, 1)}{GLUE}µs"
     if value < 1_000_000_000:
         milliseconds = value / 1e6
-        return f"{_trim(milliseconds, 1 if milliseconds < 10 else 0)} ms"
+        return f"{_trim(milliseconds, 1 if milliseconds < 10 else 0)}{GLUE}ms"
     seconds = value / NS_PER_S
     if seconds < 59.95:
-        return f"{_trim(seconds, 2 if seconds < 10 else 1)} s"
+        return f"{_trim(seconds, 2 if seconds < 10 else 1)}{GLUE}s"
     whole = round(seconds)
     if whole < _HOUR_S:
         return _two_units(whole, _MINUTE_S, "m", 1, "s")
@@ -53,7 +54,7 @@ def duration_ns(value: float | None) -> str:
 
 def _two_units(seconds: int, large_s: int, large: str, small_s: int, small: str) -> str:
     rest = seconds % large_s // small_s
-    return f"{seconds // large_s} {large}" + (f" {rest:02d} {small}" if rest else "")
+    return f"{seconds // large_s}{GLUE}{large}" + (f"{GLUE}{rest:02d}{GLUE}{small}" if rest else "")
 
 
 @register.filter
@@ -147,9 +148,9 @@ def size(value: float | None) -> str:
         return NONE
     for unit in ("B", "KiB", "MiB", "GiB"):
         if value < 1024:
-            return f"{_trim(value, 1 if unit != 'B' and value < 10 else 0)} {unit}"
+            return f"{_trim(value, 1 if unit != 'B' and value < 10 else 0)}{GLUE}{unit}"
         value /= 1024
-    return f"{_trim(value, 1)} TiB"
+    return f"{_trim(value, 1)}{GLUE}TiB"
 
 
 @register.filter
@@ -162,13 +163,13 @@ def ago(value_ns: int | None, now_ns: int | None = None) -> str:
     if distance < 1:
         return "now"
     if distance < _MINUTE_S:
-        text = f"{distance:.0f} s"
+        text = f"{distance:.0f}{GLUE}s"
     elif distance < _HOUR_S:
-        text = f"{distance // _MINUTE_S:.0f} m"
+        text = f"{distance // _MINUTE_S:.0f}{GLUE}m"
     elif distance < 2 * _DAY_S:
-        text = f"{distance // _HOUR_S:.0f} h"
+        text = f"{distance // _HOUR_S:.0f}{GLUE}h"
     else:
-        text = f"{distance // _DAY_S:.0f} d"
+        text = f"{distance // _DAY_S:.0f}{GLUE}d"
     return f"{text} ago" if seconds > 0 else f"in {text}"
 
 

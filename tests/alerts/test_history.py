@@ -108,5 +108,5 @@ def test_page_names_the_rules_and_the_empty_one_says_what_it_would(client: Clien
     page = client.get("/alerts/history?days=nonsense").content.decode()
 
     assert "Noisy" in page
-    assert "1 under 5 m" in page
+    assert "1 under 5&nbsp;m" in page
     assert "100%" in page

@@ -124,8 +124,8 @@ def test_route_made_in_the_editor_has_its_steps(client: Client) -> None:
     assert 'value="15m"' in editor
     assert editor.count(" checked") == 3  # two channels and "On"
     listed = client.get("/alerts/routes").content.decode()
-    assert "after 15 m" in listed
-    assert "again every 30 m" in listed
+    assert "after 15\u00a0m" in listed
+    assert "again every 30\u00a0m" in listed
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_alert_page_shows_value_reasons_traces_and_messages(client: Client, stor
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        ({"kind": "run", "metric": "run_duration", "threshold": 0.5}, "Duration of a run above 0.5 s"),
+        ({"kind": "run", "metric": "run_duration", "threshold": 0.5}, "Duration of a run above 0.5\u00a0s"),
         ({"group_by": ["version"], "no_data": "alert"}, "for version v3"),
     ],
 )
@@ -253,7 +253,7 @@ def test_preview_of_short_windows_says_how_far_it_reaches(client: Client, store:
 
     page = client.post("/alerts/rules/preview", filled_in(q="", window_s="1m", range="7d")).content.decode()
 
-    assert "can be replayed for 3 d" in page
+    assert "can be replayed for 3\u00a0d" in page
 
 
 def test_preview_of_windows_longer_than_the_range_slides_them(client: Client, store: Store) -> None:
@@ -264,9 +264,9 @@ def test_preview_of_windows_longer_than_the_range_slides_them(client: Client, st
 
     page = client.post("/alerts/rules/preview", fields).content.decode()
 
-    assert "Would have fired 1 time</strong> in the last 2 d" in page
+    assert "Would have fired 1 time</strong> in the last 2\u00a0d" in page
     assert re.search("; the last began [^.;]* ago and reached 5%", page)
-    assert "One point per evaluation, every 4 h" in page
+    assert "One point per evaluation, every 4\u00a0h" in page
 
 
 def test_rule_is_switched_off_and_deleted(client: Client) -> None:

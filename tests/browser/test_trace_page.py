@@ -310,7 +310,7 @@ def test_idle_time_is_offered_and_cut_out(open_page: OpenPage, send_trace: SendT
     last = page.locator(f'.trow[data-span-id="{TOOL}"] .bar')
     before = last.bounding_box()
 
-    page.get_by_role("button", name="38 s, 95.0 % idle: compress").click()
+    page.get_by_role("button", name="38 s, 95.0% idle: compress").click()
 
     expect(page.locator(".grid__gap")).to_have_text(["38 s"])
     after = last.bounding_box()

@@ -72,7 +72,7 @@ def test_failures_are_listed_by_their_error(client: Client, store: Store) -> Non
     assert response.status_code == 200
     assert page.count("data-row=") == 2
     assert page.index(f'href="/errors/{TIMEOUT}?') < page.index(f'href="/errors/{LIMIT}?')
-    for text in ("Timeout", "no answer at all", "RateLimit", "v2", "v3", "refund", "New", "1 m ago"):
+    for text in ("Timeout", "no answer at all", "RateLimit", "v2", "v3", "refund", "New", "1\u00a0m ago"):
         assert text in page
 
 
@@ -130,7 +130,7 @@ def test_empty_pages_say_what_to_do(client: Client, store: Store) -> None:
 
     insert_traces(store, _failed(TIMEOUT, age_s=3 * 86_400))
     page = _text(client.get("/errors"))
-    assert "3 d ago" in page
+    assert "3\u00a0d ago" in page
     assert 'href="?start=now-7d"' in page
     assert "Show it" in _text(client.get(f"/errors/{TIMEOUT}"))
 

@@ -176,7 +176,7 @@ def test_dead_letters_are_listed(client: Client, letters: DeadLetters) -> None:
     text = text_of(client, "/quality/dead-letters")
 
     assert "Code: 27" in text
-    assert "2 KiB" in text
+    assert "2\u00a0KiB" in text
     assert "theirs" not in text
 
 

@@ -65,7 +65,7 @@ def test_list_adds_up_and_leads_to_its_pages(client: Client, store: Store, path:
 
     assert page.count("data-row") == 2
     assert f'href="{path}/{first}?start=now-6h"' in page
-    for text in ("$0.500", "3.1k", "triage", "1 m ago", "2 h ago"):
+    for text in ("$0.500", "3.1k", "triage", "1\u00a0m ago", "2\u00a0h ago"):
         assert text in page
 
 

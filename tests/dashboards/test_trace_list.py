@@ -42,7 +42,7 @@ def test_list_shows_newest_first_with_what_failed(client: Client, store: Store) 
     page = _text(client.get("/traces"))
 
     assert page.index("second run") < page.index("first run")
-    for text in ("TimeoutError", "no answer", "refund", "v3", "3.1k", "210", "$0.012", "Failed", "1 m ago"):
+    for text in ("TimeoutError", "no answer", "refund", "v3", "3.1k", "210", "$0.012", "Failed", "1\u00a0m ago"):
         assert text in page
 
 
@@ -300,7 +300,7 @@ def test_outlier_strips_link_to_the_slowest_of_their_time(client: Client, store:
 
     strips = _text(client.get("/traces/outliers", {"q": "status:ok"}, headers=HTMX))
 
-    assert "Slowest <strong>42 s</strong>" in strips
+    assert "Slowest <strong>42\u00a0s</strong>" in strips
     assert "sort=-duration" in strips
     assert "No trace has a price" in strips
 

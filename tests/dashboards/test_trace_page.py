@@ -571,7 +571,7 @@ def test_time_to_first_token_is_shown_and_can_be_asked_for(client: Client, store
 
     page = unescape(client.get(f"/traces/{trace_id}").content.decode())
 
-    assert "First token</dt><dd>2.5 s" in page
+    assert "First token</dt><dd>2.5\u00a0s" in page
     assert client.get(f"/api/v1/traces/{trace_id}").json()["spans"][0]["time_to_first_token_ns"] == 2_500_000_000
     for path in ("traces", "spans"):
         found = {q: len(client.get(f"/api/v1/{path}", {"q": q}).json()["results"]) for q in ("ttft:>2s", "ttft:>3s", "ttft:<1h")}

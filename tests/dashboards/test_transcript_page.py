@@ -313,9 +313,9 @@ def test_panel_says_how_the_step_compares_and_who_failed_like_it(client: Client,
     assert panel.count('hx-trigger="load delay:') == 2
     assert response.headers["Cache-Control"] == "private, max-age=120"
     assert "slowest" in history
-    assert "of 25 calls of search in 7 days, median 1 s" in history
+    assert "of 25 calls of search in 7 days, median 1\u00a0s" in history
     # Of the same tool and type, but with another message: another error.
-    assert "2 other traces failed like this in the last 24 h" in similar
+    assert "2 other traces failed like this in the last 24\u00a0h" in similar
     link = re.search(r'href="(/errors/[0-9a-f]{12})"', similar)
     assert link is not None
     assert link[1] in panel

@@ -100,7 +100,7 @@ def test_questions_stay_where_the_query_looks(client: Client, incident: Store) -
     assert {link.label: query_of(link.href).get("q", "") for link in answer.presets} == {
         "Failing": "version:v2 status:error",
         "Escalated": "version:v2 escalated:true",
-        "Slowest 5% (over 4.21 s)": "version:v2 duration:>4.21s",
+        "Slowest 5% (over 4.21\u00a0s)": "version:v2 duration:>4.21s",
         "Costliest 5% (over $0.038)": "version:v2 cost:>0.0381",
         "Contains errors": "version:v2 has_errors:true",
     }

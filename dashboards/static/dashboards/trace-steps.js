@@ -293,7 +293,7 @@
     button.hidden = mode !== "timeline" || idle < total * IDLE_SHARE;
     button.setAttribute("aria-pressed", String(isCompressed));
     const share = (idle / total) * 100;
-    button.lastElementChild.textContent = duration(idle) + ", " + (share >= 99.95 ? "100" : share.toFixed(1)) + " % idle" + (isCompressed ? ": restore" : ": compress");
+    button.lastElementChild.textContent = duration(idle) + ", " + (share >= 99.95 ? "100" : share.toFixed(1)) + "% idle" + (isCompressed ? ": restore" : ": compress");
   }
 
   function buildScale() {

@@ -102,18 +102,18 @@
 
   /** As duration_ns in templatetags/formatting.py. */
   function duration(ns) {
-    if (ns < 1e3) return trim(ns, 0) + " ns";
-    if (ns < 1e6) return trim(ns / 1e3, 1) + " µs";
-    if (ns < 1e9) return trim(ns / 1e6, ns < 1e7 ? 1 : 0) + " ms";
-    if (ns < 59.95e9) return trim(ns / 1e9, ns < 1e10 ? 2 : 1) + " s";
+    if (ns < 1e3) return trim(ns, 0) + "\u00a0ns";
+    if (ns < 1e6) return trim(ns / 1e3, 1) + "\u00a0µs";
+    if (ns < 1e9) return trim(ns / 1e6, ns < 1e7 ? 1 : 0) + "\u00a0ms";
+    if (ns < 59.95e9) return trim(ns / 1e9, ns < 1e10 ? 2 : 1) + "\u00a0s";
     const seconds = Math.round(ns / 1e9);
-    if (seconds < 3600) return twoUnits(seconds, 60, " m", 1, " s");
-    return seconds < 86400 ? twoUnits(seconds, 3600, " h", 60, " m") : twoUnits(seconds, 86400, " d", 3600, " h");
+    if (seconds < 3600) return twoUnits(seconds, 60, "m", 1, "s");
+    return seconds < 86400 ? twoUnits(seconds, 3600, "h", 60, "m") : twoUnits(seconds, 86400, "d", 3600, "h");
   }
 
   function twoUnits(seconds, largeS, large, smallS, small) {
     const rest = Math.floor((seconds % largeS) / smallS);
-    return Math.floor(seconds / largeS) + large + (rest ? " " + String(rest).padStart(2, "0") + small : "");
+    return [Math.floor(seconds / largeS), large].concat(rest ? [String(rest).padStart(2, "0"), small] : []).join("\u00a0");
   }
 
   function tokens(number) {

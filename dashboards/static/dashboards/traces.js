@@ -357,10 +357,10 @@
   // --- Relative times, every 15 s; the same words as the server's filter.
   function ago(seconds) {
     if (seconds < 1) return "now";
-    if (seconds < 60) return Math.round(seconds) + " s ago";
-    if (seconds < 3600) return Math.floor(seconds / 60) + " m ago";
-    if (seconds < 172800) return Math.floor(seconds / 3600) + " h ago";
-    return Math.floor(seconds / 86400) + " d ago";
+    if (seconds < 60) return Math.round(seconds) + "\u00a0s ago";
+    if (seconds < 3600) return Math.floor(seconds / 60) + "\u00a0m ago";
+    if (seconds < 172800) return Math.floor(seconds / 3600) + "\u00a0h ago";
+    return Math.floor(seconds / 86400) + "\u00a0d ago";
   }
 
   setInterval(() => {

@@ -136,6 +136,19 @@ def test_graph_shows_numbers_sorts_and_leads_to_the_traces(
     assert urllib.parse.parse_qs(urllib.parse.urlsplit(page.url).query)["q"] == ["tool:search_orders"]
 
 
+def test_graph_opens_where_the_runs_begin_though_a_tool_is_called_more_often(server: LiveServer, open_page: OpenPage) -> None:
+    root = {"name": "run", "attributes": {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "opener"}}
+    tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "pick_lock"}
+    _send(server, root, [{"name": "call", "attributes": tool}] * 9)
+    page = open_page(f"{server.url}/agents?q=tool:pick_lock&start=now-7d", width=390, height=844)
+    expect(page.locator("#agents")).to_have_attribute("aria-busy", "false")
+
+    first = page.locator(".graph__node").first
+    expect(first).to_contain_text("pick_lock")
+    canvas = page.locator("#agents-canvas")
+    assert canvas.evaluate("(canvas) => [canvas.scrollLeft, canvas.scrollWidth > canvas.clientWidth]") == [0, True]
+
+
 def test_names_of_any_script_stay_within_their_boxes_of_the_graph(server: LiveServer, open_page: OpenPage) -> None:
     root = {"name": "run", "attributes": {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "客户服务退款代理" * 4}}
     _send(server, root, [{"name": "call", "attributes": {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "W" * 40}}])

@@ -6,9 +6,15 @@
   if (!section) return;
   section.addEventListener("htmx:afterSettle", () => {
     section.setAttribute("aria-busy", "false");
-    center(section.querySelector(".graph__node")); // begin where the runs begin
+    center(firstNode());
   });
   let shown = null;
+
+  /** Where the runs begin: of the nodes most to the left that with most calls, which is the first of them in the document. */
+  function firstNode() {
+    const left = (node) => Math.round(node.getBoundingClientRect().left);
+    return [...section.querySelectorAll(".graph__node")].reduce((first, node) => (first && left(first) <= left(node) ? first : node), null);
+  }
 
   /** The drawing scrolls within its frame: sideways, and on a phone up and down. */
   function center(node) {

@@ -13,7 +13,7 @@ from alerts.focus import find_focus, join_queries, narrow
 from alerts.models import AlertRule
 from alerts.past import Group
 from alerts.preview import Preview
-from alerts.wording import format_condition, metric_label, metric_unit
+from alerts.wording import format_value, metric_label, metric_unit
 from tracestore.language import parse_query
 from tracestore.timerange import NS_PER_S, TimeRange
 
@@ -119,10 +119,10 @@ def _firing_band(start_ns: int, end_ns: int) -> dict[str, Any]:
 
 def _threshold_label(metric: str, comparison: str, threshold: float) -> dict[str, Any]:
     return {
-        "text": format_condition(metric, comparison, threshold),
+        "text": f"{comparison} {format_value(metric, threshold)}",
         "xref": "paper",
-        "x": 1,
-        "xanchor": "right",
+        "x": 0,  # the breach, which is what one looks at, stands at the other end
+        "xanchor": "left",
         "y": threshold,
         "yanchor": "bottom",
         "yshift": 2,  # clear of the line itself

@@ -19,6 +19,7 @@ urlpatterns = [
     path("alerts/history", history.history, name="alert-history"),
     path("alerts/incidents", incidents.incident_list, name="incident-list"),
     path("alerts/incidents/<int:incident_id>", incidents.incident_detail, name="incident-detail"),
+    path("alerts/incidents/<int:incident_id>/chart", incidents.incident_chart, name="incident-chart"),
     path("alerts/incidents/<int:incident_id>/<str:action>", incidents.incident_act, name="incident-act"),
     path("alerts/silences", silences.silence_list, name="silence-list"),
     path("alerts/silences/new", silences.silence_edit, name="silence-new"),

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 
 from alerts import incidents
+from alerts.alert_figure import draw_alert
 from alerts.evidence import Evidence
 from alerts.focus import traces_path, why_path
 from alerts.incidents import IncidentError
@@ -26,6 +27,10 @@ from alerts.paging import FLAPPING_HOLD, severity_rank
 from alerts.silences import suggest_matcher
 from alerts.timeline import build_timeline
 from alerts.views.editing import find_page
+from tracestore.clickhouse.errors import StoreError
+from tracestore.fragments import fragment_of
+from tracestore.language import QueryError
+from tracestore.queries.metric_definitions import MetricError
 from tracestore.requests import PageRequest
 from tracestore.timerange import TimeRange
 
@@ -53,6 +58,21 @@ def incident_detail(request: PageRequest, incident_id: int) -> HttpResponse:
     """The page; to htmx the part that changes, and the buttons too when `?seen=` is no longer the incident's state."""
     incident = get_object_or_404(Incident, pk=incident_id, project=request.project)
     return _render(request, incident, changed=request.GET.get("seen", "") != incident.state)
+
+
+@fragment_of("incident-detail", "incident_id")
+@require_GET
+def incident_chart(request: PageRequest, incident_id: int) -> HttpResponse:
+    """The metric of the alert that the page's number is of. It comes after the page, which can be read meanwhile."""
+    incident = get_object_or_404(Incident, pk=incident_id, project=request.project)
+    alerts = _find_alerts(incident)
+    context: dict[str, Any] = {"alert": alerts[0] if alerts else None}
+    if alerts:
+        try:
+            context["figure"] = draw_alert(alerts[0])
+        except (StoreError, QueryError, MetricError) as error:
+            context["store_error"] = str(error)
+    return render(request, "alerts/_incident_chart.html", context)
 
 
 @require_POST
@@ -94,9 +114,7 @@ def _render(request: PageRequest, incident: Incident, *, changed: bool = False, 
 
 
 def _describe(incident: Incident) -> dict[str, Any]:
-    alerts = list(incident.alerts.order_by(F("resolved_at").asc(nulls_first=True), "-started_at")[:_ALERTS_SHOWN])
-    # What counts is what fires now, the worst of it first; when nothing does, what was worst.
-    alerts.sort(key=lambda alert: (alert.resolved_at is not None, -severity_rank(alert.severity), alert.started_at))
+    alerts = _find_alerts(incident)
     context: dict[str, Any] = {
         "incident": incident,
         "alerts": alerts,
@@ -128,6 +146,12 @@ def _describe(incident: Incident) -> dict[str, Any]:
             "silence_href": f"{reverse('silence-new')}?{urlencode({'matcher': suggest_matcher(alerts[0])})}",
         }
     return context
+
+
+def _find_alerts(incident: Incident) -> list[Alert]:
+    """Return what fires now, the worst of it first, then what fired; when nothing does, what was worst comes first."""
+    alerts = list(incident.alerts.order_by(F("resolved_at").asc(nulls_first=True), "-started_at")[:_ALERTS_SHOWN])
+    return sorted(alerts, key=lambda alert: (alert.resolved_at is not None, -severity_rank(alert.severity), alert.started_at))
 
 
 def _list_also_firing(alerts: list[Alert]) -> list[Alert]:

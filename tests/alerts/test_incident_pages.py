@@ -36,7 +36,15 @@ def test_page_says_what_since_when_how_bad_and_offers_to_acknowledge(client: Cli
 
     head = page[page.index('id="incident-what"') : page.index('class="alert-grid"')]
     assert "Refunds fail" in page
-    for said in ("Firing", "Warning", "for 12\u00a0m", "50%", "Failure rate above 10%", "1 alert, 1 firing", "Acknowledge"):
+    for said in (
+        "Firing",
+        "Warning",
+        "for 12\u00a0m",
+        "50%",
+        "Failure rate above 10%",
+        "1&nbsp;alert, 1&nbsp;firing",
+        "Acknowledge",
+    ):
         assert said in head
     assert "/why/answer?q=status%3Aerror" in page
 

@@ -126,6 +126,18 @@ def test_alert_of_every_kind_has_a_page_with_a_chart(client: Client, store: Stor
     assert ("The largest run" in page) is (alert.kind == "run")
 
 
+def test_incident_shows_the_metric_of_its_worst_alert_after_the_page(client: Client, store: Store) -> None:
+    alert = fire(store)
+
+    page = client.get(f"/alerts/incidents/{alert.incident_id}").content.decode()
+    chart = client.get(f"/alerts/incidents/{alert.incident_id}/chart").content.decode()
+
+    assert f'hx-get="/alerts/incidents/{alert.incident_id}/chart" hx-trigger="load"' in page
+    assert ">Failure rate" in chart
+    assert 'id="incident-figure"' in chart
+    assert client.get("/alerts/incidents/999/chart").status_code == 404
+
+
 def test_alert_about_a_rule_says_that_it_cannot_be_evaluated(client: Client, store: Store) -> None:
     alert = fire(store)
     Alert.objects.update(instance_key=BROKEN_KEY, value=None, peak_value=None)

@@ -98,7 +98,12 @@ def build_figure(
             "barmode": "stack",
             "showlegend": sum(not line.shift_ns for line in lines) > 1,
             "xaxis": {"type": "date", "range": [time_range.start_ns / _NS_PER_MS, max(ends_ns) / _NS_PER_MS]},
-            "yaxis": {"tickformat": unit.ticks, "tickprefix": unit.prefix, **_bounds(lines, unit, kind, scale, from_zero)},
+            "yaxis": {
+                "tickformat": unit.ticks,
+                "tickprefix": unit.prefix,
+                "ticksuffix": unit.suffix,
+                **_bounds(lines, unit, kind, scale, from_zero),
+            },
         },
     }
 
@@ -128,7 +133,8 @@ def build_ranking(bars: Sequence[Line], ticks: Sequence[tuple[int, Line]], *, un
         "hovermode": "closest",
         "margin": {"l": 136, "b": 24},
         "xaxis": {
-            "type": "linear", "range": [0, highest * 1.06 or 1], "tickformat": unit.ticks, "tickprefix": unit.prefix,
+            "type": "linear", "range": [0, highest * 1.06 or 1],
+            "tickformat": unit.ticks, "tickprefix": unit.prefix, "ticksuffix": unit.suffix,
             "showgrid": True, "showspikes": False, "tickformatstops": [],
         },
         "yaxis": {

@@ -6,6 +6,7 @@ A panel of ours and one that somebody made are the same thing (dashboards/builti
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -48,6 +49,7 @@ WHOLE_RANGE_S = 86_400 * 100_000
 _COUNTS = ("traces", "calls", "spans")
 _ALWAYS_GROUPED = ("version", "service", "environment", "outcome")  # every trace is in one of these groups, if in that of none
 _MINUTE_NS = 60 * NS_PER_S
+_PERCENTILE = re.compile(r"p\d\d")
 # What a measure that fills its axis only in part is about.
 _EMPTY = {"USD": "No priced model call in this range", "tokens": "No model call with token counts in this range"}
 
@@ -196,6 +198,9 @@ def _build_lines(
 
     # A group without a value, such as an embedding model among those with a first token, would only lengthen the legend.
     shown = [one for one in found if any(_says_something(value, first.unit) for _, value in one.points)] or found
+    # From the middle to the tail, whichever percentile the panel is about when it is grouped.
+    if all(_PERCENTILE.fullmatch(one.label) for one in shown):
+        shown = sorted(shown, key=lambda one: one.label)
     lines = [line(one, scope) for one in shown]
     if before and panel.kind == "line":
         labels = {one.label for one in shown}

@@ -271,6 +271,17 @@ def test_cached_tokens_are_not_stacked_twice() -> None:
     assert answer["unit"] == "per 5 m"
 
 
+def test_percentiles_stand_in_their_order_with_their_unit_on_the_axis() -> None:
+    names = ("duration_p95", "duration_p50", "duration_p99")
+    series = {(name, ""): [one("", value)] for name, value in zip(names, (4.0, 2.0, 9.0), strict=True)}
+
+    figure = chart_of(Panel("x", names), series)["figure"]
+
+    assert [line["name"] for line in figure["data"]] == ["p50", "p95", "p99"]
+    assert figure["data"][1]["line"]["color"] == "var(--series-1)"  # that of the panel's first metric
+    assert figure["layout"]["yaxis"]["ticksuffix"] == " s"
+
+
 def test_labels_that_stand_together_leave_out_what_they_share() -> None:
     assert short_labels(["duration_p50", "duration_p95"]) == ["p50", "p95"]
     assert short_labels(["requests", "failures"]) == ["Requests", "Failures"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 from html import unescape
 from typing import Any
@@ -67,6 +68,17 @@ def test_list_adds_up_and_leads_to_its_pages(client: Client, store: Store, path:
     assert f'href="{path}/{first}?start=now-6h"' in page
     for text in ("$0.500", "3.1k", "triage", "1\u00a0m ago", "2\u00a0h ago"):
         assert text in page
+
+
+@pytest.mark.parametrize("path", ["/sessions", "/users", "/traces"])
+def test_cost_with_a_model_without_a_price_is_shown_as_the_least_it_can_be(client: Client, store: Store, path: str) -> None:
+    ids = {"session_id": "s-1", "user_id": "u-1", "cost_usd": 0.5}
+    insert_traces(store, ids)
+    assert "≥" not in _text(client.get(path))
+
+    insert_traces(store, ids | {"unpriced_models": ["house-7b"]})
+
+    assert re.search(r"≥</span>(\s|&nbsp;|\xa0)*\$", _text(client.get(path)))
 
 
 def test_list_keeps_order_and_query_in_its_links(client: Client, store: Store) -> None:

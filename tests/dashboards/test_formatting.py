@@ -9,6 +9,12 @@ from dashboards.templatetags import formatting
 S = 1_000_000_000
 
 
+def test_axis_has_seconds_only_where_it_is_short() -> None:
+    moment_ns = 1_800_000_000 * S
+
+    assert [formatting.axis_time_ns(moment_ns, seconds) for seconds in (900, 86_400)] == ["Jan 15 08:00:00", "Jan 15 08:00"]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

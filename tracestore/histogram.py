@@ -64,28 +64,33 @@ def draw_bars(one: Histogram, other: Histogram) -> list[Bar]:
     numbers = sorted(one.counts.keys() | other.counts.keys())
     if not numbers:
         return []
-    first, last = _middle(one, other, numbers)
-    width = max(1, math.ceil((last - first + 1) / _BARS))
+    shown = _middle(one, other, numbers)
+    # Zero lies infinitely far from all else on a logarithmic scale, so it has a bar of its own.
+    zeros = 1 if shown[0] == 0 else 0
+    above = shown[zeros:]
+    width = max(1, math.ceil((above[-1] - above[0] + 1) / (_BARS - zeros))) if above else 1
+    starts = [0] * zeros + list(range(above[0], above[-1] + 1, width) if above else ())
+    first, last = starts[0], shown[-1]
     return [
         Bar(
             _bounds(start)[0],
-            _bounds(min(start + width - 1, last))[1],
-            _share(one, start, start + width, first, last),
-            _share(other, start, start + width, first, last),
+            _bounds(min(start + width - 1, last) if start else 0)[1],
+            _share(one, start, end, first, last),
+            _share(other, start, end, first, last),
         )
-        for start in range(first, last + 1, width)
+        for start, end in zip(starts, [*starts[1:], starts[-1] + width], strict=True)
     ]
 
 
-def _middle(one: Histogram, other: Histogram, numbers: list[int]) -> tuple[int, int]:
-    """The bins between which all but a few values of both lie."""
-    kept = [
+def _middle(one: Histogram, other: Histogram, numbers: list[int]) -> list[int]:
+    """The bins, in order of value, between which all but a few values of both lie."""
+    kept = {
         number
         for sample in (one, other)
         for number, below in _cumulative(sample)
         if below + sample.counts[number] > _CUT * sample.total and below < (1 - _CUT) * sample.total
-    ]
-    return (min(kept), max(kept)) if kept else (numbers[0], numbers[-1])
+    }
+    return sorted(kept) or numbers
 
 
 def _cumulative(sample: Histogram) -> list[tuple[int, int]]:

@@ -59,4 +59,18 @@ def test_bars_hold_all_of_both_samples_and_an_outlier_does_not_squeeze_them() ->
 
 def test_nothing_has_no_bars() -> None:
     assert draw_bars(count([]), count([])) == []
+
+
+def test_zeros_have_a_bar_of_their_own_beside_those_of_all_else() -> None:
+    bars = draw_bars(count([0] * 50 + list(range(100, 200))), count(list(range(150, 250))))
+
+    assert (bars[0].low, bars[0].high, bars[0].other_share) == (0, 0, 0)
+    assert bars[0].share == pytest.approx(1 / 3)
+    assert bars[1].low == pytest.approx(100, rel=0.04)
+    assert len(bars) > 16
+    assert sum(bar.share for bar in bars) == pytest.approx(1)
+    assert max(bar.share for bar in bars[1:]) < 0.2
+
+
+def test_bars_of_nothing_and_of_zeros_alone() -> None:
     assert [(bar.low, bar.high) for bar in draw_bars(count([0]), count([0]))] == [(0, 0)]

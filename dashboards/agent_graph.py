@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from dashboards.forms import Search
-from dashboards.layout import Layout, Place, Sizes, lay_out
+from dashboards.layout import Curve, Layout, Place, Sizes, lay_out
 from tracestore.agent_graph import AGENT, MODEL, PERSON, SERVICE, TOOL, AgentGraph, Edge, Node, NodeKey
 from tracestore.language import QueryError, add_filter, format_filter, parse_query
 
@@ -21,6 +21,8 @@ SIZES = Sizes()
 FAILING_FROM = 0.05
 _FIELDS = {AGENT: "agent", MODEL: "model", TOOL: "tool", SERVICE: "service"}
 _MIN_WIDTH, _MAX_WIDTH = 1.2, 7.0
+# Room that the number of an edge needs, in px: 11 px high, such as "1.2k · 100%".
+_LABEL_WIDTH, _LABEL_HEIGHT = 64, 12
 # |z| of two proportions above which a difference is none of chance (95%).
 _Z = 1.96
 # Relative differences of times and costs below this are noise.
@@ -115,7 +117,7 @@ class DrawnNode:
 
 @dataclass(frozen=True)
 class DrawnEdge:
-    """An edge between two drawn nodes; `path` is "" when it is only in the table."""
+    """An edge between two drawn nodes; `path` is "" when it is only in the table. Its number stands when `is_labelled`."""
 
     number: int
     caller: DrawnNode
@@ -129,6 +131,7 @@ class DrawnEdge:
     label_x: float = 0
     label_y: float = 0
     width: float = _MIN_WIDTH
+    is_labelled: bool = False
 
     @property
     def verb(self) -> str:
@@ -196,13 +199,28 @@ def _ends(edge: DrawnEdge) -> tuple[NodeKey, NodeKey]:
 def _place_edges(edges: list[DrawnEdge], lines: list[DrawnEdge], layout: Layout) -> list[DrawnEdge]:
     most = max((edge.shown.calls for edge in lines), default=1)
     curves = {edge.number: curve for edge, curve in zip(lines, layout.curves, strict=True)}
+    labelled = _choose_labels(lines, curves)
     return [
         replace(
             edge, path=curves[edge.number].path, label_x=curves[edge.number].label_x, label_y=curves[edge.number].label_y,
             width=_MIN_WIDTH + (_MAX_WIDTH - _MIN_WIDTH) * math.sqrt(edge.shown.calls / most),
+            is_labelled=edge.number in labelled,
         ) if edge.number in curves else edge
         for edge in edges
     ]  # fmt: skip
+
+
+def _choose_labels(lines: list[DrawnEdge], curves: Mapping[int, Curve]) -> set[int]:
+    """Return the edges whose numbers stand beside their ends.
+
+    Where numbers would cover each other, those of what fails or has most calls stand; a pointer and the table tell the others.
+    """
+    taken: dict[int, tuple[float, float]] = {}
+    for edge in sorted(lines, key=lambda edge: (edge.tone == "plain", -edge.shown.calls)):
+        at = curves[edge.number].label_x, curves[edge.number].label_y
+        if all(abs(at[0] - x) > _LABEL_WIDTH or abs(at[1] - y) >= _LABEL_HEIGHT for x, y in taken.values()):
+            taken[edge.number] = at
+    return set(taken)
 
 
 class _Links:

@@ -145,6 +145,20 @@ def test_api_gives_both_graphs(client: Client, store: Store) -> None:
     assert (refused.status_code, refused.json()["error"]["parameter"]) == (400, "against")
 
 
+def test_numbers_that_would_cover_each_other_give_way_to_failing_and_frequent_calls() -> None:
+    tool = Node("tool", "search", calls=120, trace_count=1)
+    agents = [Node("agent", f"helper {at}", calls=at + 1, trace_count=1) for at in range(12)]
+    edges = [Edge(agent.key, tool.key, agent.calls, int(agent.name == "helper 3"), 1, 1.0) for agent in agents]
+
+    drawing = draw_graph(parse_search({}), AgentGraph([*agents, tool], edges, 1, 1), None, "", find_measure(""))
+
+    labelled = [edge for edge in drawing.edges if edge.is_labelled]
+    assert 1 < len(labelled) < 12
+    assert {"helper 3", "helper 11"} <= {edge.caller.name for edge in labelled}
+    heights = sorted(edge.label_y for edge in labelled)
+    assert all(above + 12 <= below for above, below in itertools.pairwise(heights))
+
+
 def test_hundreds_of_tools_stay_in_the_tables(client: Client, store: Store) -> None:
     agent = Node("agent", "support", calls=5)
     tools = [Node("tool", f"tool-{at}", calls=500 - at, trace_count=1) for at in range(300)]

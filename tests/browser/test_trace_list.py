@@ -351,6 +351,7 @@ def test_live_list_shows_a_new_trace_by_itself_and_the_palette_finds_it(server: 
     expect(page.get_by_text("No trace matches yet.")).to_have_count(0)
     page.keyboard.press("Control+k")
     expect(page.get_by_role("option", name="agent:passer-by")).to_be_visible()
+    expect(page.get_by_role("option", name="Errors").locator("kbd")).to_have_text(["g", "e"])
     page.keyboard.type(trace_id.upper())
     page.keyboard.press("Enter")
 

@@ -52,6 +52,7 @@
     else if (START_OF_ID.test(typed)) direct.push({ group: "Open", label: "Trace that begins with " + typed, href: searchFor("trace:" + typed + "*", "now-30d") });
     const pages = [...document.querySelectorAll("#topbar-nav a")].map((link) => ({
       group: "Pages", label: [...link.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map((node) => node.textContent).join("").trim(), href: link.href,
+      keys: link.dataset.key,
     }));
     pages.push({ group: "Pages", label: "Saved views", href: traces + "/views" });
     const commands = [
@@ -62,6 +63,16 @@
     const recent = readRecent().map((query) => ({ group: "Recent queries", label: query, href: searchFor(query), isCode: true }));
     const search = typed && !id ? [{ group: "Search", label: "Traces: " + typed, href: searchFor(typed) }] : [];
     return [...direct, ...[...pages, ...saved, ...recent, ...commands].filter(matches), ...search].slice(0, MOST_SHOWN);
+  }
+
+  /** The keys that lead to a page without the palette. */
+  function keysOf(item) {
+    if (!item.keys) return [];
+    const keys = document.createElement("span");
+    keys.className = "row wide-only";
+    keys.setAttribute("aria-hidden", "true"); // the list of shortcuts tells them
+    for (const key of item.keys.split(" ")) keys.append(Object.assign(document.createElement("kbd"), { className: "kbd", textContent: key }));
+    return [keys];
   }
 
   function draw() {
@@ -83,7 +94,7 @@
       option.className = "palette__item";
       option.dataset.index = String(index);
       option.setAttribute("role", "option");
-      option.append(label);
+      option.append(label, ...keysOf(item));
       drawn.push(option);
     });
     list.replaceChildren(...drawn);

@@ -270,6 +270,25 @@ def test_every_page_of_the_navigation_is_looked_at(server: LiveServer, page: Pag
     assert set(paths) <= set(PAGES)
 
 
+@pytest.mark.parametrize("width", [390, 768, 960, 961, 1280])
+def test_every_section_is_in_the_window_or_in_its_menu(server: LiveServer, page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(server.url + "/traces")
+    menu, sections = page.get_by_role("button", name="Menu"), page.locator(".topbar__nav a")
+
+    if menu.is_visible():
+        expect(page.locator(".topbar__bell")).to_be_visible()  # what fires is seen without the menu
+        menu.click()
+
+    expect(sections.first).to_be_visible()
+    room = page.locator(".topbar__nav").bounding_box()
+    boxes = [section.bounding_box() for section in sections.all()]
+    assert room is not None
+    assert all(
+        box is not None and room["x"] <= box["x"] and box["x"] + box["width"] <= room["x"] + room["width"] for box in boxes
+    )
+
+
 @pytest.mark.parametrize(
     "path",
     [

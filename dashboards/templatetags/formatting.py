@@ -190,7 +190,7 @@ def short_time_ns(value_ns: int | None) -> str:
 @register.filter
 def axis_time_ns(value_ns: int, range_s: float) -> str:
     """A moment in UTC at the end of an axis over so many seconds: Nov 20 08:30, with its seconds below an hour."""
-    return f"{_moment(value_ns):%b %d %H:%M}" if range_s >= _HOUR_S else short_time_ns(value_ns)
+    return f"{moment_of(value_ns):%b %d %H:%M}" if range_s >= _HOUR_S else short_time_ns(value_ns)
 
 
 @register.filter

@@ -7,10 +7,10 @@ that of several days, finished days are left alone by merges, and an old day can
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from uuid import uuid4
 
 from tracestore.clickhouse.client import Store
+from tracestore.timerange import moment_of
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ SETTINGS max_threads = 1, max_insert_threads = 1, max_block_size = 8192, max_mem
 
 def partition_of(start_ns: int) -> str:
     """Return the id of the partition of `spans` that a start belongs to."""
-    start = datetime.fromtimestamp(start_ns // 10**9, UTC)
+    start = moment_of(start_ns)
     return start.strftime("%Y%m%d" if _FIRST_YEAR <= start.year <= _LAST_YEAR else "%Y%m")
 
 

@@ -26,6 +26,7 @@ _GROUPS = (
         "Red is for errors alone. The soft ones are fills; never colour without a word or an icon.",
         ("ok", "ok-", "error", "error-", "warn", "warn-", "running", "running-"),
     ),
+    ("Charts", "What marks stand before, and the other side of a comparison.", ("chart-",)),
     ("Kinds of steps", "With the icon of the kind. None looks like an error.", ("kind-",)),
 )
 

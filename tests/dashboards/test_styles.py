@@ -60,6 +60,12 @@ def test_badges_are_legible_on_their_own_fill(theme: dict[str, str], name: str) 
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_both_sides_of_a_comparison_are_seen(theme: dict[str, str]) -> None:
+    for side in ("accent", "error", "chart-other"):
+        assert _contrast(theme[side], theme["surface"]) >= 3  # https://www.w3.org/TR/WCAG22/#non-text-contrast
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 def test_primary_buttons_are_legible(theme: dict[str, str]) -> None:
     assert _contrast(theme["accent-text"], theme["accent"]) >= AA_TEXT
     assert _contrast(theme["accent-text"], theme["accent-hover"]) >= AA_TEXT

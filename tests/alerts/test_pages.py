@@ -132,7 +132,7 @@ def test_incident_shows_the_metric_of_its_worst_alert_after_the_page(client: Cli
     page = client.get(f"/alerts/incidents/{alert.incident_id}").content.decode()
     chart = client.get(f"/alerts/incidents/{alert.incident_id}/chart").content.decode()
 
-    assert f'hx-get="/alerts/incidents/{alert.incident_id}/chart" hx-trigger="load"' in page
+    assert f'hx-get="/alerts/incidents/{alert.incident_id}/chart" hx-trigger="intersect once"' in page
     assert ">Failure rate" in chart
     assert 'id="incident-figure"' in chart
     assert client.get("/alerts/incidents/999/chart").status_code == 404

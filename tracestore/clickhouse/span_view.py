@@ -244,6 +244,7 @@ def _settled() -> dict[str, str]:
     asked_tier = json_member("llm.invocation_parameters", "service_tier")
     served_tier = f"if({asked_tier} != '', extract({at('output.value')}, {literal(semconv.SERVED_TIER)}), '')"
     tier = first_of([served_tier, first("service_tier")])
+    session, prompt = first("session_id"), first("prompt_name")
     is_root = f"if({at('langsmith.span.parent_id')} = '', {parent} = toFixedString('', 8), false)"
     return {
         "service": f"if({first('service')} = '', 'unknown', {first('service')})",
@@ -253,7 +254,8 @@ def _settled() -> dict[str, str]:
         "finish_reason": _finish_reason(),
         "service_tier": f"if({at('gen_ai.request.batch')} = 'true', 'batch', substring(lower({tier}), 1, 32))",
         "tool_call_id": first("tool_call_id"),
-        "prompt_name": first("prompt_name"),
+        # Gemini CLI names the turn of a session so.
+        "prompt_name": f"if(if({session} = '', false, startsWith({prompt}, {session})), '', {prompt})",
         "prompt_version": first("prompt_version"),
         # An answer's id: Microsoft's agent framework continues from the answer before, which is another in every call.
         "session_id": f"arrayFirst(x -> NOT startsWith(x, {literal(semconv.RESPONSE_ID_PREFIX)}),"

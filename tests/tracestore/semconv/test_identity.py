@@ -66,3 +66,17 @@ def test_event_without_a_name_has_that_of_its_attribute(store: Store) -> None:
     rows = store_spans(store, spans, ("event_names",))
 
     assert rows[0]["event_names"] == ["codex.api_request", place, "codex.retry", "event of the day", "codex.api_request"]
+
+
+def test_turn_of_a_session_is_no_prompt(store: Store) -> None:
+    """Gemini CLI 0.61 names the session and the number of the turn where the conventions have the name of a template."""
+    spans = [
+        build_span({"gen_ai.conversation.id": "2ce0b89b", "gen_ai.prompt.name": "2ce0b89b########1"}),
+        build_span({"gen_ai.conversation.id": "2ce0b89b", "gen_ai.prompt.name": "2ce0b89b"}),
+        build_span({"gen_ai.conversation.id": "2ce0b89b", "gen_ai.prompt.name": "triage"}),
+        build_span({"gen_ai.prompt.name": "triage"}),
+    ]
+
+    rows = store_spans(store, spans, ("prompt_name",))
+
+    assert [row["prompt_name"] for row in rows] == ["", "", "triage", "triage"]

@@ -1,9 +1,9 @@
 """Attribute names of every dialect, by canonical field, in order of precedence; the view's SQL is generated from them.
 
-Dialects: OpenTelemetry GenAI conventions (current and deprecated names), OpenInference, OpenLLMetry (traceloop.*), Vercel AI
-SDK (ai.*), Langfuse, LangSmith, MLflow, pydantic-ai and Logfire, Claude Code, Codex CLI, Mastra, LiteLLM, OpenLIT, Laminar, ADK,
-Genkit, Haystack, LiveKit, Pipecat, CrewAI, AG2, Microsoft's agent framework, Azure's agent service, Spring AI, Quarkus, Copilot,
-Braintrust, OpenRouter, Sentry and vLLM. For each field the first non-empty value wins.
+Dialects: OpenTelemetry GenAI conventions (current and deprecated names), OpenInference, OpenLLMetry (traceloop.*), Vercel AI SDK
+(ai.*), Langfuse, LangSmith, MLflow, pydantic-ai and Logfire, Claude Code, Codex, Gemini CLI, Qwen Code, gptme, Mastra, LiteLLM,
+OpenLIT, Laminar, ADK, Genkit, Haystack, LiveKit, Pipecat, CrewAI, AG2, Microsoft's agent framework, Azure's agent service, Spring
+AI, Quarkus, Copilot, Braintrust, OpenRouter, Sentry and vLLM. For each field the first non-empty value wins.
 A value that is one JSON string (MLflow quotes scalars, old Langfuse SDKs encode twice) is read as what it quotes.
 """
 

@@ -59,6 +59,7 @@ def minus(value: float | None, other: float | None) -> float | None:
 @register.filter
 def changed_items(before: list[str], after: list[str]) -> str:
     """Say what a list gained and lost: "+v3 −v2"; "same" when nothing."""
-    gained = [f"+{item}" for item in after if item not in before]
-    lost = [f"−{item}" for item in before if item not in after]
+    had, has = set(before), set(after)  # a trace may have a tool for each of its spans
+    gained = [f"+{item}" for item in after if item not in had]
+    lost = [f"−{item}" for item in before if item not in has]
     return make_visible(" ".join([*gained, *lost])) or "same"

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 MAX_SNOOZE_S = 7 * 86_400
 MAX_COMMENT_LENGTH = 4000
+MAX_ENTRIES = 2000
+_BY_PEOPLE = (IncidentEventKind.ACKED, IncidentEventKind.UNACKED, IncidentEventKind.SNOOZED, IncidentEventKind.COMMENT)
 
 
 class IncidentError(ValueError):
@@ -149,6 +151,7 @@ def acknowledge(incident_id: int, by: str, now: datetime) -> Incident:
     with transaction.atomic():
         incident = _lock_open(incident_id)
         if incident.acked_at is None:
+            _require_room(incident)
             incident.acked_at, incident.acked_by = now, by
             incident.first_acked_at = incident.first_acked_at or now
             incident.save(update_fields=["acked_at", "acked_by", "first_acked_at"])
@@ -174,6 +177,7 @@ def snooze(incident_id: int, for_s: int, by: str, now: datetime) -> Incident:
         raise IncidentError(f"Snooze for 1 m to {format_seconds(MAX_SNOOZE_S)}, not for {for_s} s.")
     with transaction.atomic():
         incident = _lock_open(incident_id)
+        _require_room(incident)
         incident.snoozed_until = now + timedelta(seconds=for_s)
         # Who asks to be reminded is not on it by then.
         incident.acked_at, incident.acked_by = None, ""
@@ -201,7 +205,9 @@ def comment(incident_id: int, text: str, by: str, now: datetime) -> IncidentEven
         raise IncidentError("Write something: an empty comment helps nobody.")
     if len(text) > MAX_COMMENT_LENGTH:
         raise IncidentError(f"A comment has at most {MAX_COMMENT_LENGTH} characters; this one has {len(text)}.")
-    return _add_event(Incident.objects.get(pk=incident_id), IncidentEventKind.COMMENT, now, by, text)
+    incident = Incident.objects.get(pk=incident_id)
+    _require_room(incident)
+    return _add_event(incident, IncidentEventKind.COMMENT, now, by, text)
 
 
 def tend_incidents(now: datetime) -> None:
@@ -258,6 +264,12 @@ def _lock_open(incident_id: int) -> Incident:
     if incident.resolved_at is not None:
         raise IncidentError("This incident is resolved: there is nothing left to do about it.")
     return incident
+
+
+def _require_room(incident: Incident) -> None:
+    """Raise IncidentError when so much was done about an incident that only a script can have done it. It can still be ended."""
+    if incident.events.filter(kind__in=_BY_PEOPLE).count() >= MAX_ENTRIES:
+        raise IncidentError(f"An incident holds at most {MAX_ENTRIES:,} comments and acts of people; this one is full.")
 
 
 def _add_event(

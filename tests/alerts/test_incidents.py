@@ -250,6 +250,26 @@ def test_nothing_is_done_about_an_incident_that_is_over() -> None:
     assert incidents.comment(pk, " Was the deploy. ", "ann", at(2)).text == "Was the deploy."
 
 
+def test_incident_that_a_script_fills_can_still_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incidents, "MAX_ENTRIES", 3)
+    begin(create_rule(create_channel()), NOW)
+    pk = Incident.objects.get().pk
+    incidents.acknowledge(pk, "script", at(1))
+    incidents.withdraw_acknowledgement(pk, "script", at(1))
+    incidents.comment(pk, "one", "script", at(1))
+
+    for act in (
+        lambda: incidents.comment(pk, "two", "script", at(2)),
+        lambda: incidents.acknowledge(pk, "script", at(2)),
+        lambda: incidents.snooze(pk, 600, "script", at(2)),
+    ):
+        with pytest.raises(IncidentError, match="at most 3"):
+            act()
+    incidents.resolve_by_hand(pk, "ann", at(3))
+
+    assert kinds(Incident.objects.get()) == ["opened", "acked", "unacked", "comment", "resolved"]
+
+
 def test_second_acknowledgement_changes_nothing() -> None:
     begin(create_rule(), NOW)
     pk = Incident.objects.get().pk

@@ -1,13 +1,21 @@
-"""What every kind of channel shares: how a refusal is read, and a POST that is bounded in time and follows no redirect."""
+"""What every kind of channel shares: how a refusal is read, and a POST that is bounded in time, follows no redirect and never
+reaches where a cloud keeps the credentials of its machines.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import re
+import socket
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 from django.conf import settings
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 USER_AGENT = "Tracestore"
 # The sender's fault, and the same request would fail again: the address, the credentials or the shape is wrong.
@@ -16,6 +24,10 @@ _LONGEST_WAIT_S = 10
 # Of the answer of a service that says in a word what is wrong.
 _ANSWER_BYTES = 300
 _SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([\w .,-]+)")
+
+
+# Of clouds that serve metadata elsewhere than link-local: AWS over IPv6, Alibaba.
+_METADATA = (ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200"))
 
 
 class ChannelError(Exception):
@@ -63,6 +75,8 @@ def check_http_url(target: str, noun: str) -> None:
         raise ValueError("This is not a URL: use https://host/path.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{noun} starts with http:// or https:// and names a host.")
+    if is_forbidden(parts.hostname):
+        raise ValueError(f"{noun} is not a link-local one: no receiver is there.")
 
 
 def show_host(target: str) -> str:
@@ -71,6 +85,57 @@ def show_host(target: str) -> str:
     host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname or ""
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{host}{port}/" + ("…" if parts.path.strip("/") or parts.query else "")
+
+
+def is_forbidden(address: str) -> bool:
+    """Tell whether an IP address is one from which no receiver answers, only the network itself: link-local, metadata of clouds.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html. Loopback and private networks are where
+    many receivers of one's own live.
+    """
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:  # a name
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address):
+        parsed = parsed.ipv4_mapped or parsed
+    return parsed.is_link_local or parsed in _METADATA
+
+
+class _Forbidden(OSError):
+    """The address is one that nothing is sent to."""
+
+
+def _check_peer(connected: socket.socket) -> socket.socket:
+    # Of the connection itself, before a byte is sent: what a name says may change between two questions.
+    if is_forbidden(str(connected.getpeername()[0])):
+        connected.close()
+        raise _Forbidden("Messages are not sent to link-local addresses")
+    return connected
+
+
+class _CheckedHttp(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        return _check_peer(super()._new_conn())
+
+
+class _CheckedHttps(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        return _check_peer(super()._new_conn())
+
+
+class _CheckedHttpPool(HTTPConnectionPool):
+    ConnectionCls = _CheckedHttp
+
+
+class _CheckedHttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _CheckedHttps
+
+
+class _CheckedAdapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _CheckedHttpPool, "https": _CheckedHttpsPool}
 
 
 def post(url: str, body: bytes, headers: dict[str, str] | None = None, *, says_why: bool = False) -> None:
@@ -84,12 +149,17 @@ def post(url: str, body: bytes, headers: dict[str, str] | None = None, *, says_w
     address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     sent = {"User-Agent": USER_AGENT, "Content-Type": "application/json"} | (headers or {})
     try:
-        with requests.post(
-            address, data=body, headers=sent, auth=auth, timeout=wait_s(), allow_redirects=False, stream=True
-        ) as answer:
-            if not 200 <= answer.status_code < 300:
-                raise refusal(answer.status_code, _read_reason(answer) if says_why else "")
+        with requests.Session() as session:
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, _CheckedAdapter())
+            with session.post(
+                address, data=body, headers=sent, auth=auth, timeout=wait_s(), allow_redirects=False, stream=True
+            ) as answer:
+                if not 200 <= answer.status_code < 300:
+                    raise refusal(answer.status_code, _read_reason(answer) if says_why else "")
     except requests.RequestException as error:
+        if "link-local" in str(error):
+            raise ChannelError("Messages are not sent to link-local addresses.", permanent=True) from None
         raise unreachable(str(error)) or ChannelError(_describe(error), permanent=False, silent=True) from None
 
 

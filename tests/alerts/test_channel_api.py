@@ -60,6 +60,8 @@ def test_channel_is_created_read_changed_and_deleted_without_showing_its_secret(
     [
         ({"kind": "pigeon"}, "kind", "there are email, slack, webhook, pagerduty, apprise"),
         ({"target": "ftp://host/x"}, "target", "http:// or https://"),
+        ({"target": "http://169.254.169.254/latest/meta-data/"}, "target", "link-local"),
+        ({"kind": "slack", "target": "http://[fe80::1%25eth0]/x"}, "target", "link-local"),
         ({"kind": "apprise", "target": "syslog://"}, "target", "own machine"),
         ({"kind": "email", "target": "bob"}, "target", "'bob'"),
         ({"target": ""}, "target", "blank"),

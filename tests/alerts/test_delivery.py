@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import socket
 import threading
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from django.db import connections
 from django.utils import timezone
 
 from alerts import delivery, services
-from alerts.channels import ChannelError
+from alerts.channels import ChannelError, base
 from alerts.models import Delivery, NotificationChannel
 from tests.alerts.factories import create_channel, create_rule, insert_traffic
 from tests.alerts.receivers import receive_mail, receive_webhooks
@@ -270,6 +271,26 @@ def test_webhook_redirect_is_not_followed(store: Store) -> None:
         assert deliver_all(NOW) == [False]
 
     assert len(hook.bodies) == 1
+
+
+def test_name_that_leads_to_the_metadata_of_a_cloud_gets_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "_METADATA", (ipaddress.ip_address("127.0.0.1"),))
+    with receive_webhooks() as hook:
+        channel = create_channel(target=hook.url.replace("127.0.0.1", "localhost"))
+        fire(store, channel)
+
+        assert deliver_all(NOW) == [False]
+
+    channel.refresh_from_db()
+    assert hook.bodies == []
+    assert channel.disabled_reason == "Messages are not sent to link-local addresses."
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1%eth0", "100.100.100.200"])
+def test_addresses_of_metadata_are_forbidden(address: str) -> None:
+    assert base.is_forbidden(address)
+    assert not base.is_forbidden("10.0.0.1")
+    assert not base.is_forbidden("hooks.example.com")
 
 
 def test_message_goes_out_after_the_clock_was_set_back(store: Store) -> None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from alerts.channels.base import USER_AGENT, ChannelError, refusal, unreachable, wait_s
+from alerts.channels.base import USER_AGENT, ChannelError, is_forbidden, refusal, unreachable, wait_s
 from alerts.notification import Event, Notification
 from alerts.rendering.text import render_text
 
@@ -42,8 +42,11 @@ def check_target(target: str) -> None:
     """Raises ValueError with a sentence for the person who typed it."""
     if target.partition("://")[0].lower() in _REFUSED:
         raise ValueError("This kind of Apprise URL acts on the server's own machine and is not offered.")
-    if _instantiate(target) is None:
+    plugin = _instantiate(target)
+    if plugin is None:
         raise ValueError("Apprise does not understand this URL; see the Apprise documentation for its form.")
+    if is_forbidden(str(plugin.host or "").strip("[]")):
+        raise ValueError("The host of this Apprise URL is a link-local address: no receiver is there.")
 
 
 def describe_target(target: str) -> str:

@@ -57,7 +57,7 @@ def test_apprise_url_is_shown_without_path_topic_and_password(target: str, shown
     assert describe_target("apprise", target) == shown
 
 
-@pytest.mark.parametrize("target", ["nonsense", "nosuchservice://host", "syslog://", "dbus://"])
+@pytest.mark.parametrize("target", ["nonsense", "nosuchservice://host", "syslog://", "dbus://", "json://169.254.169.254/latest"])
 def test_unknown_or_local_apprise_url_is_refused(target: str) -> None:
     with pytest.raises(ValueError, match=r"Apprise"):
         check_target("apprise", target)

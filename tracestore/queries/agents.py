@@ -33,7 +33,8 @@ MAX_STEPS_ABOVE = STEPS_ABOVE[-1]
 MAX_PAIRS = 2_000
 
 # {matching} is the condition of the query; what is sampled is the same on every run.
-_MATCHING = f"{IN_RANGE} AND {{matching}} AND cityHash64(trace_id) % {{sampled_one_in:UInt64}} = 0"
+_SAMPLED = "cityHash64(trace_id) % {sampled_one_in:UInt64} = 0"
+_MATCHING = f"{IN_RANGE} AND {{matching}} AND {_SAMPLED}"
 _TOTALS = f"""
 SELECT count(), countIf(outcome = 'error'), countIf(escalated), sum(span_count), countIf(handed_over)
 FROM traces FINAL
@@ -107,7 +108,7 @@ FROM (
         FROM spans
         WHERE {_IN_REACH} AND kind = 'agent'
           AND trace_id IN (SELECT trace_id FROM traces FINAL WHERE {_MATCHING} AND handed_over {FINAL_SETTINGS})
-          AND trace_id NOT IN (SELECT trace_id FROM spans WHERE {_IN_REACH} AND signal = 'agent_handoff')
+          AND trace_id NOT IN (SELECT trace_id FROM spans WHERE {_IN_REACH} AND {_SAMPLED} AND signal = 'agent_handoff')
         LIMIT 1 BY trace_id, span_id
     )
 )

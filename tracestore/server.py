@@ -279,6 +279,20 @@ def _serve(roles: tuple[str, ...], sockets: list[socket.socket], grpc_socket: so
         sys.exit("tracestore: the web server did not start; see the log above.")
 
 
+def _bind_all(roles: tuple[str, ...]) -> tuple[list[socket.socket], socket.socket | None]:
+    """Return the sockets of HTTP, that of the UI first, and that of gRPC."""
+    _check_ports(roles)
+    sockets, grpc_socket = [], None
+    if "web" in roles:
+        sockets.append(_bind(_Address("TRACESTORE_PORT", settings.PORT)))
+    if "ingest" in roles:
+        sockets.append(_bind(_Address("TRACESTORE_OTLP_HTTP_PORT", settings.OTLP_HTTP_PORT)))
+        grpc_socket = _bind(_Address("TRACESTORE_OTLP_GRPC_PORT", settings.OTLP_GRPC_PORT))
+    if roles == ("worker",) and settings.WORKER_PORT is not None:
+        sockets.append(_bind(_Address("TRACESTORE_WORKER_PORT", settings.WORKER_PORT)))
+    return sockets, grpc_socket
+
+
 def _check_ports(roles: tuple[str, ...]) -> None:
     """Raise ImproperlyConfigured when two listeners are to share a port. 0 is any free one."""
     ports = {"TRACESTORE_PORT": settings.PORT} if "web" in roles else {}
@@ -289,21 +303,26 @@ def _check_ports(roles: tuple[str, ...]) -> None:
             raise ImproperlyConfigured(f"{first} and {second} are both {port}; each needs a port of its own.")
 
 
+def _prepare_databases(roles: tuple[str, ...]) -> None:
+    """Prepare them, or say which setting keeps them from being used."""
+    try:
+        prepare()
+        if "web" in roles:  # the others may run without the password
+            settle_admin()
+    except StoreError as error:
+        where = "CLICKHOUSE_URL" if settings.CLICKHOUSE_URL else f"the database in {settings.DATA} (does another process use it?)"
+        raise ImproperlyConfigured(f"cannot use {where}: {error}") from None
+    except OperationalError as error:
+        reason = " ".join(str(error).split())
+        raise ImproperlyConfigured(f"cannot use the relational database (DATABASE_URL): {reason}") from None
+
+
 def run(roles: tuple[str, ...]) -> None:
     """Start these roles and serve until SIGINT or SIGTERM, then stop within ten seconds and end the process.
 
     Raises ImproperlyConfigured.
     """
-    sockets = []
-    grpc_socket = None
-    _check_ports(roles)
-    if "web" in roles:
-        sockets.append(_bind(_Address("TRACESTORE_PORT", settings.PORT)))
-    if "ingest" in roles:
-        sockets.append(_bind(_Address("TRACESTORE_OTLP_HTTP_PORT", settings.OTLP_HTTP_PORT)))
-        grpc_socket = _bind(_Address("TRACESTORE_OTLP_GRPC_PORT", settings.OTLP_GRPC_PORT))
-    if roles == ("worker",) and settings.WORKER_PORT is not None:
-        sockets.append(_bind(_Address("TRACESTORE_WORKER_PORT", settings.WORKER_PORT)))
+    sockets, grpc_socket = _bind_all(roles)
     stopped = threading.Event()
 
     def note_signal(number: int, frame: Any) -> None:
@@ -319,18 +338,7 @@ def run(roles: tuple[str, ...]) -> None:
     with ExitStack() as stack:
         stack.push(_end)  # last of all
         stack.callback(get_store().close)
-        try:
-            prepare()
-            if "web" in roles:  # the others may run without the password
-                settle_admin()
-        except StoreError as error:
-            where = (
-                "CLICKHOUSE_URL" if settings.CLICKHOUSE_URL else f"the database in {settings.DATA} (does another process use it?)"
-            )
-            raise ImproperlyConfigured(f"cannot use {where}: {error}") from None
-        except OperationalError as error:
-            reason = " ".join(str(error).split())
-            raise ImproperlyConfigured(f"cannot use the relational database (DATABASE_URL): {reason}") from None
+        _prepare_databases(roles)
         database = settings.DATABASES["default"]
         if database["ENGINE"].endswith("sqlite3"):
             stack.callback(hold_sqlite(database["NAME"]).close)

@@ -22,7 +22,7 @@ from alerts.evaluation import (
 )
 from alerts.models import AlertRule, Incident, IncidentMark
 from alerts.past import Group, observe_past, step_of
-from alerts.units import threshold_unit
+from alerts.units import round_off, threshold_unit
 from tracestore.clickhouse.client import Store
 from tracestore.timerange import NS_PER_S, TimeRange, moment_of, ns_of
 
@@ -255,10 +255,5 @@ def _quantile(ordered: Sequence[float], part: float) -> float:
 
 
 def _round_up(threshold: float, condition: Condition) -> float:
-    """Return it with two digits, on its less sensitive side: a number that a person would write."""
-    if threshold <= 0:
-        return 0.0
-    unit = 10.0 ** (math.floor(math.log10(threshold)) - 1)
-    up = condition.comparison == Comparison.ABOVE or condition.relative
-    whole = math.ceil(round(threshold / unit, 6)) if up else math.floor(round(threshold / unit, 6))
-    return float(f"{whole * unit:.6g}")
+    """Return it rounded on its less sensitive side."""
+    return round_off(threshold, up=condition.comparison == Comparison.ABOVE or condition.relative) if threshold > 0 else 0.0

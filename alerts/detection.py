@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from alerts.evaluation import AlertState, Comparison
+from alerts.evaluation import is_past
 from alerts.focus import narrow
 from alerts.models import Alert, RuleKind
 from tracestore.clickhouse.client import Store
@@ -34,7 +34,7 @@ def find_beginning(points: Sequence[tuple[int, float | None]], *, comparison: st
     for start_ns, value in reversed(points):
         if value is None:
             continue
-        if not (value > threshold if comparison == Comparison.ABOVE else value < threshold):
+        if not is_past(value, threshold, comparison):
             break
         beginning = start_ns
     return beginning
@@ -49,8 +49,7 @@ def measure_beginnings(store: Store, now: datetime) -> None:
 
 def _find_breach(store: Store, alert: Alert) -> datetime:
     """Return the best that is known: the minute, or else the first evaluation that saw the value past the threshold."""
-    pending = alert.transitions.filter(to_state=AlertState.PENDING).order_by("at").first()
-    seen_at = min(pending.at, alert.started_at) if pending else alert.started_at
+    seen_at = alert.breach_seen_at()
     if alert.kind != RuleKind.THRESHOLD or alert.metric not in METRICS or alert.value is None:
         return seen_at
     end_ns = int(seen_at.timestamp()) // STEP_S * STEP_S * NS_PER_S

@@ -13,7 +13,6 @@ from enum import StrEnum
 from tracestore.timerange import NS_PER_S
 
 FLAP_WINDOW_S = 3600
-FLAPS = 3
 
 
 class AlertState(StrEnum):
@@ -108,10 +107,6 @@ class InstanceState:
     met_since_ns: tuple[int | None, ...] = ()
     observed_at_ns: int | None = None
     fired_at_ns: tuple[int, ...] = ()
-
-    def is_flapping(self, at_ns: int) -> bool:
-        """True when it has begun to fire at least FLAPS times within the FLAP_WINDOW_S before `at_ns`."""
-        return len(_of_late(self.fired_at_ns, at_ns)) >= FLAPS
 
     def has_fired_lately(self, at_ns: int) -> bool:
         """True when it has begun to fire within the FLAP_WINDOW_S before `at_ns`, so that it is remembered."""

@@ -45,13 +45,13 @@ def illustrate(store: Store, alert: Alert, transition: AlertTransition) -> Pictu
             points=[*(point for point in points if point[0] < middle_ns), (middle_ns, transition.value)],
             mark=None if transition.value is None else (middle_ns, transition.value),
             threshold=alert.threshold if alert.kind in _COMPARABLE else None,
-            firing=_fired(alert, transition, evidence, end_ns),
+            firing=_fired(transition, evidence, end_ns),
             format=lambda value: _format_short(alert.metric, value),
         )
     )
 
 
-def _fired(alert: Alert, transition: AlertTransition, evidence: Evidence, end_ns: int) -> TimeRange:
+def _fired(transition: AlertTransition, evidence: Evidence, end_ns: int) -> TimeRange:
     """Return the time of the breach: from the window that fired on, without the one that was good again."""
     last_ns = transition.window_start_ns if transition.to_state == AlertState.RESOLVED else end_ns
     return TimeRange(evidence.start_ns, max(last_ns, evidence.end_ns, evidence.start_ns + 1))

@@ -13,9 +13,8 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from alerts import telling
-from alerts.evaluation import FLAPS
 from alerts.models import Alert, Grouping, Incident, IncidentEvent, IncidentEventKind, Suppression
-from alerts.paging import FLAPPING_HOLD, REOPEN_WITHIN, Candidate, choose_incident, group_key, is_flapping, severity_rank
+from alerts.paging import FLAPPING_HOLD, FLAPS, REOPEN_WITHIN, Candidate, choose_incident, group_key, is_flapping, severity_rank
 from alerts.wording import format_seconds
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from alerts.focus import traces_path, why_path
 from alerts.links import ack_url, incident_url
 from alerts.models import Alert, AlertTransition, Delivery, DeliveryEvent, NotificationChannel, RuleKind
 from alerts.notification import Event, Item, Link, Notification, Section, one_line
-from alerts.payload import PAYLOAD_VERSION, alert_key, breached_since, build_frame, build_payload, example_url
+from alerts.payload import PAYLOAD_VERSION, alert_key, build_frame, build_payload, example_url
 from alerts.wording import (
     format_moment,
     format_moment_ns,
@@ -102,7 +102,7 @@ def _build_firing(delivery: Delivery, evidence: Evidence, cost_usd: float | None
         title=f"[{severity}] {name}{_about(alert)}: {metric_label(alert.metric)} {breach}",
         lead=[*_said_again(delivery), f"{name}{_about(alert)} {state}.", _describe_breach(alert, transition, evidence) + held],
         facts=[
-            ("Since", format_moment(breached_since(alert))),
+            ("Since", format_moment(alert.breach_seen_at())),
             *_baseline_facts(alert, transition),
             ("Window", f"{_format_window(transition)} ({format_seconds(alert.window_s)})"),
             ("Traces", one_line(alert.query) or "all"),

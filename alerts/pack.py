@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from django.db import transaction
 
 from alerts.models import AlertRule, NotificationChannel
 from alerts.services import save_rule
+from alerts.units import round_off
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.models import Project
@@ -127,15 +127,10 @@ def suggest_budgets(store: Store, project_id: int, now: datetime) -> tuple[float
     dearest_day = max((cost or 0.0 for _, cost in days.points), default=0.0)
     known_days = len(days.points) - next((place for place, (_, cost) in enumerate(days.points) if cost), 0)
     dearest_user = (users[0].value or 0.0) * _MONTH_DAYS / known_days if users and known_days else 0.0
-    return _round_up(dearest_day) or DAILY_BUDGET_USD, _round_up(dearest_user) or USER_QUOTA_USD
-
-
-def _round_up(usd: float) -> float:
-    """Return it with two digits, as a person would write it; 0 for less than a cent."""
-    if usd < 0.01:
-        return 0.0
-    unit = 10.0 ** (math.floor(math.log10(usd)) - 1)
-    return float(f"{math.ceil(round(usd / unit, 6)) * unit:.6g}")
+    return (
+        DAILY_BUDGET_USD if dearest_day < 0.01 else round_off(dearest_day),
+        USER_QUOTA_USD if dearest_user < 0.01 else round_off(dearest_user),
+    )
 
 
 def find_missing(project: Project) -> list[PackRule]:

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.evaluation import FLAP_WINDOW_S, FLAPS
+from alerts.evaluation import FLAP_WINDOW_S
 from alerts.matcher import Matcher
 
+FLAPS = 3
 SEVERITIES = ("info", "warning", "critical")
 # An alert that begins again so soon after its incident ended belongs to the same outage.
 REOPEN_WITHIN = timedelta(minutes=15)
@@ -124,5 +125,5 @@ def choose_incident(candidates: Iterable[Candidate], *, key: str, identity: str,
 
 
 def is_flapping(starts: Iterable[datetime], now: datetime) -> bool:
-    """An alert flaps when it has begun at least FLAPS times within FLAP_WINDOW_S, as a rule's group does in its evaluation."""
+    """An alert flaps when it has begun at least FLAPS times within FLAP_WINDOW_S."""
     return sum(timedelta(0) <= now - start <= timedelta(seconds=FLAP_WINDOW_S) for start in starts) >= FLAPS

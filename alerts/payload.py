@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 from alerts.evaluation import AlertState
@@ -22,12 +21,6 @@ PAYLOAD_VERSION = 3
 def alert_key(alert: Alert) -> str:
     """Return what all messages about one alert have in common, and those about others have not."""
     return f"tracestore-alert-{alert.project_id}-{alert.pk}"
-
-
-def breached_since(alert: Alert) -> datetime:
-    """Return the first evaluation that saw the value past the threshold, which lies a hold before the alert."""
-    pending = alert.transitions.filter(to_state=AlertState.PENDING).order_by("at").first()
-    return pending.at if pending else alert.started_at
 
 
 def example_url(example: Example, base_url: str) -> str:
@@ -124,7 +117,7 @@ def _alert_payload(delivery: Delivery, base_url: str) -> dict[str, Any]:
         "key": alert_key(alert),
         "url": f"{base_url}/alerts/{alert.pk}",
         "ack_url": ack_url(alert) or None,
-        "breached_since": breached_since(alert).isoformat(),
+        "breached_since": alert.breach_seen_at().isoformat(),
         "started_at": alert.started_at.isoformat(),
         "resolved_at": resolved_at.isoformat() if resolved_at else None,
         "reason": transition.reason,

@@ -72,11 +72,6 @@ def _due_rules(now: datetime) -> QuerySet[AlertRule]:
     return AlertRule.objects.filter(due, enabled=True)
 
 
-def find_due_rules(now: datetime) -> list[int]:
-    """Return the ids of the enabled rules whose next evaluation has come, longest waiting first."""
-    return list(_due_rules(now).order_by("next_evaluation_at").values_list("pk", flat=True))
-
-
 def find_due_batches(now: datetime) -> list[list[int]]:
     """Return the due rules as batches to evaluate together: those of a project that share reads, and each other one alone."""
     shared: dict[int, list[int]] = {}
@@ -93,11 +88,6 @@ def find_due_batches(now: datetime) -> list[list[int]]:
 def evaluate_due(now: datetime, store: Store | None = None) -> list[AlertTransition]:
     """Evaluate every rule whose turn has come, here and now: what the schedule's jobs do between them."""
     return [transition for batch in find_due_batches(now) for transition in evaluate_rules(batch, now, store)]
-
-
-def evaluate_alert_rule(rule_id: int, now: datetime, store: Store | None = None) -> AlertTransition | None:
-    """Evaluate one rule if its time has come and nobody else does; return its first change of state, if there was one."""
-    return next(iter(evaluate_rules([rule_id], now, store)), None)
 
 
 def evaluate_rules(rule_ids: Sequence[int], now: datetime, store: Store | None = None) -> list[AlertTransition]:
@@ -197,14 +187,14 @@ def _take(rule: AlertRule, sights: list[Sight], known: dict[str, RuleInstance], 
     for sight in sights:
         key = instance_key(sight.labels)
         instance = unseen.pop(key, None) or RuleInstance(rule=rule, key=key, labels=sight.labels)
-        steps.append(_step(rule, instance, sight, condition, now))
+        steps.append(_step(instance, sight, condition, now))
     # Of more groups than are read, an absent one may be there all the same.
     for instance in unseen.values() if len(sights) < MAX_GROUPS else ():
-        steps.append(_step(rule, instance, absent(rule, instance.labels, now), condition, now))
+        steps.append(_step(instance, absent(rule, instance.labels, now), condition, now))
     return steps
 
 
-def _step(rule: AlertRule, instance: RuleInstance, sight: Sight, condition: Condition, now: datetime) -> _Step:
+def _step(instance: RuleInstance, sight: Sight, condition: Condition, now: datetime) -> _Step:
     if sight.observation.samples:
         instance.last_seen_at = now
     elif sight.labels and (instance.last_seen_at is None or now - instance.last_seen_at > _FORGET_AFTER):

@@ -73,21 +73,24 @@ class Arrangements:
 
 
 def load_arrangements(project_id: int, now: datetime) -> Arrangements:
-    routes = Route.objects.filter(project_id=project_id, enabled=True).prefetch_related("steps__channels")
     # One that has ended still says since when an alert has been calling.
     silences = Silence.objects.filter(project_id=project_id).filter(Q(ends_at=None) | Q(ends_at__gt=now - _LONGEST_INCIDENT))
     channels = NotificationChannel.objects.filter(_REACHABLE, project_id=project_id)
     return Arrangements(
-        [route.to_plan() for route in routes],
+        _plan_routes(project_id),
         [(parse_matcher(silence.matcher), silence) for silence in silences],
         frozenset(channels.values_list("pk", flat=True)),
     )
 
 
+def _plan_routes(project_id: int) -> list[RoutePlan]:
+    routes = Route.objects.filter(project_id=project_id, enabled=True).prefetch_related("steps__channels")
+    return [route.to_plan() for route in routes]
+
+
 def find_routed(project_id: int, rules: Iterable[AlertRule]) -> set[int]:
     """Return the ids of those rules that have alerts, of some group and level, which a route takes to a channel."""
-    routes = Route.objects.filter(project_id=project_id, enabled=True).prefetch_related("steps__channels")
-    plans = [plan for plan in (route.to_plan() for route in routes) if any(step.channels for step in plan.steps)]
+    plans = [plan for plan in _plan_routes(project_id) if any(step.channels for step in plan.steps)]
     routed = set()
     for rule in rules:
         facts = alert_facts(rule=rule.name, severity=rule.severity, metric=rule.metric, labels=rule.labels)

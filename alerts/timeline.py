@@ -11,7 +11,8 @@ from alerts.wording import format_value
 MOST_ROWS = 300
 # A line of the alert's own says the same.
 _SAID_BY_ALERTS = (IncidentEventKind.OPENED, IncidentEventKind.JOINED)
-_CLASSES = {"firing": "error", "pending": "warn", "resolved": "ok", "delivered": "ok", "failed": "error", "acked": "ok"}
+# The modifier of .badge for the state of an alert, a delivery or an incident.
+STATE_CLASSES = {"firing": "error", "pending": "warn", "resolved": "ok", "delivered": "ok", "failed": "error", "acked": "ok"}
 
 
 @dataclass(frozen=True)
@@ -48,22 +49,16 @@ def build_timeline(incident: Incident) -> list[Line]:
 def _transition_line(transition: AlertTransition) -> Line:
     assert transition.alert is not None  # the query asks for those of alerts
     rose = transition.from_state == transition.to_state
+    labels = ", ".join(str(value) for value in transition.alert.labels.values())
     said = transition.reason or f"at {format_value(transition.alert.metric, transition.value)}"
     return Line(
         at=transition.at,
         badge="Now " + transition.severity if rose else transition.to_state.capitalize(),
-        badge_class=_CLASSES.get(transition.to_state, ""),
+        badge_class=STATE_CLASSES.get(transition.to_state, ""),
         text=said,
         alert_id=transition.alert.pk,
-        alert_name=_name(transition),
+        alert_name=f"{transition.alert.rule_name} ({labels})" if labels else transition.alert.rule_name,
     )
-
-
-def _name(transition: AlertTransition) -> str:
-    alert = transition.alert
-    labels = ", ".join(str(value) for value in alert.labels.values()) if alert else ""
-    name = alert.rule_name if alert else ""
-    return f"{name} ({labels})" if labels else name
 
 
 def _delivery_line(delivery: Delivery) -> Line:
@@ -72,7 +67,7 @@ def _delivery_line(delivery: Delivery) -> Line:
     return Line(
         at=delivery.created_at,
         badge=delivery.get_status_display().capitalize(),
-        badge_class=_CLASSES.get(delivery.status, ""),
+        badge_class=STATE_CLASSES.get(delivery.status, ""),
         text=f"“{delivery.event or delivery.transition.to_state}” to {delivery.channel.name}{tried}."
         + (f" {delivery.reason}" if delivery.reason else "")
         + (" It waits: the channel is off." if waits else ""),
@@ -84,7 +79,7 @@ def _event_line(event: IncidentEvent) -> Line:
     return Line(
         at=event.at,
         badge=event.get_kind_display(),
-        badge_class=_CLASSES.get(event.kind, ""),
+        badge_class=STATE_CLASSES.get(event.kind, ""),
         text=event.text,
         by=event.by,
         is_comment=event.kind == IncidentEventKind.COMMENT,

@@ -48,6 +48,13 @@ def format_threshold(threshold: float, metric: str, *, relative: bool = False) -
     return f"{number:.9f}".rstrip("0").rstrip(".")
 
 
+def round_off(number: float, *, up: bool = True) -> float:
+    """Return a positive number with two digits, as a person would write it: the next one up, or down."""
+    unit = 10.0 ** (math.floor(math.log10(number)) - 1)
+    digits = round(number / unit, 6)
+    return float(f"{(math.ceil(digits) if up else math.floor(digits)) * unit:.6g}")
+
+
 def parse_duration_s(text: str) -> int:
     """Read 90, 90s, 5m, 1.5h, 2 days; a bare number is seconds. Raises ValueError with a sentence."""
     match = _DURATION.fullmatch(text.strip())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import models
 from django.utils import timezone
 
@@ -67,6 +69,11 @@ class Alert(models.Model):
     def is_about_rule(self) -> bool:
         """True when the rule itself is the matter: it cannot be evaluated, and the transition's reason says why."""
         return self.instance_key == BROKEN_KEY
+
+    def breach_seen_at(self) -> datetime:
+        """Return the first evaluation that saw the value past the threshold, which lies a hold before the start."""
+        pending = self.transitions.filter(to_state=AlertState.PENDING).order_by("at").first()
+        return min(pending.at, self.started_at) if pending else self.started_at
 
     @property
     def length_s(self) -> float:

@@ -12,12 +12,12 @@ from alerts import wording
 from alerts.evaluation import AlertState
 from alerts.models import AlertRule, RuleInstance
 from alerts.silences import DAYS
+from alerts.timeline import STATE_CLASSES
 from tracestore.timerange import ns_of
 
 register = template.Library()
 register.filter("share", wording.format_share)
 register.filter("metric_label", wording.metric_label)
-STATE_CLASSES = {"firing": "error", "pending": "warn", "resolved": "ok", "delivered": "ok", "failed": "error"}
 _SHOWN = 5
 SEVERITY_ICONS = {"critical": "error", "warning": "alert", "info": "bell"}
 _UNIT_SPACE = re.compile(r"(?<=\d) (?=[smhd]\b)|(?<=\d [mhd]) (?=\d\d [smh]\b)")

@@ -18,6 +18,7 @@ from alerts.forms import DEFAULT_RANGE, RANGES, AlertRuleForm, PreviewForm
 from alerts.models import MAX_GROUP_FIELDS, AlertRule, NotificationChannel, RuleKind
 from alerts.observing import window_before
 from alerts.preview import find_guarded, preview_rule
+from alerts.silences import DAYS
 from alerts.telling import find_routed
 from alerts.units import threshold_unit
 from tracestore.clickhouse.client import get_store
@@ -72,7 +73,7 @@ def rule_edit(request: PageRequest, rule_id: int | None = None) -> HttpResponse:
         "watchable": {kind: metrics_of(kind) for kind in RuleKind.values},
         "groupings": GROUPINGS,
         "group_slots": (form["group_by"].value() + [""] * MAX_GROUP_FIELDS)[:MAX_GROUP_FIELDS],
-        "days": list(zip("0123456", ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), strict=True)),
+        "days": list(zip("0123456", DAYS, strict=True)),
         "ranges": RANGES,
         "default_range": DEFAULT_RANGE,
     }

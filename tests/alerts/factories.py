@@ -7,7 +7,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from alerts.models import AlertRule, NotificationChannel
+from alerts import services
+from alerts.models import AlertRule, AlertTransition, NotificationChannel
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.models import Project
@@ -33,6 +34,15 @@ def create_rule(*channels: NotificationChannel, **overrides: Any) -> AlertRule:
 
 def long_ago() -> datetime:
     return timezone.now() - timedelta(days=400)
+
+
+def evaluate_rule(rule_id: int, now: datetime, store: Store | None = None) -> AlertTransition | None:
+    """Evaluate one rule if its time has come; return its first change of state, if there was one."""
+    return next(iter(services.evaluate_rules([rule_id], now, store)), None)
+
+
+def find_due_rules(now: datetime) -> list[int]:
+    return [rule_id for batch in services.find_due_batches(now) for rule_id in batch]
 
 
 def insert_traffic(

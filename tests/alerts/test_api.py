@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from alerts import services
 from alerts.models import Alert, AlertRule
-from tests.alerts.factories import create_channel, create_rule, default_project, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
 from tests.alerts.test_pages import now
 from tracestore.clickhouse.client import Store
 
@@ -173,7 +172,7 @@ def test_bad_parameter_is_named(client: Client, name: str, value: str) -> None:
 
 def test_alerts_carry_value_reasons_and_the_link_to_their_traces(client: Client, store: Store) -> None:
     insert_traffic(store, now(), failed=3, ok=7)
-    services.evaluate_alert_rule(create_rule(query="service:support-bot").pk, now())
+    evaluate_rule(create_rule(query="service:support-bot").pk, now())
 
     alert = client.get("/api/v1/alerts?state=firing").json()["results"][0]
 
@@ -194,7 +193,7 @@ def test_alerts_carry_value_reasons_and_the_link_to_their_traces(client: Client,
 def test_rule_and_alerts_of_another_project_are_not_seen(client: Client, store: Store) -> None:
     insert_traffic(store, now(), failed=3, ok=7)
     rule = create_rule()
-    services.evaluate_alert_rule(rule.pk, now())
+    evaluate_rule(rule.pk, now())
     other = type(default_project()).objects.create(slug="other", name="Other")
     AlertRule.objects.update(project=other)
     Alert.objects.update(project=other)

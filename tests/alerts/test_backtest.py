@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from alerts import services
 from alerts.backtest import Mark, find_marks, run_backtest
 from alerts.chart import build_backtest_chart
 from alerts.models import Alert, AlertRule, IncidentMark
 from alerts.observing import observe_rule
 from alerts.past import observe_past, step_of
-from tests.alerts.factories import create_rule, default_project
+from tests.alerts.factories import create_rule, default_project, evaluate_rule
 from tests.factories import insert_traces
 from tests.simulator.traffic import Incident, Kind, Traffic, to_ns, write_traffic
 from tracestore.clickhouse.client import Store
@@ -100,7 +99,7 @@ def test_replay_agrees_with_life(store: Store, traffic: TimeRange) -> None:
     moment = OUTAGE.start - timedelta(seconds=1800)
     while moment <= OUTAGE.end + timedelta(seconds=1800):
         AlertRule.objects.filter(pk=rule.pk).update(next_evaluation_at=moment)
-        services.evaluate_alert_rule(rule.pk, moment, store)
+        evaluate_rule(rule.pk, moment, store)
         moment += timedelta(seconds=backtest.step_s)
 
     lived = [(to_ns(alert.started_at), alert.resolved_at and to_ns(alert.resolved_at)) for alert in Alert.objects.all()]

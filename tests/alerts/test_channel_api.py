@@ -10,10 +10,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from alerts import services
 from alerts.delivery import deliver, find_due_deliveries
 from alerts.models import AlertRule, Delivery, DeliveryStatus, NotificationChannel
-from tests.alerts.factories import create_channel, create_rule, default_project, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
 from tests.alerts.receivers import receive_webhooks
 from tests.alerts.test_pages import now
 from tracestore.clickhouse.client import Store
@@ -102,7 +101,7 @@ def test_mail_without_a_server_names_the_setting(client: Client, settings: Setti
 def test_new_target_revives_a_refused_channel_and_its_waiting_messages(client: Client, store: Store) -> None:
     insert_traffic(store, now(), failed=3, ok=7)
     channel = create_channel()
-    services.evaluate_alert_rule(create_rule(channel).pk, now())
+    evaluate_rule(create_rule(channel).pk, now())
     NotificationChannel.objects.update(enabled=False, disabled_reason="The receiver answered 404.")
     Delivery.objects.update(next_attempt_at=now() + timedelta(days=1))
     address = f"{CHANNELS}/{channel.pk}"
@@ -122,7 +121,7 @@ def test_channel_and_rule_of_a_script_bring_the_alert_to_the_receiver(client: Cl
         rule = {"name": "Fails", "metric": "failure_rate", "threshold": 0.1, "channels": ["On-call"]}
         client.post("/api/v1/alert-rules", rule, content_type="application/json")
         later = now() + timedelta(seconds=1)  # `now` is cut to the second, and may lie before the rule
-        services.evaluate_alert_rule(AlertRule.objects.get().pk, later)
+        evaluate_rule(AlertRule.objects.get().pk, later)
         delivered = [deliver(delivery_id, later) for delivery_id in find_due_deliveries(later)]
 
     assert delivered == [True]

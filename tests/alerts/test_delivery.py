@@ -11,10 +11,10 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from alerts import delivery, services
+from alerts import delivery
 from alerts.channels import ChannelError, base
 from alerts.models import Delivery, NotificationChannel
-from tests.alerts.factories import create_channel, create_rule, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from tests.alerts.receivers import receive_mail, receive_webhooks
 from tracestore.clickhouse.client import Store
 
@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
 
 def fire(store: Store, *channels: NotificationChannel, now: datetime = NOW, **rule: Any) -> None:
     insert_traffic(store, now, failed=37, ok=173)
-    services.evaluate_alert_rule(create_rule(*channels, window_s=300, **rule).pk, now)
+    evaluate_rule(create_rule(*channels, window_s=300, **rule).pk, now)
 
 
 def deliver_all(now: datetime) -> list[bool]:
@@ -169,10 +169,10 @@ def test_resolved_waits_for_its_firing_message(store: Store) -> None:
     with receive_webhooks(500) as hook:
         rule = create_rule(create_channel(target=hook.url), window_s=60)
         insert_traffic(store, NOW, failed=3, ok=7, age_s=30)
-        services.evaluate_alert_rule(rule.pk, NOW)
+        evaluate_rule(rule.pk, NOW)
         deliver_all(NOW)
         later = NOW + timedelta(seconds=45)
-        services.evaluate_alert_rule(rule.pk, later)
+        evaluate_rule(rule.pk, later)
 
         while due := delivery.find_due_deliveries(later):
             delivery.deliver(due[0], later)

@@ -112,15 +112,13 @@ def test_change_is_judged_against_the_baseline_and_what_chance_leads_to() -> Non
     assert judge(Observation(4, 100, 1, baseline=10), replace(doubled, comparison="below", levels=(Level("info", 0.5),))) == 2
 
 
-def test_three_episodes_within_an_hour_are_flapping() -> None:
-    state = InstanceState()
-    observations = look(6, 1, 6, 1, 6)
-    for observation in observations:
-        assert not state.is_flapping(observation.at_ns)
-        state, _ = step(state, observation, ABOVE_5)
+def test_beginning_to_fire_is_remembered_for_an_hour() -> None:
+    (observation,) = look(6)
 
-    assert state.is_flapping(observations[-1].at_ns)
-    assert not state.is_flapping(observations[-1].at_ns + 3600 * NS_PER_S)
+    state, _ = step(InstanceState(), observation, ABOVE_5)
+
+    assert state.has_fired_lately(observation.at_ns + 3600 * NS_PER_S)
+    assert not state.has_fired_lately(observation.at_ns + 3601 * NS_PER_S)
 
 
 def test_replay_finds_each_episode_with_its_worst_value() -> None:

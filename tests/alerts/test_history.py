@@ -6,11 +6,11 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from alerts import detection, incidents, services
+from alerts import detection, incidents
 from alerts.detection import find_beginning
 from alerts.history import Episode, find_history, summarise
 from alerts.models import Alert, Incident
-from tests.alerts.factories import create_channel, create_rule, default_project, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
 from tests.alerts.incidents import begin, end
 from tracestore.clickhouse.client import Store
 
@@ -92,7 +92,7 @@ def test_breach_that_took_minutes_to_be_noticed_is_dated_back(store: Store) -> N
     rule = create_rule(window_s=3600, threshold=0.3)
     insert_traffic(store, NOW, failed=0, ok=10, age_s=1800)
     insert_traffic(store, NOW, failed=6, ok=0, age_s=400)
-    services.evaluate_alert_rule(rule.pk, NOW)
+    evaluate_rule(rule.pk, NOW)
 
     detection.measure_beginnings(store, NOW)
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from alerts import delivery, incidents, services
+from alerts import delivery, incidents
 from alerts.channels import check_target, describe_target
 from alerts.models import Delivery, Incident, NotificationChannel
-from tests.alerts.factories import create_channel, create_rule, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from tests.alerts.receivers import receive_webhooks
 from tracestore.clickhouse.client import Store
 
@@ -23,7 +23,7 @@ def fire_and_resolve(store: Store, channel: NotificationChannel) -> None:
     rule = create_rule(channel, window_s=60, severity="critical")
     insert_traffic(store, NOW, failed=3, ok=7, age_s=30)
     for moment in (NOW, NOW + timedelta(seconds=45)):
-        services.evaluate_alert_rule(rule.pk, moment)
+        evaluate_rule(rule.pk, moment)
         for pk in delivery.find_due_deliveries(moment):
             delivery.deliver(pk, moment)
 
@@ -46,7 +46,7 @@ def test_word_with_which_slack_refuses_is_shown(store: Store) -> None:
     with receive_webhooks(404) as slack:
         slack.answer = b"no_service"
         insert_traffic(store, NOW, failed=3, ok=7)
-        services.evaluate_alert_rule(create_rule(create_channel(kind="slack", target=slack.url)).pk, NOW)
+        evaluate_rule(create_rule(create_channel(kind="slack", target=slack.url)).pk, NOW)
         delivery.deliver(Delivery.objects.get().pk, NOW)
 
     assert Delivery.objects.get().last_error == "The receiver answered 404 (Not Found): no_service."
@@ -80,7 +80,7 @@ def test_acknowledgement_is_passed_on_to_pagerduty_alone(store: Store) -> None:
             create_channel(name="Chat", kind="slack", target=slack.url),
         ]
         insert_traffic(store, NOW, failed=3, ok=7)
-        services.evaluate_alert_rule(create_rule(*channels).pk, NOW)
+        evaluate_rule(create_rule(*channels).pk, NOW)
         incidents.acknowledge(Incident.objects.get().pk, "ann", NOW)
         for _ in range(2):  # the second message about an alert waits for the first
             for pk in delivery.find_due_deliveries(NOW):

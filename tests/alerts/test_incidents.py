@@ -7,10 +7,10 @@ import pytest
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from alerts import delivery, incidents, services
+from alerts import delivery, incidents
 from alerts.incidents import IncidentError
 from alerts.models import Delivery, Grouping, Incident, Silence, Suppression
-from tests.alerts.factories import create_channel, create_rule, default_project, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
 from tests.alerts.incidents import begin, create_route, create_silence, end, told, worsen
 from tests.alerts.receivers import receive_webhooks
 from tracestore.clickhouse.client import Store
@@ -358,7 +358,7 @@ def test_real_evaluation_pages_through_a_route_and_delivers(store: Store) -> Non
         create_route("All", (0, [create_channel(target=hook.url)]), repeat_s=600)
         rule = create_rule(severity="critical")
         insert_traffic(store, now, failed=3, ok=7)
-        services.evaluate_alert_rule(rule.pk, now)
+        evaluate_rule(rule.pk, now)
 
         for due in delivery.find_due_deliveries(now):
             delivery.deliver(due, now)

@@ -19,10 +19,10 @@ from django.db import connection, connections
 from django.test import Client
 from django.utils import timezone
 
-from alerts import delivery, services
+from alerts import delivery
 from alerts.message import build_notification
 from alerts.models import Delivery, NotificationChannel
-from tests.alerts.factories import create_channel, create_rule, default_project, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
 from tests.alerts.receivers import receive_mail, receive_webhooks
 from tests.live import ROOT
 from tests.waiting import wait_until
@@ -48,7 +48,7 @@ for pk in delivery.find_due_deliveries(now):
 
 def fire(store: Store, *channels: NotificationChannel, now: datetime = NOW, **rule: Any) -> None:
     insert_traffic(store, now, failed=37, ok=173)
-    services.evaluate_alert_rule(create_rule(*channels, **rule).pk, now)
+    evaluate_rule(create_rule(*channels, **rule).pk, now)
 
 
 @contextlib.contextmanager
@@ -179,7 +179,7 @@ def test_receiver_that_trickles_for_minutes_ties_up_one_bounded_attempt(
 def test_silence_puts_off_the_other_messages_of_its_channel_alone(store: Store) -> None:
     silent, other = create_channel(target="http://127.0.0.1:9/hook"), create_channel(name="Other")
     fire(store, silent, other)
-    services.evaluate_alert_rule(create_rule(silent, name="Second", severity="critical").pk, NOW)
+    evaluate_rule(create_rule(silent, name="Second", severity="critical").pk, NOW)
     first, second = Delivery.objects.filter(channel=silent)
 
     assert not delivery.deliver(first.pk, NOW)
@@ -194,7 +194,7 @@ def test_answer_about_one_message_says_nothing_of_the_others(store: Store) -> No
     with receive_webhooks(500) as hook:
         channel = create_channel(target=hook.url)
         fire(store, channel)
-        services.evaluate_alert_rule(create_rule(channel, name="Second", severity="critical").pk, NOW)
+        evaluate_rule(create_rule(channel, name="Second", severity="critical").pk, NOW)
         first, second = Delivery.objects.all()
         delivery.deliver(first.pk, NOW)
 

@@ -10,10 +10,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from alerts import services
 from alerts.focus import traces_path
 from alerts.models import BROKEN_KEY, Alert, AlertRule, NotificationChannel
-from tests.alerts.factories import create_channel, create_rule, default_project, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
 from tests.alerts.receivers import receive_webhooks
 from tracestore.clickhouse.client import Store
 from tracestore.queries.rollups import recompute_rollups
@@ -33,7 +32,7 @@ def now() -> datetime:
 
 def fire(store: Store, *channels: NotificationChannel, **rule: Any) -> Alert:
     insert_traffic(store, now(), failed=3, ok=7)
-    services.evaluate_alert_rule(create_rule(*channels, **rule).pk, now())
+    evaluate_rule(create_rule(*channels, **rule).pk, now())
     return Alert.objects.get()
 
 
@@ -174,7 +173,7 @@ def test_hostile_names_are_shown_as_text(client: Client, store: Store) -> None:
     hostile = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
     insert_traffic(store, now(), failed=3, ok=0, name=hostile, service=hostile)
     insert_traffic(store, now(), failed=0, ok=1)
-    services.evaluate_alert_rule(create_rule(name=hostile[:100]).pk, now())
+    evaluate_rule(create_rule(name=hostile[:100]).pk, now())
 
     for path in ("/alerts", f"/alerts/{Alert.objects.get().pk}", "/alerts/rules", f"/alerts/rules/{AlertRule.objects.get().pk}"):
         page = client.get(path).content.decode()

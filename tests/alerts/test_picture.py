@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from alerts import delivery, services
+from alerts import delivery
 from alerts.models import Delivery
 from alerts.notification import Picture
 from alerts.picture import HEIGHT, WIDTH, Chart, draw_chart
-from tests.alerts.factories import create_channel, create_rule, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from tests.alerts.receivers import receive_mail, receive_webhooks
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreUnavailable
@@ -86,7 +86,7 @@ def test_mail_shows_the_picture_and_apprise_attaches_it(store: Store, settings: 
             create_channel(kind="email", target="ann@example.com"),
             create_channel(name="Apprise", kind="apprise", target=hook.url.replace("http://", "json://")),
         ]
-        services.evaluate_alert_rule(create_rule(*channels).pk, NOW)
+        evaluate_rule(create_rule(*channels).pk, NOW)
         assert all(delivery.deliver(pk, NOW) for pk in delivery.find_due_deliveries(NOW))
 
     images = [part for part in mail.messages[0].walk() if part.get_content_type() == "image/png"]
@@ -111,7 +111,7 @@ def test_message_goes_without_its_picture_when_that_cannot_be_drawn(
 
     with receive_mail() as mail:
         settings.SMTP_URL = mail.url
-        services.evaluate_alert_rule(create_rule(create_channel(kind="email", target="ann@example.com")).pk, NOW)
+        evaluate_rule(create_rule(create_channel(kind="email", target="ann@example.com")).pk, NOW)
         monkeypatch.setattr("alerts.illustration.metric_series", fail)
 
         assert delivery.deliver(Delivery.objects.get().pk, NOW)

@@ -11,7 +11,7 @@ from django.db import connections
 
 from alerts import services
 from alerts.models import Alert, AlertRule, AlertTransition, Delivery, RuleInstance
-from tests.alerts.factories import create_channel, create_rule, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, find_due_rules, insert_traffic
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreError, StoreUnavailable
@@ -332,7 +332,7 @@ def test_rule_with_a_long_read_of_its_own_is_evaluated_less_often(store: Store) 
     assert services.evaluate_due(NOW) == []
 
     def due_after(seconds: int) -> set[str]:
-        ids = services.find_due_rules(NOW + seconds * SECOND)
+        ids = find_due_rules(NOW + seconds * SECOND)
         return set(AlertRule.objects.filter(pk__in=ids).values_list("name", flat=True))
 
     assert due_after(15) == {"an hour", "shared"}
@@ -405,7 +405,7 @@ def test_store_that_is_away_fails_every_rule_and_loses_none(store: Store, monkey
     assert services.evaluate_due(NOW) == []
 
     assert set(AlertRule.objects.values_list("last_error", flat=True)) == {"connection refused"}
-    assert set(services.find_due_rules(NOW + 15 * SECOND)) == {rule.pk for rule in rules}
+    assert set(find_due_rules(NOW + 15 * SECOND)) == {rule.pk for rule in rules}
 
 
 def test_many_rules_are_evaluated_in_one_pass(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

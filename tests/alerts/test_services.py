@@ -11,7 +11,7 @@ from alerts import services
 from alerts.evidence import collect_evidence
 from alerts.models import Alert, AlertRule, AlertTransition, Delivery
 from alerts.observing import judged_window, observe_rules, window_before
-from tests.alerts.factories import create_channel, create_rule, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, evaluate_rule, find_due_rules, insert_traffic
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreUnavailable
 
@@ -23,7 +23,7 @@ def test_breach_fires_with_an_alert_a_transition_and_its_reasons(store: Store) -
     rule = create_rule(create_channel())
     failed, _ = insert_traffic(store, NOW, failed=3, ok=7)
 
-    transition = services.evaluate_alert_rule(rule.pk, NOW)
+    transition = evaluate_rule(rule.pk, NOW)
 
     assert transition is not None
     assert (transition.from_state, transition.to_state) == ("inactive", "firing")
@@ -44,7 +44,7 @@ def test_value_within_its_threshold_changes_nothing(store: Store) -> None:
     rule = create_rule()
     insert_traffic(store, NOW, failed=1, ok=99)
 
-    assert services.evaluate_alert_rule(rule.pk, NOW) is None
+    assert evaluate_rule(rule.pk, NOW) is None
 
     rule.refresh_from_db()
     assert rule.state == "inactive"
@@ -55,7 +55,7 @@ def test_value_within_its_threshold_changes_nothing(store: Store) -> None:
 def test_no_traces_are_no_data_and_no_breach(store: Store) -> None:
     rule = create_rule(comparison="below", threshold=0.5)
 
-    assert services.evaluate_alert_rule(rule.pk, NOW) is None
+    assert evaluate_rule(rule.pk, NOW) is None
 
     rule.refresh_from_db()
     assert (rule.last_value, rule.last_evaluated_at) == (None, NOW)
@@ -65,7 +65,7 @@ def test_rule_is_evaluated_on_the_traces_of_its_query_alone(store: Store) -> Non
     rule = create_rule(query="version:v2")
     insert_traffic(store, NOW, failed=5, ok=5)
 
-    services.evaluate_alert_rule(rule.pk, NOW)
+    evaluate_rule(rule.pk, NOW)
 
     rule.refresh_from_db()
     assert (rule.state, rule.last_value) == ("inactive", 0.0)
@@ -73,7 +73,7 @@ def test_rule_is_evaluated_on_the_traces_of_its_query_alone(store: Store) -> Non
 
 def evaluate_every(rule: AlertRule, start: datetime, seconds: int, times: int) -> list[str]:
     """Evaluate in steps; return the states that the transitions led to."""
-    steps = (services.evaluate_alert_rule(rule.pk, start + timedelta(seconds=seconds * step)) for step in range(times))
+    steps = (evaluate_rule(rule.pk, start + timedelta(seconds=seconds * step)) for step in range(times))
     return [transition.to_state for transition in steps if transition]
 
 
@@ -102,9 +102,9 @@ def test_short_breach_returns_to_inactive_without_an_alert(store: Store) -> None
 def test_hold_starts_again_when_nobody_looked_in_between(store: Store) -> None:
     rule = create_rule(hold_s=600, window_s=3600)
     insert_traffic(store, NOW, failed=3, ok=7)
-    services.evaluate_alert_rule(rule.pk, NOW)
+    evaluate_rule(rule.pk, NOW)
 
-    after_a_pause = services.evaluate_alert_rule(rule.pk, NOW + timedelta(minutes=20))
+    after_a_pause = evaluate_rule(rule.pk, NOW + timedelta(minutes=20))
 
     assert after_a_pause is None
     rule.refresh_from_db()
@@ -128,10 +128,10 @@ def test_firing_rule_resolves_and_tells_the_channels_again(store: Store) -> None
 def test_alert_remembers_its_worst_value(store: Store) -> None:
     rule = create_rule()
     insert_traffic(store, NOW, failed=2, ok=8)
-    services.evaluate_alert_rule(rule.pk, NOW)
+    evaluate_rule(rule.pk, NOW)
     insert_traffic(store, NOW, failed=10, ok=0)
 
-    services.evaluate_alert_rule(rule.pk, NOW + timedelta(seconds=15))
+    evaluate_rule(rule.pk, NOW + timedelta(seconds=15))
 
     alert = Alert.objects.get()
     assert alert.value == pytest.approx(0.2)
@@ -140,20 +140,20 @@ def test_alert_remembers_its_worst_value(store: Store) -> None:
 
 def test_rule_is_not_evaluated_before_its_time(store: Store) -> None:
     rule = create_rule()
-    services.evaluate_alert_rule(rule.pk, NOW)
+    evaluate_rule(rule.pk, NOW)
 
-    services.evaluate_alert_rule(rule.pk, NOW + timedelta(seconds=5))
+    evaluate_rule(rule.pk, NOW + timedelta(seconds=5))
 
     rule.refresh_from_db()
     assert rule.last_evaluated_at == NOW
-    assert services.find_due_rules(NOW + timedelta(seconds=5)) == []
-    assert services.find_due_rules(NOW + timedelta(seconds=15)) == [rule.pk]
+    assert find_due_rules(NOW + timedelta(seconds=5)) == []
+    assert find_due_rules(NOW + timedelta(seconds=15)) == [rule.pk]
 
 
 def test_disabled_rule_is_not_evaluated(store: Store) -> None:
     rule = create_rule(enabled=False)
 
-    services.evaluate_alert_rule(rule.pk, NOW)
+    evaluate_rule(rule.pk, NOW)
 
     rule.refresh_from_db()
     assert rule.last_evaluated_at is None
@@ -167,7 +167,7 @@ def test_store_failure_keeps_the_state_and_is_shown(store: Store, monkeypatch: p
 
     monkeypatch.setattr("alerts.services.observe_rules", fail)
 
-    services.evaluate_alert_rule(rule.pk, NOW)
+    evaluate_rule(rule.pk, NOW)
 
     rule.refresh_from_db()
     assert (rule.state, rule.last_error) == ("firing", "connection refused")
@@ -182,7 +182,7 @@ def test_alert_fires_even_when_its_evidence_cannot_be_read(store: Store, monkeyp
 
     monkeypatch.setattr(services, "collect_evidence", fail)
 
-    services.evaluate_alert_rule(rule.pk, NOW)
+    evaluate_rule(rule.pk, NOW)
 
     assert Alert.objects.get().evidence["query"] == "status:error"
 
@@ -196,7 +196,7 @@ def test_two_workers_that_race_make_one_alert(store: Store) -> None:
 
     def evaluate() -> None:
         start.wait(60)
-        results.append(services.evaluate_alert_rule(rule.pk, NOW))
+        results.append(evaluate_rule(rule.pk, NOW))
         connections.close_all()
 
     threads = [threading.Thread(target=evaluate) for _ in range(4)]
@@ -223,7 +223,7 @@ def test_evaluation_that_an_edit_overtook_is_dropped(store: Store, monkeypatch: 
 
     monkeypatch.setattr("alerts.services.observe_rules", measure_while_someone_edits)
 
-    assert services.evaluate_alert_rule(rule.pk, NOW) is None
+    assert evaluate_rule(rule.pk, NOW) is None
 
     rule.refresh_from_db()
     assert (rule.state, rule.threshold) == ("inactive", 0.9)
@@ -233,7 +233,7 @@ def test_evaluation_that_an_edit_overtook_is_dropped(store: Store, monkeypatch: 
 def test_editing_the_condition_resolves_a_firing_alert_and_says_why(store: Store) -> None:
     rule = create_rule(create_channel())
     insert_traffic(store, NOW, failed=3, ok=7)
-    services.evaluate_alert_rule(rule.pk, NOW)
+    evaluate_rule(rule.pk, NOW)
     rule.refresh_from_db()
     rule.threshold = 0.8
 
@@ -248,7 +248,7 @@ def test_editing_the_condition_resolves_a_firing_alert_and_says_why(store: Store
 def test_renaming_a_firing_rule_leaves_its_alert_alone(store: Store) -> None:
     rule = create_rule()
     insert_traffic(store, NOW, failed=3, ok=7)
-    services.evaluate_alert_rule(rule.pk, NOW)
+    evaluate_rule(rule.pk, NOW)
     rule.refresh_from_db()
     rule.name = "Renamed"
 
@@ -261,7 +261,7 @@ def test_renaming_a_firing_rule_leaves_its_alert_alone(store: Store) -> None:
 def test_deleting_a_firing_rule_resolves_its_alert_and_keeps_it(store: Store) -> None:
     rule = create_rule()
     insert_traffic(store, NOW, failed=3, ok=7)
-    services.evaluate_alert_rule(rule.pk, NOW)
+    evaluate_rule(rule.pk, NOW)
 
     services.delete_rule(rule, NOW + timedelta(seconds=1))
 
@@ -284,18 +284,18 @@ def test_evaluation_slower_than_the_interval_still_counts(store: Store, monkeypa
     due_meanwhile: list[int] = []
 
     def measure_slowly(*args: Any, **kwargs: Any) -> Any:
-        due_meanwhile.extend(services.find_due_rules(NOW + timedelta(seconds=30)))
+        due_meanwhile.extend(find_due_rules(NOW + timedelta(seconds=30)))
         monkeypatch.setattr("alerts.services.observe_rules", measure)
-        services.evaluate_alert_rule(rule.pk, NOW + timedelta(seconds=90))  # the lease has run out: someone else begins
+        evaluate_rule(rule.pk, NOW + timedelta(seconds=90))  # the lease has run out: someone else begins
         return measure(*args, **kwargs)
 
     monkeypatch.setattr("alerts.services.observe_rules", measure_slowly)
 
-    services.evaluate_alert_rule(rule.pk, NOW)
+    evaluate_rule(rule.pk, NOW)
 
     assert due_meanwhile == []
     assert Alert.objects.count() == 1
-    assert services.find_due_rules(NOW + timedelta(seconds=90 + 15)) == [rule.pk]
+    assert find_due_rules(NOW + timedelta(seconds=90 + 15)) == [rule.pk]
 
 
 def test_overtaken_evaluation_counts_when_the_one_that_overtook_has_no_result_yet(
@@ -311,18 +311,18 @@ def test_overtaken_evaluation_counts_when_the_one_that_overtook_has_no_result_ye
 
     monkeypatch.setattr(services, "collect_evidence", collect_while_someone_else_begins)
 
-    assert services.evaluate_alert_rule(rule.pk, NOW) is not None
+    assert evaluate_rule(rule.pk, NOW) is not None
 
     assert Alert.objects.count() == 1
 
 
 def test_rule_goes_on_after_the_clock_was_set_back(store: Store) -> None:
     rule = create_rule()
-    services.evaluate_alert_rule(rule.pk, NOW)
+    evaluate_rule(rule.pk, NOW)
     earlier = NOW - timedelta(hours=5)
 
-    assert services.find_due_rules(earlier) == [rule.pk]
-    services.evaluate_alert_rule(rule.pk, earlier)
+    assert find_due_rules(earlier) == [rule.pk]
+    evaluate_rule(rule.pk, earlier)
 
     rule.refresh_from_db()
     assert rule.last_evaluated_at == earlier
@@ -332,10 +332,10 @@ def test_resolved_goes_to_whom_firing_went(store: Store) -> None:
     told, added = create_channel(name="Told"), create_channel(name="Added later")
     rule = create_rule(told, window_s=60)
     insert_traffic(store, NOW, failed=3, ok=7, age_s=30)
-    services.evaluate_alert_rule(rule.pk, NOW)
+    evaluate_rule(rule.pk, NOW)
     rule.channels.set([added])
 
-    services.evaluate_alert_rule(rule.pk, NOW + timedelta(seconds=45))
+    evaluate_rule(rule.pk, NOW + timedelta(seconds=45))
 
     resolved = Delivery.objects.filter(transition__to_state="resolved")
     assert [delivery.channel for delivery in resolved] == [told]

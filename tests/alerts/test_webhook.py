@@ -12,10 +12,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from alerts import delivery, services
+from alerts import delivery
 from alerts.channels.signing import sign
 from alerts.models import NotificationChannel
-from tests.alerts.factories import create_channel, create_rule, default_project, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
 from tests.alerts.receivers import WebhookReceiver, receive_webhooks
 from tests.live import ROOT
 from tracestore.clickhouse.client import Store
@@ -79,7 +79,7 @@ def test_webhook_without_a_secret_is_not_signed() -> None:
 def test_documented_body_has_the_fields_of_the_real_one(store: Store) -> None:
     insert_traffic(store, NOW, failed=5, ok=10)
     with receive_webhooks() as hook:
-        services.evaluate_alert_rule(create_rule(create_channel(target=hook.url)).pk, NOW)
+        evaluate_rule(create_rule(create_channel(target=hook.url)).pk, NOW)
         for pk in delivery.find_due_deliveries(NOW):
             delivery.deliver(pk, NOW)
     documented = json.loads(DOCUMENT.split("## Webhook body")[1].split("```json\n")[1].split("```")[0])

@@ -38,15 +38,15 @@ def finish(kind: type[Job], which: Q, status: PastJob.Status, error: str = "") -
     return running.update(status=status, ended_at=timezone.now(), error=error[:500])
 
 
-def advance_jobs(kind: type[Job], step: Step[Job], work_s: float, on_step: Callable[[Job], None] | None = None) -> int:
+def advance_jobs(kind: type[Job], step: Step[Job], work_s: float) -> int:
     """Take the running jobs some steps further, for about `work_s` each; returns how many are still running."""
     running = kind._default_manager.filter(status=PastJob.Status.RUNNING)
     for job_id in running.order_by("pk").values_list("pk", flat=True):
-        _advance(kind, job_id, step, time.monotonic() + work_s, on_step)
+        _advance(kind, job_id, step, time.monotonic() + work_s)
     return running.count()
 
 
-def _advance(kind: type[Job], job_id: int, step: Step[Job], deadline: float, on_step: Callable[[Job], None] | None) -> None:
+def _advance(kind: type[Job], job_id: int, step: Step[Job], deadline: float) -> None:
     jobs, now = kind._default_manager, timezone.now()
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
     mine = jobs.filter(free, pk=job_id, status=PastJob.Status.RUNNING)
@@ -56,8 +56,6 @@ def _advance(kind: type[Job], job_id: int, step: Step[Job], deadline: float, on_
         while (job := jobs.get(pk=job_id)).status == PastJob.Status.RUNNING:
             if not step(get_store(), job):
                 finish(kind, Q(pk=job_id), PastJob.Status.DONE)
-            if on_step is not None:
-                on_step(jobs.get(pk=job_id))
             if time.monotonic() > deadline:
                 break
     except StoreUnavailable as error:

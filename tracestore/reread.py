@@ -6,8 +6,6 @@ Spans that arrive while it runs are read by the new rules already.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
@@ -41,9 +39,9 @@ def cancel_reread(project_id: int) -> bool:
     return bool(finish(Reread, Q(project_id=project_id), Reread.Status.CANCELLED))
 
 
-def reread_pending(work_s: float = WORK_S, on_step: Callable[[Reread], None] | None = None) -> int:
+def reread_pending(work_s: float = WORK_S) -> int:
     """Take the running jobs some steps further, for about `work_s` each; returns how many are still running."""
-    return advance_jobs(Reread, _advance, work_s, on_step)
+    return advance_jobs(Reread, _advance, work_s)
 
 
 def _advance(store: Store, job: Reread) -> bool:

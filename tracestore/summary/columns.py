@@ -148,19 +148,18 @@ class SpanColumns:
         """Return a column of 8-byte ids as the numbers that these bytes are here."""
         return self._fixed(name, 8).view("u8")
 
-    def ids_at(self, name: str, positions: Ints) -> pyarrow.Array:
-        """Return the 8-byte id at each position, zeros for -1."""
+    def span_ids_at(self, positions: Ints) -> pyarrow.Array:
+        """Return the id of the span at each position, zeros for -1."""
         import pyarrow
 
-        ids = self.raw_ids(name)[positions] if self.count else np.empty(0, dtype="u8")
+        ids = self.raw_ids("span_id")[positions] if self.count else np.empty(0, dtype="u8")
         return pyarrow.FixedSizeBinaryArray.from_buffers(
             pyarrow.binary(8), len(positions), [None, pyarrow.py_buffer(np.where(positions >= 0, ids, 0).astype("u8"))]
         )
 
     def _link_parents(self) -> tuple[Ints, Mask]:
         """Return each span's parent as a position (-1: none here) and which spans name a parent that is not here."""
-        ids = self._fixed("span_id", 8).view("u8")
-        parents = self._fixed("parent_span_id", 8).view("u8")
+        ids, parents = self.raw_ids("span_id"), self.raw_ids("parent_span_id")
         names_parent = parents != 0
         # Ranks instead of the 64-bit ids leave room for the trace number in one sortable key.
         values, ranks = np.unique(np.concatenate([ids, parents]), return_inverse=True)
@@ -189,10 +188,14 @@ def mark_ancestors(parent: Ints, seeds: Mask, barrier: Mask | None = None) -> Ma
     return marked
 
 
-def nearest_ancestor(parent: Ints, start: Ints, target: Mask, *, max_steps: int = 64) -> Ints:
+# An ancestor farther up is not looked for; where parents form a loop, this ends it.
+_MOST_STEPS = 64
+
+
+def nearest_ancestor(parent: Ints, start: Ints, target: Mask) -> Ints:
     """Return for each span of `start` the position of its nearest ancestor in `target`, -1 when there is none within reach."""
     current = parent[start]
-    for _ in range(max_steps):
+    for _ in range(_MOST_STEPS):
         climbing = (current >= 0) & ~target[np.maximum(current, 0)]
         if not climbing.any():
             break

@@ -36,7 +36,7 @@ def _at(span_id: str, parent: str, kind: str, **values: Any) -> Span:
 def repeats(*spans: Span, cut: str = "") -> tuple[list[tuple[str, str]], str]:
     """Return (kind, ids of the calls) of each group by its first call, and the ids of the spans whose usage was wasted."""
     columns = build_columns(list(spans))
-    ids = [raw.rstrip(b"\0").decode() for raw in columns.ids_at("span_id", np.arange(columns.count)).to_pylist()]
+    ids = [raw.rstrip(b"\0").decode() for raw in columns.span_ids_at(np.arange(columns.count)).to_pylist()]
     is_cut = np.array([span_id in cut for span_id in ids]) if cut else None
     found = find_repeats(columns, find_calls(columns), find_tool_calls(columns), columns.numbers("arguments_hash"), is_cut)
     groups = [

@@ -13,7 +13,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from dashboards.views.quality import REASONS, build_log_sources, build_sources
+from dashboards.quality import REASONS, build_log_sources, build_sources
 from ingest.dead_letters import DeadLetters
 from tests.factories import new_trace_id
 from tests.live import ROOT
@@ -140,7 +140,7 @@ def test_range_with_too_many_spans_to_compare_still_shows_the_rest(
     def fail(*_: Any, **__: Any) -> Any:
         raise QueryTooExpensive("choose a shorter range")
 
-    monkeypatch.setattr("dashboards.views.quality.count_stored", fail)
+    monkeypatch.setattr("dashboards.quality.count_stored", fail)
     text = text_of(client)
 
     assert "Stored and duplicate could not be counted: choose a shorter range" in text
@@ -149,7 +149,7 @@ def test_range_with_too_many_spans_to_compare_still_shows_the_rest(
 
 def test_range_with_very_many_spans_is_not_compared(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     insert(store, {}, {}, ingest_key="checkout")
-    monkeypatch.setattr("dashboards.views.quality._MOST_COMPARED", 1)
+    monkeypatch.setattr("dashboards.quality._MOST_COMPARED", 1)
 
     text = text_of(client)
 
@@ -310,7 +310,7 @@ def test_table_of_log_records_is_not_there_without_any(client: Client, store: St
 
 def test_range_with_very_many_log_records_is_not_compared(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     insert_records(store, "one", "two", ingest_key="checkout")
-    monkeypatch.setattr("dashboards.views.quality._MOST_COMPARED", 1)
+    monkeypatch.setattr("dashboards.quality._MOST_COMPARED", 1)
 
     assert "Stored and duplicate log records are counted up to 1 records. Choose a shorter range." in text_of(client)
 

@@ -25,7 +25,7 @@ from ingest.dead_letters import DeadLetters
 from ingest.otlp import BadBody, check_logs_json, check_logs_protobuf
 from ingest.spool import Spool, decode_records
 from tests.ingest.conftest import JSON, Receiver, build_request, build_span
-from tests.ingest.test_drain import REFUSED_BYTES, Bench
+from tests.ingest.drains import REFUSED_BYTES, Bench
 from tests.otlp_messages import log_requests, to_otlp_dict
 from tests.waiting import wait_until
 from tracestore.clickhouse.attributes import decode_attributes

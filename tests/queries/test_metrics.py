@@ -1,67 +1,28 @@
-"""Metrics: what each counts, and that `traces` and `rollups` answer alike."""
+"""Metrics: what each counts."""
 
 from __future__ import annotations
 
 import random
 from typing import Any
 
-import numpy as np
 import pytest
 
 from tests.factories import insert_traces, new_trace_id
 from tests.logs import insert_logs
 from tests.queries.conftest import T0, SendSpans
+from tests.queries.metrics import EIGHT_HOURS, HOUR_S, ONE_HOUR, START_NS, model_columns, seconds, series_of, value_of
 from tracestore import semconv
-from tracestore.buckets import MAX_RELATIVE_ERROR, bucket_of
+from tracestore.buckets import MAX_RELATIVE_ERROR
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
-from tracestore.model import Series
 from tracestore.queries import metric_sources
-from tracestore.queries.metric_definitions import GROUPINGS, METRICS, OF_WHOLE_TRACE, MetricError
+from tracestore.queries.metric_definitions import MetricError
 from tracestore.queries.metric_groups import Answer, Question, answer_questions, find_groups
-from tracestore.queries.metric_rollups import rollup_dimension
-from tracestore.queries.metrics import metric_series, metric_value
-from tracestore.queries.rollups import recompute_hours, recompute_rollups
+from tracestore.queries.rollups import recompute_rollups
 from tracestore.timerange import NS_PER_S, TimeRange
 
 EVALUATION = "gen_ai.evaluation.result"
 NAME, VALUE = "gen_ai.evaluation.name", "gen_ai.evaluation.score.value"
-HOUR_S = 3600
-START_S = 1_780_002_000  # a whole hour
-START_NS = START_S * NS_PER_S
-EIGHT_HOURS = TimeRange(START_NS, START_NS + 8 * HOUR_S * NS_PER_S)
-ONE_HOUR = TimeRange(START_NS, START_NS + HOUR_S * NS_PER_S)
-
-
-def value_of(store: Store, metric: str, text: str = "", time_range: TimeRange = ONE_HOUR) -> float | None:
-    return metric_value(store, project_id=1, time_range=time_range, query=parse_query(text), metric=metric)
-
-
-def series_of(
-    store: Store, metric: str, text: str = "", group_by: str = "", time_range: TimeRange = ONE_HOUR, step_s: int = 1800
-) -> list[Series]:
-    return metric_series(
-        store, project_id=1, time_range=time_range, query=parse_query(text), metric=metric, group_by=group_by, step_s=step_s
-    )
-
-
-def model_columns(*usages: tuple[str, int, int, int, float | None]) -> dict[str, Any]:
-    """(model, calls, input, output tokens, cost) as the columns of `traces`."""
-    names, calls, inputs, outputs, costs = ([usage[place] for usage in usages] for place in range(5))
-    return {
-        "models.model": names,
-        "models.provider": ["openai"] * len(usages),
-        "models.calls": calls,
-        "models.errors": [0] * len(usages),
-        "models.input_tokens": inputs,
-        "models.output_tokens": outputs,
-        "models.cached_input_tokens": [0] * len(usages),
-        "models.cost_usd": costs,
-        "llm_calls": sum(calls),
-        "input_tokens": sum(inputs),
-        "output_tokens": sum(outputs),
-        "cost_usd": sum(cost for cost in costs if cost is not None),
-    }
 
 
 def test_failure_rate_is_failed_traces_per_trace_and_error_rate_counts_recovered_ones(store: Store) -> None:
@@ -230,10 +191,6 @@ def test_model_that_fails_entirely_has_an_error_rate_of_one(store: Store) -> Non
     assert value_of(store, "model_duration_p50") == pytest.approx(9, rel=0.005)
     assert value_of(store, "time_to_first_token_p50") == pytest.approx(0.5, rel=0.005)
     assert value_of(store, "time_to_first_token_p50", "model:small") is None
-
-
-def seconds(*values: float) -> list[int]:
-    return [int(bucket) for bucket in bucket_of(np.array([int(value * NS_PER_S) for value in values], dtype=np.int64))]
 
 
 def test_durations_of_tools_and_steps_are_those_that_the_query_names(store: Store) -> None:
@@ -413,194 +370,3 @@ def test_impossible_request_names_the_argument(store: Store, arguments: dict[str
         series_of(store, **arguments)
 
     assert (caught.value.parameter, caught.value.suggestion) == (parameter, suggestion)
-
-
-@pytest.mark.parametrize(
-    ("text", "metric", "group_by", "dimension"),
-    [
-        ("", "requests", "", ""),
-        ("version:v3 service:bot env:prod", "failure_rate", "version", ""),
-        ("tool:refund", "duration_p95", "", "tool"),
-        ("tool:refund", "tool_calls", "tool", "tool"),
-        ("", "tool_calls", "", "tool"),
-        ("tool:refund", "tool_calls", "version", "tool"),
-        ("", "tool_calls", "version", None),
-        ("error:TimeoutError", "requests", "error", "error"),
-        ("", "cost", "model", "model"),
-        ("", "llm_calls", "", ""),
-        ("", "model_error_rate", "", ""),
-        ("", "model_duration_p95", "model", "model"),
-        ("workflow:refunds", "cost", "", "workflow"),
-        ("", "tool_duration_p95", "", "tool"),
-        ("tool:refund", "model_error_rate", "", None),
-        ("provider:openai", "model_error_rate", "", None),
-        ("", "model_error_rate", "provider", None),
-        ("", "step_duration_p95", "", None),
-        ("", "cost_per_session", "", None),
-        ("", "cost", "user", None),
-        ("tool:refund", "llm_calls", "", None),
-        ("tool:refund", "requests", "agent", None),
-        ("tool:refund error:TimeoutError", "requests", "", None),
-        ("agent:triage", "tool_calls", "", None),
-        ("model:gpt-5", "cost", "", None),
-        ("status:error", "requests", "", None),
-        ("-version:v3", "requests", "", None),
-        ("version:v*", "requests", "", None),
-        ("version:(v2 OR v3)", "requests", "", None),
-        ("version:v2 OR version:v3", "requests", "", None),
-        ("", "requests", "outcome", None),
-    ],
-)
-def test_rollups_are_used_only_where_they_hold_the_answer(text: str, metric: str, group_by: str, dimension: str | None) -> None:
-    assert rollup_dimension(EIGHT_HOURS, parse_query(text), metric, group_by, HOUR_S) == dimension
-
-
-@pytest.mark.parametrize(
-    ("time_range", "step_s"),
-    [
-        (TimeRange(START_NS + 1, EIGHT_HOURS.end_ns), HOUR_S),
-        (TimeRange(START_NS, EIGHT_HOURS.end_ns - 1), HOUR_S),
-        (EIGHT_HOURS, 30),
-        (ONE_HOUR, 60),
-    ],
-)
-def test_short_or_uneven_ranges_are_read_from_traces(time_range: TimeRange, step_s: int) -> None:
-    assert rollup_dimension(time_range, parse_query(""), "requests", "", step_s) is None
-
-
-def is_known(metric: str, group_by: str) -> bool:
-    """Tell whether metric and grouping go together; some numbers are those of a whole trace."""
-    return group_by != "score" and not (metric in OF_WHOLE_TRACE and group_by in ("model", "provider"))
-
-
-def random_traces(count: int) -> list[dict[str, Any]]:
-    chance = random.Random(7)
-    traces = []
-    for _ in range(count):
-        failed = chance.random() < 0.2
-        usages = [
-            (model, chance.randint(1, 3), chance.randint(1, 900), chance.randint(1, 90), chance.choice([None, 0.25, 0.5]))
-            for model in ("large", "small")
-            if chance.random() < 0.6
-        ]
-        traces.append(
-            {
-                "start_ns": START_NS + chance.randrange(8 * HOUR_S * NS_PER_S),
-                "duration_ns": chance.randrange(1, 20 * NS_PER_S),
-                "outcome": "error" if failed else chance.choice(["ok", "ok", "running"]),
-                "has_errors": failed or chance.random() < 0.1,
-                "escalated": chance.random() < 0.1,
-                "escalation_reasons": chance.sample(["refund failed", "asked for a person"], chance.randint(0, 1)),
-                "handoff_reasons": chance.sample(["billing", "speaks German"], chance.randint(0, 1)),
-                "handed_over": chance.random() < 0.2,
-                "unpriced_models": ["house-7b"] if chance.random() < 0.1 else [],
-                "unpriced_calls": chance.randint(0, 2),
-                "retried_calls": chance.randint(0, 2),
-                "loops": chance.choice([0, 0, 1, 2]),
-                "looping_calls": chance.randint(0, 5),
-                "wasted_tokens": chance.randint(0, 900),
-                "wasted_cost_usd": chance.choice([0.0, 0.25, 0.5]),
-                "workflows": chance.sample(["onboarding", "returns"], chance.randint(0, 2)),
-                "prompts": chance.sample(["refund-policy@4", "greeting"], chance.randint(0, 1)),
-                "session_id": chance.choice(["", "s1", "s2", "s3"]),
-                "user_id": chance.choice(["", "u1", "u2"]),
-                "steps.kind": ["agent", "retriever"],
-                "steps.durations": [random_buckets(chance, 2), random_buckets(chance, 1)],
-                "cache_creation_input_tokens": chance.randint(0, 50),
-                "input_audio_tokens": chance.randint(0, 9),
-                "output_audio_tokens": chance.randint(0, 9),
-                "error_types": chance.sample(["TimeoutError", "ValueError"], chance.randint(1, 2)) if failed else [],
-                "agents": chance.sample(["triage", "refunds"], chance.randint(0, 2)),
-                "versions": chance.sample(["v1", "v2", "v3"], chance.randint(0, 2)),
-                "services": chance.choice([["bot"], ["bot", "api"]]),
-                "environment": chance.choice(["prod", "dev", ""]),
-                "span_count": chance.randint(1, 40),
-                "reasoning_tokens": chance.randint(0, 50),
-                **(model_columns(*usages) if usages else {}),
-                "tools": [
-                    (tool, chance.randint(1, 4), chance.randint(0, 1)) for tool in ("refund", "search") if chance.random() < 0.5
-                ],
-            }
-        )
-        trace = traces[-1]
-        trace["tools.durations"] = [random_buckets(chance, calls) for _, calls, _ in trace["tools"]]
-        if usages:
-            trace["models.errors"] = [chance.randint(0, 1) for _ in usages]
-            trace["llm_errors"] = sum(trace["models.errors"])
-            trace["models.durations"] = [random_buckets(chance, calls) for _, calls, *_ in usages]
-            trace["models.first_tokens"] = [random_buckets(chance, calls - 1) for _, calls, *_ in usages]
-    return traces
-
-
-def random_buckets(chance: random.Random, count: int) -> list[int]:
-    return seconds(*(chance.uniform(0.001, 9) for _ in range(count)))
-
-
-def test_traces_and_rollups_give_equal_numbers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    traces = random_traces(600)
-    insert_traces(store, *traces)
-    recompute_rollups(store, project_id=1, bucket_starts_s={trace["start_ns"] // NS_PER_S for trace in traces})
-    texts = [
-        "", "version:v3", "version:v3 service:api env:prod", "tool:refund", "error:TimeoutError version:v2", "agent:triage",
-        "workflow:returns",
-    ]  # fmt: skip
-    compared = 0
-
-    for text in texts:
-        query = parse_query(text)
-        for metric in METRICS:
-            for group_by in ("", *GROUPINGS) if not text else ("", "version", "tool"):
-                if (
-                    metric.endswith(("_p50", "_p90", "_p99"))
-                    or not is_known(metric, group_by)
-                    or rollup_dimension(EIGHT_HOURS, query, metric, group_by, HOUR_S) is None
-                ):
-                    continue
-                rolled = series_of(store, metric, text, group_by, EIGHT_HOURS, HOUR_S)
-                with monkeypatch.context() as patched:
-                    patched.setattr(metric_sources, "rollup_dimension", lambda *_: None)
-                    raw = series_of(store, metric, text, group_by, EIGHT_HOURS, HOUR_S)
-                assert_equal_series(rolled, raw, f"{metric} of {text!r} by {group_by!r}")
-                compared += 1
-
-    assert compared > 250
-
-
-def test_long_ranges_are_read_from_hours_and_give_equal_numbers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    traces = random_traces(300)
-    for trace in traces:
-        trace["start_ns"] = START_NS + (trace["start_ns"] - START_NS) * 6
-    insert_traces(store, *traces)
-    starts = {trace["start_ns"] // NS_PER_S for trace in traces}
-    recompute_rollups(store, project_id=1, bucket_starts_s=starts)
-    # The last hours are not added up yet, and both ends of the range cut an hour.
-    recompute_hours(store, project_id=1, hour_starts_s=[start for start in starts if start < START_S + 40 * HOUR_S])
-    two_days = TimeRange(START_NS + 600 * NS_PER_S, START_NS + (48 * HOUR_S - 600) * NS_PER_S)
-    read: list[str] = []
-    query_rows = store.query_rows
-
-    def note(sql: str, **params: Any) -> list[tuple[Any, ...]]:
-        read.append(sql)
-        return query_rows(sql, **params)
-
-    monkeypatch.setattr(store, "query_rows", note)
-
-    for metric, group_by in [("requests", ""), ("cost", "version"), ("duration_p95", "agent"), ("tool_duration_p95", "tool")]:
-        rolled = series_of(store, metric, "", group_by, two_days, 2 * HOUR_S)
-        total = value_of(store, metric, time_range=two_days)
-        assert all("rollups_hourly" in sql for sql in read)
-        with monkeypatch.context() as patched:
-            patched.setattr(metric_sources, "rollup_dimension", lambda *_: None)
-            raw = series_of(store, metric, "", group_by, two_days, 2 * HOUR_S)
-            raw_total = value_of(store, metric, time_range=two_days)
-        read.clear()
-        assert_equal_series(rolled, raw, metric)
-        assert total == pytest.approx(raw_total)
-
-
-def assert_equal_series(rolled: list[Series], raw: list[Series], what: str) -> None:
-    assert [series.group for series in rolled] == [series.group for series in raw], what
-    for one, other in zip(rolled, raw, strict=True):
-        for (start_ns, value), (other_start_ns, expected) in zip(one.points, other.points, strict=True):
-            assert start_ns == other_start_ns, what
-            assert value == (None if expected is None else pytest.approx(expected, rel=1e-6)), what

@@ -9,12 +9,12 @@ from typing import Any
 
 from alerts.backtest import Backtest
 from alerts.evaluation import Comparison
-from alerts.focus import find_focus, join_queries, narrow
+from alerts.focus import find_focus, narrow
 from alerts.models import AlertRule
 from alerts.past import Group
 from alerts.preview import Preview
 from alerts.wording import format_value, metric_label, metric_unit
-from tracestore.language import parse_query
+from tracestore.language import join_queries, parse_query
 from tracestore.timerange import NS_PER_S, TimeRange
 
 _NS_PER_MS = 1_000_000

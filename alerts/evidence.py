@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from alerts.focus import find_focus, join_queries, narrow
+from alerts.focus import find_focus, narrow
 from alerts.models import AlertRule, Side
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
-from tracestore.language import parse_query
+from tracestore.language import join_queries, parse_query
 from tracestore.queries.costs import find_dear_traces
 from tracestore.queries.errors import find_errors, find_first_versions
 from tracestore.queries.metrics import metric_value

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from alerts.evaluation import Comparison
-from tracestore.language import Query, format_filter, parse_query
-from tracestore.language.tree import Or, Pattern, Term
+from tracestore.language import Query, format_filter, join_queries
+from tracestore.language.tree import Pattern, Term
+from tracestore.queries.metric_definitions import group_field
 from tracestore.timerange import TimeRange, format_time_ns
 
 
@@ -62,10 +63,6 @@ def find_focus(metric: str, query: Query, *, comparison: str, threshold: float) 
     return _WHEN_ABOVE.get(metric, ALL_TRACES)
 
 
-# Fields that rules group by -> those of the language, where they differ.
-_FIELDS = {"environment": "env", "outcome": "status"}
-
-
 def narrow(query: str, labels: Mapping[str, str]) -> str:
     """Return the query of one group of a rule: that of the rule with the group's values demanded.
 
@@ -74,7 +71,7 @@ def narrow(query: str, labels: Mapping[str, str]) -> str:
     for name, value in labels.items():
         if name == "score":
             continue
-        query = join_queries(query, format_filter(_FIELDS.get(name, name), value))
+        query = join_queries(query, format_filter(group_field(name), value))
     return query
 
 
@@ -99,14 +96,6 @@ def _exact_terms(query: Query) -> Iterator[tuple[str, str]]:
 
 def _decimal(number: float) -> str:
     return f"{number:.9f}".rstrip("0").rstrip(".")
-
-
-def join_queries(query: str, focus: str) -> str:
-    """Return both clauses as one query text: AND binds closer than OR, so a query with OR needs its own parentheses."""
-    query = query.strip()
-    if not query or not focus:
-        return query or focus
-    return f"({query}) {focus}" if isinstance(parse_query(query).root, Or) else f"{query} {focus}"
 
 
 def traces_path(query: str, time_range: TimeRange) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alerts.evidence import Distinction, Evidence
-from alerts.focus import join_queries, traces_path
-from tracestore.language import format_filter
+from alerts.focus import traces_path
+from tracestore.language import format_filter, join_queries
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,10 @@ from dashboards.charts import (
     per_minute,
 )
 from dashboards.measures import Measure, find_measure, narrowing, read_measure, short_labels
-from tracestore.language import Query, QueryError, format_filter, parse_query
+from tracestore.language import Query, QueryError, format_filter, join_queries, parse_query
 from tracestore.language.fields import find_field
-from tracestore.language.tree import Or
 from tracestore.model import Series
-from tracestore.queries.metric_definitions import GROUPINGS
+from tracestore.queries.metric_definitions import GROUPINGS, group_field
 from tracestore.timerange import NS_PER_S, TimeRange
 
 Kind = Literal["line", "stacked", "bar", "number", "table"]
@@ -41,9 +40,8 @@ KINDS: dict[Kind, str] = {
     "table": "Table",
 }
 OVER_TIME = ("line", "stacked")
-# Grouping -> field of the query language, where the names differ.
-_FIELDS = {"environment": "env", "outcome": "status"}
 MAX_GROUPS, MAX_ROWS = 8, 50
+_BUCKETS = 96
 # One bucket from the epoch until long after the last possible moment; whole days, as rollups may want.
 WHOLE_RANGE_S = 86_400 * 100_000
 _COUNTS = ("traces", "calls", "spans")
@@ -128,7 +126,7 @@ def measure(panel: Panel, scope: Scope, read: ReadMetric) -> list[Measured]:
     """
     group_by = panel.grouping(scope.chosen)
     names = panel.shown_metrics(group_by)
-    text = both(scope.text, panel.query)
+    text = join_queries(scope.text, panel.query)
     query = parse_query(text)
     step_s = scope.step_s if panel.kind in OVER_TIME else WHOLE_RANGE_S
     most = MAX_ROWS if panel.kind == "table" else MAX_GROUPS
@@ -149,11 +147,6 @@ def measure(panel: Panel, scope: Scope, read: ReadMetric) -> list[Measured]:
                 )
             )
     return found
-
-
-def group_field(group_by: str) -> str:
-    """Return the field of the query language that finds the traces of a group."""
-    return _FIELDS.get(group_by, group_by)
 
 
 # What no query finds, such as the name of a score, has points that lead nowhere.
@@ -206,7 +199,7 @@ def _build_lines(
         labels = {one.label for one in shown}
         lines += [line(one, before, scope.length_ns) for one in earlier if one.label in labels]
     elif before and earlier:
-        text = both(scope.text, panel.query)
+        text = join_queries(scope.text, panel.query)
         lines.append(Line("All", _add_up(earlier), "var(--text-muted)", text, before.time_range.end_ns, scope.length_ns))
     unit, scale = find_unit("per_minute") if is_rate else duration_unit(lines) if first.unit == "s" else find_unit(first.unit)
     figure = build_figure(
@@ -337,24 +330,14 @@ def narrow(query_text: str, condition: str) -> str:
     try:
         if not condition or parse_query(condition).root in parse_query(text).conditions:
             return text
-        return both(text, condition)
+        return join_queries(text, condition)
     except QueryError:
         return f"{text} {condition}".strip()
 
 
-def both(one: str, other: str) -> str:
-    """Return a query for what two valid queries find."""
-    one, other = one.strip(), other.strip()
-    return f"{_closed(one)} {_closed(other)}" if one and other else one or other
-
-
-def _closed(text: str) -> str:
-    return f"({text})" if isinstance(parse_query(text).root, Or) else text
-
-
-def chart_range(time_range: TimeRange, buckets: int = 96) -> tuple[TimeRange, int]:
+def chart_range(time_range: TimeRange) -> tuple[TimeRange, int]:
     """Widen a range so that its first bucket is whole and rollups can serve it when it is long. Returns the step in seconds."""
-    step_s = time_range.step_s(buckets)
+    step_s = time_range.step_s(_BUCKETS)
     step_ns = step_s * NS_PER_S
     grain_ns = min(step_ns, _MINUTE_NS)
     start_ns = time_range.start_ns // step_ns * step_ns

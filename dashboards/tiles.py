@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dashboards.measures import MEASURES, Trend, describe_change, find_measure, format_value, read_values, rise_means
-from dashboards.panels import Panel, ReadMetric, Scope, both, find_traces_query, measure
-from tracestore.language import Query, parse_query
+from dashboards.panels import Panel, ReadMetric, Scope, find_traces_query, measure
+from tracestore.language import Query, join_queries, parse_query
 from tracestore.timerange import TimeRange
 
 # (metrics, query, range) -> values
@@ -39,7 +39,7 @@ def build_tiles(panels: Sequence[Panel], scope: Scope, read: ReadValues) -> list
     wanted: dict[str, list[str]] = {}
     for panel in panels:
         if panel.metrics[0] in MEASURES:
-            wanted.setdefault(both(scope.text, panel.query), []).append(panel.metrics[0])
+            wanted.setdefault(join_queries(scope.text, panel.query), []).append(panel.metrics[0])
     queries = {text: parse_query(text) for text in wanted}
 
     def read_all(period: Scope) -> dict[str, dict[str, float | None]]:
@@ -50,7 +50,7 @@ def build_tiles(panels: Sequence[Panel], scope: Scope, read: ReadValues) -> list
 
     now = read_all(scope)
     then = read_all(before) if before else {text: {} for text in wanted}
-    return [_build_tile(panel, both(scope.text, panel.query), now, then) for panel in panels]
+    return [_build_tile(panel, join_queries(scope.text, panel.query), now, then) for panel in panels]
 
 
 def _build_tile(
@@ -109,7 +109,7 @@ def build_table(panel: Panel, scope: Scope, read: ReadMetric) -> Table:
     then = _by_group(panel, before, read) if before else {}
     first = panel.metrics[0]
     most = {name: max((values.get(name) or 0.0 for values in now.values()), default=0.0) for name in panel.metrics}
-    text = both(scope.text, panel.query)
+    text = join_queries(scope.text, panel.query)
     field_query = parse_query(text)
     rows = []
     for group in sorted(now, key=lambda group: -(now[group].get(first) or 0.0)):

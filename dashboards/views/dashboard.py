@@ -25,7 +25,6 @@ from dashboards.panels import (
     OVER_TIME,
     Panel,
     Scope,
-    both,
     build_chart,
     build_csv,
     chart_range,
@@ -38,7 +37,7 @@ from dashboards.views.export import without_blocking
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
-from tracestore.language import Query, QueryError, parse_query
+from tracestore.language import Query, QueryError, join_queries, parse_query
 from tracestore.model import Series
 from tracestore.queries.metric_definitions import MetricError
 from tracestore.queries.metrics import metric_series, metric_values
@@ -115,7 +114,7 @@ def _build_frames(board: Board, search: Search, chosen: str) -> list[Frame]:
         if panel.kind == "number":
             continue
         try:
-            text = both(search.text, panel.query)
+            text = join_queries(search.text, panel.query)
             text = find_traces_query(panel.metrics[0], text, parse_query(text), "", "") if len(panel.metrics) == 1 else text
         except QueryError:  # of a panel made before the language changed; the panel itself says so
             text = search.text

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from alerts.focus import find_focus, join_queries, narrow
+from alerts.focus import find_focus, narrow
 from alerts.units import format_duration_s, format_threshold, parse_duration_s, parse_threshold
 from alerts.wording import format_range, format_seconds, format_share, format_value
 from dashboards.templatetags.formatting import duration_s
@@ -65,13 +65,6 @@ def test_focus_selects_the_traces_behind_a_breach(
 
     assert focus.query == clause
     parse_query(focus.query)
-
-
-def test_query_with_or_keeps_its_meaning_when_the_focus_is_added() -> None:
-    assert join_queries("version:v3 OR version:v4", "status:error") == "(version:v3 OR version:v4) status:error"
-    assert join_queries('text:"this OR that"', "status:error") == 'text:"this OR that" status:error'
-    assert join_queries("", "status:error") == "status:error"
-    assert join_queries("tool:refund", "") == "tool:refund"
 
 
 @pytest.mark.parametrize(

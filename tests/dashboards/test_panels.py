@@ -15,7 +15,6 @@ from dashboards.panels import (
     WHOLE_RANGE_S,
     Panel,
     Scope,
-    both,
     build_chart,
     build_csv,
     chart_range,
@@ -340,11 +339,6 @@ def test_long_ranges_are_widened_to_whole_minutes_so_that_rollups_can_serve_them
 ])  # fmt: skip
 def test_narrowing_keeps_the_meaning_of_the_query(text: str, condition: str, expected: str) -> None:
     assert narrow(text, condition) == expected
-
-
-def test_two_queries_are_one_that_finds_what_both_find() -> None:
-    assert both("a OR b", "c OR d") == "(a OR b) (c OR d)"
-    assert (both("", "c"), both("a", " ")) == ("c", "a")
 
 
 @pytest.mark.parametrize(

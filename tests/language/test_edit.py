@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracestore.language import add_filter, format_filter, has_filter, parse_query, remove_filter, without_field
+from tracestore.language import add_filter, format_filter, has_filter, join_queries, parse_query, remove_filter, without_field
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,9 @@ def test_without_field_drops_demands_and_keeps_exclusions() -> None:
 
     assert without_field(query, "tool") == parse_query("status:error -tool:b (tool:e OR version:v3)")
     assert without_field(parse_query("environment:dev"), "environment") == parse_query("")
+
+
+def test_two_queries_are_one_that_finds_what_both_find() -> None:
+    assert join_queries("a OR b", "c OR d") == "(a OR b) (c OR d)"
+    assert join_queries('text:"this OR that"', "status:error") == 'text:"this OR that" status:error'
+    assert (join_queries("", "c"), join_queries("a", " ")) == ("c", "a")

@@ -21,6 +21,16 @@ def format_filter(field: str, value: str, negate: bool = False) -> str:
     return ("-" if negate else "") + _format_field(field) + ":" + _quote(value)
 
 
+def join_queries(one: str, other: str) -> str:
+    """Return a query for what two valid queries find: AND binds closer than OR, so one with OR needs its own parentheses."""
+    one, other = one.strip(), other.strip()
+    return f"{_closed(one)} {_closed(other)}" if one and other else one or other
+
+
+def _closed(text: str) -> str:
+    return f"({text})" if isinstance(parse_query(text).root, Or) else text
+
+
 def has_filter(text: str, field: str, value: str, negate: bool = False) -> bool:
     """Tell whether `text` demands `field:value` at its top level, alone or as one of several values. False for a bad text."""
     query = _try_parse(text)

@@ -161,6 +161,11 @@ _KNOWN_BY_MODEL = {
 KEYS = {"service": "service", "version": "version", "environment": "env"}  # grouping -> field of the language
 
 
+def group_field(group_by: str) -> str:
+    """Return the field of the query language that finds the traces of a group."""
+    return {"environment": "env", "outcome": "status"}.get(group_by, group_by)
+
+
 def find_metric(name: str) -> Metric:
     """Return the metric of that name. Raises MetricError with a suggestion."""
     if name in METRICS:

@@ -37,7 +37,8 @@ _DAYS = f"SELECT {_BY_DAY} AS day, count() {_IN_PARTITION} GROUP BY day ORDER BY
 # One thread, in the order of the table: little memory, and few parts.
 _COPY = f"""
 INSERT INTO %(staging)s (%(columns)s) SELECT %(columns)s {_IN_PARTITION} AND {_BY_DAY} = {{day:UInt32}}
-SETTINGS max_threads = 1, max_insert_threads = 1, max_block_size = 8192, max_memory_usage = 3221225472,
+SETTINGS max_threads = 1, max_insert_threads = 1, max_block_size = 8192, min_insert_block_size_bytes = 67108864,
+    min_insert_block_size_rows = 262144, max_memory_usage = 3221225472,
     exclude_materialize_skip_indexes_on_insert = 'words'
 """
 

@@ -70,7 +70,7 @@ def test_example_of_a_preset_is_masked_by_it_alone(preset: Any) -> None:
         '{"prompt_tokens": 6301, "completion_tokens": 170, "total_tokens": 6471, "cost": 0.00123456789012345}',
         "gpt-4o-mini-2024-07-18 claude-sonnet-4-5-20250929 gemini-2.5-pro-preview-05-06 text-embedding-3-large",
         "chatcmpl-8f593b252a564eb3858179aed1abc call_7028fb51ea9749eb954f toolu_4b33d1472e8245b0b9f776 run-1234567890123456",
-        "4111111111111112 1234567812345670 4111-1111-1111-1111-1",  # wrong check digit, no network, too long
+        "4111111111111112 4111111111111116 1234567812345670 4111-1111-1111-1111-1",  # wrong check digits, no network, too long
         "sizes 512 768 1024, [512, 768, 1024], 192.168.100.200:8080, 10.0.0.1, 0.4155552671, 3.141592653589793",
         "task-abcdefghijklmnopqrstuvwxyz0123 risk-abcdefghijklmnopqrstuvwxyz basic understanding-of-physics",
         "\\n@app.route('/x') react@18.2.0 max_tokens=4096 password: '' token count",

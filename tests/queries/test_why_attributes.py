@@ -61,19 +61,17 @@ def test_attributes_of_spans_and_resources_are_compared_by_traces(regions: Store
 
 
 def test_every_span_of_a_trace_counts(store: Store, send_spans: SendSpans) -> None:
+    spans: list[dict[str, Any]] = []
+    traces: list[dict[str, Any]] = []
     for number in range(10):
         trace = {"trace_id": new_trace_id(), "start_ns": T0 + number * 10**9}
-        root = trace | {"span_id": "1" * 16}
-        calls: list[dict[str, Any]] = [
-            {
-                "span_id": f"{call}" * 16,
-                "parent": "1" * 16,
-                "attributes": {"acme.try": call, "gen_ai.latency.time_to_first_token": call},
-            }
-            for call in (2, 3)
-        ]
-        send_spans(root, *(root | call for call in calls))
-        insert_traces(store, {**trace, "span_count": 3, "outcome": "error" if number % 2 else "ok"})
+        spans.append(trace | {"span_id": "1" * 16})
+        for call in (2, 3):
+            attributes = {"acme.try": call, "gen_ai.latency.time_to_first_token": call}
+            spans.append(trace | {"span_id": f"{call}" * 16, "parent": "1" * 16, "attributes": attributes})
+        traces.append(trace | {"span_count": 3, "outcome": "error" if number % 2 else "ok"})
+    send_spans(*spans)
+    insert_traces(store, *traces)
 
     found = compare(store, "status:error")
 

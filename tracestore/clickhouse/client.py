@@ -169,9 +169,10 @@ class Store:
     def _client(self, operation: str, project_id: int | None = None) -> Iterator[Client]:
         """Lend a client for one statement; `operation` is select, insert or command.
 
-        A read of a project may wait for others. Raises StoreUnavailable when it would wait for longer than a read may take.
+        A read of a project may wait for others; those of no project, which jobs make, never do. Raises StoreUnavailable when it
+        would wait for longer than a read may take.
         """
-        with self._places.take(project_id, self._left_s) if self._places and project_id else contextlib.nullcontext():
+        with self._places.take(project_id, self._left_s) if self._places and project_id is not None else contextlib.nullcontext():
             started = time.monotonic()
             try:
                 with self._lend() as client:

@@ -17,7 +17,7 @@ _READS_OF_PROJECT = 8
 
 
 class Places:
-    """Reads of a project wait for one of its places and for one of all; those of no project, which jobs make, never wait."""
+    """A read of a project waits for one of its places and for one of all."""
 
     def __init__(self, reads: int = _READS, reads_of_project: int = _READS_OF_PROJECT) -> None:
         """`reads` at a time altogether, `reads_of_project` of one project."""
@@ -26,11 +26,8 @@ class Places:
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
-    def take(self, project_id: int | None, wait_s: float = math.inf) -> Iterator[None]:
+    def take(self, project_id: int, wait_s: float = math.inf) -> Iterator[None]:
         """Hold a place until the end of the block. Raises StoreUnavailable when none is free within `wait_s`."""
-        if project_id is None:
-            yield
-            return
         with self._changed:
             if not self._changed.wait_for(lambda: self._is_free(project_id), min(wait_s, threading.TIMEOUT_MAX)):
                 raise StoreUnavailable("Too many queries run at the moment. Try again in a few seconds.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dashboards.content import read_content
-from tracestore.content.payloads import Payload
+from tracestore.content.turns import find_answered, find_asked
 from tracestore.model import Span, SpanSummary, Trace
 
 TOOL_LIMIT = 30
@@ -32,25 +32,7 @@ def find_telling_steps(trace: Trace) -> list[str]:
 def build_turn(trace: Trace, steps: Sequence[Span]) -> Turn:
     """Return the turn that a trace is; `steps` are those of find_telling_steps, in that order."""
     contents = [read_content(step) for step in steps]
-    # What the root says is what the run was asked and answered; a model call may hold a template around it.
-    asked = _find_text([content.input for content in contents], "user")
-    answered = _find_text([content.output for content in (*contents[:1], *reversed(contents[1:]))], "assistant")
+    asked = find_asked([content.input for content in contents])
+    answered = find_answered([content.output for content in contents])
     tools = [span for span in trace.spans if span.kind == "tool"]
     return Turn(asked, answered, tools[:TOOL_LIMIT], max(0, len(tools) - TOOL_LIMIT))
-
-
-def _find_text(payloads: Sequence[Payload | None], role: str) -> str:
-    """Return the text of the first payload that has one: its last message of that role, or all of it when it is plain.
-
-    An input may hold the whole conversation so far: its last message is the one of this turn.
-    """
-    for payload in payloads:
-        if payload is None:
-            continue
-        for message in reversed(payload.messages):
-            text = "\n".join(part.text for part in message.parts if part.kind == "text").strip()
-            if message.role == role and text:
-                return text
-        if not payload.messages and not payload.is_json and payload.text.strip():
-            return payload.text.strip()
-    return ""

@@ -54,6 +54,7 @@ def _schedule(sender: Celery, **_: Any) -> None:
         ("summarize", "tracestore.tasks.summarize_traces", 2.0),
         ("settle", "tracestore.tasks.settle_running_traces", 15.0),
         ("roll up", "tracestore.tasks.roll_up", 10.0),
+        ("preview", "tracestore.tasks.preview_traces", 2.0),
         ("check parts", "tracestore.tasks.check_parts", 60.0),
         ("return memory", "tracestore.tasks.return_memory", 15.0),
         ("index words", "tracestore.tasks.index_words", 60.0),

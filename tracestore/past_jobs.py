@@ -54,7 +54,7 @@ def _advance(kind: type[Job], job_id: int, step: Step[Job], deadline: float) -> 
         return
     try:
         while (job := jobs.get(pk=job_id)).status == PastJob.Status.RUNNING:
-            if not step(get_store(), job):
+            if not step(get_store().unqueued(), job):
                 finish(kind, Q(pk=job_id), PastJob.Status.DONE)
             if time.monotonic() > deadline:
                 break

@@ -122,7 +122,7 @@ def has_rested() -> bool:
 
 def summarize_pending() -> int:
     """Summarise every trace that batches since the cursors touched; returns how many summaries were written."""
-    store = get_store()
+    store = get_store().unqueued()
     inserts = store.insert_count
     written = lag_s = 0
     is_done = True
@@ -182,7 +182,7 @@ def _take_step(batches: list[TouchedBatch]) -> list[TouchedBatch]:
 
 def settle_running() -> int:
     """Summarise again the running traces that have been silent for long enough; returns how many."""
-    store = get_store()
+    store = get_store().unqueued()
     now_ns = time.time_ns()
     silent = summaries.find_silent_running(
         store,
@@ -200,7 +200,7 @@ def summarize_again(store: Store, traces: TouchedTraces) -> int:
 
 def roll_up_pending() -> int:
     """Recompute the minutes whose traces changed since the last time; returns how many minutes."""
-    store = get_store()
+    store = get_store().unqueued()
     with _leased("roll up", "") as cursor:
         if cursor is None:
             return 0

@@ -8,10 +8,12 @@ from tracestore import recompute, reread, summarize
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.spare_memory import SpareMemory
 from tracestore.clickhouse.word_index import WordIndex
+from tracestore.previews import Previews
 from tracestore.telemetry import timed_job
 
 _spare_memory = SpareMemory()
 _word_index = WordIndex()
+_previews = Previews()
 
 
 @shared_task
@@ -37,6 +39,13 @@ def roll_up() -> None:
     """Recompute the minutes whose traces changed."""
     with timed_job("roll_up"):
         summarize.roll_up_pending()
+
+
+@shared_task
+def preview_traces() -> None:
+    """Read out of the contents of new traces what they were asked and what they answered."""
+    with timed_job("preview"):
+        _previews.tend(get_store().unqueued())
 
 
 @shared_task

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import unquote, urlsplit
@@ -86,6 +86,19 @@ class PlainText:
         return self._text
 
 
+@dataclass
+class _Engine:
+    """What is so of the engine whichever way it is asked: the same for all forms of a Store."""
+
+    inserts: int = 0
+    holds_merges: bool = False
+    _counting: threading.Lock = field(default_factory=threading.Lock)
+
+    def count_insert(self) -> None:
+        with self._counting:
+            self.inserts += 1
+
+
 class Store:
     """A pool of ClickHouse clients (one per concurrent caller) with ceilings on time and memory."""
 
@@ -99,8 +112,7 @@ class Store:
         self._anchor: list[Client] = []
         self._opening = threading.Lock()
         self._parts = PartCheck() if path else None
-        self._inserts = 0
-        self._counting = threading.Lock()
+        self._engine = _Engine()
         self._places: Places | None = Places()
 
     def limited(self, total_s: float) -> Store:
@@ -153,7 +165,12 @@ class Store:
     @property
     def insert_count(self) -> int | None:
         """How many inserts have ended, well or badly; None for a server, into which other processes insert as well."""
-        return self._inserts if self._path else None
+        return self._engine.inserts if self._path else None
+
+    @property
+    def holds_merges(self) -> bool:
+        """Whether the embedded engine was told to begin no merges: more waits to be stored than is good."""
+        return self._engine.holds_merges
 
     @contextlib.contextmanager
     def _lend(self) -> Iterator[Client]:
@@ -188,8 +205,7 @@ class Store:
                 telemetry.QUERY.labels(operation).observe(time.monotonic() - started)
             finally:
                 if operation == "insert":
-                    with self._counting:
-                        self._inserts += 1
+                    self._engine.count_insert()
 
     def query(self, sql: str, row_type: type[Row], **params: Any) -> list[Row]:
         """Return one `row_type` (a dataclass) per row; columns match its fields by name, extra columns are an error.
@@ -275,6 +291,7 @@ class Store:
         if self._path:
             for table in tables:
                 self.command(f"SYSTEM {'STOP' if held else 'START'} MERGES {table}")
+            self._engine.holds_merges = held
 
     def release_memory(self) -> None:
         """Return what the embedded engine and Python freed or need not keep to the system; a server sees to its own memory."""

@@ -381,6 +381,9 @@ def _event_texts(name: str, attribute: str, role: str) -> Reader:
 _REQUEST_EVENTS = frozenset(name for name in _EVENT_ROLES if name != "gen_ai.choice")
 _DETAILS = "gen_ai.client.inference.operation.details"
 
+# The events of spans that the first two tables look at.
+CONTENT_EVENTS = (*sorted(_EVENT_ROLES), _DETAILS, "gen_ai.content.prompt", "gen_ai.content.completion")
+
 INPUTS: Table = (
     ("gen_ai.input.messages", _chat("user")),
     (_DETAILS, _event_field((_DETAILS, "gen_ai.input.messages"), role="user")),

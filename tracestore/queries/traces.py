@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any
 
@@ -13,6 +14,7 @@ from tracestore.language import Query
 from tracestore.model import ModelUsage, Outcome, Page, SpanSummary, ToolUsage, Trace, TraceSummary
 from tracestore.queries.paging import Position, decode_cursor, read_newest, threads_for
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.previews import find_previews
 from tracestore.queries.spans import find_spans_of_trace, find_trace_times
 from tracestore.timerange import DAY_NS, TimeRange
 
@@ -93,14 +95,18 @@ _BEYOND_POSITION = (
     "(%s, start_time, trace_id) %s ({position_value:UInt64}, fromUnixTimestamp64Nano({position_ns:Int64}),"
     " toFixedString(unhex({position_id:String}), 16))"
 )
-# What the summary job wrote last, whenever it began. First without FINAL, where the index on summarized_at leaves out nearly all:
-# this is asked every few seconds. The newest version of a trace is never left out, for none is stamped later.
+# What the jobs of summaries and previews wrote last, whenever it began. First without FINAL, where the indexes on the times of
+# writing leave out nearly all: this is asked every few seconds. The newest version of a trace is never left out, for none is
+# stamped later.
 _FIND_UPDATED = f"""
 SELECT toUnixTimestamp64Nano(start_time), lower(hex(trace_id))
 FROM traces FINAL
 WHERE {IN_RANGE} AND (start_time, trace_id) IN (
     SELECT start_time, trace_id FROM traces
     WHERE {IN_RANGE} AND summarized_at >= fromUnixTimestamp64Micro({{since_us:Int64}})
+    UNION ALL
+    SELECT start_time, trace_id FROM trace_previews
+    WHERE {IN_RANGE} AND previewed_at >= fromUnixTimestamp64Micro({{since_us:Int64}})
 ) AND %s
 ORDER BY start_time DESC, trace_id DESC
 LIMIT {{limit:UInt32}}
@@ -168,7 +174,8 @@ def _find_newest(
 def find_updated_traces(
     store: Store, *, project_id: int, time_range: TimeRange, query: Query, since_ns: int, limit: int = 50
 ) -> list[TraceSummary]:
-    """Return up to `limit` matching traces of the range whose summary was written at or after `since_ns`, newest start first.
+    """Return up to `limit` matching traces of the range, newest start first, that were written at or after `since_ns`: their
+    summary or their preview.
 
     Raises QueryTooExpensive or StoreUnavailable.
     """
@@ -184,11 +191,18 @@ def _get_by_keys(store: Store, *, project_id: int, keys: Sequence[tuple[Any, ...
     if not keys:
         return []
     starts_ns, trace_ids = [list(column) for column in zip(*keys, strict=True)]
-    rows = store.query_rows(
-        _GET_BY_KEYS % threads_for(starts_ns, DAY_NS), project_id=project_id, start_ns=min(starts_ns), end_ns=max(starts_ns) + 1,
-        starts_ns=starts_ns, trace_ids=trace_ids,
-    )  # fmt: skip
-    return [_read_trace(row) for row in rows]
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        asked = beside.submit(find_previews, store, project_id=project_id, starts_ns=starts_ns, trace_ids=trace_ids)
+        rows = store.query_rows(
+            _GET_BY_KEYS % threads_for(starts_ns, DAY_NS), project_id=project_id, start_ns=min(starts_ns),
+            end_ns=max(starts_ns) + 1, starts_ns=starts_ns, trace_ids=trace_ids,
+        )  # fmt: skip
+        previews = asked.result()
+    traces = [_read_trace(row) for row in rows]
+    return [
+        replace(trace, asked=preview.asked, answered=preview.answered) if (preview := previews.get(trace.trace_id)) else trace
+        for trace in traces
+    ]
 
 
 def get_trace(store: Store, *, project_id: int, trace_id: str, span_limit: int = 20_000) -> Trace:

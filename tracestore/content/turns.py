@@ -1,0 +1,52 @@
+"""What a run was asked and what it answered, out of the contents of the few steps that tell it. Pure and total."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracestore.content.payloads import Payload
+from tracestore.content.values import decode_value
+
+Payloads = Sequence[Payload | None]
+
+
+def find_asked(inputs: Payloads) -> str:
+    """Return the question among the inputs of the root and of the model calls, in that order; "" for none.
+
+    What the root says is what the run was asked; a model call may hold a template around it.
+    """
+    return _find_text(inputs, "user")
+
+
+def find_answered(outputs: Payloads) -> str:
+    """Return the answer among the outputs of the root and of the model calls, in that order; "" for none.
+
+    Where the root does not tell, the last call answers.
+    """
+    return _find_text((*outputs[:1], *reversed(outputs[1:])), "assistant")
+
+
+def _find_text(payloads: Payloads, role: str) -> str:
+    """Return the text of the first payload that has one: its last message of that role, or all of it when it is plain.
+
+    An input may hold the whole conversation so far: its last message is the one of this turn.
+    """
+    for payload in payloads:
+        if payload is None:
+            continue
+        for message in reversed(payload.messages):
+            text = "\n".join(part.text for part in message.parts if part.kind == "text").strip()
+            if message.role == role and text:
+                return text
+        if not payload.messages and (text := _plain_text(payload)):
+            return text
+    return ""
+
+
+def _plain_text(payload: Payload) -> str:
+    """Return a text that is no JSON, or the only one of a JSON object: `{"question": "Where is my order?"}`."""
+    if not payload.is_json:
+        return payload.text.strip()
+    decoded = decode_value(payload.text)
+    values = list(decoded.values()) if isinstance(decoded, dict) else []
+    return values[0].strip() if len(values) == 1 and isinstance(values[0], str) else ""

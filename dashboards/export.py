@@ -22,6 +22,7 @@ CSV_COLUMNS = (
     "trace_id", "start_time", "name", "service", "environment", "outcome", "escalated", "has_errors", "duration_ns", "span_count",
     "error_count", "llm_calls", "input_tokens", "cached_input_tokens", "output_tokens", "cost_usd", "versions", "agents",
     "models", "tools", "workflows", "session_id", "user_id", "error_types", "error_message",
+    "asked", "answered",
 )  # fmt: skip
 
 Pages = Iterator[Page[TraceSummary]]

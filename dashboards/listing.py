@@ -35,6 +35,7 @@ COLUMNS = (
     Column("version", "Version"),
     Column("tools", "Tools"),
     Column("error", "Error"),
+    Column("answered", "Answer", is_default=False),
     Column("agents", "Agents", is_default=False),
     Column("models", "Models", is_default=False),
     Column("workflow", "Workflow", is_default=False),

@@ -155,7 +155,7 @@ class ModelUsageSerializer(serializers.Serializer[Any]):
     cost_difference_usd = serializers.FloatField(allow_null=True, help_text=_DIFFERENCE_HELP)
 
 
-class TraceSerializer(serializers.Serializer[Any]):
+class TraceSummarySerializer(serializers.Serializer[Any]):
     trace_id = serializers.CharField(help_text="32 hexadecimal digits.")
     name = serializers.CharField()
     service = serializers.CharField(help_text="Of the root span.")
@@ -207,6 +207,13 @@ class TraceSerializer(serializers.Serializer[Any]):
     unpriced_models = serializers.ListField(child=serializers.CharField())
     tools = ToolUsageSerializer(many=True)
     models = ModelUsageSerializer(many=True)
+
+
+class TraceSerializer(TraceSummarySerializer):
+    asked = serializers.CharField(
+        help_text="The beginning of what the run was asked; empty where no span tells, and for a moment."
+    )
+    answered = serializers.CharField(help_text="The beginning of what the run answered, likewise.")
 
 
 class TrendSerializer(serializers.Serializer[Any]):
@@ -295,13 +302,13 @@ class CompletenessSerializer(serializers.Serializer[Any]):
     reasons = _GapSerializer(many=True, help_text="Duplicates alone leave a trace complete.")
 
 
-class TraceDetailSerializer(TraceSerializer):
+class TraceDetailSerializer(TraceSummarySerializer):
     completeness = CompletenessSerializer()
     spans = SpanSerializer(many=True, help_text="In start order, without attributes.")
     truncated = serializers.BooleanField(help_text="True when the trace has more spans than are listed.")
 
     def to_representation(self, instance: Trace) -> dict[str, Any]:
-        return TraceSerializer(instance.summary).data | {
+        return TraceSummarySerializer(instance.summary).data | {
             "spans": SpanSerializer(instance.spans, many=True).data,
             "truncated": instance.truncated,
         }

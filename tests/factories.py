@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from tracestore.clickhouse.client import Store
+from tracestore.queries.previews import Preview, Unpreviewed, write_previews
 from tracestore.timerange import NS_PER_S
 
 _counter = 0
@@ -21,10 +22,13 @@ def new_trace_id() -> str:
 def insert_traces(store: Store, *overrides: dict[str, Any], **common: Any) -> list[str]:
     """Insert one `traces` row per dict of `overrides` (one plain row when none is given) and return their ids.
 
-    Keys are columns of `traces`, with three conveniences: `trace_id` is hex, `start_ns` stands for start_time, and `tools`
-    is a list of (name, calls, errors). `common` applies to all rows. A trace is one minute old, ok, and took one second.
+    Keys are columns of `traces`, with four conveniences: `trace_id` is hex, `start_ns` stands for start_time, `tools` is a
+    list of (name, calls, errors), and `preview` is (asked, answered). `common` applies to all rows.
+    A trace is one minute old, ok, and took one second.
     """
-    rows = [_trace_row({**common, **override}) for override in overrides or ({},)]
+    wanted = [{**common, **override} for override in overrides or ({},)]
+    previews = [values.pop("preview", None) for values in wanted]
+    rows = [_trace_row(values) for values in wanted]
     store.insert_columns("traces", {name: [row[name] for row in rows] for name in rows[0]})
     store.insert_columns(
         "trace_index",
@@ -35,6 +39,13 @@ def insert_traces(store: Store, *overrides: dict[str, Any], **common: Any) -> li
             "max_start_time": [row["start_time"] for row in rows],
         },
     )
+    told = [
+        (Unpreviewed(row["project_id"], row["trace_id"], row["start_time"], 0, b"", 0), Preview(*preview))
+        for row, preview in zip(rows, previews, strict=True)
+        if preview
+    ]
+    if told:
+        write_previews(store, told, now_us=time.time_ns() // 1000)
     return [row["trace_id"].hex() for row in rows]
 
 

@@ -97,6 +97,26 @@ def test_name_that_may_be_cut_off_is_said_when_pointed_at(client: Client, store:
     assert 'title="invoke_agent support"' not in page
 
 
+def test_rows_say_what_was_asked_and_by_choice_what_was_answered(client: Client, store: Store) -> None:
+    insert_traces(store, {"preview": ("Where is <my> order?", "On its & way.")}, {"name": "quiet run"})
+
+    rows = client.get("/traces").content.decode()
+    answers = client.get("/traces", {"cols": "answered"}).content.decode()
+
+    assert "<bdi>Where is &lt;my&gt; order?</bdi>" in rows
+    assert 'title="Where is &lt;my&gt; order?&#10;invoke_agent support"' in rows
+    assert "<bdi>invoke_agent support</bdi> · <bdi>support-bot</bdi>" in rows
+    assert "<bdi>quiet run</bdi></a>" in rows
+    assert "On its &amp; way.</bdi>" in answers
+    assert "On its" not in rows
+
+
+def test_signs_of_markup_in_a_type_of_error_are_escaped_once(client: Client, store: Store) -> None:
+    insert_traces(store, outcome="error", error_types=["Result<T>&"], error_message="no")
+
+    assert "Result<T>&</bdi>" in _text(client.get("/traces"))
+
+
 def test_bad_query_is_answered_422_with_sentence_and_suggestion(client: Client, store: Store) -> None:
     insert_traces(store)
 

@@ -38,6 +38,28 @@ def test_last_question_of_a_history_is_the_one_of_this_turn() -> None:
     assert (turn.asked, turn.answered) == ("And my refund?", "It was paid today.")
 
 
+def test_words_beside_a_tool_call_are_no_answer() -> None:
+    asking = [{"role": "assistant", "parts": [
+        {"type": "text", "content": "Let me check."}, {"type": "tool_call", "id": "1", "name": "lookup", "arguments": {}},
+    ]}]  # fmt: skip
+    answer = [{"role": "assistant", "parts": [{"type": "text", "content": "On its way."}]}]
+
+    def answered(*outputs: list[dict[str, Any]]) -> str:
+        steps = [make_span({"gen_ai.output.messages": json.dumps(said)}, kind="llm") for said in outputs]
+        return build_turn(_trace(*(step.summary for step in steps)), steps).answered
+
+    assert answered(asking) == ""
+    assert answered(asking, answer) == answered(answer + asking) == "On its way."
+
+
+def test_only_text_of_an_object_is_the_question() -> None:
+    root = make_span({"input.value": '{"question": "Where is my order?"}', "output.value": '{"text": "Here.", "cost": 1}'})
+
+    turn = build_turn(_trace(root.summary), [root])
+
+    assert (turn.asked, turn.answered) == ("Where is my order?", "")
+
+
 def test_model_calls_tell_what_the_root_does_not() -> None:
     root = make_span()
     first = make_span({"gen_ai.input.messages": json.dumps(HISTORY[:1])}, span_id="2" * 16, kind="llm")

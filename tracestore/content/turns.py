@@ -29,14 +29,16 @@ def find_answered(outputs: Payloads) -> str:
 def _find_text(payloads: Payloads, role: str) -> str:
     """Return the text of the first payload that has one: its last message of that role, or all of it when it is plain.
 
-    An input may hold the whole conversation so far: its last message is the one of this turn.
+    An input may hold the whole conversation so far: its last message is the one of this turn. What a model says while it calls a
+    tool ("Let me check that for you") is no answer.
     """
     for payload in payloads:
         if payload is None:
             continue
         for message in reversed(payload.messages):
             text = "\n".join(part.text for part in message.parts if part.kind == "text").strip()
-            if message.role == role and text:
+            calls = any(part.kind == "tool_call" for part in message.parts)
+            if message.role == role and text and not calls:
                 return text
         if not payload.messages and (text := _plain_text(payload)):
             return text

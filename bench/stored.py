@@ -158,6 +158,11 @@ WHERE project_id = {PROJECT_ID} AND start_time >= fromUnixTimestamp64Nano({{firs
 GROUP BY project_id, trace_id
 HAVING max(is_root) AND began < fromUnixTimestamp64Nano({{last_ns:Int64}})
 """
+_PREVIEWS = f"""
+INSERT INTO trace_previews (project_id, start_time, trace_id, asked, answered, summarized_at, previewed_at)
+SELECT {PROJECT_ID}, fromUnixTimestamp64Nano(toInt64(began_ns)) AS began, id, question, texts[-1], began, began
+FROM ({_TRACES})
+"""
 _LOGS = f"""
 INSERT INTO logs (project_id, time, trace_id, span_id, record_id, severity_number, severity_text, event_name, body, body_type,
     service, session_id, attributes, attribute_types, resource_attributes, resource_attribute_types, scope_name,
@@ -234,6 +239,7 @@ def _fill(store: Store, traces: int) -> None:
     for first, count in chunks:
         store.command(_SPANS, **values, first=first, count=count)
         store.command(_LOGS, **values, first=first, count=count)
+        store.command(_PREVIEWS, **values, first=first, count=count)
     for first, count in chunks:
         store.command(_SUMMARIES, first_ns=START_NS + first * step_ns, last_ns=START_NS + (first + count) * step_ns)
     # As days of inserts and merges leave them: attributes in buckets (migration 0031), which parts of inserts have not.

@@ -21,7 +21,7 @@ from tracestore.queries.previews import Preview, Unpreviewed
 # A summary becomes readable some time after its summarized_at, which is when its spans were read.
 _OVERLAP_US = 60 * 10**6
 _FIRST_LOOK_BACK_US = 86_400 * 10**6
-_TRACES_PER_LOOK, _MOST_S = 5_000, 2.0
+_TRACES_PER_LOOK, _MOST_S = 10_000, 2.0
 _CHARS = 300
 _NOTHING = Preview("", "")
 
@@ -58,8 +58,8 @@ class Previews:
         while found := previews.find_unpreviewed(store, since_us=self._since_us, limit=_TRACES_PER_LOOK):
             for _, traces in groupby(sorted(found, key=_place), key=lambda trace: trace.project_id):
                 ordered = list(traces)
-                for first in range(0, len(ordered), previews.MAX_TRACES):
-                    yield ordered[first : first + previews.MAX_TRACES]
+                for first in range(0, len(ordered), previews.MAX_STEPS):
+                    yield ordered[first : first + previews.MAX_STEPS]
             self._since_us = max(self._since_us, found[-1].summarized_us - _OVERLAP_US)
 
 

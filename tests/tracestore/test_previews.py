@@ -85,7 +85,7 @@ def test_events_of_a_call_without_a_root_tell(store: Store) -> None:
         ("x" * 5000, "x" * 300),
         ('[{"role": "user", "content": "half \\ud83d a pair"}]', "half ? a pair"),
         ("<script>alert(1)</script>", "<script>alert(1)</script>"),
-        ('[{"role": "user", "content": "' + "y" * 70_000 + '"}]', ""),
+        ('[{"role": "user", "content": "' + "y" * 17_000 + '"}]', ""),
     ],
 )
 def test_texts_are_one_short_line(store: Store, said: str, asked: str) -> None:
@@ -129,7 +129,7 @@ def test_projects_are_apart(store: Store) -> None:
 
 
 def test_many_traces_are_read_in_parts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reads, "MAX_TRACES", 2)
+    monkeypatch.setattr(reads, "MAX_STEPS", 2)
     monkeypatch.setattr(previews, "_TRACES_PER_LOOK", 3)
     spans = [step(new_trace_id(), "1", offset_s=n, attributes=AGENT | {"input.value": f"question {n}"}) for n in range(7)]
     insert(store, *spans)

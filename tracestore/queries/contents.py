@@ -13,12 +13,8 @@ from tracestore.model import SpanEvent
 from tracestore.queries.spans import value_of
 from tracestore.queries.summaries import NEWEST_OF_SPANS
 
-# Longer contents are left alone: they are not worth the memory of a thousand of them. Of one attribute or event, and of all of
-# a span.
-_MAX_BYTES, _MAX_SPAN_BYTES = 65_536, 131_072
 # Python's own parser takes a quarter of a second for 60 KB.
 _MAX_REPR_BYTES, _REPR = 8192, r"^\s*(\{|\[\{?)'"
-_IS_SHORT = f"length(t.2) <= {_MAX_BYTES}"
 
 
 @dataclass(frozen=True)
@@ -30,13 +26,15 @@ class StepContent:
     scope_name: str
 
 
-def contents_sql(keys: Iterable[str], prefixes: str, events: Iterable[str], *, words: Iterable[str] = ()) -> str:
+def contents_sql(keys: Iterable[str], prefixes: str, events: Iterable[str], *, max_bytes: int, words: Iterable[str] = ()) -> str:
     """Return the statement that reads attributes of these names, or that match the pattern, and these events of spans.
 
-    With `words`, of those spans alone in whose names and values one of them stands.
+    Longer ones are left alone, which are not worth the memory of a thousand of them, and all attributes or all events of a span
+    that are twice as long together. With `words`, only spans are read in whose names and values one of them stands.
     """
+    is_short = f"length(t.2) <= {max_bytes}"
     is_content = (
-        f"multiIf(length(t.2) > {_MAX_BYTES}, false, "
+        f"multiIf(length(t.2) > {max_bytes}, false, "
         f"if(length(t.2) > {_MAX_REPR_BYTES}, match(t.2, {literal(_REPR)}), false), false, "
         f"t.1 IN ({literals(dict.fromkeys(keys))}), true, "
         f"match(t.1, {literal(prefixes)}))"
@@ -51,10 +49,10 @@ SELECT trace_id, span_id, scope_name, arrayMap(t -> t.1, found), arrayMap(t -> {
 FROM
 (
     SELECT trace_id, span_id, scope_name, {_entries("attributes", "attribute_types", is_content)} AS all_found,
-        arrayFilter(e -> e.1 IN ({literals(events)}), arrayMap((n, m, letters) -> (n, {_entries("m", "letters", _IS_SHORT)}),
+        arrayFilter(e -> e.1 IN ({literals(events)}), arrayMap((n, m, letters) -> (n, {_entries("m", "letters", is_short)}),
             event_names, event_attributes, event_attribute_types)) AS all_events,
-        if(arraySum(t -> length(t.2), all_found) > {_MAX_SPAN_BYTES}, [], all_found) AS found,
-        if(arraySum(e -> arraySum(t -> length(t.2), e.2), all_events) > {_MAX_SPAN_BYTES}, [], all_events) AS events
+        if(arraySum(t -> length(t.2), all_found) > {2 * max_bytes}, [], all_found) AS found,
+        if(arraySum(e -> arraySum(t -> length(t.2), e.2), all_events) > {2 * max_bytes}, [], all_events) AS events
     {NEWEST_OF_SPANS}
 )
 WHERE {has_word.format(everything="arrayConcat(found, arrayFlatten(arrayMap(e -> e.2, events)))")}
@@ -70,7 +68,7 @@ def _entries(column: str, types: str, condition: str) -> str:
 def read_contents(
     store: Store, sql: str, *, project_id: int, span_ids: list[bytes], min_start_ns: int, max_start_ns: int
 ) -> Iterable[tuple[bytes, StepContent]]:
-    """Return by trace id and span id, raw and joined, what `sql` (of contents_sql) finds of at most summaries.MAX_ERRORS spans.
+    """Return by trace id and span id, raw and joined, what `sql` (of contents_sql) finds of at most 2,600 spans.
 
     Decoded one by one, as they are asked for. Raises QueryTooExpensive or StoreUnavailable.
     """

@@ -13,8 +13,9 @@ from tracestore.content.payloads import CONTENT_EVENTS, INPUTS, OUTPUTS
 from tracestore.queries.contents import StepContent, contents_sql, read_contents
 from tracestore.queries.predicates import IN_RANGE
 
-# Most steps whose contents one statement reads (summaries.MAX_ERRORS), two of each trace.
-MAX_TRACES = 500
+# What one statement reads: traces that run at once share all granules, and a server takes at most 128 KiB for one parameter, 48
+# bytes a step. With the ceiling on a step's contents, 64 MB at most.
+MAX_STEPS, _MAX_BYTES = 2000, 16_384
 
 # A trace that was summarised again has several rows until a merge: only its newest summary counts as one to preview.
 PENDING = """
@@ -46,7 +47,7 @@ WHERE kind = 'llm'
 GROUP BY trace_id
 """
 _PREFIXES = r"^(gen_ai\.(prompt|completion)|llm\.(input_messages|output_messages|prompts|choices)|ai\.(response|result))\."
-CONTENTS = contents_sql((key for key, _ in (*INPUTS, *OUTPUTS)), _PREFIXES, CONTENT_EVENTS)
+CONTENTS = contents_sql((key for key, _ in (*INPUTS, *OUTPUTS)), _PREFIXES, CONTENT_EVENTS, max_bytes=_MAX_BYTES)
 
 # By the sort key, which all versions of a row share.
 BY_KEYS = f"""
@@ -108,12 +109,13 @@ def find_calls(store: Store, traces: Sequence[Unpreviewed]) -> dict[bytes, tuple
 
 def read_step_contents(store: Store, traces: Sequence[Unpreviewed], span_ids: list[bytes]) -> dict[bytes, StepContent]:
     """Return what these steps (trace id and span id, joined) of these traces (of one project) say; ids as they were given."""
-    return dict(
-        read_contents(
-            store, CONTENTS, project_id=traces[0].project_id, span_ids=span_ids,
+    found: dict[bytes, StepContent] = {}
+    for first in range(0, len(span_ids), MAX_STEPS):
+        found |= read_contents(
+            store, CONTENTS, project_id=traces[0].project_id, span_ids=span_ids[first : first + MAX_STEPS],
             min_start_ns=min(trace.start_ns for trace in traces), max_start_ns=max(trace.end_ns for trace in traces),
-        )
-    )  # fmt: skip
+        )  # fmt: skip
+    return found
 
 
 def write_previews(store: Store, previews: Sequence[tuple[Unpreviewed, Preview]], *, now_us: int) -> None:

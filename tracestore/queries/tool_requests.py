@@ -27,7 +27,7 @@ _PREFIXES = r"^(gen_ai\.completion|llm\.output_messages|ai\.response|ai\.result)
 _MAX_REQUESTS, _NAME_CHARS, _REASON_CHARS = 100, 200, 200
 _EVENTS = ("gen_ai.choice", "gen_ai.client.inference.operation.details", "gen_ai.content.completion")
 
-_REQUESTS_OF_SPANS = contents_sql((key for key, _ in OUTPUTS), _PREFIXES, _EVENTS, words=_WORDS)
+_REQUESTS_OF_SPANS = contents_sql((key for key, _ in OUTPUTS), _PREFIXES, _EVENTS, max_bytes=65_536, words=_WORDS)
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,11 @@ class TraceSummary:
     asked: str = ""
     answered: str = ""
 
+    @property
+    def title(self) -> str:
+        """What tells the trace from others in a list: many have the same name."""
+        return self.asked or self.name or "(no name)"
+
 
 @dataclass(frozen=True)
 class SpanSummary:

@@ -152,6 +152,16 @@ def test_detail_shows_message_stack_shares_and_samples_at_the_failing_step(clien
     assert client.get("/traces", {"q": f"fingerprint:{row['fingerprint']}"}).content.count(b'class="trace-row"') == 2
 
 
+def test_samples_begin_with_what_was_asked(client: Client, store: Store) -> None:
+    insert_traces(store, _failed(TIMEOUT, preview=("Where is <my> order?", "")), _failed(TIMEOUT, name="quiet run"))
+
+    page = _text(client.get(f"/errors/{TIMEOUT}"))
+
+    samples = page.partition('id="samples"')[2]
+    assert "<bdi>Where is <my> order?</bdi>" in samples
+    assert "<bdi>quiet run</bdi>" in samples
+
+
 def test_query_of_the_detail_narrows_it_and_its_links(client: Client, store: Store) -> None:
     insert_traces(store, _failed(TIMEOUT, versions=["v3"]), _failed(TIMEOUT, versions=["v2"]))
 

@@ -17,6 +17,8 @@ from typing import Any
 from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from tracestore.varint import encode_varint
+
 Encode = Callable[[Any], bytes]
 Table = dict[str, Encode]
 
@@ -70,20 +72,6 @@ def _require_lists(document: dict[str, Any], *names: str) -> None:
             raise ValueError(f"{name} must be an array")
 
 
-def _varint(value: int) -> bytes:
-    if value < 0x80:
-        return _BYTES[value]
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-_BYTES = [bytes([value]) for value in range(0x80)]
-
-
 def _utf8(value: Any) -> bytes:
     if not isinstance(value, str):
         value = json.dumps(value)
@@ -96,7 +84,7 @@ def _utf8(value: Any) -> bytes:
 
 
 def _tag(number: int, wire_type: int) -> bytes:
-    return _varint(number << 3 | wire_type)
+    return encode_varint(number << 3 | wire_type)
 
 
 def _bytes_field(number: int, convert: Callable[[Any], bytes]) -> Encode:
@@ -104,7 +92,7 @@ def _bytes_field(number: int, convert: Callable[[Any], bytes]) -> Encode:
 
     def encode(value: Any) -> bytes:
         content = convert(value)
-        return b"".join((tag, _varint(len(content)), content))
+        return b"".join((tag, encode_varint(len(content)), content))
 
     return encode
 
@@ -148,7 +136,7 @@ def _fixed64(number: int) -> Encode:
 
 def _uint32(number: int) -> Encode:
     tag = _tag(number, 0)
-    return lambda value: tag + _varint(min(max(_whole(value) or 0, 0), 2**32 - 1))
+    return lambda value: tag + encode_varint(min(max(_whole(value) or 0, 0), 2**32 - 1))
 
 
 def _enum(number: int, names: Any) -> Encode:
@@ -157,7 +145,7 @@ def _enum(number: int, names: Any) -> Encode:
     def encode(value: Any) -> bytes:
         known = values.get(value) if isinstance(value, str) else None
         code = known if known is not None else _whole(value) or 0
-        return tag + _varint(code) if 0 <= code < 2**31 else b""
+        return tag + encode_varint(code) if 0 <= code < 2**31 else b""
 
     return encode
 
@@ -187,13 +175,13 @@ def _fields(entries: Iterable[tuple[str, Encode]]) -> Table:
 
 def _string_value(value: Any) -> bytes:
     content = _utf8(value)
-    return b"".join((b"\x0a", _varint(len(content)), content))
+    return b"".join((b"\x0a", encode_varint(len(content)), content))
 
 
 def _int_value(value: Any) -> bytes:
     number = _whole(value)
     if number is not None and number in _INT64:
-        return b"\x18" + _varint(number & 0xFFFFFFFFFFFFFFFF)
+        return b"\x18" + encode_varint(number & 0xFFFFFFFFFFFFFFFF)
     return _double_value(value)
 
 
@@ -220,7 +208,7 @@ def _bytes_value(value: Any) -> bytes:
         content = base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
     except ValueError:
         return _string_value(value)
-    return b"".join((b"\x3a", _varint(len(content)), content))
+    return b"".join((b"\x3a", encode_varint(len(content)), content))
 
 
 def _bare_value(value: Any) -> bytes:
@@ -247,19 +235,19 @@ def _any_value(value: Any, depth: int = 0) -> bytes:
             tag, encode_one = _CONTAINERS[name]
             members = item.get("values") if isinstance(item, dict) else None
             content = b"".join([encode_one(member, depth + 1) for member in members]) if isinstance(members, list) else b""
-            return b"".join((tag, _varint(len(content)), content))
+            return b"".join((tag, encode_varint(len(content)), content))
     return b""
 
 
 def _array_member(value: Any, depth: int) -> bytes:
     content = _any_value(value, depth)
-    return b"".join((b"\x0a", _varint(len(content)), content))
+    return b"".join((b"\x0a", encode_varint(len(content)), content))
 
 
 def _key_value(item: Any, depth: int = 0) -> bytes:
     """Return a KeyValue as field 1 of a list; `_attributes` gives it another tag."""
     content = _key_value_content(item, depth)
-    return b"".join((b"\x0a", _varint(len(content)), content))
+    return b"".join((b"\x0a", encode_varint(len(content)), content))
 
 
 def _key_value_content(item: Any, depth: int) -> bytes:
@@ -267,10 +255,10 @@ def _key_value_content(item: Any, depth: int) -> bytes:
         return b""
     key, value = item.get("key"), item.get("value")
     name = _utf8(key) if key is not None else b""
-    parts = [b"\x0a", _varint(len(name)), name]
+    parts = [b"\x0a", encode_varint(len(name)), name]
     if value is not None:
         content = _any_value(value, depth)
-        parts += (b"\x12", _varint(len(content)), content)
+        parts += (b"\x12", encode_varint(len(content)), content)
     return b"".join(parts)
 
 

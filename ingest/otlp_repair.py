@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from tracestore.varint import encode_varint
+
 _MAX_DEPTH = 95  # upb's limit is 100
 _TOO_DEEP = b"(nested too deep)"
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -34,15 +36,6 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 def _repair_message(data: bytes, descriptor: Descriptor, depth: int) -> bytes:
@@ -80,7 +73,7 @@ def _repair_field(key: int, content: bytes, field: FieldDescriptor | None, depth
         if depth < _MAX_DEPTH:
             content = _repair_message(content, nested, depth + 1)
         elif nested.name == "AnyValue":
-            content = b"\x0a" + _varint(len(_TOO_DEEP)) + _TOO_DEEP
+            content = b"\x0a" + encode_varint(len(_TOO_DEEP)) + _TOO_DEEP
         else:
             content = b""
-    return _varint(key) + _varint(len(content)) + content
+    return encode_varint(key) + encode_varint(len(content)) + content

@@ -15,6 +15,8 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeL
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
+from tracestore.varint import encode_varint
+
 
 def to_otlp_dict(request: Message) -> dict[str, Any]:
     """protobuf's own JSON, with the one change that OTLP makes: ids are hex."""
@@ -134,3 +136,8 @@ log_requests = st.builds(
         max_size=2,
     ),
 )
+
+
+def sized(content: bytes) -> bytes:
+    """Return what stands behind the tag of a length-delimited field of Protobuf."""
+    return encode_varint(len(content)) + content

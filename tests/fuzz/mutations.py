@@ -30,6 +30,7 @@ from ingest.otlp import CHECKS
 from tests.corpus.recordings import recordings
 from tests.otlp_messages import to_otlp_dict
 from tracestore.model import Signal
+from tracestore.varint import encode_varint
 
 Request = ExportTraceServiceRequest | ExportLogsServiceRequest
 
@@ -227,7 +228,7 @@ class Mutator:
                 changed = [(number, 2, self._random.randbytes(self._random.choice((0, 1, 7, 8, 16, 200))))]
             case 2:
                 value = self._random.choice((0, 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1))
-                changed = [(number, 0, _varint(value))]
+                changed = [(number, 0, encode_varint(value))]
             case 3:
                 changed = [(number, 1, struct.pack("<Q", self._random.choice((0, 1, 2**63, 2**64 - 1, 10**18))))]
             case 4:
@@ -383,15 +384,6 @@ _JSON_VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while at < len(data) and shift < 64:
@@ -433,6 +425,6 @@ def _split(data: bytes) -> list[tuple[int, int, bytes]]:
 
 def _join(fields: list[tuple[int, int, bytes]]) -> bytes:
     return b"".join(
-        _varint(number << 3 | wire_type) + (_varint(len(content)) if wire_type == 2 else b"") + content
+        encode_varint(number << 3 | wire_type) + (encode_varint(len(content)) if wire_type == 2 else b"") + content
         for number, wire_type, content in fields
     )

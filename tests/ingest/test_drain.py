@@ -19,6 +19,7 @@ from ingest.service import Ingest
 from tests.ingest.conftest import build_request, build_span, ids_of
 from tests.ingest.drains import REFUSED_BYTES, Bench
 from tests.logs import build_logs
+from tests.otlp_messages import sized
 from tests.waiting import wait_until
 from tracestore import semconv
 from tracestore.clickhouse.client import Store
@@ -360,9 +361,9 @@ def test_what_only_clickhouse_refuses_is_stored_and_holds_up_nobody(store: Store
     odd = [build_span() for _ in TOLERATED]
     for span, (name, field) in zip(odd, TOLERATED.items(), strict=True):
         content = span.SerializeToString() + field
-        scope_spans = b"\x12" + _sized(b"\x12" + _sized(content))
+        scope_spans = b"\x12" + sized(b"\x12" + sized(content))
         own = b"\xc2\xa9\x07\x01x" if name == "our own field as a text" else b""
-        payloads.insert(20, stamp(b"\x0a" + _sized(scope_spans) + own, ingest_key="shop", spans=1))
+        payloads.insert(20, stamp(b"\x0a" + sized(scope_spans) + own, ingest_key="shop", spans=1))
     inserts: list[str] = []
 
     def insert(records: Sequence[Record], *, signal: Signal, writer: str, batch_seq: int, part: str = "") -> None:
@@ -379,11 +380,6 @@ def test_what_only_clickhouse_refuses_is_stored_and_holds_up_nobody(store: Store
     assert bench.dead_letters.find() == []
     assert inserts == ["", "c"]
     assert store.query_rows("SELECT sum(spans) FROM intake WHERE ingest_key = 'shop'") == [(len(odd),)]
-
-
-def _sized(content: bytes) -> bytes:
-    assert len(content) < 2**14
-    return bytes([len(content) & 0x7F | 0x80, len(content) >> 7]) + content
 
 
 def test_store_that_refuses_everything_makes_no_dead_letters(

@@ -26,7 +26,7 @@ from ingest.otlp import BadBody, check_logs_json, check_logs_protobuf
 from ingest.spool import Spool, decode_records
 from tests.ingest.conftest import JSON, Receiver, build_request, build_span
 from tests.ingest.drains import REFUSED_BYTES, Bench
-from tests.otlp_messages import log_requests, to_otlp_dict
+from tests.otlp_messages import log_requests, sized, to_otlp_dict
 from tests.waiting import wait_until
 from tracestore.clickhouse.attributes import decode_attributes
 from tracestore.clickhouse.client import Store
@@ -264,9 +264,9 @@ def test_traces_sent_as_logs_are_pointed_to_the_right_path(receiver: Receiver, c
 def test_invalid_text_and_deep_values_cost_themselves(receiver: Receiver) -> None:
     value = AnyValue(string_value="deep").SerializeToString()
     for _ in range(60):
-        value = b"\x2a" + _sized(b"\x0a" + _sized(value))
-    record = b"\x2a" + _sized(b"\x0a\x03M\xffK") + b"\x32" + _sized(b"\x0a\x01k\x12" + _sized(value))
-    body = b"\x0a" + _sized(b"\x12" + _sized(b"\x12" + _sized(record)))
+        value = b"\x2a" + sized(b"\x0a" + sized(value))
+    record = b"\x2a" + sized(b"\x0a\x03M\xffK") + b"\x32" + sized(b"\x0a\x01k\x12" + sized(value))
+    body = b"\x0a" + sized(b"\x12" + sized(b"\x12" + sized(record)))
 
     answer = receiver.send(body, path="/v1/logs")
 
@@ -277,15 +277,7 @@ def test_invalid_text_and_deep_values_cost_themselves(receiver: Receiver) -> Non
 def test_more_records_than_a_body_can_hold_are_refused_before_parsing() -> None:
     scope = b"\x12\x00" * 100_000
     with pytest.raises(BadBody, match="more spans or log records"):
-        check_logs_protobuf(b"\x0a" + _sized(b"\x12" + _sized(scope)))
-
-
-def _sized(data: bytes) -> bytes:
-    size, prefix = len(data), b""
-    while size > 0x7F:
-        prefix += bytes([size & 0x7F | 0x80])
-        size >>= 7
-    return prefix + bytes([size]) + data
+        check_logs_protobuf(b"\x0a" + sized(b"\x12" + sized(scope)))
 
 
 _JSON = st.recursive(

@@ -20,7 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from ingest.otlp import BadBody, Rejection, check_json, check_logs_json, check_protobuf, estimate_parsing_bytes
 from ingest.otlp_json import decode_json_object
-from tests.otlp_messages import to_otlp_dict, trace_requests
+from tests.otlp_messages import sized, to_otlp_dict, trace_requests
 
 TRACE_ID, SPAN_ID = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174"
 
@@ -141,10 +141,10 @@ def test_absurdly_deep_json_is_refused() -> None:
 def test_deep_protobuf_value_costs_itself_only(depth: int) -> None:
     value = AnyValue(string_value="deep").SerializeToString()
     for _ in range(depth):
-        member = KeyValue(key="k").SerializeToString() + b"\x12" + _sized(value)
-        value = b"\x32" + _sized(b"\x0a" + _sized(member))
+        member = KeyValue(key="k").SerializeToString() + b"\x12" + sized(value)
+        value = b"\x32" + sized(b"\x0a" + sized(member))
     span = Span(trace_id=b"t" * 16, span_id=b"s" * 8, name="kept").SerializeToString()
-    body = _wrap(span + b"\x4a" + _sized(b"\x0a\x01k\x12" + _sized(value)))
+    body = _wrap(span + b"\x4a" + sized(b"\x0a\x01k\x12" + sized(value)))
 
     checked = check_protobuf(body)
 
@@ -152,16 +152,8 @@ def test_deep_protobuf_value_costs_itself_only(depth: int) -> None:
     assert ExportTraceServiceRequest.FromString(checked.payload).resource_spans[0].scope_spans[0].spans[0].name == "kept"
 
 
-def _sized(data: bytes) -> bytes:
-    size, prefix = len(data), bytearray()
-    while size > 0x7F:
-        prefix.append(size & 0x7F | 0x80)
-        size >>= 7
-    return bytes([*prefix, size]) + data
-
-
 def _wrap(span: bytes) -> bytes:
-    return b"\x0a" + _sized(b"\x12" + _sized(b"\x12" + _sized(span)))
+    return b"\x0a" + sized(b"\x12" + sized(b"\x12" + sized(span)))
 
 
 def test_text_that_is_not_utf8_is_replaced() -> None:
@@ -283,9 +275,9 @@ def test_long_texts_are_charged_a_few_times_their_size_only() -> None:
     "body",
     [
         b"\x0a\x00" * 10**6,
-        b"\x0a" + _sized(b"\x12\x00" * 10**6),
-        b"\x0a" + _sized(b"\x12" + _sized(b"\x12\x00" * 10**6)),
-        b"\x8a\x00" + _sized(b"\x92\x00" + _sized(b"\x92\x00\x00" * 10**6)),
+        b"\x0a" + sized(b"\x12\x00" * 10**6),
+        b"\x0a" + sized(b"\x12" + sized(b"\x12\x00" * 10**6)),
+        b"\x8a\x00" + sized(b"\x92\x00" + sized(b"\x92\x00\x00" * 10**6)),
     ],
     ids=["resources", "scopes", "spans", "long tags"],
 )

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
+from tests.otlp_messages import sized
 from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch, stamp
 from tracestore.mapping import encode_rules
 from tracestore.models import MappingRule
+from tracestore.varint import encode_varint
 
 NOW_NS = time.time_ns()
 
@@ -160,20 +162,9 @@ def test_without_rules_nothing_changes(store: Store) -> None:
     assert (plain["session_id"], plain["tool"], plain["signal"]) == ("s-1", "page_oncall", "")
 
 
-def _field(number: int, text: str) -> bytes:
-    """Return a length-delimited Protobuf field."""
-    out, rest = bytearray(), number << 3 | 2
-    for value in (rest, len(text.encode())):
-        while value > 0x7F:
-            out.append(value & 0x7F | 0x80)
-            value >>= 7
-        out.append(value)
-    return bytes(out) + text.encode()
-
-
 @pytest.mark.parametrize("rules", [(), (rule("other", "tool"),)])
 def test_sender_cannot_bring_rules(store: Store, rules: tuple[MappingRule, ...]) -> None:
-    injected = _field(15012, encode_rules([rule("acme.conv", "session_id")]))
+    injected = encode_varint(15012 << 3 | 2) + sized(encode_rules([rule("acme.conv", "session_id")]).encode())
 
     span = insert(store, {"acme.conv": "c-1"}, rules, tail=injected * 2)
 

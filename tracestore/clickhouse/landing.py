@@ -12,6 +12,7 @@ from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.clickhouse.score_views import SCORE_COLUMNS, logs_to_scores, spans_to_scores
 from tracestore.clickhouse.views import logs_to_log_index
 from tracestore.model import Signal
+from tracestore.varint import encode_varint
 
 # One request per row: (project id, receive time in ns since the epoch, serialized Export...ServiceRequest).
 Record = tuple[int, int, bytes | memoryview]
@@ -39,15 +40,6 @@ def read_schema() -> str:
     return (Path(__file__).parent / "otlp.proto").read_text()
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
 def stamp(payload: bytes, *, ingest_key: str, spans: int) -> bytes:
     """Return a serialized Export...ServiceRequest with the name of the key that it came with ("" for none) and its size.
 
@@ -55,7 +47,7 @@ def stamp(payload: bytes, *, ingest_key: str, spans: int) -> bytes:
     same numbers.
     """
     name = ingest_key.encode()
-    return b"".join((payload, _INGEST_KEY, _varint(len(name)), name, _SPAN_COUNT, spans.to_bytes(4, "little")))
+    return b"".join((payload, _INGEST_KEY, encode_varint(len(name)), name, _SPAN_COUNT, spans.to_bytes(4, "little")))
 
 
 def read_span_count(payload: bytes | memoryview) -> int:
@@ -72,13 +64,13 @@ def encode_batch(
     that have some (tracestore/mapping.py); where it is given, "" is appended for others, so that none of the sender's count.
     """
     name = writer.encode()
-    common = _WRITER + _varint(len(name)) + name + _BATCH_SEQ + _varint(batch_seq)
+    common = _WRITER + encode_varint(len(name)) + name + _BATCH_SEQ + encode_varint(batch_seq)
     for project_id, received_at_ns, payload in records:
-        suffix = b"".join((_PROJECT_ID, _varint(project_id), _RECEIVED_AT_NS, received_at_ns.to_bytes(8, "little"), common))
+        suffix = b"".join((_PROJECT_ID, encode_varint(project_id), _RECEIVED_AT_NS, received_at_ns.to_bytes(8, "little"), common))
         if mappings is not None:
             mapping = mappings.get(project_id, "").encode()
-            suffix += b"".join((_MAPPING, _varint(len(mapping)), mapping))
-        yield b"".join((_varint(len(payload) + len(suffix)), payload, suffix))
+            suffix += b"".join((_MAPPING, encode_varint(len(mapping)), mapping))
+        yield b"".join((encode_varint(len(payload) + len(suffix)), payload, suffix))
 
 
 def insert_batch(

@@ -152,10 +152,8 @@ def _drop_unnamed_copies(spans: SpanColumns, counted: Mask, has_id: Mask) -> Mas
     scope, model = spans.labels("scope_name").codes, spans.labels("request_model").codes
     members = np.flatnonzero(counted)
     # Only a trace that has both kinds can have such a copy; most have none.
-    has_named, has_unnamed = np.zeros((2, spans.trace_count), dtype=bool)
-    has_named[spans.trace[members[has_id[members]]]] = True
-    has_unnamed[spans.trace[members[~has_id[members]]]] = True
-    members = members[(has_named & has_unnamed)[spans.trace[members]]]
+    has_both = spans.traces_with(members[has_id[members]]) & spans.traces_with(members[~has_id[members]])
+    members = members[has_both[spans.trace[members]]]
     if not members.size:
         return counted
     tokens = (spans.numbers("input_tokens")[members], spans.numbers("output_tokens")[members])
@@ -183,10 +181,8 @@ def _drop_accounts(spans: SpanColumns, counted: Mask) -> Mask:
     helper = spans.labels("kind").where("other") & ~asked
     members = np.flatnonzero(counted & (asked | helper) & (spans.parent >= 0) & spans.labels("response_model").present)
     # Only a trace that has both kinds can have such a span; most have none.
-    has_asked, has_other = np.zeros((2, spans.trace_count), dtype=bool)
-    has_asked[spans.trace[members[asked[members]]]] = True
-    has_other[spans.trace[members[~asked[members]]]] = True
-    members = members[(has_asked & has_other)[spans.trace[members]]]
+    has_both = spans.traces_with(members[asked[members]]) & spans.traces_with(members[~asked[members]])
+    members = members[has_both[spans.trace[members]]]
     if not members.size:
         return counted
     tokens = (spans.numbers("input_tokens")[members], spans.numbers("output_tokens")[members])

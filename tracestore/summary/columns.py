@@ -148,6 +148,12 @@ class SpanColumns:
         """Return a column of 8-byte ids as the numbers that these bytes are here."""
         return self._fixed(name, 8).view("u8")
 
+    def traces_with(self, which: Mask | Ints) -> Mask:
+        """Return for each trace whether it has any of these spans, a mask or positions."""
+        result = np.zeros(self.trace_count, dtype=bool)
+        result[self.trace[which]] = True
+        return result
+
     def span_ids_at(self, positions: Ints) -> pyarrow.Array:
         """Return the id of the span at each position, zeros for -1."""
         import pyarrow

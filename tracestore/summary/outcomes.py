@@ -65,17 +65,9 @@ def decide_outcomes(spans: SpanColumns, tools: ToolCalls, *, now_ns: int, runnin
     # Steps whose local parent is missing are different: agent and chain spans end last, so theirs is still open, or lost.
     is_step = kind.where("llm", "tool", "embedding", "retriever", "guardrail")
     stands_in = spans.is_orphan & (remote | ~is_step)
-    has_root = np.zeros(count, dtype=bool)
-    has_root[trace[is_root]] = True
-    has_stand_in = np.zeros(count, dtype=bool)
-    has_stand_in[trace[stands_in]] = True
-
+    has_root, has_stand_in = spans.traces_with(is_root), spans.traces_with(stands_in)
     top = np.where(has_root[trace], is_root, np.where(has_stand_in[trace], stands_in, spans.parent < 0))
-    root = np.full(count, -1, dtype=np.int64)
-    tops = np.flatnonzero(top)[::-1]
-    root[trace[tops]] = tops  # reversed: the earliest wins
-    missing = root < 0  # only possible when all parents form cycles
-    root[missing] = spans.first[missing]
+    root = _find_roots(spans, top)
 
     # Did a step succeed after an error? Steps that started once it was over.
     succeeded = is_step & ~errors
@@ -92,22 +84,16 @@ def decide_outcomes(spans: SpanColumns, tools: ToolCalls, *, now_ns: int, runnin
     unrecovered = matters & (last_success[trace] < end) & ~answered
     unrecovered[_find_forgiven(spans, np.flatnonzero(unrecovered & kind.where("tool")))] = False
 
-    root_error = np.zeros(count, dtype=bool)
-    root_error[trace[top & errors & (is_root | stands_in)]] = True
-    any_unrecovered = np.zeros(count, dtype=bool)
-    any_unrecovered[trace[unrecovered]] = True
-    any_error = np.zeros(count, dtype=bool)
-    any_error[trace[errors]] = True
+    root_error = spans.traces_with(top & errors & (is_root | stands_in))
     last_end = np.zeros(count, dtype=np.int64)
     np.maximum.at(last_end, trace, end)
 
     rootless = ~has_root & ~has_stand_in
     recent = last_end > now_ns - running_timeout_ns
     # A caller elsewhere may never report here: only a parent that lives in this process is worth waiting for.
-    expects_more = np.zeros(count, dtype=bool)
-    expects_more[trace[spans.is_orphan & ~remote]] = True
+    expects_more = spans.traces_with(spans.is_orphan & ~remote)
     awaited = ~has_root & recent & (expects_more | rootless)
-    conditions = [root_error & ~awaited, awaited, any_unrecovered, rootless, any_error]
+    conditions = [root_error & ~awaited, awaited, spans.traces_with(unrecovered), rootless, spans.traces_with(errors)]
     rules = ["root_error", "running", "unrecovered_error", "interrupted", "recovered"]
     rule = np.select(conditions, rules, default="no_error").tolist()
     outcome_of = {"running": Outcome.RUNNING, "recovered": Outcome.OK, "no_error": Outcome.OK}
@@ -119,6 +105,14 @@ def decide_outcomes(spans: SpanColumns, tools: ToolCalls, *, now_ns: int, runnin
     return Outcomes([outcome_of.get(name, Outcome.ERROR).value for name in rule], rule, failing, root)
 
 
+def _find_roots(spans: SpanColumns, top: Mask) -> Ints:
+    """Return per trace the position of its earliest top span, of its first span when all parents form cycles."""
+    root = np.full(spans.trace_count, -1, dtype=np.int64)
+    tops = np.flatnonzero(top)[::-1]
+    root[spans.trace[tops]] = tops  # reversed: the earliest wins
+    return np.where(root < 0, spans.first, root)
+
+
 def _find_forgiven(spans: SpanColumns, failed_tools: Ints) -> Ints:
     """Return those of the failed tools whose agent went on although no step shows it.
 
@@ -126,8 +120,7 @@ def _find_forgiven(spans: SpanColumns, failed_tools: Ints) -> Ints:
     word of the agent or chain around the tool counts, if it says OK itself.
     """
     kind = spans.labels("kind")
-    has_call = np.zeros(spans.trace_count, dtype=bool)
-    has_call[spans.trace[kind.where("llm")]] = True
+    has_call = spans.traces_with(kind.where("llm"))
     silent = failed_tools[~has_call[spans.trace[failed_tools]]]
     around = nearest_ancestor(spans.parent, silent, kind.where("agent", "chain"))
     forgiven: Ints = silent[(around >= 0) & spans.labels("status").where("ok")[around]]

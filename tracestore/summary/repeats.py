@@ -63,9 +63,7 @@ def find_repeats(spans: SpanColumns, calls: Calls, tools: ToolCalls, arguments: 
     keys ^= spans.trace[told].astype(np.uint64) * _OF_TRACE ^ spans.labels("tool").codes[told].astype(np.uint64) * _OF_TOOL
     order = np.argsort(keys)
     again = told[order[1:][keys[order[1:]] == keys[order[:-1]]]]
-    looked_at = np.zeros(spans.trace_count, dtype=bool)
-    looked_at[spans.trace[again]] = True
-    looked_at[spans.trace[broken]] = True
+    looked_at = spans.traces_with(again) | spans.traces_with(broken)
     wasted = np.zeros(spans.count, dtype=bool)
     if not looked_at.any():
         return Repeats(np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.int64), wasted)

@@ -45,8 +45,7 @@ def find_requested(spans: SpanColumns, is_call: Mask, read_requests: ReadRequest
     tools the calls that another agent followed count, for hand-offs alone. `read_signal` is find_signal, or one that knows rules.
     """
     kind = spans.labels("kind")
-    has_tool = np.zeros(spans.trace_count, dtype=bool)
-    has_tool[spans.trace[kind.where("tool")]] = True
+    has_tool = spans.traces_with(kind.where("tool"))
     answered = is_call & kind.where("llm") & ~spans.mask("is_error")
     asking = np.union1d(np.flatnonzero(answered & ~has_tool[spans.trace]), _last_before_other_agents(spans, answered))
     rank = np.arange(len(asking)) - np.searchsorted(spans.trace[asking], spans.trace[asking])
@@ -69,8 +68,7 @@ def _last_before_other_agents(spans: SpanColumns, answered: Mask) -> Ints:
     """
     kind, agent = spans.labels("kind"), spans.labels("agent").codes
     is_agent = kind.where("agent")
-    has_told = np.zeros(spans.trace_count, dtype=bool)
-    has_told[spans.trace[spans.labels("signal").where("agent_handoff")]] = True
+    has_told = spans.traces_with(spans.labels("signal").where("agent_handoff"))
     steps = np.flatnonzero((is_agent | kind.where("llm", "tool")) & ~has_told[spans.trace])
     last, following = steps[:-1], steps[1:]
     is_last = answered[last] & is_agent[following] & (spans.trace[last] == spans.trace[following])

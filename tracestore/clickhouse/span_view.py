@@ -11,564 +11,24 @@ own, which reads the requests of projects that have rules.
 
 from __future__ import annotations
 
-import re
-
 from tracestore import semconv
-from tracestore.clickhouse.anyvalue import MAX_TIME_NS, MIN_TIME_NS, map_of, types_of
 from tracestore.clickhouse.lookups import (
     MAPPING_TYPE,
     RUN,
     at,
     declared_kind,
-    first,
-    first_of,
-    first_slot,
-    has_any,
-    json_member,
     literal,
-    literals,
     mapping_found,
-    mapping_texts,
-    name_of_event,
     picked,
     resource_wanted,
     rule_value,
-    sdk,
-    slots,
     told,
-    tool_signal,
     usage_text,
     wanted,
     winner,
 )
-from tracestore.semconv import Source
-
-# More tokens than any call can have; keeps sums of hostile numbers far from overflow.
-MAX_TOKENS = 10**12
-_MAX_TAGS = 64
-_RESULT_CHARS = 1000  # of a tool's result that stands for the message of its error
-TOKEN_FIELDS = (
-    "input_tokens", "output_tokens", "total_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
-    "cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens",
-)  # fmt: skip
-
-
-def _token_counts() -> str:
-    """Return an array of the token fields' numbers, in the order of TOKEN_FIELDS."""
-    # As floats, because some languages write "12.0" or "1e3"; exact far beyond MAX_TOKENS. NaN and negatives count as none.
-    texts = ", ".join(first(field) for field in TOKEN_FIELDS)
-    counted = f"if({at('gen_ai.operation.name')} IN ({literals(semconv.REPEATED_USAGE)}), [], [{texts}])"
-    clamped = f"toUInt64(if(if(number > 0, number < 1e18, false), least(number, toFloat64({MAX_TOKENS})), 0))"
-    return f"arrayMap(number -> {clamped}, arrayMap(text -> toFloat64OrZero(text), {counted}))"
-
-
-def _shape() -> str:
-    """Return the kind of a span that declares none: what its name and attributes look like."""
-    named = ", ".join(f"match(shown_name, {literal(pattern)}), {literal(kind)}" for pattern, kind in semconv.NAME_KINDS)
-    keys = "mapKeys(attributes)"
-    shaped = ", ".join(
-        f"arrayExists(k -> match(k, {literal(pattern)}), {keys}), {literal(kind)}" for pattern, kind in semconv.SHAPE_KEYS
-    )
-    return (
-        f"multiIf({named}, tool_attribute != '', 'tool', startsWith(name, 'tools/call '), 'tool', {shaped}, "
-        "concat(request_model, response_model) = '', 'other', tokens_in + tokens_out > 0, 'llm', named_model != '', 'llm', "
-        f"arrayExists(k -> match(k, {literal(semconv.MESSAGE_KEY)}), {keys}), 'llm', 'other')"
-    )
-
-
-def _kind() -> str:
-    """Return the kind of a span: what it declares, else what it looks like; with the cases where a declaration misleads."""
-    misdeclared = ", ".join(f"match(name, {literal(pattern)}), {literal(kind)}" for pattern, kind in semconv.MISDECLARED_KINDS)
-    declared = "if(is_langfuse_generation, 'llm', declared_kind)"
-    called = "failed_request != '', 'llm', is_unnamed_agent, 'chain'"
-    return f"multiIf({misdeclared}, {called}, declared_kind != '', {declared}, {_shape()})"
-
-
-def _exclusive_input() -> str:
-    """Return whether the input count leaves out cached tokens: arithmetic first, then the scope's habit, the total, the names."""
-    return f"""multiIf(
-            cached + cache_written = 0, false,
-            cached + cache_written > tokens_in, true,
-            match(scope_name, {literal(semconv.EXCLUSIVE_SCOPES)}), true,
-            if(anthropic, match(scope_name, {literal(semconv.EXCLUSIVE_FOR_ANTHROPIC)}), false), true,
-            match(scope_name, {literal(semconv.INCLUSIVE_SCOPES)}), false,
-            bare_names, true,
-            -- What the provider itself said: the AI SDK up to version 5 repeats it, and adds the total up from it.
-            said_by_anthropic != 0, said_by_anthropic = tokens_in,
-            -- Version 4 tells of the cache alone.
-            cached_by_anthropic, true,
-            tokens_total = tokens_in + tokens_out, false,
-            tokens_total = tokens_in + tokens_out + cached + cache_written, true,
-            -- Langfuse's own bucket names are disjoint (OpenAI's names in the same place are not).
-            langfuse_buckets, true, if(anthropic, raw_names, false))"""
-
-
-def _said_signal() -> str:
-    """Return what a span says outright about hand-offs and people: the application's own word, then the dialects' conventions."""
-    said = at(semconv.SIGNAL_KEY)
-    target = f"arrayFirst(x -> x != '', [{', '.join(at(key) for key in semconv.HANDOFF_TARGETS)}, name])"
-    last_part = f"extract(right(x, {semconv.LAST_PART_BYTES}), {literal(semconv.LAST_PART)})"
-    handed_off = f"match(x, {literal(semconv.HANDOFF_ANSWER)})"
-    answers = f"if(match(x, {literal(semconv.RESUMED)}), true, {last_part} IN ({literals(semconv.APPROVAL_ANSWERS)}))"
-    is_agent, last = (
-        "declared_kind = 'agent'",
-        f"right(attributes[{literal(semconv.ANSWERED_MESSAGES)}], {semconv.LAST_MESSAGE_BYTES})",
-    )
-    parts = "".join(f"match(attributes[{literal(key)}], {literal(part)}), true, " for key, part in semconv.ASKED_PARTS)
-    asked = f"if({is_agent}, multiIf({parts}false), false)"
-    answered = f"""if({is_agent}, multiIf(match(name, {literal(semconv.CONTINUED_RUN)}), true,
-                match(attributes[{literal(semconv.DECISION_INPUT)}], {literal(semconv.DECISION)}), true,
-                extract({last}, {literal(semconv.LAST_MESSAGE)}) = {literal(semconv.ANSWERED_PART)}), false)"""
-    return f"""multiIf(
-            {said} IN ({literals(semconv.SIGNALS)}), {said},
-            event_signal != '', event_signal,
-            multiIf(match(name, {literal(semconv.HANDOFF_NAME)}), true,
-                {at("gen_ai.operation.name")} IN ('handoff', 'agent_handoff'), true,
-                {at("traceloop.span.kind")} = 'handoff', true,
-                {has_any(Source(key) for key in (*semconv.HANDOFF_TARGETS, *semconv.HANDOFF_SOURCES))}),
-                if(match({target}, {literal(semconv.HUMAN)}), 'human_escalation', 'agent_handoff'),
-            if(declared_kind = 'agent', arrayExists((k, x) -> if(k IN ({literals(semconv.HANDOFF_OUTPUTS)}), {handed_off}, false),
-                mapKeys(attributes), mapValues(attributes)), false), 'agent_handoff',
-            if({at("span.type")} = 'tool.blocked_on_user', {at("decision")} = 'reject', false), 'refused_call',
-            -- A configuration or a hook that decides is nobody who is asked; nor is there anybody where no terminal is.
-            multiIf({at("source")} IN ('config', 'hook', 'unknown'), false, {at("span.type")} = 'tool.blocked_on_user', true,
-                {at("gen_ai.operation.name")} IN ({literals(semconv.WAITING_OPERATIONS)}), true,
-                name = 'claude_code.tool.blocked_on_user'), 'human_wait',
-            multiIf({at("pydantic_ai.tool.deferral.name")} != '', true, name = 'Human Feedback', true,
-                match(usage_text, {literal(semconv.APPROVAL_TEXT)}), true, {asked}), 'human_approval_requested',
-            arrayExists((k, x) -> if(k IN ({literals(semconv.APPROVAL_INPUTS)}), {answers}, false),
-                mapKeys(attributes), mapValues(attributes)), 'human_approval_decided',
-            {answered}, 'human_approval_decided',
-            '')"""
-
-
-def _signal() -> str:
-    """Return what a span says about the run: what it says outright, else what its tool and its error mean."""
-    return f"""multiIf(
-        if(rule_signal != '', NOT is_error, false), rule_signal,
-        said_signal != '', said_signal,
-        interrupted, 'human_approval_requested',
-        NOT runs_tool, '',
-        match(tool_text, {literal(semconv.REFUSED_CALL)}), 'refused_call',
-        raw_error_type IN ({literals(semconv.REFUSED_TYPES)}), 'refused_call',
-        kind != 'tool', '',
-        tool IN ({literals(semconv.APPROVAL_TOOLS)}), 'human_approval_requested',
-        if(match(tool, {literal(semconv.HANDOFF_TOOL)}), NOT match(tool, {literal(semconv.HUMAN)}), false), 'agent_handoff',
-        '')"""
-
-
-def _finish_reason() -> str:
-    # Semantic Kernel sends the member of a Python enum as it is shown: FinishReason.TOOL_CALLS.
-    return f"extract({first('finish_reason')}, '(?:FinishReason[.])?([A-Za-z_-][A-Za-z_-]+)')"
-
-
-def _failed_by_flag() -> str:
-    flags = "".join(f"{at(key)} IN ({literals(values)}), true, " for key, values in semconv.FAILURE_FLAGS)
-    told = "failed_by_event, true, failed_request != '', true, failed_answer != '', true"
-    return f"multiIf({flags}{told}, {_finish_reason()} = 'error')"
-
-
-def _time_to_first_token() -> str:
-    """Return the nanoseconds to the first token, 0 when nobody says."""
-    units = {slots()[key]: unit_ns for key, unit_ns in semconv.FIRST_TOKEN_UNITS_NS.items()}
-    units[slots()["mapped:time_to_first_token"]] = 1.0
-    said, slot = first("time_to_first_token"), first_slot("time_to_first_token")
-    unit_ns = f"transform({slot}, {list(units)}, {list(units.values())}, 0.)"
-    moment = f"toUnixTimestamp64Micro(parseDateTime64BestEffortOrZero({said}, 6, 'UTC'))"
-    scope_unit = f"transform({slot}, [{slots()['mapped:time_to_first_token']}], [1.], 1e6)"
-    start_time = f"carried.{list(_carried()).index('start_time') + 1}"
-    return f"""toUInt64(arrayFirst(ns -> if(ns > 0, ns < 1e15, false), [
-        toFloat64OrZero({said}) * if(startsWith(scope_name, 'strands'), {scope_unit}, {unit_ns}),
-        ({moment} - intDiv(toUnixTimestamp64Nano({start_time}), 1000)) * 1e3, first_token_event_ns]))"""
-
-
-def _carried() -> dict[str, str]:
-    """Return the columns that no layer above `_spans` reads, by name: they go up in one tuple, `carried`.
-
-    Each layer costs analysis for each column that it passes on.
-    """
-    return {
-        "project_id": "project_id",
-        "trace_id": "trace_id",
-        "span_id": "span_id",
-        "parent_span_id": "parent_span_id",
-        "start_time": "fromUnixTimestamp64Nano(toInt64(start_ns), 'UTC')",
-        "duration_ns": "duration_ns",
-        "span_kind": "transform(span_kind_number, [1, 2, 3, 4, 5], ['internal', 'server', 'client', 'producer', 'consumer'], "
-        "'internal')",
-        "trace_state": "trace_state",
-        "flags": "flags",
-        "scope_version": "scope_version",
-        "attribute_types": "attribute_types",
-        "resource_attributes": "resource_attributes",
-        "resource_attribute_types": "resource_attribute_types",
-        "scope_attributes": "scope_attributes",
-        "scope_attribute_types": "scope_attribute_types",
-        "event_times_ns": "event_times_ns",
-        "event_names": "event_names",
-        "event_attributes": "event_attributes",
-        "event_attribute_types": f"arrayMap(e -> {types_of('e.attributes')}, events)",
-        "event_dropped_attributes_counts": "arrayMap(e -> e.dropped_attributes_count, events)",
-        "link_trace_ids": "arrayMap(l -> lower(hex(l.trace_id)), links)",
-        "link_span_ids": "arrayMap(l -> lower(hex(l.span_id)), links)",
-        "link_trace_states": "arrayMap(l -> l.trace_state, links)",
-        "link_attributes": f"arrayMap(l -> {map_of('l.attributes')}, links)",
-        "link_attribute_types": f"arrayMap(l -> {types_of('l.attributes')}, links)",
-        "resource_schema_url": "resource_schema_url",
-        "scope_schema_url": "scope_schema_url",
-        "dropped_attributes_count": "dropped_attributes_count",
-        "dropped_events_count": "dropped_events_count",
-        "dropped_links_count": "dropped_links_count",
-        "reported_start_ns": "reported_start_ns",
-        "reported_end_ns": "reported_end_ns",
-        "received_at": f"fromUnixTimestamp64Nano(toInt64(least(received_at_ns, {MAX_TIME_NS})), 'UTC')",
-        "writer": "writer",
-        "batch_seq": "batch_seq",
-        "ingest_key": "ingest_key",
-        "sdk": "sdk",
-    }
-
-
-def _tags() -> str:
-    """Return the tags of a span: a list (anyvalue.py: two bytes stand before each text of it), JSON, or texts between commas."""
-    said = first("tags")
-    return f"""arraySlice(arrayDistinct(arrayFilter(t -> t != '', multiIf({said} = '', [],
-        startsWith({said}, '['), JSONExtract({said}, 'Array(String)'),
-        startsWith({said}, '\\n'), splitByRegexp('(?s)\\n.\\n.', {said}),
-        splitByRegexp(' *, *', {said})))), 1, {_MAX_TAGS})"""
-
-
-def _settled() -> dict[str, str]:
-    """Return the columns that are found by looking at attributes and not looked at again, by name, as `_carried` does."""
-    parent = f"carried.{list(_carried()).index('parent_span_id') + 1}"
-    asked_tier = json_member("llm.invocation_parameters", "service_tier")
-    served_tier = f"if({asked_tier} != '', extract({at('output.value')}, {literal(semconv.SERVED_TIER)}), '')"
-    tier = first_of([served_tier, first("service_tier")])
-    session, prompt = first("session_id"), first("prompt_name")
-    is_root = f"if({at('langsmith.span.parent_id')} = '', {parent} = toFixedString('', 8), false)"
-    return {
-        "service": f"if({first('service')} = '', 'unknown', {first('service')})",
-        "environment": f"if({first('environment')} = '', 'default', {first('environment')})",
-        "version": first("version"),
-        "response_id": first("response_id"),
-        "finish_reason": _finish_reason(),
-        "service_tier": f"if({at('gen_ai.request.batch')} = 'true', 'batch', substring(lower({tier}), 1, 32))",
-        "tool_call_id": first("tool_call_id"),
-        # Gemini CLI names the turn of a session so.
-        "prompt_name": f"if(if({session} = '', false, startsWith({prompt}, {session})), '', {prompt})",
-        "prompt_version": first("prompt_version"),
-        # An answer's id: Microsoft's agent framework continues from the answer before, which is another in every call.
-        "session_id": f"arrayFirst(x -> NOT startsWith(x, {literal(semconv.RESPONSE_ID_PREFIX)}),"
-        f" [{first('session_id')}, {at('session.id')}])",
-        "user_id": first("user_id"),
-        "agent_id": first("agent_id"),
-        "tags": _tags(),
-        "time_to_first_token_ns": _time_to_first_token(),
-        # LangSmith names every span's run; the root's is the workflow.
-        "workflow": first_of([first("workflow"), f"if({is_root}, {at('langsmith.trace.name')}, '')"]),
-    }
-
-
-def _tuple(columns: dict[str, str]) -> str:
-    return f"tuple({', '.join(columns.values())})"
-
-
-def _members(tuple_name: str, columns: dict[str, str]) -> str:
-    return ", ".join(f"{tuple_name}.{number} AS {name}" for number, name in enumerate(columns, start=1))
-
-
-def _given(columns: dict[str, str], *, by_rules: bool) -> str:
-    """Return the SELECT, up to its FROM, that all layers above begin with; `columns` are those of `_carried`."""
-    events, model_endpoint = semconv.APPROVAL_EVENTS, literal(semconv.MODEL_ENDPOINT)
-    rules = f"mapping.1 AS rules, {mapping_texts()} AS texts, arrayIntersect(mapping.1.1, texts.1) AS mapping_keys,"
-    return f"""SELECT
-        attributes, name, scope_name, status_code, status_message, resource_wanted, {rules if by_rules else ""}
-        transform(arrayFirst(n -> n IN ({literals(events)}), event_names),
-            [{literals(events)}], [{literals(events.values())}], '') AS event_signal,
-        arrayFirst(x -> x != '', arrayMap(m -> m['exception.type'], event_attributes)) AS exception_type,
-        arrayFirst(x -> x != '', arrayMap(m -> m['exception.message'], event_attributes)) AS exception_message,
-        arrayExists((n, a) -> if(n IN ({literals(semconv.FAILURE_EVENTS)}), a['success'] = 'false', false),
-            event_names, event_attributes) AS failed_by_event,
-        arrayLast((a, n) -> if(n IN ({literals(semconv.REQUEST_EVENTS)}), a['endpoint'] = {model_endpoint}, false),
-            event_attributes, event_names)[{literal(semconv.REQUEST_ERROR)}] AS failed_request,
-        toFloat64(arrayFirst((t, n) -> n IN ({literals(semconv.FIRST_TOKEN_EVENTS)}), event_times_ns, event_names) - start_ns)
-            AS first_token_event_ns,
-        {_tuple(columns | ({"tool_rules": "mapping.2"} if by_rules else {}))} AS carried"""
-
-
-def _spans(table: str, *, by_rules: bool) -> str:
-    """Return the SELECT of one row a span: its own fields, and what its resource and scope say."""
-    mapping = "mapping, " if by_rules else ""
-    read_mapping = f"JSONExtract(mappings[-1], {literal(MAPPING_TYPE)}) AS mapping, " if by_rules else ""
-    return f"""{_given(_carried(), by_rules=by_rules)}
-        FROM
-        (
-        SELECT
-            project_id, received_at_ns, writer, batch_seq, ingest_key, sdk,
-            resource_attributes, resource_attribute_types, resource_schema_url,
-            scope_name, scope_version, scope_attributes, scope_attribute_types, scope_schema_url,
-            resource_wanted, {mapping}
-            toFixedString(substring(span.trace_id, 1, 16), 16) AS trace_id,
-            toFixedString(substring(span.span_id, 1, 8), 8) AS span_id,
-            toFixedString(if(span.parent_span_id = span.span_id, '', substring(span.parent_span_id, 1, 8)), 8) AS parent_span_id,
-            span.name AS name, span.kind AS span_kind_number,
-            span.status.code AS status_code, span.status.message AS status_message,
-            span.trace_state AS trace_state, span.flags AS flags,
-            span.events AS events, span.links AS links,
-            arrayMap(e -> e.time_unix_nano, span.events) AS event_times_ns,
-            span.dropped_attributes_count AS dropped_attributes_count,
-            span.dropped_events_count AS dropped_events_count,
-            span.dropped_links_count AS dropped_links_count,
-            span.start_time_unix_nano AS reported_start_ns,
-            span.end_time_unix_nano AS reported_end_ns,
-            if(reported_start_ns >= {MIN_TIME_NS}, reported_start_ns < {MAX_TIME_NS}, false) AS start_is_sane,
-            if(start_is_sane, reported_start_ns, least(greatest(received_at_ns, {MIN_TIME_NS}), {MAX_TIME_NS})) AS start_ns,
-            multiIf(NOT start_is_sane, 0, reported_end_ns <= reported_start_ns, 0, reported_end_ns >= {MAX_TIME_NS}, 0,
-                reported_end_ns - reported_start_ns) AS duration_ns,
-            {map_of("span.attributes")} AS attributes,
-            {types_of("span.attributes")} AS attribute_types,
-            arrayMap(e -> {map_of("e.attributes")}, events) AS event_attributes,
-            arrayMap((e, a) -> {name_of_event("e.name", "a")}, events, event_attributes) AS event_names
-        FROM
-        (
-            SELECT
-                project_id, received_at_ns, writer, batch_seq, ingest_key,
-                {sdk()} AS sdk,
-                resource_attributes, resource_attribute_types, resource_schema_url,
-                resource_wanted, {mapping}
-                scope_spans.scope.name AS scope_name, scope_spans.scope.version AS scope_version,
-                {map_of("scope_spans.scope.attributes")} AS scope_attributes,
-                {types_of("scope_spans.scope.attributes")} AS scope_attribute_types,
-                scope_spans.schema_url AS scope_schema_url,
-                arrayJoin(scope_spans.spans) AS span
-            FROM
-            (
-                SELECT
-                    project_id, received_at_ns, writer, batch_seq, ingest_key,
-                    {map_of("resource_span.resource.attributes")} AS resource_attributes,
-                    {types_of("resource_span.resource.attributes")} AS resource_attribute_types,
-                    {resource_wanted()} AS resource_wanted, {mapping}
-                    resource_span.schema_url AS resource_schema_url,
-                    arrayJoin(resource_span.scope_spans) AS scope_spans
-                FROM
-                (
-                    SELECT project_id, received_at_ns, writer, batch_seq, ingest_keys[-1] AS ingest_key,
-                        {read_mapping}arrayJoin(resource_spans) AS resource_span
-                    FROM {table}
-                )
-            )
-        )
-        )"""
-
-
-def _provider() -> str:
-    """Return the provider of a model call as it is named: by an attribute, the model's prefix, the host or the model's maker."""
-    hosts = [name for name in semconv.PROVIDERS if "." in name]
-    makers, providers = "|".join(map(re.escape, semconv.MAKERS)), literals(semconv.MAKERS.values())
-    return f"""lower(multiIf(
-            model_prefix IN ({literals(semconv.SELLERS)}), model_prefix,
-            if(provider_attribute = 'anthropic', match(any_model, {literal(semconv.BEDROCK_ID)}), false), 'aws.bedrock',
-            -- Many speak OpenAI's protocol, and instrumentations of its client know no other name.
-            if(provider_attribute = 'openai', server_address IN ({literals(hosts)}), false), server_address,
-            provider_attribute NOT IN ('', {literals(semconv.FRAMEWORKS)}), provider_attribute,
-            any_model = '', '',
-            model_prefix != '', model_prefix,
-            server_address IN ({literals(hosts)}), server_address,
-            transform(extract(any_model, {literal(f"^({makers})")}), [{literals(semconv.MAKERS)}], [{providers}], '')))"""
-
-
-def _looked_up() -> str:
-    """Return the layer that looks attributes up; those above read its columns only."""
-    component, named = at("haystack.component.type"), at("name")
-    provider = first("provider")
-    agent_of_step = (
-        f"if(endsWith(name, {literal(semconv.AGENT_STEP)}), extract({at('input.value')}, {literal(semconv.AGENT_OF_STEP)}), '')"
-    )
-    named_model_node = f"{at('gen_ai.agent.name')} = {literal(semconv.MODEL_NODE)}"
-    is_model_node = f"if(scope_name = {literal(semconv.NODES_AS_AGENTS)}, {named_model_node}, false)"
-    http_error = f"extract({first_of([at(key) for key in semconv.HTTP_STATUS_KEYS])}, {literal(semconv.HTTP_ERROR)})"
-    request_error = f"extract(failed_request, {literal(semconv.REQUEST_ERROR_TYPE)})"
-    genkit_model = f"if({at('genkit:metadata:subtype')} IN ({literals(semconv.GENKIT_MODELS)}), {at('genkit:name')}, '')"
-    return f"""SELECT
-        carried, {_tuple(_settled())} AS settled,
-        attributes, name, scope_name, status_code, status_message, exception_type, exception_message, failed_request,
-        if({at(semconv.EVENT_SPAN_KEY)} != '', 'other', declared_kind) AS declared_kind,
-        {_said_signal()} AS said_signal,
-        if({is_model_node}, '', {first_of([first("agent_attribute"), agent_of_step])}) AS agent_attribute,
-        {first_of([first("agent_of_agent_span"), f"if(startsWith(name, 'Agent run: '), {named}, '')"])} AS agent_of_agent_span,
-        if(startsWith(scope_name, {literal(semconv.BARE_CALL_SCOPE)}), extract(name, {literal(semconv.BARE_CALL_NAME)}), '')
-            AS named_model,
-        {first_of([first("request_model"), genkit_model, "named_model"])} AS raw_request_model,
-        {first("response_model")} AS raw_response_model,
-        if({at("gen_ai.request.model")} = '', {json_member("llm.invocation_parameters", "model")} != '',
-            startsWith(scope_name, {literal(semconv.ECHOING_SCOPE)})) AS echoed_model,
-        -- "openai.chat", "anthropic.messages" and "google.generative-ai" are the Vercel AI SDK's names.
-        multiIf({at("ai.model.provider")} = '', {provider}, {at("gen_ai.provider.name")} != '', {provider},
-            substringIndex({provider}, '.', 1))
-            AS provider_attribute,
-        {at("server.address")} AS server_address,
-        {first("tool_attribute")} AS tool_attribute,
-        -- Haystack's invoker runs the tools that the model asked for: the first is named in its answer.
-        multiIf({at("genkit:name")} != '', {at("genkit:name")},
-            {at("traceloop.entity.name")} != '', {at("traceloop.entity.name")},
-            startsWith(name, 'Function: '), {named},
-            {component} != '', extract(usage_text, '"tool_name": *"([^"]+)"'), '') AS other_tool_name,
-        if({component} != '', concat('haystack:', {component}), name) AS shown_name,
-        {at("span.type")} = 'tool.execution' AS is_execution,
-        -- Workflows, tasks and steps that are sent as invocations of an agent that has no name.
-        multiIf(declared_kind != 'agent', false, agent_attribute != '', false, agent_of_agent_span != '', false,
-            match(scope_name, {literal(semconv.STEPS_AS_AGENTS)})) AS is_unnamed_agent,
-        -- Langfuse's older SDKs call everything a span, generations too.
-        multiIf({at("langfuse.observation.type")} != 'span', false, declared_kind != 'chain', false,
-            {at("langfuse.observation.model.name")} != '') AS is_langfuse_generation,
-        {first("tool_result")} AS tool_result,
-        {first("tool_arguments")} AS tool_arguments,
-        {_token_counts()} AS tokens,
-        multiIf({json_member("langfuse.observation.usage_details", "input")} != '', true,
-            {json_member("langfuse.observation.usage_details", "cache_read_input_tokens")} != '') AS langfuse_buckets,
-        toFloat64OrZero({json_member("ai.response.providerMetadata", "anthropic", "usage", "input_tokens")}) AS said_by_anthropic,
-        {json_member("ai.response.providerMetadata", "anthropic", "cacheReadInputTokens")} != '' AS cached_by_anthropic,
-        {at("ai.response.finishReason")} NOT IN ('', 'error') AS ai_sdk_answered,
-        if({at("input_tokens")} != '', {at("cache_read_tokens")} != '', false) AS bare_names,
-        if({has_any(semconv.RAW_CACHE_NAMES)}, NOT {has_any(semconv.AGREED_CACHE_NAMES)}, false) AS raw_names,
-        toFloat64OrZero({first("supplied_cost")}) AS supplied_total,
-        arrayMap(x -> greatest(toFloat64OrZero(x), 0), [{first("supplied_input_cost")}, {first("supplied_output_cost")}])
-            AS supplied_parts,
-        {at("error.type")} AS error_type_attribute,
-        {first_of([first("error_attribute"), http_error, request_error])} AS other_error_attribute,
-        {first_of([first("error_text_attribute"), "failed_request"])} AS error_text_attribute,
-        {_failed_by_flag()} AS failed_by_flag,
-        {at("langsmith.span.kind")} != '' AS is_run_of_langsmith,
-        if(startsWith({at(semconv.FAILED_ANSWER_KEY)}, {literal(semconv.FAILED_ANSWER)}), {at(semconv.FAILED_ANSWER_KEY)}, '')
-            AS failed_answer"""
-
-
-def _fields(*, by_rules: bool) -> str:
-    """Return the SELECTs from attributes to canonical columns, up to the FROM of the layer that `picked` fills."""
-    rule_signal = tool_signal(f"carried.{len(_carried()) + 1}") if by_rules else "''"
-    control_flow, interrupts = literal(semconv.CONTROL_FLOW_TEXT), literal(semconv.INTERRUPT_TEXT)
-    prefix = literal(semconv.MODEL_PREFIX)
-    agents_of_scopes = " ".join(
-        f"startsWith(scope_name, {literal(scope)}), {literal(agent)}," for scope, agent in semconv.AGENTS_OF_SCOPES.items()
-    )
-    return f"""SELECT
-    {_members("carried", _carried())},
-    {_members("settled", _settled())},
-    if(name = '', 'unknown', name) AS name,
-    transform(status_code, [1, 2], ['ok', 'error'], 'unset') AS status,
-    status_message, scope_name, attributes, kind,
-    multiIf(
-        agent_attribute NOT IN ('', request_model, response_model), agent_attribute,
-        kind != 'agent', '',
-        agent_of_agent_span NOT IN ('', request_model, response_model), agent_of_agent_span,
-        named_agent != '', if(named_agent IN (request_model, response_model, {literals(semconv.ABSENT)}), '', named_agent),
-        {agents_of_scopes}
-        replaceRegexpOne(name, {literal(semconv.NOT_AGENT_NAME)}, ''))
-        AS agent,
-    tool,
-    -- What an answer echoes as its request's parameters is the answer's model.
-    if(if(echoed_model, request_model = response_model, false), '', request_model) AS request_model,
-    response_model,
-    transform(provider_name, [{literals(semconv.PROVIDERS)}], [{literals(semconv.PROVIDERS.values())}], provider_name)
-        AS provider,
-    is_error,
-    -- Who sends no type often begins the message with it, or quotes such a message in JSON (OpenAI's Agents SDK).
-    multiIf(NOT is_error, '', raw_error_type != '', raw_error_type,
-        match(error_text, {literal(semconv.TYPE_IN_MESSAGE)}), extract(error_text, {literal(semconv.TYPE_IN_MESSAGE)}), 'unknown')
-        AS error_type,
-    -- A tool that failed without a word about it says in its result why.
-    multiIf(NOT is_error, '', error_text != '', error_text, kind = 'tool', leftUTF8(tool_result, {_RESULT_CHARS}), '')
-        AS error_message,
-    {_signal()} AS signal,
-    -- More audio than all tokens: text alone was counted (LiveKit's realtime sessions).
-    least(tokens_in + if(exclusive_input, cached + cache_written, 0) + if(tokens[8] > tokens_in, tokens[8], 0), {MAX_TOKENS})
-        AS input_tokens,
-    tokens_out + if(additive_reasoning, reasoned, 0) + if(tokens[9] > tokens_out, tokens[9], 0) AS output_tokens,
-    least(cached, input_tokens) AS cache_read_tokens,
-    least(cache_written, input_tokens - cache_read_tokens) AS cache_write_tokens,
-    least(reasoned, output_tokens) AS reasoning_tokens,
-    least(tokens[7], cache_write_tokens) AS cache_write_1h_tokens,
-    least(tokens[8], input_tokens) AS input_audio_tokens,
-    least(tokens[9], output_tokens) AS output_audio_tokens,
-    if(if(supplied > 0, supplied < 1e9, false), supplied, NULL) AS supplied_cost_usd
-FROM
-(
-    SELECT *,
-        if(kind = 'tool', true, is_execution) AS runs_tool,
-        -- What a framework says when it refuses a call; arguments cut short are refused without a word.
-        multiIf(NOT runs_tool, '',
-            multiIf(NOT is_error, false, startsWith(tool_arguments, '{{'), NOT isValidJSON(tool_arguments), false),
-            'invalid json',
-            concat(error_text, ' ', substring(tool_result, 1, 200))) AS tool_text,
-        multiIf(
-            kind != 'tool', '',
-            -- Semantic Kernel names a tool plugin-function.
-            startsWith(scope_name, 'semantic_kernel.functions'), replaceRegexpOne(tool_attribute, '^[A-Za-z0-9_]+-', ''),
-            tool_attribute != '', tool_attribute,
-            -- LangChain.js's class of tools; the answer is a message that names the tool.
-            if(other_tool_name IN ({literals(semconv.TOOL_CLASSES)}), JSONHas(tool_result, 'kwargs', 'name'), false),
-            JSONExtractString(tool_result, 'kwargs', 'name'),
-            other_tool_name != '', other_tool_name,
-            replaceRegexpOne(name, {literal(semconv.NOT_TOOL_NAME)}, '')) AS tool,
-        {rule_signal} AS rule_signal,
-        trim(BOTH '[]' FROM extract(name, '^(?:invoke_agent|create_agent|agent_run) (.*)')) AS named_agent
-    FROM
-    (
-    SELECT *,
-        {_exclusive_input()} AS exclusive_input,
-        -- Gemini's candidates leave out thoughts.
-        multiIf(reasoned > tokens_out, true, reasoned = 0, false, tokens_total = tokens_in + tokens_out + reasoned, true,
-            scope_name = {literal(semconv.ADDITIVE_REASONING_SCOPE)}, true,
-            langfuse_buckets, tokens_total != tokens_in + tokens_out, false) AS additive_reasoning,
-        {_provider()} AS provider_name,
-        multiIf(
-            NOT multiIf(if(status_code = 2, NOT if(ai_sdk_answered, exception_type = '', false), false), true,
-                error_type_attribute != '', true, exception_ended_it, true, failed_by_flag), false,
-            raw_error_type IN ({literals(semconv.CONTROL_FLOW_ERRORS)}), false,
-            NOT match(error_text, {control_flow})) AS is_error,
-        if(raw_error_type IN ({literals(semconv.INTERRUPTS)}), true, match(error_text, {interrupts})) AS interrupted,
-        {_kind()} AS kind
-    FROM
-    (
-    SELECT *,
-        tokens[1] AS tokens_in, tokens[2] AS tokens_out, tokens[3] AS tokens_total,
-        tokens[4] AS cached, tokens[5] AS cache_written,
-        -- Gemini's total has its thoughts, which some senders (OpenLLMetry) tell in no other number.
-        multiIf(tokens[6] > 0, tokens[6], tokens_total <= tokens_in + tokens_out, 0, tokens_in = 0, 0,
-            match(any_raw_model, {literal(semconv.GEMINI)}), toUInt64(tokens_total - tokens_in - tokens_out), 0) AS reasoned,
-        if(supplied_total > 0, supplied_total, supplied_parts[1] + supplied_parts[2]) AS supplied,
-        extract(any_raw_model, {prefix}) AS model_prefix,
-        replaceRegexpOne(raw_request_model, {prefix}, '') AS request_model,
-        replaceRegexpOne(raw_response_model, {prefix}, '') AS response_model,
-        replaceRegexpOne(any_raw_model, {prefix}, '') AS any_model,
-        match(lower(concat(provider_attribute, ' ', any_raw_model)), {literal(semconv.ANTHROPIC)}) AS anthropic,
-        -- An exception recorded on a span that says OK: dealt with when the span has a result (a retry), else the end of it.
-        -- LangSmith sets OK on everything, a result on what failed, too, and records nothing but what ended the run.
-        multiIf(exception_type = '', false, status_code != 1, true, is_run_of_langsmith, true,
-            NOT arrayExists(k -> match(k, {literal(semconv.RESULT_KEY)}), mapKeys(attributes))) AS exception_ended_it,
-        -- One name for one error, whether a dialect writes module.path.Name, <class 'module.path.Name'> or Name. What LangSmith
-        -- records is always an Exception; its message begins with the repr of the real one.
-        replaceRegexpOne(
-            replaceRegexpOne(
-                multiIf(error_type_attribute NOT IN ('', {literal(semconv.NO_ERROR_TYPE)}), error_type_attribute,
-                    if(exception_type = 'Exception', match(exception_message, '^[A-Z][A-Za-z0-9]+[(]'), false),
-                    substringIndex(exception_message, '(', 1),
-                    exception_type != '', exception_type,
-                    failed_answer != '', JSONExtractString(failed_answer, 'response', 'errorType'), other_error_attribute),
-                '^<class \\'(.*)\\'>$', '\\\\1'),
-            '^[A-Za-z_][A-Za-z0-9_.]*[.]([A-Z][A-Za-z0-9_]*)$', '\\\\1') AS raw_error_type,
-        multiIf(status_message != '', status_message,
-            failed_answer != '', JSONExtractString(failed_answer, 'response', 'resultDisplay'),
-            exception_message = '', error_text_attribute,
-            -- Its messages are those of Python with the stack behind them.
-            is_run_of_langsmith, trimRight(splitByString('Traceback (most recent call last):', exception_message)[1]),
-            exception_message) AS error_text
-    FROM
-    (
-    SELECT *, if(raw_request_model != '', raw_request_model, raw_response_model) AS any_raw_model
-    FROM
-    (
-    {_looked_up()}"""
+from tracestore.clickhouse.span_columns import layers
+from tracestore.clickhouse.span_source import carried, given, spans_of
 
 
 def otlp_to_spans(table: str = "otlp_traces", *, by_rules: bool = False) -> str:
@@ -576,7 +36,7 @@ def otlp_to_spans(table: str = "otlp_traces", *, by_rules: bool = False) -> str:
 
     With rules it reads otlp_mapped_traces, where each request has the rules of its project.
     """
-    return _read(_spans(table, by_rules=by_rules), by_rules=by_rules)
+    return _read(spans_of(table, by_rules=by_rules), by_rules=by_rules)
 
 
 def stored_to_spans(source: str) -> str:
@@ -588,8 +48,8 @@ def stored_to_spans(source: str) -> str:
 
 
 def _stored(source: str) -> str:
-    columns = {name: name for name in _carried()} | {"received_at": "addNanoseconds(received_at, 1)"}
-    return f"""{_given(columns, by_rules=True)}
+    columns = {name: name for name in carried()} | {"received_at": "addNanoseconds(received_at, 1)"}
+    return f"""{given(columns, by_rules=True)}
         FROM
         (
             SELECT *, {resource_wanted()} AS resource_wanted, transform(status, ['ok', 'error'], [1, 2], 0) AS status_code,
@@ -601,7 +61,7 @@ def _stored(source: str) -> str:
 
 def why_otlp(table: str) -> str:
     """Return the SELECT of `_why` for the spans of requests with rules."""
-    return _why(_spans(table, by_rules=True))
+    return _why(spans_of(table, by_rules=True))
 
 
 def why_stored(source: str) -> str:
@@ -609,7 +69,7 @@ def why_stored(source: str) -> str:
     return _why(_stored(source))
 
 
-def _why(given: str) -> str:
+def _why(rows: str) -> str:
     """Return the SELECT of where each mapped field of a span has its value from, and of what each rule says of the span.
 
     One column a target of MAPPED_FIELDS, with a slot's number, a JSON member's path or ""; `rule_values` has a text a rule.
@@ -617,35 +77,34 @@ def _why(given: str) -> str:
     winners = ", ".join(f"{winner(field)} AS {target}" for target, field in semconv.MAPPED_FIELDS.items())
     return f"""
 SELECT {winners}, arrayMap(r -> {rule_value("r")}, rules) AS rule_values
-FROM (SELECT *, {picked(winners, by_rules=True)} FROM ({_slotted(given, by_rules=True)}))
+FROM (SELECT *, {picked(winners, by_rules=True)} FROM ({_slotted(rows, by_rules=True)}))
 """
 
 
-def _read(given: str, *, by_rules: bool) -> str:
-    """Return the SELECT of rows of spans from one that begins with `_given`."""
-    fields, ended = _fields(by_rules=by_rules), f"{at('logfire.span_type')} != 'pending_span'"
+def _read(rows: str, *, by_rules: bool) -> str:
+    """Return the SELECT of rows of spans from one that begins with `given`."""
+    (outer, *inner), ended = layers(by_rules=by_rules), f"{at('logfire.span_type')} != 'pending_span'"
+    opened, closed = "\n    FROM\n    (\n    ".join(inner), "    )\n" * len(inner)
     return f"""
-{fields}
+{outer}
+FROM
+(
+    {opened}
     FROM
     (
-        SELECT *, {picked(f"{fields} {ended}", by_rules=by_rules)}
+        SELECT *, {picked(f"{outer} {opened} {ended}", by_rules=by_rules)}
         FROM
         (
-        {_slotted(given, by_rules=by_rules)}
+        {_slotted(rows, by_rules=by_rules)}
         )
         -- Logfire sends a span once when it starts (pending) and once when it ends; only the second counts.
         WHERE {ended}
-    )
-    )
-    )
-    )
-    )
-)
+{closed})
 """
 
 
-def _slotted(given: str, *, by_rules: bool) -> str:
-    """Return the SELECT of what `_given` has, and of the attributes that some column reads, by slot (lookups.py)."""
+def _slotted(rows: str, *, by_rules: bool) -> str:
+    """Return the SELECT of what `given` has, and of the attributes that some column reads, by slot (lookups.py)."""
     read_rules = f" EXCEPT (texts, mapping_keys), {mapping_found()} AS found" if by_rules else ""
     return f"""
             SELECT *, arrayConcat(wanted.1, told.1, resource_wanted.1) AS slots,
@@ -662,7 +121,7 @@ def _slotted(given: str, *, by_rules: bool) -> str:
                         SELECT *{read_rules}, {wanted(by_rules=by_rules)} AS wanted
                         FROM
                         (
-                        {given}
+                        {rows}
                         )
                     )
                 )

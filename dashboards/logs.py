@@ -12,11 +12,21 @@ from typing import Any
 
 from dashboards.attributes import Attribute, attribute_text, build_attributes
 from dashboards.text import preview
-from tracestore import semconv
 from tracestore.content.values import decode_value, is_structured, to_text
 from tracestore.model import LogRecord, Span, SpanEvent
+from tracestore.semconv.scores import (
+    ANNOTATION_FIELD,
+    EVALUATION_EVENT,
+    FEEDBACK_COMMENT,
+    FEEDBACK_NAME,
+    FEEDBACK_SCOPE,
+    SCORE_ANNOTATOR,
+    SCORE_IDS,
+    SCORE_WITHDRAWN,
+    derive_score_id,
+)
 
-_ANNOTATION = re.compile(semconv.ANNOTATION_FIELD)
+_ANNOTATION = re.compile(ANNOTATION_FIELD)
 _WARN, _ERROR = 13, 17  # SeverityNumber, from which on
 _LEVELS = ((_ERROR, "error"), (_WARN, "warn"), (9, "info"), (5, "debug"), (1, "trace"))
 # What tells most about a record that has no text of its own: first what speaks for itself, then what needs its name beside it.
@@ -147,25 +157,25 @@ def read_scores(span: Span | None, records: Sequence[LogRecord]) -> list[Score]:
     scores = [*_event_scores(span), *_annotations(span), *_feedback(span)] if span is not None else []
     told = {score.score_id: score for score in scores}
     for record in sorted(records, key=lambda record: (record.time_ns, record.received_ns)):
-        if record.event_name == semconv.EVALUATION_EVENT:
+        if record.event_name == EVALUATION_EVENT:
             said = read_fields(record)
             score = _score(said, _given_id(said) or record.record_id, record.span_id)
             # In its place, not at the end: a result keeps its place when it is changed.
             told[score.score_id] = score
-            if attribute_text(said.get(semconv.SCORE_WITHDRAWN)) == "true":
+            if attribute_text(said.get(SCORE_WITHDRAWN)) == "true":
                 del told[score.score_id]
     return list(told.values())
 
 
 def _given_id(said: Mapping[str, Any]) -> str:
-    return next((attribute_text(said[key]) for key in semconv.SCORE_IDS if said.get(key)), "")
+    return next((attribute_text(said[key]) for key in SCORE_IDS if said.get(key)), "")
 
 
 def _event_scores(span: Span) -> list[Score]:
     ids = (span.summary.trace_id, span.summary.span_id)
-    told = [event.attributes for event in span.events if event.name == semconv.EVALUATION_EVENT]
+    told = [event.attributes for event in span.events if event.name == EVALUATION_EVENT]
     return [
-        _score(said, _given_id(said) or semconv.derive_score_id("event", *ids, str(number)), span.summary.span_id)
+        _score(said, _given_id(said) or derive_score_id("event", *ids, str(number)), span.summary.span_id)
         for number, said in enumerate(told, 1)
     ]
 
@@ -186,7 +196,7 @@ def _annotations(span: Span) -> list[Score]:
         names = ("name", "score", "label", "explanation", "annotator_kind", "identifier")
         name, value, label, explanation, kind, identifier = (said.get(part, "") for part in names)
         by = " ".join(filter(None, (f"of the {scope}" if scope in ("trace", "session") else "", kind, identifier)))
-        score_id = semconv.derive_score_id("annotation", about, prefix, name, identifier)
+        score_id = derive_score_id("annotation", about, prefix, name, identifier)
         told_of = None if scope in ("trace", "session") else span.summary.span_id
         scores.append(Score(score_id, name, value, label, explanation, by, "", told_of))
     return scores
@@ -200,14 +210,14 @@ def _order(prefix: str) -> tuple[str, str, int]:
 
 def _feedback(span: Span) -> list[Score]:
     """Return what a feedback span of Logfire says of the step above it: a number, a verdict or a text."""
-    name = attribute_text(span.attributes.get(semconv.FEEDBACK_NAME))
-    if not name or not span.summary.scope_name.endswith(semconv.FEEDBACK_SCOPE):
+    name = attribute_text(span.attributes.get(FEEDBACK_NAME))
+    if not name or not span.summary.scope_name.endswith(FEEDBACK_SCOPE):
         return []
     value = span.attributes.get(name)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     text = f"{value:.4g}" if isinstance(value, float) else attribute_text(value)
-    comment = attribute_text(span.attributes.get(semconv.FEEDBACK_COMMENT))
-    score_id = semconv.derive_score_id("feedback", span.summary.trace_id, span.summary.span_id, name)
+    comment = attribute_text(span.attributes.get(FEEDBACK_COMMENT))
+    score_id = derive_score_id("feedback", span.summary.trace_id, span.summary.span_id, name)
     return [Score(score_id, name, text if number else "", "" if number else text, comment, "feedback", "", span.summary.span_id)]
 
 
@@ -216,7 +226,7 @@ def _score(values: Mapping[str, Any], score_id: str, span_id: str) -> Score:
         value = values.get(f"gen_ai.evaluation.{name}")
         return f"{value:.4g}" if isinstance(value, float) else attribute_text(value)
 
-    annotator = attribute_text(values.get(semconv.SCORE_ANNOTATOR))
+    annotator = attribute_text(values.get(SCORE_ANNOTATOR))
     evaluator = " ".join(filter(None, (_name_evaluator(text("evaluator.source")), text("evaluator.version"), annotator)))
     error_type = attribute_text(values.get("error.type"))
     return Score(

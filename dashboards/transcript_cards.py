@@ -15,7 +15,7 @@ from dashboards.transcript import Item, Transcript
 from tracestore.content.payloads import Payload, read_input, read_output, read_tool_call
 from tracestore.content.values import decode_value
 from tracestore.model import LogRecord, Span, SpanSummary
-from tracestore.semconv import ACCEPTED, BY_PERSON, DECISION_EVENTS
+from tracestore.semconv.signals import ACCEPTED, BY_PERSON, DECISION_EVENTS
 
 _LINE_CHARS, _FRAME_CHARS, _CALL_LIMIT = 280, 1_200, 8
 _SAID = ("text", "data", "media")

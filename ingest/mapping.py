@@ -10,16 +10,16 @@ from typing import Any
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from ingest.otlp_json import decode_json_object, encode_traces
-from tracestore import semconv
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.mapping import encode_rules
 from tracestore.models import MappingRule
 from tracestore.queries.mapping import MAX_BODY_BYTES, Reading, read_request, read_stored
+from tracestore.semconv.fields import MAPPED_FIELDS
 
 MAX_PASTED_CHARACTERS = 65_536
 _IDS = re.compile(r"(?<![0-9a-f])([0-9a-f]{32})(?![0-9a-f]).*?(?<![0-9a-f])([0-9a-f]{16})(?![0-9a-f])", re.S)
-TARGETS = (*semconv.MAPPED_FIELDS, "kind", "error_type", "signal")
+TARGETS = (*MAPPED_FIELDS, "kind", "error_type", "signal")
 
 
 class BadSpan(ValueError):

@@ -11,7 +11,6 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from ingest.mapping import MAX_PASTED_CHARACTERS, BadSpan, try_rules
-from tracestore import semconv
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
@@ -19,6 +18,8 @@ from tracestore.mapping import check_rule
 from tracestore.models import MappingRule, Reread
 from tracestore.requests import PageRequest
 from tracestore.reread import AlreadyRunning, cancel_reread, start_reread
+from tracestore.semconv.kinds import SPAN_KINDS
+from tracestore.semconv.signals import SIGNALS
 
 # What people call the targets, in the groups of the form's menu.
 TARGETS = (
@@ -74,8 +75,8 @@ def _context(request: PageRequest, form: MappingRuleForm, rule: MappingRule | No
         "form": form,
         "rule": rule,
         "rows": [{"rule": each, "target": LABELS.get(each.target, each.target)} for each in rules],
-        "kinds": semconv.SPAN_KINDS,
-        "signals": semconv.SIGNALS,
+        "kinds": SPAN_KINDS,
+        "signals": SIGNALS,
         "max_pasted": MAX_PASTED_CHARACTERS,
         "job": Reread.objects.filter(project=project).last(),
     }

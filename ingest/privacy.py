@@ -21,16 +21,16 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tracestore import semconv
 from tracestore.content.keys import REDACTED, Part, find_part, find_part_in_event, reduce_content, reduce_error
 from tracestore.masked import CONTENT, ERROR_TEXT
 from tracestore.masking import MaskingTooSlow
 from tracestore.privacy import Policy
 from tracestore.remember import remember_short
+from tracestore.semconv.fields import FIELDS
 
 # Exporters give a whole export 10 s.
 MAX_CLEANING_S = 20.0
-_USER_IDS = frozenset(source.key for source in semconv.FIELDS["user_id"])
+_USER_IDS = frozenset(source.key for source in FIELDS["user_id"])
 _ID = re.compile(r"(?i:(?:^|[._-])(?:u?uid|guid|ids?|hash|fingerprint|checksum|digest|version|timestamp|seed))$|[a-z]Ids?$")
 _STRUCTURES = ("array_value", "kvlist_value", "bytes_value")
 _KEY = KeyValue.DESCRIPTOR.fields_by_name["key"].full_name

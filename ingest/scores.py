@@ -1,6 +1,6 @@
 """Scores that arrive by the REST API -> the OTLP log records that evaluations send, so that they share one way through ingest.
 
-The names are those of OpenTelemetry's event gen_ai.evaluation.result; what that lacks stands in semconv.py.
+The names are those of OpenTelemetry's event gen_ai.evaluation.result; what that lacks stands in tracestore/semconv/scores.py.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from tracestore import semconv
 from tracestore.model import Score
+from tracestore.semconv.scores import EVALUATION_EVENT, SCORE_ANNOTATOR, SCORE_IDS, SCORE_WITHDRAWN
 
 _SCOPE = "tracestore.scores"
 
@@ -25,7 +25,7 @@ def build_export(scores: Iterable[Score]) -> ExportLogsServiceRequest:
     for score in scores:
         record = scope_logs.log_records.add(
             time_unix_nano=score.time_ns,
-            event_name=semconv.EVALUATION_EVENT,
+            event_name=EVALUATION_EVENT,
             trace_id=bytes.fromhex(score.trace_id),
             span_id=bytes.fromhex(score.span_id),
         )
@@ -34,10 +34,10 @@ def build_export(scores: Iterable[Score]) -> ExportLogsServiceRequest:
             "gen_ai.evaluation.score.label": score.label,
             "gen_ai.evaluation.explanation": score.comment,
             "gen_ai.evaluation.evaluator.source": score.source,
-            semconv.SCORE_ANNOTATOR: score.annotator,
-            semconv.SCORE_IDS[0]: score.score_id,
+            SCORE_ANNOTATOR: score.annotator,
+            SCORE_IDS[0]: score.score_id,
             "session.id": score.session_id,
-            semconv.SCORE_WITHDRAWN: "true" if score.is_withdrawn else "",
+            SCORE_WITHDRAWN: "true" if score.is_withdrawn else "",
         }
         for key, text in texts.items():
             if text:

@@ -10,7 +10,9 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 
-from tracestore import semconv
+from tracestore.semconv.fields import MAPPED_FIELDS
+from tracestore.semconv.kinds import SPAN_KINDS
+from tracestore.semconv.signals import SIGNALS
 
 _NOT_NEGATIVE = [MinValueValidator(0, "A price is not below zero.")]
 
@@ -194,8 +196,8 @@ class MappingRule(models.Model):
             for name in ("key", "pattern", "value")
             if _CONTROL.search(getattr(self, name))
         }
-        constants = {"kind": semconv.SPAN_KINDS, "signal": semconv.SIGNALS}.get(self.target)
-        if self.target not in (*semconv.MAPPED_FIELDS, "kind", "error_type", "signal"):
+        constants = {"kind": SPAN_KINDS, "signal": SIGNALS}.get(self.target)
+        if self.target not in (*MAPPED_FIELDS, "kind", "error_type", "signal"):
             errors["target"] = f"There is no field {self.target[:32]!r} that a rule can fill."
         elif constants and self.value not in constants:
             errors["value"] = f"Choose one of {', '.join(constants)}."

@@ -17,12 +17,12 @@ import numpy.typing as npt
 from genai_prices import Usage, calc_price
 from genai_prices.types import ModelPrice, PriceCalculation, PriceContext, TieredPrices
 
-from tracestore.semconv import BEDROCK_ID, MAKERS
+from tracestore.semconv.calls import BEDROCK_ID, MAKERS
 
 # Provider names of the OpenTelemetry conventions that the catalogue knows under another id.
 _CATALOGUE_IDS = {"gcp.gen_ai": "google", "azure.ai.inference": "azure", "x_ai": "x-ai", "ibm.watsonx.ai": ""}
-# Who sells other makers' models lists them under the maker's name, which stands before a model's (semconv.MODEL_PREFIX) and is
-# not kept: "openai/gpt-oss-120b" at Groq, "anthropic/claude-sonnet-4.5" at OpenRouter.
+# Who sells other makers' models lists them under the maker's name, which stands before a model's (semconv/calls.py) and is not
+# kept: "openai/gpt-oss-120b" at Groq, "anthropic/claude-sonnet-4.5" at OpenRouter.
 _LISTED_UNDER = ("openai", "anthropic", "google", "deepseek", "x-ai", "cohere", "perplexity")
 # Microsoft's own models have a price at Azure alone; those of OpenAI are found under OpenAI, whose tiers have prices there.
 _SOLD_BESIDE = {"azure.ai.openai": "azure"}

@@ -21,7 +21,6 @@ from dashboards.logs import Score, read_scores
 from dashboards.refusal import refuse, render_failed
 from dashboards.views.setup import find_newest_trace
 from dashboards.views.traces import widened_href
-from tracestore import semconv
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.errors import find_tracked_errors
@@ -35,6 +34,7 @@ from tracestore.queries.sessions import SESSION, SORTS, USER, Usage, count_model
 from tracestore.queries.spans import get_spans
 from tracestore.queries.traces import find_traces, get_trace, has_any_trace
 from tracestore.requests import PageRequest
+from tracestore.semconv.scores import EVALUATION_EVENT
 from tracestore.timerange import DAY_NS, TimeRange, format_time_ns
 
 TURNS = 100  # of a session on one page; each loads its texts when it comes into view
@@ -164,7 +164,7 @@ def _read_session(request: PageRequest, search: ListSearch, session_id: str) -> 
 
 def _find_scores(project_id: int, session_id: str, usage: Usage) -> list[Score]:
     """Return what was said of the session as a whole until a week after its end; scores that name a trace stand there."""
-    query = parse_log_query(f"event:{semconv.EVALUATION_EVENT} {format_filter('session', session_id)}")
+    query = parse_log_query(f"event:{EVALUATION_EVENT} {format_filter('session', session_id)}")
     time_range = TimeRange(usage.first_ns, usage.last_ns + 7 * DAY_NS)
     found = find_logs(get_store(), project_id=project_id, time_range=time_range, query=query, limit=_SCORES)
     return read_scores(None, [record for record in reversed(found.items) if not record.trace_id])

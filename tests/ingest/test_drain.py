@@ -21,11 +21,11 @@ from tests.ingest.drains import REFUSED_BYTES, Bench
 from tests.logs import build_logs
 from tests.otlp_messages import sized
 from tests.waiting import wait_until
-from tracestore import semconv
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import BadInsert, StoreError, StoreUnavailable
 from tracestore.clickhouse.landing import Record, insert_batch, stamp
 from tracestore.model import Signal
+from tracestore.semconv.scores import EVALUATION_EVENT
 
 
 def can_merge(store: Store) -> bool:
@@ -115,7 +115,7 @@ def test_replay_stores_what_clickhouse_only_noted(store: Store, tmp_path: Path, 
     bench = Bench(tmp_path, store)
     bench.append(*(stamp(build_request(span).SerializeToString(), ingest_key="", spans=1) for span in spans))
     for span in spans:
-        record = build_logs({"trace_id": span.trace_id.hex(), "body": "x", "event_name": semconv.EVALUATION_EVENT})
+        record = build_logs({"trace_id": span.trace_id.hex(), "body": "x", "event_name": EVALUATION_EVENT})
         bench.spool.append(1, time.time_ns(), stamp(record, ingest_key="", spans=1), Signal.LOGS).result(60)
     requests, end = bench.spool.read(bench.spool.first, max_bytes=10**6, max_requests=100)
     bench.checkpoint.save(Batch(1, requests[0].position, end))

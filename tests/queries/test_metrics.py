@@ -11,7 +11,6 @@ from tests.factories import insert_traces, new_trace_id
 from tests.logs import insert_logs
 from tests.queries.conftest import T0, SendSpans
 from tests.queries.metrics import EIGHT_HOURS, HOUR_S, ONE_HOUR, START_NS, model_columns, seconds, series_of, value_of
-from tracestore import semconv
 from tracestore.buckets import MAX_RELATIVE_ERROR
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
@@ -19,6 +18,7 @@ from tracestore.queries import metric_sources
 from tracestore.queries.metric_definitions import MetricError
 from tracestore.queries.metric_groups import Answer, Question, answer_questions, find_groups
 from tracestore.queries.rollups import recompute_rollups
+from tracestore.semconv.scores import SCORE_IDS
 from tracestore.timerange import NS_PER_S, TimeRange
 
 EVALUATION = "gen_ai.evaluation.result"
@@ -331,7 +331,7 @@ def test_score_of_a_session_counts_for_its_last_run_by_then(store: Store) -> Non
     assert value_of(store, "scores", time_range=TimeRange(T0 - 1, T0 + 10**11)) == 2
 
 
-@pytest.mark.parametrize("key", semconv.SCORE_IDS)
+@pytest.mark.parametrize("key", SCORE_IDS)
 def test_later_score_with_the_same_id_takes_the_place_of_the_first(store: Store, key: str) -> None:
     trace_id, other_id = new_trace_id(), new_trace_id()
     insert_traces(store, {"trace_id": trace_id}, {"trace_id": other_id}, start_ns=T0)

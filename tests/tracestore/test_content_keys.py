@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from dashboards import content as shown
-from tracestore import semconv
 from tracestore.clickhouse.lookups import told
 from tracestore.content import payloads
 from tracestore.content.keys import _TOLD, REDACTED, Part, find_part, find_part_in_event, reduce_content, reduce_error
+from tracestore.semconv.errors import FAILED_ANSWER_KEY
+from tracestore.semconv.fields import FIELDS, USAGE_TEXTS
+from tracestore.semconv.keys import wanted_keys
 
 _TABLES = (payloads.INPUTS, payloads.OUTPUTS, payloads.ARGUMENTS, payloads.RESULTS)
 _EVENTS = {"gen_ai.client.inference.operation.details", "gen_ai.choice", "gen_ai.*.message", "ai.response", "ai.result"}
@@ -25,13 +27,13 @@ def test_everything_that_a_page_shows_as_content_is_content() -> None:
 
 
 def test_what_numbers_and_filters_are_made_of_is_not_content() -> None:
-    may_hold_content = {*semconv.USAGE_TEXTS, "llm.invocation_parameters", "langfuse.observation.model.parameters"}
-    may_hold_content |= {"braintrust.metadata", semconv.FAILED_ANSWER_KEY}
+    may_hold_content = {*USAGE_TEXTS, "llm.invocation_parameters", "langfuse.observation.model.parameters"}
+    may_hold_content |= {"braintrust.metadata", FAILED_ANSWER_KEY}
     may_hold_content |= {
-        source.key for name in ("tool_arguments", "tool_result", "error_text_attribute") for source in semconv.FIELDS[name]
+        source.key for name in ("tool_arguments", "tool_result", "error_text_attribute") for source in FIELDS[name]
     }
 
-    assert {key for key in set(semconv.wanted_keys()) - may_hold_content if find_part(key) is not Part.OTHER} == set()
+    assert {key for key in set(wanted_keys()) - may_hold_content if find_part(key) is not Part.OTHER} == set()
 
 
 @pytest.mark.parametrize(

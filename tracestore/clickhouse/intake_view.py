@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tracestore import semconv
 from tracestore.clickhouse.anyvalue import MAX_TIME_NS
 from tracestore.clickhouse.lookups import literal
+from tracestore.semconv.sources import TRUNCATION_MARK
 
 # A span that arrives this long after its end is late: by then a trace without its root has been judged without it (the
 # default of TRACESTORE_RUNNING_TIMEOUT_S). One that ends this far after its arrival comes from a clock that is ahead.
@@ -15,7 +15,7 @@ def is_truncated(attributes: str) -> str:
     """Return the condition that some value of a map of attributes ends in a mark of having been cut."""
     # One pass over the text decides nearly always; the expression alone costs five times as much.
     mentioned = "multiSearchAny(x, ['truncated', 'TRUNCATED'])"
-    marked = f"match(substring(x, -64), {literal(semconv.TRUNCATION_MARK)})"
+    marked = f"match(substring(x, -64), {literal(TRUNCATION_MARK)})"
     return f"arrayExists(x -> {mentioned} AND {marked}, mapValues({attributes}))"
 
 

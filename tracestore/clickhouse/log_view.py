@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tracestore import semconv
 from tracestore.clickhouse.anyvalue import MAX_TIME_NS, MIN_TIME_NS, letter_of, map_of, text_of, types_of
 from tracestore.clickhouse.lookups import first_of, is_present, literal, literals, name_of_event, sdk
+from tracestore.semconv.fields import FIELDS
 
 
 def _is_sane(time_ns: str) -> str:
@@ -16,7 +16,7 @@ _LOG_FIELDS = ("session_id", "response_id", "tool_call_id")
 
 
 def _log_keys(field: str) -> list[str]:
-    return [source.key for source in semconv.FIELDS[field] if source.form == "plain"]
+    return [source.key for source in FIELDS[field] if source.form == "plain"]
 
 
 def _log_fields() -> str:

@@ -1,4 +1,4 @@
-"""Canonical fields as SQL: how the view finds the attributes that semconv.py names, without a look-up by name for each.
+"""Canonical fields as SQL: how the view finds the attributes that tracestore/semconv/ names, without a look-up by name for each.
 
 A span's wanted attributes become two short arrays, `slots` (numbers) and `vs` (values), sorted by slot. The names that a field
 tries one after the other share a run of slots, numbered in their order of precedence; so a field's first value is the first
@@ -15,8 +15,11 @@ from collections.abc import Iterable
 from functools import cache
 from itertools import combinations_with_replacement, groupby
 
-from tracestore import semconv
-from tracestore.semconv import Source
+from tracestore.semconv.fields import FIELDS, MAPPED_FIELDS, USAGE_TEXTS
+from tracestore.semconv.keys import OTHER_KEYS
+from tracestore.semconv.kinds import KINDS, SPAN_KINDS
+from tracestore.semconv.signals import SIGNAL_KEY
+from tracestore.semconv.sources import ABSENT, EVENT_NAME, SCRUBBED_PREFIX, UNNAMED_EVENT, Source
 
 # As much of a usage text as is read, from its end: that is where providers put the usage.
 _USAGE_TEXT_BYTES = 65_536
@@ -42,8 +45,8 @@ def _name(source: Source) -> str:
 
 def _sources(field: str) -> tuple[Source, ...]:
     """Return where a field may stand, in order of precedence: a project's own rules come first."""
-    mapped = (Source(field, "mapped"),) if field in semconv.MAPPED_FIELDS.values() else ()
-    return mapped + semconv.FIELDS[field]
+    mapped = (Source(field, "mapped"),) if field in MAPPED_FIELDS.values() else ()
+    return mapped + FIELDS[field]
 
 
 @cache
@@ -53,12 +56,12 @@ def slots() -> dict[str, int]:
     A name that an earlier field has taken keeps its slot, and splits the run of the later one. So does a name after one of the
     resource, whose values stand behind all others.
     """
-    kinds = (Source("kind", "mapped"), *(source for source, _ in semconv.KINDS))
-    others = tuple(Source(key) for key in semconv.OTHER_KEYS)
-    texts = tuple(Source(key) for key in semconv.USAGE_TEXTS)
+    kinds = (Source("kind", "mapped"), *(source for source, _ in KINDS))
+    others = tuple(Source(key) for key in OTHER_KEYS)
+    texts = tuple(Source(key) for key in USAGE_TEXTS)
     slots: dict[str, int] = {}
     run, number, previous = 0, 0, ""
-    for sources in [*map(_sources, semconv.FIELDS), kinds, texts, *((other,) for other in others)]:
+    for sources in [*map(_sources, FIELDS), kinds, texts, *((other,) for other in others)]:
         previous = ""
         for source in sources:
             form = "" if _name(source) in slots else source.form
@@ -171,11 +174,11 @@ def _named(prefix: str, sql: str) -> list[int]:
 
 
 def _all_sources() -> list[Source]:
-    return [source for sources in semconv.FIELDS.values() for source in sources]
+    return [source for sources in FIELDS.values() for source in sources]
 
 
 def is_present(value: str) -> str:
-    return f"if({value} IN ('', {literals(semconv.ABSENT)}), false, NOT startsWith({value}, {literal(semconv.SCRUBBED_PREFIX)}))"
+    return f"if({value} IN ('', {literals(ABSENT)}), false, NOT startsWith({value}, {literal(SCRUBBED_PREFIX)}))"
 
 
 def declared_kind() -> str:
@@ -183,8 +186,8 @@ def declared_kind() -> str:
 
     Of a value that is a JSON object, its `type` counts.
     """
-    pairs = {f"{slots()['mapped:kind']}={kind}": kind for kind in semconv.SPAN_KINDS}
-    pairs |= {f"{slots()[source.key]}={value}": kind for source, kinds in semconv.KINDS for value, kind in kinds.items()}
+    pairs = {f"{slots()['mapped:kind']}={kind}": kind for kind in SPAN_KINDS}
+    pairs |= {f"{slots()[source.key]}={value}": kind for source, kinds in KINDS for value, kind in kinds.items()}
     word = "if(startsWith(t.2, '{'), JSONExtractString(t.2, 'type'), substringIndex(t.2, ' ', 1))"
     return (
         f"arrayFirst(x -> x != '', arrayMap(t -> transform(concat(toString(t.1), '=', lower({word})), "
@@ -193,13 +196,13 @@ def declared_kind() -> str:
 
 
 def _kind_slots() -> str:
-    return ", ".join(str(slots()[name]) for name in ("mapped:kind", *(source.key for source, _ in semconv.KINDS)))
+    return ", ".join(str(slots()[name]) for name in ("mapped:kind", *(source.key for source, _ in KINDS)))
 
 
 def name_of_event(name: str, attributes: str) -> str:
     """Return the expression for what an event is called: as it says, or in an attribute where nobody named it."""
-    said = f"{attributes}[{literal(semconv.EVENT_NAME)}]"
-    return f"multiIf({said} = '', {name}, {name} = '', {said}, match({name}, {literal(semconv.UNNAMED_EVENT)}), {said}, {name})"
+    said = f"{attributes}[{literal(EVENT_NAME)}]"
+    return f"multiIf({said} = '', {name}, {name} = '', {said}, match({name}, {literal(UNNAMED_EVENT)}), {said}, {name})"
 
 
 def json_member(key: str, *path: str) -> str:
@@ -246,7 +249,7 @@ def _slots_of(prefix: str) -> dict[str, int]:
 
 def usage_text() -> str:
     """Return the expression over `wanted` for the text that may tell the usage of a model call, '' for none."""
-    numbers = ", ".join(str(slots()[key]) for key in semconv.USAGE_TEXTS)
+    numbers = ", ".join(str(slots()[key]) for key in USAGE_TEXTS)
     return f"arrayStringConcat(arrayMap(t -> right(t.2, {_USAGE_TEXT_BYTES}), arrayFilter(t -> t.1 IN ({numbers}), wanted)), ' ')"
 
 
@@ -264,11 +267,11 @@ def told() -> str:
 
 def target_slots() -> dict[str, int]:
     """Return the slot of what each target of a project's rules (mapping.py) puts its value into."""
-    fields = {target: slots()[f"mapped:{field}"] for target, field in semconv.MAPPED_FIELDS.items()}
+    fields = {target: slots()[f"mapped:{field}"] for target, field in MAPPED_FIELDS.items()}
     return fields | {
         "kind": slots()["mapped:kind"],
         "error_type": slots()["error.type"],
-        "signal": slots()[semconv.SIGNAL_KEY],
+        "signal": slots()[SIGNAL_KEY],
     }
 
 

@@ -6,23 +6,34 @@ anew at each insert: what is made of all results in the same way stands once, af
 
 from __future__ import annotations
 
-from tracestore import semconv
 from tracestore.clickhouse.lookups import literal
+from tracestore.semconv.scores import (
+    ANNOTATION_FIELD,
+    ANNOTATION_MARKS,
+    EVALUATION_EVENT,
+    FEEDBACK_COMMENT,
+    FEEDBACK_NAME,
+    FEEDBACK_SCOPE,
+    SCORE_ANNOTATOR,
+    SCORE_ID_DIGITS,
+    SCORE_IDS,
+    SCORE_WITHDRAWN,
+)
 
-_EVENT = literal(semconv.EVALUATION_EVENT)
+_EVENT = literal(EVALUATION_EVENT)
 _TRACE, _SPAN = "lower(hex(trace_id))", "lower(hex(span_id))"
 # What a result says, each member a text. In the tuples below its own id comes before, or "".
 _SAID = ("name", "value", "label", "comment", "source", "annotator", "error_type")
 SCORE_COLUMNS = f"project_id, time, trace_id, span_id, session_id, id, {', '.join(_SAID)}, is_withdrawn, received_at"
 _EVENT_KEYS = (
     "gen_ai.evaluation.name", "gen_ai.evaluation.score.value", "gen_ai.evaluation.score.label", "gen_ai.evaluation.explanation",
-    "gen_ai.evaluation.evaluator.source", semconv.SCORE_ANNOTATOR, "error.type",
+    "gen_ai.evaluation.evaluator.source", SCORE_ANNOTATOR, "error.type",
 )  # fmt: skip
 
 
 def _told(fields: str) -> str:
     """Return id and _SAID of an event gen_ai.evaluation.result."""
-    ids = ", ".join(f"{fields}[{literal(key)}]" for key in semconv.SCORE_IDS)
+    ids = ", ".join(f"{fields}[{literal(key)}]" for key in SCORE_IDS)
     return ", ".join((f"firstNonDefault({ids}, '')", *(f"{fields}[{literal(key)}]" for key in _EVENT_KEYS)))
 
 
@@ -39,7 +50,7 @@ def logs_to_scores(source: str = "logs") -> str:
     """Return the SELECT of `scores` from a table expression over `logs`."""
     return f"""
 SELECT project_id, time, trace_id, span_id, session_id, {_columns("leftPad(lower(hex(record_id)), 16, '0')")},
-    attributes[{literal(semconv.SCORE_WITHDRAWN)}] = 'true' AS is_withdrawn, received_at
+    attributes[{literal(SCORE_WITHDRAWN)}] = 'true' AS is_withdrawn, received_at
 FROM
 (
     SELECT *, ({_told("attributes")}) AS told
@@ -54,9 +65,9 @@ def spans_to_scores(source: str = "spans") -> str:
 
     A result is told by an event, by OpenInference's annotations in attributes, or by a span of its own (Logfire's feedback).
     """
-    # As semconv.derive_score_id does.
-    derived = f"substring(lower(hex(SHA256(arrayStringConcat(told.9, char(31))))), 1, {semconv.SCORE_ID_DIGITS})"
-    marks = ", ".join(literal(mark) for mark in semconv.ANNOTATION_MARKS)
+    # As derive_score_id does.
+    derived = f"substring(lower(hex(SHA256(arrayStringConcat(told.9, char(31))))), 1, {SCORE_ID_DIGITS})"
+    marks = ", ".join(literal(mark) for mark in ANNOTATION_MARKS)
     return f"""
 SELECT project_id, start_time AS time, if(told.10, toFixedString('', 16), trace_id) AS trace_id, span_id,
     if(told.10, session_id, '') AS session_id, {_columns(derived)}, false AS is_withdrawn, received_at
@@ -65,7 +76,7 @@ FROM
     SELECT project_id, start_time, trace_id, span_id, session_id, received_at,
         arrayJoin(arrayConcat({_events()}, {_annotations()}, {_feedback()})) AS told
     FROM {source}
-    WHERE has(event_names, {_EVENT}) OR mapContains(attributes, {literal(semconv.FEEDBACK_NAME)})
+    WHERE has(event_names, {_EVENT}) OR mapContains(attributes, {literal(FEEDBACK_NAME)})
         OR multiSearchAny(arrayStringConcat(mapKeys(attributes)), [{marks}])
 )
 """
@@ -87,16 +98,16 @@ def _annotations() -> str:
     return f"""
         arrayMap((p, of_session) -> ('', {name}, {value}, {label}, {comment}, {source}, {annotator}, '',
                 ['annotation', {about}, p, {name}, {annotator}], of_session),
-            arrayDistinct(arrayFilter(p -> p != '', arrayMap(k -> extract(k, {literal(semconv.ANNOTATION_FIELD)}),
+            arrayDistinct(arrayFilter(p -> p != '', arrayMap(k -> extract(k, {literal(ANNOTATION_FIELD)}),
                 CAST(mapKeys(attributes), 'Array(String)')))) AS prefixes,
             arrayMap(p -> startsWith(p, 'session.') AND session_id != '', prefixes))"""
 
 
 def _feedback() -> str:
-    name, comment = (f"attributes[{literal(key)}]" for key in (semconv.FEEDBACK_NAME, semconv.FEEDBACK_COMMENT))
+    name, comment = (f"attributes[{literal(key)}]" for key in (FEEDBACK_NAME, FEEDBACK_COMMENT))
     letter = "substring(attribute_types, indexOf(mapKeys(attributes), name), 1)"
     return f"""
         arrayMap((name, text, letter) -> ('', name, if(letter IN ('i', 'd', 'b'), text, ''), if(letter IN ('i', 'd'), '', text),
                 {comment}, 'feedback', '', '', ['feedback', {_TRACE}, {_SPAN}, name], false),
-            if({name} != '' AND endsWith(scope_name, {literal(semconv.FEEDBACK_SCOPE)}), [{name}], []) AS names,
+            if({name} != '' AND endsWith(scope_name, {literal(FEEDBACK_SCOPE)}), [{name}], []) AS names,
             arrayMap(name -> attributes[name], names), arrayMap(name -> {letter}, names))"""

@@ -1,10 +1,9 @@
-"""The upper layers of the generated view of spans: attributes -> canonical columns, by semconv.py."""
+"""The upper layers of the generated view of spans: attributes -> canonical columns, by tracestore/semconv/."""
 
 from __future__ import annotations
 
 import re
 
-from tracestore import semconv
 from tracestore.clickhouse.lookups import (
     at,
     first,
@@ -18,7 +17,8 @@ from tracestore.clickhouse.lookups import (
     tool_signal,
 )
 from tracestore.clickhouse.span_source import carried, carried_at, members_of, tuple_of
-from tracestore.semconv import Source
+from tracestore.semconv import calls, errors, fields, kinds, signals
+from tracestore.semconv.sources import ABSENT, Source
 
 # More tokens than any call can have; keeps sums of hostile numbers far from overflow.
 MAX_TOKENS = 10**12
@@ -39,7 +39,7 @@ def layers(*, by_rules: bool) -> tuple[str, ...]:
 def _columns() -> str:
     """Return the layer of the canonical columns."""
     agents_of_scopes = " ".join(
-        f"startsWith(scope_name, {literal(scope)}), {literal(agent)}," for scope, agent in semconv.AGENTS_OF_SCOPES.items()
+        f"startsWith(scope_name, {literal(scope)}), {literal(agent)}," for scope, agent in kinds.AGENTS_OF_SCOPES.items()
     )
     return f"""SELECT
     {members_of("carried", carried())},
@@ -51,20 +51,20 @@ def _columns() -> str:
         agent_attribute NOT IN ('', request_model, response_model), agent_attribute,
         kind != 'agent', '',
         agent_of_agent_span NOT IN ('', request_model, response_model), agent_of_agent_span,
-        named_agent != '', if(named_agent IN (request_model, response_model, {literals(semconv.ABSENT)}), '', named_agent),
+        named_agent != '', if(named_agent IN (request_model, response_model, {literals(ABSENT)}), '', named_agent),
         {agents_of_scopes}
-        replaceRegexpOne(name, {literal(semconv.NOT_AGENT_NAME)}, ''))
+        replaceRegexpOne(name, {literal(kinds.NOT_AGENT_NAME)}, ''))
         AS agent,
     tool,
     -- What an answer echoes as its request's parameters is the answer's model.
     if(if(echoed_model, request_model = response_model, false), '', request_model) AS request_model,
     response_model,
-    transform(provider_name, [{literals(semconv.PROVIDERS)}], [{literals(semconv.PROVIDERS.values())}], provider_name)
+    transform(provider_name, [{literals(calls.PROVIDERS)}], [{literals(calls.PROVIDERS.values())}], provider_name)
         AS provider,
     is_error,
     -- Who sends no type often begins the message with it, or quotes such a message in JSON (OpenAI's Agents SDK).
     multiIf(NOT is_error, '', raw_error_type != '', raw_error_type,
-        match(error_text, {literal(semconv.TYPE_IN_MESSAGE)}), extract(error_text, {literal(semconv.TYPE_IN_MESSAGE)}), 'unknown')
+        match(error_text, {literal(errors.TYPE_IN_MESSAGE)}), extract(error_text, {literal(errors.TYPE_IN_MESSAGE)}), 'unknown')
         AS error_type,
     -- A tool that failed without a word about it says in its result why.
     multiIf(NOT is_error, '', error_text != '', error_text, kind = 'tool', leftUTF8(tool_result, {_RESULT_CHARS}), '')
@@ -99,52 +99,52 @@ def _tools(*, by_rules: bool) -> str:
             startsWith(scope_name, 'semantic_kernel.functions'), replaceRegexpOne(tool_attribute, '^[A-Za-z0-9_]+-', ''),
             tool_attribute != '', tool_attribute,
             -- LangChain.js's class of tools; the answer is a message that names the tool.
-            if(other_tool_name IN ({literals(semconv.TOOL_CLASSES)}), JSONHas(tool_result, 'kwargs', 'name'), false),
+            if(other_tool_name IN ({literals(kinds.TOOL_CLASSES)}), JSONHas(tool_result, 'kwargs', 'name'), false),
             JSONExtractString(tool_result, 'kwargs', 'name'),
             other_tool_name != '', other_tool_name,
-            replaceRegexpOne(name, {literal(semconv.NOT_TOOL_NAME)}, '')) AS tool,
+            replaceRegexpOne(name, {literal(kinds.NOT_TOOL_NAME)}, '')) AS tool,
         {rule_signal} AS rule_signal,
         trim(BOTH '[]' FROM extract(name, '^(?:invoke_agent|create_agent|agent_run) (.*)')) AS named_agent"""
 
 
 def _judged() -> str:
     """Return the layer that decides what a span is, whether it failed, and what its counts include."""
-    control_flow, interrupts = literal(semconv.CONTROL_FLOW_TEXT), literal(semconv.INTERRUPT_TEXT)
+    control_flow, interrupts = literal(errors.CONTROL_FLOW_TEXT), literal(errors.INTERRUPT_TEXT)
     return f"""SELECT *,
         {_exclusive_input()} AS exclusive_input,
         -- Gemini's candidates leave out thoughts.
         multiIf(reasoned > tokens_out, true, reasoned = 0, false, tokens_total = tokens_in + tokens_out + reasoned, true,
-            scope_name = {literal(semconv.ADDITIVE_REASONING_SCOPE)}, true,
+            scope_name = {literal(calls.ADDITIVE_REASONING_SCOPE)}, true,
             langfuse_buckets, tokens_total != tokens_in + tokens_out, false) AS additive_reasoning,
         {_provider()} AS provider_name,
         multiIf(
             NOT multiIf(if(status_code = 2, NOT if(ai_sdk_answered, exception_type = '', false), false), true,
                 error_type_attribute != '', true, exception_ended_it, true, failed_by_flag), false,
-            raw_error_type IN ({literals(semconv.CONTROL_FLOW_ERRORS)}), false,
+            raw_error_type IN ({literals(errors.CONTROL_FLOW_ERRORS)}), false,
             NOT match(error_text, {control_flow})) AS is_error,
-        if(raw_error_type IN ({literals(semconv.INTERRUPTS)}), true, match(error_text, {interrupts})) AS interrupted,
+        if(raw_error_type IN ({literals(errors.INTERRUPTS)}), true, match(error_text, {interrupts})) AS interrupted,
         {_kind()} AS kind"""
 
 
 def _counted() -> str:
     """Return the layer of a call's numbers and models, and of its error as it was told."""
-    prefix = literal(semconv.MODEL_PREFIX)
+    prefix = literal(calls.MODEL_PREFIX)
     return f"""SELECT *,
         tokens[1] AS tokens_in, tokens[2] AS tokens_out, tokens[3] AS tokens_total,
         tokens[4] AS cached, tokens[5] AS cache_written,
         -- Gemini's total has its thoughts, which some senders (OpenLLMetry) tell in no other number.
         multiIf(tokens[6] > 0, tokens[6], tokens_total <= tokens_in + tokens_out, 0, tokens_in = 0, 0,
-            match(any_raw_model, {literal(semconv.GEMINI)}), toUInt64(tokens_total - tokens_in - tokens_out), 0) AS reasoned,
+            match(any_raw_model, {literal(calls.GEMINI)}), toUInt64(tokens_total - tokens_in - tokens_out), 0) AS reasoned,
         if(supplied_total > 0, supplied_total, supplied_parts[1] + supplied_parts[2]) AS supplied,
         extract(any_raw_model, {prefix}) AS model_prefix,
         replaceRegexpOne(raw_request_model, {prefix}, '') AS request_model,
         replaceRegexpOne(raw_response_model, {prefix}, '') AS response_model,
         replaceRegexpOne(any_raw_model, {prefix}, '') AS any_model,
-        match(lower(concat(provider_attribute, ' ', any_raw_model)), {literal(semconv.ANTHROPIC)}) AS anthropic,
+        match(lower(concat(provider_attribute, ' ', any_raw_model)), {literal(calls.ANTHROPIC)}) AS anthropic,
         -- An exception recorded on a span that says OK: dealt with when the span has a result (a retry), else the end of it.
         -- LangSmith sets OK on everything, a result on what failed, too, and records nothing but what ended the run.
         multiIf(exception_type = '', false, status_code != 1, true, is_run_of_langsmith, true,
-            NOT arrayExists(k -> match(k, {literal(semconv.RESULT_KEY)}), mapKeys(attributes))) AS exception_ended_it,
+            NOT arrayExists(k -> match(k, {literal(errors.RESULT_KEY)}), mapKeys(attributes))) AS exception_ended_it,
         -- One name for one error, whether a dialect writes module.path.Name, <class 'module.path.Name'> or Name. What LangSmith
         -- records is always an Exception; its message begins with the repr of the real one.
         {_raw_error_type()} AS raw_error_type,
@@ -160,7 +160,7 @@ def _raw_error_type() -> str:
     """Return the type of a span's error, whether or not the error counts."""
     return f"""replaceRegexpOne(
             replaceRegexpOne(
-                multiIf(error_type_attribute NOT IN ('', {literal(semconv.NO_ERROR_TYPE)}), error_type_attribute,
+                multiIf(error_type_attribute NOT IN ('', {literal(errors.NO_ERROR_TYPE)}), error_type_attribute,
                     if(exception_type = 'Exception', match(exception_message, '^[A-Z][A-Za-z0-9]+[(]'), false),
                     substringIndex(exception_message, '(', 1),
                     exception_type != '', exception_type,
@@ -173,28 +173,28 @@ def _token_counts() -> str:
     """Return an array of the token fields' numbers, in the order of TOKEN_FIELDS."""
     # As floats, because some languages write "12.0" or "1e3"; exact far beyond MAX_TOKENS. NaN and negatives count as none.
     texts = ", ".join(first(field) for field in TOKEN_FIELDS)
-    counted = f"if({at('gen_ai.operation.name')} IN ({literals(semconv.REPEATED_USAGE)}), [], [{texts}])"
+    counted = f"if({at('gen_ai.operation.name')} IN ({literals(calls.REPEATED_USAGE)}), [], [{texts}])"
     clamped = f"toUInt64(if(if(number > 0, number < 1e18, false), least(number, toFloat64({MAX_TOKENS})), 0))"
     return f"arrayMap(number -> {clamped}, arrayMap(text -> toFloat64OrZero(text), {counted}))"
 
 
 def _shape() -> str:
     """Return the kind of a span that declares none: what its name and attributes look like."""
-    named = ", ".join(f"match(shown_name, {literal(pattern)}), {literal(kind)}" for pattern, kind in semconv.NAME_KINDS)
+    named = ", ".join(f"match(shown_name, {literal(pattern)}), {literal(kind)}" for pattern, kind in kinds.NAME_KINDS)
     keys = "mapKeys(attributes)"
     shaped = ", ".join(
-        f"arrayExists(k -> match(k, {literal(pattern)}), {keys}), {literal(kind)}" for pattern, kind in semconv.SHAPE_KEYS
+        f"arrayExists(k -> match(k, {literal(pattern)}), {keys}), {literal(kind)}" for pattern, kind in kinds.SHAPE_KEYS
     )
     return (
         f"multiIf({named}, tool_attribute != '', 'tool', startsWith(name, 'tools/call '), 'tool', {shaped}, "
         "concat(request_model, response_model) = '', 'other', tokens_in + tokens_out > 0, 'llm', named_model != '', 'llm', "
-        f"arrayExists(k -> match(k, {literal(semconv.MESSAGE_KEY)}), {keys}), 'llm', 'other')"
+        f"arrayExists(k -> match(k, {literal(kinds.MESSAGE_KEY)}), {keys}), 'llm', 'other')"
     )
 
 
 def _kind() -> str:
     """Return the kind of a span: what it declares, else what it looks like; with the cases where a declaration misleads."""
-    misdeclared = ", ".join(f"match(name, {literal(pattern)}), {literal(kind)}" for pattern, kind in semconv.MISDECLARED_KINDS)
+    misdeclared = ", ".join(f"match(name, {literal(pattern)}), {literal(kind)}" for pattern, kind in kinds.MISDECLARED_KINDS)
     declared = "if(is_langfuse_generation, 'llm', declared_kind)"
     called = "failed_request != '', 'llm', is_unnamed_agent, 'chain'"
     return f"multiIf({misdeclared}, {called}, declared_kind != '', {declared}, {_shape()})"
@@ -205,9 +205,9 @@ def _exclusive_input() -> str:
     return f"""multiIf(
             cached + cache_written = 0, false,
             cached + cache_written > tokens_in, true,
-            match(scope_name, {literal(semconv.EXCLUSIVE_SCOPES)}), true,
-            if(anthropic, match(scope_name, {literal(semconv.EXCLUSIVE_FOR_ANTHROPIC)}), false), true,
-            match(scope_name, {literal(semconv.INCLUSIVE_SCOPES)}), false,
+            match(scope_name, {literal(calls.EXCLUSIVE_SCOPES)}), true,
+            if(anthropic, match(scope_name, {literal(calls.EXCLUSIVE_FOR_ANTHROPIC)}), false), true,
+            match(scope_name, {literal(calls.INCLUSIVE_SCOPES)}), false,
             bare_names, true,
             -- What the provider itself said: the AI SDK up to version 5 repeats it, and adds the total up from it.
             said_by_anthropic != 0, said_by_anthropic = tokens_in,
@@ -221,38 +221,38 @@ def _exclusive_input() -> str:
 
 def _said_signal() -> str:
     """Return what a span says outright about hand-offs and people: the application's own word, then the dialects' conventions."""
-    said = at(semconv.SIGNAL_KEY)
-    target = f"arrayFirst(x -> x != '', [{', '.join(at(key) for key in semconv.HANDOFF_TARGETS)}, name])"
-    last_part = f"extract(right(x, {semconv.LAST_PART_BYTES}), {literal(semconv.LAST_PART)})"
-    handed_off = f"match(x, {literal(semconv.HANDOFF_ANSWER)})"
-    answers = f"if(match(x, {literal(semconv.RESUMED)}), true, {last_part} IN ({literals(semconv.APPROVAL_ANSWERS)}))"
+    said = at(signals.SIGNAL_KEY)
+    target = f"arrayFirst(x -> x != '', [{', '.join(at(key) for key in signals.HANDOFF_TARGETS)}, name])"
+    last_part = f"extract(right(x, {signals.LAST_PART_BYTES}), {literal(signals.LAST_PART)})"
+    handed_off = f"match(x, {literal(signals.HANDOFF_ANSWER)})"
+    answers = f"if(match(x, {literal(signals.RESUMED)}), true, {last_part} IN ({literals(signals.APPROVAL_ANSWERS)}))"
     is_agent, last = (
         "declared_kind = 'agent'",
-        f"right(attributes[{literal(semconv.ANSWERED_MESSAGES)}], {semconv.LAST_MESSAGE_BYTES})",
+        f"right(attributes[{literal(signals.ANSWERED_MESSAGES)}], {signals.LAST_MESSAGE_BYTES})",
     )
-    parts = "".join(f"match(attributes[{literal(key)}], {literal(part)}), true, " for key, part in semconv.ASKED_PARTS)
+    parts = "".join(f"match(attributes[{literal(key)}], {literal(part)}), true, " for key, part in signals.ASKED_PARTS)
     asked = f"if({is_agent}, multiIf({parts}false), false)"
-    answered = f"""if({is_agent}, multiIf(match(name, {literal(semconv.CONTINUED_RUN)}), true,
-                match(attributes[{literal(semconv.DECISION_INPUT)}], {literal(semconv.DECISION)}), true,
-                extract({last}, {literal(semconv.LAST_MESSAGE)}) = {literal(semconv.ANSWERED_PART)}), false)"""
+    answered = f"""if({is_agent}, multiIf(match(name, {literal(signals.CONTINUED_RUN)}), true,
+                match(attributes[{literal(signals.DECISION_INPUT)}], {literal(signals.DECISION)}), true,
+                extract({last}, {literal(signals.LAST_MESSAGE)}) = {literal(signals.ANSWERED_PART)}), false)"""
     return f"""multiIf(
-            {said} IN ({literals(semconv.SIGNALS)}), {said},
+            {said} IN ({literals(signals.SIGNALS)}), {said},
             event_signal != '', event_signal,
-            multiIf(match(name, {literal(semconv.HANDOFF_NAME)}), true,
+            multiIf(match(name, {literal(signals.HANDOFF_NAME)}), true,
                 {at("gen_ai.operation.name")} IN ('handoff', 'agent_handoff'), true,
                 {at("traceloop.span.kind")} = 'handoff', true,
-                {has_any(Source(key) for key in (*semconv.HANDOFF_TARGETS, *semconv.HANDOFF_SOURCES))}),
-                if(match({target}, {literal(semconv.HUMAN)}), 'human_escalation', 'agent_handoff'),
-            if(declared_kind = 'agent', arrayExists((k, x) -> if(k IN ({literals(semconv.HANDOFF_OUTPUTS)}), {handed_off}, false),
+                {has_any(Source(key) for key in (*signals.HANDOFF_TARGETS, *signals.HANDOFF_SOURCES))}),
+                if(match({target}, {literal(signals.HUMAN)}), 'human_escalation', 'agent_handoff'),
+            if(declared_kind = 'agent', arrayExists((k, x) -> if(k IN ({literals(signals.HANDOFF_OUTPUTS)}), {handed_off}, false),
                 mapKeys(attributes), mapValues(attributes)), false), 'agent_handoff',
             if({at("span.type")} = 'tool.blocked_on_user', {at("decision")} = 'reject', false), 'refused_call',
             -- A configuration or a hook that decides is nobody who is asked; nor is there anybody where no terminal is.
             multiIf({at("source")} IN ('config', 'hook', 'unknown'), false, {at("span.type")} = 'tool.blocked_on_user', true,
-                {at("gen_ai.operation.name")} IN ({literals(semconv.WAITING_OPERATIONS)}), true,
+                {at("gen_ai.operation.name")} IN ({literals(signals.WAITING_OPERATIONS)}), true,
                 name = 'claude_code.tool.blocked_on_user'), 'human_wait',
             multiIf({at("pydantic_ai.tool.deferral.name")} != '', true, name = 'Human Feedback', true,
-                match(usage_text, {literal(semconv.APPROVAL_TEXT)}), true, {asked}), 'human_approval_requested',
-            arrayExists((k, x) -> if(k IN ({literals(semconv.APPROVAL_INPUTS)}), {answers}, false),
+                match(usage_text, {literal(signals.APPROVAL_TEXT)}), true, {asked}), 'human_approval_requested',
+            arrayExists((k, x) -> if(k IN ({literals(signals.APPROVAL_INPUTS)}), {answers}, false),
                 mapKeys(attributes), mapValues(attributes)), 'human_approval_decided',
             {answered}, 'human_approval_decided',
             '')"""
@@ -265,11 +265,11 @@ def _signal() -> str:
         said_signal != '', said_signal,
         interrupted, 'human_approval_requested',
         NOT runs_tool, '',
-        match(tool_text, {literal(semconv.REFUSED_CALL)}), 'refused_call',
-        raw_error_type IN ({literals(semconv.REFUSED_TYPES)}), 'refused_call',
+        match(tool_text, {literal(errors.REFUSED_CALL)}), 'refused_call',
+        raw_error_type IN ({literals(errors.REFUSED_TYPES)}), 'refused_call',
         kind != 'tool', '',
-        tool IN ({literals(semconv.APPROVAL_TOOLS)}), 'human_approval_requested',
-        if(match(tool, {literal(semconv.HANDOFF_TOOL)}), NOT match(tool, {literal(semconv.HUMAN)}), false), 'agent_handoff',
+        tool IN ({literals(signals.APPROVAL_TOOLS)}), 'human_approval_requested',
+        if(match(tool, {literal(signals.HANDOFF_TOOL)}), NOT match(tool, {literal(signals.HUMAN)}), false), 'agent_handoff',
         '')"""
 
 
@@ -279,14 +279,14 @@ def _finish_reason() -> str:
 
 
 def _failed_by_flag() -> str:
-    flags = "".join(f"{at(key)} IN ({literals(values)}), true, " for key, values in semconv.FAILURE_FLAGS)
+    flags = "".join(f"{at(key)} IN ({literals(values)}), true, " for key, values in errors.FAILURE_FLAGS)
     told = "failed_by_event, true, failed_request != '', true, failed_answer != '', true"
     return f"multiIf({flags}{told}, {_finish_reason()} = 'error')"
 
 
 def _time_to_first_token() -> str:
     """Return the nanoseconds to the first token, 0 when nobody says."""
-    units = {slots()[key]: unit_ns for key, unit_ns in semconv.FIRST_TOKEN_UNITS_NS.items()}
+    units = {slots()[key]: unit_ns for key, unit_ns in fields.FIRST_TOKEN_UNITS_NS.items()}
     units[slots()["mapped:time_to_first_token"]] = 1.0
     said, slot = first("time_to_first_token"), first_slot("time_to_first_token")
     unit_ns = f"transform({slot}, {list(units)}, {list(units.values())}, 0.)"
@@ -309,7 +309,7 @@ def _tags() -> str:
 def _settled() -> dict[str, str]:
     """Return the columns that are found by looking at attributes and not looked at again, by name, as `carried` does."""
     asked_tier = json_member("llm.invocation_parameters", "service_tier")
-    served_tier = f"if({asked_tier} != '', extract({at('output.value')}, {literal(semconv.SERVED_TIER)}), '')"
+    served_tier = f"if({asked_tier} != '', extract({at('output.value')}, {literal(fields.SERVED_TIER)}), '')"
     tier = first_of([served_tier, first("service_tier")])
     session, prompt = first("session_id"), first("prompt_name")
     is_root = f"if({at('langsmith.span.parent_id')} = '', {carried_at('parent_span_id')} = toFixedString('', 8), false)"
@@ -325,7 +325,7 @@ def _settled() -> dict[str, str]:
         "prompt_name": f"if(if({session} = '', false, startsWith({prompt}, {session})), '', {prompt})",
         "prompt_version": first("prompt_version"),
         # An answer's id: Microsoft's agent framework continues from the answer before, which is another in every call.
-        "session_id": f"arrayFirst(x -> NOT startsWith(x, {literal(semconv.RESPONSE_ID_PREFIX)}),"
+        "session_id": f"arrayFirst(x -> NOT startsWith(x, {literal(fields.RESPONSE_ID_PREFIX)}),"
         f" [{first('session_id')}, {at('session.id')}])",
         "user_id": first("user_id"),
         "agent_id": first("agent_id"),
@@ -338,18 +338,18 @@ def _settled() -> dict[str, str]:
 
 def _provider() -> str:
     """Return the provider of a model call as it is named: by an attribute, the model's prefix, the host or the model's maker."""
-    hosts = [name for name in semconv.PROVIDERS if "." in name]
-    makers, providers = "|".join(map(re.escape, semconv.MAKERS)), literals(semconv.MAKERS.values())
+    hosts = [name for name in calls.PROVIDERS if "." in name]
+    makers, providers = "|".join(map(re.escape, calls.MAKERS)), literals(calls.MAKERS.values())
     return f"""lower(multiIf(
-            model_prefix IN ({literals(semconv.SELLERS)}), model_prefix,
-            if(provider_attribute = 'anthropic', match(any_model, {literal(semconv.BEDROCK_ID)}), false), 'aws.bedrock',
+            model_prefix IN ({literals(calls.SELLERS)}), model_prefix,
+            if(provider_attribute = 'anthropic', match(any_model, {literal(calls.BEDROCK_ID)}), false), 'aws.bedrock',
             -- Many speak OpenAI's protocol, and instrumentations of its client know no other name.
             if(provider_attribute = 'openai', server_address IN ({literals(hosts)}), false), server_address,
-            provider_attribute NOT IN ('', {literals(semconv.FRAMEWORKS)}), provider_attribute,
+            provider_attribute NOT IN ('', {literals(calls.FRAMEWORKS)}), provider_attribute,
             any_model = '', '',
             model_prefix != '', model_prefix,
             server_address IN ({literals(hosts)}), server_address,
-            transform(extract(any_model, {literal(f"^({makers})")}), [{literals(semconv.MAKERS)}], [{providers}], '')))"""
+            transform(extract(any_model, {literal(f"^({makers})")}), [{literals(calls.MAKERS)}], [{providers}], '')))"""
 
 
 def _looked_up() -> str:
@@ -357,26 +357,26 @@ def _looked_up() -> str:
     component, named = at("haystack.component.type"), at("name")
     provider = first("provider")
     agent_of_step = (
-        f"if(endsWith(name, {literal(semconv.AGENT_STEP)}), extract({at('input.value')}, {literal(semconv.AGENT_OF_STEP)}), '')"
+        f"if(endsWith(name, {literal(kinds.AGENT_STEP)}), extract({at('input.value')}, {literal(kinds.AGENT_OF_STEP)}), '')"
     )
-    named_model_node = f"{at('gen_ai.agent.name')} = {literal(semconv.MODEL_NODE)}"
-    is_model_node = f"if(scope_name = {literal(semconv.NODES_AS_AGENTS)}, {named_model_node}, false)"
-    http_error = f"extract({first_of([at(key) for key in semconv.HTTP_STATUS_KEYS])}, {literal(semconv.HTTP_ERROR)})"
-    request_error = f"extract(failed_request, {literal(semconv.REQUEST_ERROR_TYPE)})"
-    genkit_model = f"if({at('genkit:metadata:subtype')} IN ({literals(semconv.GENKIT_MODELS)}), {at('genkit:name')}, '')"
+    named_model_node = f"{at('gen_ai.agent.name')} = {literal(kinds.MODEL_NODE)}"
+    is_model_node = f"if(scope_name = {literal(kinds.NODES_AS_AGENTS)}, {named_model_node}, false)"
+    http_error = f"extract({first_of([at(key) for key in errors.HTTP_STATUS_KEYS])}, {literal(errors.HTTP_ERROR)})"
+    request_error = f"extract(failed_request, {literal(errors.REQUEST_ERROR_TYPE)})"
+    genkit_model = f"if({at('genkit:metadata:subtype')} IN ({literals(kinds.GENKIT_MODELS)}), {at('genkit:name')}, '')"
     return f"""SELECT
         carried, {tuple_of(_settled())} AS settled,
         attributes, name, scope_name, status_code, status_message, exception_type, exception_message, failed_request,
-        if({at(semconv.EVENT_SPAN_KEY)} != '', 'other', declared_kind) AS declared_kind,
+        if({at(kinds.EVENT_SPAN_KEY)} != '', 'other', declared_kind) AS declared_kind,
         {_said_signal()} AS said_signal,
         if({is_model_node}, '', {first_of([first("agent_attribute"), agent_of_step])}) AS agent_attribute,
         {first_of([first("agent_of_agent_span"), f"if(startsWith(name, 'Agent run: '), {named}, '')"])} AS agent_of_agent_span,
-        if(startsWith(scope_name, {literal(semconv.BARE_CALL_SCOPE)}), extract(name, {literal(semconv.BARE_CALL_NAME)}), '')
+        if(startsWith(scope_name, {literal(calls.BARE_CALL_SCOPE)}), extract(name, {literal(calls.BARE_CALL_NAME)}), '')
             AS named_model,
         {first_of([first("request_model"), genkit_model, "named_model"])} AS raw_request_model,
         {first("response_model")} AS raw_response_model,
         if({at("gen_ai.request.model")} = '', {json_member("llm.invocation_parameters", "model")} != '',
-            startsWith(scope_name, {literal(semconv.ECHOING_SCOPE)})) AS echoed_model,
+            startsWith(scope_name, {literal(calls.ECHOING_SCOPE)})) AS echoed_model,
         -- "openai.chat", "anthropic.messages" and "google.generative-ai" are the Vercel AI SDK's names.
         multiIf({at("ai.model.provider")} = '', {provider}, {at("gen_ai.provider.name")} != '', {provider},
             substringIndex({provider}, '.', 1))
@@ -392,7 +392,7 @@ def _looked_up() -> str:
         {at("span.type")} = 'tool.execution' AS is_execution,
         -- Workflows, tasks and steps that are sent as invocations of an agent that has no name.
         multiIf(declared_kind != 'agent', false, agent_attribute != '', false, agent_of_agent_span != '', false,
-            match(scope_name, {literal(semconv.STEPS_AS_AGENTS)})) AS is_unnamed_agent,
+            match(scope_name, {literal(kinds.STEPS_AS_AGENTS)})) AS is_unnamed_agent,
         -- Langfuse's older SDKs call everything a span, generations too.
         multiIf({at("langfuse.observation.type")} != 'span', false, declared_kind != 'chain', false,
             {at("langfuse.observation.model.name")} != '') AS is_langfuse_generation,
@@ -405,7 +405,7 @@ def _looked_up() -> str:
         {json_member("ai.response.providerMetadata", "anthropic", "cacheReadInputTokens")} != '' AS cached_by_anthropic,
         {at("ai.response.finishReason")} NOT IN ('', 'error') AS ai_sdk_answered,
         if({at("input_tokens")} != '', {at("cache_read_tokens")} != '', false) AS bare_names,
-        if({has_any(semconv.RAW_CACHE_NAMES)}, NOT {has_any(semconv.AGREED_CACHE_NAMES)}, false) AS raw_names,
+        if({has_any(calls.RAW_CACHE_NAMES)}, NOT {has_any(calls.AGREED_CACHE_NAMES)}, false) AS raw_names,
         toFloat64OrZero({first("supplied_cost")}) AS supplied_total,
         arrayMap(x -> greatest(toFloat64OrZero(x), 0), [{first("supplied_input_cost")}, {first("supplied_output_cost")}])
             AS supplied_parts,
@@ -414,5 +414,5 @@ def _looked_up() -> str:
         {first_of([first("error_text_attribute"), "failed_request"])} AS error_text_attribute,
         {_failed_by_flag()} AS failed_by_flag,
         {at("langsmith.span.kind")} != '' AS is_run_of_langsmith,
-        if(startsWith({at(semconv.FAILED_ANSWER_KEY)}, {literal(semconv.FAILED_ANSWER)}), {at(semconv.FAILED_ANSWER_KEY)}, '')
+        if(startsWith({at(errors.FAILED_ANSWER_KEY)}, {literal(errors.FAILED_ANSWER)}), {at(errors.FAILED_ANSWER_KEY)}, '')
             AS failed_answer"""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tracestore import semconv
 from tracestore.clickhouse.anyvalue import MAX_TIME_NS, MIN_TIME_NS, map_of, types_of
 from tracestore.clickhouse.lookups import MAPPING_TYPE, literal, literals, mapping_texts, name_of_event, resource_wanted, sdk
+from tracestore.semconv import errors, fields, signals
 
 
 def carried() -> dict[str, str]:
@@ -69,7 +69,7 @@ def members_of(tuple_name: str, columns: dict[str, str]) -> str:
 
 def given(columns: dict[str, str], *, by_rules: bool) -> str:
     """Return the SELECT, up to its FROM, that all layers above begin with; `columns` are those of `carried`."""
-    events, model_endpoint = semconv.APPROVAL_EVENTS, literal(semconv.MODEL_ENDPOINT)
+    events, model_endpoint = signals.APPROVAL_EVENTS, literal(errors.MODEL_ENDPOINT)
     rules = f"mapping.1 AS rules, {mapping_texts()} AS texts, arrayIntersect(mapping.1.1, texts.1) AS mapping_keys,"
     return f"""SELECT
         attributes, name, scope_name, status_code, status_message, resource_wanted, {rules if by_rules else ""}
@@ -77,11 +77,11 @@ def given(columns: dict[str, str], *, by_rules: bool) -> str:
             [{literals(events)}], [{literals(events.values())}], '') AS event_signal,
         arrayFirst(x -> x != '', arrayMap(m -> m['exception.type'], event_attributes)) AS exception_type,
         arrayFirst(x -> x != '', arrayMap(m -> m['exception.message'], event_attributes)) AS exception_message,
-        arrayExists((n, a) -> if(n IN ({literals(semconv.FAILURE_EVENTS)}), a['success'] = 'false', false),
+        arrayExists((n, a) -> if(n IN ({literals(errors.FAILURE_EVENTS)}), a['success'] = 'false', false),
             event_names, event_attributes) AS failed_by_event,
-        arrayLast((a, n) -> if(n IN ({literals(semconv.REQUEST_EVENTS)}), a['endpoint'] = {model_endpoint}, false),
-            event_attributes, event_names)[{literal(semconv.REQUEST_ERROR)}] AS failed_request,
-        toFloat64(arrayFirst((t, n) -> n IN ({literals(semconv.FIRST_TOKEN_EVENTS)}), event_times_ns, event_names) - start_ns)
+        arrayLast((a, n) -> if(n IN ({literals(errors.REQUEST_EVENTS)}), a['endpoint'] = {model_endpoint}, false),
+            event_attributes, event_names)[{literal(errors.REQUEST_ERROR)}] AS failed_request,
+        toFloat64(arrayFirst((t, n) -> n IN ({literals(fields.FIRST_TOKEN_EVENTS)}), event_times_ns, event_names) - start_ns)
             AS first_token_event_ns,
         {tuple_of(columns | ({"tool_rules": "mapping.2"} if by_rules else {}))} AS carried"""
 

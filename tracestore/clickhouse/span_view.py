@@ -1,4 +1,4 @@
-"""The generated view raw OTLP -> `spans`, with canonical columns from semconv.py.
+"""The generated view raw OTLP -> `spans`, with canonical columns from tracestore/semconv/.
 
 Every expression is total: no value that passed the Protobuf parser can make the insert fail.
 
@@ -11,7 +11,6 @@ own, which reads the requests of projects that have rules.
 
 from __future__ import annotations
 
-from tracestore import semconv
 from tracestore.clickhouse.lookups import (
     MAPPING_TYPE,
     RUN,
@@ -29,6 +28,7 @@ from tracestore.clickhouse.lookups import (
 )
 from tracestore.clickhouse.span_columns import layers
 from tracestore.clickhouse.span_source import carried, given, spans_of
+from tracestore.semconv.fields import MAPPED_FIELDS
 
 
 def otlp_to_spans(table: str = "otlp_traces", *, by_rules: bool = False) -> str:
@@ -74,7 +74,7 @@ def _why(rows: str) -> str:
 
     One column a target of MAPPED_FIELDS, with a slot's number, a JSON member's path or ""; `rule_values` has a text a rule.
     """
-    winners = ", ".join(f"{winner(field)} AS {target}" for target, field in semconv.MAPPED_FIELDS.items())
+    winners = ", ".join(f"{winner(field)} AS {target}" for target, field in MAPPED_FIELDS.items())
     return f"""
 SELECT {winners}, arrayMap(r -> {rule_value("r")}, rules) AS rule_values
 FROM (SELECT *, {picked(winners, by_rules=True)} FROM ({_slotted(rows, by_rules=True)}))

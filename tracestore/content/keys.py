@@ -13,10 +13,10 @@ from enum import Enum
 
 import re2
 
-from tracestore import semconv
 from tracestore.remember import remember_short
+from tracestore.semconv import errors, fields, keys, signals
 
-# Reads as absent everywhere (semconv.ABSENT), so nothing takes it for something that was said.
+# Reads as absent everywhere (ABSENT), so nothing takes it for something that was said.
 REDACTED = "[REDACTED]"
 _USAGE_TEXT_BYTES = 65_536  # what clickhouse/lookups.py reads of a text, from its end
 
@@ -32,18 +32,18 @@ class Part(Enum):
 # Texts about a failure. They are content only where the project says so: without them a failing trace hardly says why.
 _ERROR_TEXTS = frozenset(
     {"exception.message", "exception.stacktrace", "error.stack", "error.stack_trace"}
-    | {source.key for source in semconv.FIELDS["error_text_attribute"]}
+    | {source.key for source in fields.FIELDS["error_text_attribute"]}
 )  # fmt: skip
 _USAGE_ALONE = {"gen_ai.usage.raw", "usage", "metadata.usage_object", "braintrust.metrics"} | {
-    key for key in semconv.USAGE_TEXTS if key.startswith("gen_ai.usage.")
+    key for key in fields.USAGE_TEXTS if key.startswith("gen_ai.usage.")
 }
 # Settings of a call as JSON, with the model's name among them, and definitions of tools and answers.
 _PARAMETERS = {"llm.invocation_parameters", "langfuse.observation.model.parameters", "model_config", "braintrust.metadata"}
 _KEPT_SETTINGS = ("model", "model_name", "provider", "service_tier")
 _NAMED = frozenset(
-    {source.key for name in ("tool_arguments", "tool_result") for source in semconv.FIELDS[name]}
-    | set(semconv.USAGE_TEXTS)
-    | {semconv.FAILED_ANSWER_KEY}
+    {source.key for name in ("tool_arguments", "tool_result") for source in fields.FIELDS[name]}
+    | set(fields.USAGE_TEXTS)
+    | {errors.FAILED_ANSWER_KEY}
     | {
         "all_messages_events", "events", "request_data", "response_data", "new_context", "final_result", "return",
         "model_request_parameters", "logfire.msg", "gen_ai.evaluation.explanation", "tool.parameters", "tool_parameters",
@@ -77,8 +77,8 @@ _LEAVES = re.compile(
     r"|user_input|tool_input|tool_output|tool_response)(?:[_-]json)?$"
 )
 # Canonical columns are read from these: ids, models, counts, names.
-_READ = frozenset(semconv.wanted_keys()) | {
-    source.key for sources in semconv.FIELDS.values() for source in sources if source.form == "resource"
+_READ = frozenset(keys.wanted_keys()) | {
+    source.key for sources in fields.FIELDS.values() for source in sources if source.form == "resource"
 }
 # Events that are content as a whole: all their texts but those of _KEPT_LEAVES.
 _CONTENT_EVENT = re.compile(
@@ -112,27 +112,27 @@ def find_part_in_event(event_name: str, key: str) -> Part:
 _TOLD = re2.compile(
     # As clickhouse/lookups.py reads them.
     r"""[{,(\s]["']?("""
-    + "|".join(source.key for sources in semconv.FIELDS.values() for source in sources if source.form == "told")
+    + "|".join(source.key for sources in fields.FIELDS.values() for source in sources if source.form == "told")
     + r""")["']?\s*[:=]\s*([0-9]+)"""
 )
-_REFUSED_CALL, _APPROVAL = re2.compile(semconv.REFUSED_CALL), re2.compile(semconv.APPROVAL_TEXT)
-_RESUMED, _LAST_PART = re2.compile(semconv.RESUMED), re2.compile(semconv.LAST_PART)
-_ASKED_PARTS = {key: re2.compile(part) for key, part in semconv.ASKED_PARTS}
-_DECISION, _LAST_MESSAGE = re2.compile(semconv.DECISION), re2.compile(semconv.LAST_MESSAGE)
-_HANDED_OFF = re2.compile(semconv.HANDOFF_ANSWER)
+_REFUSED_CALL, _APPROVAL = re2.compile(errors.REFUSED_CALL), re2.compile(signals.APPROVAL_TEXT)
+_RESUMED, _LAST_PART = re2.compile(signals.RESUMED), re2.compile(signals.LAST_PART)
+_ASKED_PARTS = {key: re2.compile(part) for key, part in signals.ASKED_PARTS}
+_DECISION, _LAST_MESSAGE = re2.compile(signals.DECISION), re2.compile(signals.LAST_MESSAGE)
+_HANDED_OFF = re2.compile(signals.HANDOFF_ANSWER)
 _RAISED = re.compile(r"(?:[(]Interrupt|[A-Z][A-Za-z0-9]+)[(]|[A-Z][A-Za-z0-9]*(?:Error|Exception|Failure|Timeout):")
 _RAISED_IN_STACK = re2.compile(
-    semconv.SHOWN_BY_JAVASCRIPT.format(names=f"(?P<name>[A-Z][A-Za-z0-9]*(?:Error|Exception)|{semconv.STEERING_NAME})")
+    errors.SHOWN_BY_JAVASCRIPT.format(names=f"(?P<name>[A-Z][A-Za-z0-9]*(?:Error|Exception)|{errors.STEERING_NAME})")
 )
-_TOOL_RESULTS = frozenset(source.key for source in semconv.FIELDS["tool_result"])
-_TOOL_ARGUMENTS = frozenset(source.key for source in semconv.FIELDS["tool_arguments"])
+_TOOL_RESULTS = frozenset(source.key for source in fields.FIELDS["tool_result"])
+_TOOL_ARGUMENTS = frozenset(source.key for source in fields.FIELDS["tool_arguments"])
 _REFUSAL_CHARACTERS = 200
 # Names that stand in a text, as clickhouse/lookups.py reads them.
-_IN_TEXTS = [source for sources in semconv.FIELDS.values() for source in sources if source.form == "pattern"]
+_IN_TEXTS = [source for sources in fields.FIELDS.values() for source in sources if source.form == "pattern"]
 _PATTERNS = {
     key: [re2.compile(source.path[0]) for source in _IN_TEXTS if source.key == key] for key in {s.key for s in _IN_TEXTS}
 }
-_SERVED_TIER = re2.compile(semconv.SERVED_TIER)
+_SERVED_TIER = re2.compile(fields.SERVED_TIER)
 _ERROR_TYPE = re2.compile(r'"errorType": ?"([A-Za-z_]{1,64})"')
 
 
@@ -140,10 +140,10 @@ def reduce_content(key: str, text: str) -> str:
     """Return what is stored in place of a content's text: usage, and words that say what became of a call, else REDACTED."""
     if key in _PARAMETERS:
         return _reduce_parameters(text)
-    if key == semconv.FAILED_ANSWER_KEY and text.startswith(semconv.FAILED_ANSWER):
+    if key == errors.FAILED_ANSWER_KEY and text.startswith(errors.FAILED_ANSWER):
         return _reduce_failed_answer(text)
     kept = []
-    if key in semconv.USAGE_TEXTS:
+    if key in fields.USAGE_TEXTS:
         kept += _find_usage(text)
         kept += _APPROVAL.findall(text[:_USAGE_TEXT_BYTES])[:1]
     kept += [found[0] for pattern in _PATTERNS.get(key, ()) if (found := pattern.search(text[:_USAGE_TEXT_BYTES]))]
@@ -151,16 +151,16 @@ def reduce_content(key: str, text: str) -> str:
         kept.append(tier[0])
     if key in _ASKED_PARTS and (asked := _ASKED_PARTS[key].search(text)):
         kept.append(f"{{{asked[0]}}}")
-    if key == semconv.DECISION_INPUT and (decision := _DECISION.match(text)):
+    if key == signals.DECISION_INPUT and (decision := _DECISION.match(text)):
         kept.append(f"{decision[0]}}}")
-    if key in semconv.APPROVAL_INPUTS:
-        if key == semconv.ANSWERED_MESSAGES and _find_last_message(text) == semconv.ANSWERED_PART:
-            kept.append(json.dumps([{"role": "user", "parts": [{"type": semconv.ANSWERED_PART}]}]))
+    if key in signals.APPROVAL_INPUTS:
+        if key == signals.ANSWERED_MESSAGES and _find_last_message(text) == signals.ANSWERED_PART:
+            kept.append(json.dumps([{"role": "user", "parts": [{"type": signals.ANSWERED_PART}]}]))
         elif _RESUMED.match(text):
             kept.append('{"graph": null, "resume": true}')
         elif answer := _find_answer(text):
             kept.append(json.dumps({"type": answer}))
-    if key in semconv.HANDOFF_OUTPUTS and (answer := _HANDED_OFF.search(text)):
+    if key in signals.HANDOFF_OUTPUTS and (answer := _HANDED_OFF.search(text)):
         kept.append(f'{answer[0]}"}}')
     if key in _TOOL_RESULTS and (refusal := _find_refusal(text[:_REFUSAL_CHARACTERS])):
         kept.append(refusal)
@@ -198,7 +198,7 @@ def _reduce_parameters(text: str) -> str:
 def _reduce_failed_answer(text: str) -> str:
     """Return that a tool failed, and the type of its error."""
     found = _ERROR_TYPE.search(text)
-    return f"{semconv.FAILED_ANSWER}, {json.dumps({'response': {'errorType': found[1] if found else ''}})[1:]}"
+    return f"{errors.FAILED_ANSWER}, {json.dumps({'response': {'errorType': found[1] if found else ''}})[1:]}"
 
 
 def _find_usage(text: str) -> list[str]:
@@ -213,14 +213,14 @@ def _find_usage(text: str) -> list[str]:
 
 def _find_answer(text: str) -> str:
     """Return the word for a person's answer that an input ends in, "" where it ends in anything else."""
-    tail = text.encode()[-semconv.LAST_PART_BYTES :].decode(errors="ignore")
+    tail = text.encode()[-signals.LAST_PART_BYTES :].decode(errors="ignore")
     found = _LAST_PART.search(tail)
-    return found[1] if found and found[1] in semconv.APPROVAL_ANSWERS else ""
+    return found[1] if found and found[1] in signals.APPROVAL_ANSWERS else ""
 
 
 def _find_last_message(text: str) -> str:
     """Return the type of the first part of the last of some messages, "" where they are none."""
-    tail = text.encode()[-semconv.LAST_MESSAGE_BYTES :].decode(errors="ignore")
+    tail = text.encode()[-signals.LAST_MESSAGE_BYTES :].decode(errors="ignore")
     found = _LAST_MESSAGE.search(tail)
     return str(found[1]) if found else ""
 

@@ -1,20 +1,20 @@
 """Whom a hand-off goes to, as SQL over `spans`: what an attribute or the arguments of its tool say, else what its name says.
 
-Only spans of the signal `agent_handoff` have a target (tracestore/semconv.py). Attributes are heavy: read them for those alone.
+Only spans of the signal `agent_handoff` have a target (semconv/signals.py). Attributes are heavy: read them for those alone.
 """
 
 from __future__ import annotations
 
-from tracestore import semconv
 from tracestore.clickhouse.lookups import literal
 from tracestore.queries.steps import ARGUMENT_KEYS
+from tracestore.semconv.signals import HANDOFF_TARGETS
 
 # The first of several, in JSON or as a list is stored (clickhouse/attributes.py: two bytes before the list, two before its text).
 _FIRST = r"""(?s)^(?:\n.\n.)?[\s\["']*([^"',\]\n]+)"""
 # How tools for hand-offs in general call the one they hand over to: ADK and Strands, CrewAI, Claude Code, Agno, home-made ones.
 _ARGUMENTS = ("agent_name", "coworker", "subagent_type", "member_id", "to_agent", "target_agent", "agent")
 
-_told = ", ".join(f"extract(attributes[{literal(key)}], {literal(_FIRST)})" for key in semconv.HANDOFF_TARGETS)
+_told = ", ".join(f"extract(attributes[{literal(key)}], {literal(_FIRST)})" for key in HANDOFF_TARGETS)
 _passed = ", ".join(f"attributes[{literal(key)}]" for key in ARGUMENT_KEYS)
 _asked = ", ".join(f"JSONExtractString(passed, {literal(key)})" for key in _ARGUMENTS)
 # A span that is a call itself stays one.

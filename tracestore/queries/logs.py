@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from tracestore import semconv
 from tracestore.clickhouse.attributes import decode_attributes
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
@@ -16,6 +15,8 @@ from tracestore.model import AgentEvents, FacetValue, LogRecord, Page
 from tracestore.queries.paging import Position, decode_cursor, read_newest
 from tracestore.queries.predicates import IN_RANGE, REACH_DAYS, Params, log_predicate
 from tracestore.queries.spans import is_id, value_of, values_of
+from tracestore.semconv.errors import REQUEST_ERROR, REQUEST_ERROR_EVENTS, REQUEST_EVENTS
+from tracestore.semconv.signals import ACCEPTED, BY_PERSON, DECISION_EVENTS
 from tracestore.timerange import MAX_NS, NS_PER_S, TimeRange
 
 # What an agent logs before its first span starts (its settings, its plugins) belongs to the run as well.
@@ -159,12 +160,12 @@ SELECT countIf(decided AND by_person AND yes), countIf(decided AND by_person AND
     countIf(NOT decided)
 FROM
 (
-    SELECT record_id, any(event_name) IN ({literals(semconv.DECISION_EVENTS)}) AS decided,
-        lower(any(attributes['decision'])) IN ({literals(semconv.ACCEPTED)}) AS yes,
-        match(lower(any(attributes['source'])), {literal(semconv.BY_PERSON)}) AS by_person
+    SELECT record_id, any(event_name) IN ({literals(DECISION_EVENTS)}) AS decided,
+        lower(any(attributes['decision'])) IN ({literals(ACCEPTED)}) AS yes,
+        match(lower(any(attributes['source'])), {literal(BY_PERSON)}) AS by_person
     FROM logs
-    WHERE %s AND (event_name IN ({literals((*semconv.DECISION_EVENTS, *semconv.REQUEST_ERROR_EVENTS))})
-        OR event_name IN ({literals(semconv.REQUEST_EVENTS)}) AND attributes[{literal(semconv.REQUEST_ERROR)}] != '')
+    WHERE %s AND (event_name IN ({literals((*DECISION_EVENTS, *REQUEST_ERROR_EVENTS))})
+        OR event_name IN ({literals(REQUEST_EVENTS)}) AND attributes[{literal(REQUEST_ERROR)}] != '')
     GROUP BY record_id
 )
 """

@@ -6,12 +6,12 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
-from tracestore import semconv
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import encode_batch, read_schema
 from tracestore.clickhouse.lookups import MAPPING_TYPE, literal, slots
 from tracestore.clickhouse.span_view import otlp_to_spans, stored_to_spans, why_otlp, why_stored
 from tracestore.queries.spans import find_trace_times
+from tracestore.semconv.fields import MAPPED_FIELDS
 
 # A server takes at most 128 KiB for one parameter, and base64 makes it longer by a third.
 MAX_BODY_BYTES = 90_000
@@ -76,13 +76,13 @@ def _read(store: Store, spans: str, why: str, settings: str, values: dict[str, A
     if not rows:
         return None
     *read, tool_matches = rows[0]
-    targets = [*semconv.MAPPED_FIELDS, "rule_values"]
+    targets = [*MAPPED_FIELDS, "rule_values"]
     reasons = dict(
         zip(targets, store.query_rows(f"SELECT {', '.join(targets)} FROM ({why}) LIMIT 1{settings}", **values)[0], strict=True)
     )
     names = {str(slot): name for name, slot in slots().items()}
     origins = {}
-    for target in semconv.MAPPED_FIELDS:
+    for target in MAPPED_FIELDS:
         if place := str(reasons[target]):
             name = names.get(place, place)
             origins[target] = "rule" if name.startswith("mapped:") else name.removeprefix("told:")

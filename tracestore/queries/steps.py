@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tracestore import semconv
 from tracestore.clickhouse.attributes import decode_attributes
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.lookups import literal
 from tracestore.model import Span, SpanEvent, SpanSummary
 from tracestore.queries.predicates import IN_RANGE
 from tracestore.queries.spans import find_trace_times, value_of
+from tracestore.semconv.fields import FIELDS
 from tracestore.timerange import MAX_NS, NS_PER_S
 
 # A batch of previews must stay light however large the payloads are: a value is cut, and the largest are left out.
@@ -55,7 +55,7 @@ LIMIT 1 BY span_id
 # Where a tool's arguments stand.
 ARGUMENT_KEYS = tuple(
     dict.fromkeys((
-        *(source.key for source in semconv.FIELDS["tool_arguments"]),
+        *(source.key for source in FIELDS["tool_arguments"]),
         *("langfuse.observation.input", "tool.parameters", "args"),
     ))
 )  # fmt: skip

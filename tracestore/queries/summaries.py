@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tracestore import semconv
 from tracestore.clickhouse.client import PlainText, Store
 from tracestore.clickhouse.lookups import literal
 from tracestore.fingerprint import STACK_CHARS
+from tracestore.semconv.fields import FIELDS
+from tracestore.semconv.signals import ESCALATION_EVENT, ESCALATION_REASON, HANDOFF_REASONS, REASON_ARGUMENT
 
 if TYPE_CHECKING:
     import pyarrow
@@ -151,15 +152,15 @@ SELECT trace_id, span_id, substringUTF8(error_message, 1, 2 * {{stack_chars:UInt
 
 # Why a run was handed to a person or another agent: as its sender says outright, else the `reason` among the arguments of the
 # tool that did it.
-_ARGUMENTS = ", ".join(f"attributes[{literal(source.key)}]" for source in semconv.FIELDS["tool_arguments"])
+_ARGUMENTS = ", ".join(f"attributes[{literal(source.key)}]" for source in FIELDS["tool_arguments"])
 REASONS_OF_SPANS = f"""
 WITH arrayFirst(x -> x != '', [{_ARGUMENTS}]) AS arguments
 SELECT trace_id, span_id, substringUTF8(arrayFirst(x -> x != '', [
-    attributes[{literal(semconv.ESCALATION_REASON)}],
-    arrayFirst((m, name) -> name = {literal(semconv.ESCALATION_EVENT)}, event_attributes, event_names)['reason'],
-    {", ".join(f"attributes[{literal(key)}]" for key in semconv.HANDOFF_REASONS)},
+    attributes[{literal(ESCALATION_REASON)}],
+    arrayFirst((m, name) -> name = {literal(ESCALATION_EVENT)}, event_attributes, event_names)['reason'],
+    {", ".join(f"attributes[{literal(key)}]" for key in HANDOFF_REASONS)},
     JSONExtractString(arguments, 'reason'),
-    extract(arguments, {literal(semconv.REASON_ARGUMENT)})]), 1, 200)
+    extract(arguments, {literal(REASON_ARGUMENT)})]), 1, 200)
 {NEWEST_OF_SPANS}"""
 
 # Summaries that exist for these traces. Without FINAL, which would merge all summaries of the time range.

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
-from tracestore import semconv
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.histogram import Histogram, bin_sql
@@ -21,6 +20,9 @@ from tracestore.language import Query
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.queries.why import MIN_SUPPORT, Difference, Dimension, Number, Selection, Shift, build_shifts, started_within
+from tracestore.semconv.errors import HTTP_STATUS_KEYS
+from tracestore.semconv.fields import FIELDS
+from tracestore.semconv.keys import wanted_keys
 from tracestore.statistics import find_discoveries, share_difference, share_test
 from tracestore.timerange import TimeRange
 
@@ -42,9 +44,9 @@ _Rows = list[tuple[Any, ...]]
 FIRST_TOKEN = Number("ttft", "Time to first token", "ns", "time_to_first_token_ns", "ttft")
 # What has a column of its own is compared as such, and how a step went says nothing of why. Of what the view reads for other
 # decisions these tell something.
-_TELLING_KEYS = {"server.address", "mcp.method.name", "source", *semconv.HTTP_STATUS_KEYS}
-_RESOURCE_KEYS = {source.key for sources in semconv.FIELDS.values() for source in sources if source.form == "resource"}
-_KNOWN_KEYS = ({*semconv.wanted_keys()} | _RESOURCE_KEYS) - _TELLING_KEYS
+_TELLING_KEYS = {"server.address", "mcp.method.name", "source", *HTTP_STATUS_KEYS}
+_RESOURCE_KEYS = {source.key for sources in FIELDS.values() for source in sources if source.form == "resource"}
+_KNOWN_KEYS = ({*wanted_keys()} | _RESOURCE_KEYS) - _TELLING_KEYS
 
 _COUNT_SPANS = f"SELECT sum(span_count) FROM traces FINAL WHERE {IN_RANGE} {FINAL_SETTINGS}"
 _SIDES = f"""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracestore.semconv import HOOK_NAME, LOOP_SCOPE
+from tracestore.semconv.calls import LOOP_SCOPE
+from tracestore.semconv.kinds import HOOK_NAME
 from tracestore.summary.columns import Ints, Mask, SpanColumns, mark_ancestors, nearest_ancestor
 
 # Parts of a call's tokens that have a price of their own: of two spans about one call the one that knows some of them counts.

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tracestore import semconv
 from tracestore.queries.summaries import MAX_ERRORS
 from tracestore.queries.tool_requests import ToolRequest
+from tracestore.semconv.signals import HANDOFF_TOOL, HUMAN
 from tracestore.summary.columns import Ints, Mask, SpanColumns, ids_of, nearest_ancestor
 from tracestore.summary.outcomes import ESCALATION_TOOL
 
 # (ids of trace and span in one, first and last start in ns, deadline of time.monotonic) -> requests by id, as
 # queries.tool_requests.read_tool_requests.
 ReadRequests = Callable[[list[bytes], int, int, float], dict[bytes, list[ToolRequest]]]
-# A tool's name -> one of semconv.SIGNALS or "".
+# A tool's name -> one of SIGNALS or "".
 ReadSignal = Callable[[str], str]
-_HANDOFF_TOOL, _HUMAN = re.compile(semconv.HANDOFF_TOOL), re.compile(semconv.HUMAN)
+_HANDOFF_TOOL, _HUMAN = re.compile(HANDOFF_TOOL), re.compile(HUMAN)
 # Of one trace. One that goes on for days is summarised again whenever a span of it comes.
 _MAX_TOOLS, _MAX_CALLS = 200, 2000
 _MOST_S = 10.0  # of one read of spans: more than their answers take, unless somebody means them to
@@ -88,7 +88,7 @@ def _add(requested: Requested, trace: int, request: ToolRequest, signal: str, *,
 
 
 def find_signal(tool: str) -> str:
-    """Return what a call of a tool of that name says of a run (semconv.SIGNALS): human_escalation, agent_handoff or ""."""
+    """Return what a call of a tool of that name says of a run (SIGNALS): human_escalation, agent_handoff or ""."""
     to_person = ESCALATION_TOOL.search(tool) is not None
     if not to_person and not _HANDOFF_TOOL.search(tool):
         return ""

@@ -16,9 +16,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from tests.queries.conftest import any_value, key_values
-from tracestore import semconv
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.semconv.fields import FIRST_TOKEN_UNITS_NS
 
 START_NS = 1_790_000_000 * 10**9
 RECEIVED_NS = START_NS + 10**9
@@ -100,7 +100,7 @@ def rows_of(_migrated_store: Store) -> Iterator[RowsOf]:
 
 def first_token_value(key: str, after_ns: int = 250_000_000) -> Any:
     """Return how an attribute says that the first token came that long after the start."""
-    unit_ns = semconv.FIRST_TOKEN_UNITS_NS.get(key)
+    unit_ns = FIRST_TOKEN_UNITS_NS.get(key)
     moment = datetime.fromtimestamp((START_NS + after_ns) / 1e9, UTC)
     return after_ns / unit_ns if unit_ns else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -8,10 +8,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from tests.tracestore.semconv.conftest import RECEIVED_NS, START_NS, add_to, batch_seqs, build_span, store_spans
-from tracestore import semconv
 from tracestore.clickhouse.attributes import decode_attributes
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.semconv.fields import FIELDS
+from tracestore.semconv.keys import wanted_keys
 
 MAX_U64 = 2**64 - 1
 YEAR_2200_NS, YEAR_1999_NS = 7_258_118_400 * 10**9, 946_684_799 * 10**9
@@ -66,11 +67,11 @@ HOSTILE_TEXTS = {
 
 
 def test_hostile_text_in_every_field_at_once_is_stored_as_it_is(store: Store) -> None:
-    resource_keys = [source.key for sources in semconv.FIELDS.values() for source in sources if source.form == "resource"]
+    resource_keys = [source.key for sources in FIELDS.values() for source in sources if source.form == "resource"]
     spans = [
         build_span(
-            dict.fromkeys(semconv.wanted_keys(), text), dict.fromkeys(resource_keys, text),
-            name=text, status_message=text, status=2, scope=text, events=[(text, dict.fromkeys(semconv.wanted_keys(), text))],
+            dict.fromkeys(wanted_keys(), text), dict.fromkeys(resource_keys, text),
+            name=text, status_message=text, status=2, scope=text, events=[(text, dict.fromkeys(wanted_keys(), text))],
         )
         for text in HOSTILE_TEXTS.values()
     ]  # fmt: skip
@@ -101,7 +102,7 @@ def test_values_of_a_megabyte_are_stored_whole(store: Store) -> None:
 
 
 def test_bytes_that_are_not_utf_8_break_nothing(store: Store) -> None:
-    keys = semconv.wanted_keys()
+    keys = wanted_keys()
     span = build_span({key: AnyValue(bytes_value=b"\xff\xfe\x00{" + bytes(range(256))) for key in keys}, status=2)
 
     (row,) = store_spans(store, [span], ("length(attributes) AS count", "hex(attributes['session.id']) AS raw"))
@@ -115,7 +116,7 @@ def test_text_that_is_not_utf_8_breaks_nothing(store: Store) -> None:
     add_to(
         request,
         1,
-        build_span(dict.fromkeys(semconv.wanted_keys(), "@@@@@@@@"), name="@@@@@@@@", status=2, status_message="@@@@@@@@"),
+        build_span(dict.fromkeys(wanted_keys(), "@@@@@@@@"), name="@@@@@@@@", status=2, status_message="@@@@@@@@"),
     )
     body = request.SerializeToString().replace(b"@@@@@@@@", b"\xc3\x28\xff\xfe\xed\xa0\x80\x00")
 

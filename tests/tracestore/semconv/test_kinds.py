@@ -6,16 +6,16 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.tracestore.semconv.conftest import RECEIVED_NS, Row, RowsOf, add_to, batch_seqs, build_span
-from tracestore import semconv
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.semconv.kinds import KINDS
 
-KIND_CASES = {(source.key, value): build_span({source.key: value}) for source, kinds in semconv.KINDS for value in kinds}
+KIND_CASES = {(source.key, value): build_span({source.key: value}) for source, kinds in KINDS for value in kinds}
 
 
 @pytest.mark.parametrize(("key", "value"), KIND_CASES)
 def test_every_declared_kind_is_recognised(rows_of: RowsOf, key: str, value: str) -> None:
-    expected = next(kinds[value] for source, kinds in semconv.KINDS if source.key == key)
+    expected = next(kinds[value] for source, kinds in KINDS if source.key == key)
 
     assert rows_of(KIND_CASES)[key, value]["kind"] == expected
 

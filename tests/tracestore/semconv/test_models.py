@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 
 from tests.tracestore.semconv.conftest import RowsOf, build_span, store_spans
-from tracestore import semconv
 from tracestore.clickhouse.client import Store
+from tracestore.semconv.calls import FRAMEWORKS, MAKERS, PROVIDERS
 
 PROVIDER_CASES = {
-    **{name: (build_span({"gen_ai.provider.name": name}), canonical) for name, canonical in semconv.PROVIDERS.items()},
+    **{name: (build_span({"gen_ai.provider.name": name}), canonical) for name, canonical in PROVIDERS.items()},
     **{
         f"{start}x": (build_span({"gen_ai.system": "langchain", "gen_ai.request.model": f"{start}x"}), maker)
-        for start, maker in semconv.MAKERS.items()
+        for start, maker in MAKERS.items()
     },
     "by the model's prefix": (build_span({"llm.model_name": "bedrock/us.anthropic.claude-3-haiku"}), "aws.bedrock"),
     "by the host": (build_span({"gen_ai.request.model": "my-tune", "server.address": "api.openai.com"}), "openai"),
     "Together by OpenLLMetry": (build_span({"gen_ai.system": "TogetherAI"}), "together"),
     "an unknown host is none": (build_span({"gen_ai.request.model": "my-tune", "server.address": "10.0.0.7"}), ""),
-    **{name: (build_span({"gen_ai.system": name}), "") for name in semconv.FRAMEWORKS},
+    **{name: (build_span({"gen_ai.system": name}), "") for name in FRAMEWORKS},
     "upper case": (build_span({"gen_ai.system": "OpenAI"}), "openai"),
     "Vercel": (build_span({"ai.model.provider": "openai.chat"}), "openai"),
     "Genkit's plugin": (

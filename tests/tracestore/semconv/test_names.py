@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.tracestore.semconv.conftest import Row, RowsOf, build_span, first_token_value
-from tracestore import semconv
-from tracestore.semconv import Source
+from tracestore.semconv.fields import FIELDS
+from tracestore.semconv.sources import ABSENT, Source
 
 TOKENS = (
     "input_tokens", "output_tokens", "total_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
@@ -99,7 +99,7 @@ def single_source_span(field: str, source: Source) -> Row:
 
 FIELD_CASES = {
     (field, number): single_source_span(field, source)
-    for field, sources in semconv.FIELDS.items()
+    for field, sources in FIELDS.items()
     for number, source in enumerate(sources)
 }
 
@@ -110,7 +110,7 @@ def test_every_attribute_name_reaches_its_column(rows_of: RowsOf, field: str, nu
 
     column = SHOWN.get(field, (field, {}))[0]
     expected = {"tool_arguments": "refused_call", "tool_result": "refused_call"}.get(field, value_of(field))
-    assert row[column] == expected, semconv.FIELDS[field][number]
+    assert row[column] == expected, FIELDS[field][number]
 
 
 def two_source_span(field: str, first: Source, second: Source) -> Row:
@@ -127,7 +127,7 @@ def two_source_span(field: str, first: Source, second: Source) -> Row:
 # Neighbours in the order of precedence that can stand beside each other on one span.
 PRECEDENCE_CASES = {
     (field, number): two_source_span(field, *pair)
-    for field, sources in semconv.FIELDS.items()
+    for field, sources in FIELDS.items()
     if field not in ("total_tokens", "tool_arguments", "tool_result", "finish_reason", "error_text_attribute", "service")
     and field != "time_to_first_token"  # its names differ in unit
     and not field.startswith("supplied_")
@@ -148,7 +148,7 @@ def test_of_two_names_the_one_listed_first_wins(rows_of: RowsOf, field: str, num
     assert row[SHOWN.get(field, (field, {}))[0]] == expected
 
 
-PLACEHOLDERS = ("", *semconv.ABSENT, "[Scrubbed due to 'session']")
+PLACEHOLDERS = ("", *ABSENT, "[Scrubbed due to 'session']")
 ABSENT_CASES = {
     (form, text): build_span({"gen_ai.conversation.id": text, "session.id": "kept"})
     if form == "attribute"
@@ -166,5 +166,5 @@ def test_placeholder_counts_as_absent(rows_of: RowsOf, form: str, text: str) -> 
 
 
 def test_every_wanted_key_is_named_once_per_field() -> None:
-    for field, sources in semconv.FIELDS.items():
+    for field, sources in FIELDS.items():
         assert len(set(sources)) == len(sources), field

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.tracestore.summarize.runs import a_run, insert, new_trace_id, read_traces, step
-from tracestore import semconv
 from tracestore.clickhouse.client import Store
+from tracestore.semconv.signals import HANDOFF_REASONS
 from tracestore.summarize import summarize_pending
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +39,7 @@ def test_reason_of_an_escalation_is_kept(store: Store, attributes: dict[str, Any
     [
         ({"gen_ai.tool.call.arguments": '{"reason": "invoice 4711 is wrong"}'}, "invoice <n> is wrong"),
         ({"input.value": """{'kwargs': {'reason': 'speaks German'}}"""}, "speaks German"),
-        *(({key: "expertise_required"}, "expertise_required") for key in semconv.HANDOFF_REASONS),
+        *(({key: "expertise_required"}, "expertise_required") for key in HANDOFF_REASONS),
         ({"gen_ai.tool.call.arguments": '{"message": "Please go on."}'}, None),
     ],
 )

@@ -12,7 +12,15 @@ from tracestore.queries.terms import value_predicate
 
 _LEVELS = ", ".join(map(str, PERCENTILES))
 
-RAW = {
+# Columns that `traces` and rollups have under one name.
+_SUMS = {
+    name: f"sum({name})"
+    for name in (
+        "retried_calls", "looping_calls", "wasted_tokens", "unpriced_calls", "input_tokens", "output_tokens",
+        "cached_input_tokens", "cache_creation_input_tokens", "reasoning_tokens", "input_audio_tokens", "output_audio_tokens",
+    )
+} | {"tokens": "sum(input_tokens + output_tokens)", "wasted_cost": "sum(wasted_cost_usd)"}  # fmt: skip
+RAW = _SUMS | {
     "requests": "count()",
     "failures": "countIf(outcome = 'error')",
     "successes": "countIf(outcome = 'ok')",
@@ -26,27 +34,14 @@ RAW = {
     "user_cost": "sumIf(ifNull(cost_usd, 0), user_id != '')",
     "sessions": "uniqExactIf(session_id, session_id != '')",
     "users": "uniqExactIf(user_id, user_id != '')",
-    "retried_calls": "sum(retried_calls)",
-    "looping_calls": "sum(looping_calls)",
     "looping_traces": "countIf(loops > 0)",
-    "wasted_tokens": "sum(wasted_tokens)",
-    "wasted_cost": "sum(wasted_cost_usd)",
     "unpriced_traces": "countIf(notEmpty(unpriced_models))",
-    "unpriced_calls": "sum(unpriced_calls)",
-    "tokens": "sum(input_tokens + output_tokens)",
-    "input_tokens": "sum(input_tokens)",
-    "output_tokens": "sum(output_tokens)",
-    "cached_input_tokens": "sum(cached_input_tokens)",
-    "cache_creation_input_tokens": "sum(cache_creation_input_tokens)",
-    "reasoning_tokens": "sum(reasoning_tokens)",
-    "input_audio_tokens": "sum(input_audio_tokens)",
-    "output_audio_tokens": "sum(output_audio_tokens)",
     "llm_calls": "sum(llm_calls)",
     "model_calls": "sum(llm_calls)",
     "model_errors": "sum(llm_errors)",
     "spans": "sum(span_count)",
 }
-ROLLED = {
+ROLLED = _SUMS | {
     "requests": "sum(requests)",
     "failures": "sum(failures)",
     "successes": "sum(successes)",
@@ -59,21 +54,8 @@ ROLLED = {
     "time_to_first_token": f"quantilesExactWeightedMerge({_LEVELS})(first_tokens)",
     "cost": "sum(cost_usd)",
     "failed_cost": "sum(failed_cost_usd)",
-    "retried_calls": "sum(retried_calls)",
-    "looping_calls": "sum(looping_calls)",
     "looping_traces": "sum(looping_traces)",
-    "wasted_tokens": "sum(wasted_tokens)",
-    "wasted_cost": "sum(wasted_cost_usd)",
     "unpriced_traces": "sum(unpriced_traces)",
-    "unpriced_calls": "sum(unpriced_calls)",
-    "tokens": "sum(input_tokens + output_tokens)",
-    "input_tokens": "sum(input_tokens)",
-    "output_tokens": "sum(output_tokens)",
-    "cached_input_tokens": "sum(cached_input_tokens)",
-    "cache_creation_input_tokens": "sum(cache_creation_input_tokens)",
-    "reasoning_tokens": "sum(reasoning_tokens)",
-    "input_audio_tokens": "sum(input_audio_tokens)",
-    "output_audio_tokens": "sum(output_audio_tokens)",
     "llm_calls": "sum(calls)",
     "model_calls": "sum(calls)",
     "model_errors": "sum(call_errors)",

@@ -131,7 +131,7 @@ def test_logs_stand_with_their_step_and_with_the_trace(open_page: OpenPage, serv
     page.locator("#trace-logs > summary").click()
     page.locator("#trace-logs .log > summary").click()
     expect(page.locator("#trace-logs [data-text]")).to_have_class(re.compile("text--folded"))
-    page.locator("#trace-logs [data-unfold]").click()
+    page.locator("#trace-logs [data-action=unfold]").click()
     expect(page.locator("#trace-logs [data-text]")).not_to_have_class(re.compile("text--folded"))
     page.get_by_role("tab", name="Logs", exact=True).click()
     named = page.locator("#view-logs .log", has_text="cache was cold")

@@ -48,6 +48,10 @@
     "close-dialog"(button) {
       button.closest("dialog").close();
     },
+    unfold(button) {
+      const folded = button.closest("[data-text]").classList.toggle("text--folded");
+      button.textContent = folded ? "Show all" : "Show less";
+    },
     "copy-value"(button) {
       button.dataset.copy = button.closest("[data-attribute]").querySelector("pre").textContent;
       actions.copy(button);

@@ -1,4 +1,4 @@
-// The list of log records: selection by keyboard, long texts. The record opened last stands in the address.
+// The list of log records: selection by keyboard. The record opened last stands in the address.
 (function () {
   "use strict";
   const { onKey } = window.tracestore;
@@ -38,11 +38,4 @@
   }, true);
   const named = page.querySelector("[data-log][open]");
   if (named) named.scrollIntoView({ block: "nearest" });
-
-  page.addEventListener("click", (event) => {
-    const unfold = event.target.closest("[data-unfold]");
-    if (!unfold) return;
-    const folded = unfold.closest("[data-text]").classList.toggle("text--folded");
-    unfold.textContent = folded ? "Show all" : "Show less";
-  });
 })();

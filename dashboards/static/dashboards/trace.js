@@ -387,14 +387,6 @@
     }
   });
 
-  // In every text of the page: of a step, of the transcript, of a log record.
-  page.addEventListener("click", (event) => {
-    const unfold = event.target.closest("[data-unfold]");
-    if (!unfold) return;
-    const folded = unfold.closest("[data-text]").classList.toggle("text--folded");
-    unfold.textContent = folded ? "Show all" : "Show less";
-  });
-
   // The record opened last in the tab Logs stands in the address.
   document.getElementById("view-logs").addEventListener("toggle", (event) => {
     const { record } = event.target.dataset;

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import template
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from dashboards.text import make_visible
@@ -171,6 +171,12 @@ def ago(value_ns: int | None, now_ns: int | None = None) -> str:
     else:
         text = f"{distance // _DAY_S:.0f}{GLUE}d"
     return f"{text} ago" if seconds > 0 else f"in {text}"
+
+
+@register.filter
+def time_ago(value_ns: int) -> SafeString:
+    """As `ago`, with the moment itself for machines and for who points at it."""
+    return format_html('<time datetime="{}" title="{} UTC">{}</time>', rfc3339(value_ns), time_ns(value_ns), ago(value_ns))
 
 
 @register.filter

@@ -88,6 +88,13 @@ def test_ago_says_how_long_before_now(seconds: float, text: str) -> None:
     assert formatting.ago(now_ns - int(seconds * S), now_ns) == text
 
 
+def test_moment_stands_beside_how_long_ago_it_was() -> None:
+    html = formatting.time_ago(1_795_163_400_123_456_789)
+
+    assert html.startswith('<time datetime="2026-11-20T08:30:00.123456789Z" title="2026-11-20 08:30:00.123 UTC">')
+    assert html.endswith("</time>")
+
+
 def test_moments_are_written_in_utc() -> None:
     assert formatting.time_ns(1_795_163_400_123_456_789) == "2026-11-20 08:30:00.123"
 

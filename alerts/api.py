@@ -26,7 +26,7 @@ from alerts.serializers import (
     CreatedChannelOutput,
 )
 from tracestore.queries.paging import read_cursor
-from tracestore.rest import next_page_url, page_of, project_of, refuse_unknown, require_room
+from tracestore.rest import checked, next_page_url, page_of, project_of, refuse_unknown, require_room
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 1000
 MAX_RULES, MAX_CHANNELS = 2000, 200
@@ -72,9 +72,8 @@ class AlertRuleList(APIView):
     def post(self, request: Request) -> Response:
         project = project_of(request)
         require_room(AlertRule.objects.filter(project=project), MAX_RULES, "rules")
-        data = AlertRuleInput(data=request.data, context={"project": project})
-        data.is_valid(raise_exception=True)
-        rule = _save(AlertRule(project=project), data.validated_data)
+        data = checked(AlertRuleInput(data=request.data, context={"project": project}))
+        rule = _save(AlertRule(project=project), data)
         return Response(AlertRuleOutput(rule).data, status=status.HTTP_201_CREATED)
 
 
@@ -108,9 +107,8 @@ class AlertRuleDetail(APIView):
 
     def _change(self, request: Request, rule_id: int, *, partial: bool) -> Response:
         rule = self._rule(request, rule_id)
-        data = AlertRuleInput(rule, data=request.data, partial=partial, context={"project": rule.project})
-        data.is_valid(raise_exception=True)
-        return Response(AlertRuleOutput(_save(rule, data.validated_data)).data)
+        data = checked(AlertRuleInput(rule, data=request.data, partial=partial, context={"project": rule.project}))
+        return Response(AlertRuleOutput(_save(rule, data)).data)
 
 
 @transaction.atomic
@@ -136,9 +134,8 @@ class ChannelList(APIView):
     def post(self, request: Request) -> Response:
         project = project_of(request)
         require_room(NotificationChannel.objects.filter(project=project), MAX_CHANNELS, "channels")
-        data = ChannelInput(data=request.data, context={"project": project})
-        data.is_valid(raise_exception=True)
-        channel = _save_channel(NotificationChannel(project=project), data.validated_data)
+        data = checked(ChannelInput(data=request.data, context={"project": project}))
+        channel = _save_channel(NotificationChannel(project=project), data)
         secret = rotate_secret(channel, timezone.now()) if channel.can_sign else None
         return Response(ChannelDetailOutput(channel).data | {"secret": secret}, status=status.HTTP_201_CREATED)
 
@@ -187,9 +184,8 @@ class ChannelDetail(APIView):
 
     def _change(self, request: Request, channel_id: int, *, partial: bool) -> Response:
         channel = self._channel(request, channel_id)
-        data = ChannelInput(channel, data=request.data, partial=partial, context={"project": channel.project})
-        data.is_valid(raise_exception=True)
-        return Response(ChannelDetailOutput(_save_channel(channel, data.validated_data)).data)
+        data = checked(ChannelInput(channel, data=request.data, partial=partial, context={"project": channel.project}))
+        return Response(ChannelDetailOutput(_save_channel(channel, data)).data)
 
 
 @transaction.atomic

@@ -17,7 +17,7 @@ from alerts.backtest import find_marks, run_backtest
 from alerts.models import AlertRule, IncidentMark
 from alerts.serializers import AlertRuleInput
 from tracestore.clickhouse.client import get_store
-from tracestore.rest import StrictSerializer, page_of, project_of, require_room
+from tracestore.rest import StrictSerializer, checked, page_of, project_of, require_room
 from tracestore.timerange import DAY_NS, TimeError, TimeRange, format_time_ns, parse_time_range
 
 _WEEK_NS = 7 * DAY_NS
@@ -127,16 +127,13 @@ class DraftBacktest(APIView):
     def post(self, request: Request) -> Response:
         """As for a saved rule; the body is what would create it, and nothing is saved."""
         project = project_of(request)
-        data = _DraftInput(data=request.data, context={"project": project})
-        data.is_valid(raise_exception=True)
-        values = {name: value for name, value in data.validated_data.items() if name != "channels"}
+        data = checked(_DraftInput(data=request.data, context={"project": project}))
+        values = {name: value for name, value in data.items() if name != "channels"}
         return _replay(request, AlertRule(project=project, **values))
 
 
 def _replay(request: Request, rule: AlertRule) -> Response:
-    parameters = BacktestParameters(data=request.query_params)
-    parameters.is_valid(raise_exception=True)
-    given = parameters.validated_data
+    given = checked(BacktestParameters(data=request.query_params))
     time_range = _read_range("start", given["start"], given["end"])
     marks = find_marks(rule.project_id, time_range)
     found = run_backtest(get_store(), rule, time_range, marks, pages_per_week=given["pages_per_week"])

@@ -20,7 +20,7 @@ from alerts import incidents
 from alerts.api import PAGING, answer_page
 from alerts.incidents import MAX_COMMENT_LENGTH, MAX_SNOOZE_S, IncidentError
 from alerts.models import Alert, Incident, IncidentEvent, IncidentState
-from tracestore.rest import page_of, project_of
+from tracestore.rest import checked, page_of, project_of
 
 # Of an alert its id is asked for, not its evidence.
 _ALERT_IDS = Prefetch("alerts", queryset=Alert.objects.only("pk", "incident_id"))
@@ -115,10 +115,12 @@ class IncidentDetail(APIView):
 class _Act(APIView):
     """POST does one thing to an incident and answers it as it is then; 409 when it is over."""
 
-    def act(self, request: Request, incident_id: int, data: ActInput, do: Callable[[int, str, datetime], object]) -> Response:
+    def act(
+        self, request: Request, incident_id: int, data: dict[str, Any], do: Callable[[int, str, datetime], object]
+    ) -> Response:
         incident = _find(request, incident_id)
         user = request.user
-        by = user.get_username() if user is not None and user.is_authenticated else data.validated_data["by"]
+        by = user.get_username() if user is not None and user.is_authenticated else data["by"]
         try:
             do(incident.pk, by, timezone.now())
         except IncidentError as error:
@@ -126,21 +128,16 @@ class _Act(APIView):
         return Response(IncidentDetailOutput(_find(request, incident_id)).data)
 
 
-def _read(data: ActInput) -> ActInput:
-    data.is_valid(raise_exception=True)
-    return data
-
-
 class IncidentAck(_Act):
     """Say that someone is on it; DELETE takes that back."""
 
     @extend_schema(operation_id="acknowledge_incident", request=ActInput, responses=IncidentDetailOutput)
     def post(self, request: Request, incident_id: int) -> Response:
-        return self.act(request, incident_id, _read(ActInput(data=request.data)), incidents.acknowledge)
+        return self.act(request, incident_id, checked(ActInput(data=request.data)), incidents.acknowledge)
 
     @extend_schema(operation_id="withdraw_acknowledgement", responses={200: IncidentDetailOutput})
     def delete(self, request: Request, incident_id: int) -> Response:
-        return self.act(request, incident_id, _read(ActInput(data={})), incidents.withdraw_acknowledgement)
+        return self.act(request, incident_id, checked(ActInput(data={})), incidents.withdraw_acknowledgement)
 
 
 class IncidentSnooze(_Act):
@@ -148,8 +145,8 @@ class IncidentSnooze(_Act):
 
     @extend_schema(operation_id="snooze_incident", request=SnoozeInput, responses=IncidentDetailOutput)
     def post(self, request: Request, incident_id: int) -> Response:
-        data = _read(SnoozeInput(data=request.data))
-        for_s = data.validated_data["for_s"]
+        data = checked(SnoozeInput(data=request.data))
+        for_s = data["for_s"]
         return self.act(request, incident_id, data, lambda pk, by, now: incidents.snooze(pk, for_s, by, now))
 
 
@@ -158,7 +155,7 @@ class IncidentResolve(_Act):
 
     @extend_schema(operation_id="resolve_incident", request=ActInput, responses=IncidentDetailOutput)
     def post(self, request: Request, incident_id: int) -> Response:
-        return self.act(request, incident_id, _read(ActInput(data=request.data)), incidents.resolve_by_hand)
+        return self.act(request, incident_id, checked(ActInput(data=request.data)), incidents.resolve_by_hand)
 
 
 class IncidentComments(_Act):
@@ -166,8 +163,8 @@ class IncidentComments(_Act):
 
     @extend_schema(operation_id="comment_on_incident", request=CommentInput, responses=IncidentDetailOutput)
     def post(self, request: Request, incident_id: int) -> Response:
-        data = _read(CommentInput(data=request.data))
-        text = data.validated_data["text"]
+        data = checked(CommentInput(data=request.data))
+        text = data["text"]
         return self.act(request, incident_id, data, lambda pk, by, now: incidents.comment(pk, text, by, now))
 
 

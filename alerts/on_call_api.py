@@ -37,7 +37,7 @@ from alerts.models.routes import validate_matcher
 from alerts.models.rules import validate_time_zone
 from alerts.on_call_forms import next_position, save_steps
 from alerts.serializers import NamedInput, find_channels
-from tracestore.rest import StrictSerializer, page_of, project_of, require_room
+from tracestore.rest import StrictSerializer, checked, page_of, project_of, require_room
 
 MAX_ROUTES, MAX_SILENCES, MAX_REPORTS = 200, 2000, 100
 
@@ -198,9 +198,8 @@ class RouteList(APIView):
     def post(self, request: Request) -> Response:
         project = project_of(request)
         require_room(Route.objects.filter(project=project), MAX_ROUTES, "routes")
-        data = RouteInput(data=request.data, context={"project": project})
-        data.is_valid(raise_exception=True)
-        values = {"position": next_position(project)} | data.validated_data
+        data = checked(RouteInput(data=request.data, context={"project": project}))
+        values = {"position": next_position(project)} | data
         return Response(RouteOutput(_save_route(Route(project=project), values)).data, status=status.HTTP_201_CREATED)
 
 
@@ -214,9 +213,8 @@ class RouteDetail(APIView):
     @extend_schema(operation_id="change_alert_route", request=RouteInput(partial=True), responses=RouteOutput)
     def patch(self, request: Request, route_id: int) -> Response:
         route = _find(Route, request, route_id)
-        data = RouteInput(route, data=request.data, partial=True, context={"project": route.project})
-        data.is_valid(raise_exception=True)
-        return Response(RouteOutput(_save_route(route, data.validated_data)).data)
+        data = checked(RouteInput(route, data=request.data, partial=True, context={"project": route.project}))
+        return Response(RouteOutput(_save_route(route, data)).data)
 
     @extend_schema(operation_id="delete_alert_route", responses={204: None})
     def delete(self, request: Request, route_id: int) -> Response:
@@ -233,9 +231,8 @@ class GroupingDetail(APIView):
 
     @extend_schema(operation_id="set_alert_grouping", request=GroupingBody, responses=GroupingBody)
     def put(self, request: Request) -> Response:
-        data = GroupingBody(data=request.data)
-        data.is_valid(raise_exception=True)
-        grouping, _ = Grouping.objects.update_or_create(project_id=project_of(request).pk, defaults=data.validated_data)
+        data = checked(GroupingBody(data=request.data))
+        grouping, _ = Grouping.objects.update_or_create(project_id=project_of(request).pk, defaults=data)
         return Response(GroupingBody(grouping).data)
 
 
@@ -251,9 +248,8 @@ class SilenceList(APIView):
     def post(self, request: Request) -> Response:
         kept = Silence.objects.filter(Q(ends_at=None) | Q(ends_at__gt=timezone.now()), project=project_of(request))
         require_room(kept, MAX_SILENCES, "silences that have not ended")
-        data = SilenceInput(data=request.data)
-        data.is_valid(raise_exception=True)
-        silence = Silence.objects.create(project=project_of(request), **data.validated_data)
+        data = checked(SilenceInput(data=request.data))
+        silence = Silence.objects.create(project=project_of(request), **data)
         return Response(SilenceOutput(silence).data, status=status.HTTP_201_CREATED)
 
 
@@ -267,9 +263,8 @@ class SilenceDetail(APIView):
     @extend_schema(operation_id="change_silence", request=SilenceInput(partial=True), responses=SilenceOutput)
     def patch(self, request: Request, silence_id: int) -> Response:
         silence = _find(Silence, request, silence_id)
-        data = SilenceInput(silence, data=request.data, partial=True)
-        data.is_valid(raise_exception=True)
-        for name, value in data.validated_data.items():
+        data = checked(SilenceInput(silence, data=request.data, partial=True))
+        for name, value in data.items():
             setattr(silence, name, value)
         silence.save()
         return Response(SilenceOutput(silence).data)
@@ -291,9 +286,8 @@ class DigestList(APIView):
     def post(self, request: Request) -> Response:
         project = project_of(request)
         require_room(Digest.objects.filter(project=project), MAX_REPORTS, "reports")
-        data = DigestInput(data=request.data, context={"project": project})
-        data.is_valid(raise_exception=True)
-        digest = Digest.objects.create(project=project, **data.validated_data)
+        data = checked(DigestInput(data=request.data, context={"project": project}))
+        digest = Digest.objects.create(project=project, **data)
         return Response(_answer_digest(digest), status=status.HTTP_201_CREATED)
 
 
@@ -307,9 +301,8 @@ class DigestDetail(APIView):
     @extend_schema(operation_id="change_digest", request=DigestInput(partial=True), responses=DigestOutput)
     def patch(self, request: Request, digest_id: int) -> Response:
         digest = _find(Digest, request, digest_id)
-        data = DigestInput(digest, data=request.data, partial=True, context={"project": digest.project})
-        data.is_valid(raise_exception=True)
-        for name, value in data.validated_data.items():
+        data = checked(DigestInput(digest, data=request.data, partial=True, context={"project": digest.project}))
+        for name, value in data.items():
             setattr(digest, name, value)
         digest.save()
         return Response(_answer_digest(digest))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -16,7 +15,7 @@ from alerts.models import NotificationChannel
 from alerts.pack import add_pack, suggest_budgets
 from alerts.serializers import AlertRuleOutput, ChannelReference, find_channels
 from tracestore.clickhouse.client import get_store
-from tracestore.rest import StrictSerializer, page_of, project_of
+from tracestore.rest import StrictSerializer, checked, page_of, project_of
 
 
 class PackInput(StrictSerializer):
@@ -49,9 +48,7 @@ class PackView(APIView):
     def post(self, request: Request) -> Response:
         """Adds those that the project does not have, and answers them; what it has stays as it is."""
         project, now = project_of(request), timezone.now()
-        data = PackInput(data=request.data, context={"project": project})
-        data.is_valid(raise_exception=True)
-        given: dict[str, Any] = dict(data.validated_data)
+        given = dict(checked(PackInput(data=request.data, context={"project": project})))
         channels = given.pop("channels")
         if len(given) < 2:
             daily_usd, user_usd = suggest_budgets(get_store(), project.pk, now)

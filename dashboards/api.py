@@ -72,7 +72,7 @@ from tracestore.queries.spans import find_spans, get_span
 from tracestore.queries.traces import find_traces, get_trace
 from tracestore.queries.why import Difference, Selection, find_differences
 from tracestore.queries.why_attributes import compare_attributes
-from tracestore.rest import next_page_url, project_of, refuse_unknown
+from tracestore.rest import checked, next_page_url, project_of, refuse_unknown
 from tracestore.timerange import DAY_NS, TimeError, TimeRange, parse_time_ns
 from tracestore.verdict import DEFAULT_METRICS, find_judged, judge_version
 
@@ -354,8 +354,7 @@ def _read_parameters(serializer_class: type[Serializer[Any]], request: Request) 
     """Validate the query string. Raises ParameterError or DRF's ValidationError, both of which name the parameter."""
     serializer = serializer_class(data=request.query_params)
     refuse_unknown(request.query_params, serializer.fields)
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
+    return dict(checked(serializer))
 
 
 def _parse(parameter: str, text: str) -> Query:

@@ -19,7 +19,7 @@ from dashboards.dashboard_serializers import DashboardInput, DashboardListSerial
 from dashboards.own_dashboards import Board, DashboardRefused, as_board, find_board, find_boards, find_own_boards, save_board
 from dashboards.saved_views import Reader
 from tracestore.models import Dashboard
-from tracestore.rest import project_of, refuse_unknown
+from tracestore.rest import checked, project_of, refuse_unknown
 
 
 class DashboardListView(APIView):
@@ -103,9 +103,7 @@ def _read(request: Request, *, partial: bool = False) -> dict[str, Any]:
     known = {*DashboardInput().fields, *DashboardSerializer().fields}
     if isinstance(request.data, dict):
         refuse_unknown((name for name in request.data if name not in known), DashboardInput().fields)
-    given = DashboardInput(data=request.data, partial=partial)
-    given.is_valid(raise_exception=True)
-    return dict(given.validated_data)
+    return dict(checked(DashboardInput(data=request.data, partial=partial)))
 
 
 def _save(request: Request, values: dict[str, Any], stored: Dashboard | None = None) -> Dashboard:

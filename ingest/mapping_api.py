@@ -20,7 +20,7 @@ from tracestore.clickhouse.client import get_store
 from tracestore.mapping import MAX_RULES, check_rule
 from tracestore.models import MappingRule, Reread
 from tracestore.reread import AlreadyRunning, cancel_reread, start_reread
-from tracestore.rest import StrictSerializer, page_of, project_of
+from tracestore.rest import StrictSerializer, checked, page_of, project_of
 
 _DEFINITION = ("position", "source", "key", "pattern", "target", "value")
 
@@ -119,9 +119,8 @@ class MappingRuleList(APIView):
         operation_id="create_mapping_rule", request=MappingRuleInput, responses={201: MappingRuleOutput}, tags=["mapping"]
     )
     def post(self, request: Request) -> Response:
-        data = MappingRuleInput(data=request.data)
-        data.is_valid(raise_exception=True)
-        rule = _save(MappingRule(project=project_of(request)), data.validated_data)
+        data = checked(MappingRuleInput(data=request.data))
+        rule = _save(MappingRule(project=project_of(request)), data)
         return Response(MappingRuleOutput(rule).data, status=status.HTTP_201_CREATED)
 
 
@@ -155,9 +154,8 @@ class MappingRuleDetail(APIView):
 
     def _change(self, request: Request, rule_id: int, *, partial: bool) -> Response:
         rule = self._rule(request, rule_id)
-        data = MappingRuleInput(data=request.data, partial=partial)
-        data.is_valid(raise_exception=True)
-        return Response(MappingRuleOutput(_save(rule, data.validated_data)).data)
+        data = checked(MappingRuleInput(data=request.data, partial=partial))
+        return Response(MappingRuleOutput(_save(rule, data)).data)
 
 
 class MappingTest(APIView):
@@ -165,11 +163,10 @@ class MappingTest(APIView):
 
     @extend_schema(operation_id="test_mapping", request=MappingTestInput, responses=MappingTestOutput, tags=["mapping"])
     def post(self, request: Request) -> Response:
-        data = MappingTestInput(data=request.data)
-        data.is_valid(raise_exception=True)
+        data = checked(MappingTestInput(data=request.data))
         project = project_of(request)
-        span = data.validated_data["span"]
-        drafts = data.validated_data.get("rules")
+        span = data["span"]
+        drafts = data.get("rules")
         if drafts is None:
             rules = list(MappingRule.objects.filter(project=project))
         else:

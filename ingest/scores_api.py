@@ -40,7 +40,7 @@ from tracestore.model import Score, Signal
 from tracestore.privacy import find_policy
 from tracestore.queries.paging import read_cursor
 from tracestore.queries.scores import find_scores, find_scores_of_id
-from tracestore.rest import StrictSerializer, next_page_url, project_of
+from tracestore.rest import StrictSerializer, checked, next_page_url, project_of
 from tracestore.timerange import DAY_NS, NS_PER_S, TimeError, TimeRange, format_time_ns, parse_time_ns
 
 log = logging.getLogger(__name__)
@@ -240,9 +240,8 @@ class ScoreView(APIView):
     def post(self, request: Request) -> Response:
         """Answers once the scores are on stable storage: `{"scores": [...]}`, or a single score by itself."""
         is_list = isinstance(request.data, dict) and "scores" in request.data
-        data = (ScoreListInput if is_list else ScoreInput)(data=request.data)
-        data.is_valid(raise_exception=True)
-        given = data.validated_data["scores"] if is_list else [data.validated_data]
+        data = checked((ScoreListInput if is_list else ScoreInput)(data=request.data))
+        given = data["scores"] if is_list else [data]
         scores = [_build_score(item) for item in given]
         _refuse_repeated(scores)
         _store(request, scores)
@@ -254,9 +253,7 @@ class ScoreView(APIView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Those that count, newest first, whoever sent them and how; one that was replaced or withdrawn is left out."""
-        parameters = ScoreParameters(data=request.query_params)
-        parameters.is_valid(raise_exception=True)
-        given = parameters.validated_data
+        given = checked(ScoreParameters(data=request.query_params))
         page = find_scores(
             get_store(), project_id=project_of(request).pk, cursor=read_cursor(given["cursor"]),
             **{name: given[name] for name in ("time_range", "trace_id", "session_id", "name", "limit")},

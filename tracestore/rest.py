@@ -34,6 +34,12 @@ def require_room(kept: QuerySet[Any], most: int, noun: str) -> None:
         raise serializers.ValidationError(f"A project has at most {most:,} {noun}. Delete what nobody needs any more.")
 
 
+def checked(given: serializers.BaseSerializer[Any]) -> Any:
+    """Return the values of a serializer that was given data. Raises ValidationError."""
+    given.is_valid(raise_exception=True)
+    return given.validated_data
+
+
 class StrictSerializer(serializers.Serializer[Any]):
     """Refuses a misspelt field. Those of `answered`, which only an answer holds, may be sent back as they came."""
 

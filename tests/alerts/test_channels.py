@@ -8,6 +8,7 @@ import pytest
 
 from alerts.channels import check_target, describe_target
 from alerts.channels.apprise_url import read_failure
+from alerts.channels.base import refusal
 
 
 @pytest.mark.parametrize(
@@ -85,3 +86,10 @@ def test_failure_is_permanent_only_when_trying_again_cannot_help(lines: list[str
 
     assert error.permanent is permanent
     assert str(error)
+
+
+def test_statuses_that_blame_the_request_are_permanent() -> None:
+    """RFC 9110, 15: another attempt of the same request would be answered the same. Not those of time, load or a gateway."""
+    permanent = {301, 308, 400, 401, 403, 404, 405, 406, 410, 411, 413, 414, 415, 421, 422, 501}
+
+    assert {status for status in range(300, 600) if refusal(status).permanent} == permanent

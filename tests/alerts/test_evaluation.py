@@ -112,6 +112,14 @@ def test_change_is_judged_against_the_baseline_and_what_chance_leads_to() -> Non
     assert judge(Observation(4, 100, 1, baseline=10), replace(doubled, comparison="below", levels=(Level("info", 0.5),))) == 2
 
 
+def test_recovery_from_a_change_does_not_wait_for_what_chance_leads_to() -> None:
+    risen = Condition("above", (Level("warning", 1.0),), recovery_threshold=0.5, relative=True)
+    seen = Observation(16, 100, MINUTE_NS, baseline=10, margin=8)
+
+    assert judge(seen, risen) == 1  # above 15, where it recovers, though chance alone leads to 18
+    assert judge(replace(seen, value=15), risen) == 0
+
+
 def test_beginning_to_fire_is_remembered_for_an_hour() -> None:
     (observation,) = look(6)
 

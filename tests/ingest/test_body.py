@@ -1,10 +1,12 @@
-"""The memory that bodies share."""
+"""The memory that bodies share, and what their encoding may cost."""
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
-from ingest.body import Allowance, MemoryBudget, NoMemory
+from ingest.body import Allowance, Corrupt, MemoryBudget, NoMemory, inflate
 
 
 def test_what_a_thread_takes_after_its_request_has_gone_is_refused() -> None:
@@ -21,3 +23,11 @@ def test_what_a_thread_takes_after_its_request_has_gone_is_refused() -> None:
         other.take(150)
         with pytest.raises(NoMemory):
             other.take(1)
+
+
+def test_body_of_more_than_a_thousand_gzip_members_is_refused() -> None:
+    member = gzip.compress(b"x")
+    with Allowance(MemoryBudget(), max_body_bytes=2000) as allowance:
+        assert inflate(member * 1000, "gzip", allowance) == b"x" * 1000
+        with pytest.raises(Corrupt, match="more than 1000 members"):
+            inflate(member * 1001, "gzip", allowance)

@@ -81,6 +81,16 @@ def test_margin_of_shares_is_the_smallest_that_is_evidence(total: int, old_count
         assert share_margin(10 * total, 10 * old_count, 10 * old_total) <= margin
 
 
+@pytest.mark.parametrize(
+    ("total", "old_count", "old_total", "least"), [(100, 5, 100, 25), (400, 20, 400, 56), (50, 0, 50, 11), (30, 3, 100, 9)]
+)
+def test_least_count_that_is_evidence_passes_the_margin(total: int, old_count: int, old_total: int, least: int) -> None:
+    """Counts from the log of the e-value, worked out with the beta function beside the code."""
+    limit = old_count / old_total + share_margin(total, old_count, old_total)
+
+    assert (least - 1) / total < limit < least / total
+
+
 def test_nothing_is_found_without_samples() -> None:
     assert share_margin(0, 1, 10) == math.inf
     assert share_margin(10, 0, 0) == math.inf

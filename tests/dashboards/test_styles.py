@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-CSS = (Path(__file__).parents[2] / "dashboards/static/dashboards/app.css").read_text()
+ROOT = Path(__file__).parents[2]
+CSS = (ROOT / "dashboards/static/dashboards/app.css").read_text()
 AA_TEXT = 4.5  # https://www.w3.org/TR/WCAG22/#contrast-minimum
 KINDS = ("agent", "llm", "tool", "retriever", "embedding", "chain", "guardrail", "evaluator", "other")
 TEXT_ON_ANY_SURFACE = ("text", "text-muted", "accent", "ok", "error", "warn", "running", *(f"kind-{kind}" for kind in KINDS))
@@ -43,6 +44,14 @@ def test_dark_theme_redefines_every_colour_of_the_light_one() -> None:
     colours = {name for name, value in LIGHT.items() if value.startswith(("#", "rgb"))}
 
     assert colours <= set(DARK)
+
+
+@pytest.mark.parametrize("sheet", sorted(ROOT.glob("*/static/*/*.css")), ids=lambda sheet: sheet.stem)
+def test_size_of_text_that_has_a_name_is_called_by_it(sheet: Path) -> None:
+    # Not that of a body: on a phone it is another.
+    named = {value for name, value in LIGHT.items() if name.startswith("size-") and name != "size-body"}
+
+    assert named.isdisjoint(re.findall(r"font(?:-size)?: [^;{}]*?(\d+px)(?=/|;)", sheet.read_text()))
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])

@@ -189,13 +189,17 @@ def test_long_ranges_are_read_from_hours_and_give_equal_numbers(store: Store, mo
 
     monkeypatch.setattr(store, "query_rows", note)
 
-    for metric, group_by in [("requests", ""), ("cost", "version"), ("duration_p95", "agent"), ("tool_duration_p95", "tool")]:
-        rolled = series_of(store, metric, "", group_by, two_days, 2 * HOUR_S)
+    for metric, group_by, step_s in [
+        ("requests", "", 2 * HOUR_S), ("cost", "version", 2 * HOUR_S), ("duration_p95", "agent", 2 * HOUR_S),
+        ("tool_duration_p95", "tool", 2 * HOUR_S), ("requests", "", HOUR_S // 2),
+    ]:  # fmt: skip
+        rolled = series_of(store, metric, "", group_by, two_days, step_s)
+        assert all(("rollups_hourly" in sql) == (step_s % HOUR_S == 0) for sql in read)
         total = value_of(store, metric, time_range=two_days)
-        assert all("rollups_hourly" in sql for sql in read)
+        assert "rollups_hourly" in read[-1]
         with monkeypatch.context() as patched:
             patched.setattr(metric_sources, "rollup_dimension", lambda *_: None)
-            raw = series_of(store, metric, "", group_by, two_days, 2 * HOUR_S)
+            raw = series_of(store, metric, "", group_by, two_days, step_s)
             raw_total = value_of(store, metric, time_range=two_days)
         read.clear()
         assert_equal_series(rolled, raw, metric)

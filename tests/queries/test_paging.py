@@ -6,10 +6,11 @@ import contextlib
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tracestore.queries.paging import CursorError, Position, decode_cursor, read_cursor, read_newest
+from tracestore.timerange import MAX_NS
 
 HOUR_NS = 3600 * 10**9
 
@@ -32,10 +33,21 @@ def test_cursor_of_another_list_is_refused() -> None:
         decode_cursor(Position(5, "ab" * 24).encode(), id_digits=32)
 
 
+@pytest.mark.parametrize(
+    "position", [Position(MAX_NS + 1, "ab" * 16), Position(5, "ab" * 16, "-cost", 2**64)], ids=["time", "value"]
+)
+def test_cursor_beyond_what_the_store_can_compare_is_refused(position: Position) -> None:
+    with pytest.raises(CursorError):
+        decode_cursor(position.encode(), id_digits=32, sort=position.sort)
+
+
 @given(
     st.lists(st.integers(0, 10_000), unique=True, max_size=60), st.integers(1, 20), st.integers(0, 10_000),
     st.integers(0, 10_000), st.sampled_from([HOUR_NS // 60, HOUR_NS, 200 * HOUR_NS]), st.booleans(),
 )  # fmt: skip
+@example(
+    starts=[99, 97, 96], wanted=2, first=0, last=100, unit_ns=HOUR_NS, at_once=False
+)  # the second window has more than is missing
 def test_newest_rows_are_found_once_in_windows_that_follow_each_other(
     starts: list[int], wanted: int, first: int, last: int, unit_ns: int, at_once: bool
 ) -> None:

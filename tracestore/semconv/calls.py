@@ -6,25 +6,10 @@ from tracestore.semconv.sources import plain, told
 
 # Framework names that some instrumentations put where the provider belongs: the price list is asked by model alone then.
 FRAMEWORKS = (
-    "strands-agents",
-    "gcp.vertex.agent",
-    "litellm",
-    "langchain",
-    "crewai",
-    "langgraph",
-    "agno",
-    "smolagents",
-    "haystack",
-    "llama_index",
-    "llamaindex",
-    "autogen",
-    "microsoft.agent_framework",
-    "dspy",
-    "openai_agents",
-    "pydantic_ai",
-    "vercel",
+    "strands-agents", "gcp.vertex.agent", "litellm", "langchain", "crewai", "langgraph", "agno", "smolagents", "haystack",
+    "llama_index", "llamaindex", "autogen", "microsoft.agent_framework", "dspy", "openai_agents", "pydantic_ai", "vercel",
     "spring_ai",
-)
+)  # fmt: skip
 PROVIDERS = {
     "vertex_ai": "gcp.vertex_ai", "vertexai": "gcp.vertex_ai", "gemini": "gcp.gemini", "google": "gcp.gen_ai",
     "az.ai.openai": "azure.ai.openai", "azure": "azure.ai.openai", "azureopenai": "azure.ai.openai",

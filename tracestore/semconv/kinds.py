@@ -53,26 +53,12 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
     (Source("langsmith.span.kind"), _PLAIN_KINDS | {"prompt": "chain", "parser": "chain"}),
     (
         Source("span.type"),
-        {
-            "interaction": "agent",
-            "llm_request": "llm",
-            "tool": "tool",
-            "tool.execution": "other",
-            "tool.blocked_on_user": "other",
-            "hook": "other",
-            # VoltAgent's, whose names of kinds are otherwise ours.
-            "llm": "llm",
-            "agent": "agent",
-            "memory": "other",
-            "retriever": "retriever",
-            "embedding": "embedding",
-            "guardrail": "guardrail",
-            "workflow-step": "chain",
-            "scorer": "evaluator",
-            "vector": "other",
-            "middleware": "other",
-            "summary": "other",
-        },
+        {"interaction": "agent", "llm_request": "llm", "tool": "tool", "tool.execution": "other"}
+        | {"tool.blocked_on_user": "other", "hook": "other"}
+        # VoltAgent's, whose names of kinds are otherwise ours.
+        | {"llm": "llm", "agent": "agent", "memory": "other", "retriever": "retriever", "embedding": "embedding"}
+        | {"guardrail": "guardrail", "workflow-step": "chain", "scorer": "evaluator", "vector": "other", "middleware": "other"}
+        | {"summary": "other"},
     ),
     # Before the operation: up to Spring AI 1.1 that of a tool's call is "framework" (SpringAiKind, AiOperationType).
     (Source("spring.ai.kind"), {"chat_client": "chain", "advisor": "chain", "tool_call": "tool"}),

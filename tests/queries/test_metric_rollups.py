@@ -45,6 +45,7 @@ from tracestore.timerange import NS_PER_S, TimeRange
         ("tool:refund", "llm_calls", "", None),
         ("tool:refund", "requests", "agent", None),
         ("tool:refund error:TimeoutError", "requests", "", None),
+        ("tool:refund tool:lookup", "requests", "", None),
         ("agent:triage", "tool_calls", "", None),
         ("model:gpt-5", "cost", "", None),
         ("status:error", "requests", "", None),

@@ -224,16 +224,26 @@ def test_snooze_stops_repeats_and_then_tells_anew() -> None:
     assert tend(75) == 1
 
 
+def test_escalation_after_a_snooze_counts_from_its_end_however_late_that_is_seen() -> None:
+    chat, boss = create_channel(name="Chat"), create_channel(name="Boss")
+    create_route("All", (0, [chat]), (300, [boss]))
+    begin(create_rule(), NOW)
+    incidents.snooze(Incident.objects.get().pk, 3600, "ann", at(1))
+
+    assert [tend(minute) for minute in (63, 65.9, 66)] == [1, 0, 1]
+    assert [channel for channel, _, _ in told()] == ["Chat", "Chat", "Boss"]
+
+
 def test_incident_resolved_by_hand_is_told_no_more_and_its_successor_is_news() -> None:
     create_route("All", (0, [create_channel()]), repeat_s=600)
     rule = create_rule()
     alert = begin(rule, NOW)
     incidents.resolve_by_hand(Incident.objects.get().pk, "ann", at(5))
 
-    assert tend(20) == 0
-    end(alert, at(21))
+    assert tend(11) == 0
+    end(alert, at(12))
     assert told()[-1][2] == "resolved"
-    begin(rule, at(22))
+    begin(rule, at(13))  # so soon that another would be opened again
 
     assert Incident.objects.count() == 2
     assert [state for _, _, state in told()] == ["firing", "resolved", "firing"]

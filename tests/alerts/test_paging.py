@@ -124,3 +124,11 @@ def test_three_starts_within_an_hour_are_flapping() -> None:
     assert is_flapping(starts[:3], NOW)
     assert not is_flapping([starts[0], starts[1], starts[3]], NOW)
     assert not is_flapping(starts[:2], NOW)
+
+
+def test_clock_that_was_set_back_makes_no_outage_of_what_is_still_to_come() -> None:
+    later = NOW + timedelta(hours=2)
+    ended_later = Candidate(1, "k", frozenset({"r"}), NOW, later)
+
+    assert choose_incident([ended_later], key="k", identity="r", now=NOW, window=timedelta(minutes=10)) is None
+    assert not is_flapping([NOW, NOW - timedelta(minutes=1), later], NOW)

@@ -10,7 +10,7 @@ from tests.factories import insert_traces
 from tests.queries.conftest import T0
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
-from tracestore.queries.cohorts import CohortComparison, CohortMetric, compare_cohorts
+from tracestore.queries.cohorts import COHORT_METRICS, CohortComparison, CohortMetric, compare_cohorts, strict_confidence
 from tracestore.timerange import TimeRange
 
 RANGE = TimeRange(T0, T0 + 10**9)
@@ -60,6 +60,25 @@ def test_durations_are_exact_order_statistics(versions: Store) -> None:
     # Ranks 40 and 61 of a hundred (Campbell and Gardner 1988), in steps of 0.1 s.
     assert (p50.b.low, p50.b.value, p50.b.high) == (4_000_000_000, 5_100_000_000, 6_100_000_000)
     assert p50.is_significant
+
+
+def test_middle_of_three_durations_is_the_second(store: Store) -> None:
+    insert_traces(store, *cohort("v3", 3, duration_ns=lambda n: (n + 1) * 10**9), start_ns=T0)
+
+    p50 = metrics(compare(store))["duration_p50"].b
+
+    assert p50 is not None
+    assert p50.value == 2 * 10**9
+
+
+def test_difference_is_certain_at_a_level_shared_by_all_metrics(versions: Store) -> None:
+    rate = metrics(compare(versions))["failure_rate"]
+
+    assert strict_confidence(len(COHORT_METRICS)) == pytest.approx(1 - 0.05 / 10)
+    assert rate.difference is not None
+    assert rate.certain is not None
+    assert (rate.certain.low or 0) < (rate.difference.low or 0)
+    assert (rate.certain.high or 0) > (rate.difference.high or 0)
 
 
 def test_cost_is_that_of_traces_that_have_a_price(versions: Store) -> None:

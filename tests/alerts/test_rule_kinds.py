@@ -11,6 +11,7 @@ from django.db import connections
 
 from alerts import services
 from alerts.models import Alert, AlertRule, AlertTransition, Delivery, RuleInstance
+from alerts.observing import forecast
 from tests.alerts.factories import create_channel, create_rule, find_due_rules, insert_traffic
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
@@ -229,6 +230,21 @@ def test_budget_of_the_day_is_of_the_rules_time_zone_and_foretells_its_end(store
     roll_up_day(store)
     assert evaluate(rule, NOW + timedelta(minutes=1)) == ["firing"]
     assert evaluate(rule, NOW.replace(hour=23, minute=1)) == ["resolved"]
+
+
+@pytest.mark.parametrize(
+    ("hour", "spent", "spent_at_hour"),
+    [(12, 6.0, 20), (12, 5.1, 23.53), (12, 4.9, None), (12, 10.5, None), (12, 0.0, None), (12, None, None), (0.4, 1.0, None)],
+)
+def test_end_of_a_budget_is_foretold_within_its_period_alone(
+    hour: float, spent: float | None, spent_at_hour: float | None
+) -> None:
+    rule = AlertRule(kind="budget", budget_period="day", threshold=10)
+    midnight = NOW.replace(hour=0, minute=0)
+
+    at = forecast(rule, spent, midnight + timedelta(hours=hour))
+
+    assert (at and (at - midnight) / timedelta(hours=1)) == (spent_at_hour and pytest.approx(spent_at_hour, abs=0.01))
 
 
 def test_monthly_budget_of_a_user_names_the_user(store: Store) -> None:

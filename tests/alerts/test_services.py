@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.db import connections
@@ -10,10 +10,11 @@ from django.db import connections
 from alerts import services
 from alerts.evidence import collect_evidence
 from alerts.models import Alert, AlertRule, AlertTransition, Delivery
-from alerts.observing import judged_window, observe_rules, window_before
+from alerts.observing import Sight, judged_window, observe_rules, window_before
 from tests.alerts.factories import create_channel, create_rule, evaluate_rule, find_due_rules, insert_traffic
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreUnavailable
+from tracestore.timerange import TimeRange, ns_of
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
@@ -275,6 +276,15 @@ def test_long_window_ends_with_a_whole_minute() -> None:
     assert judged_window(moment, AlertRule(window_s=300)) == window_before(moment, 300)
     assert judged_window(moment, AlertRule(window_s=300, grace_s=42)).end_ns == window_before(moment, 42).start_ns
     assert judged_window(moment, AlertRule(window_s=86_400)) == window_before(NOW, 86_400)
+
+
+@pytest.mark.parametrize(("hour", "ends_after_s"), [(8, 0), (5, 42)])
+def test_budget_of_many_hours_ends_with_a_whole_minute(store: Store, hour: int, ends_after_s: int) -> None:
+    rule, moment = create_rule(kind="budget", metric="cost", threshold=10), NOW.replace(hour=hour)
+
+    [[sight]] = cast("list[list[Sight]]", observe_rules(store, [rule], moment + timedelta(seconds=42)))
+
+    assert sight.time_range == TimeRange(ns_of(NOW.replace(hour=0, minute=0)), ns_of(moment + timedelta(seconds=ends_after_s)))
 
 
 def test_evaluation_slower_than_the_interval_still_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

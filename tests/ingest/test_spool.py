@@ -240,6 +240,22 @@ def test_segment_that_cannot_be_read_is_set_aside_and_the_next_are_read(tmp_path
     reopened.close()
 
 
+def test_nothing_more_is_written_to_a_segment_that_cannot_be_read(tmp_path: Path) -> None:
+    damages: list[Damage] = []
+    spool = open_spool(tmp_path, on_damage=damages.append)
+    store(spool, b"lost")
+    (tmp_path / f"{1:016d}.segment").unlink()
+    (tmp_path / f"{1:016d}.segment").mkdir()
+    with pytest.raises(IsADirectoryError):
+        read_all(spool)
+
+    store(spool, b"kept")
+
+    assert [request.payload for request in read_all(spool)] == [b"kept"]
+    assert [damage.position for damage in damages] == [Position(1, 0)]
+    spool.close()
+
+
 _AS_NOBODY = """
 import os, sys
 from pathlib import Path
@@ -287,6 +303,9 @@ def test_segment_that_is_gone_is_told(tmp_path: Path) -> None:
     assert [request.payload for request in read_all(reopened)] == [b"one", b"three"]
     reopened.release(Position(3, 5))
     assert reopened.find_missing(Position(3, 5), Position(3, 5)) == []
+    # The first segment is gone: what is before it was stored, but for a batch that was in work.
+    assert reopened.find_missing(Position(1, 0), Position(1, 0)) == []
+    assert reopened.find_missing(Position(1, 0), Position(1, 5)) == [1]
     reopened.close()
 
 

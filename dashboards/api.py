@@ -62,6 +62,7 @@ from tracestore.language import Query, QueryError, parse_log_query, parse_query
 from tracestore.language.fields import find_field
 from tracestore.mapping import build_tool_signals
 from tracestore.queries.agents import find_agent_graph
+from tracestore.queries.cohort_tools import compare_tools
 from tracestore.queries.cohorts import compare_cohorts, find_cohort_differences
 from tracestore.queries.facets import FACETS, count_facet
 from tracestore.queries.logs import find_logs, find_logs_of_trace
@@ -272,18 +273,21 @@ class CompareView(APIView):
         responses=CompareSerializer,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
-        """Metrics of both with intervals, error types that are new in B or gone from A, and what else differs for certain."""
+        """Metrics of both with intervals, how often each tool fails, error types that are new in B or gone from A, and what else
+        differs for certain."""
         given = _read_parameters(CompareParameters, request)
         a, b = _parse("a", given["a"]), _parse("b", given["b"])
         _, time_range = _read_search(given | {"q": ""})
         project_id = project_of(request).pk
         cohorts = compare_cohorts(get_store(), project_id=project_id, time_range=time_range, a=a, b=b)
+        tools = compare_tools(get_store(), project_id=project_id, time_range=time_range, a=a, b=b)
         compared = find_cohort_differences(get_store(), project_id=project_id, time_range=time_range, a=a, b=b)
         answer = {
             "a_traces": cohorts.a_traces,
             "b_traces": cohorts.b_traces,
             "shared": cohorts.shared,
             "results": cohorts.metrics,
+            "tools": tools,
             "new_errors": new_errors(compared),
             "gone_errors": gone_errors(compared),
             "differences": [found for found in compared.differences if found.is_significant],

@@ -12,6 +12,7 @@ from dashboards.templatetags import formatting
 from dashboards.why import points, points_interval
 from tracestore.language import Query, format_filter
 from tracestore.model import FacetValue
+from tracestore.queries.cohort_tools import ToolComparison
 from tracestore.queries.cohorts import CohortComparison, CohortMetric
 from tracestore.queries.why import Comparison, Difference
 from tracestore.statistics import Interval
@@ -92,6 +93,23 @@ class MetricRow:
 
 
 @dataclass(frozen=True)
+class ToolRow:
+    """How often one tool fails on each side. `trend` as of a MetricRow; `href` of a side lists the traces in which it failed."""
+
+    name: str
+    a: str
+    a_calls: int
+    a_href: str
+    b: str
+    b_calls: int
+    b_href: str
+    change: str
+    interval: str
+    trend: str
+    verdict: str
+
+
+@dataclass(frozen=True)
 class ErrorRow:
     """An error type that one cohort alone has."""
 
@@ -134,6 +152,8 @@ class CompareAnswer:
     b_traces: int
     shared: int
     metrics: list[MetricRow]
+    tools: list[ToolRow]
+    more_tools: int
     new_errors: list[ErrorRow]
     gone_errors: list[ErrorRow]
     differences: list[ShareRow]
@@ -154,13 +174,17 @@ def _errors(comparison: Comparison) -> list[Difference]:
     return [found for found in comparison.differences if found.dimension.field == "error"]
 
 
-def build_compare(asked: CompareSearch, cohorts: CohortComparison, comparison: Comparison) -> CompareAnswer:
+def build_compare(
+    asked: CompareSearch, cohorts: CohortComparison, tools: Sequence[ToolComparison], comparison: Comparison
+) -> CompareAnswer:
     """`comparison` is of B as the selection against A."""
     return CompareAnswer(
         a_traces=cohorts.a_traces,
         b_traces=cohorts.b_traces,
         shared=cohorts.shared,
         metrics=[_build_metric(metric) for metric in cohorts.metrics],
+        tools=[_build_tool(asked, tool) for tool in tools[:_ROWS]],
+        more_tools=max(0, len(tools) - _ROWS),
         new_errors=[_build_error(asked, found, in_b=True) for found in new_errors(comparison)],
         gone_errors=[_build_error(asked, found, in_b=False) for found in gone_errors(comparison)],
         differences=[_build_share(asked, found) for found in comparison.differences if found.is_significant][:_ROWS],
@@ -201,6 +225,31 @@ def _build_metric(metric: CohortMetric) -> MetricRow:
         relative="" if metric.unit == "ratio" else _relative(metric.a, difference),
         trend=trend,
         verdict=_verdict(metric, trend),
+    )
+
+
+def _build_tool(asked: CompareSearch, tool: ToolComparison) -> ToolRow:
+    trend = "even"
+    if tool.is_significant and tool.difference:
+        trend = "worse" if tool.difference.value > 0 else "better"
+    verdict = trend if trend != "even" else "no certain difference"
+    if tool.difference is None:
+        verdict = "only in B" if tool.b else "only in A"
+    elif tool.difference.low is None and tool.difference.high is None:
+        verdict = "too few calls"
+    failed = format_filter("tool_error", tool.name)
+    return ToolRow(
+        name=tool.name,
+        a=formatting.ratio(tool.a.value) if tool.a else formatting.NONE,
+        a_calls=tool.a_calls,
+        a_href=asked.list_href(narrow(asked.a_text, failed)) if tool.a and tool.a.value else "",
+        b=formatting.ratio(tool.b.value) if tool.b else formatting.NONE,
+        b_calls=tool.b_calls,
+        b_href=asked.list_href(narrow(asked.b_text, failed)) if tool.b and tool.b.value else "",
+        change=_change(tool.difference, "ratio") if tool.difference else "",
+        interval=_change_interval(tool.difference, "ratio"),
+        trend=trend,
+        verdict=verdict,
     )
 
 

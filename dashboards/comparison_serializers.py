@@ -126,11 +126,24 @@ class CohortMetricSerializer(serializers.Serializer[Any]):
     rise = serializers.ChoiceField(choices=("better", "worse", "neutral"), help_text="What it means that B has more.")
 
 
+class ToolComparisonSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    a_traces = serializers.IntegerField(help_text="Traces of A that called the tool.")
+    b_traces = serializers.IntegerField()
+    a_calls = serializers.IntegerField()
+    b_calls = serializers.IntegerField()
+    a = IntervalSerializer(allow_null=True, help_text="Failed calls over calls, 0 to 1; null when A never calls it.")
+    b = IntervalSerializer(allow_null=True)
+    difference = IntervalSerializer(allow_null=True, help_text="B less A.")
+    significant = serializers.BooleanField(source="is_significant", help_text="Among all tools of both (Bonferroni, 5 %).")
+
+
 class CompareSerializer(serializers.Serializer[Any]):
     a_traces = serializers.IntegerField()
     b_traces = serializers.IntegerField()
     shared = serializers.IntegerField(help_text="Traces that belong to both and count on both sides.")
     results = CohortMetricSerializer(many=True)
+    tools = ToolComparisonSerializer(many=True, help_text="What certainly fails more often in B first.")
     new_errors = DifferenceSerializer(many=True, help_text="Error types of B that A does not have; B is the selection.")
     gone_errors = DifferenceSerializer(many=True, help_text="Error types of A that B does not have.")
     differences = DifferenceSerializer(many=True, help_text="Values that are certain to differ; B is the selection.")

@@ -15,6 +15,7 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
 from tracestore.language import parse_query
+from tracestore.queries.cohort_tools import compare_tools
 from tracestore.queries.cohorts import compare_cohorts, find_cohort_differences
 from tracestore.queries.facets import count_facet
 from tracestore.requests import PageRequest
@@ -66,8 +67,9 @@ def compare_answer(request: PageRequest) -> HttpResponse:
         store, project_id, time_range = get_store(), request.project.id, asked.search.time_range
         a, b = asked.search.query, asked.b
         cohorts = compare_cohorts(store, project_id=project_id, time_range=time_range, a=a, b=b)
+        tools = compare_tools(store, project_id=project_id, time_range=time_range, a=a, b=b)
         comparison = find_cohort_differences(store, project_id=project_id, time_range=time_range, a=a, b=b)
     except (SearchRefused, StoreError) as error:
         return render_failed(request, error)
-    answer = build_compare(asked, cohorts, comparison)
+    answer = build_compare(asked, cohorts, tools, comparison)
     return render(request, "dashboards/_compare_answer.html", {"search": asked.search, "asked": asked, "answer": answer})

@@ -85,6 +85,20 @@ def test_errors_are_new_or_gone(client: Client, versions: Store) -> None:
     assert "OldError" in gone.split("What else differs")[0]
 
 
+def test_tools_say_which_of_them_made_it_worse_and_lead_to_its_failures(client: Client, store: Store) -> None:
+    calls = {"v2": [("search", 2, 0), ("refund", 1, 0)], "v3": [("search", 2, 0), ("refund", 1, 1)]}
+    insert_traces(store, *({"versions": [version], "tools": calls[version]} for version in calls for _ in range(40)))
+
+    page, said = (read(client, f"/compare/answer?{VERSIONS}&start=now-7d") for read in (text_of, words_of))
+
+    assert re.search(r"Verdict refund 0% of 40 calls 100% of 40 calls \+100 points \S+ to 100 B is worse search", said), said
+    assert re.search(r"search 0% of 80 calls 0% of 80 calls 0\.0 points \S+ to \S+ no certain difference", said), said
+    assert 'href="/traces?q=version%3Av3+tool_error%3Arefund&start=now-7d"' in page
+    assert "tool_error%3Asearch" not in page
+    [first, _] = client.get(f"/api/v1/compare?{VERSIONS}&start=now-7d").json()["tools"]
+    assert (first["name"], first["a_calls"], first["b"]["value"], first["significant"]) == ("refund", 40, 1.0, True)
+
+
 def test_sides_can_be_swapped_and_taken_to_other_pages(client: Client, versions: Store) -> None:
     page = text_of(client, f"/compare/answer?{VERSIONS}&start=now-7d")
 

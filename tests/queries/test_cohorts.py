@@ -10,6 +10,7 @@ from tests.factories import insert_traces
 from tests.queries.conftest import T0
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
+from tracestore.queries.cohort_tools import compare_tools
 from tracestore.queries.cohorts import COHORT_METRICS, CohortComparison, CohortMetric, compare_cohorts, strict_confidence
 from tracestore.timerange import TimeRange
 
@@ -122,3 +123,38 @@ def test_single_trace_has_no_bounds_and_none_no_metrics(store: Store) -> None:
     assert found["duration_p50"].b is not None
     assert found["duration_p50"].b.low is None
     assert all(metric.difference is None and not metric.is_significant for metric in found.values())
+
+
+def test_tool_that_fails_more_often_comes_first_and_says_by_how_much(versions: Store) -> None:
+    found = compare_tools(versions, project_id=1, time_range=RANGE, a=parse_query("version:v2"), b=parse_query("version:v3"))
+
+    refund, lookup = found
+    assert (refund.name, refund.a_calls, refund.b_calls, refund.b_traces) == ("refund", 400, 200, 100)
+    assert refund.a is not None
+    assert refund.b is not None
+    assert refund.difference is not None
+    assert (refund.a.value, refund.b.value, refund.difference.value) == (0.0, 0.25, 0.25)
+    assert refund.is_significant
+    assert (lookup.name, lookup.b, lookup.difference, lookup.is_significant) == ("lookup", None, None, False)
+    assert lookup.a is not None
+    assert lookup.a.value == 1.0
+
+
+def test_calls_of_one_trace_count_for_less_than_those_of_many(store: Store) -> None:
+    insert_traces(
+        store,
+        *cohort("v2", 20, tools=lambda _: [("refund", 10, 0)]),
+        *cohort("v3", 20, tools=lambda n: [("refund", 10, 10 * (n == 0))]),
+        start_ns=T0,
+    )
+
+    [refund] = compare_tools(store, project_id=1, time_range=RANGE, a=parse_query("version:v2"), b=parse_query("version:v3"))
+
+    assert (refund.a_calls, refund.b_calls) == (200, 200)
+    assert not refund.is_significant  # ten failures, all of one trace
+
+
+def test_query_that_names_a_tool_compares_it_alone(versions: Store) -> None:
+    a, b = parse_query("version:v2 tool:(refund OR nothing)"), parse_query("version:v3 tool:refund")
+
+    assert [tool.name for tool in compare_tools(versions, project_id=1, time_range=RANGE, a=a, b=b)] == ["refund"]

@@ -11,9 +11,9 @@ from dashboards.panels import narrow
 from dashboards.templatetags import formatting
 from dashboards.why import points, points_interval
 from tracestore.language import Query, format_filter
-from tracestore.model import FacetValue
 from tracestore.queries.cohort_tools import ToolComparison
 from tracestore.queries.cohorts import CohortComparison, CohortMetric
+from tracestore.queries.versions import ServiceVersion
 from tracestore.queries.why import Comparison, Difference
 from tracestore.statistics import Interval
 
@@ -192,13 +192,42 @@ def build_compare(
     )
 
 
-def version_options(values: Sequence[FacetValue], chosen: str) -> list[tuple[str, str, bool]]:
-    """Return (query, label, whether it is the chosen one) for a picker of versions. A query that is none of them comes first."""
+Option = tuple[str, str, bool]
+
+
+def version_options(values: Sequence[ServiceVersion], chosen: str) -> list[tuple[str, list[Option]]]:
+    """Return (service, options) for a picker of versions, an option being (query, label, whether it is the chosen one).
+
+    Where traces began in several services, the query of an option names its service, too: versions of two have nothing to do with
+    each other. Else the group has no name, as the first one has with a chosen query that is no option.
+    """
     chosen = chosen.strip()
-    labels = {format_filter("version", value.value): f"{value.value} ({value.count:,} traces)" for value in values}
-    if chosen and chosen not in labels:
-        labels = {chosen: chosen} | labels
-    return [(query, label, query == chosen) for query, label in labels.items()]
+    groups: dict[str, list[Option]] = {}
+    queries = [version_query(values, value) for value in values]
+    if chosen and chosen not in queries:
+        groups[""] = [(chosen, chosen, True)]
+    for value, query in zip(values, queries, strict=True):
+        label = f"{value.version} ({value.count:,} trace{'' if value.count == 1 else 's'})"
+        groups.setdefault(value.service if _has_services(values) else "", []).append((query, label, query == chosen))
+    return list(groups.items())
+
+
+def version_query(values: Sequence[ServiceVersion], value: ServiceVersion) -> str:
+    """Return the query that stands for one of these versions."""
+    version = format_filter("version", value.version)
+    return f"{format_filter('service', value.service)} {version}" if value.service and _has_services(values) else version
+
+
+def choose_versions(values: Sequence[ServiceVersion]) -> tuple[str, str] | None:
+    """Return the queries of the two newest versions of one service, the older first: of the first service that has two."""
+    for older, newer in zip(values[1:], values, strict=False):
+        if older.service == newer.service:
+            return version_query(values, older), version_query(values, newer)
+    return None
+
+
+def _has_services(values: Sequence[ServiceVersion]) -> bool:
+    return len({value.service for value in values}) > 1
 
 
 _FORMATS = {"ratio": formatting.ratio, "ns": formatting.duration_ns, "USD": formatting.cost_usd, "tokens": formatting.tokens}

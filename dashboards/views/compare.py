@@ -8,16 +8,15 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from dashboards.compare import build_compare, parse_compare, version_options
+from dashboards.compare import build_compare, choose_versions, parse_compare, version_options, version_query
 from dashboards.forms import SearchRefused
 from dashboards.refusal import render_failed
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
-from tracestore.language import parse_query
 from tracestore.queries.cohort_tools import compare_tools
 from tracestore.queries.cohorts import compare_cohorts, find_cohort_differences
-from tracestore.queries.facets import count_facet
+from tracestore.queries.versions import find_service_versions
 from tracestore.requests import PageRequest
 from tracestore.timerange import TimeRange
 
@@ -37,21 +36,15 @@ def compare(request: PageRequest) -> HttpResponse:
 
 
 def _find_versions(request: PageRequest, time_range: TimeRange, texts: dict[str, str]) -> dict[str, Any]:
-    """The choices of the two pickers: at first the two versions with most traces. A picker is a courtesy."""
+    """The choices of the two pickers: at first the two newest versions of a service. A picker is a courtesy."""
     try:
-        values = count_facet(
-            get_store(),
-            project_id=request.project.id,
-            time_range=time_range,
-            query=parse_query(""),
-            field="version",
-            limit=_VERSIONS,
-        )
+        values = find_service_versions(get_store(), project_id=request.project.id, time_range=time_range, limit=_VERSIONS)
     except StoreError:
         return {}
+    chosen = choose_versions(values)
     if len(values) < 2:
         return {}
-    first, second = (version_options(values, "")[place][0] for place in (1, 0))
+    first, second = chosen or [version_query(values, value) for value in values[1::-1]]
     return {
         "a_versions": version_options(values, texts["a"] or first),
         "b_versions": version_options(values, texts["b"] or second),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from html import unescape
 
 import pytest
@@ -55,6 +56,27 @@ def test_menu_shows_what_is_compared_though_it_has_no_traces(client: Client, ver
 
     assert page.count('<option value="version:v1" selected>version:v1</option>') == 1
     assert page.count(" selected>v") == 2
+
+
+def test_versions_of_different_services_are_not_proposed_together(client: Client, store: Store) -> None:
+    now_ns = time.time_ns()
+    hours_ago = {("shop", "v2"): 9, ("shop", "v3"): 2, ("crawler", "7.1"): 1, ("mail", "v3"): 3}
+    counts = {("shop", "v2"): 40, ("shop", "v3"): 3, ("crawler", "7.1"): 60, ("mail", "v3"): 2}
+    insert_traces(
+        store,
+        *(
+            {"services": [service, "gateway"], "versions": [version], "start_ns": now_ns - hours * 3600 * 10**9}
+            for (service, version), hours in hours_ago.items()
+            for _ in range(counts[service, version])
+        ),
+    )
+
+    page = text_of(client, "/compare?start=now-24h")
+
+    assert '<optgroup label="shop"><option value="service:shop version:v3">v3 (3 traces)</option>' in page
+    assert '<option value="service:shop version:v2" selected>v2 (40 traces)</option>' in page.split('id="version-b"')[0]
+    assert '<option value="service:shop version:v3" selected>v3 (3 traces)</option>' in page.split('id="version-b"')[1]
+    assert page.count(" selected>") == 2
 
 
 def test_without_versions_it_says_how_to_give_one(client: Client, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""When versions went live: the first trace of each."""
+"""When versions went live, the first trace of each, and which versions a service has."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import DAY_NS, TimeRange
 
 MAX_VERSIONS = 12
@@ -23,6 +24,31 @@ HAVING first_ns >= {{from_ns:Int64}}
 ORDER BY first_ns DESC, version
 LIMIT {{limit:UInt32}}
 """
+# A trace belongs to the service of its earliest span; which of its versions is whose only its spans know.
+_COUNT_BY_SERVICE = f"""
+SELECT service, version, count() AS count, min(start_ns) AS first_ns
+FROM
+(
+    SELECT services[1] AS service, arrayJoin(versions) AS version, toUnixTimestamp64Nano(start_time) AS start_ns
+    FROM traces FINAL
+    WHERE {IN_RANGE}
+)
+WHERE version != ''
+GROUP BY service, version
+ORDER BY count DESC, service, version
+LIMIT {{limit:UInt32}}
+{FINAL_SETTINGS}
+"""
+
+
+@dataclass(frozen=True)
+class ServiceVersion:
+    """How many traces that began in `service`, "" where none is named, ran `version`, and when the first of them started."""
+
+    service: str
+    version: str
+    count: int
+    first_ns: int
 
 
 @dataclass(frozen=True)
@@ -52,3 +78,21 @@ def find_first_seen(
         limit=limit,
         **params.values,
     )
+
+
+def find_service_versions(store: Store, *, project_id: int, time_range: TimeRange, limit: int) -> list[ServiceVersion]:
+    """Return the versions that ran in the range with the service in which their traces began, at most `limit`.
+
+    Versions of one service stand together, that with most traces of a version first, and of each the newest first. Raises
+    QueryTooExpensive or StoreUnavailable.
+    """
+    found = store.query(
+        _COUNT_BY_SERVICE,
+        ServiceVersion,
+        project_id=project_id,
+        start_ns=time_range.start_ns,
+        end_ns=time_range.end_ns,
+        limit=limit,
+    )
+    most = {one.service: one.count for one in reversed(found)}
+    return sorted(found, key=lambda one: (-most[one.service], one.service, -one.first_ns, one.version))

@@ -61,6 +61,7 @@ urlpatterns = [
     path("agents", agents.agent_graph, name="agent-graph"),
     path("agents/graph", agents.agent_graph_drawing, name="agent-graph-drawing"),
     path("compare/traces", compare_traces.compare_traces, name="compare-traces"),
+    path("compare/traces/alike", compare_traces.compare_alike, name="compare-alike"),
     path("compare/traces/step", compare_traces.compare_steps, name="compare-steps"),
     path("help/design", design.design, name="design"),
     path("logs", logs.log_list, name="log-list"),

@@ -14,6 +14,8 @@ from django.views.decorators.vary import vary_on_headers
 
 from dashboards.comparison import Compared, Comparison, Fold, build_sections, compare_waterfalls, describe_error, fold_rows
 from dashboards.content import read_content
+from dashboards.conversation import build_turn, find_telling_steps
+from dashboards.questions import find_phrase, is_same_question
 from dashboards.refusal import refuse, render_failed
 from dashboards.waterfall import Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
@@ -22,7 +24,7 @@ from tracestore.fragments import fragment_of
 from tracestore.language import QueryError, format_filter, parse_query
 from tracestore.model import Span, SpanSummary, Trace, TraceSummary
 from tracestore.queries.digests import Digest, find_digests
-from tracestore.queries.spans import get_span
+from tracestore.queries.spans import get_span, get_spans
 from tracestore.queries.traces import find_traces, get_trace
 from tracestore.requests import PageRequest
 from tracestore.timerange import DAY_NS, MAX_NS, TimeRange
@@ -33,6 +35,9 @@ SPAN_LIMIT = 5_000
 WINDOW = 250
 _CANDIDATES = 10
 _CANDIDATE_DAYS = 30
+# Runs that were asked the same: how many are shown, and how many of those that hold the question are read for it.
+_ALIKE, _ALIKE_READ = 3, 10
+_ALIKE_SPANS = 2_000
 _ROWS = re.compile(r"(\d{1,6})-(\d{1,6})")
 
 
@@ -46,10 +51,11 @@ class _Loaded:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trace worth comparing with, and why."""
+    """A trace worth comparing with, and why; `parameters` compares it with the other, the earlier one as A."""
 
     reason: str
     trace: TraceSummary
+    parameters: str
 
 
 @require_GET
@@ -162,7 +168,9 @@ def _find_span(request: PageRequest, trace_id: str, span_id: str) -> Span | None
 def _choose(request: PageRequest, trace_id: str, context: dict[str, object]) -> HttpResponse:
     trace = get_trace(get_store(), project_id=request.project.id, trace_id=trace_id, span_limit=1).summary
     candidates = _find_candidates(request, trace)
-    return render(request, "dashboards/compare_choose.html", context | {"a": trace_id, "trace": trace, "candidates": candidates})
+    return render(
+        request, "dashboards/compare_choose.html", context | {"a": trace_id, "b": "", "trace": trace, "candidates": candidates}
+    )
 
 
 def _find_candidates(request: PageRequest, trace: TraceSummary) -> list[Candidate]:
@@ -186,5 +194,59 @@ def _find_candidates(request: PageRequest, trace: TraceSummary) -> list[Candidat
         fresh = [item for item in page.items if item.trace_id != trace.trace_id and item.trace_id not in candidates]
         # The first of a search is what its reason promises; the second was there in case the first is known already.
         wanted = fresh[:1] if limit == 2 else fresh
-        candidates |= {item.trace_id: Candidate(reason, item) for item in wanted}
+        candidates |= {item.trace_id: _offer(reason, item, trace) for item in wanted}
     return list(candidates.values())[: _CANDIDATES + 4]
+
+
+def _offer(reason: str, candidate: TraceSummary, trace: TraceSummary) -> Candidate:
+    first, second = sorted((candidate, trace), key=lambda one: one.start_ns)
+    return Candidate(reason, candidate, urlencode({"a": first.trace_id, "b": second.trace_id}))
+
+
+@fragment_of("compare-traces")
+@require_GET
+def compare_alike(request: PageRequest) -> HttpResponse:
+    """Runs that were asked the same as trace `a`, those that ended otherwise first: a part of the page that offers traces."""
+    trace_id = request.GET.get("a", "").strip().lower()
+    try:
+        trace, asked = _read_question(request, trace_id)
+        found = _find_alike(request, trace, asked)
+    except TraceNotFound as error:
+        return render_failed(request, error, 404)
+    except StoreError as error:
+        return render_failed(request, error, 503)
+    return render(
+        request, "dashboards/_compare_alike.html", {"trace": trace, "asked": asked, "candidates": found, "days": _CANDIDATE_DAYS}
+    )
+
+
+def _read_question(request: PageRequest, trace_id: str) -> tuple[TraceSummary, str]:
+    store, project_id = get_store(), request.project.id
+    trace = get_trace(store, project_id=project_id, trace_id=trace_id, span_limit=_ALIKE_SPANS)
+    steps = get_spans(store, project_id=project_id, trace_id=trace_id, span_ids=find_telling_steps(trace))
+    return trace.summary, build_turn(trace, steps).asked
+
+
+def _find_alike(request: PageRequest, trace: TraceSummary, asked: str) -> list[Candidate]:
+    """A later turn of a conversation holds the question as well, so what the search finds is read."""
+    phrase = find_phrase(asked)
+    if not phrase:
+        return []
+    holds = f"{format_filter('name', trace.name)} {format_filter('text', phrase)}"
+    opposite = "status:ok" if trace.outcome == "error" else "status:error"
+    around = TimeRange(max(0, trace.start_ns - _CANDIDATE_DAYS * DAY_NS), min(MAX_NS, trace.start_ns + DAY_NS))
+    read = {trace.trace_id}
+    alike: list[Candidate] = []
+    for text in (f"{holds} {opposite}", holds):
+        try:
+            query = parse_query(text)
+        except QueryError:  # a name longer than a query can be
+            return []
+        page = find_traces(get_store(), project_id=request.project.id, time_range=around, query=query, limit=_ALIKE_READ)
+        for item in page.items:
+            if item.trace_id in read or len(read) > _ALIKE_READ or len(alike) == _ALIKE:
+                continue
+            read.add(item.trace_id)
+            if is_same_question(asked, _read_question(request, item.trace_id)[1]):
+                alike.append(_offer("Before it" if item.start_ns < trace.start_ns else "After it", item, trace))
+    return alike

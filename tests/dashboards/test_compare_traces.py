@@ -205,8 +205,29 @@ def test_without_a_second_trace_likely_ones_are_offered(client: Client, store: S
 
     text = _text(client.get("/compare/traces", {"a": failed}))
 
-    offers = re.findall(rf'a={failed}&b=(\w{{32}}).*?Why">(.*?)<', text, re.S)
+    offers = re.findall(rf'a=(\w{{32}})&b={failed}.*?Why">(.*?)<', text, re.S)
     assert offers == [(well, "Last one before it that went well"), (older, "Last one before it of another version")]
+
+
+def test_runs_that_were_asked_the_same_are_offered_and_no_later_turn_that_quotes_them(client: Client, store: Store) -> None:
+    question = 'Where is my "big" order, the one with the green tent?\nPlease hurry'
+    well = _run(store, version="v2", age_s=900, prompt=question.upper())
+    _run(store, version="v2", age_s=600, prompt=f"You were asked: {question}")
+    _run(store, version="v3", age_s=300)
+    failed = _run(store, root_error="no answer", version="v3", age_s=60, prompt=question)
+
+    text = _text(client.get("/compare/traces/alike", {"a": failed}, headers=PANEL))
+
+    assert re.findall(rf"a=(\w{{32}})&b={failed}", text) == [well]
+    assert "the one with the green tent?" in text
+
+
+def test_question_that_nobody_else_asked_says_so(client: Client, store: Store) -> None:
+    alone, silent = _run(store, prompt="Where is order C-3?"), _store_trace(store, {"span_id": ROOT, "name": "job"})
+
+    assert "No other run of this name was asked this" in _text(client.get("/compare/traces/alike", {"a": alone}, headers=PANEL))
+    assert "did not record" in _text(client.get("/compare/traces/alike", {"a": silent}, headers=PANEL))
+    assert client.get("/compare/traces/alike", {"a": "f" * 32}, headers=PANEL).status_code == 404
 
 
 def test_name_that_no_query_can_hold_leaves_its_trace_comparable(client: Client, store: Store) -> None:

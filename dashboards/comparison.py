@@ -152,6 +152,14 @@ class Comparison:
                 return row
         return None
 
+    def find(self, side: str, span_id: str) -> Compared | None:
+        """Return the row of a step of the trace `side`, "a" or "b"."""
+        for row in self.rows:
+            step = row.a if side == "a" else row.b
+            if step is not None and step.span is not None and step.span.span_id == span_id:
+                return row
+        return None
+
     def _differs_below(self, row: Compared) -> bool:
         following = self.rows[row.index + 1 :]
         below = takewhile(lambda other: other.shown.depth > row.shown.depth, following)

@@ -90,6 +90,7 @@ def compare_traces(request: PageRequest) -> HttpResponse:
         "models": [list(dict.fromkeys(model.model for model in side.trace.summary.models)) for side in sides],
         "tools": [[tool.name for tool in side.trace.summary.tools] for side in sides],
         "comparison": comparison,
+        "failures": _find_failures(sides, comparison),
         "show_all": show_all,
         "is_unread": any(side.is_unread for side in sides),
         "swapped": urlencode({"a": ids[1], "b": ids[0]}),
@@ -111,6 +112,18 @@ def _compare(a: _Loaded, b: _Loaded) -> Comparison:
     is_unread = a.is_unread or b.is_unread
     said = ({}, {}) if is_unread else (a.said, b.said)
     return compare_waterfalls(a.waterfall, b.waterfall, *said)
+
+
+def _find_failures(sides: list[_Loaded], comparison: Comparison) -> list[tuple[str, Compared, SpanSummary]]:
+    """Return (A or B, row, step) of the step that each failed trace failed by, where it is among the rows."""
+    found = []
+    for letter, side in zip("AB", sides, strict=True):
+        summary = side.trace.summary
+        row = comparison.find(letter.lower(), summary.failing_span_id) if summary.outcome == "error" else None
+        span = next((span for span in side.trace.spans if span.span_id == summary.failing_span_id), None)
+        if row is not None and span is not None:
+            found.append((letter, row, span))
+    return found
 
 
 def _first_window(comparison: Comparison, show_all: bool, start: int = 0) -> dict[str, object]:

@@ -230,6 +230,14 @@ def test_question_that_nobody_else_asked_says_so(client: Client, store: Store) -
     assert client.get("/compare/traces/alike", {"a": "f" * 32}, headers=PANEL).status_code == 404
 
 
+def test_step_that_a_trace_failed_by_is_named_before_the_first_difference(client: Client, store: Store) -> None:
+    a, b = _run(store), _run(store, _REFUND, root_error="no answer", prompt="Where is order B-99?")
+
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", _text(client.get("/compare/traces", {"a": a, "b": b}))))
+
+    assert re.search(r"B failed at step 4, execute_tool refund GatewayTimeout no answer First difference: step 2", text), text
+
+
 def test_name_that_no_query_can_hold_leaves_its_trace_comparable(client: Client, store: Store) -> None:
     trace_id = _store_trace(store, {"span_id": "1" * 16, "name": "x" * 3000})
 

@@ -20,7 +20,7 @@ from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, TraceNot
 from tracestore.content.messages import Part
 from tracestore.fragments import fragment_of
 from tracestore.model import LogRecord, Span
-from tracestore.queries.errors import count_other_traces
+from tracestore.queries.errors import count_other_traces, find_onset
 from tracestore.queries.logs import find_logs_of_step, locate_logs
 from tracestore.queries.spans import get_span
 from tracestore.queries.steps import find_call, get_history
@@ -112,18 +112,20 @@ def span_history(request: PageRequest, span: Span) -> HttpResponse:
 @fragment_of("trace-detail", "trace_id", span="{span_id}")
 @_step_view
 def span_similar(request: PageRequest, span: Span) -> HttpResponse:
-    """How many other traces failed within the last day as this step did; nothing when that takes long to tell."""
+    """How many other traces failed within the last day as this step did, and since when; nothing when that takes long to tell."""
     failure, now_ns = find_failure(span, _read_records(request, span)), time.time_ns()
     if failure is None:
         return HttpResponse(status=204)
+    store, project_id, fingerprint = get_store(), request.project.id, failure.fingerprint
     try:
         others = count_other_traces(
-            get_store(), project_id=request.project.id, time_range=TimeRange(now_ns - DAY_NS, now_ns),
-            fingerprint=failure.fingerprint, trace_id=span.summary.trace_id,
+            store, project_id=project_id, time_range=TimeRange(now_ns - DAY_NS, now_ns), fingerprint=fingerprint,
+            trace_id=span.summary.trace_id,
         )  # fmt: skip
+        onset = find_onset(store, project_id=project_id, fingerprint=fingerprint, end_ns=now_ns)
     except QueryTooExpensive:
         return HttpResponse(status=204)
-    context = {"others": others, "fingerprint": failure.fingerprint}
+    context = {"others": others, "fingerprint": fingerprint, "onset": onset, "trace_id": span.summary.trace_id}
     return _keep(render(request, "dashboards/_step_similar.html", context))
 
 

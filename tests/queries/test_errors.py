@@ -11,7 +11,7 @@ from tests.queries.conftest import T0
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.language.fields import FIELDS
-from tracestore.queries.errors import ErrorGroup, count_other_traces, count_shares, find_errors, find_versions_after
+from tracestore.queries.errors import ErrorGroup, count_other_traces, count_shares, find_errors, find_onset, find_versions_after
 from tracestore.timerange import DAY_NS, NS_PER_S, TimeRange
 
 HOUR_NS = 3600 * NS_PER_S
@@ -125,3 +125,19 @@ def test_other_traces_with_the_same_error_are_counted(store: Store) -> None:
     found = count_other_traces(store, project_id=1, time_range=RANGE, fingerprint=TIMEOUT, trace_id=this)
 
     assert found == 2
+
+
+def test_error_began_with_its_first_trace(store: Store) -> None:
+    first = T0 - 10 * DAY_NS
+    insert_traces(
+        store,
+        *({"outcome": "error", "error_fingerprint": "aa", "versions": versions, "start_ns": start, "trace_id": number * 32}
+          for number, versions, start in (("1", ["v3"], T0), ("2", ["v2", "b1"], first), ("3", [], T0 - 200 * DAY_NS))),
+        {"outcome": "error", "error_fingerprint": "bb", "versions": ["v1"], "start_ns": first - 1},
+    )  # fmt: skip
+
+    onset = find_onset(store, project_id=1, fingerprint="aa", end_ns=T0 + 1)
+
+    assert onset is not None
+    assert (onset.start_ns, onset.version, onset.trace_id) == (first, "v2", "2" * 32)
+    assert find_onset(store, project_id=1, fingerprint="cc", end_ns=T0 + 1) is None

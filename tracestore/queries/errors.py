@@ -88,6 +88,14 @@ FROM traces FINAL
 WHERE {IN_RANGE} AND error_fingerprint = {{fingerprint:String}} AND trace_id != unhex({{trace_id:String}})
 {FINAL_SETTINGS}, max_execution_time = 3
 """
+_FIND_ONSET = f"""
+SELECT toUnixTimestamp64Nano(min(start_time)), toString(argMin(versions[1], start_time)),
+    lower(hex(argMin(trace_id, start_time)))
+FROM traces
+WHERE {IN_RANGE} AND error_fingerprint = {{fingerprint:String}}
+HAVING count() > 0
+SETTINGS max_execution_time = 3
+"""
 # A trace counts once for each of its values; ('', '') counts it once.
 _BREAKDOWN = f"""
 SELECT dimension, value, traces, first_ns, last_ns
@@ -261,6 +269,25 @@ def count_other_traces(store: Store, *, project_id: int, time_range: TimeRange, 
         trace_id=trace_id,
     )  # fmt: skip
     return int(rows[0][0])
+
+
+@dataclass(frozen=True)
+class Onset:
+    """The first trace that failed with an error: its start, its version ("" without one), its id."""
+
+    start_ns: int
+    version: str
+    trace_id: str
+
+
+def find_onset(store: Store, *, project_id: int, fingerprint: str, end_ns: int) -> Onset | None:
+    """Return how an error began, within the LOOKBACK_DAYS before `end_ns`, None when it was not seen in them.
+
+    Raises QueryTooExpensive after 3 s.
+    """
+    start_ns = max(0, end_ns - LOOKBACK_DAYS * DAY_NS)
+    rows = store.query_rows(_FIND_ONSET, project_id=project_id, start_ns=start_ns, end_ns=end_ns, fingerprint=fingerprint)
+    return Onset(*rows[0]) if rows else None
 
 
 def count_shares(store: Store, *, project_id: int, time_range: TimeRange, query: Query, limit: int = 8) -> dict[str, list[Share]]:

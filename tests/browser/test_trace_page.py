@@ -355,3 +355,18 @@ def test_phone_shows_steps_above_the_panel_without_sideways_scrolling(open_page:
         "['#why', '.thead .facts', '#views', '#panel'].map(name => document.querySelector(name).getBoundingClientRect().top)"
     )
     assert tops == sorted(set(tops))
+
+
+def test_phone_keeps_what_leads_elsewhere_on_one_line_that_scrolls(open_page: OpenPage, send_trace: SendTrace) -> None:
+    root, *steps = failed_run()
+    said = {"user.id": "u-1042", "session.id": "a-session-with-a-long-name", "deployment.environment.name": "production"}
+    page = open_page(send_trace(root | {"attributes": root["attributes"] | said}, *steps), width=390, height=844)
+    wait_ready(page)
+    about = page.locator(".facts__group--about")
+    session = about.get_by_role("link", name="a-session-with-a-long-name")
+
+    assert about.evaluate("(node) => node.clientHeight") < 40
+    expect(session).not_to_be_in_viewport()
+    session.focus()
+    expect(session).to_be_in_viewport(ratio=0.5)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -187,7 +187,7 @@ def build_compare(
         more_tools=max(0, len(tools) - _ROWS),
         new_errors=[_build_error(asked, found, in_b=True) for found in new_errors(comparison)],
         gone_errors=[_build_error(asked, found, in_b=False) for found in gone_errors(comparison)],
-        differences=[_build_share(asked, found) for found in comparison.differences if found.is_significant][:_ROWS],
+        differences=[_build_share(asked, found) for found in comparison.differences if _is_told_here(found)][:_ROWS],
         tests=comparison.tests,
     )
 
@@ -210,6 +210,13 @@ def version_options(values: Sequence[ServiceVersion], chosen: str) -> list[tuple
         label = f"{value.version} ({value.count:,} trace{'' if value.count == 1 else 's'})"
         groups.setdefault(value.service if _has_services(values) else "", []).append((query, label, query == chosen))
     return list(groups.items())
+
+
+def _is_told_here(found: Difference) -> bool:
+    """Errors of one side alone and failed tools have tables of their own, and the rule of an outcome follows from these."""
+    if found.dimension.field in ("tool_error", "rule"):
+        return False
+    return found.is_significant and not (found.dimension.field == "error" and not (found.selected and found.others))
 
 
 def version_query(values: Sequence[ServiceVersion], value: ServiceVersion) -> str:

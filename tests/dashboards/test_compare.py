@@ -105,6 +105,7 @@ def test_errors_are_new_or_gone(client: Client, versions: Store) -> None:
     assert "NewError" in new
     assert "OldError" not in new
     assert "OldError" in gone.split("What else differs")[0]
+    assert "Error" not in gone.split("What else differs")[1]  # said once
 
 
 def test_tools_say_which_of_them_made_it_worse_and_lead_to_its_failures(client: Client, store: Store) -> None:

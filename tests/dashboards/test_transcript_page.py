@@ -316,7 +316,7 @@ def test_panel_says_how_the_step_compares_and_who_failed_like_it(client: Client,
     assert "of 25 calls of search in 7 days, median 1\u00a0s" in history
     # Of the same tool and type, but with another message: another error.
     assert "2 other traces failed like this in the last 24\u00a0h" in similar
-    assert "First seen here" in similar
+    assert "first seen here" in similar
     link = re.search(r'href="(/errors/[0-9a-f]{12})"', similar)
     assert link is not None
     assert link[1] in panel
@@ -324,12 +324,12 @@ def test_panel_says_how_the_step_compares_and_who_failed_like_it(client: Client,
 
 
 def test_error_says_when_it_was_first_seen(client: Client, store: Store) -> None:
-    failed = {"error": "never seen", "attributes": {"error.type": "Timeout"}}
+    failed: dict[str, Any] = {"error": "never seen", "attributes": {"error.type": "Timeout"}}
     first, second = (_store(store, _agent(1, start_ns=time.time_ns() - age_s * 10**9, **failed)) for age_s in (7300, 60))
 
-    assert "First seen here" in _get(client, f"/traces/{first}/spans/{_id(1)}/similar")
+    assert "first seen here" in _get(client, f"/traces/{first}/spans/{_id(1)}/similar")
     similar = _get(client, f"/traces/{second}/spans/{_id(1)}/similar")
-    assert re.search(r"First seen <time [^>]*>2\sh ago</time>", similar), similar
+    assert re.search(r"first seen <time [^>]*>2\sh ago</time>", similar), similar
 
 
 def test_few_calls_are_not_compared(client: Client, store: Store) -> None:

@@ -33,6 +33,8 @@ _EARLIER_WINDOWS, _EARLIER_LEAST_S, _EARLIER_MOST_S = 4, 3600, 7 * 86_400
 _USUALLY_DEAR = 0.01
 # About a tenth of a second of reading: attributes only fill up what the fields do not explain.
 _ATTRIBUTE_SPANS = 40_000
+# Of fewer traces the differences may be said that may be chance, when the shares are at least so far apart.
+_FEW, _CONSPICUOUS = 10, 0.5
 _FAILED_TOOL = "tool_error"
 _TOOLS = 5
 
@@ -238,9 +240,8 @@ def _compare(store: Store, rule: AlertRule, outline: Evidence) -> dict[str, Any]
             span_cap=_ATTRIBUTE_SPANS,
         )  # fmt: skip
         differences += [found for found in attributes.differences if found.is_significant and found.difference.value > 0]
-    if not differences:  # too few traces to be sure of anything: what may be chance is said as such
-        least = min(2, comparison.selected)  # each of several failing traces has a user and a session of its own
-        differences = [found for found in comparison.differences if _is_explanation(found) and found.selected >= least]
+    if not differences:
+        differences = _suspect(comparison)
     return {
         "causes": causes,
         "distinctions": [_distinction(found) for found in differences[:_DISTINCTIONS]],
@@ -252,6 +253,22 @@ def _compare(store: Store, rule: AlertRule, outline: Evidence) -> dict[str, Any]
 def _explain(comparison: Comparison) -> list[Difference]:
     """Return what is certain to be more frequent among the selected traces and says why they failed, not how. Best first."""
     return [found for found in comparison.differences if found.is_significant and _is_explanation(found)]
+
+
+def _suspect(comparison: Comparison) -> list[Difference]:
+    """Return what may be chance, to be said as such, where there are too few traces to be sure of anything.
+
+    Among many traces what is not certain to differ sets nothing apart; among few only what differs conspicuously is worth a word.
+    """
+    if comparison.others >= _FEW and comparison.selected >= _FEW:
+        return []
+    least = min(2, comparison.selected)  # each of several failing traces has a user and a session of its own
+    conspicuous = _CONSPICUOUS if comparison.others else 0.0
+    return [
+        found
+        for found in comparison.differences
+        if _is_explanation(found) and found.selected >= least and found.difference.value >= conspicuous
+    ]
 
 
 def _is_explanation(found: Difference) -> bool:

@@ -67,6 +67,27 @@ def test_what_one_of_several_failing_traces_has_is_no_difference_by_chance(store
     assert collect(store, query="").distinctions == []
 
 
+def test_what_sets_nothing_apart_is_no_difference_by_chance(store: Store) -> None:
+    start_ns = ns_of(NOW) - 60 * NS_PER_S
+    failed = [{"outcome": "error", "prompts": ["p"] * (n < 11)} for n in range(12)]
+    insert_traces(store, *failed, *[{"prompts": ["p"] * (n < 25)} for n in range(30)], start_ns=start_ns)
+
+    evidence = collect(store, query="")
+
+    assert (evidence.causes.failing, evidence.compared) == (12, 30)
+    assert evidence.distinctions == []
+
+
+def test_of_few_traces_only_a_conspicuous_difference_is_said(store: Store) -> None:
+    start_ns = ns_of(NOW) - 60 * NS_PER_S
+    failed = [{"outcome": "error", "prompts": ["p"], "agents": ["a"]} for _ in range(3)]
+    insert_traces(store, *failed, *[{"prompts": ["p"] * (n < 3), "agents": ["a"] * (n < 1)} for n in range(4)], start_ns=start_ns)
+
+    evidence = collect(store, query="")
+
+    assert [(found.field, found.least) for found in evidence.distinctions] == [("agent", 0.0)]
+
+
 def test_window_whose_traces_are_all_behind_the_breach_is_compared_with_the_time_before(store: Store) -> None:
     insert_traces(store, *[{"versions": ["v3"]}] * 30, start_ns=ns_of(NOW) - 60 * NS_PER_S, cost_usd=2.0)
     insert_traces(store, *[{"versions": ["v2"]}] * 50, start_ns=ns_of(NOW) - 1800 * NS_PER_S, cost_usd=0.1)

@@ -49,6 +49,13 @@ def test_page_says_what_since_when_how_bad_and_offers_to_acknowledge(client: Cli
     assert "/why/answer?q=status%3Aerror" in page
 
 
+def test_head_says_when_nothing_sets_the_failing_traces_apart(client: Client, alert: Alert) -> None:
+    alert.evidence = alert.evidence | {"causes": {"failing": 12, "others": 30, "failing_tools": []}, "compared": 30, "distinctions": []}
+    alert.save(update_fields=["evidence"])
+
+    assert "No value of any field sets them apart from the 30 others." in page_of(client, alert)
+
+
 def test_list_shows_open_incidents_first_and_can_be_narrowed(client: Client, alert: Alert) -> None:
     resolved = begin(create_rule(name="Was bad"), timezone.now() - timedelta(minutes=1))
     end(resolved, timezone.now())

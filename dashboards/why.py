@@ -232,7 +232,9 @@ def build_answer(why: WhySearch, comparison: Comparison) -> Answer:
     """Put a comparison into words, bars and links."""
     causes = [found for found in comparison.differences if not found.dimension.is_symptom]
     symptoms = [found for found in comparison.differences if found.dimension.is_symptom]
-    strongest = next((found for found in causes if found.is_significant and found.difference.value > 0), None)
+    more = [found for found in causes if found.is_significant and found.difference.value > 0]
+    # What they have says more than what they lack, which often only tells one kind of sender from another.
+    strongest = next((found for found in more if found.value), more[0] if more else None)
     same_place = bool(why.context) and why.against_text.strip() == why.context
     return Answer(
         selected=comparison.selected,

@@ -76,6 +76,22 @@ def test_sentence_names_the_strongest_difference_with_its_interval(client: Clien
     assert "Alike on both sides: agent" in said
 
 
+def test_sentence_prefers_what_the_traces_have_to_what_they_lack(client: Client, store: Store) -> None:
+    failed = [{"outcome": "error", "prompts": [], "tools": [("refund", 1, 1)] * (n < 27)} for n in range(30)]
+    insert_traces(store, *failed, *[{"prompts": ["greeting"]} for _ in range(100)])
+
+    said = words_of(client, "/why/answer?q=status:error")
+
+    assert "90% of them used the tool refund" in said, said
+    assert "have no prompt" not in said
+
+
+def test_sentence_names_what_is_missing_where_nothing_else_differs(client: Client, store: Store) -> None:
+    insert_traces(store, *[{"outcome": "error", "prompts": []}] * 30, *[{"prompts": ["greeting"]} for _ in range(100)])
+
+    assert "100% of them have no prompt" in words_of(client, "/why/answer?q=status:error")
+
+
 def test_text_of_traces_is_shown_and_not_executed(client: Client, incident: Store) -> None:
     page = client.get("/why/answer?q=status:error").content.decode()
 

@@ -150,10 +150,13 @@ def _read_session(request: PageRequest, search: ListSearch, session_id: str) -> 
         href = widened_href(search, newest.start_ns, time.time_ns()) if newest else ""
         return {"known": newest is not None, "usage": None, "newest": newest, "widened_href": href}
     page = find_traces(store, **scope, limit=TURNS, cursor=request.GET.get("cursor", ""))
+    turns = page.items[::-1]
     return {
         "known": True,
         "usage": usages[0],
-        "turns": page.items[::-1],
+        "turns": turns,
+        "first_failed": next((turn.trace_id for turn in turns if turn.outcome == "error"), ""),
+        "first_escalated": next((turn.trace_id for turn in turns if turn.escalated), ""),
         "scores": _find_scores(project_id, session_id, usages[0]),
         "earlier_href": search.querystring(cursor=page.next_cursor) if page.next_cursor else "",
         "is_earlier": "cursor" in request.GET,

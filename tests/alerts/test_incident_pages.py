@@ -50,7 +50,11 @@ def test_page_says_what_since_when_how_bad_and_offers_to_acknowledge(client: Cli
 
 
 def test_head_says_when_nothing_sets_the_failing_traces_apart(client: Client, alert: Alert) -> None:
-    alert.evidence = alert.evidence | {"causes": {"failing": 12, "others": 30, "failing_tools": []}, "compared": 30, "distinctions": []}
+    alert.evidence = alert.evidence | {
+        "causes": {"failing": 12, "others": 30, "failing_tools": []},
+        "compared": 30,
+        "distinctions": [],
+    }
     alert.save(update_fields=["evidence"])
 
     assert "No value of any field sets them apart from the 30 others." in page_of(client, alert)

@@ -83,6 +83,23 @@ def test_conversation_loads_its_turns_and_leads_to_their_traces(server: LiveServ
     expect(page.locator("#sessions [data-row]")).to_have_count(1)
 
 
+def test_failed_turns_are_reached_from_the_numbers_by_key_and_from_their_traces(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/sessions/c-77", height=500)
+    chosen = page.locator(".turn[aria-selected=true]")
+    page.get_by_role("link", name="2 traces").click()
+    expect(chosen).to_contain_text("question 1")
+    page.keyboard.press("e")
+    expect(chosen).to_contain_text("question 3")
+    page.keyboard.press("Shift+E")
+    expect(chosen).to_contain_text("question 1")
+
+    chosen.locator(".turn__link").click()
+    page.get_by_role("link", name="c-77").click()
+
+    expect(page.locator(".turn[aria-selected=true]")).to_contain_text("question 1")
+    expect(page.locator(".turn[aria-selected=true]")).to_be_in_viewport()
+
+
 def test_pages_are_not_wider_than_their_window(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(f"{server.url}/errors")
     hrefs = [page.locator(".list-row__link").nth(number).get_attribute("href") for number in range(2)]

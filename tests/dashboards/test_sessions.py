@@ -147,7 +147,7 @@ def test_session_is_one_thread_oldest_first_whose_texts_load_by_turn(client: Cli
     page = _text(client.get("/sessions/s-1"))
     turn = _text(client.get(f"/traces/{second}/turn"))
 
-    assert page.index(first) < page.index(second)
+    assert page.index(f'data-row="{first}') < page.index(f'data-row="{second}')
     assert page.count("data-row=") == 2
     assert f'hx-get="/traces/{second}/turn"' in page
     assert "my refund" not in page
@@ -227,7 +227,7 @@ def test_user_page_shows_use_errors_models_and_sessions(client: Client, store: S
 
     for text in ("$0.250", "escalated%3Atrue", 'href="/traces?q=user%3Au-1"', 'hx-get="/users/u-1"'):
         assert text in page
-    for text in ("gpt-5", "$0.250", "Timeout", 'href="/sessions/s-1?"', f'href="/errors/{"a" * 12}?"'):
+    for text in ("gpt-5", "$0.250", "Timeout", "1 escalated", 'href="/sessions/s-1?"', f'href="/errors/{"a" * 12}?"'):
         assert text in sections
     assert "<html" not in sections
 

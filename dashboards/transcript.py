@@ -97,10 +97,14 @@ class Item:
 
 @dataclass
 class Transcript:
-    """The story of a trace. `main` is the step that stands for all of it (its input and output frame the story), if one does."""
+    """The story of a trace. `main` is the step that stands for all of it (its input and output frame the story), if one does.
+
+    `inner` is the innermost of agents that hold nothing but each other: it tells what `main` does not.
+    """
 
     items: list[Item]
     main: SpanSummary | None
+    inner: SpanSummary | None = None
 
     def walk(self) -> Iterator[Item]:
         """Return all items, groups before what is in them."""
@@ -129,16 +133,17 @@ def build_transcript(spans: Sequence[SpanSummary]) -> Transcript:
     steps = _order(spans)
     top = _Builder(steps).build()
     main: SpanSummary | None = None
+    inner: SpanSummary | None = None
     cards = [item for item in top if item.kind != "folded"]
     while len(cards) == 1 and cards[0].kind == "agent" and cards[0].is_group:
-        main = cards[0].span
+        main, inner = main or cards[0].span, cards[0].span if main else None
         place = top.index(cards[0])
         top = [*top[:place], *cards[0].items, *top[place + 1 :]]
         cards = [item for item in cards[0].items if item.kind != "folded"]
     roots = [step.span for step in steps if step.parent < 0]
     if main is None and len(roots) == 1 and len(cards) != 1:
         main = roots[0]
-    return Transcript(top, main)
+    return Transcript(top, main, inner)
 
 
 @dataclass(slots=True)

@@ -123,22 +123,22 @@ def choose_steps(items: Iterable[Item]) -> tuple[list[SpanSummary], list[str]]:
 def choose_frame_steps(transcript: Transcript) -> tuple[list[SpanSummary], list[str]]:
     """Return what build_frame needs, in the same form."""
     turns = [item for item in transcript.walk() if item.kind == "turn"]
-    shown = [transcript.main] if transcript.main is not None else []
-    shown += [turns[0].span, turns[-1].span] if turns else []
-    ids = [*([transcript.main.span_id] if transcript.main else []), *(turn.span_id for turn in turns[:1])]
+    frames = [span for span in (transcript.main, transcript.inner) if span is not None]
+    shown = [*frames, *([turns[0].span, turns[-1].span] if turns else [])]
+    ids = [*(span.span_id for span in frames), *(turn.span_id for turn in turns[:1])]
     return list({span.span_id: span for span in shown}.values()), ids
 
 
 def build_frame(transcript: Transcript, contents: Mapping[str, Span]) -> Frame:
     """Return what the run was asked and what it answered: as the step that stands for all says, else its first and last turn."""
     turns = [item for item in transcript.walk() if item.kind == "turn"]
-    main = contents.get(transcript.main.span_id) if transcript.main else None
+    frames = [contents[span.span_id] for span in (transcript.main, transcript.inner) if span and span.span_id in contents]
     first = contents.get(turns[0].span_id) if turns else None
-    inputs = [read_input(span) for span in (main, first) if span is not None]
+    inputs = [read_input(span) for span in (*frames, first) if span is not None]
     asked = _first_text(_asked(payload) for payload in sorted(inputs, key=_is_state))
     # The last turn stands in the story anyway.
-    output = read_output(main) if main is not None else None
-    answer = "" if first is not None and _is_state(output) else _say(output).text
+    outputs = [read_output(span) for span in frames]
+    answer = _first_text(_say(output).text for output in outputs if first is None or not _is_state(output))
     return Frame(_cut(asked), _cut(answer))
 
 

@@ -106,6 +106,26 @@ def test_story_begins_with_the_question_and_ends_with_the_answer(client: Client,
     assert "recorded no messages" not in html
 
 
+def test_question_is_that_of_the_outermost_agent_and_the_answer_of_the_innermost_that_gives_one(
+    client: Client, store: Store
+) -> None:
+    asked = {"gen_ai.input.messages": [{"role": "user", "content": "Plan my trip"}]}
+    passed_on = {"gen_ai.input.messages": [{"role": "user", "content": "go"}]}
+    answered = {"gen_ai.output.messages": [{"role": "assistant", "content": "Here is the plan."}]}
+    trace_id = _store(
+        store,
+        _agent(1, attributes=asked),
+        _agent(2, 1, attributes={"gen_ai.agent.name": "middle"}),
+        _agent(3, 2, attributes={"gen_ai.agent.name": "inner"} | passed_on | answered),
+        _llm(4, 3, "Planned", attributes=passed_on),
+    )
+
+    html = _get(client, f"/traces/{trace_id}/transcript")
+
+    frames = re.findall(r'frame__role" href="[^"]*" data-span-id="(\w+)">.*?class="frame__text">(.*?)</p>', html, re.S)
+    assert frames == [(_id(1), "Plan my trip"), (_id(1), "Here is the plan.")]
+
+
 def test_silent_trace_says_why_it_tells_so_little(client: Client, store: Store) -> None:
     trace_id = _store(store, _agent(1), _tool(2, 1, attributes={"gen_ai.tool.call.arguments": ""}), _tool(3, 1, "refund", ""))
 

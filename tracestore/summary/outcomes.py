@@ -116,14 +116,16 @@ def _find_roots(spans: SpanColumns, top: Mask) -> Ints:
 def _find_forgiven(spans: SpanColumns, failed_tools: Ints) -> Ints:
     """Return those of the failed tools whose agent went on although no step shows it.
 
-    Where model calls are not recorded (CrewAI's instrumentation has none of its own), the turn after the tool leaves no span: the
-    word of the agent or chain around the tool counts, if it says OK itself.
+    Where model calls are not recorded (CrewAI's instrumentation and AutoGen have none of their own), the turn after the tool
+    leaves no span: what is around the tool says whether the run went on. An agent that failed reports so (OpenTelemetry's
+    agent spans, error.type); a chain is believed if it says OK.
     """
     kind = spans.labels("kind")
     has_call = spans.traces_with(kind.where("llm"))
     silent = failed_tools[~has_call[spans.trace[failed_tools]]]
     around = nearest_ancestor(spans.parent, silent, kind.where("agent", "chain"))
-    forgiven: Ints = silent[(around >= 0) & spans.labels("status").where("ok")[around]]
+    went_on = spans.labels("status").where("ok") | (kind.where("agent") & ~spans.mask("is_error"))
+    forgiven: Ints = silent[(around >= 0) & went_on[around]]
     return forgiven
 
 

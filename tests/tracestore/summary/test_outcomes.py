@@ -67,13 +67,17 @@ OUTCOMES: dict[str, tuple[list[Span], tuple[str, str, str]]] = {
     ),
     "parallel tools start in the same millisecond": (
         [
-            ROOT, span("left", "root", 1, kind="tool", tool="a", error="E", duration_ns=250_000),
+            ROOT, span("call", "root", 0, 1, "llm"),
+            span("left", "root", 1, kind="tool", tool="a", error="E", duration_ns=250_000),
             span("right", "root", 1, 15, "tool", tool="b"),
         ],
         ("error", "unrecovered_error", "left"),
     ),
     "one of two parallel tools failed and nobody went on": (
-        [ROOT, span("left", "root", 1, 10, "tool", tool="a", error="E"), span("right", "root", 1, 15, "tool", tool="b")],
+        [
+            ROOT, span("call", "root", 0, 1, "llm"), span("left", "root", 1, 10, "tool", tool="a", error="E"),
+            span("right", "root", 1, 15, "tool", tool="b"),
+        ],
         ("error", "unrecovered_error", "left"),
     ),
     # CrewAI without the instrumentation of a model's SDK.
@@ -82,6 +86,14 @@ OUTCOMES: dict[str, tuple[list[Span], tuple[str, str, str]]] = {
             ROOT, span("agent", "root", 1, 90, "agent", status="ok"), span("tool", "agent", 2, 10, "tool", tool="t", error="E"),
         ],
         ("ok", "recovered", ""),
+    ),
+    # AutoGen: no model calls either, and of its agents those that failed say so.
+    "a tool failed under an agent that says nothing, and no model call is recorded": (
+        [ROOT, span("tool", "root", 2, 10, "tool", tool="t", error="E")], ("ok", "recovered", "")
+    ),
+    "a tool failed under a step that says nothing, and no model call is recorded": (
+        [span("root", end=100, kind="chain"), span("tool", "root", 2, 10, "tool", tool="t", error="E")],
+        ("error", "unrecovered_error", "tool"),
     ),
     "a tool failed under an agent that says OK, after its last model call": (
         [

@@ -81,6 +81,11 @@ ANSWERS: dict[str, dict[str, Any]] = {
             [{"toolCallId": "1", "toolName": "refund", "input": {"order": 7}}, {"toolCallId": "2", "toolName": "lookup"}]
         ),
     },
+    "OpenLIT without content": {
+        "gen_ai.tool.name": "refund, lookup",
+        "gen_ai.tool.call.id": "call_1, call_2",
+        "gen_ai.tool.args": '{"order": 7}, {}',
+    },
     "Langfuse": {"langfuse.observation.output": json.dumps({"role": "assistant", "tool_calls": OPENAI_CALLS})},
 }  # fmt: skip
 

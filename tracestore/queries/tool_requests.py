@@ -21,13 +21,16 @@ from tracestore.queries.contents import contents_sql, read_contents
 # Bedrock, Gemini, the Vercel AI SDK, Genkit and Haystack. Most answers are told by it without reading them.
 _WORDS = (
     "tool_call", "tool-call", "toolCall", "tool_use", "toolUse", "function_call", "functionCall", "tool_name", "toolName",
-    "toolRequest",
+    "toolRequest", "gen_ai.tool.name",
 )  # fmt: skip
 _PREFIXES = r"^(gen_ai\.completion|llm\.output_messages|ai\.response|ai\.result)\."
 _MAX_REQUESTS, _NAME_CHARS, _REASON_CHARS = 100, 200, 200
 _EVENTS = ("gen_ai.choice", "gen_ai.client.inference.operation.details", "gen_ai.content.completion")
 
-_REQUESTS_OF_SPANS = contents_sql((key for key, _ in OUTPUTS), _PREFIXES, _EVENTS, max_bytes=65_536, words=_WORDS)
+# OpenLIT names the tools that an answer asks for, also without content: "refund, lookup", and of their arguments as many texts.
+_NAMED = ("gen_ai.tool.name", "gen_ai.tool.args")
+
+_REQUESTS_OF_SPANS = contents_sql((*(key for key, _ in OUTPUTS), *_NAMED), _PREFIXES, _EVENTS, max_bytes=65_536, words=_WORDS)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,12 @@ def find_requests(answer: Telling) -> list[ToolRequest]:
     output = read_output(answer)
     parts = [part for message in output.messages for part in message.parts] if output is not None else []
     calls = [part for part in parts if part.kind == "tool_call" and part.name]
+    if not calls:
+        names, arguments = (str(answer.attributes.get(key, "")) for key in _NAMED)
+        named = [name for name in names.split(", ") if name][:_MAX_REQUESTS]
+        # Arguments of several calls cannot be told apart.
+        reason = _find_reason(arguments) if len(named) == 1 else ""
+        return [ToolRequest(_storable(name[:_NAME_CHARS]), reason) for name in named]
     return [ToolRequest(_storable(part.name[:_NAME_CHARS]), _find_reason(part.text)) for part in calls[:_MAX_REQUESTS]]
 
 

@@ -21,7 +21,7 @@ from tracestore.semconv.kinds import KINDS, SPAN_KINDS
 from tracestore.semconv.signals import SIGNAL_KEY
 from tracestore.semconv.sources import ABSENT, EVENT_NAME, SCRUBBED_PREFIX, UNNAMED_EVENT, Source
 
-# As much of a usage text as is read, from its end: that is where providers put the usage.
+# As much of a usage text as is read, from either end.
 _USAGE_TEXT_BYTES = 65_536
 RUN = 64  # slots a run of names may have
 # Sources that have a slot of their own. Neighbours in the order of precedence share a run when their values stand in this order.
@@ -250,7 +250,10 @@ def _slots_of(prefix: str) -> dict[str, int]:
 def usage_text() -> str:
     """Return the expression over `wanted` for the text that may tell the usage of a model call, '' for none."""
     numbers = ", ".join(str(slots()[key]) for key in USAGE_TEXTS)
-    return f"arrayStringConcat(arrayMap(t -> right(t.2, {_USAGE_TEXT_BYTES}), arrayFilter(t -> t.1 IN ({numbers}), wanted)), ' ')"
+    # Providers tell the usage behind the answer, Haystack before it.
+    ends = f"concat(left(t.2, {_USAGE_TEXT_BYTES}), ' ', right(t.2, {_USAGE_TEXT_BYTES}))"
+    read = f"if(length(t.2) > {2 * _USAGE_TEXT_BYTES}, {ends}, t.2)"
+    return f"arrayStringConcat(arrayMap(t -> {read}, arrayFilter(t -> t.1 IN ({numbers}), wanted)), ' ')"
 
 
 def told() -> str:

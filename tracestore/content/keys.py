@@ -18,7 +18,7 @@ from tracestore.semconv import errors, fields, keys, signals
 
 # Reads as absent everywhere (ABSENT), so nothing takes it for something that was said.
 REDACTED = "[REDACTED]"
-_USAGE_TEXT_BYTES = 65_536  # what clickhouse/lookups.py reads of a text, from its end
+_USAGE_TEXT_BYTES = 65_536  # what clickhouse/lookups.py reads of a text, from either end
 
 
 class Part(Enum):
@@ -202,11 +202,14 @@ def _reduce_failed_answer(text: str) -> str:
 
 
 def _find_usage(text: str) -> list[str]:
-    tail = text.encode()[-_USAGE_TEXT_BYTES:].decode(errors="ignore")
-    if "oken" not in tail:
+    raw = text.encode()
+    if len(raw) > 2 * _USAGE_TEXT_BYTES:
+        raw = raw[:_USAGE_TEXT_BYTES] + b" " + raw[-_USAGE_TEXT_BYTES:]
+    read = raw.decode(errors="ignore")
+    if "oken" not in read:
         return []
     told: dict[str, int] = {}
-    for match in _TOLD.finditer(tail):
+    for match in _TOLD.finditer(read):
         told.setdefault(match[1], int(match[2]))  # the first member of each name counts
     return [json.dumps({"tokens": told})] if told else []
 

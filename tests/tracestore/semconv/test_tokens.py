@@ -220,6 +220,18 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         },
         (217, 53, 64, 0, 8),
     ),
+    "Haystack 3: usage before a long answer": (
+        {
+            "haystack.agent.step.llm.output": json.dumps(
+                {"replies": [{"meta": {"usage": {"completion_tokens": 53, "prompt_tokens": 217}}, "content": "y" * 200_000}]}
+            )
+        },
+        (217, 53, 0, 0, 0),
+    ),
+    "usage behind a long answer": (
+        {"gen_ai.operation.name": "chat", "output.value": "{'text': '" + "y" * 200_000 + "', 'usage': {'input_tokens': 7}}"},
+        (7, 0, 0, 0, 0),
+    ),
     "Haystack: usage deep in the component's output": (
         {
             "haystack.component.type": "OpenAIChatGenerator",

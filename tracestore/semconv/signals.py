@@ -13,7 +13,8 @@ REASON_ARGUMENT = r"""reason\\*["']\s*:\s*\\*["']([^"'\\]{1,200})"""
 SIGNALS = ("agent_handoff", "human_approval_requested", "human_approval_decided", "human_escalation", "human_wait")
 # Tools that pass the conversation to another agent, and names of spans that stand for having done so.
 HANDOFF_TOOL = (
-    r"^(transfer_(back_)?to_|handoff_to_|hand_off_to_|handoff$|(Delegate work|Ask question) to coworker$|(Task|Agent)$"
+    r"^(transfer_(back_)?to_|handoff_to_|hand_off_to_|handoff$|(Delegate work|Ask question) to coworker$"
+    r"|(delegate_work|ask_question)_to_coworker$|(Task|Agent)$"
     r"|delegate_task_to_members?$)"
 )
 HANDOFF_NAME = r"^(Handoff: |handoff to |agent_handoff\b)| → .*\.handoff$"

@@ -159,6 +159,8 @@ SIGNAL_CASES = {
             "transfer_to_agent",
             "Delegate work to coworker",
             "Ask question to coworker",
+            "delegate_work_to_coworker",
+            "ask_question_to_coworker",
             "delegate_task_to_member",
             "Task",
             "handoff",

@@ -266,6 +266,7 @@ def _signal() -> str:
         interrupted, 'human_approval_requested',
         NOT runs_tool, '',
         match(tool_text, {literal(errors.REFUSED_CALL)}), 'refused_call',
+        if(tool != '', extract(tool_text, {literal(errors.UNFIT_CALL)}) = tool, false), 'refused_call',
         raw_error_type IN ({literals(errors.REFUSED_TYPES)}), 'refused_call',
         kind != 'tool', '',
         tool IN ({literals(signals.APPROVAL_TOOLS)}), 'human_approval_requested',

@@ -115,7 +115,7 @@ _TOLD = re2.compile(
     + "|".join(source.key for sources in fields.FIELDS.values() for source in sources if source.form == "told")
     + r""")["']?\s*[:=]\s*([0-9]+)"""
 )
-_REFUSED_CALL, _APPROVAL = re2.compile(errors.REFUSED_CALL), re2.compile(signals.APPROVAL_TEXT)
+_REFUSED_CALL, _APPROVAL = re2.compile(f"{errors.REFUSED_CALL}|{errors.UNFIT_CALL}"), re2.compile(signals.APPROVAL_TEXT)
 _RESUMED, _LAST_PART = re2.compile(signals.RESUMED), re2.compile(signals.LAST_PART)
 _ASKED_PARTS = {key: re2.compile(part) for key, part in signals.ASKED_PARTS}
 _DECISION, _LAST_MESSAGE = re2.compile(signals.DECISION), re2.compile(signals.LAST_MESSAGE)

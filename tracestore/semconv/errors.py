@@ -40,8 +40,10 @@ REFUSED_CALL = (
     r"|unterminated string|unknown tool|no such tool|tool \S+ not found|no tool with that name|not a valid tool"
     r"|invalid tool (name|argument|input)|^tool ['\"`]\S+['\"`] does not exist"
     # ADK asks a person first (tools/function_tool.py).
-    r"|this tool call (requires confirmation, please approve|is rejected)"
+    r"|this tool call (requires confirmation, please approve|is rejected)|mandatory input parameters are not present"
 )
+# What Python says of a call whose arguments do not fit the function that it names: refused, if that is the tool itself.
+UNFIT_CALL = r"\b([A-Za-z0-9_]+)\(\) (?:missing [0-9]+ required|got an unexpected keyword) "
 # The type of the error of a call that a rule or a person refused (Copilot, opencode).
 REFUSED_TYPES = ("denied", "PermissionRejectedError")
 

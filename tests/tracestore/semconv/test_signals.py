@@ -123,6 +123,39 @@ SIGNAL_CASES = {
         build_span(TOOL | {"error.type": "TOOL_ERROR", "gen_ai.tool.call.result": '{"error": "This tool call is rejected."}'}),
         "refused_call",
     ),
+    "ADK was not given what the tool needs": (
+        build_span(
+            TOOL
+            | {
+                "error.type": "TOOL_ERROR",
+                "gen_ai.tool.call.arguments": "{}",
+                "gen_ai.tool.call.result": '{"error": "Invoking `refund()` failed as the following mandatory input parameters '
+                'are not present:\\norder_id\\nYou could retry calling this tool"}',
+            },
+            status=2,
+        ),
+        "refused_call",
+    ),
+    "Python could not call the tool (Haystack)": (
+        build_span(
+            {
+                "haystack.tool.name": "refund",
+                "haystack.tool.error": True,
+                "haystack.agent.step.tool.output": '{"error": "Failed to invoke Tool `refund` with parameters {}. Error: '
+                "refund() missing 1 required positional argument: 'order_id'\"}",
+            },
+            name="haystack.agent.step.tool",
+        ),
+        "refused_call",
+    ),
+    "Python could not call the tool's method": (
+        build_span(TOOL, status=2, events=raised("TypeError", "Shop.refund() got an unexpected keyword argument 'id'")),
+        "refused_call",
+    ),
+    "a tool that calls something else wrongly": (
+        build_span(TOOL, status=2, events=raised("TypeError", "pay() missing 1 required positional argument: 'to'")),
+        "",
+    ),
     "ordinary tool error": (build_span(TOOL, status=2, status_message="connection refused"), ""),
     "ordinary tool": (build_span(TOOL), ""),
     "our own word": (build_span({"tracestore.signal": "human_escalation"}), "human_escalation"),

@@ -41,6 +41,8 @@ REFUSED_CALL = (
     r"|invalid tool (name|argument|input)|^tool ['\"`]\S+['\"`] does not exist"
     # ADK asks a person first (tools/function_tool.py).
     r"|this tool call (requires confirmation, please approve|is rejected)|mandatory input parameters are not present"
+    # OpenAI's Agents SDK, which names no error (tool.ts, tool.py: default_tool_error_function).
+    r"|error occurred while parsing tool arguments"
 )
 # What Python says of a call whose arguments do not fit the function that it names: refused, if that is the tool itself.
 UNFIT_CALL = r"\b([A-Za-z0-9_]+)\(\) (?:missing [0-9]+ required|got an unexpected keyword) "

@@ -136,6 +136,19 @@ SIGNAL_CASES = {
         ),
         "refused_call",
     ),
+    "OpenAI's Agents SDK could not read the arguments": (
+        build_span(
+            {
+                "openinference.span.kind": "TOOL",
+                "tool.name": "refund",
+                "output.value": "An error occurred while parsing tool arguments. Please try again with valid JSON.",
+            },
+            status=2,
+            status_message='Error running tool (non-fatal): {"tool_name":"refund","error":"Tool execution failed. Error details '
+            'are redacted."}',
+        ),
+        "refused_call",
+    ),
     "Python could not call the tool (Haystack)": (
         build_span(
             {

@@ -7,7 +7,7 @@ bytes in base64, NaN and infinities by name.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
@@ -33,14 +33,13 @@ def format_excerpt(spans: Sequence[Span], form: str) -> str:
     return json.dumps({"resourceSpans": items} if form == OTLP else items, indent=2, ensure_ascii=False, default=str)
 
 
-async def stream(batches: AsyncIterator[Sequence[Span]], form: str) -> AsyncIterator[bytes]:
-    """Yield the document of all batches, one after another, on one line each."""
-    yield _OPENING[form].encode()
-    separator = ""
-    async for batch in batches:
-        for item in build_items(batch, form):
-            yield (separator + "\n" + json.dumps(item, separators=(",", ":"), default=str)).encode()
-            separator = ","
+def stream(parts: Iterable[Sequence[Span]], form: str) -> Iterator[bytes]:
+    """Yield the document of all parts, one after another, each item on a line."""
+    separator = _OPENING[form] + "\n"
+    for part in parts:
+        lines = [json.dumps(item, separators=(",", ":"), default=str) for item in build_items(part, form)]
+        yield (separator + ",\n".join(lines)).encode()
+        separator = ",\n"
     yield ("\n" + _CLOSING[form]).encode()
 
 
@@ -112,6 +111,8 @@ def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _any_value(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):  # most are
+        return {"stringValue": value}
     if isinstance(value, bool):
         return {"boolValue": value}
     if isinstance(value, int):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from urllib.parse import urlencode
 
-from asgiref.sync import sync_to_async
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -22,6 +21,7 @@ from dashboards.logs import LogRow, Score, build_log_rows, find_record_text, rea
 from dashboards.refusal import refuse
 from dashboards.step_panel import Panel, build_panel, find_referenced_text, format_raw
 from dashboards.text import cut_text, split_stacktrace
+from dashboards.views.export import without_blocking
 from dashboards.waterfall import build_waterfall, pack_rows
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
@@ -41,7 +41,7 @@ from tracestore.queries.logs import (
 from tracestore.queries.messages import find_messages, name_of
 from tracestore.queries.paging import CursorError, read_cursor
 from tracestore.queries.scores import find_places
-from tracestore.queries.spans import find_trace_times, get_span, get_spans
+from tracestore.queries.spans import find_trace_times, get_span, get_spans, stream_spans
 from tracestore.queries.traces import get_trace_summary
 from tracestore.queries.tree import find_ancestors, find_span_ids, find_steps, search_steps
 from tracestore.requests import PageRequest
@@ -55,7 +55,6 @@ LOG_LIMIT = 100
 HIT_LIMIT = 1_000
 SEARCH_CHARACTERS = 200
 _EXCERPT_SPANS, _EXCERPT_CHARS = 20, 100_000
-_DOWNLOAD_BATCH = 100
 _NO_LOGS: Page[LogRecord] = Page([])
 VIEWS = {
     "transcript": "Transcript", "tree": "Tree", "timeline": "Timeline", "graph": "Graph", "raw": "Raw", "logs": "Logs",
@@ -208,24 +207,18 @@ def trace_raw(request: PageRequest, trace_id: str) -> HttpResponse:
 
 @_span_view
 def trace_download(request: PageRequest, trace_id: str) -> HttpResponseBase:
-    """All of a trace as a download, `?format=otlp` or `rows`; read and sent in batches, as traces can be large."""
+    """All of a trace as a download, `?format=otlp` or `rows`; read and sent in parts, as traces can be large."""
     store, project_id = get_store(), request.project.id
     form = request.GET.get("format", OTLP)
     if form not in FORMATS:
         return _as_text(None)
     try:
-        ids = find_span_ids(store, project_id=project_id, trace_id=trace_id)
+        parts = stream_spans(store, project_id=project_id, trace_id=trace_id)
     except TraceNotFound:
         return _as_text(None)
-
-    async def read_batches() -> AsyncIterator[list[Span]]:
-        for start in range(0, len(ids), _DOWNLOAD_BATCH):
-            batch = ids[start : start + _DOWNLOAD_BATCH]
-            yield await sync_to_async(get_spans)(store, project_id=project_id, trace_id=trace_id, span_ids=batch)
-
     name = f"trace-{trace_id}.{'otlp' if form == OTLP else 'rows'}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingHttpResponse(stream(read_batches(), form), content_type="application/json", headers=headers)
+    return StreamingHttpResponse(without_blocking(stream(parts, form)), content_type="application/json", headers=headers)
 
 
 @fragment_of("trace-detail", "trace_id", view="logs")

@@ -12,12 +12,12 @@ from asgiref.sync import async_to_sync
 from django.http import StreamingHttpResponse
 from django.test import Client
 
-from dashboards.views import trace as trace_views
 from ingest.otlp import check_json
 from tests.queries.conftest import T0, SendSpans, send_spans
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
-from tracestore.queries.spans import get_span
+from tracestore.queries import spans
+from tracestore.queries.spans import get_span, stream_spans
 
 pytestmark = pytest.mark.usefixtures("default_project")
 __all__ = ["send_spans"]  # a fixture
@@ -53,7 +53,7 @@ def _send(send: SendSpans) -> None:
 def test_otlp_download_is_ingested_as_it_was_sent(
     client: Client, store: Store, send_spans: SendSpans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trace_views, "_DOWNLOAD_BATCH", 1)
+    monkeypatch.setattr(spans, "_PART_SPANS", 1)
     _send(send_spans)
 
     document = _download(client, "otlp")
@@ -79,3 +79,42 @@ def test_unknown_form_is_not_found(client: Client, store: Store, send_spans: Sen
     _send(send_spans)
 
     assert client.get(f"/traces/{A}/download", {"format": "xml"}).status_code == 404
+
+
+MINUTE_NS = 60 * 10**9
+
+
+def test_time_of_a_download_does_not_grow_with_the_square_of_its_steps(
+    client: Client, store: Store, send_spans: SendSpans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_spans(*({"span_id": f"{number:016x}", "start_ns": T0 + number * MINUTE_NS // 1000} for number in range(1, 2501)))
+    asked: list[dict[str, Any]] = []
+    ask = Store.query_rows
+
+    def note(store: Store, sql: str, **params: Any) -> Any:
+        asked.append(params)
+        return ask(store, sql, **params)
+
+    monkeypatch.setattr(Store, "query_rows", note)
+    rows = _download(client, "rows")
+
+    assert [int(row["summary"]["span_id"], 16) for row in rows] == list(range(1, 2501))
+    parts = [params for params in asked if "span_ids" in params]
+    assert [len(params["span_ids"]) for params in parts] == [1000, 1000, 500]
+    assert sum(params["end_ns"] - params["start_ns"] for params in parts) <= 2500 * MINUTE_NS // 1000
+
+
+def test_part_of_a_download_holds_few_large_steps(store: Store, send_spans: SendSpans) -> None:
+    text = "x" * (3 * 2**20)
+    send_spans(*({"span_id": f"{number:016x}", "attributes": {"text": text}} for number in range(1, 6)))
+
+    parts = stream_spans(store, project_id=1, trace_id=A)
+
+    assert [len(part) for part in parts] == [2, 2, 1]
+
+
+def test_step_that_was_sent_again_with_another_start_is_downloaded_as_it_came_last(store: Store, send_spans: SendSpans) -> None:
+    for received, start_ns in enumerate((T0 + 9 * MINUTE_NS, T0, T0 + 5 * MINUTE_NS)):
+        send_spans({"span_id": ROOT, "name": f"try {received}", "start_ns": start_ns}, received_ns=T0 + received)
+
+    assert [[span.summary.name for span in part] for part in stream_spans(store, project_id=1, trace_id=A)] == [["try 2"]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from operator import itemgetter
 from typing import Any
@@ -149,8 +149,19 @@ WHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}})
     AND span_id IN (SELECT toFixedString(unhex(arrayJoin({{span_ids:Array(String)}})), 8))
 ORDER BY received_at DESC
 LIMIT 1 BY span_id
+SETTINGS max_threads = 1
 """
-
+# How large each span of a trace is, in the order of the table: the spans of a part of it lie in few granules.
+_SIZES = f"""
+SELECT lower(hex(span_id)), argMax((toUnixTimestamp64Nano(start_time),
+    byteSize(attributes, resource_attributes, event_attributes, link_attributes)), received_at) AS last
+FROM spans
+WHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}})
+GROUP BY span_id
+ORDER BY intDiv(last.1, 60000000000), span_id
+"""
+# Of a whole trace so much is in memory at a time: a granule (8,192 rows, 10 MiB) is not read much more often than once.
+_PART_SPANS, _PART_BYTES = 1000, 8 * 2**20
 
 # One row when the trace has any span; by id alone, since this is what tells the time range.
 _TRACE_TIMES = """
@@ -257,15 +268,55 @@ def get_span(store: Store, *, project_id: int, trace_id: str, span_id: str, time
 def get_spans(store: Store, *, project_id: int, trace_id: str, span_ids: Sequence[str]) -> list[Span]:
     """Return everything of these spans of a trace, in the order of the ids. Raises TraceNotFound for an unknown trace."""
     time_range = find_trace_times(store, project_id=project_id, trace_id=trace_id)
+    found = {
+        span.summary.span_id: span
+        for span in _get_spans(store, project_id=project_id, trace_id=trace_id, span_ids=span_ids, time_range=time_range)
+    }
+    return [found[span_id] for span_id in span_ids if span_id in found]
+
+
+def stream_spans(store: Store, *, project_id: int, trace_id: str) -> Iterator[list[Span]]:
+    """Return everything of all spans of a trace, part by part; time and memory of a part do not grow with the trace.
+
+    Parts follow each other by the minute in which their spans start; each is in start order. Raises TraceNotFound at once, and
+    StoreError at once or from the iterator.
+    """
+    time_range = find_trace_times(store, project_id=project_id, trace_id=trace_id)
+    scope: dict[str, Any] = {"project_id": project_id, "trace_id": trace_id}
+    sizes = store.query_rows(_SIZES, **scope, start_ns=time_range.start_ns, end_ns=time_range.end_ns)
+    return (_get_part(store, scope, part) for part in _parts(sizes))
+
+
+def _parts(sizes: list[tuple[str, tuple[int, int]]]) -> Iterator[list[tuple[str, tuple[int, int]]]]:
+    """Yield runs of (span id, (start in ns, bytes)) that are small enough for one part, each of at least one span."""
+    part: list[tuple[str, tuple[int, int]]] = []
+    part_bytes = 0
+    for span in sizes:
+        _, (_, span_bytes) = span
+        if part and (len(part) == _PART_SPANS or part_bytes + span_bytes > _PART_BYTES):
+            yield part
+            part, part_bytes = [], 0
+        part.append(span)
+        part_bytes += span_bytes
+    if part:
+        yield part
+
+
+def _get_part(store: Store, scope: dict[str, Any], part: list[tuple[str, tuple[int, int]]]) -> list[Span]:
+    starts_ns = [start_ns for _, (start_ns, _) in part]
+    time_range = TimeRange(min(starts_ns), max(starts_ns) + 1)
+    spans = _get_spans(store, **scope, span_ids=[span_id for span_id, _ in part], time_range=time_range)
+    return sorted(spans, key=lambda span: (span.summary.start_ns, span.summary.span_id))
+
+
+def _get_spans(store: Store, *, project_id: int, trace_id: str, span_ids: Sequence[str], time_range: TimeRange) -> list[Span]:
+    """Return everything of these spans of a trace that start in the range, in no order."""
     rows = store.query_rows(
         _GET_SPANS, project_id=project_id, trace_id=trace_id, span_ids=list(span_ids), start_ns=time_range.start_ns,
         end_ns=time_range.end_ns,
     )  # fmt: skip
     width = len(_COLUMNS)
-    found = {
-        span.summary.span_id: span for span in (_read_details(_read_span(row[:width], project_id), row[width:]) for row in rows)
-    }
-    return [found[span_id] for span_id in span_ids if span_id in found]
+    return [_read_details(_read_span(row[:width], project_id), row[width:]) for row in rows]
 
 
 def is_id(text: str, digits: int) -> bool:

@@ -24,7 +24,7 @@ from alerts.evaluation import AlertState
 from alerts.evidence import Evidence, find_cost
 from alerts.illustration import illustrate
 from alerts.message import build_notification, build_test_notification
-from alerts.models import ChannelKind, Delivery, DeliveryEvent, DeliveryStatus, NotificationChannel
+from alerts.models import ChannelKind, Delivery, DeliveryEvent, DeliveryStatus, DigestRun, NotificationChannel
 from tracestore import telemetry
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
@@ -54,14 +54,20 @@ def pause_after(attempts: int) -> timedelta:
     return timedelta(seconds=min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(attempts - 1, 20)))
 
 
+def has_come(now: datetime) -> Q:
+    """Return the condition that the next attempt is due.
+
+    One farther away than the longest pause or claim (of a report, digests.py) means that the clock was set back meanwhile.
+    """
+    return Q(next_attempt_at__lte=now) | Q(next_attempt_at__gt=now + timedelta(seconds=2 * LONGEST_PAUSE_S))
+
+
 def _due(now: datetime) -> QuerySet[Delivery]:
     earlier = Delivery.objects.filter(
         alert=OuterRef("alert"), channel=OuterRef("channel"), pk__lt=OuterRef("pk"), status=DeliveryStatus.PENDING
     )
     # "Resolved" waits for its "firing": out of order they would read as a new alert.
-    # An attempt farther away than the longest pause means that the clock was set back meanwhile.
-    due = Q(next_attempt_at__lte=now) | Q(next_attempt_at__gt=now + timedelta(seconds=2 * LONGEST_PAUSE_S))
-    return Delivery.objects.filter(due, ~Exists(earlier), status=DeliveryStatus.PENDING, channel__enabled=True)
+    return Delivery.objects.filter(has_come(now), ~Exists(earlier), status=DeliveryStatus.PENDING, channel__enabled=True)
 
 
 def find_due_deliveries(now: datetime) -> list[int]:
@@ -107,7 +113,7 @@ def deliver(delivery_id: int, now: datetime) -> bool:
         )
         return False
     telemetry.ALERT_DELIVERIES.labels(channel.kind, "delivered").inc()
-    _mark_delivered(delivery)
+    mark_delivered(delivery)
     return True
 
 
@@ -133,13 +139,12 @@ def _shows_pictures(delivery: Delivery) -> bool:
     return kind == ChannelKind.EMAIL or (kind == ChannelKind.APPRISE and delivery.attempts == 1)
 
 
-def _mark_delivered(delivery: Delivery) -> None:
+def mark_delivered(sent: Delivery | DigestRun) -> None:
     """Write down that the channel has the message, patiently: what is not written down is sent again."""
+    row = type(sent)._default_manager.filter(pk=sent.pk)
     for pause_s in (*_MARKING_PAUSES_S, None):
         try:
-            Delivery.objects.filter(pk=delivery.pk).update(
-                status=DeliveryStatus.DELIVERED, delivered_at=timezone.now(), last_error=""
-            )
+            row.update(status=DeliveryStatus.DELIVERED, delivered_at=timezone.now(), last_error="")
         except DatabaseError:
             if pause_s is None:
                 raise

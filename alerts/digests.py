@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Prefetch, QuerySet
 
 from alerts.channels import ChannelError, send_notification
-from alerts.delivery import lease, pause_after
+from alerts.delivery import has_come, lease, mark_delivered, pause_after
 from alerts.models import DeliveryStatus, Digest, DigestPeriod, DigestRun
 from alerts.report import build_report
 from tracestore.clickhouse.client import Store
@@ -70,7 +70,7 @@ def find_due_runs(now: datetime) -> list[int]:
 
 def _to_attempt(now: datetime) -> QuerySet[DigestRun]:
     """Return the runs to attempt now: what is switched off, report or channel, waits and is given up at last."""
-    due = DigestRun.objects.filter(status=DeliveryStatus.PENDING, next_attempt_at__lte=now)
+    due = DigestRun.objects.filter(has_come(now), status=DeliveryStatus.PENDING)
     return due.filter(digest__enabled=True, digest__channel__enabled=True)
 
 
@@ -106,5 +106,5 @@ def send_run(run_id: int, store: Store, now: datetime) -> bool:
             next_attempt_at=now + pause_after(run.attempts + 1),
         )
         return False
-    DigestRun.objects.filter(pk=run.pk).update(status=DeliveryStatus.DELIVERED, delivered_at=now, last_error="")
+    mark_delivered(run)
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from django.db import connection
 
 from tests.live import free_port
 
@@ -36,6 +38,23 @@ class WebhookReceiver:
     answer: bytes = b""
     before_answer: Callable[[], None] = lambda: None
     delay_s: float = 0
+
+
+@contextlib.contextmanager
+def lock_database_while_answering(hook: WebhookReceiver) -> Iterator[None]:
+    """Have the relational database locked for a second when a message is accepted; who writes to it then does not wait."""
+    with contextlib.closing(
+        sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, check_same_thread=False)
+    ) as lock:
+
+        def lock_for_a_while() -> None:
+            lock.execute("BEGIN IMMEDIATE")
+            threading.Timer(1, lock.rollback).start()
+
+        hook.before_answer = lock_for_a_while
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout = 20")
+        yield
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from alerts.models import Digest, DigestRun, NotificationChannel
 from alerts.report import build_report
 from tests.alerts.factories import create_channel, create_rule, default_project, insert_traffic
 from tests.alerts.incidents import begin, end
-from tests.alerts.receivers import receive_mail, receive_webhooks
+from tests.alerts.receivers import lock_database_while_answering, receive_mail, receive_webhooks
 from tracestore.clickhouse.client import Store
 from tracestore.models import Project
 
@@ -265,3 +265,24 @@ def test_worker_that_made_a_report_too_slowly_leaves_it_to_its_successor(store: 
         sent = digests.send_run(pk, store, NOW)
 
     assert (taken_over, sent, len(hook.bodies)) == ([True], False, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_report_is_sent_once_although_the_database_is_locked_when_it_is_accepted(store: Store) -> None:
+    with receive_webhooks() as hook:
+        create_digest(channel=create_channel(target=hook.url))
+        (pk,) = digests.find_due_runs(NOW)
+        with lock_database_while_answering(hook):
+            sent = digests.send_run(pk, store, NOW)
+
+    assert (sent, len(hook.bodies), DigestRun.objects.get().status) == (True, 1, "delivered")
+
+
+@pytest.mark.django_db
+def test_report_that_waits_for_a_time_of_a_clock_that_was_set_back_is_sent(store: Store) -> None:
+    with receive_webhooks() as hook:
+        create_digest(channel=create_channel(target=hook.url))
+        (pk,) = digests.find_due_runs(NOW)
+        DigestRun.objects.update(next_attempt_at=NOW + timedelta(days=1))
+
+        assert digests.send_run(pk, store, NOW)

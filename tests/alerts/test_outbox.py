@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -23,7 +22,7 @@ from alerts import delivery
 from alerts.message import build_notification
 from alerts.models import Delivery, NotificationChannel
 from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
-from tests.alerts.receivers import receive_mail, receive_webhooks
+from tests.alerts.receivers import lock_database_while_answering, receive_mail, receive_webhooks
 from tests.live import ROOT
 from tests.waiting import wait_until
 from tracestore.clickhouse.client import Store
@@ -37,7 +36,7 @@ import django
 django.setup()
 from alerts import delivery
 if "die" in sys.argv:
-    delivery._mark_delivered = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+    delivery.mark_delivered = lambda _: os.kill(os.getpid(), signal.SIGKILL)
 now = datetime.fromisoformat(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -203,17 +202,8 @@ def test_answer_about_one_message_says_nothing_of_the_others(store: Store) -> No
 
 @pytest.mark.django_db(transaction=True)
 def test_acceptance_is_written_down_although_the_database_is_locked_for_a_while(store: Store) -> None:
-    lock = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, check_same_thread=False)
-
-    def lock_for_a_while() -> None:
-        lock.execute("BEGIN IMMEDIATE")
-        threading.Timer(1, lock.rollback).start()
-
-    with receive_webhooks() as hook, contextlib.closing(lock):
-        hook.before_answer = lock_for_a_while
+    with receive_webhooks() as hook, lock_database_while_answering(hook):
         fire(store, create_channel(target=hook.url))
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA busy_timeout = 20")  # otherwise the first attempt waits for long enough
 
         assert delivery.deliver(Delivery.objects.get().pk, NOW)
 

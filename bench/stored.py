@@ -207,7 +207,7 @@ def cache_folder(traces: int) -> Path:
     return root / "tracestore-bench" / f"{hashlib.sha256(texts).hexdigest()[:12]}-{traces}"
 
 
-def open_stored(traces: int, *, folder: Path | None = None, timeout_s: int = 15, memory_bytes: int = 2**31) -> Stored:
+def open_stored(traces: int, *, folder: Path | None = None, timeout_s: int = 15, memory_bytes: int = 2**30) -> Stored:
     """Open the store with so many traces, and fill it first when there is none. Reads have these ceilings."""
     folder = folder or cache_folder(traces)
     complete = folder / "complete"

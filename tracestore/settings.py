@@ -235,8 +235,9 @@ SETTINGS = (
         _BYTES,
         "whole number",
         "bytes",
-        "2147483648",
-        "A query that needs more memory is stopped.",
+        "1073741824",
+        "A query that needs more memory is stopped; embedded, also one that needs more than an eighth of the machine's or "
+        "container's.",
     ),
     Setting(
         "TRACESTORE_RUNNING_TIMEOUT_S",

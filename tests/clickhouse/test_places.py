@@ -49,7 +49,7 @@ def test_what_writes_alerts_and_jobs_of_no_project_wait_behind_no_read(store: St
 
 
 def test_who_waits_reads_as_soon_as_a_place_is_free() -> None:
-    places, waited_s = Places(reads=2, reads_of_project=1), []
+    places, waited_s = Places(2), []
     begun_s = time.monotonic()
 
     def wait() -> None:

@@ -24,6 +24,7 @@ from django.conf import settings
 from tracestore import telemetry
 from tracestore.allocator import drop_unused_code, return_what_is_free
 from tracestore.clickhouse.errors import BadInsert, QueryTooExpensive, StoreError, StoreUnavailable
+from tracestore.clickhouse.machine_memory import find_memory_bytes, share_memory
 from tracestore.clickhouse.parts import PartCheck
 from tracestore.clickhouse.places import Places
 
@@ -102,10 +103,19 @@ class _Engine:
 class Store:
     """A pool of ClickHouse clients (one per concurrent caller) with ceilings on time and memory."""
 
-    def __init__(self, url: str = "", path: str = "", *, timeout_s: int = 15, memory_bytes: int = 2**31) -> None:
-        """`url` names a server, `path` a folder for the embedded engine; exactly one is given."""
+    def __init__(self, url: str = "", path: str = "", *, timeout_s: int = 15, memory_bytes: int = 2**30) -> None:
+        """`url` names a server, `path` a folder for the embedded engine; exactly one is given.
+
+        A read takes `memory_bytes` at most. In the embedded engine all of them share half of this machine's; a server sees to its
+        own.
+        """
         self._url, self._path = url, path
-        self._timeout_s, self._memory_bytes, self._deadline = float(timeout_s), memory_bytes, math.inf
+        self._timeout_s, self._deadline = float(timeout_s), math.inf
+        self._memory_bytes = memory_bytes
+        self._places: Places | None = Places()
+        if path:
+            self._memory_bytes, reads = share_memory(find_memory_bytes(), memory_bytes)
+            self._places = Places(reads)
         self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
         # The embedded engine ends with its last client, and with it what it was told (to hold merges) and keeps in memory.
         # This one runs nothing, so nothing that fails takes it away.
@@ -113,7 +123,6 @@ class Store:
         self._opening = threading.Lock()
         self._parts = PartCheck() if path else None
         self._engine = _Engine()
-        self._places: Places | None = Places()
 
     def limited(self, total_s: float) -> Store:
         """Return this store with reads that take so long together at most: what is asked later raises QueryTooExpensive."""

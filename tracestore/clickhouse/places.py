@@ -10,18 +10,20 @@ from collections.abc import Iterator
 
 from tracestore.clickhouse.errors import StoreUnavailable
 
-# More at a time would only share the same cores and multiply what they may hold in memory.
+# More at a time would only share the same cores.
 _READS = 16
-# With half of the places for one project the next one's page competes with eight reads, and has a place to begin at once.
-_READS_OF_PROJECT = 8
 
 
 class Places:
     """A read of a project waits for one of its places and for one of all."""
 
-    def __init__(self, reads: int = _READS, reads_of_project: int = _READS_OF_PROJECT) -> None:
-        """`reads` at a time altogether, `reads_of_project` of one project."""
-        self._reads, self._reads_of_project = reads, reads_of_project
+    def __init__(self, reads: int = _READS) -> None:
+        """For so many `reads` at a time altogether, at most 16.
+
+        One project has half of them: the next one's page competes with no more, and has a place to begin at once.
+        """
+        self._reads = min(reads, _READS)
+        self._reads_of_project = (self._reads + 1) // 2
         self._taken: Counter[int] = Counter()
         self._changed = threading.Condition()
 

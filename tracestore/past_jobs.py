@@ -17,12 +17,13 @@ from django.utils import timezone
 
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError, StoreUnavailable
+from tracestore.lease import is_free
 from tracestore.models import PastJob
 
 log = logging.getLogger(__name__)
 
 WORK_S = 4.0  # of one run of the task, which begins every five seconds; the next one goes on
-_LEASE_S = 900
+_LEASE = timedelta(seconds=900)
 Job = TypeVar("Job", bound=PastJob)
 # Does one step and notes that it is done; False when there is none left.
 Step = Callable[[Store, Job], bool]
@@ -48,9 +49,8 @@ def advance_jobs(kind: type[Job], step: Step[Job], work_s: float) -> int:
 
 def _advance(kind: type[Job], job_id: int, step: Step[Job], deadline: float) -> None:
     jobs, now = kind._default_manager, timezone.now()
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    mine = jobs.filter(free, pk=job_id, status=PastJob.Status.RUNNING)
-    if not mine.update(lease_until=now + timedelta(seconds=_LEASE_S)):
+    until = now + _LEASE
+    if not jobs.filter(is_free(now, _LEASE), pk=job_id, status=PastJob.Status.RUNNING).update(lease_until=until):
         return
     try:
         while (job := jobs.get(pk=job_id)).status == PastJob.Status.RUNNING:
@@ -64,4 +64,4 @@ def _advance(kind: type[Job], job_id: int, step: Step[Job], deadline: float) -> 
         log.error("%s %d failed: %s", kind.__name__, job_id, error)
         finish(kind, Q(pk=job_id), PastJob.Status.FAILED, str(error))
     finally:
-        jobs.filter(pk=job_id).update(lease_until=None)
+        jobs.filter(pk=job_id, lease_until=until).update(lease_until=None)

@@ -9,19 +9,21 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from tracestore import telemetry
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import QueryTooExpensive
+from tracestore.lease import is_free
 from tracestore.liveness import note_progress
 from tracestore.mapping import build_tool_signals
 from tracestore.models import JobCursor
@@ -35,7 +37,9 @@ from tracestore.summary.rows import build_rows
 
 log = logging.getLogger(__name__)
 
-_LEASE_S = 120
+_LEASE = timedelta(seconds=120)
+# Two workers that summarise one trace at a time differ by less.
+_RACE_US = 3600 * 10**6
 _TRACES_PER_STEP = 50_000
 # One query's share: a fixed part of its cost, and a bounded part of its memory (0.3 KB a span in each of two forms).
 _TRACES_PER_QUERY, _SPANS_PER_QUERY = summaries.MAX_TRACE_IDS, 65_536
@@ -83,19 +87,31 @@ def _leased(job: str, source: str) -> Iterator[JobCursor | None]:
     """Yield the cursor when this worker alone may advance it, None while another one does."""
     cursor, _ = JobCursor.objects.get_or_create(job=job, source=source)
     now = timezone.now()
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    if not JobCursor.objects.filter(free, pk=cursor.pk).update(lease_until=now + timedelta(seconds=_LEASE_S)):
+    if not JobCursor.objects.filter(is_free(now, _LEASE), pk=cursor.pk).update(lease_until=now + _LEASE):
         yield None
         return
     cursor.refresh_from_db()
     try:
         yield cursor
     finally:
-        JobCursor.objects.filter(pk=cursor.pk).update(lease_until=None)
+        _held(cursor).update(lease_until=None)
+
+
+def _held(cursor: JobCursor) -> QuerySet[JobCursor]:
+    """Return the cursor's row, none when this worker was away for so long that another one has taken it."""
+    return JobCursor.objects.filter(pk=cursor.pk, lease_until=cursor.lease_until)
 
 
 def _advance(cursor: JobCursor, position: int) -> None:
-    JobCursor.objects.filter(pk=cursor.pk).update(position=position, lease_until=timezone.now() + timedelta(seconds=_LEASE_S))
+    cursor.position = position
+    _renew(cursor)
+
+
+def _renew(cursor: JobCursor) -> None:
+    """Hold the cursor on, and note its position. Does nothing when another worker has it: that one does the same work."""
+    until = timezone.now() + _LEASE
+    if _held(cursor).update(position=cursor.position, lease_until=until):
+        cursor.lease_until = until
 
 
 def release_leases() -> None:
@@ -154,7 +170,8 @@ def _summarize_writer(store: Store, cursor: JobCursor) -> tuple[int, int, bool]:
             break
         if step[0].seq > _open_batches.get(writer, (0, 0, False))[0] and not is_backfill:
             lag_s = max(lag_s, step[0].age_s)
-        written += _summarize(store, summaries.find_touched(store, writer=writer, after=done, until=last.seq))
+        touched = summaries.find_touched(store, writer=writer, after=done, until=last.seq)
+        written += _summarize(store, touched, partial(_renew, cursor))
         note_progress("summaries")  # what an outage left behind can take a while
         if is_open:
             _open_batches[writer] = state
@@ -205,22 +222,24 @@ def roll_up_pending() -> int:
         if cursor is None:
             return 0
         now_ns = time.time_ns()
-        telemetry.JOB_LAG.labels("roll_up").set((now_ns - cursor.position) / 1e9 if cursor.position else 0)
-        writes = summaries.find_changed_minutes(store, since_ns=max(0, cursor.position - _ROLLUP_OVERLAP_NS))
+        telemetry.JOB_LAG.labels("roll_up").set(max(0, now_ns - cursor.position) / 1e9 if cursor.position else 0)
+        since_ns = max(0, min(cursor.position, now_ns) - _ROLLUP_OVERLAP_NS)  # the clock may have been set back
+        writes, until_ns = summaries.find_changed_minutes(store, since_ns=since_ns)
         changed: dict[int, list[int]] = {}
         for (project_id, minute_s), seen in writes.items():
             if not seen <= _rolled_up.get((project_id, minute_s), frozenset()):
                 changed.setdefault(project_id, []).append(minute_s)
+        note_part = partial(_renew, cursor)
         for project_id, minutes in changed.items():
-            recompute_rollups(store, project_id=project_id, bucket_starts_s=minutes)
-        _roll_up_hours(store, changed, now_ns // 10**9)
+            recompute_rollups(store, project_id=project_id, bucket_starts_s=minutes, note_part=note_part)
+        _roll_up_hours(store, changed, now_ns // 10**9, note_part)
         _rolled_up.clear()
         _rolled_up.update(writes)
-        _advance(cursor, now_ns)
+        _advance(cursor, now_ns if until_ns is None else min(now_ns, until_ns + _ROLLUP_OVERLAP_NS))
         return sum(len(minutes) for minutes in changed.values())
 
 
-def _roll_up_hours(store: Store, changed: dict[int, list[int]], now_s: int) -> None:
+def _roll_up_hours(store: Store, changed: dict[int, list[int]], now_s: int, note_part: Callable[[], None]) -> None:
     """Add up the hours that have ended, in the order of time, and again those in which minutes changed late.
 
     An hour that goes on has minutes alone: adding those up again every time would cost more than it saves.
@@ -228,7 +247,7 @@ def _roll_up_hours(store: Store, changed: dict[int, list[int]], now_s: int) -> N
     cursor, _ = JobCursor.objects.get_or_create(job="roll up", source="hours")
     for project_id, minutes in changed.items():
         late = [minute_s for minute_s in minutes if minute_s < cursor.position]
-        recompute_hours(store, project_id=project_id, hour_starts_s=late)
+        recompute_hours(store, project_id=project_id, hour_starts_s=late, note_part=note_part)
     until_s = (now_s - _HOUR_SETTLES_S) // HOUR_S * HOUR_S
     if cursor.position >= until_s:
         return
@@ -239,23 +258,29 @@ def _roll_up_hours(store: Store, changed: dict[int, list[int]], now_s: int) -> N
         for _, project_id in projects:
             if hour_s < now_s - _HOUR_IS_OLD_S:
                 # After an outage, or a version with other columns: what its minutes hold may be as old.
-                recompute_rollups(store, project_id=project_id, bucket_starts_s=range(hour_s, hour_s + HOUR_S, MINUTE_S))
-            recompute_hours(store, project_id=project_id, hour_starts_s=[hour_s])
+                minutes_s = range(hour_s, hour_s + HOUR_S, MINUTE_S)
+                recompute_rollups(store, project_id=project_id, bucket_starts_s=minutes_s, note_part=note_part)
+            recompute_hours(store, project_id=project_id, hour_starts_s=[hour_s], note_part=note_part)
         note_progress("summaries")
         if time.monotonic() > deadline:
             position = hour_s + HOUR_S
             break
-    _advance(cursor, position)
+    JobCursor.objects.filter(pk=cursor.pk).update(position=position)
 
 
-def _summarize(store: Store, touched: TouchedTraces) -> int:
+def _summarize(store: Store, touched: TouchedTraces, note_part: Callable[[], None] = lambda: None) -> int:
+    """Write the summaries of these traces, in parts; returns how many."""
     load_prices()
     # `spans` is sorted by minute and trace id: neighbours in that order share a query that reads a narrow part of it. Under
     # load a minute has millions of spans, and each query would read all of them.
     halves = touched.trace_id.view(">u8").reshape(-1, 2)
     order = np.lexsort((halves[:, 1], halves[:, 0], touched.min_start_ns // _NS_PER_MINUTE, touched.project_id))
     touched = touched.take(order)
-    return sum(_summarize_what_fits(store, touched.take(part)) for part in _split(touched))
+    written = 0
+    for part in _split(touched):
+        written += _summarize_what_fits(store, touched.take(part))
+        note_part()
+    return written
 
 
 def _split(touched: TouchedTraces) -> Iterator[slice]:
@@ -324,28 +349,43 @@ def _summarize_traces(store: Store, touched: TouchedTraces) -> int:
         ),
         read_signal=build_tool_signals(these["project_id"]),
     )
-    start_ns = rows.pop("start_ns")
-    _insert_summaries(store, rows | {"start_time": start_ns}, project_id=these["project_id"], now=now, is_deleted=False)
-    if earlier := summaries.find_earlier_starts(store, **these):
-        starts = dict(zip(rows["trace_id"].to_pylist(), start_ns.tolist(), strict=True))
-        moved = [(trace_id, start) for trace_id, start in earlier if starts.get(trace_id, start) != start]
-        if moved:
-            trace_ids = pyarrow.array([trace_id for trace_id, _ in moved], type=pyarrow.binary(16))
-            old_starts = {"trace_id": trace_ids, "start_time": np.array([start for _, start in moved])}
-            _insert_summaries(store, old_starts, project_id=these["project_id"], now=now, is_deleted=True)
+    starts_ns = rows.pop("start_ns")
+    columns = rows | {"start_time": starts_ns}
+    project_id, now_us = these["project_id"], int(now.timestamp()) * 10**6 + now.microsecond
+    _insert_summaries(store, columns, project_id=project_id, summarized_us=np.full(len(starts_ns), now_us), is_deleted=False)
+    earlier = summaries.find_earlier_starts(store, **these)
+    if not earlier:
+        return spans.trace_count
+    ids = columns["trace_id"].to_pylist()
+    starts = dict(zip(ids, starts_ns.tolist(), strict=True))
+    # Written by a clock that has been set back since: until it gets there again, that summary would count and not this one.
+    ahead_us = {
+        trace_id: last_us for trace_id, start, last_us in earlier if last_us > now_us + _RACE_US and starts.get(trace_id) == start
+    }
+    if ahead_us:
+        places = [place for place, trace_id in enumerate(ids) if trace_id in ahead_us]
+        again = pyarrow.table(columns).take(places)
+        stamps_us = np.array([ahead_us[ids[place]] + 1 for place in places])
+        columns = {name: again.column(name) for name in columns} | {"start_time": starts_ns[places]}
+        _insert_summaries(store, columns, project_id=project_id, summarized_us=stamps_us, is_deleted=False)
+    moved = [(trace_id, start, last_us) for trace_id, start, last_us in earlier if starts.get(trace_id, start) != start]
+    if moved:
+        trace_ids = pyarrow.array([trace_id for trace_id, _, _ in moved], type=pyarrow.binary(16))
+        old_starts = {"trace_id": trace_ids, "start_time": np.array([start for _, start, _ in moved])}
+        stamps_us = np.array([last_us + 1 if last_us > now_us + _RACE_US else now_us for _, _, last_us in moved])
+        _insert_summaries(store, old_starts, project_id=project_id, summarized_us=stamps_us, is_deleted=True)
     return spans.trace_count
 
 
-def _insert_summaries(store: Store, columns: dict[str, Any], *, project_id: int, now: datetime, is_deleted: bool) -> None:
+def _insert_summaries(store: Store, columns: dict[str, Any], *, project_id: int, summarized_us: Any, is_deleted: bool) -> None:
+    """`summarized_us` has a time (us since 1970) for each row."""
     import pyarrow
 
     count = len(columns["trace_id"])
     columns = columns | {
         "project_id": np.full(count, project_id, dtype=np.uint32),
         "start_time": pyarrow.array(columns["start_time"], type=pyarrow.timestamp("ns", tz="UTC")),
-        "summarized_at": pyarrow.array(np.full(count, now.replace(tzinfo=None), dtype="M8[us]")).cast(
-            pyarrow.timestamp("us", tz="UTC")
-        ),
+        "summarized_at": pyarrow.array(summarized_us, type=pyarrow.timestamp("us", tz="UTC")),
         "is_deleted": np.full(count, is_deleted, dtype=np.uint8),
     }
     store.insert_arrow("traces", pyarrow.table(columns))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from tracestore.buckets import BUCKET_SQL
 from tracestore.clickhouse.client import Store
@@ -100,12 +100,17 @@ _STATES = {
 _KEY = "service, version, environment, dimension, value"
 ROLLUP_COLUMNS = ", ".join((*_SUMS, *_STATES))
 
+# What was computed last counts, also when it was by a clock that has been set back since.
+_COMPUTED_AT = """greatest(now64(6), toDateTime64(ifNull((
+    SELECT max(computed_at) FROM {table} WHERE project_id = {{project_id:UInt32}}
+        AND bucket_start BETWEEN toDateTime({{first_s:UInt32}}, 'UTC') AND toDateTime({{last_s:UInt32}}, 'UTC')
+), 0), 6, 'UTC') + INTERVAL 1 MICROSECOND)"""
 # The second half of the union finds combinations written earlier; those without a trace of their own end up as zeros.
 RECOMPUTE = f"""
 INSERT INTO rollups (project_id, bucket_start, {_KEY}, {ROLLUP_COLUMNS}, computed_at)
 SELECT {{project_id:UInt32}}, minute, service_set, version_set, environment, entry.1, entry.2,
     {", ".join(_SUMS.values())},
-    {", ".join(_STATES.values())}, now64(6)
+    {", ".join(_STATES.values())}, {_COMPUTED_AT.format(table="rollups")}
 FROM
 (
     SELECT entry.15 AS live, toStartOfMinute(start_time) AS minute,
@@ -142,7 +147,8 @@ RECOMPUTE_HOURS = f"""
 INSERT INTO rollups_hourly (project_id, bucket_start, {_KEY}, {ROLLUP_COLUMNS}, computed_at)
 SELECT {{project_id:UInt32}}, toStartOfHour(bucket_start) AS hour, {_KEY},
     {", ".join(f"sum(rollups.{name})" for name in _SUMS)},
-    {", ".join(f"quantilesExactWeightedMergeState({_LEVELS})(rollups.{name})" for name in _STATES)}, now64(6)
+    {", ".join(f"quantilesExactWeightedMergeState({_LEVELS})(rollups.{name})" for name in _STATES)},
+    {_COMPUTED_AT.format(table="rollups_hourly")}
 FROM rollups FINAL
 WHERE project_id = {{project_id:UInt32}}
   AND bucket_start >= toDateTime({{first_s:UInt32}}, 'UTC')
@@ -152,14 +158,17 @@ GROUP BY hour, {_KEY}
 """
 
 
-def recompute_rollups(store: Store, *, project_id: int, bucket_starts_s: Iterable[int]) -> int:
-    """Compute these minutes anew from `traces` and return how many they were.
+def recompute_rollups(
+    store: Store, *, project_id: int, bucket_starts_s: Iterable[int], note_part: Callable[[], None] = lambda: None
+) -> int:
+    """Compute these minutes anew from `traces` and return how many they were; `note_part` is called after each statement.
 
     `bucket_starts_s` are Unix seconds; each stands for the minute it lies in. Raises StoreUnavailable when a retry may pass.
     """
     minutes = sorted({second - second % MINUTE_S for second in bucket_starts_s if 0 <= second <= _LAST_BUCKET_S})
     for chunk in _split(minutes):
         _compute(store, RECOMPUTE, project_id, chunk)
+        note_part()
     return len(minutes)
 
 
@@ -192,11 +201,14 @@ def find_hours_with_traces(store: Store, *, first_s: int, until_s: int) -> list[
     ]
 
 
-def recompute_hours(store: Store, *, project_id: int, hour_starts_s: Iterable[int]) -> int:
-    """Compute these hours anew from their minutes and return how many they were. Raises as recompute_rollups does."""
+def recompute_hours(
+    store: Store, *, project_id: int, hour_starts_s: Iterable[int], note_part: Callable[[], None] = lambda: None
+) -> int:
+    """Compute these hours anew from their minutes, and otherwise as recompute_rollups does."""
     hours = sorted({second - second % HOUR_S for second in hour_starts_s if 0 <= second <= _LAST_BUCKET_S})
     for chunk in _split(hours):
         _compute(store, RECOMPUTE_HOURS, project_id, chunk)
+        note_part()
     return len(hours)
 
 

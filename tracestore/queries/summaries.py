@@ -165,7 +165,7 @@ SELECT trace_id, span_id, substringUTF8(arrayFirst(x -> x != '', [
 
 # Summaries that exist for these traces. Without FINAL, which would merge all summaries of the time range.
 EARLIER_STARTS = f"""
-SELECT trace_id, toUnixTimestamp64Nano(start_time) AS start_ns
+SELECT trace_id, toUnixTimestamp64Nano(start_time) AS start_ns, toUnixTimestamp64Micro(max(summarized_at)) AS last_us
 FROM traces
 WHERE project_id = {{project_id:UInt32}}
     AND start_time >= fromUnixTimestamp64Nano({{min_start_ns:Int64}})
@@ -176,15 +176,17 @@ HAVING NOT argMax(is_deleted, summarized_at)
 """
 
 # Minutes with a summary written (or deleted) since then, and which writes those were. Rows of one write that lie in one minute
-# become readable together.
+# become readable together. What changed first comes first: of more than the limit none is left out for long.
+_MAX_MINUTES = 100_000
 CHANGED_MINUTES = """
 SELECT project_id, toUnixTimestamp(toStartOfMinute(start_time)) AS minute_s,
-    groupUniqArray(toUnixTimestamp64Micro(summarized_at) * 2 + is_deleted) AS writes
+    groupUniqArray(toUnixTimestamp64Micro(summarized_at) * 2 + is_deleted) AS writes,
+    toUnixTimestamp64Micro(max(summarized_at)) AS last_us
 FROM traces
 WHERE summarized_at >= fromUnixTimestamp64Nano({since_ns:Int64})
 GROUP BY project_id, minute_s
-ORDER BY project_id, minute_s
-LIMIT 100000
+ORDER BY last_us, project_id, minute_s
+LIMIT {limit:UInt32}
 """
 
 
@@ -255,12 +257,12 @@ def read_reasons(
 
 def find_earlier_starts(
     store: Store, *, project_id: int, trace_ids: list[str], min_start_ns: int, max_start_ns: int
-) -> list[tuple[bytes, int]]:
-    """Return (trace id, start in ns) of the summaries that exist for these traces (at most MAX_TRACE_IDS)."""
+) -> list[tuple[bytes, int, int]]:
+    """Return (trace id, start in ns, when summarised in us) of the summaries of these traces (at most MAX_TRACE_IDS)."""
     rows = store.query_rows(
         EARLIER_STARTS, project_id=project_id, min_start_ns=min_start_ns, max_start_ns=max_start_ns, **_as_text(trace_ids)
     )
-    return [(bytes(trace_id), int(start_ns)) for trace_id, start_ns in rows]
+    return [(bytes(trace_id), int(start_ns), int(last_us)) for trace_id, start_ns, last_us in rows]
 
 
 def _as_text(trace_ids: list[str]) -> dict[str, PlainText]:
@@ -270,7 +272,11 @@ def _as_text(trace_ids: list[str]) -> dict[str, PlainText]:
     }
 
 
-def find_changed_minutes(store: Store, *, since_ns: int) -> dict[tuple[int, int], frozenset[int]]:
-    """Return (project id, minute in Unix seconds) -> the writes since then that changed traces of it, as opaque numbers."""
-    rows = store.query_rows(CHANGED_MINUTES, since_ns=since_ns)
-    return {(int(project_id), int(minute_s)): frozenset(writes) for project_id, minute_s, writes in rows}
+def find_changed_minutes(store: Store, *, since_ns: int) -> tuple[dict[tuple[int, int], frozenset[int]], int | None]:
+    """Return (project id, minute in Unix seconds) -> the writes since then that changed traces of it, as opaque numbers.
+
+    Beside it the time (ns) from which on there are more than those, None when these are all.
+    """
+    rows = store.query_rows(CHANGED_MINUTES, since_ns=since_ns, limit=_MAX_MINUTES)
+    writes = {(int(project_id), int(minute_s)): frozenset(writes) for project_id, minute_s, writes, _ in rows}
+    return writes, int(rows[-1][-1]) * 1000 if len(rows) == _MAX_MINUTES else None

@@ -122,6 +122,13 @@ def test_lease_keeps_a_second_worker_away_until_it_ends(store: Store) -> None:
     assert summarize_pending() == 1
 
 
+def test_lease_of_a_clock_that_has_been_set_back_keeps_nobody_away(store: Store) -> None:
+    insert(store, *a_run(new_trace_id()))
+    JobCursor.objects.create(job="summarize", source=WRITER, lease_until=timezone.now() + timedelta(days=1))
+
+    assert summarize_pending() == 1
+
+
 def test_lease_of_a_killed_process_is_released_at_the_next_start(store: Store) -> None:
     insert(store, *a_run(new_trace_id()))
     JobCursor.objects.create(job="summarize", source=WRITER, lease_until=timezone.now() + timedelta(seconds=60))

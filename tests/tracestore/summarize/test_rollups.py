@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from tests.factories import insert_traces
 from tests.tracestore.summarize.runs import AGENT, CALL, a_run, insert, new_trace_id, step
 from tracestore import summarize
 from tracestore.clickhouse.client import Store
 from tracestore.models import JobCursor
+from tracestore.queries import summaries
+from tracestore.queries.rollups import recompute_rollups
 from tracestore.summarize import roll_up_pending, summarize_pending
 
 pytestmark = pytest.mark.django_db
@@ -129,3 +133,91 @@ def test_failed_rollup_is_done_again(store: Store, monkeypatch: pytest.MonkeyPat
             roll_up_pending()
 
     assert roll_up_pending() == 1
+
+
+TOTALS = "SELECT sum(requests), sum(input_tokens) FROM rollups FINAL WHERE dimension = ''"
+
+
+def test_worker_that_was_overtaken_counts_nothing_twice_and_leaves_the_lease_to_its_successor(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert(store, *a_run(new_trace_id()))
+    summarize_pending()
+    held: list[Any] = []
+
+    def recompute_slowly(*arguments: Any, **named: Any) -> int:
+        if not held:
+            held.append(None)  # the successor comes by here as well
+            JobCursor.objects.filter(job="roll up").update(lease_until=timezone.now() - timedelta(seconds=1))
+            insert(store, *a_run(new_trace_id()))
+            summarize_pending()
+            assert roll_up_pending() == 1
+            held[0] = timezone.now() + timedelta(seconds=100)  # and at once a third one
+            JobCursor.objects.filter(job="roll up").update(lease_until=held[0], position=7)
+        return recompute_rollups(*arguments, **named)
+
+    monkeypatch.setattr(summarize, "recompute_rollups", recompute_slowly)
+    roll_up_pending()
+
+    assert store.query_rows(TOTALS) == [(2, 200)]
+    cursor = JobCursor.objects.get(job="roll up", source="")
+    assert (cursor.lease_until, cursor.position) == (held[0], 7)
+
+
+def test_lease_is_held_on_while_many_minutes_are_rolled_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert_traces(store, *({"start_ns": (time.time_ns() // 10**9 - 200_000 * number) * 10**9} for number in range(1, 4)))
+    left: list[timedelta] = []
+
+    def compute_slowly(store: Store, sql: str, **params: Any) -> None:
+        cursor = JobCursor.objects.get(job="roll up", source="")
+        assert cursor.lease_until
+        left.append(cursor.lease_until - timezone.now())
+        end = timezone.now() + timedelta(seconds=100)  # so long the statement takes
+        monkeypatch.setattr(timezone, "now", lambda: end)
+
+    monkeypatch.setattr(Store, "compute", compute_slowly)
+    roll_up_pending()
+
+    assert len(left) >= 3
+    assert min(left) > timedelta(seconds=100)
+
+
+def test_no_minute_is_left_out_when_more_changed_than_one_look_takes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        insert_traces(
+            store, start_ns=(time.time_ns() // 10**9 - 600 * number) * 10**9,
+            summarized_at=time.time_ns() // 1000 - 1000 * number,
+        )  # fmt: skip
+    monkeypatch.setattr(summaries, "_MAX_MINUTES", 2)
+    monkeypatch.setattr(summarize, "_ROLLUP_OVERLAP_NS", 0)
+
+    for _ in range(5):
+        roll_up_pending()
+
+    assert store.query_rows("SELECT sum(requests) FROM rollups FINAL WHERE dimension = ''") == [(4,)]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=1), timedelta(days=1500)])
+def test_trace_that_was_summed_up_by_a_clock_that_has_been_set_back_is_kept_up_to_date(
+    store: Store, monkeypatch: pytest.MonkeyPatch, ahead: timedelta
+) -> None:
+    changed, moved, other = (new_trace_id() for _ in range(3))
+    insert(store, *a_run(changed), step(moved, "2", "1", 60, attributes=CALL))
+    ahead_s = int(ahead.total_seconds())
+    with monkeypatch.context() as wrong:
+        wrong.setattr(summarize._Clock, "read", lambda: timezone.now() + ahead)
+        summarize_pending()
+    roll_up_pending()
+    for table in ("rollups", "rollups_hourly"):  # and computed by the same clock
+        store.command(
+            f"INSERT INTO {table} SELECT * REPLACE (computed_at + INTERVAL {ahead_s} SECOND AS computed_at) FROM {table} FINAL"
+        )
+
+    insert(store, step(changed, "3", "1", 2, attributes=CALL), step(moved, "1", "", -120, duration_ns=300 * 10**9))
+    insert(store, *a_run(other))
+    summarize_pending()
+    roll_up_pending()
+
+    rows = "SELECT lower(hex(trace_id)), span_count, summarized_at > now() + INTERVAL 1 HOUR FROM traces FINAL"
+    assert sorted(store.query_rows(rows)) == sorted([(changed, 3, 1), (moved, 2, 0), (other, 2, 0)])
+    assert store.query_rows(TOTALS) == [(3, 400)]

@@ -318,7 +318,11 @@ def test_panel_says_how_the_step_compares_and_who_failed_like_it(client: Client,
         _tool(number, 1, error="no answer", attributes={"error.type": "Timeout"}, duration_ns=SECOND) for number in range(2, 26)
     ]
     trace_id = _store(
-        store, _agent(1), *fast, _tool(99, 1, error="late", attributes={"error.type": "Timeout"}, duration_ns=9 * SECOND)
+        store,
+        _agent(1),
+        _llm(98, 1, "Let me look."),
+        *fast,
+        _tool(99, 1, error="late", attributes={"error.type": "Timeout"}, duration_ns=9 * SECOND),
     )
 
     for message in ("late", "late", "other"):

@@ -33,6 +33,17 @@ def build_turn(trace: Trace, steps: Sequence[Span]) -> Turn:
     """Return the turn that a trace is; `steps` are those of find_telling_steps, in that order."""
     contents = [read_content(step) for step in steps]
     asked = find_asked([content.input for content in contents])
-    answered = find_answered([content.output for content in contents])
+    answering = [contents[0], *([contents[-1]] if _ends_with_call(trace) else [])] if contents else []
+    answered = find_answered([content.output for content in answering])
     tools = [span for span in trace.spans if span.kind == "tool"]
     return Turn(asked, answered, tools[:TOOL_LIMIT], max(0, len(tools) - TOOL_LIMIT))
+
+
+def _ends_with_call(trace: Trace) -> bool:
+    """Whether no step failed after the last model call had ended."""
+    last = next((span for span in reversed(trace.spans) if span.kind == "llm"), None)
+    return last is not None and not any(_end_ns(span) > _end_ns(last) for span in trace.spans if span.is_error)
+
+
+def _end_ns(span: SpanSummary) -> int:
+    return span.start_ns + span.duration_ns

@@ -80,23 +80,28 @@ def _preview(store: Store, traces: Sequence[Unpreviewed]) -> list[Preview]:
 
 def _read_previews(store: Store, traces: Sequence[Unpreviewed]) -> list[Preview]:
     """Read the root of each trace, then of those whose roots do not tell both the first and the last model call."""
-    roots = {trace.trace_id: trace.trace_id + trace.root_span_id for trace in traces if trace.root_span_id}
-    contents = previews.read_step_contents(store, traces, list(roots.values())) if roots else {}
-    steps = {trace.trace_id: [contents[span] for span in (roots.get(trace.trace_id),) if span in contents] for trace in traces}
-    found = {trace_id: _read_preview(told) for trace_id, told in steps.items()}
+    root_ids = {trace.trace_id: trace.trace_id + trace.root_span_id for trace in traces if trace.root_span_id}
+    contents = previews.read_step_contents(store, traces, list(root_ids.values())) if root_ids else {}
+    roots = {trace.trace_id: [contents[step] for step in (root_ids.get(trace.trace_id),) if step in contents] for trace in traces}
+    found = {trace_id: _read_preview(root, root) for trace_id, root in roots.items()}
     silent = [trace for trace in traces if not (found[trace.trace_id].asked and found[trace.trace_id].answered)]
     calls = previews.find_calls(store, silent) if silent else {}
-    wanted = {trace_id: [trace_id + span for span in dict.fromkeys(spans)] for trace_id, spans in calls.items()}
-    if wanted:
-        contents = previews.read_step_contents(store, silent, [span for spans in wanted.values() for span in spans])
-    for trace_id, spans in wanted.items():
-        found[trace_id] = _read_preview([*steps[trace_id], *(contents[span] for span in spans if span in contents)])
+    if calls:
+        wanted = {trace_id + span for trace_id, (first, last, _) in calls.items() for span in (first, last)}
+        contents = previews.read_step_contents(store, silent, sorted(wanted))
+    for trace_id, (first, last, is_answer) in calls.items():
+        asking, answering = (
+            [contents[trace_id + span] for span in spans if trace_id + span in contents]
+            for spans in ((first, last), (last,) if is_answer else ())
+        )
+        found[trace_id] = _read_preview([*roots[trace_id], *asking], [*roots[trace_id], *answering])
     return [found[trace.trace_id] for trace in traces]
 
 
-def _read_preview(steps: Sequence[StepContent]) -> Preview:
+def _read_preview(asked: Sequence[StepContent], answered: Sequence[StepContent]) -> Preview:
     return Preview(
-        _shorten(find_asked([read_input(step) for step in steps])), _shorten(find_answered([read_output(step) for step in steps]))
+        _shorten(find_asked([read_input(step) for step in asked])),
+        _shorten(find_answered([read_output(step) for step in answered])),
     )
 
 

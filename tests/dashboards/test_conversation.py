@@ -52,6 +52,17 @@ def test_words_beside_a_tool_call_are_no_answer() -> None:
     assert answered(asking, answer) == answered(answer + asking) == "On its way."
 
 
+def test_what_a_model_said_before_a_step_failed_is_no_answer() -> None:
+    said = {"gen_ai.output.messages": json.dumps([{"role": "assistant", "content": "approve: paid in full"}])}
+    call = make_span(said, span_id="2" * 16, kind="llm", start_ns=3 * 10**9)
+
+    def answered(failed_at_s: int) -> str:
+        failed = make_summary(span_id="3" * 16, kind="tool", start_ns=failed_at_s * 10**9, is_error=True)
+        return build_turn(_trace(make_summary(), call.summary, failed), [make_span(), call]).answered
+
+    assert (answered(5), answered(1)) == ("", "approve: paid in full")
+
+
 def test_only_text_of_an_object_is_the_question() -> None:
     root = make_span({"input.value": '{"question": "Where is my order?"}', "output.value": '{"text": "Here.", "cost": 1}'})
 

@@ -67,6 +67,22 @@ def test_model_calls_tell_what_the_root_does_not(store: Store) -> None:
     assert _preview(store, step(trace_id, "1"), *reversed(steps)) == ("And my refund?", "Paid.")
 
 
+def test_what_a_model_said_before_a_step_failed_is_no_answer(store: Store) -> None:
+    said = CALL | {"gen_ai.output.messages": _said("assistant", "approve: paid in full")}
+    failing, recovered = new_trace_id(), new_trace_id()
+    for trace_id, failed_at_s in ((failing, 5), (recovered, 1)):
+        insert(
+            store,
+            step(trace_id, "1", attributes=AGENT | {"input.value": "a question"}, duration_ns=10 * 10**9),
+            step(trace_id, "2", "1", 3, attributes=said),
+            step(trace_id, "3", "1", failed_at_s, error="no answer", attributes={"gen_ai.operation.name": "execute_tool"}),
+        )
+    summarize_pending()
+    Previews().tend(store)
+
+    assert _read(store) == {failing: ("a question", ""), recovered: ("a question", "approve: paid in full")}
+
+
 def test_events_of_a_call_without_a_root_tell(store: Store) -> None:
     events = [("gen_ai.user.message", {"content": "Where is my order?"}), ("gen_ai.choice", {"message": "On its way."})]
 

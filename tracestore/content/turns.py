@@ -11,7 +11,7 @@ Payloads = Sequence[Payload | None]
 
 
 def find_asked(inputs: Payloads) -> str:
-    """Return the question among the inputs of the root and of the model calls, in that order; "" for none.
+    """Return the question among the inputs of the root, the first and the last model call, in that order; "" for none.
 
     What the root says is what the run was asked; a model call may hold a template around it.
     """
@@ -19,11 +19,11 @@ def find_asked(inputs: Payloads) -> str:
 
 
 def find_answered(outputs: Payloads) -> str:
-    """Return the answer among the outputs of the root and of the model calls, in that order; "" for none.
+    """Return the answer among the outputs of the root and the last model call, in that order; "" for none.
 
-    Where the root does not tell, the last call answers.
+    Where a step failed after the last model call, what that call said went into what failed, and is not to be among them.
     """
-    return _find_text((*outputs[:1], *reversed(outputs[1:])), "assistant")
+    return _find_text(outputs, "assistant")
 
 
 def _find_text(payloads: Payloads, role: str) -> str:

@@ -39,12 +39,15 @@ NEWEST = "SELECT toUnixTimestamp64Micro(max(summarized_at)) FROM trace_previews"
 
 _RAW_IDS = "unhex({trace_ids:String})"
 CALLS_OF_TRACES = f"""
-SELECT trace_id, argMin(span_id, start_time), argMax(span_id, start_time)
+WITH kind = 'llm' AS is_call, toUnixTimestamp64Nano(start_time) + duration_ns AS end_ns
+SELECT trace_id, argMinIf(span_id, start_time, is_call), argMaxIf(span_id, start_time, is_call),
+    maxIf(end_ns, is_error) <= argMaxIf(end_ns, start_time, is_call)
 FROM spans
 PREWHERE {IN_RANGE} AND trace_id IN (
     SELECT toFixedString(substring({_RAW_IDS}, 1 + 16 * number, 16), 16) FROM numbers(intDiv(length({_RAW_IDS}), 16)))
-WHERE kind = 'llm'
+WHERE is_call OR is_error
 GROUP BY trace_id
+HAVING countIf(is_call) > 0
 """
 _PREFIXES = r"^(gen_ai\.(prompt|completion)|llm\.(input_messages|output_messages|prompts|choices)|ai\.(response|result))\."
 CONTENTS = contents_sql((key for key, _ in (*INPUTS, *OUTPUTS)), _PREFIXES, CONTENT_EVENTS, max_bytes=_MAX_BYTES)
@@ -98,13 +101,16 @@ def find_unpreviewed(store: Store, *, since_us: int, limit: int) -> list[Unprevi
     ]
 
 
-def find_calls(store: Store, traces: Sequence[Unpreviewed]) -> dict[bytes, tuple[bytes, bytes]]:
-    """Return by trace id the first and the last model call of these traces (of one project), raw ids."""
+def find_calls(store: Store, traces: Sequence[Unpreviewed]) -> dict[bytes, tuple[bytes, bytes, bool]]:
+    """Return by trace id the first and the last model call of these traces (of one project), raw ids.
+
+    And whether no step failed after the last one had ended (content.turns.find_answered).
+    """
     rows = store.query_rows(
         CALLS_OF_TRACES, project_id=traces[0].project_id, start_ns=min(trace.start_ns for trace in traces),
         end_ns=max(trace.end_ns for trace in traces) + 1, trace_ids=PlainText(b"".join(trace.trace_id for trace in traces).hex()),
     )  # fmt: skip
-    return {bytes(trace_id): (bytes(first), bytes(last)) for trace_id, first, last in rows}
+    return {bytes(trace_id): (bytes(first), bytes(last), bool(answers)) for trace_id, first, last, answers in rows}
 
 
 def read_step_contents(store: Store, traces: Sequence[Unpreviewed], span_ids: list[bytes]) -> dict[bytes, StepContent]:

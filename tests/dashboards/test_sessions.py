@@ -92,6 +92,22 @@ def test_list_keeps_order_and_query_in_its_links(client: Client, store: Store) -
     assert client.get("/sessions", {"sort": "nonsense"}).status_code == 200
 
 
+def test_sessions_begin_with_what_was_asked_first(client: Client, store: Store) -> None:
+    now_ns = time.time_ns()
+    later = {"session_id": "s1", "user_id": "u1", "preview": ("Thanks!", ""), "start_ns": now_ns - 60 * NS_PER_S}
+    insert_traces(
+        store, later, later | {"preview": ("Where is <my> order?", ""), "start_ns": now_ns - 120 * NS_PER_S}, {"session_id": "s2"}
+    )
+
+    page, of_user = _text(client.get("/sessions")), _text(client.get("/users/u1", headers={"HX-Request": "true"}))
+
+    for text in ("<bdi>Where is <my> order?</bdi></a>", "s1"):
+        assert text in page
+        assert text in of_user
+    assert "<bdi>s2</bdi></a>" in page
+    assert "Thanks!" not in page
+
+
 def test_long_list_goes_on_where_it_ends(client: Client, store: Store) -> None:
     insert_traces(store, *({"session_id": f"s-{number}", "user_id": f"u-{number}"} for number in range(60)))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.previews import find_previews
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import NS_PER_S, TimeRange
 
@@ -44,7 +45,8 @@ _ROWS = f"""
 SELECT %(column)s AS id, count(), countIf(outcome = 'error'), countIf(escalated), toUnixTimestamp64Nano(min(start_time)),
     {_LAST_NS}, sum(input_tokens), sum(output_tokens), sum(cost_usd), countIf(notEmpty(unpriced_models)),
     arraySort(groupUniqArrayIf(3)(%(other)s, %(other)s != '')), uniqExactIf(%(other)s, %(other)s != ''),
-    arraySort(groupUniqArrayArray(3)(agents)), arraySort(groupUniqArrayArray(5)(`models.model`))
+    arraySort(groupUniqArrayArray(3)(agents)), arraySort(groupUniqArrayArray(5)(`models.model`)),
+    lower(hex(argMin(trace_id, start_time)))
 FROM traces FINAL
 PREWHERE {IN_RANGE}%(narrowed)s
 WHERE id IN {{ids:Array(String)}} AND %(matching)s
@@ -78,7 +80,8 @@ class Usage:
     """The traces of one session or user in a range.
 
     `last_ns` is the end of the one that ended last. `cost_usd` is None when nothing of it has a price, and leaves out the
-    `unpriced` traces' calls without one. `others` are some of its users or sessions, of `others_count`.
+    `unpriced` traces' calls without one. `others` are some of its users or sessions, of `others_count`. `asked` is what the first
+    of a session's traces was asked (TraceSummary), "" for users.
     """
 
     id: str
@@ -95,6 +98,8 @@ class Usage:
     others_count: int
     agents: list[str]
     models: list[str]
+    first_trace_id: str
+    asked: str = ""
 
     @property
     def duration_ns(self) -> int:
@@ -137,7 +142,14 @@ def find_usages(
     names["narrowed"] = _NARROWED % names if is_few else ""
     rows = {row[0]: row for row in store.query_rows(_ROWS % names, **scope, ids=[name for name, *_ in order])}
     # One whose traces were summarised again since may be gone.
-    return [Usage(*rows[name]) for name, *_ in order if name in rows]
+    usages = [Usage(*rows[name]) for name, *_ in order if name in rows]
+    if column == USER or not usages:
+        return usages
+    previews = find_previews(
+        store, project_id=project_id, starts_ns=[usage.first_ns for usage in usages],
+        trace_ids=[usage.first_trace_id for usage in usages],
+    )  # fmt: skip
+    return [replace(usage, asked=first.asked) if (first := previews.get(usage.first_trace_id)) else usage for usage in usages]
 
 
 def _find_latest(store: Store, names: dict[str, str], scope: dict[str, Any], limit: int) -> list[tuple[Any, ...]]:

@@ -296,9 +296,13 @@ def _check_headers(headers: dict[str, str], content_type: str) -> str:
         given = f"not {content_type[:100]!r}" if content_type else "and the header is missing"
         raise Refused(415, f"Content-Type must be {PROTOBUF} or {JSON}, {given}.")
     encodings = [name.strip().lower() for name in headers.get("content-encoding", "").split(",")]
-    applied = [name for name in encodings if name and name != "identity"] or ["identity"]
+    # RFC 9110, 8.4.1.3: x-gzip is another name of gzip.
+    applied = ["gzip" if name == "x-gzip" else name for name in encodings if name and name != "identity"] or ["identity"]
     if len(applied) > 1 or applied[0] not in ENCODINGS:
         raise Refused(415, f"Content-Encoding must be one of {', '.join(ENCODINGS)}, not {','.join(applied)[:100]!r}.")
+    if "content-length" not in headers and "transfer-encoding" not in headers:
+        # RFC 9112, 6.3: that means no body at all. What was sent as one would be lost, and a 200 would hide that.
+        raise Refused(400, "The request has no body: it names neither a Content-Length nor a Transfer-Encoding.")
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > settings.MAX_BODY_BYTES:
         raise too_large()

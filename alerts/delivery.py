@@ -79,7 +79,11 @@ def find_due_deliveries(now: datetime) -> list[int]:
 
 
 def release_claims(now: datetime) -> None:
-    """Let what was under way or waits be attempted at once. Called when the only process starts: nobody holds a claim."""
+    """Let messages and reports that were under way or wait be attempted at once.
+
+    Called when the only process starts: nobody holds a claim.
+    """
+    DigestRun.objects.filter(status=DeliveryStatus.PENDING, next_attempt_at__gt=now).update(next_attempt_at=now)
     waiting = Delivery.objects.filter(status=DeliveryStatus.PENDING, next_attempt_at__gt=now)
     waiting.update(next_attempt_at=now, claimed_until=None)
 

@@ -40,10 +40,10 @@ from tracestore.clickhouse.errors import StoreError
 from tracestore.clickhouse.migrate import migrate
 from tracestore.heartbeat import Heartbeat
 from tracestore.http_protocol import BoundedHttp, raise_file_limit
+from tracestore.lease import release_leases
 from tracestore.liveness import watch_job, watch_thread
 from tracestore.mapping import find_mappings_to_insert
 from tracestore.models import Project
-from tracestore.summarize import release_leases
 
 log = logging.getLogger(__name__)
 

@@ -114,11 +114,6 @@ def _renew(cursor: JobCursor) -> None:
         cursor.lease_until = until
 
 
-def release_leases() -> None:
-    """Free every cursor. For a start where no other worker can exist: a process that was killed could not free its own."""
-    JobCursor.objects.update(lease_until=None)
-
-
 def note_complete(writer: str, batch_seq: int) -> None:
     """All rows of the writer's batches up to this one are inserted."""
     _complete_batches[writer] = max(batch_seq, _complete_batches.get(writer, 0))

@@ -9,6 +9,7 @@ from django.db import connections
 from django.test import Client
 
 from alerts import digests
+from alerts.delivery import release_claims
 from alerts.digests import covered_time, last_due
 from alerts.models import Digest, DigestRun, NotificationChannel
 from alerts.report import build_report
@@ -286,3 +287,22 @@ def test_report_that_waits_for_a_time_of_a_clock_that_was_set_back_is_sent(store
         DigestRun.objects.update(next_attempt_at=NOW + timedelta(days=1))
 
         assert digests.send_run(pk, store, NOW)
+
+
+@pytest.mark.django_db
+def test_report_that_a_killed_process_was_making_is_made_at_the_next_start(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt  # nothing of send_run runs after
+
+    with receive_webhooks() as hook:
+        create_digest(channel=create_channel(target=hook.url))
+        with monkeypatch.context() as killed:
+            killed.setattr(digests, "build_report", die)
+            with pytest.raises(KeyboardInterrupt):
+                run_due(store, NOW)
+        assert run_due(store, NOW + timedelta(seconds=20)) == []
+
+        release_claims(NOW + timedelta(seconds=20))
+
+        assert run_due(store, NOW + timedelta(seconds=20)) == [True]
+    assert len(hook.bodies) == 1

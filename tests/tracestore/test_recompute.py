@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import threading
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.utils import timezone
 
 from tests.factories import insert_traces
 from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.lease import release_leases
 from tracestore.models import JobCursor, Project, Recomputation
 from tracestore.queries.rollups import recompute_hours, recompute_rollups
 from tracestore.recompute import recompute_pending
@@ -118,3 +121,17 @@ def test_second_run_of_a_kind_is_refused_and_one_can_be_cancelled(store: Store) 
 
     assert Recomputation.objects.filter(status="running").count() == 1
     JobCursor.objects.all().delete()
+
+
+def test_job_of_a_killed_process_goes_on_at_the_next_start_where_it_was(store: Store) -> None:
+    insert_traces(store, *({"start_ns": START_NS + hour * 3600 * NS_PER_S} for hour in range(3)))
+    call_command("backfill_rollups", "--start", "2026-09-21T15:00:00Z", "--end", "2026-09-21T18:00:00Z", "--no-wait")
+    recompute_pending(work_s=-1.0)  # one hour
+    Recomputation.objects.update(lease_until=timezone.now() + timedelta(minutes=14))
+    assert recompute_pending() == 1
+
+    release_leases()
+
+    assert recompute_pending() == 0
+    assert Recomputation.objects.get().traces_done == 3
+    assert count_requests(store) == [(HOUR_S + 3600 * hour, 1) for hour in range(3)]

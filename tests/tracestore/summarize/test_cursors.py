@@ -11,9 +11,10 @@ from django.utils import timezone
 from tests.tracestore.summarize.runs import CALL, WRITER, a_run, insert, new_trace_id, read_traces, step
 from tracestore import summarize
 from tracestore.clickhouse.client import Store
+from tracestore.lease import release_leases
 from tracestore.models import JobCursor
 from tracestore.queries import summaries
-from tracestore.summarize import release_leases, summarize_pending
+from tracestore.summarize import summarize_pending
 from tracestore.tasks import summarize_traces
 
 pytestmark = pytest.mark.django_db

@@ -156,7 +156,7 @@ def test_trace_with_very_many_tools_is_rolled_up_in_little_memory(store: Store) 
     tools = [(f"tool {number}", 1, number % 2) for number in range(20_000)]
     insert_traces(store, {"tools": tools}, start_ns=START_NS)
 
-    recompute_rollups(with_memory(store, 2**29), project_id=1, bucket_starts_s=[MINUTE])
+    recompute_rollups(with_memory(store, 2**28), project_id=1, bucket_starts_s=[MINUTE])
 
     assert store.query_rows("SELECT count(), sum(calls), sum(call_errors) FROM rollups FINAL WHERE dimension = 'tool'") == [
         (20_000, 20_000, 10_000)
@@ -190,7 +190,7 @@ def test_minute_that_needs_too_much_memory_holds_up_no_other(store: Store, caplo
     insert_traces(store, {}, {"start_ns": START_NS + 60 * NS_PER_S, "tools": tools}, {"start_ns": START_NS + 120 * NS_PER_S},
                   start_ns=START_NS)  # fmt: skip
 
-    recompute_rollups(with_memory(store, 50 * 2**20), project_id=1, bucket_starts_s=[MINUTE, MINUTE + 60, MINUTE + 120])
+    recompute_rollups(with_memory(store, 25 * 2**20), project_id=1, bucket_starts_s=[MINUTE, MINUTE + 60, MINUTE + 120])
 
     assert [(row[11], row[5]) for row in read_rollups(store)] == [(MINUTE, 1), (MINUTE + 120, 1)]
     assert "is too large to roll up" in caplog.text

@@ -252,14 +252,14 @@ class Store:
             return client.command(sql, parameters=params)
 
     def compute(self, sql: str, **params: Any) -> None:
-        """Run one INSERT ... SELECT with the memory of a query, as long as it takes.
+        """Run one INSERT ... SELECT with the memory of two queries, as long as it takes.
 
-        What it reads comes from senders, who must not be able to have it take the whole machine. Raises QueryTooExpensive when it
-        needs more, BadInsert or StoreUnavailable.
+        What it reads comes from senders, who must not be able to have it take the whole machine. But what does not fit is left out,
+        so it gets more than a query. Raises QueryTooExpensive when it needs more, BadInsert or StoreUnavailable.
         """
         with self._client("insert") as client:
             try:
-                client.command(sql, parameters=params, settings={"max_memory_usage": self._memory_bytes, "max_threads": 4})
+                client.command(sql, parameters=params, settings={"max_memory_usage": 2 * self._memory_bytes, "max_threads": 4})
             except DatabaseError as error:
                 if error.code == _MEMORY_LIMIT:
                     raise _translate(error, inserting=False) from error

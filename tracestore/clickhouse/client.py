@@ -254,8 +254,8 @@ class Store:
     def compute(self, sql: str, **params: Any) -> None:
         """Run one INSERT ... SELECT with the memory of two queries, as long as it takes.
 
-        What it reads comes from senders, who must not be able to have it take the whole machine. But what does not fit is left out,
-        so it gets more than a query. Raises QueryTooExpensive when it needs more, BadInsert or StoreUnavailable.
+        What it reads comes from senders, who must not be able to have it take the whole machine; but what does not fit is left
+        out, so it gets more than a query. Raises QueryTooExpensive when it needs more, BadInsert or StoreUnavailable.
         """
         with self._client("insert") as client:
             try:

@@ -98,7 +98,7 @@ def test_signal_during_the_start_is_not_lost(data: Path) -> None:
     server = start_server(data, wait=False, from_nothing=True)
     deadline = time.monotonic() + 120
     while not (data / "tracestore.sqlite3").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)  # the first thing that the start prepares
+        time.sleep(0.01)  # it is being prepared
 
     server.process.send_signal(signal.SIGTERM)
 
@@ -196,6 +196,22 @@ def test_data_folder_in_use_is_a_sentence(instance: LiveServer) -> None:
     assert status not in (0, None)
     assert "does another process use it?" in second.log.read_text()
     assert ask(instance.url + "/readyz")[0] == 200
+
+
+def test_start_of_another_version_beside_a_running_one_leaves_its_databases_alone(data: Path) -> None:
+    running = start_server(data)
+    migrations = "DELETE FROM django_migrations WHERE app = 'alerts' AND name LIKE '0001%'"
+    with contextlib.closing(sqlite3.connect(data / "tracestore.sqlite3")) as database:
+        database.execute(migrations)  # as if the second one knew of more than is applied
+        database.commit()
+    second = start_server(data, wait=False)
+    status = second.process.wait(240)
+    said = second.log.read_text()
+    running.kill()
+
+    assert status == 2
+    assert "does another process use it?" in said
+    assert "relational" not in said
 
 
 def test_probes_answer_without_login(instance: LiveServer) -> None:

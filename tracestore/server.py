@@ -87,10 +87,12 @@ def _cannot_listen(address: _Address, reason: str | None) -> ImproperlyConfigure
 
 def prepare() -> None:
     """Bring both databases and the static files up to date. Safe to run at every start and from several processes."""
-    call_command("migrate", interactive=False, verbosity=0)
-    Project.objects.get_or_create(id=1, defaults={"slug": "default", "name": "Default"})
+    # First, because the embedded engine keeps a second process out of the folder: a newer version must not change the relational
+    # database under the one that works there.
     for step in migrate(get_store()):
         log.info("clickhouse: applied %s", step)
+    call_command("migrate", interactive=False, verbosity=0)
+    Project.objects.get_or_create(id=1, defaults={"slug": "default", "name": "Default"})
 
 
 def settle_admin() -> None:

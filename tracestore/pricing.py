@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -152,6 +153,43 @@ def price_call(
     if custom := find_custom_price(project_id, provider, model, start_ns // _NS_PER_DAY):
         return float(sum(line.cost_usd for line in _custom_lines(custom, usage)))
     return _price(_name(provider, model, service_tier), usage, start_ns // _NS_PER_DAY)
+
+
+class Call(NamedTuple):
+    """One call as its span tells of it. `start_ns` says which day's price it has."""
+
+    provider: str
+    request_model: str
+    response_model: str
+    service_tier: str
+    start_ns: int
+    usage: TokenUsage
+
+
+def price_each(calls: Sequence[Call], project_id: int) -> list[float | None]:
+    """Return the USD cost of each call under the best of its names that has a price (find_priced_names), None where none has.
+
+    Many at once take a fraction of what price_call takes for each.
+    """
+    names = [find_priced_names(call.request_model, call.response_model) for call in calls]
+    costs: list[float | None] = [None] * len(calls)
+    for turn in range(2):
+        wanted = [place for place, cost in enumerate(costs) if cost is None and any(names[place][turn : turn + 1])]
+        if not wanted:
+            continue
+        sold: dict[Sold, int] = {}
+        named = (Sold(calls[place].provider, names[place][turn], calls[place].service_tier) for place in wanted)
+        which = [sold.setdefault(each, len(sold)) for each in named]
+        tokens = {
+            name: np.array([calls[place].usage[number] for place in wanted], dtype=np.int64)
+            for number, name in enumerate(TOKEN_CLASSES)
+        }
+        start_ns = np.array([calls[place].start_ns for place in wanted], dtype=np.int64)
+        found = price_calls(list(sold), np.array(which, dtype=np.int64), tokens, start_ns, project_id)
+        for place, cost in zip(wanted, found.tolist(), strict=True):
+            # A price for a million tokens has six decimals at most; what is beyond twelve is what adding up floats left.
+            costs[place] = None if math.isnan(cost) else round(cost, 12)
+    return costs
 
 
 def names_its_price(request_model: str) -> bool:

@@ -12,7 +12,17 @@ from genai_prices.types import ModelPrice, TieredPrices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracestore.pricing import TOKEN_CLASSES, Sold, TokenUsage, explain_call, price_call, price_calls
+from tracestore.pricing import (
+    TOKEN_CLASSES,
+    Call,
+    Sold,
+    TokenUsage,
+    explain_call,
+    find_priced_names,
+    price_call,
+    price_calls,
+    price_each,
+)
 
 NOON_NS = int(datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()) * 10**9
 
@@ -311,3 +321,22 @@ def test_explanation_always_adds_up_to_the_price(
         assert sum(line.cost_usd for line in explained.lines) == explained.total_usd
         assert float(explained.total_usd) == price
         assert all(line.count > 0 for line in explained.lines)
+
+
+def test_many_calls_cost_what_each_does_under_the_best_of_its_names() -> None:
+    calls = [
+        Call("openai", asked, answered, "", NOON_NS, TokenUsage(1000 + number, 200, number, 0, 0))
+        for number, (asked, answered) in enumerate(
+            [("gpt-4o", ""), ("no-such-model", "gpt-4o"), ("gpt-4o", "no-such-model"), ("no-such-model", ""), ("", ""),
+             ("gpt-4o-mini", "gpt-4o")]
+        )
+    ]  # fmt: skip
+
+    def price_alone(call: Call) -> float | None:
+        names = find_priced_names(call.request_model, call.response_model)
+        costs = (price_call(call.provider, name, call.usage, call.start_ns) for name in names)
+        return next((cost for cost in costs if cost is not None), None)
+
+    assert price_each(calls, project_id=1) == [price_alone(call) for call in calls]
+    assert [cost is None for cost in price_each(calls, project_id=1)] == [False, False, False, True, True, False]
+    assert price_each([], project_id=1) == []

@@ -39,6 +39,7 @@ _COLUMNS = {
     },
 }  # fmt: skip
 _SUMMARY = ", ".join(_COLUMNS.values())
+PRICED_KINDS = ("llm", "embedding")
 _SPAN_ID, _START_NS = list(_COLUMNS).index("span_id"), list(_COLUMNS).index("start_ns")
 # The columns of `spans` that they are made of.
 _READ = ", ".join(
@@ -212,7 +213,7 @@ def _get_by_keys(store: Store, *, project_id: int, keys: list[tuple[Any, ...]]) 
         _GET_BY_KEYS % threads_for(starts_ns, _SPREAD_NS), project_id=project_id, start_ns=min(starts_ns),
         end_ns=max(starts_ns) + 1, starts_ns=starts_ns, trace_ids=trace_ids, span_ids=span_ids, received_ns=received_ns,
     )  # fmt: skip
-    return [_read_span(row, project_id) for row in rows]
+    return _read_spans(rows, project_id)
 
 
 def find_spans_of_trace(store: Store, *, project_id: int, trace_id: str, time_range: TimeRange, limit: int) -> list[SpanSummary]:
@@ -225,11 +226,11 @@ def find_spans_of_trace(store: Store, *, project_id: int, trace_id: str, time_ra
     }
     copies = store.query_rows(_ROWS_OF_TRACE, **scope, limit=_FEW_ROWS + 1)
     if len(copies) > _FEW_ROWS:
-        return [_read_span(row, project_id) for row in store.query_rows(_SPANS_OF_TRACE, **scope, limit=limit)]
+        return _read_spans(store.query_rows(_SPANS_OF_TRACE, **scope, limit=limit), project_id)
     # Of copies the one received last stands.
     last = {row[1 + _SPAN_ID]: row[1:] for row in sorted(copies, key=itemgetter(0))}
     rows = sorted(last.values(), key=itemgetter(_START_NS, _SPAN_ID))
-    return [_read_span(row, project_id) for row in rows[:limit]]
+    return _read_spans(rows[:limit], project_id)
 
 
 def find_trace_times(store: Store, *, project_id: int, trace_id: str) -> TimeRange:
@@ -316,7 +317,7 @@ def _get_spans(store: Store, *, project_id: int, trace_id: str, span_ids: Sequen
         end_ns=time_range.end_ns,
     )  # fmt: skip
     width = len(_COLUMNS)
-    return [_read_details(_read_span(row[:width], project_id), row[width:]) for row in rows]
+    return [_read_details(summary, row[width:]) for summary, row in zip(_read_spans(rows, project_id), rows, strict=True)]
 
 
 def is_id(text: str, digits: int) -> bool:
@@ -324,27 +325,27 @@ def is_id(text: str, digits: int) -> bool:
 
 
 def _read_span(row: tuple[Any, ...], project_id: int) -> SpanSummary:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    values["tags"] = tuple(values["tags"])
-    return SpanSummary(**values, cost_usd=_cost_usd(values, project_id))
+    return _read_spans([row], project_id)[0]
 
 
-def _cost_usd(values: dict[str, Any], project_id: int) -> float | None:
-    """Price a call; agents and chains have none, they repeat the tokens of the calls below them."""
-    if values["kind"] not in ("llm", "embedding"):
-        return None
-    usage = pricing.TokenUsage(
-        values["input_tokens"], values["output_tokens"], values["cached_input_tokens"], values["cache_creation_input_tokens"],
-        values["reasoning_tokens"], values["cache_creation_1h_input_tokens"], values["input_audio_tokens"],
-        values["output_audio_tokens"],
-    )  # fmt: skip
-    for model in pricing.find_priced_names(values["request_model"], values["response_model"]):
-        cost_usd = pricing.price_call(
-            values["provider"], model, usage, values["start_ns"], values["service_tier"], project_id=project_id
+def _read_spans(rows: Sequence[tuple[Any, ...]], project_id: int) -> list[SpanSummary]:
+    """Return the spans of rows that begin with _COLUMNS. Calls are priced; agents and chains repeat the tokens of those below."""
+    spans = [dict(zip(_COLUMNS, row, strict=False)) for row in rows]
+    priced = [values for values in spans if values["kind"] in PRICED_KINDS]
+    calls = [
+        pricing.Call(
+            values["provider"], values["request_model"], values["response_model"], values["service_tier"], values["start_ns"],
+            pricing.TokenUsage(
+                values["input_tokens"], values["output_tokens"], values["cached_input_tokens"],
+                values["cache_creation_input_tokens"], values["reasoning_tokens"], values["cache_creation_1h_input_tokens"],
+                values["input_audio_tokens"], values["output_audio_tokens"],
+            ),
         )
-        if cost_usd is not None:
-            return cost_usd
-    return None
+        for values in priced
+    ]  # fmt: skip
+    for values, cost_usd in zip(priced, pricing.price_each(calls, project_id), strict=True):
+        values["cost_usd"] = cost_usd
+    return [SpanSummary(**{"cost_usd": None} | values | {"tags": tuple(values["tags"])}) for values in spans]
 
 
 def _read_details(summary: SpanSummary, row: tuple[Any, ...]) -> Span:

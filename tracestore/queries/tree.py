@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from tracestore.clickhouse.client import Store
-from tracestore.pricing import TOKEN_CLASSES, Sold, find_priced_names, price_calls
+from tracestore.pricing import TOKEN_CLASSES, Call, TokenUsage, price_each
 from tracestore.queries.handoffs import IS_HANDOFF, TARGET_BY_NAME, TOLD_TARGET
 from tracestore.queries.predicates import IN_RANGE
-from tracestore.queries.spans import find_trace_times
+from tracestore.queries.spans import PRICED_KINDS, find_trace_times
 from tracestore.timerange import TimeRange
 
 _OF_TRACE = f"{IN_RANGE} AND trace_id = unhex({{trace_id:String}})"
@@ -19,11 +16,10 @@ _PLAIN = (
     "name", "kind", "duration_ns", "is_error", "error_type", "service", "agent", "tool", "provider", "request_model",
     "response_model", *TOKEN_CLASSES, "service_tier", "signal",
 )  # fmt: skip
-_PROVIDER, _ASKED, _ANSWERED, _INPUT, _OUTPUT, _TIER = (
+_KIND, _PROVIDER, _ASKED, _ANSWERED, _INPUT, _OUTPUT, _TIER = (
     3 + _PLAIN.index(name)
-    for name in ("provider", "request_model", "response_model", "input_tokens", "output_tokens", "service_tier")
+    for name in ("kind", "provider", "request_model", "response_model", "input_tokens", "output_tokens", "service_tier")
 )
-_PRICED_KINDS = ("llm", "embedding")
 # A span that was sent twice has two rows until a merge: the one received last counts.
 _STEPS = f"""
 SELECT lower(hex(span_id)), if(parent_span_id = toFixedString('', 8), '', lower(hex(parent_span_id))),
@@ -141,30 +137,17 @@ def _scope(store: Store, project_id: int, trace_id: str, time_range: TimeRange |
     }
 
 
-def _price(rows: list[tuple[Any, ...]], project_id: int) -> dict[int, float]:
-    """Return what calls cost in USD, by place, of those that have a price; as SpanSummary has it, of all calls at once."""
-    places = [
-        place
-        for place, row in enumerate(rows)
-        if (row[_INPUT] or row[_OUTPUT]) and row[3 + _PLAIN.index("kind")] in _PRICED_KINDS
-    ]
-    names = {place: find_priced_names(rows[place][_ASKED], rows[place][_ANSWERED]) for place in places}
-    costs: dict[int, float] = {}
-    for turn in range(2):
-        wanted = [place for place in places if place not in costs and any(names[place][turn : turn + 1])]
-        if not wanted:
-            continue
-        sold: dict[Sold, int] = {}
-        named = (Sold(rows[place][_PROVIDER], names[place][turn], rows[place][_TIER]) for place in wanted)
-        which = [sold.setdefault(each, len(sold)) for each in named]
-        tokens = {
-            name: np.array([rows[place][_INPUT + number] for place in wanted], dtype=np.int64)
-            for number, name in enumerate(TOKEN_CLASSES)
-        }
-        start_ns = np.array([rows[place][2] for place in wanted], dtype=np.int64)
-        found = price_calls(list(sold), np.array(which, dtype=np.int64), tokens, start_ns, project_id)
-        costs |= {place: cost for place, cost in zip(wanted, found.tolist(), strict=True) if not math.isnan(cost)}
-    return costs
+def _price(rows: list[tuple[Any, ...]], project_id: int) -> dict[int, float | None]:
+    """Return what calls cost in USD, by place; as SpanSummary has it, of all calls at once."""
+    places = [place for place, row in enumerate(rows) if (row[_INPUT] or row[_OUTPUT]) and row[_KIND] in PRICED_KINDS]
+    calls = [
+        Call(
+            row[_PROVIDER], row[_ASKED], row[_ANSWERED], row[_TIER], row[2],
+            TokenUsage(*row[_INPUT : _INPUT + len(TOKEN_CLASSES)]),
+        )
+        for row in map(rows.__getitem__, places)
+    ]  # fmt: skip
+    return dict(zip(places, price_each(calls, project_id), strict=True))
 
 
 def _read_step(row: tuple[Any, ...], cost_usd: float | None, handoff_to: str) -> Step:

@@ -52,6 +52,14 @@ def duration_ns(value: float | None) -> str:
     return _two_units(whole, _DAY_S, "d", _HOUR_S, "h")
 
 
+@register.filter
+def duration_cell(value: float | None) -> str:
+    """As `duration_ns`, for a column: seconds have two decimals, their points one below the other (4.00 s, 12.34 s)."""
+    if value is None or not 995_000_000 <= value < 59_995_000_000:
+        return duration_ns(value)
+    return f"{value / NS_PER_S:.2f}{GLUE}s"
+
+
 def _two_units(seconds: int, large_s: int, large: str, small_s: int, small: str) -> str:
     rest = seconds % large_s // small_s
     return f"{seconds // large_s}{GLUE}{large}" + (f"{GLUE}{rest:02d}{GLUE}{small}" if rest else "")
@@ -78,6 +86,14 @@ def cost_usd(value: float | None) -> str:
     if value < 1:
         return f"${value:.3f}"
     return f"${value:,.2f}" if value < 1_000 else f"${value:,.0f}"
+
+
+@register.filter
+def cost_cell(value: float | None) -> str:
+    """As `cost_usd`, for a column: below a dollar five decimals ($0.01000, $0.00017), more where these show but one digit."""
+    if value is None or not 0.000_095 <= value < 0.999_995:
+        return cost_usd(value)
+    return f"${value:.5f}"
 
 
 @register.filter

@@ -39,6 +39,18 @@ def test_duration_has_two_units_at_most(value: int | None, text: str) -> None:
     assert formatting.duration_ns(value) == text.replace(" ", "\u00a0")  # no line ends between a number and its unit
 
 
+def test_points_of_a_column_stand_below_each_other() -> None:
+    durations = (None, 45_000_000, 4 * S, 12_340_000_000, 59_990_000_000, 59_996_000_000, 125 * S)
+    costs = (None, 0.0, 0.000_04, 0.000_17, 0.01, 0.392, 0.999_996, 1.27)
+
+    assert [formatting.duration_cell(value).replace("\u00a0", " ") for value in durations] == [
+        "–", "45 ms", "4.00 s", "12.34 s", "59.99 s", "1 m", "2 m 05 s",
+    ]  # fmt: skip
+    assert [formatting.cost_cell(value) for value in costs] == [
+        "–", "$0", "$0.000040", "$0.00017", "$0.01000", "$0.39200", "$1.000", "$1.27",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

@@ -4,7 +4,7 @@
   "use strict";
 
   const T = window.tracestore.trace;
-  const { page, element, icon, has, duration, tokens, cost } = T;
+  const { page, element, icon, has, duration, durationCell, tokens, costCell } = T;
   const pane = document.getElementById("view-steps");
   const body = document.getElementById("tree-body");
   const space = document.getElementById("tree-space");
@@ -213,14 +213,14 @@
     const cells = element("div", "trow__numbers");
     const above = tree.parent[index];
     const isCall = tree.input[index] || tree.output[index] || tree.cost[index] !== null;
-    const time = element("span", "trow__time", duration(tree.duration[index]));
+    const time = element("span", "trow__time", durationCell(tree.duration[index]));
     // The only step of its parent is no finding: it is held against the nearest step above that holds others too.
     let whole = above;
     for (let only = index; whole >= 0 && only === whole + 1 && tree.end[only] === tree.end[whole]; whole = tree.parent[whole]) only = whole;
     if (whole >= 0) warm(time, tree.duration[index], tree.duration[whole], total, "time");
     const outlived = tree.last[index] - tree.offset[index] - tree.duration[index];
     if (outlived > tree.duration[index] * 0.01 && outlived > 0) {
-      const sum = element("span", "trow__sum", "Σ " + duration(tree.last[index] - tree.offset[index]));
+      const sum = element("span", "trow__sum", "Σ " + durationCell(tree.last[index] - tree.offset[index]));
       sum.title = "Steps below go on after it has ended: " + duration(tree.last[index] - tree.offset[index]) + " until the last of them ends";
       time.prepend(sum);
     }
@@ -230,7 +230,7 @@
     const paid = element("span", "trow__cost");
     const usd = tree.cost[index] !== null ? tree.cost[index] : tree.sumCost[index];
     if (tree.cost[index] !== null || tree.priced[index]) {
-      paid.textContent = (tree.cost[index] !== null ? "" : "Σ ") + cost(usd);
+      paid.textContent = (tree.cost[index] !== null ? "" : "Σ ") + costCell(usd);
       // The only call of its parent is no finding: it is held against the nearest step above that paid for others too.
       let payer = above;
       while (payer >= 0 && tree.sumCost[payer] <= usd * 1.000001) payer = tree.parent[payer];

@@ -111,6 +111,11 @@
     return seconds < 86400 ? twoUnits(seconds, 3600, "h", 60, "m") : twoUnits(seconds, 86400, "d", 3600, "h");
   }
 
+  /** As duration_cell there: for a column. */
+  function durationCell(ns) {
+    return ns >= 995e6 && ns < 59.995e9 ? (ns / 1e9).toFixed(2) + "\u00a0s" : duration(ns);
+  }
+
   function twoUnits(seconds, largeS, large, smallS, small) {
     const rest = Math.floor((seconds % largeS) / smallS);
     return [Math.floor(seconds / largeS), large].concat(rest ? [String(rest).padStart(2, "0"), small] : []).join("\u00a0");
@@ -126,6 +131,11 @@
     if (usd < 1e-6) return usd ? "<$0.000001" : "$0";
     if (usd >= 1) return "$" + usd.toLocaleString("en-US", { minimumFractionDigits: usd < 1000 ? 2 : 0, maximumFractionDigits: usd < 1000 ? 2 : 0 });
     return "$" + usd.toFixed(usd >= 0.01 ? 3 : [4, 5, 6, 7].find((decimals) => usd * 10 ** decimals >= 9.5));
+  }
+
+  /** As cost_cell there: for a column. */
+  function costCell(usd) {
+    return usd >= 95e-6 && usd < 0.999995 ? "$" + usd.toFixed(5) : cost(usd);
   }
 
   const count = (number) => number.toLocaleString("en-US");
@@ -462,7 +472,7 @@
       return index < 0 || T.tree.parent[index] < 0 ? "" : idOf(T.tree.parent[index]);
     },
     idOf, has, nameOf, kindOf, textOf, criticalOf, below, inRange,
-    duration, tokens, cost, count, element, icon, isNarrow, hover,
+    duration, durationCell, tokens, cost, costCell, count, element, icon, isNarrow, hover,
     select, selectId, setRange, step, showView, splitter, onKey,
   };
   window.tracestore.trace = T;

@@ -370,3 +370,31 @@ def test_phone_keeps_what_leads_elsewhere_on_one_line_that_scrolls(open_page: Op
     last.focus()
     expect(last).to_be_in_viewport(ratio=0.5)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_deep_steps_keep_room_for_their_names(open_page: OpenPage, send_trace: SendTrace) -> None:
+    attributes = {"gen_ai.operation.name": "invoke_agent"}
+    kinds = [
+        {"name": "GET", "attributes": {"http.request.method": "GET"}},
+        {"name": "invoke_agent researcher", "attributes": attributes},
+    ]
+    chain = [
+        {"span_id": f"{place:016x}", "parent": f"{place - 1:016x}" if place > 1 else ""} | kinds[place % 2]
+        for place in range(1, 42)
+    ]
+    page = open_page(send_trace(*chain))
+    wait_ready(page)
+    rows = page.locator(".trow:has(.trow__fold)")
+    expect(rows.nth(15)).to_be_visible()
+
+    reach = rows.evaluate_all(
+        """(rows) => rows.map((row) => {
+            const boxOf = (at) => row.querySelector(at).getBoundingClientRect();
+            const [name, label, fold] = [".trow__name", ".trow__label", ".trow__fold"].map(boxOf);
+            return [label.width >= 60, fold.right <= name.right, label.left];
+        })"""
+    )
+
+    assert all(is_wide and is_inside for is_wide, is_inside, _ in reach), reach
+    lefts = [left for _, _, left in reach]
+    assert lefts[:16] == sorted(set(lefts[:16]))  # each level stands further in

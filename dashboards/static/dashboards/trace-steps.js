@@ -12,8 +12,8 @@
   const axis = document.getElementById("tree-axis");
   const grid = document.getElementById("tree-grid");
   const OVERSCAN = 10;
-  const MAX_INDENT = 14; // deeper levels share an indent: a chain of 5,000 steps must still show its names
-  const INDENT_PX = 14;
+  // Deeper levels are indented less, and from some on no more: a chain of 5,000 steps must still show its names.
+  const INDENTS = [[6, 14], [18, 4]]; // up to a level, so many pixels a level
   // Heat: a step that takes so much of its parent is warm or hot, unless it is nothing beside the whole trace.
   const HOT = 0.75;
   const WARM = 0.5;
@@ -154,9 +154,18 @@
     line.classList.toggle("trow--dim", T.matching.size > 0 && !T.matching.has(index));
     line.classList.toggle("trow--hit", T.matching.has(index));
     if (holdsRows(index)) line.setAttribute("aria-expanded", !collapsed.has(index));
-    line.style.setProperty("--indent", 8 + Math.min(level[index], MAX_INDENT) * INDENT_PX + "px");
+    line.style.setProperty("--indent", indentOf(level[index]) + "px");
     line.append(drawName(index), mode === "timeline" ? drawBars(index) : drawNumbers(index));
     return line;
+  }
+
+  function indentOf(depth) {
+    let [pixels, before] = [8, 0];
+    for (const [until, step] of INDENTS) {
+      pixels += Math.max(0, Math.min(depth, until) - before) * step;
+      before = until;
+    }
+    return pixels;
   }
 
   function holdsRows(index) {

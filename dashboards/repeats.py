@@ -44,6 +44,12 @@ class Mark:
     number: int
     total: int
 
+    @property
+    def label(self) -> str:
+        if self.kind == "cut":
+            return "after a cut answer"
+        return f"repeat {self.number} of {self.total}" if self.kind == "loop" else f"retry {self.number - 1}"
+
 
 @dataclass(frozen=True)
 class Repeats:

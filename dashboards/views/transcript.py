@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from django.core.cache import cache
 from django.http import HttpResponse
@@ -46,6 +46,7 @@ _OPEN_GROUPS, _OPEN_ITEMS = 6, 20
 # Boxes within boxes that are opened to show a step: what lies deeper is opened by hand.
 _OPEN_DEPTH = 8
 _REPEATS_KEPT_S = 60
+_MARKS = 1_000  # of repeated calls that tree and timeline mark: 40 KB
 
 
 @fragment_of("trace-detail", "trace_id", view="transcript")
@@ -73,7 +74,7 @@ def transcript(request: PageRequest, trace_id: str) -> HttpResponse:
 @fragment_of("trace-detail", "trace_id")
 @require_GET
 def repeats(request: PageRequest, trace_id: str) -> HttpResponse:
-    """What the head of the page says about retries and loops; nothing when there were none."""
+    """What the head of the page says about retries and loops, tree and timeline beside steps; nothing when there were none."""
     try:
         read = _read_story(request, trace_id)
         found = _find_repeats(request, read.trace, read.transcript)
@@ -83,7 +84,8 @@ def repeats(request: PageRequest, trace_id: str) -> HttpResponse:
         return HttpResponse(str(error), content_type="text/plain; charset=utf-8", status=503)
     if not found.found:
         return HttpResponse(status=204)
-    return render(request, "dashboards/_transcript_repeats.html", {"repeats": found})
+    marks = {span_id: mark.label for span_id, mark in islice(found.marks.items(), _MARKS)}
+    return render(request, "dashboards/_transcript_repeats.html", {"repeats": found, "marks": marks})
 
 
 def _read_story(request: PageRequest, trace_id: str) -> Story:

@@ -372,6 +372,28 @@ def test_phone_keeps_what_leads_elsewhere_on_one_line_that_scrolls(open_page: Op
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_tree_and_timeline_mark_what_was_done_again(open_page: OpenPage, send_trace: SendTrace) -> None:
+    tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search", "gen_ai.tool.call.arguments": '{"q": "tent"}'}
+    start_ns = time.time_ns() - 30 * 10**9
+    calls = [
+        {"span_id": f"{place:016x}", "parent": ROOT, "name": "execute_tool search", "start_ns": start_ns + place * 10**8}
+        | {"duration_ns": 10**7, "attributes": tool}
+        for place in (1, 2, 3)
+    ]
+    root = {
+        "span_id": ROOT,
+        "name": "invoke_agent",
+        "duration_ns": 10**9,
+        "attributes": {"gen_ai.operation.name": "invoke_agent"},
+    }
+    page = open_page(send_trace(root | {"start_ns": start_ns}, *calls))
+    wait_ready(page)
+
+    for key in ("2", "3"):
+        page.keyboard.press(key)
+        expect(page.locator(".trow__again")).to_have_text(["repeat 2 of 3", "repeat 3 of 3"])
+
+
 def test_deep_steps_keep_room_for_their_names(open_page: OpenPage, send_trace: SendTrace) -> None:
     attributes = {"gen_ai.operation.name": "invoke_agent"}
     kinds = [

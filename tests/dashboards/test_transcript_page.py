@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
 import re
 import time
 from html import unescape
@@ -232,6 +233,9 @@ def test_retries_and_loops_are_marked_with_what_they_wasted(client: Client, stor
     for text in (html, head):
         assert f"1 retry, 1 loop, 12,400 tokens, ${cost:.3f} wasted" in " ".join(text.split())
     assert "retry 1" in html
+    marks = re.search(r'<script id="repeat-marks" type="application/json">(.*?)</script>', head)
+    assert marks is not None
+    assert list(json.loads(marks[1]).values()) == ["retry 1", "repeat 2 of 3", "repeat 3 of 3"]
     assert "repeat 2 of 3" in html
     assert "repeat 3 of 3" in html
     counted = store.query_rows("SELECT retried_calls, loops, looping_calls, wasted_tokens, wasted_cost_usd FROM traces FINAL")

@@ -199,10 +199,18 @@
     if (isClosed) cell.append(element("span", "trow__count muted", "+" + T.count(T.below(index))));
     if (has(index, "cycle")) cell.append(element("span", "badge badge--warn", "ring of parents"));
     if (has(index, "error") || (isClosed && tree.errorsBelow[index])) cell.append(icon("error", "text-error trow__mark"));
+    const mark = T.marks.get(T.idOf(index));
+    if (mark) cell.append(drawMark(mark));
     if (folded.has(index) || opened.has(index)) cell.append(drawFold(index));
     const where = T.kindOf(index) + (T.textOf("service", index) ? " in " + T.textOf("service", index) : "");
     cell.title = [T.nameOf(index), where, duration(tree.duration[index]) + ", starts at " + duration(tree.offset[index]), T.textOf("errorType", index)].filter(Boolean).join("\n");
     return cell;
+  }
+
+  function drawMark(text) {
+    const mark = element("span", "trow__again text-warn");
+    mark.append(icon("refresh", "icon--small"), text);
+    return mark;
   }
 
   /** HTTP, database and other infrastructure below a step: counted, one click away. */
@@ -701,6 +709,7 @@
       if (reveal) scrollToRow(index, center);
       draw(true);
     },
+    mark: () => { if (isOpen()) draw(true); },
     change: refreshSoon,
     resize() { drawAxis(); drawSoon(); },
     escape() {

@@ -460,11 +460,20 @@
     });
   }
 
+  /** What steps repeat comes after the steps: reading arguments takes longer. */
+  function readMarks() {
+    const said = document.getElementById("repeat-marks");
+    if (!said || T.marks.size) return;
+    T.marks = new Map(Object.entries(JSON.parse(said.textContent)));
+    if (T.tree) tell("mark");
+  }
+  page.addEventListener("htmx:afterSettle", readMarks);
+
   // --- Start ----------------------------------------------------------------------------------------------------------
 
   const T = {
     page, tree: null, selected: -1, selectedId: page.dataset.selected, view: page.dataset.view, range: null, lead: false,
-    matches: [], matching: new Set(), searching: "", commands, KINDS,
+    matches: [], matching: new Set(), searching: "", commands, marks: new Map(), KINDS,
     add: (part) => parts.push(part),
     /** The id of the step above one, "" for none. */
     parentOf(spanId) {
@@ -492,6 +501,7 @@
     T.range = readRange();
     tell("start");
     if (T.range) setRange(T.range);
+    readMarks();
     tell("show", T.view);
     if (!T.selectedId) select([...T.tree.flags.keys()].find((index) => !has(index, "placeholder")) ?? -1);
     if (T.selectedId && T.selected < 0 && panel.querySelector("h2 .step__name")) document.getElementById("detached-note")?.removeAttribute("hidden");

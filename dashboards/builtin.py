@@ -58,6 +58,8 @@ BUILT_IN: dict[str, BuiltIn] = {
             Panel("Cost per trace by version", ("cost_per_trace",), "line", "version"),
             Panel("Cost by agent", ("cost",), "bar", "agent"),
             Panel("Cost by workflow", ("cost",), "bar", "workflow"),
+            # A trace with two prompts costs the same in both, so they do not add up.
+            Panel("Cost of traces by prompt", ("cost",), "line", "prompt"),
             Panel("Wasted by retries and loops", ("wasted_cost",), "stacked", "agent"),
             Panel("Cost per session and user", ("cost_per_session", "cost_per_user")),
             Panel("Traces with unpriced calls by model", ("unpriced_traces",), "bar", "unpriced_model"),

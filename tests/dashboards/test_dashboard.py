@@ -69,6 +69,15 @@ def test_page_has_a_frame_per_panel_with_all_that_is_chosen_in_its_address(clien
     assert 'name="start" value="now-7d"' in body
 
 
+def test_cost_tells_which_prompt_it_went_to(client: Client, store: Store) -> None:
+    insert_traces(store, {"prompts": ["greeting@4"], "cost_usd": 0.5}, {"prompts": ["greeting@5"], "cost_usd": 2.0})
+    [index] = [place for place, panel in enumerate(BUILT_IN["cost"].panels) if panel.title == "Cost of traces by prompt"]
+
+    lines = client.get(f"/dashboards/cost/panels/{index}").json()["figure"]["data"]
+
+    assert {line["name"]: sum(value or 0 for value in line["y"]) for line in lines} == {"greeting@4": 0.5, "greeting@5": 2.0}
+
+
 def test_choice_that_does_not_exist_is_none(client: Client, store: Store) -> None:
     insert_traces(store)
 
@@ -117,7 +126,7 @@ def test_every_panel_answers(client: Client, store: Store, slug: str) -> None:
     insert_traces(
         store, {"outcome": "error", "error_types": ["TimeoutError"], "escalated": True}, {"session_id": "s-2"},
         tools=[("refund", 1, 1)], cost_usd=0.5, input_tokens=10, output_tokens=5, versions=["v3"], user_id="ada",
-        agents=["triage"], workflows=["refunds"],
+        agents=["triage"], workflows=["refunds"], prompts=["greeting@4"],
         **{
             "models.model": ["gpt-5"], "models.provider": ["openai"], "models.calls": [1], "models.errors": [0],
             "models.input_tokens": [10], "models.output_tokens": [5], "models.cached_input_tokens": [0], "models.cost_usd": [0.5],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from urllib.parse import urlencode
 
 from dashboards.forms import Draft, Search, SearchRefused, parse_search
@@ -226,9 +227,12 @@ def version_query(values: Sequence[ServiceVersion], value: ServiceVersion) -> st
 
 
 def choose_versions(values: Sequence[ServiceVersion]) -> tuple[str, str] | None:
-    """Return the queries of the two newest versions of one service, the older first: of the first service that has two."""
-    for older, newer in zip(values[1:], values, strict=False):
-        if older.service == newer.service:
+    """Return the queries of two versions of one service, the newest and the one before it, the older first.
+
+    Of the first service that has two; two that ran in one trace are of different things.
+    """
+    for newer, older in combinations(values, 2):
+        if older.service == newer.service and older.version not in newer.beside:
             return version_query(values, older), version_query(values, newer)
     return None
 

@@ -79,6 +79,18 @@ def test_versions_of_different_services_are_not_proposed_together(client: Client
     assert page.count(" selected>") == 2
 
 
+def test_versions_of_one_trace_are_no_alternatives(client: Client, store: Store) -> None:
+    now_ns = time.time_ns()
+    runs = [(["v2"], 9), (["v2", "2.4.1"], 8), (["v3"], 2), (["v3", "2.4.1"], 1)]
+    insert_traces(store, *({"versions": versions, "start_ns": now_ns - hours * 3600 * 10**9} for versions, hours in runs))
+
+    page = text_of(client, "/compare?start=now-24h")
+
+    first, second = page.split('id="version-b"')
+    assert '<option value="version:v2" selected>' in first
+    assert '<option value="version:v3" selected>' in second
+
+
 def test_without_versions_it_says_how_to_give_one(client: Client, store: Store) -> None:
     assert "gen_ai.agent.version" in text_of(client, "/compare")
 

@@ -24,12 +24,14 @@ HAVING first_ns >= {{from_ns:Int64}}
 ORDER BY first_ns DESC, version
 LIMIT {{limit:UInt32}}
 """
+_MOST_BESIDE = 50
 # A trace belongs to the service of its earliest span; which of its versions is whose only its spans know.
 _COUNT_BY_SERVICE = f"""
-SELECT service, version, count() AS count, min(start_ns) AS first_ns
+SELECT service, version, count() AS count, min(start_ns) AS first_ns, groupUniqArrayArray({_MOST_BESIDE})(beside) AS beside
 FROM
 (
-    SELECT services[1] AS service, arrayJoin(versions) AS version, toUnixTimestamp64Nano(start_time) AS start_ns
+    SELECT services[1] AS service, arrayJoin(versions) AS version, toUnixTimestamp64Nano(start_time) AS start_ns,
+        arrayFilter(x -> x != version, versions) AS beside
     FROM traces FINAL
     WHERE {IN_RANGE}
 )
@@ -43,12 +45,16 @@ LIMIT {{limit:UInt32}}
 
 @dataclass(frozen=True)
 class ServiceVersion:
-    """How many traces that began in `service`, "" where none is named, ran `version`, and when the first of them started."""
+    """How many traces that began in `service`, "" where none is named, ran `version`, and when the first of them started.
+
+    `beside` are versions that ran in the same traces: of another agent or service, and no alternative to it.
+    """
 
     service: str
     version: str
     count: int
     first_ns: int
+    beside: list[str]
 
 
 @dataclass(frozen=True)

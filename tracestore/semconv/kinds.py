@@ -102,7 +102,7 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
 GENKIT_MODELS = ("model", "background-model", "embedder")
 # Spans that declare no kind, by name (Haystack's by "haystack:" and the type of the component); first match wins.
 NAME_KINDS = (
-    (r"^(invoke_agent|agent_run|Agent run:|haystack\.agent\.run|crewai\.agent)(\b| )|^(agent_turn|claude_code\.interaction)$"
+    (r"^(invoke_agent|agent[_ ]run|Agent run:|haystack\.agent\.run|crewai\.agent)(\b| )|^(agent_turn|claude_code\.interaction)$"
      r"|^session_task\.turn$|\._execute_core$|^haystack:.*Agent$|^langchain4j\.aiservices\.", "agent"),
     (r"^(execute_tool |tool[.: /]|Function: )|^(function_tool|claude_code\.tool|ToolUsage\._use)$|\.tool$"
      r"|^haystack:.*ToolInvoker$|^langchain4j\.tools\.", "tool"),
@@ -130,7 +130,7 @@ EVENT_SPAN_KEY = "metadata.trace.run_id"
 # calls each run, whose span is an agent's to OpenInference.
 NOT_AGENT_NAME = (
     r"[.](agent|run|on_messages(_stream)?|_execute_core)$|^(langchain4j[.]aiservices|agent)[.]"
-    r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+|haystack[.]agent[.]run|Agent workflow)$"
+    r"|^(invoke_agent|create_agent|agent_step.*|step [0-9]+|haystack[.]agent[.]run|Agent workflow|agent run)$"
 )
 NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])|[.](tool|__call__|acall)$"
 # Classes of tools that some instrumentations send in place of a tool's name.

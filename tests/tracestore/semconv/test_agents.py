@@ -24,6 +24,15 @@ AGENT_CASES = {
         ),
         "",
     ),
+    "pydantic-ai's older name": (
+        build_span(
+            {"agent_name": "triage", "model_name": "gpt-4o", "gen_ai.usage.input_tokens": 9},
+            name="agent run",
+            scope="pydantic-ai",
+        ),
+        "triage",
+    ),
+    "pydantic-ai's agent has no name": (build_span(name="agent run"), ""),
     "ADK's older name": (build_span(name="agent_run [triage]"), "triage"),
     "Logfire's run of the OpenAI Agents SDK": (build_span({"name": "triage"}, name="Agent run: {name!r}"), "triage"),
     "Haystack's component": (

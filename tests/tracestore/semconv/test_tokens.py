@@ -64,6 +64,10 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         },
         (100, 20, 50, 0, 0),
     ),
+    "pydantic-ai's older names": (
+        {IN: 139, OUT: 44, "gen_ai.usage.details.cached_tokens": 64, "gen_ai.usage.details.reasoning_tokens": 12},
+        (139, 44, 64, 0, 12),
+    ),
     "text": ({IN: "1000", OUT: "50"}, (1000, 50, 0, 0, 0)),
     "VoltAgent's agent": (
         {

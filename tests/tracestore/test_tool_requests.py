@@ -81,6 +81,9 @@ ANSWERS: dict[str, dict[str, Any]] = {
             [{"toolCallId": "1", "toolName": "refund", "input": {"order": 7}}, {"toolCallId": "2", "toolName": "lookup"}]
         ),
     },
+    "OpenLIT's older versions": {
+        "gen_ai.response.tool_calls": json.dumps(OPENAI_CALLS),
+    },
     "OpenLIT without content": {
         "gen_ai.tool.name": "refund, lookup",
         "gen_ai.tool.call.id": "call_1, call_2",

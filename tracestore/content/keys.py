@@ -51,7 +51,7 @@ _NAMED = frozenset(
         "tools", "mlflow.chat.tools", "tool.description", "gen_ai.tool.description", "gen_ai.agent.description", "lk.chat_ctx",
         "full_command", "bash_command", "command", "haystack.pipeline.input_data", "haystack.pipeline.output_data",
         "agent.messages.ui", "agent.stateSnapshot", "gen_ai.memory.records", "gen_ai.main_agent.description",
-        "gen_ai.skill.description", "tool.json_schema", "llm.function_call",
+        "gen_ai.skill.description", "tool.json_schema", "llm.function_call", "gen_ai.response.tool_calls",
     }
  | _PARAMETERS) - _ERROR_TEXTS - _USAGE_ALONE  # fmt: skip
 _PREFIXES = (

@@ -436,6 +436,8 @@ OUTPUTS: Table = (
     ("gen_ai.output.messages", _chat("assistant")),
     (_DETAILS, _event_field((_DETAILS, "gen_ai.output.messages"), role="assistant")),
     ("gen_ai.choice", _event_messages("gen_ai.choice")),
+    # OpenLIT's older versions, whose event says "None" then, and Sentry.
+    ("gen_ai.response.tool_calls", _chat("assistant")),
     ("gen_ai.content.completion", _event_field(("gen_ai.content.completion", "gen_ai.completion"), role="assistant")),
     ("gen_ai.completion", _indexed("assistant")),
     ("llm.output_messages", _indexed("assistant")),

@@ -130,7 +130,10 @@ def _counted() -> str:
     """Return the layer of a call's numbers and models, and of its error as it was told."""
     prefix = literal(calls.MODEL_PREFIX)
     return f"""SELECT *,
-        tokens[1] AS tokens_in, tokens[2] AS tokens_out, tokens[3] AS tokens_total,
+        tokens[1] AS tokens_in, tokens[3] AS tokens_total,
+        -- An output that is the total holds the input, too (ADK up to 1.5).
+        multiIf(tokens[2] != tokens_total, tokens[2], tokens_in < tokens_total, toUInt64(tokens_total - tokens_in), tokens[2])
+            AS tokens_out,
         tokens[4] AS cached, tokens[5] AS cache_written,
         -- Gemini's total has its thoughts, which some senders (OpenLLMetry) tell in no other number.
         multiIf(tokens[6] > 0, tokens[6], tokens_total <= tokens_in + tokens_out, 0, tokens_in = 0, 0,

@@ -207,6 +207,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *plain("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens"),
         *plain("llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input"),
         *plain("gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_read_input_tokens"),
+        *plain("gen_ai.usage.details.cached_tokens"),
         *plain("gen_ai.usage.cached_tokens", "gen_ai.usage.input_cached_tokens", "gen_ai.usage.input_tokens.cached"),
         *plain("gen_ai.usage.cached_input_tokens", "llm.usage.cached_tokens"),
         *plain("ai.usage.inputTokenDetails.cacheReadTokens", "ai.usage.cachedInputTokens"),

@@ -68,6 +68,25 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         {IN: 139, OUT: 44, "gen_ai.usage.details.cached_tokens": 64, "gen_ai.usage.details.reasoning_tokens": 12},
         (139, 44, 64, 0, 12),
     ),
+    "ADK 1.5 tells the total as output": (
+        {
+            IN: 243,
+            OUT: 287,
+            "gen_ai.system": "gcp.vertex.agent",
+            "gcp.vertex.agent.llm_response": json.dumps(
+                {
+                    "usage_metadata": {
+                        "candidates_token_count": 32,
+                        "prompt_token_count": 243,
+                        "thoughts_token_count": 12,
+                        "total_token_count": 287,
+                    }
+                }
+            ),
+        },
+        (243, 44, 0, 0, 12),
+    ),
+    "output alone is the total": ({OUT: 50, TOTAL: 50}, (0, 50, 0, 0, 0)),
     "text": ({IN: "1000", OUT: "50"}, (1000, 50, 0, 0, 0)),
     "VoltAgent's agent": (
         {

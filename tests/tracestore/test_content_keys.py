@@ -28,7 +28,7 @@ def test_everything_that_a_page_shows_as_content_is_content() -> None:
 
 def test_what_numbers_and_filters_are_made_of_is_not_content() -> None:
     may_hold_content = {*USAGE_TEXTS, "llm.invocation_parameters", "langfuse.observation.model.parameters"}
-    may_hold_content |= {"braintrust.metadata", FAILED_ANSWER_KEY}
+    may_hold_content |= {"braintrust.metadata", "request_data", FAILED_ANSWER_KEY}
     may_hold_content |= {
         source.key for name in ("tool_arguments", "tool_result", "error_text_attribute") for source in FIELDS[name]
     }
@@ -112,6 +112,7 @@ def test_usage_is_found_as_the_view_finds_it() -> None:
          REDACTED + ' {"tokens": {"input_tokens": 5}}'),
         ("gen_ai.tool.call.result", "refund() missing 1 required positional argument: 'jane'",
          REDACTED + " refund() missing 1 required "),
+        ("request_data", '{"messages":[{"role":"user","content":"jane"}],"model":"gpt-4o"}', REDACTED + ' "model":"gpt-4o"'),
         ("gen_ai.tool.call.result", "Unknown tool: rm for jane", REDACTED + " Unknown tool"),
         ("gen_ai.tool.call.arguments", '{"order": "A-1', "{"),
         ("gen_ai.tool.call.arguments", '{"order": "A-1"}', REDACTED),

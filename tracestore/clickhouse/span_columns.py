@@ -210,6 +210,7 @@ def _exclusive_input() -> str:
             cached + cache_written > tokens_in, true,
             match(scope_name, {literal(calls.EXCLUSIVE_SCOPES)}), true,
             if(anthropic, match(scope_name, {literal(calls.EXCLUSIVE_FOR_ANTHROPIC)}), false), true,
+            if(anthropic, only_answer_counts, false), true,
             match(scope_name, {literal(calls.INCLUSIVE_SCOPES)}), false,
             bare_names, true,
             -- What the provider itself said: the AI SDK up to version 5 repeats it, and adds the total up from it.
@@ -409,6 +410,8 @@ def _looked_up() -> str:
         {json_member("ai.response.providerMetadata", "anthropic", "cacheReadInputTokens")} != '' AS cached_by_anthropic,
         {at("ai.response.finishReason")} NOT IN ('', 'error') AS ai_sdk_answered,
         if({at("input_tokens")} != '', {at("cache_read_tokens")} != '', false) AS bare_names,
+        -- Logfire up to version 3 hands on what Anthropic said, and says nothing itself.
+        if({at("response_data")} != '', {at("gen_ai.usage.input_tokens")} = '', false) AS only_answer_counts,
         if({has_any(calls.RAW_CACHE_NAMES)}, NOT {has_any(calls.AGREED_CACHE_NAMES)}, false) AS raw_names,
         toFloat64OrZero({first("supplied_cost")}) AS supplied_total,
         arrayMap(x -> greatest(toFloat64OrZero(x), 0), [{first("supplied_input_cost")}, {first("supplied_output_cost")}])

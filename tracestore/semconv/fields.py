@@ -109,6 +109,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         json_at("langfuse.observation.model.parameters", "model"),
         *plain("model", "model_name", "llm.model", "ai.model.name", "decision.request.model_name"),
         json_at("braintrust.metadata", "model"),
+        # Logfire's calls of Anthropic, up to version 3.
+        pattern("request_data", _MODEL_MEMBER),
     ),
     "response_model": (
         *plain("gen_ai.response.model", "llm.response.model_name", "ai.response.model", "llm.response.model"),
@@ -324,6 +326,7 @@ USAGE_TEXTS = (
     "haystack.component.output", "haystack.agent.step.llm.output", "gcp.vertex.agent.llm_response", "genkit:output",
     "mlflow.spanOutputs", "output.value",
     "gen_ai.completion", "lmnr.span.output", "langfuse.observation.output", "braintrust.metrics", "final_result",
+    "response_data",
 )  # fmt: skip
 
 # The tier that was served, in an answer as the provider gave it (OpenInference), which is read only where one was asked for:

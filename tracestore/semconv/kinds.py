@@ -106,7 +106,7 @@ NAME_KINDS = (
      r"|^session_task\.turn$|\._execute_core$|^haystack:.*Agent$|^langchain4j\.aiservices\.", "agent"),
     (r"^(execute_tool |tool[.: /]|Function: )|^(function_tool|claude_code\.tool|ToolUsage\._use)$|\.tool$"
      r"|^haystack:.*ToolInvoker$|^langchain4j\.tools\.", "tool"),
-    (r"^(call_llm|claude_code\.llm_request|try_run_sampling_request)$|^(Responses API|Chat completion) with "
+    (r"^(call_llm|claude_code\.llm_request|try_run_sampling_request)$|^(Responses API|Chat completion|Message) with "
      r"|\.do(Generate|Stream)$|^haystack:.*Generator$|\.llm$", "llm"),
     (r"\.doEmbed$|^haystack:.*Embedder$", "embedding"),
     (r"^haystack:.*(Retriever|Ranker)$", "retriever"),

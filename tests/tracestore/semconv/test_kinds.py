@@ -21,6 +21,9 @@ def test_every_declared_kind_is_recognised(rows_of: RowsOf, key: str, value: str
 
 
 OTHER_KINDS: dict[str, tuple[Row, str]] = {
+    "Logfire's older call of Anthropic": (
+        build_span({"request_data": '{"model":"claude-haiku-4-5"}'}, name="Message with {request_data[model]!r}"), "llm"
+    ),
     "upper case": (build_span({"openinference.span.kind": "LLM"}), "llm"),
     "quoted upper case": (build_span({"mlflow.spanType": '"CHAT_MODEL"'}), "llm"),
     "unknown value falls through": (build_span({"gen_ai.operation.name": "dance", "openinference.span.kind": "TOOL"}), "tool"),

@@ -68,6 +68,44 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         {IN: 139, OUT: 44, "gen_ai.usage.details.cached_tokens": 64, "gen_ai.usage.details.reasoning_tokens": 12},
         (139, 44, 64, 0, 12),
     ),
+    "Logfire's older versions hand on Anthropic's usage": (
+        {
+            "scope": "logfire.anthropic",
+            "request_data": '{"max_tokens":500,"model":"claude-haiku-4-5"}',
+            "response_data": json.dumps(
+                {
+                    "message": {"role": "assistant", "content": "Shipped."},
+                    "usage": {
+                        "cache_creation_input_tokens": 46,
+                        "cache_read_input_tokens": 64,
+                        "input_tokens": 360,
+                        "output_tokens": 41,
+                    },
+                }
+            ),
+        },
+        (470, 41, 64, 46, 0),
+    ),
+    "Logfire's own count is the total": (
+        {
+            "scope": "logfire.anthropic",
+            "gen_ai.request.model": "claude-haiku-4-5",
+            IN: 424,
+            OUT: 41,
+            "response_data": '{"usage":{"cache_read_input_tokens":64,"input_tokens":360,"output_tokens":41}}',
+        },
+        (424, 41, 64, 0, 0),
+    ),
+    "Logfire's older versions leave OpenAI's cached tokens in the answer": (
+        {
+            "scope": "logfire.openai",
+            "gen_ai.request.model": "gpt-5-mini",
+            IN: 360,
+            OUT: 41,
+            "response_data": '{"usage":{"prompt_tokens":360,"prompt_tokens_details":{"cached_tokens":64}}}',
+        },
+        (360, 41, 64, 0, 0),
+    ),
     "ADK 1.5 tells the total as output": (
         {
             IN: 243,

@@ -116,6 +116,7 @@ def test_usage_is_found_as_the_view_finds_it() -> None:
         ("gen_ai.tool.call.result", "Unknown tool: rm for jane", REDACTED + " Unknown tool"),
         ("gen_ai.tool.call.arguments", '{"order": "A-1', "{"),
         ("gen_ai.tool.call.arguments", '{"order": "A-1"}', REDACTED),
+        ("gen_ai.tool.call.arguments", "{'order': 'A-1'}", REDACTED),
         ("gen_ai.output.messages", '[{"role": "assistant", "parts": []}]', REDACTED),
         ("gen_ai.output.messages", '{"status":"success","response":{"resultDisplay":"jane"}}', REDACTED),
         ("gen_ai.output.messages", '{"status":"error","response":{"resultDisplay":"jane","errorType":"file_not_found"}}',

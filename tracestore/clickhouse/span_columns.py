@@ -88,9 +88,11 @@ def _tools(*, by_rules: bool) -> str:
     rule_signal = tool_signal(f"carried.{len(carried()) + 1}") if by_rules else "''"
     return f"""SELECT *,
         if(kind = 'tool', true, is_execution) AS runs_tool,
-        -- What a framework says when it refuses a call; arguments cut short are refused without a word.
+        -- What a framework says when it refuses a call; arguments cut short are refused without a word. Those that Python
+        -- shows are not JSON either.
         multiIf(NOT runs_tool, '',
-            multiIf(NOT is_error, false, startsWith(tool_arguments, '{{'), NOT isValidJSON(tool_arguments), false),
+            multiIf(NOT is_error, false, startsWith(tool_arguments, '{{\\''), false, startsWith(tool_arguments, '{{'),
+                NOT isValidJSON(tool_arguments), false),
             'invalid json',
             concat(error_text, ' ', substring(tool_result, 1, 200))) AS tool_text,
         multiIf(

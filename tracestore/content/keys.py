@@ -167,7 +167,7 @@ def reduce_content(key: str, text: str) -> str:
     if kept:
         return f"{REDACTED} {' '.join(kept)}"
     # Arguments that were cut short are how a refused call shows.
-    return "{" if key in _TOOL_ARGUMENTS and text.startswith("{") and not _is_json(text) else REDACTED
+    return "{" if key in _TOOL_ARGUMENTS and text.startswith("{") and not (text.startswith("{'") or _is_json(text)) else REDACTED
 
 
 def reduce_error(text: str) -> str:

@@ -101,6 +101,14 @@ SIGNAL_CASES = {
     "AG2 waits for a person": (build_span({"gen_ai.operation.name": "await_human_input"}), "human_wait"),
     "bad arguments": (build_span(TOOL, status=2, status_message="1 validation error for refund"), "refused_call"),
     "broken arguments": (build_span(TOOL | {"gen_ai.tool.call.arguments": '{"a": '}, status=2), "refused_call"),
+    "arguments as Python shows them (OpenInference's LangChain)": (
+        build_span(
+            {"openinference.span.kind": "TOOL", "tool.name": "refund", "input.value": "{'order_id': 'NL-1'}"},
+            status=2,
+            events=raised("shop.RefundError", "payment gateway refused the refund"),
+        ),
+        "",
+    ),
     "ADK knows no such tool": (
         build_span(
             TOOL

@@ -72,6 +72,7 @@ PAGES = (
     "/agents",
     "/compare",
     "/compare?a=version:v2&b=version:v3",
+    "/compare/traces?a={trace}",
     "/compare/traces?a={trace}&b={trace}",
     "/why?q=status:error",
     "/dashboards/overview",

@@ -28,7 +28,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     last = {"time_ns": now_ns, "trace_id": TRACE, "span_id": STEP, "event_name": "tool_decision", "body": "long " * 2000}
     records = [last, *({"time_ns": now_ns - n * 10**6, "event_name": f"event-{n}", "severity": 9} for n in range(1, 70))]
     trace = build_request({"trace_id": TRACE, "span_id": STEP, "name": "the step", "start_ns": now_ns - 10**9})
-    for path, body in (("/v1/logs", build_logs(*records)), ("/v1/traces", trace)):
+    # The spans first: they are stored when the records are, at the latest, which are waited for.
+    for path, body in (("/v1/traces", trace), ("/v1/logs", build_logs(*records))):
         request = urllib.request.Request(server.otlp_url + path, data=body, headers={"content-type": PROTOBUF})
         urllib.request.urlopen(request, timeout=60).close()
     wait_until(lambda: count_logs(server) == len(records), 120)

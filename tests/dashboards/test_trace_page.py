@@ -116,7 +116,7 @@ def test_header_links_to_lists_of_the_same_kind(client: Client, store: Store) ->
 
     for query in ("version%3Av3", "agent%3Atriage", "tool%3Arefund"):
         assert f'href="/traces?q={query}"' in text
-    for path in ("/users/u-1", "/sessions/s-1"):
+    for path in ("/users/u-1", f"/sessions/s-1#turn-{trace_id}"):
         assert f'href="{path}"' in text
 
 

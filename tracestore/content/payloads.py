@@ -19,7 +19,8 @@ SLOT_LIMIT = 2_000  # llm.input_messages.999999999.x must not become a list of t
 _SEGMENT_LIMIT = 12
 _KEY_LIMIT = 20_000
 _CALLING = ("tool_calls", "tool_call", "tool_use", "function_call")
-_ABSENT = {"", "null", "<REDACTED>", "[REDACTED]", "__REDACTED__", "<not specified>", "N/A"}
+# What senders, and "do not store content", leave in the place of a text.
+ABSENT = {"", "null", "<REDACTED>", "[REDACTED]", "__REDACTED__", "<not specified>", "N/A"}
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def _says_nothing(payload: Payload) -> bool:
 def value_of(span: Telling, key: str) -> Any:
     """Return the attribute decoded, None when it is absent or says nothing."""
     value = span.attributes.get(key)
-    if value is None or (isinstance(value, str) and value.strip() in _ABSENT):
+    if value is None or (isinstance(value, str) and value.strip() in ABSENT):
         return None
     return value
 
@@ -372,7 +373,7 @@ def _event_texts(name: str, attribute: str, role: str) -> Reader:
 
     def read(span: Telling, key: str) -> Payload | None:
         texts = [event.attributes.get(attribute) for event in span.events[:_KEY_LIMIT] if event.name == name]
-        said = [text for text in texts if isinstance(text, str) and text.strip() not in _ABSENT]
+        said = [text for text in texts if isinstance(text, str) and text.strip() not in ABSENT]
         return Payload(f"{name} event", [Message(role, [Part("text", text)]) for text in said]) if said else None
 
     return read

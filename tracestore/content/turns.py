@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracestore.content.payloads import Payload
+from tracestore.content.payloads import ABSENT, Payload
 from tracestore.content.values import decode_value
 
 Payloads = Sequence[Payload | None]
@@ -38,9 +38,9 @@ def _find_text(payloads: Payloads, role: str) -> str:
         for message in reversed(payload.messages):
             text = "\n".join(part.text for part in message.parts if part.kind == "text").strip()
             calls = any(part.kind == "tool_call" for part in message.parts)
-            if message.role == role and text and not calls:
+            if message.role == role and text not in ABSENT and not calls:
                 return text
-        if not payload.messages and (text := _plain_text(payload)):
+        if not payload.messages and (text := _plain_text(payload)) not in ABSENT:
             return text
     return ""
 

@@ -38,11 +38,16 @@ def _find_text(payloads: Payloads, role: str) -> str:
         for message in reversed(payload.messages):
             text = "\n".join(part.text for part in message.parts if part.kind == "text").strip()
             calls = any(part.kind == "tool_call" for part in message.parts)
-            if message.role == role and text not in ABSENT and not calls:
+            if message.role == role and _is_told(text) and not calls:
                 return text
-        if not payload.messages and (text := _plain_text(payload)) not in ABSENT:
+        if not payload.messages and _is_told(text := _plain_text(payload)):
             return text
     return ""
+
+
+def _is_told(text: str) -> bool:
+    """Whether a text is more than the mark of one that is not stored, behind which usage may be left."""
+    return text.partition("\n")[0] not in ABSENT
 
 
 def _plain_text(payload: Payload) -> str:

@@ -138,7 +138,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 @pytest.fixture(scope="module")
 def send_trace(server: LiveServer) -> SendTrace:
-    """Send spans as one trace over OTLP/HTTP, wait until it is summarized, and return the URL of its page."""
+    """Send spans as one trace over OTLP/HTTP, wait until it is summarized, and return the URL of its page.
+
+    The same spans are sent once: tests that look at them share the trace, which nothing changes.
+    """
+    sent: dict[str, str] = {}
+
+    def send_once(*spans: dict[str, Any]) -> str:
+        return sent.get(repr(spans)) or sent.setdefault(repr(spans), send(*spans))
 
     def send(*spans: dict[str, Any]) -> str:
         trace_id, now_ns = secrets.token_hex(16), time.time_ns()
@@ -157,4 +164,4 @@ def send_trace(server: LiveServer) -> SendTrace:
             time.sleep(0.2)
         raise AssertionError(f"trace {trace_id} was not summarized")
 
-    return send
+    return send_once

@@ -99,7 +99,7 @@ def test_events_of_a_call_without_a_root_tell(store: Store) -> None:
         ('{"question": "Where is my order?"}', "Where is my order?"),
         ('{"question": "Where?", "user": "u17"}', ""),
         ("x" * 5000, "x" * 300),
-        ('[REDACTED]\n{"tokens": {"total_tokens": 109}}', ""),
+        ('[REDACTED] {"tokens": {"total_tokens": 109}}', ""),
         ('[{"role": "user", "content": "[REDACTED]"}]', ""),
         ('[{"role": "user", "content": "half \\ud83d a pair"}]', "half ? a pair"),
         ("<script>alert(1)</script>", "<script>alert(1)</script>"),

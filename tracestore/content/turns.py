@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tracestore.content.keys import REDACTED
 from tracestore.content.payloads import ABSENT, Payload
 from tracestore.content.values import decode_value
 
@@ -46,8 +47,8 @@ def _find_text(payloads: Payloads, role: str) -> str:
 
 
 def _is_told(text: str) -> bool:
-    """Whether a text is more than the mark of one that is not stored, behind which usage may be left."""
-    return text.partition("\n")[0] not in ABSENT
+    """Whether a text is none that is not stored, of which the usage may be left behind the mark."""
+    return text not in ABSENT and not text.startswith(REDACTED)
 
 
 def _plain_text(payload: Payload) -> str:

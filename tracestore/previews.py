@@ -17,6 +17,7 @@ from tracestore.content.turns import find_answered, find_asked
 from tracestore.queries import previews
 from tracestore.queries.contents import StepContent
 from tracestore.queries.previews import Preview, Unpreviewed
+from tracestore.timerange import DAY_NS
 
 # A summary becomes readable some time after its summarized_at, which is when its spans were read.
 _OVERLAP_US = 60 * 10**6
@@ -51,12 +52,16 @@ class Previews:
         return written
 
     def _find(self, store: Store) -> Iterator[list[Unpreviewed]]:
-        """Yield traces of one project that lie beside each other, few enough for one read, until none is left."""
+        """Yield traces of one project that began on the same day, few enough for one read, until none is left.
+
+        Starts come from outside: one of years ago must not make the read of the others one of years.
+        """
+        now_us = time.time_ns() // 1000
         if self._since_us is None:
-            day_ago_us = time.time_ns() // 1000 - _FIRST_LOOK_BACK_US
-            self._since_us = max(previews.find_newest_previewed(store) - _OVERLAP_US, day_ago_us)
+            self._since_us = max(previews.find_newest_previewed(store) - _OVERLAP_US, now_us - _FIRST_LOOK_BACK_US)
+        self._since_us = min(self._since_us, now_us - _OVERLAP_US)  # the clock may have been set back
         while found := previews.find_unpreviewed(store, since_us=self._since_us, limit=_TRACES_PER_LOOK):
-            for _, traces in groupby(sorted(found, key=_place), key=lambda trace: trace.project_id):
+            for _, traces in groupby(sorted(found, key=_place), key=lambda trace: (trace.project_id, trace.start_ns // DAY_NS)):
                 ordered = list(traces)
                 for first in range(0, len(ordered), previews.MAX_STEPS):
                     yield ordered[first : first + previews.MAX_STEPS]

@@ -132,6 +132,23 @@ def test_what_has_a_preview_is_left_alone_by_a_new_process_too(store: Store) -> 
     assert Previews().tend(store) == 0
 
 
+def test_clock_that_is_set_back_leaves_no_trace_without(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, hour_ns = Previews(), 3600 * 10**9
+    insert(store, step(new_trace_id(), "1", attributes=AGENT | {"input.value": "before"}))
+    summarize_pending()
+    store.command("INSERT INTO traces SELECT * REPLACE (summarized_at + INTERVAL 1 HOUR AS summarized_at) FROM traces FINAL")
+    with monkeypatch.context() as ahead:
+        ahead.setattr(time, "time_ns", lambda now=time.time_ns: now() + hour_ns)
+        assert job.tend(store) == 1
+
+    insert(store, step(new_trace_id(), "1", attributes=AGENT | {"input.value": "after"}))
+    summarize_pending()
+    job.tend(store)
+    Previews().tend(store)
+
+    assert {asked for asked, _ in _read(store).values()} == {"before", "after"}
+
+
 def test_projects_are_apart(store: Store) -> None:
     trace_id = new_trace_id()
     for project_id in (1, 2):

@@ -125,7 +125,10 @@ def read_step_contents(store: Store, traces: Sequence[Unpreviewed], span_ids: li
 
 
 def write_previews(store: Store, previews: Sequence[tuple[Unpreviewed, Preview]], *, now_us: int) -> None:
-    """Store previews, as written at `now_us`, Unix microseconds."""
+    """Store previews, as written at `now_us`, Unix microseconds.
+
+    Not before the summary, though: where the clock was set back, the preview of the newer summary is the newer one all the same.
+    """
     import pyarrow
 
     def times(values: list[int], unit: str) -> Any:
@@ -139,7 +142,7 @@ def write_previews(store: Store, previews: Sequence[tuple[Unpreviewed, Preview]]
         "asked": [preview.asked for _, preview in previews],
         "answered": [preview.answered for _, preview in previews],
         "summarized_at": times([trace.summarized_us for trace in traces], "us"),
-        "previewed_at": times([now_us] * len(traces), "us"),
+        "previewed_at": times([max(now_us, trace.summarized_us) for trace in traces], "us"),
     }
     store.insert_arrow("trace_previews", pyarrow.table(columns))
 

@@ -72,7 +72,7 @@ def test_error_is_found_read_resolved_and_reopened(server: LiveServer, open_page
 
 def test_conversation_loads_its_turns_and_leads_to_their_traces(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(f"{server.url}/sessions")
-    page.get_by_role("link", name="c-77").click()
+    page.get_by_role("link", name="question 0").click()
 
     expect(page.locator(".turn")).to_have_count(4)
     expect(page.locator(".turn").first).to_contain_text("question 0")

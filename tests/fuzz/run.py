@@ -41,7 +41,11 @@ _GRPC_STATUS = {grpc.StatusCode.INVALID_ARGUMENT: 400, grpc.StatusCode.RESOURCE_
 
 async def _call(body: Body) -> tuple[int, str]:
     """Return status and body of the answer of the receiver's own ASGI application."""
-    headers = [(b"content-type", body.content_type.encode()), (b"content-encoding", body.encoding.encode())]
+    headers = [
+        (b"content-type", body.content_type.encode()),
+        (b"content-encoding", body.encoding.encode()),
+        (b"content-length", str(len(body.content)).encode()),
+    ]
     scope = {"type": "http", "method": "POST", "path": f"/v1/{body.signal}", "headers": headers, "client": ("127.0.0.1", 1)}
     sent: list[dict[str, Any]] = []
 

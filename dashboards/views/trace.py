@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import wraps
 from urllib.parse import urlencode
@@ -78,13 +79,15 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
     store, project_id = get_store(), request.project.id
     # Once for all reads of the page.
     time_range = find_trace_times(store, project_id=project_id, trace_id=trace_id)
-    summary = get_trace_summary(store, project_id=project_id, trace_id=trace_id, time_range=time_range)
-    completeness = find_completeness(
-        store, project_id=project_id, trace=Trace(summary, [], truncated=True), time_range=time_range
-    )
-    located = _locate_logs(request, trace_id)
-    selected_id = requested or summary.failing_span_id or summary.root_span_id
-    selected = _find_span(request, trace_id, selected_id, time_range)
+    # Side by side: each takes one core 15 to 20 ms.
+    with ThreadPoolExecutor(max_workers=2) as beside:
+        locating = beside.submit(_locate_logs, request, trace_id)
+        summary = get_trace_summary(store, project_id=project_id, trace_id=trace_id, time_range=time_range)
+        trace = Trace(summary, [], truncated=True)
+        judging = beside.submit(find_completeness, store, project_id=project_id, trace=trace, time_range=time_range)
+        selected_id = requested or summary.failing_span_id or summary.root_span_id
+        selected = _find_span(request, trace_id, selected_id, time_range)
+        located, completeness = locating.result(), judging.result()
     panel = _panel_context(request, trace_id, selected_id, selected, located)
     failure: dict[str, object] = {}
     if summary.outcome == Outcome.ERROR:

@@ -98,7 +98,7 @@ def test_signal_during_the_start_is_not_lost(data: Path) -> None:
     server = start_server(data, wait=False, from_nothing=True)
     deadline = time.monotonic() + 120
     while not (data / "tracestore.sqlite3").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)  # it is being prepared
+        time.sleep(0.01)  # the store is prepared before the database
 
     server.process.send_signal(signal.SIGTERM)
 

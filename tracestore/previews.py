@@ -21,7 +21,7 @@ from tracestore.timerange import DAY_NS
 
 # A summary becomes readable some time after its summarized_at, which is when its spans were read.
 _OVERLAP_US = 60 * 10**6
-_FIRST_LOOK_BACK_US = 86_400 * 10**6
+_FIRST_LOOK_BACK_US = DAY_NS // 1000
 _TRACES_PER_LOOK, _MOST_S = 10_000, 2.0
 _CHARS = 300
 _NOTHING = Preview("", "")

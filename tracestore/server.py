@@ -52,6 +52,8 @@ ROLES = ("web", "ingest", "worker")
 _REQUESTS_STOP_S = 3
 _INGEST_STOP_S = 3.0
 _WORKER_STOP_S = 3.0
+# The system may hand the signal to any thread. Python then runs the handler once the main thread does something again.
+_SIGNAL_S = 0.5
 _SIMULTANEOUS_DELIVERIES = 8  # they only wait for their receivers
 _WORKER_STOP_THREAD = "celery-stop"
 
@@ -325,11 +327,13 @@ def run(roles: tuple[str, ...]) -> None:
     Raises ImproperlyConfigured.
     """
     sockets, grpc_socket = _bind_all(roles)
-    stopped = threading.Event()
+    is_stopped = False
 
     def note_signal(number: int, frame: Any) -> None:
-        # uvicorn raises the signal again once it has shut down; what follows it here must still run.
-        stopped.set()
+        # uvicorn raises the signal again once it has shut down; what follows it here must still run. A flag and no event: this
+        # runs in the middle of whatever the main thread does, which may hold the event's own lock.
+        nonlocal is_stopped
+        is_stopped = True
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, note_signal)
@@ -349,7 +353,7 @@ def run(roles: tuple[str, ...]) -> None:
             import_module(settings.ROOT_URLCONF)  # the code of all pages, which the first answer would wait for
         gc.freeze()
         gc.enable()  # manage.py turned it off
-        if stopped.is_set():  # the signal came before anyone else could act on it
+        if is_stopped:  # the signal came before anyone else could act on it
             return
         if "worker" in roles:
             _start_worker(stack)
@@ -359,11 +363,12 @@ def run(roles: tuple[str, ...]) -> None:
             heartbeat = Heartbeat(settings.HEARTBEAT_URL)
             heartbeat.start()
             stack.callback(heartbeat.stop)
-        if stopped.is_set():
+        if is_stopped:
             return
         if sockets:
             _serve(roles, sockets, grpc_socket)
         else:
             print("Tracestore worker is ready. Stop with Ctrl-C.", flush=True)
-            stopped.wait()
+            while not is_stopped:
+                time.sleep(_SIGNAL_S)
         log.info("stopping")

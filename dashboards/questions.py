@@ -23,3 +23,8 @@ def find_phrase(asked: str) -> str:
 def is_same_question(one: str, other: str) -> bool:
     """Compare what two runs were asked, whatever the case and the white space."""
     return bool(one.strip()) and one.casefold().split() == other.casefold().split()
+
+
+def may_begin(beginning: str, question: str) -> bool:
+    """Whether a question that begins so, as far as a list shows it, may be this one; "" tells nothing."""
+    return " ".join(question.casefold().split()).startswith(beginning.casefold())

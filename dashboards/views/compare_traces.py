@@ -15,7 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 from dashboards.comparison import Compared, Comparison, Fold, build_sections, compare_waterfalls, describe_error, fold_rows
 from dashboards.content import read_content
 from dashboards.conversation import build_turn, find_telling_steps
-from dashboards.questions import find_phrase, is_same_question
+from dashboards.questions import find_phrase, is_same_question, may_begin
 from dashboards.refusal import refuse, render_failed
 from dashboards.waterfall import Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
@@ -35,8 +35,9 @@ SPAN_LIMIT = 5_000
 WINDOW = 250
 _CANDIDATES = 10
 _CANDIDATE_DAYS = 30
-# Runs that were asked the same: how many are shown, and how many of those that hold the question are read for it.
-_ALIKE, _ALIKE_READ = 3, 10
+# Runs that were asked the same: how many are shown, how many of those that hold the question are looked at for it, and how many
+# are read, which takes longest, because their beginnings leave it open.
+_ALIKE, _ALIKE_SEEN, _ALIKE_READ = 3, 50, 10
 _ALIKE_SPANS = 2_000
 _ROWS = re.compile(r"(\d{1,6})-(\d{1,6})")
 
@@ -255,9 +256,9 @@ def _find_alike(request: PageRequest, trace: TraceSummary, asked: str) -> list[C
             query = parse_query(text)
         except QueryError:  # a name longer than a query can be
             return []
-        page = find_traces(get_store(), project_id=request.project.id, time_range=around, query=query, limit=_ALIKE_READ)
+        page = find_traces(get_store(), project_id=request.project.id, time_range=around, query=query, limit=_ALIKE_SEEN)
         for item in page.items:
-            if item.trace_id in read or len(read) > _ALIKE_READ or len(alike) == _ALIKE:
+            if item.trace_id in read or not may_begin(item.asked, asked) or len(read) > _ALIKE_READ or len(alike) == _ALIKE:
                 continue
             read.add(item.trace_id)
             if is_same_question(asked, _read_question(request, item.trace_id)[1]):

@@ -17,6 +17,7 @@ from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreUnavailable
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.previews import Previews
 from tracestore.summarize import summarize_pending
 
 pytestmark = pytest.mark.usefixtures("default_project")
@@ -220,6 +221,19 @@ def test_runs_that_were_asked_the_same_are_offered_and_no_later_turn_that_quotes
 
     assert re.findall(rf"a=(\w{{32}})&b={failed}", text) == [well]
     assert "the one with the green tent?" in text
+
+
+def test_many_newer_runs_that_quote_a_question_do_not_hide_the_one_that_was_asked_it(client: Client, store: Store) -> None:
+    question = "Where is my order with the green tent?"
+    well = _run(store, version="v2", age_s=900, prompt=question)
+    for age_s in range(600, 612):
+        _run(store, age_s=age_s, prompt=f"You were asked: {question}")
+    failed = _run(store, root_error="no answer", age_s=60, prompt=question)
+    Previews().tend(store)
+
+    text = _text(client.get("/compare/traces/alike", {"a": failed}, headers=PANEL))
+
+    assert re.findall(rf"a=(\w{{32}})&b={failed}", text) == [well]
 
 
 def test_question_that_nobody_else_asked_says_so(client: Client, store: Store) -> None:

@@ -61,7 +61,7 @@ screenshots: $(VENV)/.installed-dev system-packages
 .PHONY: system-packages
 system-packages:
 	@packages=""; \
-	command -v chromium >/dev/null || packages="$$packages chromium fonts-noto-core fonts-noto-color-emoji"; \
+	command -v chromium >/dev/null || packages="$$packages chromium fonts-noto-core fonts-noto-color-emoji fonts-droid-fallback"; \
 	command -v npm >/dev/null || packages="$$packages nodejs npm"; \
 	if [ -n "$$packages" ]; then \
 	  if [ "$$(id -u)" != 0 ]; then echo "Missing system packages:$$packages. Install them (apt-get install$$packages) and try again."; exit 1; fi; \

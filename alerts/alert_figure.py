@@ -14,7 +14,7 @@ from alerts.models import Alert, AlertRule, RuleKind
 from alerts.observing import window_before
 from alerts.preview import preview_rule
 from tracestore.clickhouse.client import get_store
-from tracestore.queries.metrics import MAX_POINTS
+from tracestore.queries.metrics.series import MAX_POINTS
 from tracestore.timerange import NS_PER_S, TimeRange
 
 # What adds up or picks a run is drawn evaluation by evaluation; of the others the metric of each window says enough.

@@ -7,8 +7,8 @@ import re
 
 from alerts.evaluation import is_past
 from alerts.models import MAX_GROUP_FIELDS, AlertRule, RuleKind, Severity, Side
-from tracestore.queries.metric_definitions import METRICS, MetricError
-from tracestore.queries.metric_groups import RUN_METRICS, check_groups
+from tracestore.queries.metrics.definitions import METRICS, MetricError
+from tracestore.queries.metrics.groups import RUN_METRICS, check_groups
 from tracestore.queries.version_samples import GUARDED
 
 MAX_LABELS = 20

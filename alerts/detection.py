@@ -12,8 +12,8 @@ from alerts.models import Alert, RuleKind
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
-from tracestore.queries.metric_definitions import METRICS, MetricError
-from tracestore.queries.metrics import metric_series
+from tracestore.queries.metrics.definitions import METRICS, MetricError
+from tracestore.queries.metrics.series import metric_series
 from tracestore.timerange import NS_PER_S, TimeRange, moment_of
 
 logger = logging.getLogger(__name__)

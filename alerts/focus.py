@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from alerts.evaluation import Comparison
 from tracestore.language import Query, format_filter, join_queries
 from tracestore.language.tree import Pattern, Term
-from tracestore.queries.metric_definitions import group_field
+from tracestore.queries.metrics.definitions import group_field
 from tracestore.timerange import TimeRange, format_time_ns
 
 

@@ -36,8 +36,8 @@ from alerts.units import format_duration_s, format_threshold, parse_duration_s, 
 from alerts.wording import format_seconds
 from tracestore.language import QueryError, parse_query
 from tracestore.models import Project
-from tracestore.queries.metric_definitions import METRICS
-from tracestore.queries.metric_groups import RUN_METRICS
+from tracestore.queries.metrics.definitions import METRICS
+from tracestore.queries.metrics.groups import RUN_METRICS
 
 RANGES = {"6h": (6 * 3600, "6 hours"), "24h": (86_400, "24 hours"), "7d": (7 * 86_400, "7 days")}
 DEFAULT_RANGE = "24h"

@@ -10,7 +10,7 @@ from alerts.picture import Chart, draw_chart
 from alerts.wording import format_value, metric_label, metric_unit
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
-from tracestore.queries.metrics import metric_series
+from tracestore.queries.metrics.series import metric_series
 from tracestore.timerange import NS_PER_S, TimeRange
 
 _WINDOWS_BEFORE, _LEAST_S, _MOST_WINDOWS = 24, 1800, 240

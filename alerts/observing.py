@@ -16,9 +16,9 @@ from alerts.version_guard import observe_newest_version
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
-from tracestore.queries.metric_definitions import METRICS, READ_APART, MetricError
-from tracestore.queries.metric_groups import MAX_GROUPS, Answer, Question, answer_questions, find_groups, reads_spans
-from tracestore.queries.metric_rollups import ROLLUPS_FROM_S
+from tracestore.queries.metrics.definitions import METRICS, READ_APART, MetricError
+from tracestore.queries.metrics.groups import MAX_GROUPS, Answer, Question, answer_questions, find_groups, reads_spans
+from tracestore.queries.metrics.rollups import ROLLUPS_FROM_S
 from tracestore.timerange import NS_PER_S, TimeRange, ns_of
 
 _WEEK = timedelta(days=7)

@@ -15,8 +15,8 @@ from alerts.units import round_off
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.models import Project
-from tracestore.queries.metric_groups import Question, find_groups
-from tracestore.queries.metrics import metric_series
+from tracestore.queries.metrics.groups import Question, find_groups
+from tracestore.queries.metrics.series import metric_series
 from tracestore.timerange import DAY_NS, TimeRange, ns_of
 
 DAILY_BUDGET_USD, USER_QUOTA_USD = 100.0, 50.0

@@ -14,8 +14,8 @@ from alerts.observing import baseline_of, is_resting, judged_window, period_of
 from alerts.version_guard import observe_past_versions
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
-from tracestore.queries.metric_groups import Answer, Question
-from tracestore.queries.metric_windows import Windows, read_windows
+from tracestore.queries.metrics.groups import Answer, Question
+from tracestore.queries.metrics.windows import Windows, read_windows
 from tracestore.timerange import NS_PER_S, TimeRange, moment_of, ns_of
 
 # Evaluations of one backtest at most, and of that of a version guard, whose test takes a while.

@@ -12,7 +12,7 @@ from alerts.models import AlertRule
 from alerts.observing import Sight, observe_rule
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
-from tracestore.queries.metrics import MAX_POINTS, metric_series
+from tracestore.queries.metrics.series import MAX_POINTS, metric_series
 from tracestore.timerange import NS_PER_S, TimeRange
 
 

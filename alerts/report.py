@@ -18,8 +18,8 @@ from alerts.wording import format_seconds, format_share, format_value, metric_la
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.queries.errors import find_errors
-from tracestore.queries.metric_definitions import METRICS as METRIC_KINDS
-from tracestore.queries.metrics import metric_series, metric_values
+from tracestore.queries.metrics.definitions import METRICS as METRIC_KINDS
+from tracestore.queries.metrics.series import metric_series, metric_values
 from tracestore.timerange import NS_PER_S, TimeRange, format_time_ns, ns_of
 
 METRICS = ("requests", "failure_rate", "escalation_rate", "duration_p95", "cost", "cost_per_trace", "tool_success_rate")

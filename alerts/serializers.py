@@ -41,8 +41,8 @@ from alerts.models import (
 from alerts.payload import build_reasons
 from tracestore.language import parse_query
 from tracestore.models import Project
-from tracestore.queries.metric_definitions import GROUPINGS, METRICS
-from tracestore.queries.metric_groups import RUN_METRICS
+from tracestore.queries.metrics.definitions import GROUPINGS, METRICS
+from tracestore.queries.metrics.groups import RUN_METRICS
 from tracestore.rest import StrictSerializer
 
 _RULE_FIELDS = [

@@ -34,7 +34,7 @@ from tracestore import telemetry
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError, StoreUnavailable
 from tracestore.language import QueryError
-from tracestore.queries.metric_groups import MAX_GROUPS
+from tracestore.queries.metrics.groups import MAX_GROUPS
 from tracestore.timerange import moment_of, ns_of
 
 logger = logging.getLogger(__name__)

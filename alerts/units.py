@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 
-from tracestore.queries.metric_definitions import METRICS
-from tracestore.queries.metric_groups import RUN_METRICS
+from tracestore.queries.metrics.definitions import METRICS
+from tracestore.queries.metrics.groups import RUN_METRICS
 
 _UNITS = {"ratio": "%", "s": "seconds", "USD": "USD"}
 _DURATION = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)\s*(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?)?", re.IGNORECASE)

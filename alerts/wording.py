@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from alerts.evaluation import Comparison
 from alerts.models import AlertRule, RuleKind
-from tracestore.queries.metric_definitions import METRICS
-from tracestore.queries.metric_groups import RUN_METRICS
+from tracestore.queries.metrics.definitions import METRICS
+from tracestore.queries.metrics.groups import RUN_METRICS
 from tracestore.timerange import moment_of
 
 NO_DATA = "no data"

@@ -19,15 +19,16 @@ from tracestore.queries.errors import find_errors
 from tracestore.queries.events import find_event_marks
 from tracestore.queries.facets import FACETS, count_facet
 from tracestore.queries.logs import find_logs, find_logs_of_trace
-from tracestore.queries.metrics import metric_series, metric_values
+from tracestore.queries.metrics.series import metric_series, metric_values
 from tracestore.queries.outliers import find_outliers
 from tracestore.queries.quality import compare_costs, count_orphans, count_stored, find_intake, whole_minutes
 from tracestore.queries.spans import find_spans, get_span
 from tracestore.queries.traces import find_traces, get_trace, has_any_trace
 from tracestore.queries.unpriced_models import find_unpriced_models
 from tracestore.queries.versions import find_first_seen
-from tracestore.queries.why import Selection, find_differences
-from tracestore.queries.why_attributes import compare_attributes
+from tracestore.queries.why.attributes import compare_attributes
+from tracestore.queries.why.comparison import find_differences
+from tracestore.queries.why.sides import Selection
 from tracestore.timerange import TimeRange
 
 # Answers something that len() counts, or one value. The range is of RANGES, the longest one for questions that name none.

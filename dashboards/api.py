@@ -66,13 +66,15 @@ from tracestore.queries.cohort_tools import compare_tools
 from tracestore.queries.cohorts import compare_cohorts, find_cohort_differences
 from tracestore.queries.facets import FACETS, count_facet
 from tracestore.queries.logs import find_logs, find_logs_of_trace
-from tracestore.queries.metric_definitions import find_metric
-from tracestore.queries.metrics import metric_series
+from tracestore.queries.metrics.definitions import find_metric
+from tracestore.queries.metrics.series import metric_series
 from tracestore.queries.paging import read_cursor
 from tracestore.queries.spans import find_spans, get_span
 from tracestore.queries.traces import find_traces, get_trace
-from tracestore.queries.why import Difference, Selection, find_differences
-from tracestore.queries.why_attributes import compare_attributes
+from tracestore.queries.why.attributes import compare_attributes
+from tracestore.queries.why.comparison import find_differences
+from tracestore.queries.why.sides import Selection
+from tracestore.queries.why.values import Difference
 from tracestore.rest import checked, next_page_url, project_of, refuse_unknown
 from tracestore.timerange import DAY_NS, TimeError, TimeRange, parse_time_ns
 from tracestore.verdict import DEFAULT_METRICS, find_judged, judge_version

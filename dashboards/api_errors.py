@@ -15,7 +15,7 @@ from rest_framework.views import set_rollback
 
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, StoreUnavailable, TraceNotFound
 from tracestore.language import QueryError
-from tracestore.queries.metric_definitions import MetricError
+from tracestore.queries.metrics.definitions import MetricError
 from tracestore.queries.paging import CursorError
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from tracestore.language import Query, format_filter
 from tracestore.queries.cohort_tools import ToolComparison
 from tracestore.queries.cohorts import CohortComparison, CohortMetric
 from tracestore.queries.versions import ServiceVersion
-from tracestore.queries.why import Comparison, Difference
+from tracestore.queries.why.comparison import Comparison
+from tracestore.queries.why.values import Difference
 from tracestore.statistics import Interval
 
 _ROWS = 12

@@ -9,7 +9,7 @@ from typing import Literal
 from dashboards.templatetags import formatting
 from tracestore.language import Query, format_filter
 from tracestore.model import Series
-from tracestore.queries.metric_definitions import METRICS, find_metric
+from tracestore.queries.metrics.definitions import METRICS, find_metric
 from tracestore.queries.terms import exact_demands
 
 Trend = Literal["better", "worse", "neutral"]
@@ -18,7 +18,7 @@ ReadSeries = Callable[[str, str], list[Series]]
 
 @dataclass(frozen=True)
 class Measure:
-    """As tracestore.queries.metric_definitions.Metric, without its SQL."""
+    """As tracestore.queries.metrics.definitions.Metric, without its SQL."""
 
     name: str
     label: str

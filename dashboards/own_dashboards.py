@@ -18,7 +18,7 @@ from dashboards.saved_views import Reader
 from dashboards.text import make_visible
 from tracestore.language import QueryError, parse_query
 from tracestore.models import Dashboard, Project
-from tracestore.queries.metric_definitions import MetricError
+from tracestore.queries.metrics.definitions import MetricError
 
 MAX_DASHBOARDS, MAX_PANELS, MAX_METRICS = 100, 24, 6
 MAX_NAME_CHARACTERS, MAX_QUERY_CHARACTERS = 80, 2_000

@@ -28,7 +28,7 @@ from dashboards.measures import Measure, find_measure, narrowing, read_measure, 
 from tracestore.language import Query, QueryError, format_filter, join_queries, parse_query
 from tracestore.language.fields import find_field
 from tracestore.model import Series
-from tracestore.queries.metric_definitions import GROUPINGS, group_field
+from tracestore.queries.metrics.definitions import GROUPINGS, group_field
 from tracestore.timerange import NS_PER_S, TimeRange
 
 Kind = Literal["line", "stacked", "bar", "number", "table"]

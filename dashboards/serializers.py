@@ -14,7 +14,7 @@ from tracestore.language.fields import KINDS, OUTCOMES
 from tracestore.model import Span, Trace
 from tracestore.queries.errors import MAX_GROUPS, SORTS
 from tracestore.queries.facets import FACETS
-from tracestore.queries.metric_definitions import GROUPINGS, METRICS
+from tracestore.queries.metrics.definitions import GROUPINGS, METRICS
 from tracestore.timerange import format_time_ns
 
 MAX_LIMIT = 1000

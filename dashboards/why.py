@@ -14,8 +14,13 @@ from dashboards.text import make_visible
 from tracestore.histogram import Bar
 from tracestore.language import Query, format_filter
 from tracestore.language.tree import Node
-from tracestore.queries.why import OUTCOME_FIELDS, Comparison, Difference, Pair, Quantiles, Selection, Shift
-from tracestore.queries.why_attributes import AttributeComparison
+from tracestore.queries.why.attributes import AttributeComparison
+from tracestore.queries.why.comparison import Comparison
+from tracestore.queries.why.fields import OUTCOME_FIELDS
+from tracestore.queries.why.numbers import Quantiles, Shift
+from tracestore.queries.why.pairs import Pair
+from tracestore.queries.why.sides import Selection
+from tracestore.queries.why.values import Difference
 from tracestore.statistics import Interval
 from tracestore.timerange import TimeError, TimeRange, parse_time_ns
 

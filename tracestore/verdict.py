@@ -11,7 +11,7 @@ from typing import Any
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query, format_filter, parse_query
 from tracestore.queries.cohorts import CohortMetric, compare_cohorts, strict_confidence
-from tracestore.queries.metric_definitions import MetricError
+from tracestore.queries.metrics.definitions import MetricError
 from tracestore.statistics import Interval
 from tracestore.timerange import TimeRange, format_time_ns
 

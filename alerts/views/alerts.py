@@ -22,7 +22,7 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
 from tracestore.language import QueryError, parse_query
-from tracestore.queries.metric_definitions import MetricError
+from tracestore.queries.metrics.definitions import MetricError
 from tracestore.queries.traces import find_traces
 from tracestore.requests import PageRequest
 

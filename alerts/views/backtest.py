@@ -24,7 +24,7 @@ from alerts.wording import format_condition
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError
-from tracestore.queries.metric_definitions import MetricError
+from tracestore.queries.metrics.definitions import MetricError
 from tracestore.requests import PageRequest
 from tracestore.timerange import NS_PER_S, TimeError, TimeRange, moment_of, parse_time_range
 

@@ -30,7 +30,7 @@ from alerts.views.editing import find_page
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
 from tracestore.language import QueryError
-from tracestore.queries.metric_definitions import MetricError
+from tracestore.queries.metrics.definitions import MetricError
 from tracestore.requests import PageRequest
 from tracestore.timerange import TimeRange
 

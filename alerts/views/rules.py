@@ -23,8 +23,8 @@ from alerts.telling import find_routed
 from alerts.units import threshold_unit
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.queries.metric_definitions import GROUPINGS, METRICS, MetricError
-from tracestore.queries.metric_groups import RUN_METRICS
+from tracestore.queries.metrics.definitions import GROUPINGS, METRICS, MetricError
+from tracestore.queries.metrics.groups import RUN_METRICS
 from tracestore.requests import PageRequest
 
 # Where fewer windows than these lie in a range, side by side they would say little.

@@ -39,8 +39,8 @@ from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
 from tracestore.language import Query, QueryError, join_queries, parse_query
 from tracestore.model import Series
-from tracestore.queries.metric_definitions import MetricError
-from tracestore.queries.metrics import metric_series, metric_values
+from tracestore.queries.metrics.definitions import MetricError
+from tracestore.queries.metrics.series import metric_series, metric_values
 from tracestore.queries.traces import has_any_trace
 from tracestore.queries.unpriced_models import find_unpriced_models
 from tracestore.queries.versions import find_first_seen

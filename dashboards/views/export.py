@@ -16,7 +16,7 @@ from dashboards.listing import read_listing
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.model import Page, TraceSummary
-from tracestore.queries.metrics import metric_value
+from tracestore.queries.metrics.series import metric_value
 from tracestore.queries.traces import find_traces
 from tracestore.requests import PageRequest
 

@@ -29,7 +29,7 @@ from tracestore.language.fields import FIELDS
 from tracestore.model import FacetValue, Page, TraceSummary
 from tracestore.queries.facets import count_facet
 from tracestore.queries.messages import name_traces
-from tracestore.queries.metrics import metric_series
+from tracestore.queries.metrics.series import metric_series
 from tracestore.queries.offers import Wanted, count_offers
 from tracestore.queries.outliers import find_outliers
 from tracestore.queries.paging import CursorError

@@ -14,8 +14,8 @@ from dashboards.why import WhySearch, build_answer, build_attributes, parse_why
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
-from tracestore.queries.why import find_differences
-from tracestore.queries.why_attributes import compare_attributes
+from tracestore.queries.why.attributes import compare_attributes
+from tracestore.queries.why.comparison import find_differences
 from tracestore.requests import PageRequest
 
 

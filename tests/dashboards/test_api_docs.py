@@ -14,7 +14,7 @@ import pytest
 
 from tests.live import ROOT, LiveServer, start_server
 from tracestore.queries.facets import FACETS
-from tracestore.queries.metric_definitions import GROUPINGS, METRICS
+from tracestore.queries.metrics.definitions import GROUPINGS, METRICS
 
 DOCS = (ROOT / "docs" / "api.md").read_text()
 COMMANDS = re.findall(r"^ {4}(curl .+)$", DOCS, re.MULTILINE)

@@ -27,7 +27,7 @@ from dashboards.panels import (
 from dashboards.tiles import build_table, build_tiles
 from tracestore.language import Query, parse_query
 from tracestore.model import Series
-from tracestore.queries.metric_definitions import GROUPINGS, METRICS, MetricError
+from tracestore.queries.metrics.definitions import GROUPINGS, METRICS, MetricError
 from tracestore.timerange import NS_PER_S, TimeRange
 
 MINUTE_NS = 60 * NS_PER_S

@@ -15,7 +15,7 @@ from dashboards.forms import SearchRefused
 from dashboards.why import build_answer, parse_why, points, points_interval
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
-from tracestore.queries.why import Comparison
+from tracestore.queries.why.comparison import Comparison
 from tracestore.statistics import Interval
 
 pytestmark = pytest.mark.usefixtures("default_project")

@@ -26,7 +26,7 @@ from tracestore.keys import forget_keys
 from tracestore.language import parse_query
 from tracestore.masked import masked_counts
 from tracestore.models import IngestKey, MaskedValues, Privacy, Project
-from tracestore.queries.metrics import metric_value
+from tracestore.queries.metrics.series import metric_value
 from tracestore.summarize import summarize_pending
 from tracestore.timerange import NS_PER_S, TimeRange
 

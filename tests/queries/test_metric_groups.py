@@ -11,10 +11,10 @@ from tests.queries.conftest import SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.language import parse_query
-from tracestore.queries import metric_groups
-from tracestore.queries.metric_definitions import METRICS, READ_APART, MetricError
-from tracestore.queries.metric_groups import Answer, Question, answer_questions, check_groups, find_groups, only_if
-from tracestore.queries.metrics import metric_values
+from tracestore.queries.metrics import groups
+from tracestore.queries.metrics.definitions import METRICS, READ_APART, MetricError
+from tracestore.queries.metrics.groups import Answer, Question, answer_questions, check_groups, find_groups, only_if
+from tracestore.queries.metrics.series import metric_values
 from tracestore.queries.rollups import recompute_rollups
 from tracestore.timerange import NS_PER_S, TimeRange
 
@@ -70,14 +70,14 @@ def test_question_that_cannot_be_answered_does_no_harm_to_the_others(store: Stor
 
 def test_statement_that_is_too_expensive_is_asked_in_halves(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     insert_some(store)
-    ask_once = metric_groups._ask_once
+    ask_once = groups._ask_once
 
     def refuse(store: Store, project_id: int, time_range: TimeRange, questions: dict[int, Question]) -> object:
         if any(question.metric == "spans" for question in questions.values()):
             raise QueryTooExpensive("too much")
         return ask_once(store, project_id, time_range, questions)
 
-    monkeypatch.setattr(metric_groups, "_ask_once", refuse)
+    monkeypatch.setattr(groups, "_ask_once", refuse)
     questions = [Question(parse_query(""), metric) for metric in ("requests", "failures", "spans", "escalations", "cost")]
 
     answers = answer_questions(store, project_id=1, time_range=HOUR, questions=questions)

@@ -12,9 +12,9 @@ from tests.queries.metrics import EIGHT_HOURS, HOUR_S, ONE_HOUR, START_NS, START
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.model import Series
-from tracestore.queries import metric_sources
-from tracestore.queries.metric_definitions import GROUPINGS, METRICS, OF_WHOLE_TRACE
-from tracestore.queries.metric_rollups import rollup_dimension
+from tracestore.queries.metrics import sources
+from tracestore.queries.metrics.definitions import GROUPINGS, METRICS, OF_WHOLE_TRACE
+from tracestore.queries.metrics.rollups import rollup_dimension
 from tracestore.queries.rollups import recompute_hours, recompute_rollups
 from tracestore.timerange import NS_PER_S, TimeRange
 
@@ -163,7 +163,7 @@ def test_traces_and_rollups_give_equal_numbers(store: Store, monkeypatch: pytest
                     continue
                 rolled = series_of(store, metric, text, group_by, EIGHT_HOURS, HOUR_S)
                 with monkeypatch.context() as patched:
-                    patched.setattr(metric_sources, "rollup_dimension", lambda *_: None)
+                    patched.setattr(sources, "rollup_dimension", lambda *_: None)
                     raw = series_of(store, metric, text, group_by, EIGHT_HOURS, HOUR_S)
                 assert_equal_series(rolled, raw, f"{metric} of {text!r} by {group_by!r}")
                 compared += 1
@@ -199,7 +199,7 @@ def test_long_ranges_are_read_from_hours_and_give_equal_numbers(store: Store, mo
         total = value_of(store, metric, time_range=two_days)
         assert "rollups_hourly" in read[-1]
         with monkeypatch.context() as patched:
-            patched.setattr(metric_sources, "rollup_dimension", lambda *_: None)
+            patched.setattr(sources, "rollup_dimension", lambda *_: None)
             raw = series_of(store, metric, "", group_by, two_days, step_s)
             raw_total = value_of(store, metric, time_range=two_days)
         read.clear()

@@ -9,10 +9,10 @@ from tests.logs import insert_logs
 from tests.queries.conftest import T0
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
-from tracestore.queries.metric_definitions import MetricError
-from tracestore.queries.metric_groups import Question, find_groups
-from tracestore.queries.metric_windows import Windows, read_windows
-from tracestore.queries.metrics import measure_apart, metric_value
+from tracestore.queries.metrics.definitions import MetricError
+from tracestore.queries.metrics.groups import Question, find_groups
+from tracestore.queries.metrics.series import measure_apart, metric_value
+from tracestore.queries.metrics.windows import Windows, read_windows
 from tracestore.queries.rollups import recompute_rollups
 from tracestore.timerange import NS_PER_S, TimeRange
 

@@ -14,9 +14,9 @@ from tests.queries.metrics import EIGHT_HOURS, HOUR_S, ONE_HOUR, START_NS, model
 from tracestore.buckets import MAX_RELATIVE_ERROR
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
-from tracestore.queries import metric_sources
-from tracestore.queries.metric_definitions import MetricError
-from tracestore.queries.metric_groups import Answer, Question, answer_questions, find_groups
+from tracestore.queries.metrics import sources
+from tracestore.queries.metrics.definitions import MetricError
+from tracestore.queries.metrics.groups import Answer, Question, answer_questions, find_groups
 from tracestore.queries.rollups import recompute_rollups
 from tracestore.semconv.scores import SCORE_IDS
 from tracestore.timerange import NS_PER_S, TimeRange
@@ -154,7 +154,7 @@ def test_percentiles_are_within_the_stated_error_however_they_were_added_up(
     recompute_rollups(store, project_id=1, bucket_starts_s={start // NS_PER_S for start in starts})
 
     rolled = [value_of(store, f"duration_p{level}", time_range=EIGHT_HOURS) for level in (50, 90, 95, 99)]
-    monkeypatch.setattr(metric_sources, "rollup_dimension", lambda *_: None)
+    monkeypatch.setattr(sources, "rollup_dimension", lambda *_: None)
     raw = [value_of(store, f"duration_p{level}", time_range=EIGHT_HOURS) for level in (50, 90, 95, 99)]
 
     assert rolled == raw

@@ -18,8 +18,8 @@ from tracestore.clickhouse.landing import insert_batch
 from tracestore.clickhouse.migrate import FOLDER
 from tracestore.language import parse_query
 from tracestore.queries.logs import find_logs_of_trace
-from tracestore.queries.metric_groups import Question, find_groups
-from tracestore.queries.metrics import metric_value
+from tracestore.queries.metrics.groups import Question, find_groups
+from tracestore.queries.metrics.series import metric_value
 from tracestore.queries.spans import get_span
 from tracestore.timerange import NS_PER_S, TimeRange
 

@@ -15,16 +15,10 @@ from tests.queries.conftest import T0
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.language.fields import find_field
-from tracestore.queries.why import (
-    DIMENSIONS,
-    NUMBERS,
-    OUTCOME_FIELDS,
-    Comparison,
-    Difference,
-    Selection,
-    demanded_fields,
-    find_differences,
-)
+from tracestore.queries.why.comparison import Comparison, find_differences
+from tracestore.queries.why.fields import DIMENSIONS, NUMBERS, OUTCOME_FIELDS, demanded_fields
+from tracestore.queries.why.sides import Selection
+from tracestore.queries.why.values import Difference
 from tracestore.timerange import TimeRange
 
 RANGE = TimeRange(T0, T0 + 10**9)

@@ -11,9 +11,9 @@ from tests.factories import insert_traces, new_trace_id
 from tests.queries.conftest import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
-from tracestore.queries import why_attributes
-from tracestore.queries.why import Selection
-from tracestore.queries.why_attributes import AttributeComparison, compare_attributes, cut_slices
+from tracestore.queries.why import attributes
+from tracestore.queries.why.attributes import AttributeComparison, compare_attributes, cut_slices
+from tracestore.queries.why.sides import Selection
 from tracestore.timerange import TimeRange
 
 RANGE = TimeRange(T0 - 10**9, T0 + 3600 * 10**9)
@@ -156,11 +156,11 @@ def test_what_both_sides_hold_alike_is_not_counted_beyond_the_cap(store: Store, 
 def test_values_beyond_one_word_of_bits_are_counted_and_keys_beyond_the_limit_told(
     regions: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(why_attributes, "_MASK_BITS", 1)
+    monkeypatch.setattr(attributes, "_MASK_BITS", 1)
     values = {(item.dimension.label, item.value) for item in compare(regions, "status:error", span_cap=30).differences}
     assert values == {("acme.region", "east"), ("acme.region", "west"), ("acme.cluster", "one"), ("acme.cluster", "two")}
 
-    monkeypatch.setattr(why_attributes, "_COUNTED_KEYS", 1)
+    monkeypatch.setattr(attributes, "_COUNTED_KEYS", 1)
     found = compare(regions, "status:error", span_cap=30)
     assert (len({item.dimension.label for item in found.differences}), found.more_keys) == (1, 1)
 
@@ -168,7 +168,7 @@ def test_values_beyond_one_word_of_bits_are_counted_and_keys_beyond_the_limit_to
 def test_where_counting_takes_too_long_the_counts_are_of_the_part_and_the_answer_says_so(
     regions: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(why_attributes, "COUNT_FOUND", why_attributes.COUNT_FOUND + ", max_rows_to_read = 1")
+    monkeypatch.setattr(attributes, "COUNT_FOUND", attributes.COUNT_FOUND + ", max_rows_to_read = 1")
 
     found = compare(regions, "status:error", span_cap=30)
 

@@ -19,7 +19,7 @@ from tracestore.language import parse_query
 from tracestore.models import ModelPrice, Project
 from tracestore.prices import load_prices
 from tracestore.pricing import TOKEN_CLASSES, Sold, TokenUsage, explain_call, find_custom_price, price_call, price_calls
-from tracestore.queries.metrics import metric_value
+from tracestore.queries.metrics.series import metric_value
 from tracestore.queries.spans import get_span
 from tracestore.queries.tree import find_steps
 from tracestore.recompute import recompute_pending

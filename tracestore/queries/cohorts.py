@@ -11,7 +11,8 @@ from tracestore.language import Query
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
 from tracestore.queries.terms import value_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
-from tracestore.queries.why import Comparison, Selection, find_differences
+from tracestore.queries.why.comparison import Comparison, find_differences
+from tracestore.queries.why.sides import Selection
 from tracestore.statistics import (
     CONFIDENCE,
     Interval,

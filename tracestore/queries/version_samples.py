@@ -12,7 +12,7 @@ from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
-from tracestore.queries.metric_definitions import MetricError
+from tracestore.queries.metrics.definitions import MetricError
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import NS_PER_S, TimeRange

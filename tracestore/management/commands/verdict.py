@@ -15,7 +15,7 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
 from tracestore.models import Project
-from tracestore.queries.metric_definitions import MetricError
+from tracestore.queries.metrics.definitions import MetricError
 from tracestore.timerange import TimeError, parse_time_range
 from tracestore.verdict import DEFAULT_METRICS, JUDGED, MINIMUM_SAMPLES, Outcome, find_judged, judge_version
 

@@ -22,7 +22,7 @@ class MetricError(ValueError):
 class Metric:
     """One number that can be asked for. `unit`: traces, ratio (0 to 1), s, USD, tokens, calls, sessions, users, spans, score(s).
 
-    `formula` is SQL over the names of metric_parts.py in braces; `additive` metrics are 0 where there are no traces,
+    `formula` is SQL over the names of parts.py in braces; `additive` metrics are 0 where there are no traces,
     the others have no value there.
     """
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
-from tracestore.queries.metric_definitions import (
+from tracestore.queries.metrics.definitions import (
     GROUPINGS,
     KEYS,
     METRICS,
@@ -19,8 +19,8 @@ from tracestore.queries.metric_definitions import (
     check_grouping,
     find_metric,
 )
-from tracestore.queries.metric_parts import COUNTED_BY_GROUP, ROLLED, SCORE_PARTS, SESSION_PARTS, Source, raw_parts
-from tracestore.queries.metric_rollups import IN_ROLLED_RANGE, find_hours, rolled_conditions, rolled_source, rollup_dimension
+from tracestore.queries.metrics.parts import COUNTED_BY_GROUP, ROLLED, SCORE_PARTS, SESSION_PARTS, Source, raw_parts
+from tracestore.queries.metrics.rollups import IN_ROLLED_RANGE, find_hours, rolled_conditions, rolled_source, rollup_dimension
 from tracestore.queries.predicates import IN_RANGE, REACH_DAYS, Params, trace_predicate
 from tracestore.queries.rollups import MINUTE_S
 from tracestore.queries.scores import EFFECTIVE_SCORES

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tracestore.clickhouse.client import Store
-from tracestore.queries.metric_definitions import READ_APART, find_metric
-from tracestore.queries.metric_groups import MAX_GROUPS, RUN_METRICS, Question, check_groups, samples_of
-from tracestore.queries.metric_sources import Reading, apart_by_moment, find_reading, grouped_reading
-from tracestore.queries.metrics import number
+from tracestore.queries.metrics.definitions import READ_APART, find_metric
+from tracestore.queries.metrics.groups import MAX_GROUPS, RUN_METRICS, Question, check_groups, samples_of
+from tracestore.queries.metrics.series import number
+from tracestore.queries.metrics.sources import Reading, apart_by_moment, find_reading, grouped_reading
 from tracestore.queries.predicates import IN_RANGE, Params
 from tracestore.queries.rollups import MINUTE_S
 from tracestore.queries.traces import FINAL_SETTINGS

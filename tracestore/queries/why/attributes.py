@@ -19,7 +19,10 @@ from tracestore.histogram import Histogram, bin_sql
 from tracestore.language import Query
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
-from tracestore.queries.why import MIN_SUPPORT, Difference, Dimension, Number, Selection, Shift, build_shifts, started_within
+from tracestore.queries.why.fields import Dimension, Number
+from tracestore.queries.why.numbers import Shift, build_shifts
+from tracestore.queries.why.sides import MIN_SUPPORT, Selection, started_within
+from tracestore.queries.why.values import Difference
 from tracestore.semconv.errors import HTTP_STATUS_KEYS
 from tracestore.semconv.fields import FIELDS
 from tracestore.semconv.keys import wanted_keys

@@ -1,6 +1,6 @@
 """Numbers over time: one metric of the traces that match a query, by step and group.
 
-Read from `traces`, or from `rollups` when those hold the same answer (metric_rollups.py). Percentiles are taken of numbers
+Read from `traces`, or from `rollups` when those hold the same answer (rollups.py). Percentiles are taken of numbers
 of buckets on both ways (tracestore/buckets.py), so both give the same one, at most 0.5 % off.
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
 from tracestore.model import Series
-from tracestore.queries.metric_definitions import OF_SCORE, OF_SESSION, MetricError, check_grouped, find_metric
-from tracestore.queries.metric_sources import build_source
+from tracestore.queries.metrics.definitions import OF_SCORE, OF_SESSION, MetricError, check_grouped, find_metric
+from tracestore.queries.metrics.sources import build_source
 from tracestore.queries.predicates import Params
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import NS_PER_S, TimeRange

@@ -39,6 +39,7 @@ def regions(store: Store, send_spans: SendSpans) -> Store:
                 "acme.list": ["a", "b"],
                 "acme.flag": number % 2 == 0,
                 "gen_ai.request.model": "m-east" if east else "m-west",
+                "gen_ai.latency.time_to_first_token": 1.0 + east,
             }
             root = {"trace_id": trace_id, "span_id": "1" * 16, "start_ns": start_ns, "attributes": attributes}
             spans += [root, root | {"span_id": "2" * 16, "parent": "1" * 16}]
@@ -174,6 +175,8 @@ def test_where_counting_takes_too_long_the_counts_are_of_the_part_and_the_answer
 
     assert (found.searched_share, found.read_share) == (0.5, 0.5)
     assert 0 < found.selected + found.others < 30
+    assert found.first_token
+    assert (found.first_token.selected.count, found.first_token.others.count) == (2 * found.selected, 2 * found.others)
 
 
 def test_slices_are_spread_evenly_and_do_not_overlap() -> None:

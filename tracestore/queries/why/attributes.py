@@ -207,13 +207,13 @@ def compare_attributes(
     rows = scope.read(COUNT_ATTRIBUTES, min_support=MIN_SUPPORT, selected=selected, others=others)
     tests = sum(row[3] for row in rows)
     differences = _find_texts(scope, [best for row in rows for best in row[4]], selected, others, tests)
-    found = AttributeComparison(selected, others, share, differences, _compare_first_tokens(scope), tests, share)
-    if share == 1:
-        return found
+    found = AttributeComparison(selected, others, share, differences, None, tests, share)
     try:
-        return _count_all(whole, found)
+        if share < 1:
+            return _count_all(whole, found)
     except QueryTooExpensive:
-        return found
+        pass  # the slices are the answer
+    return replace(found, first_token=_compare_first_tokens(scope))
 
 
 def _compare_first_tokens(scope: _Scope) -> Shift | None:

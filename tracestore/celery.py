@@ -58,6 +58,7 @@ def _schedule(sender: Celery, **_: Any) -> None:
         ("check parts", "tracestore.tasks.check_parts", 60.0),
         ("return memory", "tracestore.tasks.return_memory", 15.0),
         ("index words", "tracestore.tasks.index_words", 60.0),
+        ("delete what is old", "tracestore.tasks.delete_old", 3600.0),
         ("work on the past", "tracestore.tasks.work_on_past", 5.0),
         ("evaluate alert rules", "alerts.tasks.evaluate_alert_rules", float(settings.ALERT_INTERVAL_S)),
         ("tend incidents", "alerts.tasks.tend_incidents", 10.0),

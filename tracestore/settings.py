@@ -247,6 +247,14 @@ SETTINGS = (
         "600",
         "A trace without its root span counts as running until its last span is this old.",
     ),
+    Setting(
+        "TRACESTORE_RETENTION_DAYS",
+        _whole_number(0, 36_500),
+        "whole number",
+        "days",
+        "0",
+        "What is older is deleted, whole days (UTC) at a time. 0 keeps everything.",
+    ),
     Setting("TRACESTORE_ALERT_INTERVAL_S", _SECONDS, "whole number", "seconds", "15", "How often alert rules are evaluated."),
     Setting(
         "TRACESTORE_SMTP_URL",
@@ -343,6 +351,7 @@ SPOOL_MAX_BYTES: int = _values["TRACESTORE_SPOOL_MAX_BYTES"]
 QUERY_TIMEOUT_S: int = _values["TRACESTORE_QUERY_TIMEOUT_S"]
 QUERY_MEMORY_BYTES: int = _values["TRACESTORE_QUERY_MEMORY_BYTES"]
 RUNNING_TIMEOUT_S: int = _values["TRACESTORE_RUNNING_TIMEOUT_S"]
+RETENTION_DAYS: int = _values["TRACESTORE_RETENTION_DAYS"]
 ALERT_INTERVAL_S: int = _values["TRACESTORE_ALERT_INTERVAL_S"]
 DELIVERY_TIMEOUT_S: int = _values["TRACESTORE_DELIVERY_TIMEOUT_S"]
 HEARTBEAT_URL: str = _values["TRACESTORE_HEARTBEAT_URL"]

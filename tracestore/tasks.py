@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from celery import shared_task
+from django.conf import settings
+from django.utils import timezone
 
 from tracestore import recompute, reread, summarize
 from tracestore.clickhouse.client import get_store
+from tracestore.clickhouse.retention import Retention
 from tracestore.clickhouse.spare_memory import SpareMemory
 from tracestore.clickhouse.word_index import WordIndex
 from tracestore.previews import Previews
@@ -14,6 +17,7 @@ from tracestore.telemetry import timed_job
 _spare_memory = SpareMemory()
 _word_index = WordIndex()
 _previews = Previews()
+_retention = Retention()
 
 
 @shared_task
@@ -67,6 +71,13 @@ def index_words() -> None:
     """Begin to build the index of words for spans that merges have left alone for a while."""
     with timed_job("index_words"):
         _word_index.tend(get_store())
+
+
+@shared_task
+def delete_old() -> None:
+    """Delete what is older than the setting says."""
+    with timed_job("delete_old"):
+        _retention.tend(get_store().unqueued(), days=settings.RETENTION_DAYS, now=timezone.now())
 
 
 @shared_task

@@ -29,6 +29,7 @@ from tracestore import telemetry
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError
+from tracestore.projects import address_of
 from tracestore.queries.metrics.definitions import MetricError
 
 logger = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ def _build(delivery: Delivery, *, asks_store: bool) -> Notification:
         except Exception as error:  # whatever it is, what the message is about matters more
             known = isinstance(error, StoreError | QueryError | MetricError)
             logger.warning("the message about alert %s lacks its cost or picture: %s", alert.pk, error, exc_info=not known)
-    return replace(build_notification(delivery, settings.BASE_URL, cost_usd), pictures=pictures)
+    return replace(build_notification(delivery, address_of(alert.project), cost_usd), pictures=pictures)
 
 
 def _shows_pictures(delivery: Delivery) -> bool:
@@ -199,7 +200,7 @@ def _record_failure(delivery: Delivery, error: ChannelError, now: datetime) -> N
 
 def send_test(channel: NotificationChannel) -> None:
     """Send a test message at once; when it is accepted, a channel that had failed is switched on again. Raises ChannelError."""
-    send_notification(channel, build_test_notification(channel, settings.BASE_URL))
+    send_notification(channel, build_test_notification(channel, address_of(channel.project)))
     if channel.disabled_reason:
         set_channel_enabled(channel, enabled=True)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Prefetch
 from django.http import Http404
 from django.utils import timezone
@@ -20,6 +19,7 @@ from alerts import incidents
 from alerts.api import PAGING, answer_page
 from alerts.incidents import MAX_COMMENT_LENGTH, MAX_SNOOZE_S, IncidentError
 from alerts.models import Alert, Incident, IncidentEvent, IncidentState
+from tracestore.projects import address_of
 from tracestore.rest import checked, page_of, project_of
 
 # Of an alert its id is asked for, not its evidence.
@@ -41,7 +41,7 @@ class IncidentOutput(serializers.ModelSerializer[Incident]):
         ]  # fmt: skip
 
     def get_url(self, incident: Incident) -> str:
-        return f"{settings.BASE_URL}/alerts/incidents/{incident.pk}"
+        return f"{address_of(incident.project)}/alerts/incidents/{incident.pk}"
 
 
 class IncidentEventOutput(serializers.ModelSerializer[IncidentEvent]):

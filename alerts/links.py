@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from django.conf import settings
 from django.core import signing
 from django.utils import timezone
 
 from alerts.models import Alert
+from tracestore.projects import address_of
 
 ACK_DAYS = 7
 _SALT = "alerts.links.ack"
@@ -24,14 +24,14 @@ class LinkRefused(ValueError):
 
 def incident_url(alert: Alert) -> str:
     """Return the address of the alert's incident, "" when it has none."""
-    return f"{settings.BASE_URL}/alerts/incidents/{alert.incident_id}" if alert.incident_id else ""
+    return f"{address_of(alert.project)}/alerts/incidents/{alert.incident_id}" if alert.incident_id else ""
 
 
 def ack_url(alert: Alert) -> str:
     """Return the address that asks whether to acknowledge the alert's incident, "" when it has none."""
     if alert.incident_id is None:
         return ""
-    return f"{settings.BASE_URL}/alerts/ack/{sign_ack(alert.incident_id, timezone.now())}"
+    return f"{address_of(alert.project)}/alerts/ack/{sign_ack(alert.incident_id, timezone.now())}"
 
 
 def sign_ack(incident_id: int, now: datetime) -> str:

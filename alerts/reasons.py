@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from alerts.evidence import Distinction, Evidence
 from alerts.focus import traces_path
 from tracestore.language import format_filter, join_queries
+from tracestore.projects import here
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def build_reasons(evidence: Evidence) -> list[Reason]:
             found,
             failing_width=round(found.failing_share * 100),
             others_width=round(found.other_share * 100),
-            href=traces_path(join_queries(evidence.query, format_filter(found.field, found.value)), evidence.time_range),
+            href=here(traces_path(join_queries(evidence.query, format_filter(found.field, found.value)), evidence.time_range)),
         )
         for found in evidence.distinctions
     ]

@@ -6,8 +6,6 @@ from datetime import datetime
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
-
 from alerts.focus import traces_path
 from alerts.history import find_history
 from alerts.models import Digest, DigestPeriod, Incident
@@ -17,6 +15,7 @@ from alerts.picture import Chart, draw_chart
 from alerts.wording import format_seconds, format_share, format_value, metric_label
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
+from tracestore.projects import address_of
 from tracestore.queries.errors import find_errors
 from tracestore.queries.metrics.definitions import METRICS as METRIC_KINDS
 from tracestore.queries.metrics.series import metric_series, metric_values
@@ -40,7 +39,7 @@ def build_report(store: Store, digest: Digest, start: datetime, end: datetime) -
     name = "Daily digest" if digest.period == DigestPeriod.DAILY else "Weekly report"
     requests, failing = (format_value(metric, now_values[metric]) for metric in ("requests", "failure_rate"))
     facts = [(metric_label(metric), _compare(metric, now_values[metric], then_values[metric])) for metric in METRICS]
-    base = str(settings.BASE_URL)
+    base = address_of(digest.project)
     times = {"start": format_time_ns(time_range.start_ns), "end": format_time_ns(time_range.end_ns)}
     return Notification(
         event=Event.REPORT,

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -41,6 +40,7 @@ from alerts.models import (
 from alerts.payload import build_reasons
 from tracestore.language import parse_query
 from tracestore.models import Project
+from tracestore.projects import address_of
 from tracestore.queries.metrics.definitions import GROUPINGS, METRICS
 from tracestore.queries.metrics.groups import RUN_METRICS
 from tracestore.rest import StrictSerializer
@@ -296,11 +296,11 @@ class AlertOutput(serializers.ModelSerializer[Alert]):
         ]  # fmt: skip
 
     def get_url(self, alert: Alert) -> str:
-        return f"{settings.BASE_URL}/alerts/{alert.pk}"
+        return f"{address_of(alert.project)}/alerts/{alert.pk}"
 
     def get_traces_url(self, alert: Alert) -> str:
         evidence = Evidence.from_json(alert.evidence)
-        return str(settings.BASE_URL) + traces_path(evidence.query, evidence.time_range)
+        return address_of(alert.project) + traces_path(evidence.query, evidence.time_range)
 
     def get_traces_query(self, alert: Alert) -> str:
         return str(alert.evidence["query"])
@@ -321,4 +321,4 @@ class AlertOutput(serializers.ModelSerializer[Alert]):
         return self._reasons(alert)["examples"]
 
     def _reasons(self, alert: Alert) -> dict[str, Any]:
-        return build_reasons(Evidence.from_json(alert.evidence), settings.BASE_URL)
+        return build_reasons(Evidence.from_json(alert.evidence), address_of(alert.project))

@@ -39,7 +39,7 @@ class WrongMethodMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if response.status_code != 405 or request.path.startswith("/api/"):
+        if response.status_code != 405 or request.path_info.startswith("/api/"):
             return response
         page = render(request, "405.html", status=405)
         page.headers["Allow"] = response.headers["Allow"]
@@ -60,6 +60,6 @@ class ExtendedQueryMiddleware:
 
     def process_exception(self, request: PageRequest, exception: Exception) -> HttpResponse | None:
         """Called by Django with what a view raised."""
-        if not isinstance(exception, QueryError) or request.path.startswith("/api/"):
+        if not isinstance(exception, QueryError) or request.path_info.startswith("/api/"):
             return None
         return refuse(request, f"This page adds a condition to the query, and with it the query cannot be run. {exception}", "q")

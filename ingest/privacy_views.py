@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from ingest.privacy_preview import MAX_TEXT_CHARACTERS, TOO_SLOW, preview_text
@@ -83,7 +84,7 @@ def privacy(request: PageRequest) -> HttpResponse:
         form = _read_form(request.POST, row)
         if form.is_valid:
             save_privacy(row)
-            return redirect("/privacy?saved=1")
+            return redirect(f"{reverse('privacy')}?saved=1")
     else:
         form = PrivacyForm(row, [RuleRow(rule["name"], rule["pattern"]) for rule in row.rules])
     context = {

@@ -20,6 +20,7 @@ from django.core.asgi import get_asgi_application  # the settings module must be
 
 _django = get_asgi_application()
 _receiver = import_module("ingest.receiver")
+_find_root = import_module("tracestore.projects").find_root
 _TOO_LARGE = "The body of this request is too large."
 _TOO_SLOW = "The body of this request did not arrive in time."
 # For the whole of what Django takes, 2.5 MB: people who are not logged in can send it, too.
@@ -27,10 +28,13 @@ _BODY_S = 60.0
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    if scope["type"] == "http" and _receiver.handles(scope["path"], scope["method"]):
+    if scope["type"] != "http":
+        return
+    root = _find_root(scope["path"])
+    if _receiver.handles(scope["path"].removeprefix(root), scope["method"]):
         await _receiver.application(scope, receive, send)
-    elif scope["type"] == "http":
-        await _ask_django(scope, receive, send)
+    else:
+        await _ask_django(scope | {"root_path": root}, receive, send)
 
 
 async def _ask_django(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -57,7 +61,7 @@ async def _ask_django(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await _django(scope, receive_within, send)
     if refusal:
         status, said = refusal
-        is_api = scope["path"].startswith("/api/")
+        is_api = scope["path"].removeprefix(scope["root_path"]).startswith("/api/")
         error = {"error": {"parameter": None, "message": said, "suggestion": None}}
         content_type = b"application/json" if is_api else b"text/plain; charset=utf-8"
         # Of such a request there may be more to come, for ever.

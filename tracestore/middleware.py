@@ -12,14 +12,17 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.db import IntegrityError
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import resolve_url
+from django.urls import set_script_prefix
 from django.utils.functional import SimpleLazyObject
 
+from tracestore.keys import DEFAULT_PROJECT_ID
 from tracestore.models import Project
 from tracestore.prices import load_prices
+from tracestore.projects import read_slug
 
 logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -28,7 +31,6 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-DEFAULT_PROJECT_ID = 1
 # The API has its own rule (session or key), which /metrics shares, and so has a signed link; probes and the login page have none.
 _NO_PRICES = ("/metrics", "/healthz", "/readyz", "/login", "/static/")
 _OPEN_PREFIXES = ("/api/", "/metrics", "/healthz", "/readyz", "/login", "/static/", "/alerts/ack/")
@@ -54,7 +56,10 @@ class ContentSecurityPolicyMiddleware:
 
 
 class AccessMiddleware:
-    """Set `request.project` and, where a login is required, send anonymous page requests to it."""
+    """Set `request.project` and, where a login is required, send anonymous page requests to it.
+
+    An address that names no project is answered 404, by a page of the default one.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -62,9 +67,15 @@ class AccessMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         # Lazy: static pages and probes need no database.
         request.project = cast(Project, SimpleLazyObject(lambda: Project.objects.get(pk=DEFAULT_PROJECT_ID)))  # type: ignore[attr-defined]
-        if settings.LOGIN_REQUIRED and not request.path.startswith(_OPEN_PREFIXES) and not request.user.is_authenticated:
+        if settings.LOGIN_REQUIRED and not request.path_info.startswith(_OPEN_PREFIXES) and not request.user.is_authenticated:
             return _send_to_login(request)
-        if not request.path.startswith(_NO_PRICES):
+        if slug := read_slug(request.META["SCRIPT_NAME"]):
+            project = Project.objects.filter(slug=slug).first()
+            if project is None:
+                set_script_prefix("/")
+                raise Http404(f"There is no project {slug}.")
+            request.project = project  # type: ignore[attr-defined]
+        if not request.path_info.startswith(_NO_PRICES):
             load_prices()
         return self.get_response(request)
 

@@ -22,6 +22,7 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
 from tracestore.language import QueryError, parse_query
+from tracestore.projects import here
 from tracestore.queries.metrics.definitions import MetricError
 from tracestore.queries.traces import find_traces
 from tracestore.requests import PageRequest
@@ -59,9 +60,9 @@ def alert_detail(request: PageRequest, alert_id: int) -> HttpResponse:
         "reasons": build_reasons(evidence),
         "transitions": alert.transitions.all(),
         "deliveries": alert.deliveries.select_related("channel", "transition"),
-        "traces_href": traces_path(evidence.query, evidence.time_range),
-        "why_href": why_path(evidence.query, alert.query, evidence.time_range) if evidence.causes.others else "",
-        "now_href": traces_path(evidence.query, window_before(timezone.now(), alert.window_s)),
+        "traces_href": here(traces_path(evidence.query, evidence.time_range)),
+        "why_href": here(why_path(evidence.query, alert.query, evidence.time_range)) if evidence.causes.others else "",
+        "now_href": here(traces_path(evidence.query, window_before(timezone.now(), alert.window_s))),
     }
     if request.htmx:
         return render(request, "alerts/_alert_status.html", context)

@@ -30,6 +30,7 @@ from alerts.views.editing import find_page
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
 from tracestore.language import QueryError
+from tracestore.projects import here
 from tracestore.queries.metrics.definitions import MetricError
 from tracestore.requests import PageRequest
 from tracestore.timerange import TimeRange
@@ -132,7 +133,7 @@ def _describe(incident: Incident) -> dict[str, Any]:
         explained = next((alert for alert in alerts if alert.evidence.get("compared")), alerts[0])
         why = Evidence.from_json(explained.evidence)
         among = (why.among or explained.query) if why.causes.others else ""
-        why_href = why_path(why.query, among, _outage_of(incident, explained))
+        why_href = here(why_path(why.query, among, _outage_of(incident, explained)))
         also_firing = _list_also_firing(alerts)
         context |= {
             "lead": alerts[0],
@@ -140,7 +141,7 @@ def _describe(incident: Incident) -> dict[str, Any]:
             "also_firing_more": context["firing_count"] - 1 - len(also_firing),
             "evidence": evidence,
             "why": why,
-            "traces_href": traces_path(evidence.query, _outage_of(incident, alerts[0])),
+            "traces_href": here(traces_path(evidence.query, _outage_of(incident, alerts[0]))),
             "why_href": why_href,
             "why_answer_href": f"{reverse('why-answer')}?{urlsplit(why_href).query}",
             "silence_href": f"{reverse('silence-new')}?{urlencode({'matcher': suggest_matcher(alerts[0])})}",

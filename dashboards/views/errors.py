@@ -8,7 +8,7 @@ from django.template import loader
 
 
 def _is_api(request: HttpRequest) -> bool:
-    return request.path.startswith("/api/")
+    return request.path_info.startswith("/api/")
 
 
 def _api_error(message: str, status: int) -> JsonResponse:

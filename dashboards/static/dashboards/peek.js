@@ -37,10 +37,10 @@
     if (!traceId) return;
     if (!wasOpen) body.replaceChildren(document.getElementById("peek-waiting").content.cloneNode(true));
     const row = list.find(traceId);
-    openLink.href = row ? row.querySelector(".trace-row__link").href : "/traces/" + encodeURIComponent(traceId);
+    openLink.href = row ? row.querySelector(".trace-row__link").href : document.body.dataset.root + "/traces/" + encodeURIComponent(traceId);
     body.setAttribute("aria-busy", "true");
     timer = setTimeout(() => {
-      window.htmx.ajax("GET", "/traces/" + encodeURIComponent(traceId) + "/peek", { source: body, target: body, swap: "innerHTML" });
+      window.htmx.ajax("GET", document.body.dataset.root + "/traces/" + encodeURIComponent(traceId) + "/peek", { source: body, target: body, swap: "innerHTML" });
     }, wasOpen ? WAIT_MS : 0);
   }
 

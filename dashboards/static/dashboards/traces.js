@@ -56,13 +56,13 @@
     bar.hidden = ids.length === 0;
     layout.classList.toggle("traces--picked", ids.length > 0);
     document.getElementById("picked-count").textContent = ids.length + (ids.length === 1 ? " trace" : " traces");
-    compare.href = "/compare/traces?" + new URLSearchParams({ a: ids[0] || "", b: ids[1] || "" });
+    compare.href = document.body.dataset.root + "/compare/traces?" + new URLSearchParams({ a: ids[0] || "", b: ids[1] || "" });
     compare.setAttribute("aria-disabled", String(ids.length !== 2));
     compare.title = ids.length === 2 ? "Compare the two (c)" : "Select two traces to compare them";
     const params = new URLSearchParams({ q: "trace:(" + ids.join(" OR ") + ")" });
     const here = new URLSearchParams(location.search);
     for (const name of ["start", "end"]) if (here.get(name)) params.set(name, here.get(name));
-    document.getElementById("picked-why").href = "/why?" + params;
+    document.getElementById("picked-why").href = document.body.dataset.root + "/why?" + params;
   }
 
   document.addEventListener("click", (event) => {

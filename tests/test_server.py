@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -20,7 +19,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.live import ROOT, LiveServer, copy_template, free_port, start_server, wait_until_ready
+from tests.live import ROOT, LiveServer, copy_template, free_ports, start_server, wait_until_ready
 from tests.spans import build_request
 from tracestore import server as server_module
 
@@ -94,16 +93,37 @@ def test_second_start_shows_what_was_sent_and_sigterm_ends_it_cleanly(data: Path
     assert "Traceback" not in second.log.read_text()
 
 
-def test_signal_during_the_start_is_not_lost(data: Path) -> None:
-    server = start_server(data, wait=False, from_nothing=True)
-    deadline = time.monotonic() + 120
-    while not (data / "tracestore.sqlite3").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)  # the store is prepared before the database
+def run_script(script: str, data: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program that starts roles by itself, on a data folder that a first start has prepared and on free ports."""
+    copy_template(data)
+    names = ("TRACESTORE_PORT", "TRACESTORE_OTLP_HTTP_PORT", "TRACESTORE_OTLP_GRPC_PORT")
+    ports = {name: str(port) for name, port in zip(names, free_ports(3), strict=True)}
+    environment = os.environ | ports | {"TRACESTORE_DATA": str(data), "DJANGO_SETTINGS_MODULE": "tracestore.settings"}
+    return subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250, check=False
+    )
 
-    server.process.send_signal(signal.SIGTERM)
 
-    assert server.process.wait(240) == 0
-    assert "is ready" not in server.log.read_text()
+EARLY_SIGNAL = """
+import signal, django
+django.setup()
+from tracestore import server
+def signal_before(call):
+    def signalled(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        return call(*arguments)
+    return signalled
+server.{name} = signal_before(server.{name})
+server.run(server.ROLES)
+"""
+
+
+@pytest.mark.parametrize("name", ["prepare", "Server"], ids=["databases", "last moment"])
+def test_signal_during_the_start_is_not_lost(data: Path, name: str) -> None:
+    result = run_script(EARLY_SIGNAL.format(name=name), data)
+
+    assert result.returncode == 0
+    assert "is ready" not in result.stdout
 
 
 SLOW_JOB = """
@@ -124,12 +144,7 @@ server.run(("worker",))
 
 
 def test_job_under_way_does_not_hold_up_the_stop(data: Path) -> None:
-    copy_template(data)
-    environment = os.environ | {"TRACESTORE_DATA": str(data), "DJANGO_SETTINGS_MODULE": "tracestore.settings"}
-
-    result = subprocess.run(
-        [sys.executable, "-c", SLOW_JOB], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250, check=False
-    )
+    result = run_script(SLOW_JOB, data)
 
     assert result.returncode == 0
     assert "a job is still under way" in result.stderr
@@ -159,13 +174,7 @@ server.run(("web",))
 
 
 def test_page_under_way_that_nobody_waits_for_does_not_hold_up_the_stop(data: Path) -> None:
-    copy_template(data)
-    environment = os.environ | {"TRACESTORE_DATA": str(data), "DJANGO_SETTINGS_MODULE": "tracestore.settings"}
-    environment["TRACESTORE_PORT"] = str(free_port())
-
-    result = subprocess.run(
-        [sys.executable, "-c", SLOW_PAGE], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250, check=False
-    )
+    result = run_script(SLOW_PAGE, data)
 
     assert result.returncode == 0
     assert "stopping" in result.stderr

@@ -210,11 +210,16 @@ def _ask_for_summaries(writer: str, batch_seq: int) -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn that says when it serves, with OTLP/gRPC beside it on the same event loop. `grpc_port` 0 is without gRPC."""
+    """uvicorn that says when it serves, with OTLP/gRPC beside it on the same event loop. `grpc_port` 0 is without gRPC.
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None], grpc_port: int) -> None:
+    `is_stopped` tells whether the signal to stop came before uvicorn heard signals itself.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, on_started: Callable[[], None], grpc_port: int, is_stopped: Callable[[], bool]
+    ) -> None:
         super().__init__(config)
-        self._on_started = on_started
+        self._on_started, self._is_stopped = on_started, is_stopped
         self._grpc_port = grpc_port
         self._grpc_server: Any = None
 
@@ -228,7 +233,8 @@ class Server(uvicorn.Server):
             except OSError:
                 raise _cannot_listen(_Address("TRACESTORE_OTLP_GRPC_PORT", self._grpc_port), "Address already in use") from None
         await super().startup(sockets)
-        if self.started:
+        self.should_exit |= self._is_stopped()
+        if self.started and not self.should_exit:
             # What is loaded by now stays: looking through it in each full collection would stop all threads for 0.1 s.
             gc.collect()
             gc.freeze()
@@ -256,7 +262,9 @@ def _announce(roles: tuple[str, ...], sockets: list[socket.socket], grpc_port: i
     print("Stop with Ctrl-C.", flush=True)
 
 
-def _serve(roles: tuple[str, ...], sockets: list[socket.socket], grpc_socket: socket.socket | None) -> None:
+def _serve(
+    roles: tuple[str, ...], sockets: list[socket.socket], grpc_socket: socket.socket | None, is_stopped: Callable[[], bool]
+) -> None:
     config = uvicorn.Config(
         "tracestore.asgi:application",
         interface="asgi3",
@@ -273,7 +281,7 @@ def _serve(roles: tuple[str, ...], sockets: list[socket.socket], grpc_socket: so
     if grpc_socket is not None:
         grpc_port = grpc_socket.getsockname()[1]
         grpc_socket.close()  # it only kept the port: grpc cannot take over a socket
-    server = Server(config, lambda: _announce(roles, sockets, grpc_port), grpc_port)
+    server = Server(config, lambda: _announce(roles, sockets, grpc_port), grpc_port, is_stopped)
     # Not server.run, which then waits for all that began on the loop: also for the thread of a long page whose reader has gone,
     # and that cannot be ended. The loop is left as it is, and the process ends by `_end`.
     loop = (config.get_loop_factory() or asyncio.new_event_loop)()
@@ -366,7 +374,7 @@ def run(roles: tuple[str, ...]) -> None:
         if is_stopped:
             return
         if sockets:
-            _serve(roles, sockets, grpc_socket)
+            _serve(roles, sockets, grpc_socket, lambda: is_stopped)
         else:
             print("Tracestore worker is ready. Stop with Ctrl-C.", flush=True)
             while not is_stopped:

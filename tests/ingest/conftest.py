@@ -116,7 +116,7 @@ def receiver(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     config = uvicorn.Config(
         application, host="127.0.0.1", port=port, log_level="warning", lifespan="off", timeout_graceful_shutdown=3
     )
-    server = Server(config, started.set, grpc_port)
+    server = Server(config, started.set, grpc_port, lambda: False)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     assert started.wait(90)

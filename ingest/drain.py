@@ -196,8 +196,8 @@ class Drain:
             self._insert_batch_of_signals(requests, batch.batch_seq)
             spans = sum(read_span_count(request.payload) for request in requests if request.signal is Signal.TRACES)
             telemetry.DRAIN_BATCHES.inc()
-            telemetry.DRAIN_SPANS.inc(spans)
             telemetry.DRAIN_BYTES.inc(sum(len(request.payload) for request in requests))
+            telemetry.DRAIN_SPANS.inc(spans)
         return end
 
     def _pace_merges(self, waiting_bytes: int) -> None:

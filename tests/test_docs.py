@@ -120,7 +120,7 @@ def test_documented_python_sends_a_trace(block: Block, server: LiveServer, tmp_p
     )
     script.write_text(point_at(server, block.text) + sending + "provider.shutdown()\n")
 
-    done = run([sys.executable, str(script)], env=os.environ | {"OTEL_SDK_DISABLED": "false"})
+    done = run([sys.executable, str(script)], env=os.environ | {"OTEL_SDK_DISABLED": "false", "OTEL_EXPORTER_OTLP_TIMEOUT": "60"})
 
     assert done.returncode == 0, done.stderr
     assert "Failed" not in done.stderr, done.stderr

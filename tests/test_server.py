@@ -210,7 +210,7 @@ def test_data_folder_in_use_is_a_sentence(instance: LiveServer) -> None:
 def test_start_of_another_version_beside_a_running_one_leaves_its_databases_alone(data: Path) -> None:
     running = start_server(data)
     migrations = "DELETE FROM django_migrations WHERE app = 'alerts' AND name LIKE '0001%'"
-    with contextlib.closing(sqlite3.connect(data / "tracestore.sqlite3")) as database:
+    with contextlib.closing(sqlite3.connect(data / "tracestore.sqlite3", timeout=60)) as database:
         database.execute(migrations)  # as if the second one knew of more than is applied
         database.commit()
     second = start_server(data, wait=False)

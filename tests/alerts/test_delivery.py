@@ -305,13 +305,15 @@ def test_message_goes_out_after_the_clock_was_set_back(store: Store) -> None:
 
 def test_pause_after_a_receiver_that_took_long_begins_at_its_end(store: Store, settings: Any) -> None:
     settings.DELIVERY_TIMEOUT_S = 0.5
+    over = threading.Event()
     with receive_webhooks() as hook:
-        hook.delay_s = 2
+        hook.before_answer = lambda: bool(over.wait(200))
         fire(store, create_channel(target=hook.url))
         now = timezone.now()
 
         assert deliver_all(now) == [False]
 
+        over.set()
     assert Delivery.objects.get().next_attempt_at >= now + timedelta(seconds=delivery.FIRST_PAUSE_S + 0.5)
 
 

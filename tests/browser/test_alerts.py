@@ -227,9 +227,9 @@ def test_click_on_a_point_opens_the_traces_of_its_window(server: LiveServer, ope
     # The last whole window of ten minutes, and a run in its first half.
     end_s = int(time.time()) // 600 * 600
     send_runs(
-        server.otlp_url, start_ns=(end_s - 500) * NS_PER_S, count=1, version="v9", tool="clicked", error_type="TimeoutError"
+        server.otlp_url, start_ns=(end_s - 500) * NS_PER_S, count=1, version="v10", tool="clicked", error_type="TimeoutError"
     )
-    page = open_page(server.url + "/alerts/rules/new?q=version:v9&window_s=600")
+    page = open_page(server.url + "/alerts/rules/new?q=version:v10&window_s=600")
     chart = page.locator(".rule-chart")
     find_point = """(chart) => {
         const at = (chart.data?.[0].y ?? []).findLastIndex((value) => value > 0);

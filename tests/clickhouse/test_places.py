@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +27,13 @@ def all_taken(places: Places, project_id: int) -> Iterator[None]:
         yield
 
 
+def _impatient(store: Store) -> Store:
+    """Return this store with reads that wait a moment for a place."""
+    impatient = copy.copy(store)
+    impatient._timeout_s = 0.1
+    return impatient
+
+
 def _ask(store: Store, project_id: int) -> list[tuple[int]]:
     return store.query_rows("SELECT {project_id:UInt64}", project_id=project_id)
 
@@ -35,17 +43,17 @@ def test_a_project_that_reads_much_leaves_places_to_its_neighbours(store: Store)
     with all_taken(store._places, PROJECT_ID):
         assert _ask(store, NEIGHBOUR_ID) == [(NEIGHBOUR_ID,)]
         with pytest.raises(StoreUnavailable, match="Try again"):
-            _ask(store.limited(0.1), PROJECT_ID)
+            _ask(_impatient(store), PROJECT_ID)
 
 
 def test_what_writes_alerts_and_jobs_of_no_project_wait_behind_no_read(store: Store) -> None:
     assert store._places
     with all_taken(store._places, PROJECT_ID), all_taken(store._places, NEIGHBOUR_ID):
         insert_traces(store, {})
-        assert _ask(store.limited(10).unqueued(), PROJECT_ID) == [(PROJECT_ID,)]
+        assert _ask(store.limited(60).unqueued(), PROJECT_ID) == [(PROJECT_ID,)]
         assert store.query_rows("SELECT 1") == [(1,)]
         with pytest.raises(StoreUnavailable):
-            _ask(store.limited(0.1), THIRD_ID)
+            _ask(_impatient(store), THIRD_ID)
 
 
 def test_who_waits_reads_as_soon_as_a_place_is_free() -> None:

@@ -140,7 +140,7 @@ def test_python_log_exporter(receiver: Receiver) -> None:
 
 
 def test_python_deflate_is_stored(receiver: Receiver) -> None:
-    exporter = HttpExporter(endpoint=f"http://127.0.0.1:{receiver.port}/v1/traces", compression=Compression.Deflate)
+    exporter = HttpExporter(endpoint=f"http://127.0.0.1:{receiver.port}/v1/traces", compression=Compression.Deflate, timeout=60)
 
     assert send_from_python(exporter, 20)
     assert len(set(receiver.stored_spans())) == 20 * SPANS_A_TRACE

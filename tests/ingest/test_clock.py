@@ -57,14 +57,12 @@ def test_jump_before_a_replay_doubles_nothing(
     ingest = Ingest(store, data=tmp_path)
     ingest.start(lambda *_: None)
     start = ingest.spool.end
-    for span in spans:
-        ingest.accept(1, build_request(span).SerializeToString(), spans=1).result(60)
+    ingest.accept(1, build_request(*spans).SerializeToString(), spans=len(spans)).result(60)  # one batch
     _wait_until_drained(ingest)
     end, batch_seq = ingest.spool.end, ingest._checkpoint.batch.batch_seq
     assert batch_seq == 1
-    ingest._checkpoint.save(Batch(batch_seq, start, end))  # as if the process had died after the insert
-    ingest.spool.release = lambda position: None  # type: ignore[method-assign]
     ingest.stop(60)
+    ingest._checkpoint.save(Batch(batch_seq, start, end))  # as if the process had died after the insert
 
     clock.jump(hours)
     again = Ingest(store, data=tmp_path)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import wait
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -403,13 +404,16 @@ def test_body_that_waited_behind_slow_rules_is_asked_for_again_or_stored(
     body = build_request(build_full_span(SECRET)).SerializeToString()
     go_on = threading.Event()
     busy = [receiver_module._cleaners.submit(go_on.wait, 120) for _ in range(2)]
-    monkeypatch.setattr("ingest.privacy.MAX_CLEANING_S", 3)
+    ahead_s = 0.0
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + ahead_s)
+    monkeypatch.setattr("ingest.privacy.time", clock)
+    monkeypatch.setattr("ingest.privacy.MAX_CLEANING_S", 90)
     monkeypatch.setattr(receiver_module, "_CLEANER_WAIT_S", 3600)
     answers: list[Answer] = []
     thread = threading.Thread(target=lambda: answers.append(masked_receiver.send(body)))
     thread.start()
     wait_until(receiver_module._cleaners._work_queue.qsize)
-    time.sleep(4)  # longer than cleaning may take
+    ahead_s = 100  # longer than cleaning may take
     go_on.set()
     thread.join(90)
     wait(busy)

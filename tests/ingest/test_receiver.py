@@ -379,7 +379,8 @@ def test_too_large_body_is_answered_413(receiver: Receiver, settings: Settings, 
     assert read_status(announced.body, content_type)[0] == 3
 
 
-def test_busy_memory_is_answered_503(receiver: Receiver, settings: Settings) -> None:
+def test_busy_memory_is_answered_503(receiver: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_module, "_IDLE_S", 3600)
     settings.MAX_BODY_BYTES = 100
     unfinished = JSON_HEAD + b"Transfer-Encoding: chunked\r\n\r\n40\r\n" + b" " * 64 + b"\r\n"
     others = [open_connection(receiver.port) for _ in range(5)]  # 5 * 64 bytes are more than three whole bodies
@@ -395,7 +396,10 @@ def test_busy_memory_is_answered_503(receiver: Receiver, settings: Settings) -> 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_bodies_of_one_project_leave_memory_to_others(receiver: Receiver, settings: Settings) -> None:
+def test_bodies_of_one_project_leave_memory_to_others(
+    receiver: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body_module, "_IDLE_S", 3600)
     project = Project.objects.create(pk=7, slug="other", name="Other")
     IngestKey.objects.create(project=project, name="ci", sha256=hashlib.sha256(b"project-key").hexdigest())
     settings.MAX_BODY_BYTES = 100

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connections
 from django.utils import timezone
 
 from tests.factories import insert_traces
@@ -95,9 +96,14 @@ def test_command_shows_how_far_the_worker_is(store: Store, monkeypatch: pytest.M
     said, terminal = io.StringIO(), io.StringIO()
     monkeypatch.setattr(terminal, "isatty", lambda: True)
 
+    def work(stop: threading.Event) -> None:
+        while not stop.wait(0.02):
+            recompute_pending()
+        connections.close_all()
+
     for stdout in (said, terminal):
         stop = threading.Event()
-        worker = threading.Thread(target=lambda stop=stop: [recompute_pending() for _ in range(500) if not stop.wait(0.02)])
+        worker = threading.Thread(target=work, args=(stop,))
         worker.start()
         try:
             call_command("backfill_rollups", stdout=stdout)

@@ -40,6 +40,7 @@ _MAX_MAPPED_BYTES = 16 * 2**20
 _RETRY_S = (0.25, 0.5, 1.0, 2.0, 5.0)
 _SUSPECT_AFTER_TRIES = 8
 _IDLE_S = 1.0
+_ENDING_S = 1.0  # of the time of a stop, for the end itself: a thread that waits for another try ends at once
 
 
 class Insert(Protocol):
@@ -129,11 +130,12 @@ class Drain:
 
     def stop(self, timeout_s: float) -> bool:
         """Drain what is possible within the time, leave the rest for the next start. Returns whether the thread ended."""
+        ending_s = min(_ENDING_S, timeout_s)
         self._finish.set()
         self._spool.wake()
-        self._thread.join(timeout_s)
+        self._thread.join(timeout_s - ending_s)
         self._abort.set()
-        self._thread.join(2)
+        self._thread.join(ending_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:

@@ -114,15 +114,20 @@ class Ingest:
         _running = self
 
     def stop(self, timeout_s: float) -> None:
-        """Refuse new requests, drain for at most `timeout_s`, leave the rest in the spool for the next start."""
+        """Refuse new requests, drain and write counts for at most `timeout_s` in all, leave the rest in the spool for the next
+        start.
+        """
         global _running
         if not self._accepting:
             return
         self._accepting = False
         if _running is self:
             _running = None
-        self._flusher.stop()
-        if not self._drain.stop(timeout_s):
+        deadline = time.monotonic() + timeout_s
+        self._flusher.finish()  # beside the drain
+        has_ended = self._drain.stop(timeout_s)
+        self._flusher.stop(max(0.0, deadline - time.monotonic()))
+        if not has_ended:
             log.warning("ingest: an insert is still under way; it is repeated, without effect, at the next start")
             return  # the drain's thread still reads: the spool's files close with the process
         waiting = self.spool.waiting_bytes

@@ -24,10 +24,14 @@ class Flusher:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
-        """Flush what is left and end, within five seconds."""
+    def finish(self) -> None:
+        """Have it flush what is left and end; does not wait for that."""
         self._stopping.set()
-        self._thread.join(5)
+
+    def stop(self, timeout_s: float) -> None:
+        """Flush what is left and end, within `timeout_s`: a database that is away or locked may take longer."""
+        self.finish()
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while True:

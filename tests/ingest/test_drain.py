@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -236,6 +237,41 @@ assert not work.stop(0)
 def test_half_that_hangs_does_not_hold_up_the_end_of_the_process(tmp_path: Path) -> None:
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tracestore.settings"}
     subprocess.run([sys.executable, "-c", _HANGING, tmp_path], env=environment, timeout=150, check=True)
+
+
+def test_stop_takes_no_longer_than_it_may_though_nothing_can_be_written(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither ClickHouse nor the relational database answers."""
+    over, hanging, waited_s = threading.Event(), threading.Semaphore(0), 0.0
+    join, read_clock = threading.Thread.join, time.monotonic
+
+    def hang(*_: object, **__: object) -> None:
+        hanging.release()
+        over.wait(200)
+
+    def wait_by_a_clock_of_our_own(thread: threading.Thread, timeout: float | None = None) -> None:
+        nonlocal waited_s
+        assert timeout is not None
+        waited_s += timeout if thread.is_alive() else 0
+
+    monkeypatch.setattr("ingest.service.insert_batch", hang)
+    monkeypatch.setattr("ingest.service.refusals.flush", hang)
+    ingest = Ingest(store, data=tmp_path)
+    ingest.start(lambda writer, batch_seq: None)
+    ingest.accept(1, build_request(build_span()).SerializeToString()).result(60)
+    assert all(hanging.acquire(timeout=120) for _ in range(2))
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(threading.Thread, "join", wait_by_a_clock_of_our_own)
+        stopping.setattr(time, "monotonic", lambda: read_clock() + waited_s)
+        ingest.stop(4)
+    over.set()
+    for thread in (ingest._drain._thread, ingest._flusher._thread):
+        join(thread, 120)
+    ingest.spool.close()
+
+    assert 0 < waited_s <= 4.001
 
 
 def test_restart_goes_on_where_it_stopped(store: Store, tmp_path: Path) -> None:

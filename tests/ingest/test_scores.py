@@ -54,7 +54,8 @@ def project() -> Iterator[Project]:
 def drain(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """Ingest runs; calling this waits until all that it has acknowledged is in the store."""
     # Its thread would write past the test's transaction.
-    monkeypatch.setattr(service, "Flusher", lambda *flushes: SimpleNamespace(start=lambda: None, stop=lambda: None))
+    idle = SimpleNamespace(start=lambda: None, finish=lambda: None, stop=lambda timeout_s: None)
+    monkeypatch.setattr(service, "Flusher", lambda *flushes: idle)
     ingest = Ingest(store, data=tmp_path)
     ingest.start(lambda writer, batch_seq: None)
 

@@ -21,7 +21,7 @@ def test_goes_on_when_one_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> 
     running = Flusher(fail, again.release)
     running.start()
     written = [again.acquire(timeout=120) for _ in range(3)]
-    running.stop()
+    running.stop(120)
 
     assert written == [True, True, True]
 
@@ -32,6 +32,6 @@ def test_writes_what_is_left_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> N
     written: list[str] = []
     running = Flusher(lambda: written.append("counts"))
     running.start()
-    running.stop()
+    running.stop(120)
 
     assert written == ["counts"]

@@ -305,9 +305,13 @@ def test_message_goes_out_after_the_clock_was_set_back(store: Store) -> None:
 
 def test_pause_after_a_receiver_that_took_long_begins_at_its_end(store: Store, settings: Any) -> None:
     settings.DELIVERY_TIMEOUT_S = 0.5
-    over = threading.Event()
     with receive_webhooks() as hook:
-        hook.before_answer = lambda: bool(over.wait(200))
+        over = threading.Event()
+
+        def hold() -> None:
+            over.wait(200)
+
+        hook.before_answer = hold
         fire(store, create_channel(target=hook.url))
         now = timezone.now()
 

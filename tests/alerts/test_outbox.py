@@ -249,10 +249,11 @@ def test_switching_a_channel_on_does_not_send_what_is_being_sent(store: Store) -
 @pytest.mark.django_db
 def test_switching_a_channel_on_sends_what_waited_after_a_failure(store: Store) -> None:
     with receive_webhooks(500) as hook:
-        fire(store, create_channel(target=hook.url), now=timezone.now())
-        (pk,) = delivery.find_due_deliveries(timezone.now())
-        assert not delivery.deliver(pk, timezone.now())
-        assert delivery.find_due_deliveries(timezone.now()) == []
+        now = timezone.now()
+        fire(store, create_channel(target=hook.url), now=now)
+        (pk,) = delivery.find_due_deliveries(now)
+        assert not delivery.deliver(pk, now)
+        assert delivery.find_due_deliveries(now) == []
 
         delivery.set_channel_enabled(NotificationChannel.objects.get(), enabled=True)
 

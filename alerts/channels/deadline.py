@@ -8,6 +8,7 @@ from collections.abc import Callable
 from alerts.channels.base import ChannelError
 
 _abandoned: list[tuple[int, threading.Thread]] = []  # with the channel whose receiver holds it
+_changing = threading.Lock()  # of the list: several deliveries are under way at a time
 
 
 def call_within(limit_s: float, channel_id: int, call: Callable[[], None]) -> None:
@@ -16,8 +17,10 @@ def call_within(limit_s: float, channel_id: int, call: Callable[[], None]) -> No
     A thread cannot be ended from outside, so a channel that holds one gets no other until that one is let go: what a receiver
     can tie up is one thread, not one for each attempt.
     """
-    _abandoned[:] = [held for held in _abandoned if held[1].is_alive()]
-    if any(holder == channel_id for holder, _ in _abandoned):
+    with _changing:
+        _abandoned[:] = [held for held in _abandoned if held[1].is_alive()]
+        is_held = any(holder == channel_id for holder, _ in _abandoned)
+    if is_held:
         raise ChannelError("The receiver still holds an earlier attempt.", permanent=False, silent=True)
     failures: list[BaseException] = []
 
@@ -31,7 +34,8 @@ def call_within(limit_s: float, channel_id: int, call: Callable[[], None]) -> No
     thread.start()
     thread.join(limit_s)
     if thread.is_alive():
-        _abandoned.append((channel_id, thread))
+        with _changing:
+            _abandoned.append((channel_id, thread))
         raise ChannelError(f"The receiver did not finish within {limit_s:g} s.", permanent=False, silent=True)
     if failures:
         raise failures[0]

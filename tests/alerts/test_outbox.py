@@ -19,6 +19,8 @@ from django.test import Client
 from django.utils import timezone
 
 from alerts import delivery
+from alerts.channels import ChannelError, deadline
+from alerts.channels.deadline import call_within
 from alerts.message import build_notification
 from alerts.models import Delivery, NotificationChannel
 from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
@@ -172,6 +174,38 @@ def test_receiver_that_trickles_for_minutes_ties_up_one_bounded_attempt(
     wait_until(lambda: not any(thread.name.startswith("delivery to channel") for thread in threading.enumerate()))
     settings.DELIVERY_TIMEOUT_S = 60
     assert delivery.deliver(pk, NOW + timedelta(minutes=5))
+
+
+def test_receiver_that_is_given_up_while_another_is_looked_at_holds_its_channel() -> None:
+    let_go = threading.Event()
+    looks: list[threading.Thread] = []
+
+    def hold() -> None:
+        let_go.wait(200)
+
+    def give_up() -> None:
+        with contextlib.suppress(ChannelError):
+            call_within(0.05, 2, hold)
+
+    giving_up = threading.Thread(target=give_up)
+
+    class Earlier(threading.Thread):
+        """An attempt of before. While somebody sees that it has ended, another is given up."""
+
+        def is_alive(self) -> bool:
+            looks.append(self)
+            if len(looks) == 1:
+                giving_up.start()
+                giving_up.join(1)
+            return super().is_alive()
+
+    deadline._abandoned.append((1, Earlier()))
+    call_within(60, 3, lambda: None)
+    giving_up.join(60)
+
+    with pytest.raises(ChannelError, match="still holds an earlier attempt"):
+        call_within(60, 2, lambda: None)
+    let_go.set()
 
 
 @pytest.mark.django_db

@@ -93,7 +93,7 @@ def find_too_narrow(page: Page) -> list[int]:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS), timeout=2 * TIMEOUT_MS)
         yield chromium
         chromium.close()
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 from pytest_django.fixtures import Settings
 
-from tests.browser.conftest import CHROMIUM
+from tests.browser.conftest import CHROMIUM, TIMEOUT_MS
 from tests.ingest.conftest import JSON, Answer, Receiver
 from tests.ingest.test_receiver import JSON_SPAN, json_body
 from tests.waiting import wait_until
@@ -120,8 +120,9 @@ def page() -> Iterator[Page]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _EmptyPage)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=2 * TIMEOUT_MS)
         page = browser.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
         page.goto(f"http://127.0.0.1:{server.server_port}/")
         yield page
         browser.close()

@@ -18,6 +18,7 @@ import uvicorn
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from ingest import service
 from ingest.receiver import application
 from ingest.service import Ingest
 from tests.live import free_ports
@@ -102,12 +103,29 @@ def ids_of(*spans: Span) -> list[tuple[str, str]]:
     return sorted((span.trace_id.hex(), span.span_id.hex()) for span in spans)
 
 
+class IdleFlusher:
+    """In the place of the flusher, whose thread would write past a test's transaction, or log that the test has no database."""
+
+    def __init__(self, *flushes: Callable[[], None]) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+    def finish(self) -> None:
+        pass
+
+    def stop(self, timeout_s: float) -> None:
+        pass
+
+
 @pytest.fixture
 def receiver(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     forget_keys()
     privacy.forget_policies()
     # Most tests have no relational database; those of privacy put rules here, or use a whole server.
     monkeypatch.setattr(privacy, "find_policy", lambda project_id: None)
+    monkeypatch.setattr(service, "Flusher", IdleFlusher)
     announced: list[tuple[str, int]] = []
     ingest = Ingest(store, data=tmp_path)
     ingest.start(lambda writer, batch_seq: announced.append((writer, batch_seq)))

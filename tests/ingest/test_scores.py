@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from ingest import service
 from ingest.scores_api import MAX_SCORES, _writer
 from ingest.service import Ingest
 from tests.factories import new_trace_id
+from tests.ingest.conftest import IdleFlusher
 from tests.spans import build_request
 from tracestore import privacy
 from tracestore.clickhouse.client import Store
@@ -53,9 +53,7 @@ def project() -> Iterator[Project]:
 @pytest.fixture
 def drain(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """Ingest runs; calling this waits until all that it has acknowledged is in the store."""
-    # Its thread would write past the test's transaction.
-    idle = SimpleNamespace(start=lambda: None, finish=lambda: None, stop=lambda timeout_s: None)
-    monkeypatch.setattr(service, "Flusher", lambda *flushes: idle)
+    monkeypatch.setattr(service, "Flusher", IdleFlusher)
     ingest = Ingest(store, data=tmp_path)
     ingest.start(lambda writer, batch_seq: None)
 

@@ -28,6 +28,10 @@ from tracestore.language import add_filter, format_filter, has_filter, join_quer
         ("", "attr.odd key", "a:b", False, 'attr."odd key":"a:b"'),
         ("attr.k:a", "attr.k", "b", False, "attr.k:(a OR b)"),
         ("attr.j:a", "attr.k", "b", False, "attr.j:a attr.k:b"),
+        ("user:a\\ ", "tool", "b", False, "user:a\\  tool:b"),
+        ("user:a\\\\ ", "tool", "b", False, "user:a\\\\ tool:b"),
+        ("'a", "tool", "b'", False, "'a tool:\"b'\""),
+        ("tool:b\\  -tool:a", "tool", "a", False, "tool:(\"b \" OR a)"),
     ],
 )  # fmt: skip
 def test_filter_is_added(text: str, field: str, value: str, negate: bool, expected: str) -> None:
@@ -51,6 +55,9 @@ def test_filter_is_added(text: str, field: str, value: str, negate: bool, expect
         ("tool:a OR version:v3", "tool", "a", False, "tool:a OR version:v3"),
         ("broken:", "tool", "a", False, "broken:"),
         ('attr."odd key":x', "attr.odd key", "x", False, ""),
+        ("-tool:a x -tool:a", "tool", "a", True, "x"),
+        ("user:a\\  tool:a x", "tool", "a", False, "user:a\\  x"),
+        ("x AND tool:a AND user:a\\ ", "tool", "a", False, "x AND user:a\\ "),
     ],
 )  # fmt: skip
 def test_filter_is_removed(text: str, field: str, value: str, negate: bool, expected: str) -> None:

@@ -12,7 +12,8 @@ from tracestore.language.parser import parse_query
 from tracestore.language.tree import And, Node, Not, Or, Pattern, Query, Term
 
 # Bare after a colon; everything else gets quotes.
-_PLAIN = re.compile(r"[\w$](?:[\w./@+#$%&=,;'-])*")
+_PLAIN = re.compile(r"[\w$](?:[\w./@+#$%&=,;-])*")
+_BLANKS_AT_END = re.compile(r"(?<!\\)((?:\\\\)*)\s+(?:AND\s+)?$")  # but for one behind a backslash
 _PLAIN_KEY = re.compile(r"[^\s\"()\\:*]+")
 
 
@@ -23,7 +24,7 @@ def format_filter(field: str, value: str, negate: bool = False) -> str:
 
 def join_queries(one: str, other: str) -> str:
     """Return a query for what two valid queries find: AND binds closer than OR, so one with OR needs its own parentheses."""
-    one, other = one.strip(), other.strip()
+    one, other = _strip(one), _strip(other)
     return f"{_closed(one)} {_closed(other)}" if one and other else one or other
 
 
@@ -45,28 +46,31 @@ def add_filter(text: str, field: str, value: str, negate: bool = False) -> str:
     """
     if has_filter(text, field, value, negate):
         return text
-    text = remove_filter(text, field, value, not negate)
+    text = _strip(remove_filter(text, field, value, not negate))
     query = _try_parse(text)
     addition = format_filter(field, value, negate)
     if query is None or query.root is None:
-        return f"{text.strip()} {addition}".strip()
+        return f"{text} {addition}".lstrip()
     for node in query.conditions if not negate else ():
         if values := _values(node, field, negate=False):
             return text[: node.start] + _format_values(field, [*values, value]) + text[node.end :]
-    narrowed = _try_parse(f"{text.strip()} {addition}")
+    narrowed = _try_parse(f"{text} {addition}")
     if narrowed is not None and narrowed.conditions[:-1] != query.conditions:  # an OR of the text took the filter in
-        return f"({text.strip()}) {addition}"
-    return f"{text.strip()} {addition}"
+        return f"({text}) {addition}"
+    return f"{text} {addition}"
 
 
 def remove_filter(text: str, field: str, value: str, negate: bool = False) -> str:
-    """Return `text` without the top-level filter `field:value`. A text without it, or a bad one, comes back as it is."""
+    """Return `text` without the top-level filter `field:value`, however often it stands there. A text without it, or a bad one,
+    comes back as it is.
+    """
     query = _try_parse(text)
     for node in query.conditions if query else ():
         values = _values(node, field, negate)
         if value in values:
             left = [other for other in values if other != value]
-            return _replace(text, node, _format_values(field, left, negate) if left else "")
+            text = _replace(text, node, _format_values(field, left, negate) if left else "")
+            return remove_filter(text, field, value, negate)
     return text
 
 
@@ -120,11 +124,19 @@ def _replace(text: str, node: Node, replacement: str) -> str:
     """Put `replacement` in the place of a top-level condition, taking an AND beside it along with a removed one."""
     before, after = text[: node.start], text[node.end :]
     if not replacement:
-        before = re.sub(r"\s+(AND\s+)?$", " ", before)
+        before = _BLANKS_AT_END.sub(r"\1 ", before)
         after = after.lstrip()
         if not before.strip():
             after = re.sub(r"^AND\s+", "", after)
-    return (before + replacement + after).strip()
+    return _strip(before + replacement + after)
+
+
+def _strip(text: str) -> str:
+    """Return `text` without the blanks around it. One behind a backslash belongs to it."""
+    text = text.lstrip()
+    end = len(text.rstrip())
+    is_escaped = (end - len(text[:end].rstrip("\\"))) % 2
+    return text[: end + is_escaped]
 
 
 def _format_field(field: str) -> str:

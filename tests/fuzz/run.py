@@ -168,7 +168,7 @@ def _send_over_sockets(server: LiveServer, mutator: Mutator, bodies: int, result
         if time.monotonic() > deadline:
             raise TimeoutError("the instance does not empty its spool")
         time.sleep(0.1)
-    with urllib.request.urlopen(server.url + "/readyz", timeout=30):  # raises when it is not ready any more
+    with urllib.request.urlopen(server.url + "/readyz", timeout=90):  # raises when it is not ready any more
         pass
 
 
@@ -177,7 +177,7 @@ class Sockets:
 
     def __init__(self, otlp_url: str, grpc_address: str) -> None:
         host, _, port = otlp_url.removeprefix("http://").partition(":")
-        self._connection = http.client.HTTPConnection(host, int(port), timeout=30)
+        self._connection = http.client.HTTPConnection(host, int(port), timeout=90)
         self._channel = grpc.insecure_channel(grpc_address)
         self._sent = 0
 
@@ -198,7 +198,7 @@ class Sockets:
 
     def _send_grpc(self, body: Body) -> tuple[int, str]:
         try:
-            answer = self._channel.unary_unary(_SERVICES[body.signal])(body.content, timeout=30)
+            answer = self._channel.unary_unary(_SERVICES[body.signal])(body.content, timeout=90)
         except grpc.RpcError as error:
             return _GRPC_STATUS.get(error.code(), 500), f"{error.code()} {error.details()}"
         return 200, str(answer[:300])

@@ -480,6 +480,26 @@ def test_key_that_is_both_value_and_branch_is_no_error() -> None:
     assert unflatten({"p.0": "text", "p.0.role": "user"}, "p") == ["text"]
 
 
+def test_key_of_a_map_that_is_a_number_of_any_length_is_no_index() -> None:
+    key = "9" * 5000  # more digits than Python reads as a number
+
+    assert unflatten({"p.0.message": {key: "x"}}, "p") == [{"message": {key: "x"}}]
+    assert unflatten({"p.0.message": {"1": "b", "0": "a"}}, "p") == [{"message": ["a", "b"]}]
+
+
+def test_json_of_hundreds_of_levels_is_read_in_no_time() -> None:
+    deep = '{"a":' * 900 + "1" + "}" * 900
+
+    started = time.process_time()
+    for _ in range(20):
+        payload = read_content(make_span({"input.value": deep})).input
+    taken_s = time.process_time() - started
+
+    assert payload is not None
+    assert payload.text.startswith('{"a": {"a":')
+    assert taken_s < 2  # 6 s when each level is indented
+
+
 def test_megabyte_of_text_is_read_quickly() -> None:
     value = json.dumps([{"role": "user", "content": "x" * 1_000_000}])
 

@@ -17,6 +17,8 @@ from tracestore.model import SpanEvent
 
 SLOT_LIMIT = 2_000  # llm.input_messages.999999999.x must not become a list of that length
 _SEGMENT_LIMIT = 12
+# Python refuses to read a number of more than 4300 digits, and a key of an attribute that is a map may have any length.
+_INDEX_DIGITS = 6
 _KEY_LIMIT = 20_000
 _CALLING = ("tool_calls", "tool_call", "tool_use", "function_call")
 # What senders, and "do not store content", leave in the place of a text.
@@ -161,7 +163,7 @@ def unflatten(attributes: Mapping[str, Any], prefix: str) -> list[Any]:
     start = prefix + "."
     for key in islice((key for key in attributes if key.startswith(start)), _KEY_LIMIT):
         segments = key[len(start) :].split(".")
-        if len(segments) > _SEGMENT_LIMIT or any(segment.isdigit() and len(segment) > 6 for segment in segments):
+        if len(segments) > _SEGMENT_LIMIT or any(segment.isdigit() and len(segment) > _INDEX_DIGITS for segment in segments):
             continue
         node: Any = root
         for segment in segments[:-1]:
@@ -176,9 +178,13 @@ def _to_lists(node: Any) -> Any:
     """Turn dicts whose keys are all indices into lists, in order of index."""
     if not isinstance(node, dict):
         return node
-    if node and all(key.isascii() and key.isdigit() for key in node):
+    if node and all(map(_is_index, node)):
         return [_to_lists(node[key]) for key in sorted(node, key=int) if int(key) < SLOT_LIMIT]
     return {key: _to_lists(value) for key, value in node.items()}
+
+
+def _is_index(key: str) -> bool:
+    return len(key) <= _INDEX_DIGITS and key.isascii() and key.isdigit()
 
 
 _EVENT_ROLES = {

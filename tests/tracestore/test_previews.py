@@ -12,9 +12,11 @@ from tests.tracestore.summarize.runs import AGENT, CALL, START_NS, insert, new_t
 from tracestore import previews
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
+from tracestore.content.payloads import Payload
 from tracestore.language import parse_query
 from tracestore.previews import Previews
 from tracestore.queries import previews as reads
+from tracestore.queries.contents import StepContent
 from tracestore.queries.traces import find_traces, find_updated_traces
 from tracestore.summarize import summarize_pending
 from tracestore.timerange import TimeRange
@@ -191,6 +193,68 @@ def test_trace_that_is_too_much_costs_no_other_its_preview(store: Store, monkeyp
 
     assert Previews().tend(store) == 2
     assert _read(store) == {large: ("", ""), small: ("a question", "")}
+
+
+def test_trace_that_breaks_a_reader_costs_no_other_its_preview(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd, other = new_trace_id(), new_trace_id()
+    insert(
+        store,
+        step(odd, "1", attributes=AGENT | {"input.value": "odd"}),
+        step(other, "1", attributes=AGENT | {"input.value": "a question"}),
+    )
+    summarize_pending()
+    read = previews.read_input
+
+    def break_on_odd(content: StepContent) -> Payload | None:
+        if content.attributes["input.value"] == "odd":
+            raise IndexError("no reader foresaw this")
+        return read(content)
+
+    monkeypatch.setattr(previews, "read_input", break_on_odd)
+
+    assert Previews().tend(store) == 2
+    assert _read(store) == {odd: ("", ""), other: ("a question", "")}
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        f"trace {odd} of project 1 has no preview: what it says cannot be read; other traces are not affected"
+    ]
+
+
+def test_texts_that_take_long_to_read_end_a_look_early(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(6):
+        insert(store, step(new_trace_id(), "1", attributes=AGENT | {"input.value": f"question {number}"}))
+    summarize_pending()
+    read = previews.read_input
+
+    def take_long(content: StepContent) -> Payload | None:
+        time.sleep(0.06)
+        return read(content)
+
+    monkeypatch.setattr(previews, "read_input", take_long)
+    job = Previews()
+    looks = [job.tend(store, most_s=0.1)]
+    while looks[-1]:
+        looks.append(job.tend(store, most_s=0.1))
+
+    assert sum(looks) == 6
+    assert max(looks) < 6
+    assert sorted(asked for asked, _ in _read(store).values()) == [f"question {number}" for number in range(6)]
+
+
+def test_second_look_at_a_time_leaves_the_work_to_the_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert(store, step(new_trace_id(), "1", attributes=AGENT | {"input.value": "a question"}))
+    summarize_pending()
+    job, read, meanwhile = Previews(), previews.read_input, []
+
+    def look_meanwhile(content: StepContent) -> Payload | None:
+        meanwhile.append(job.tend(store))
+        return read(content)
+
+    monkeypatch.setattr(previews, "read_input", look_meanwhile)
+
+    assert job.tend(store) == 1
+    assert set(meanwhile) == {0}
 
 
 def test_job_waits_while_the_drain_is_behind(store: Store) -> None:

@@ -27,6 +27,7 @@ from tracestore.lease import is_free
 from tracestore.liveness import note_progress
 from tracestore.mapping import build_tool_signals
 from tracestore.models import JobCursor
+from tracestore.oddities import NOT_OF_A_TRACE, tell_once
 from tracestore.prices import load_prices
 from tracestore.queries import summaries
 from tracestore.queries.rollups import HOUR_S, MINUTE_S, find_hours_with_traces, recompute_hours, recompute_rollups
@@ -295,7 +296,7 @@ def _split(touched: TouchedTraces) -> Iterator[slice]:
 
 
 def _summarize_what_fits(store: Store, touched: TouchedTraces) -> int:
-    """Summarise in halves what is too much for one query; a single trace that is too much keeps its last summary.
+    """Summarise in halves what is too much for one query, or breaks; a single trace that does keeps its last summary.
 
     It must not keep all other traces from theirs.
     """
@@ -305,6 +306,12 @@ def _summarize_what_fits(store: Store, touched: TouchedTraces) -> int:
         if len(touched) == 1:
             trace_id, project_id = touched.trace_ids[0], int(touched.project_id[0])
             log.error("trace %s of project %d is too large to summarise: %s", trace_id, project_id, error)
+            return 0
+    except NOT_OF_A_TRACE:
+        raise
+    except Exception:
+        if len(touched) == 1:
+            tell_once(log, "cannot be summarised", f"{touched.trace_ids[0]} of project {touched.project_id[0]}")
             return 0
     half = len(touched) // 2
     return sum(_summarize_what_fits(store, touched.take(part)) for part in (slice(half), slice(half, None)))

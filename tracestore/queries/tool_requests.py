@@ -5,6 +5,7 @@ SDKs that are instrumented alone, and loops written by hand, leave spans of mode
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.content.payloads import OUTPUTS, Telling, read_output
 from tracestore.content.values import decode_value
+from tracestore.oddities import tell_once
 from tracestore.queries.contents import contents_sql, read_contents
+
+log = logging.getLogger(__name__)
 
 # One of these words stands in each answer that asks for a tool: names of parts and members of OpenTelemetry, OpenAI, Anthropic,
 # Bedrock, Gemini, the Vercel AI SDK, Genkit and Haystack. Most answers are told by it without reading them.
@@ -67,8 +71,17 @@ def read_tool_requests(
         )  # fmt: skip
         return {span_id: requests for part in parts for span_id, requests in read(span_ids=part).items()}
     timely = takewhile(lambda _: time.monotonic() < deadline_s, answers)
-    found = ((span_id, find_requests(answer)) for span_id, answer in timely)
+    found = ((span_id, _find_requests_of(span_id, answer)) for span_id, answer in timely)
     return {span_id: requests for span_id, requests in found if requests}
+
+
+def _find_requests_of(span_id: bytes, answer: Telling) -> list[ToolRequest]:
+    """Return the calls, none where the answer breaks its reader: its trace and all others must not go without a summary."""
+    try:
+        return find_requests(answer)
+    except Exception:
+        tell_once(log, "has an answer whose calls of tools cannot be read", span_id[:16].hex())
+        return []
 
 
 def find_requests(answer: Telling) -> list[ToolRequest]:

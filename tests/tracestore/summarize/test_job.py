@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from tests.tracestore.summarize.runs import AGENT, CALL, START_NS, WRITER, a_run, insert, new_trace_id, read_traces, step
 from tracestore import summarize
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.models import JobCursor
-from tracestore.queries import summaries
+from tracestore.queries import summaries, tool_requests
 from tracestore.summarize import settle_running, summarize_pending
 from tracestore.tasks import summarize_traces
 
@@ -187,6 +188,62 @@ def test_trace_too_large_for_a_query_does_not_hold_up_the_others(store: Store, m
 
     assert summarize_pending() == 4
     assert [row[0] for row in read_traces(store)] == [trace_id for trace_id in ids if trace_id != ids[2]]
+
+
+def test_answer_that_breaks_its_reader_costs_no_summary(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd, other = sorted(new_trace_id() for _ in range(2))
+    for trace_id, tool in ((odd, "odd"), (other, "refund")):
+        call = CALL | {"gen_ai.completion.0.role": "assistant", "gen_ai.completion.0.tool_calls.0.name": tool}
+        insert(store, step(trace_id, "1", attributes=call))
+    read = tool_requests.read_output
+
+    def break_on_odd(answer: Any) -> Any:
+        if answer.attributes["gen_ai.completion.0.tool_calls.0.name"] == "odd":
+            raise IndexError("no reader foresaw this")
+        return read(answer)
+
+    monkeypatch.setattr(tool_requests, "read_output", break_on_odd)
+
+    assert summarize_pending() == 2
+    assert read_traces(store, "span_count, `tools.name`") == [(1, []), (1, ["refund"])]
+
+
+def test_trace_that_breaks_its_summary_does_not_hold_up_the_others(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = sorted(new_trace_id() for _ in range(5))
+    insert(store, *(span for trace_id in ids for span in a_run(trace_id)))
+    build = summarize.build_rows
+
+    def break_on_odd(spans: Any, **rest: Any) -> Any:
+        if bytes.fromhex(ids[2]) in spans.first_trace_ids().to_pylist():
+            raise IndexError("nobody foresaw this")
+        return build(spans, **rest)
+
+    monkeypatch.setattr(summarize, "build_rows", break_on_odd)
+
+    assert summarize_pending() == 4
+    assert [row[0] for row in read_traces(store)] == [trace_id for trace_id in ids if trace_id != ids[2]]
+    insert(store, *a_run(ids[2]))  # more of it
+    summarize_pending()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        f"trace {ids[2]} of project 1 cannot be summarised; other traces are not affected"
+    ]
+
+
+def test_summaries_wait_while_what_they_need_is_away(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace_id = new_trace_id()
+    insert(store, *a_run(trace_id))
+
+    def be_away(*_: Any, **__: Any) -> Any:
+        raise OperationalError("database is locked")
+
+    with monkeypatch.context() as away:
+        away.setattr(summarize, "build_rows", be_away)
+        with pytest.raises(OperationalError):
+            summarize_pending()
+
+    assert summarize_pending() == 1
 
 
 def test_trace_of_five_thousand_spans_is_summarised_whole(store: Store) -> None:

@@ -186,6 +186,15 @@ async def _refuse(context: grpc.aio.ServicerContext, refused: Refused) -> NoRetu
     raise AssertionError("abort raises")
 
 
+def _is_no_departure(record: logging.LogRecord) -> bool:
+    """Leave out what grpc logs, with a traceback, of a client that has gone before it took its answer: clients may."""
+    error = record.exc_info[0] if record.exc_info else None
+    return error is None or error.__name__ != "ExecuteBatchError"  # a class that grpc does not export
+
+
+logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_departure)
+
+
 async def start(host: str, port: int) -> grpc.aio.Server:
     """Serve on the running event loop until `stop(grace_s)` of what this returns. Raises OSError when it cannot listen."""
     server = grpc.aio.server(options=_build_options())

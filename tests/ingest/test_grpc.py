@@ -542,6 +542,23 @@ def test_broken_call_disturbs_nobody_and_leaves_no_traceback(
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+def test_client_that_leaves_without_taking_its_answer_leaves_no_traceback(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    no_window = frame(SETTINGS_FRAME, struct.pack(">HI", 4, 0))  # SETTINGS_INITIAL_WINDOW_SIZE: the answer has to wait
+    request = raw_call(bytes(5))  # an empty message
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", receiver.grpc_port), timeout=60) as connection:
+            connection.sendall(PREFACE + no_window + request[len(PREFACE) + len(frame(SETTINGS_FRAME)) :])
+            taken = b""
+            while b"application/grpc" not in taken:  # the head of the answer
+                taken += connection.recv(65536)
+
+    assert call(receiver, build_request(build_span()).SerializeToString()).code is CODE.OK
+    time.sleep(0.5)  # for what is told late
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 def test_second_server_on_the_port_fails(receiver: Receiver) -> None:
     async def start_another() -> None:
         await grpc_receiver.start("127.0.0.1", receiver.grpc_port)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
 
+from django.db import Error as RelationalError
 from django.db.models import Q
 from django.utils import timezone
 
@@ -63,5 +64,11 @@ def _advance(kind: type[Job], job_id: int, step: Step[Job], deadline: float) -> 
     except StoreError as error:
         log.error("%s %d failed: %s", kind.__name__, job_id, error)
         finish(kind, Q(pk=job_id), PastJob.Status.FAILED, str(error))
+    except RelationalError:
+        raise  # all jobs wait for the same
+    except Exception as error:  # a task's edge: what breaks one project's job must not keep the others from theirs
+        log.exception("%s %d broke", kind.__name__, job_id)
+        said = f"internal error ({type(error).__name__}); the server's log says more"
+        finish(kind, Q(pk=job_id), PastJob.Status.FAILED, said)
     finally:
         jobs.filter(pk=job_id, lease_until=until).update(lease_until=None)

@@ -20,11 +20,12 @@ from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
 from tracestore.lease import release_leases
 from tracestore.models import JobCursor, Project, Recomputation
+from tracestore.queries import recompute as queries
 from tracestore.queries.rollups import recompute_hours, recompute_rollups
-from tracestore.recompute import recompute_pending
+from tracestore.recompute import recompute_pending, start_recomputation
 from tracestore.summarize import roll_up_pending, summarize_pending
 from tracestore.summary import costs
-from tracestore.timerange import NS_PER_S
+from tracestore.timerange import NS_PER_S, TimeRange
 
 pytestmark = pytest.mark.django_db
 
@@ -141,3 +142,22 @@ def test_job_of_a_killed_process_goes_on_at_the_next_start_where_it_was(store: S
     assert recompute_pending() == 0
     assert Recomputation.objects.get().traces_done == 3
     assert count_requests(store) == [(HOUR_S + 3600 * hour, 1) for hour in range(3)]
+
+
+def test_job_that_breaks_says_so_and_keeps_no_other_from_its_turn(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert_traces(store, {"start_ns": START_NS})
+    other = Project.objects.create(slug="other", name="Other")
+    odd = start_recomputation(other.pk, Recomputation.Kind.ROLLUPS, TimeRange(START_NS, START_NS + 3600 * NS_PER_S))
+    good = start_recomputation(1, Recomputation.Kind.ROLLUPS, TimeRange(START_NS, START_NS + 3600 * NS_PER_S))
+    count = queries.count_traces
+
+    def break_on_other(store: Store, *, project_id: int, time_range: TimeRange) -> int:
+        return count(store, project_id=project_id, time_range=time_range) if project_id == 1 else 1 // 0
+
+    monkeypatch.setattr(queries, "count_traces", break_on_other)
+
+    assert recompute_pending() == 0
+    odd.refresh_from_db()
+    good.refresh_from_db()
+    assert (odd.status, odd.error) == ("failed", "internal error (ZeroDivisionError); the server's log says more")
+    assert (good.status, good.traces_done) == ("done", 1)

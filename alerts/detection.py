@@ -65,8 +65,9 @@ def _find_breach(store: Store, alert: Alert) -> datetime:
             metric=alert.metric,
             step_s=STEP_S,
         )
-    except (StoreError, QueryError, MetricError) as error:
-        logger.warning("no beginning for alert %s (%s): %s", alert.pk, alert.rule_name, error)
+    except Exception as error:  # whatever it is: the oldest alerts come first, and the others would wait for them for a day
+        known = isinstance(error, StoreError | QueryError | MetricError)
+        logger.warning("no beginning for alert %s (%s): %s", alert.pk, alert.rule_name, error, exc_info=not known)
         return seen_at
     began_ns = find_beginning(series[0].points, comparison=alert.comparison, threshold=alert.threshold * share)
     return seen_at if began_ns is None else moment_of(began_ns)

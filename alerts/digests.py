@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock
 from zoneinfo import ZoneInfo
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Prefetch, QuerySet
 
 from alerts.channels import ChannelError, send_notification
@@ -54,18 +55,25 @@ def find_digests(project_id: int) -> QuerySet[Digest]:
 def find_due_runs(now: datetime) -> list[int]:
     """Make the runs that are due and return the ids of those to attempt. Two that race make one."""
     for digest in Digest.objects.filter(enabled=True):
-        due_at = last_due(digest.period, digest.weekday, digest.time_of_day, digest.time_zone, now)
-        # One that was due before anybody asked for it, or while nobody was there for most of a day, is left out.
-        if due_at <= max(digest.created_at, now - GIVE_UP_AFTER) or digest.runs.filter(due_at=due_at).exists():
-            continue
         try:
-            with transaction.atomic():
-                DigestRun.objects.create(digest=digest, due_at=due_at, next_attempt_at=now)
-        except IntegrityError:
-            continue  # another worker was first
+            _make_run(digest, now)
+        except (OperationalError, InterfaceError):
+            raise  # the database is away for all
+        except Exception:  # a time zone that the system no longer knows must not keep the other reports from being sent
+            logger.exception("report to channel %s cannot be planned", digest.channel_id)
     pending = DigestRun.objects.filter(status=DeliveryStatus.PENDING)
     pending.filter(due_at__lt=now - GIVE_UP_AFTER).update(status=DeliveryStatus.FAILED)
     return list(_to_attempt(now).order_by("next_attempt_at").values_list("pk", flat=True))
+
+
+def _make_run(digest: Digest, now: datetime) -> None:
+    due_at = last_due(digest.period, digest.weekday, digest.time_of_day, digest.time_zone, now)
+    # One that was due before anybody asked for it, or while nobody was there for most of a day, is left out.
+    if due_at <= max(digest.created_at, now - GIVE_UP_AFTER) or digest.runs.filter(due_at=due_at).exists():
+        return
+    # Where another worker was first there is one already.
+    with contextlib.suppress(IntegrityError), transaction.atomic():
+        DigestRun.objects.create(digest=digest, due_at=due_at, next_attempt_at=now)
 
 
 def _to_attempt(now: datetime) -> QuerySet[DigestRun]:

@@ -21,6 +21,7 @@ from tracestore.queries.why.comparison import Comparison, find_differences
 from tracestore.queries.why.fields import DIMENSIONS, demanded_fields
 from tracestore.queries.why.sides import Selection
 from tracestore.queries.why.values import Difference
+from tracestore.storable import storable
 from tracestore.timerange import NS_PER_S, TimeRange
 
 logger = logging.getLogger(__name__)
@@ -144,7 +145,9 @@ class Evidence:
         return TimeRange(self.start_ns, self.end_ns)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Return it as a column of the relational database takes it: errors may say any text."""
+        told: dict[str, Any] = storable(asdict(self))
+        return told
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Evidence:

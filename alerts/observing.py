@@ -19,6 +19,7 @@ from tracestore.language import QueryError, parse_query
 from tracestore.queries.metrics.definitions import METRICS, READ_APART, MetricError
 from tracestore.queries.metrics.groups import MAX_GROUPS, Answer, Question, answer_questions, find_groups, reads_spans
 from tracestore.queries.metrics.rollups import ROLLUPS_FROM_S
+from tracestore.storable import storable
 from tracestore.timerange import NS_PER_S, TimeRange, ns_of
 
 _WEEK = timedelta(days=7)
@@ -225,7 +226,8 @@ def _observe_groups(store: Store, rule: AlertRule, now: datetime) -> list[Sight]
         known = {answer.labels for answer in found}
         found += [Answer(0.0, 0, labels) for labels in list(past) if labels not in known][: MAX_GROUPS - len(found)]
     return [
-        _sight(rule, now, answer, past[answer.labels], dict(zip(rule.group_by, answer.labels, strict=True))) for answer in found
+        _sight(rule, now, answer, past[answer.labels], storable(dict(zip(rule.group_by, answer.labels, strict=True))))
+        for answer in found
     ]
 
 
@@ -233,4 +235,4 @@ def _observe_version(store: Store, rule: AlertRule, now: datetime) -> list[Sight
     seen = observe_newest_version(store, rule, judged_window(now, rule), ns_of(now))
     if seen is None:
         return []
-    return [Sight(seen.observation, seen.time_range, {"version": seen.version}, compared_with=seen.against)]
+    return [Sight(seen.observation, seen.time_range, storable({"version": seen.version}), compared_with=storable(seen.against))]

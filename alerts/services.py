@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Case, F, Q, QuerySet, When
 
 from alerts.evaluation import AlertState, Condition, InstanceState, Observation, Transition, step
@@ -77,12 +77,19 @@ def find_due_batches(now: datetime) -> list[list[int]]:
     shared: dict[int, list[int]] = {}
     alone: list[list[int]] = []
     for rule in _due_rules(now).order_by("next_evaluation_at"):
-        if is_alone(rule):
+        if _asks_alone(rule):
             alone.append([rule.pk])
         else:
             shared.setdefault(rule.project_id, []).append(rule.pk)
     batches = [ids[first : first + _BATCH] for ids in shared.values() for first in range(0, len(ids), _BATCH)]
     return batches + alone
+
+
+def _asks_alone(rule: AlertRule) -> bool:
+    try:
+        return is_alone(rule)
+    except Exception:  # it fails by itself as it is evaluated, and says so
+        return True
 
 
 def evaluate_due(now: datetime, store: Store | None = None) -> list[AlertTransition]:
@@ -93,23 +100,43 @@ def evaluate_due(now: datetime, store: Store | None = None) -> list[AlertTransit
 def evaluate_rules(rule_ids: Sequence[int], now: datetime, store: Store | None = None) -> list[AlertTransition]:
     """Evaluate those of the rules whose time has come and that nobody else evaluates, in few reads; return changes of state.
 
-    A failing query leaves the state of its rule as it is and is kept in the rule's `last_error`.
+    A failing query, or whatever else is wrong with one, leaves the state of its rule as it is and is kept in the rule's
+    `last_error`.
     """
     transitions: list[AlertTransition] = []
     by_project: dict[int, list[AlertRule]] = {}
     for rule in _claim(rule_ids, now):
-        if is_resting(rule, now):
+        try:
+            rests = is_resting(rule, now)
+        except Exception as error:  # a time zone that the system no longer knows
+            transitions += _fail(rule, _broken(rule, error), now)
+            continue
+        if rests:
             transitions += _rest(rule, now)
         else:
             by_project.setdefault(rule.project_id, []).append(rule)
     store = store or get_store().unqueued()
     for rules in by_project.values():
-        try:
-            seen = observe_rules(store, rules, now)
-        except StoreUnavailable as error:
-            seen = [error] * len(rules)
-        transitions += _take_all(store, list(zip(rules, seen, strict=True)), now)
+        transitions += _take_all(store, list(zip(rules, _observe(store, rules, now), strict=True)), now)
     return transitions
+
+
+def _observe(store: Store, rules: list[AlertRule], now: datetime) -> list[list[Sight] | Exception]:
+    """Return for each rule of one project what it sees, or why it sees nothing, whatever that is."""
+    try:
+        return observe_rules(store, rules, now)
+    except StoreUnavailable as error:
+        return [error] * len(rules)
+    except Exception as error:  # which of them it is shows when each is asked alone
+        if len(rules) == 1:
+            return [_broken(rules[0], error)]
+    return [seen for rule in rules for seen in _observe(store, [rule], now)]
+
+
+def _broken(rule: AlertRule, error: Exception) -> Exception:
+    """Log what nobody foresaw, and return what the rule says of it."""
+    logger.error("alert rule %s (%s) broke", rule.pk, rule.name, exc_info=error)
+    return RuntimeError(f"internal error ({type(error).__name__}); the server's log says more")
 
 
 def _claim(rule_ids: Sequence[int], now: datetime) -> list[AlertRule]:
@@ -170,11 +197,16 @@ def _take_all(store: Store, seen: list[tuple[AlertRule, list[Sight] | Exception]
         if isinstance(sights, Exception):
             transitions += _fail(rule, sights, now)
             continue
-        steps = _take(rule, sights, known[rule.pk], now)
-        if any(taken.change or taken.instance.state == AlertState.FIRING for taken in steps) or _is_broken(rule):
-            transitions += _write(store, rule, steps, now)
-        else:
-            quiet.append((rule, steps))
+        try:
+            steps = _take(rule, sights, known[rule.pk], now)
+            if any(taken.change or taken.instance.state == AlertState.FIRING for taken in steps) or _is_broken(rule):
+                transitions += _write(store, rule, steps, now)
+            else:
+                quiet.append((rule, steps))
+        except (OperationalError, InterfaceError):
+            raise  # the database is away for all
+        except Exception as error:
+            transitions += _fail(rule, _broken(rule, error), now)
     _write_quiet(quiet, now)
     telemetry.ALERT_EVALUATIONS.labels("ok").inc(sum(not isinstance(sights, Exception) for _, sights in seen))
     return transitions
@@ -285,8 +317,9 @@ def _explain(store: Store, rule: AlertRule, taken: _Step, *, of_worst: bool) -> 
     if of_worst:
         try:
             return collect_evidence(store, judged, sight.time_range, sight.labels)
-        except (StoreError, QueryError) as error:  # an alert without its reasons is better than none
-            logger.warning("no evidence for alert rule %s (%s): %s", rule.pk, rule.name, error)
+        except Exception as error:  # an alert without its reasons is better than none
+            known = isinstance(error, StoreError | QueryError)
+            logger.warning("no evidence for alert rule %s (%s): %s", rule.pk, rule.name, error, exc_info=not known)
     return outline_evidence(judged, sight.time_range, sight.labels)
 
 

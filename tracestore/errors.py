@@ -14,6 +14,7 @@ from tracestore.clickhouse.client import Store
 from tracestore.language import Query
 from tracestore.models import ErrorState
 from tracestore.queries.errors import MAX_GROUPS, ErrorGroup, find_errors, find_versions_after
+from tracestore.storable import storable
 from tracestore.timerange import TimeRange, ns_of
 
 REGRESSED = "regressed"
@@ -76,7 +77,7 @@ def has_regressed(resolved_version: str, seen_versions: Iterable[str], versions_
     """
     if not resolved_version:
         return bool(versions_after)
-    return bool(set(versions_after) - (set(seen_versions) - {resolved_version}))
+    return bool(set(storable(list(versions_after))) - (set(seen_versions) - {resolved_version}))
 
 
 def change_state(
@@ -96,7 +97,7 @@ def change_state(
         defaults={
             "status": status,
             "resolved_version": resolved_version.strip()[:128] if status == ErrorState.Status.RESOLVED else "",
-            "seen_versions": sorted(seen[fingerprint]),
+            "seen_versions": storable(sorted(seen[fingerprint])),
             "changed_by": changed_by[:150],
             "changed_at": now,
         },

@@ -250,6 +250,15 @@ def test_report_that_breaks_says_so_and_is_tried_again(store: Store, monkeypatch
 
 
 @pytest.mark.django_db
+def test_report_of_a_time_zone_that_is_gone_keeps_no_other_from_being_sent(store: Store) -> None:
+    with receive_webhooks() as hook:
+        create_digest(time_zone="Nowhere/Gone")
+        create_digest(channel=create_channel(target=hook.url))
+
+        assert run_due(store, NOW) == [True]
+
+
+@pytest.mark.django_db
 def test_worker_that_made_a_report_too_slowly_leaves_it_to_its_successor(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with receive_webhooks() as hook:
         create_digest(channel=create_channel(target=hook.url))

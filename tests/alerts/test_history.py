@@ -100,6 +100,21 @@ def test_breach_that_took_minutes_to_be_noticed_is_dated_back(store: Store) -> N
 
 
 @pytest.mark.django_db
+def test_alert_whose_beginning_breaks_costs_no_other_its_own(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert_traffic(store, NOW, failed=6, ok=0, age_s=400)
+    for name, query in (("odd", "status:error"), ("good", "")):
+        evaluate_rule(create_rule(name=name, window_s=3600, threshold=0.3, query=query).pk, NOW)
+    odd = Alert.objects.get(rule_name="odd")
+    narrow = detection.narrow
+    monkeypatch.setattr(detection, "narrow", lambda query, labels: narrow(query, labels) if query != odd.query else 1 / 0)
+
+    detection.measure_beginnings(store, NOW)
+
+    assert odd.pk < Alert.objects.get(rule_name="good").pk
+    assert not Alert.objects.filter(breached_at=None).exists()
+
+
+@pytest.mark.django_db
 def test_page_names_the_rules_and_the_empty_one_says_what_it_would(client: Client) -> None:
     default_project()
     assert "Nothing fired in 7 days" in client.get("/alerts/history?days=7").content.decode()

@@ -1,20 +1,22 @@
 from __future__ import annotations
 
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
-from django.db import connections
+from django.db import DataError, connections
 
 from alerts import services
 from alerts.evidence import collect_evidence
 from alerts.models import Alert, AlertRule, AlertTransition, Delivery
 from alerts.observing import Sight, judged_window, observe_rules, window_before
 from tests.alerts.factories import create_channel, create_rule, evaluate_rule, find_due_rules, insert_traffic
+from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreUnavailable
-from tracestore.timerange import TimeRange, ns_of
+from tracestore.timerange import NS_PER_S, TimeRange, ns_of
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
@@ -349,3 +351,70 @@ def test_resolved_goes_to_whom_firing_went(store: Store) -> None:
 
     resolved = Delivery.objects.filter(transition__to_state="resolved")
     assert [delivery.channel for delivery in resolved] == [told]
+
+
+# What nobody foresaw: one odd rule costs no other its evaluation
+
+
+def test_rule_that_breaks_costs_no_other_rule_its_alert(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    insert_traffic(store, NOW, failed=3, ok=7)
+    odd = [
+        create_rule(name="of a later version", metric="no_such_metric", comparison="below", kind="baseline"),
+        create_rule(name="gone zone", kind="budget", metric="cost", time_zone="Nowhere/Gone"),
+        create_rule(name="gone hours", time_zone="Nowhere/Gone", schedule={"start": "08:00", "end": "18:00", "days": [0]}),
+    ]
+    good = create_rule()
+
+    services.evaluate_due(NOW)
+
+    assert [alert.rule_id for alert in Alert.objects.all()] == [good.pk]
+    for rule in odd:
+        rule.refresh_from_db()
+        assert rule.last_error
+        assert rule.failed_evaluations == 1
+    assert {record.getMessage().split(" (")[0] for record in caplog.records if record.levelname == "ERROR"} == {
+        f"alert rule {rule.pk}" for rule in odd[1:]
+    }
+
+
+def test_rule_whose_change_cannot_be_written_costs_no_other_rule_its_alert(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert_traffic(store, NOW, failed=3, ok=7)
+    odd, good = create_rule(name="odd"), create_rule()
+    record = services.record_change
+
+    def refuse_odd(rule: AlertRule, *rest: Any) -> Any:
+        if rule.pk == odd.pk:
+            raise DataError("unsupported Unicode escape sequence")
+        return record(rule, *rest)
+
+    monkeypatch.setattr(services, "record_change", refuse_odd)
+
+    services.evaluate_due(NOW)
+
+    assert [alert.rule_id for alert in Alert.objects.all()] == [good.pk]
+    odd.refresh_from_db()
+    assert odd.last_error == "internal error (DataError); the server's log says more"
+
+
+def test_alert_fires_even_when_its_evidence_breaks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = create_rule()
+    insert_traffic(store, NOW, failed=3, ok=7)
+    monkeypatch.setattr(services, "collect_evidence", lambda *_: 1 / 0)
+
+    evaluate_rule(rule.pk, NOW)
+
+    assert Alert.objects.get().evidence["query"] == "status:error"
+
+
+def test_alert_keeps_nothing_that_postgres_refuses(store: Store) -> None:
+    """Postgres has no U+0000, neither in text nor in JSON; a tool that prints binary has."""
+    rule = create_rule(create_channel(), group_by=["version"])
+    trace = {"outcome": "error", "versions": ["v\0"], "error_message": "bad magic: \0\0PK", "error_types": ["\0"]}
+    insert_traces(store, *[trace] * 3, start_ns=ns_of(NOW) - 60 * NS_PER_S)
+
+    evaluate_rule(rule.pk, NOW)
+
+    alert = Alert.objects.get()
+    assert alert.labels == {"version": "v\ufffd"}
+    kept = [alert.evidence, *AlertTransition.objects.values_list("evidence", "labels"), *rule.instances.values_list("labels")]
+    assert "\\u0000" not in json.dumps(kept)

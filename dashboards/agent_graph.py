@@ -11,6 +11,7 @@ from dashboards.forms import Search
 from dashboards.layout import Curve, Layout, Place, Sizes, lay_out
 from tracestore.agent_graph import AGENT, MODEL, PERSON, SERVICE, TOOL, AgentGraph, Edge, Node, NodeKey
 from tracestore.language import QueryError, add_filter, format_filter, parse_query
+from tracestore.language.parser import MAX_LENGTH
 
 # More would be a picture of nothing; the tables hold all.
 MAX_NODES = 40
@@ -243,7 +244,8 @@ class _Links:
         return self._against_text if is_gone else self._search.text
 
     def _list(self, text: str) -> str:
-        return self._search.querystring(q=text)
+        # No query may be longer: one of a name of a megabyte would stand in the page six times and find nothing.
+        return self._search.querystring(q=text if len(text) <= MAX_LENGTH else self._search.text)
 
 
 def _narrow(text: str, key: NodeKey) -> str:

@@ -172,3 +172,12 @@ def test_hundreds_of_tools_stay_in_the_tables(client: Client, store: Store) -> N
     assert drawing.hidden_nodes == 301 - MAX_NODES
     assert next(node for node in drawing.nodes if node.kind == "agent").place is not None
     assert sum(bool(edge.path) for edge in drawing.edges) == MAX_NODES - 1
+
+
+def test_name_that_no_query_can_hold_leads_to_all_traces_and_leaves_the_page_small(client: Client, store: Store) -> None:
+    _run(store, tool="w" * 200_000)
+
+    page = client.get("/agents/graph?start=now-1h&q=version:v2")
+
+    assert len(page.content) < 100_000
+    assert "version:v2" in _links(_text(page), "node")

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from alerts import detection, incidents
 from alerts.detection import find_beginning
+from alerts.focus import narrow
 from alerts.history import Episode, find_history, summarise
 from alerts.models import Alert, Incident
 from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
@@ -105,7 +106,6 @@ def test_alert_whose_beginning_breaks_costs_no_other_its_own(store: Store, monke
     for name, query in (("odd", "status:error"), ("good", "")):
         evaluate_rule(create_rule(name=name, window_s=3600, threshold=0.3, query=query).pk, NOW)
     odd = Alert.objects.get(rule_name="odd")
-    narrow = detection.narrow
     monkeypatch.setattr(detection, "narrow", lambda query, labels: narrow(query, labels) if query != odd.query else 1 / 0)
 
     detection.measure_beginnings(store, NOW)

@@ -12,6 +12,7 @@ from alerts import services
 from alerts.evidence import collect_evidence
 from alerts.models import Alert, AlertRule, AlertTransition, Delivery
 from alerts.observing import Sight, judged_window, observe_rules, window_before
+from alerts.recording import record_change
 from tests.alerts.factories import create_channel, create_rule, evaluate_rule, find_due_rules, insert_traffic
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
@@ -380,12 +381,11 @@ def test_rule_that_breaks_costs_no_other_rule_its_alert(store: Store, caplog: py
 def test_rule_whose_change_cannot_be_written_costs_no_other_rule_its_alert(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     insert_traffic(store, NOW, failed=3, ok=7)
     odd, good = create_rule(name="odd"), create_rule()
-    record = services.record_change
 
     def refuse_odd(rule: AlertRule, *rest: Any) -> Any:
         if rule.pk == odd.pk:
             raise DataError("unsupported Unicode escape sequence")
-        return record(rule, *rest)
+        return record_change(rule, *rest)
 
     monkeypatch.setattr(services, "record_change", refuse_odd)
 

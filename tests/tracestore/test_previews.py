@@ -12,7 +12,7 @@ from tests.tracestore.summarize.runs import AGENT, CALL, START_NS, insert, new_t
 from tracestore import previews
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
-from tracestore.content.payloads import Payload
+from tracestore.content.payloads import Payload, read_input
 from tracestore.language import parse_query
 from tracestore.previews import Previews
 from tracestore.queries import previews as reads
@@ -205,12 +205,11 @@ def test_trace_that_breaks_a_reader_costs_no_other_its_preview(
         step(other, "1", attributes=AGENT | {"input.value": "a question"}),
     )
     summarize_pending()
-    read = previews.read_input
 
     def break_on_odd(content: StepContent) -> Payload | None:
         if content.attributes["input.value"] == "odd":
             raise IndexError("no reader foresaw this")
-        return read(content)
+        return read_input(content)
 
     monkeypatch.setattr(previews, "read_input", break_on_odd)
 
@@ -225,11 +224,10 @@ def test_texts_that_take_long_to_read_end_a_look_early(store: Store, monkeypatch
     for number in range(6):
         insert(store, step(new_trace_id(), "1", attributes=AGENT | {"input.value": f"question {number}"}))
     summarize_pending()
-    read = previews.read_input
 
     def take_long(content: StepContent) -> Payload | None:
         time.sleep(0.06)
-        return read(content)
+        return read_input(content)
 
     monkeypatch.setattr(previews, "read_input", take_long)
     job = Previews()
@@ -245,11 +243,12 @@ def test_texts_that_take_long_to_read_end_a_look_early(store: Store, monkeypatch
 def test_second_look_at_a_time_leaves_the_work_to_the_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     insert(store, step(new_trace_id(), "1", attributes=AGENT | {"input.value": "a question"}))
     summarize_pending()
-    job, read, meanwhile = Previews(), previews.read_input, []
+    job = Previews()
+    meanwhile: list[int] = []
 
     def look_meanwhile(content: StepContent) -> Payload | None:
         meanwhile.append(job.tend(store))
-        return read(content)
+        return read_input(content)
 
     monkeypatch.setattr(previews, "read_input", look_meanwhile)
 

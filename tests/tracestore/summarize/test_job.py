@@ -11,9 +11,11 @@ from tests.tracestore.summarize.runs import AGENT, CALL, START_NS, WRITER, a_run
 from tracestore import summarize
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
+from tracestore.content.payloads import read_output
 from tracestore.models import JobCursor
 from tracestore.queries import summaries, tool_requests
 from tracestore.summarize import settle_running, summarize_pending
+from tracestore.summary.rows import build_rows
 from tracestore.tasks import summarize_traces
 
 pytestmark = pytest.mark.django_db
@@ -195,12 +197,11 @@ def test_answer_that_breaks_its_reader_costs_no_summary(store: Store, monkeypatc
     for trace_id, tool in ((odd, "odd"), (other, "refund")):
         call = CALL | {"gen_ai.completion.0.role": "assistant", "gen_ai.completion.0.tool_calls.0.name": tool}
         insert(store, step(trace_id, "1", attributes=call))
-    read = tool_requests.read_output
 
     def break_on_odd(answer: Any) -> Any:
         if answer.attributes["gen_ai.completion.0.tool_calls.0.name"] == "odd":
             raise IndexError("no reader foresaw this")
-        return read(answer)
+        return read_output(answer)
 
     monkeypatch.setattr(tool_requests, "read_output", break_on_odd)
 
@@ -213,12 +214,11 @@ def test_trace_that_breaks_its_summary_does_not_hold_up_the_others(
 ) -> None:
     ids = sorted(new_trace_id() for _ in range(5))
     insert(store, *(span for trace_id in ids for span in a_run(trace_id)))
-    build = summarize.build_rows
 
     def break_on_odd(spans: Any, **rest: Any) -> Any:
         if bytes.fromhex(ids[2]) in spans.first_trace_ids().to_pylist():
             raise IndexError("nobody foresaw this")
-        return build(spans, **rest)
+        return build_rows(spans, **rest)
 
     monkeypatch.setattr(summarize, "build_rows", break_on_odd)
 

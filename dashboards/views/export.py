@@ -31,8 +31,8 @@ def trace_export(request: PageRequest, kind: str) -> HttpResponseBase:
     try:
         search = parse_search(request.GET)
         find = partial(
-            find_traces, get_store(), project_id=request.project.id, time_range=search.time_range, query=search.query,
-            sort=read_listing(request.GET, {}).sort,
+            find_traces, get_store().for_download(), project_id=request.project.id, time_range=search.time_range,
+            query=search.query, sort=read_listing(request.GET, {}).sort,
         )  # fmt: skip
         first = find(limit=PAGE_SIZE)
         matching = metric_value(

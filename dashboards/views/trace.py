@@ -216,7 +216,7 @@ def trace_download(request: PageRequest, trace_id: str) -> HttpResponseBase:
     if form not in FORMATS:
         return _as_text(None)
     try:
-        parts = stream_spans(store, project_id=project_id, trace_id=trace_id)
+        parts = stream_spans(store.for_download(), project_id=project_id, trace_id=trace_id)
     except TraceNotFound:
         return _as_text(None)
     name = f"trace-{trace_id}.{'otlp' if form == OTLP else 'rows'}.json"

@@ -7,6 +7,7 @@ import copy
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -79,3 +80,21 @@ def test_who_waits_reads_as_soon_as_a_place_is_free() -> None:
         places.take(THIRD_ID, 0),
     ):
         pass
+
+
+def test_downloads_of_a_project_take_turns_and_leave_its_pages_their_places(store: Store) -> None:
+    download, began = store.for_download(), time.monotonic()
+
+    def read(_: int) -> float:
+        download.query_rows("SELECT sleep(0.5), {project_id:UInt32}", project_id=PROJECT_ID)
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(4) as pool:
+        downloads = [pool.submit(read, number) for number in range(4)]
+        time.sleep(0.2)  # all of them ask
+        store.query_rows("SELECT {project_id:UInt32}", project_id=PROJECT_ID)
+        waited_s = time.monotonic() - began
+        ended_s = sorted(one.result(60) for one in downloads)
+
+    assert ended_s[-1] >= 4 * 0.5
+    assert waited_s < ended_s[-1]

@@ -65,6 +65,8 @@ def _check_parts(parts: PartCheck, client: Client, begun: int) -> None:
         raise StoreUnavailable(f"What the disk did not take whole cannot be taken out now: {error}"[:500]) from error
 
 
+# A download has begun to answer when it waits for its turn, and can no longer refuse.
+_DOWNLOAD_WAIT_S = 300.0
 # A server that does not answer an insert for so long has hung: the same insert is sent again.
 _ANSWER_TIMEOUT_S = 120
 # In the embedded engine merges and inserts of what is safe in the spool give way to requests and queries: put off while the
@@ -113,6 +115,7 @@ class Store:
         self._timeout_s, self._deadline = float(timeout_s), math.inf
         self._memory_bytes = memory_bytes
         self._places: Places | None = Places()
+        self._download_places, self._is_download = Places(2), False
         if path:
             self._memory_bytes, reads = share_memory(find_memory_bytes(), memory_bytes)
             self._places = Places(reads)
@@ -135,6 +138,12 @@ class Store:
         unqueued = copy.copy(self)
         unqueued._places = None
         return unqueued
+
+    def for_download(self) -> Store:
+        """Return this store with reads that take turns, one of a project at a time: many downloads must not hold up its pages."""
+        download = copy.copy(self)
+        download._is_download = True
+        return download
 
     @property
     def _left_s(self) -> float:
@@ -198,7 +207,11 @@ class Store:
         A read of a project may wait for others; those of no project, which jobs make, never do. Raises StoreUnavailable when it
         would wait for longer than a read may take.
         """
-        with self._places.take(project_id, self._left_s) if self._places and project_id is not None else contextlib.nullcontext():
+        with contextlib.ExitStack() as held:
+            if self._places and project_id is not None:
+                if self._is_download:
+                    held.enter_context(self._download_places.take(project_id, _DOWNLOAD_WAIT_S))
+                held.enter_context(self._places.take(project_id, self._left_s))
             started = time.monotonic()
             try:
                 with self._lend() as client:

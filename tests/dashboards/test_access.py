@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import logging
 import time
 
 import pytest
@@ -251,3 +253,13 @@ def test_foreign_host_name_is_refused_with_the_setting_that_allows_it(client: Cl
 
     assert response.status_code == 400
     assert b"TRACESTORE_BASE_URL" in response.content
+
+
+def test_request_for_another_host_is_one_line_in_the_log(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = io.StringIO()
+    handler = next(one for one in logging.getLogger().handlers if one.name == "stderr")
+    monkeypatch.setattr(handler, "stream", said)
+
+    assert client.get("/traces", headers={"host": "evil.example"}).status_code == 400
+
+    assert [line.split()[2:4] for line in said.getvalue().splitlines()] == [["ERROR", "django.security.DisallowedHost:"]]

@@ -106,6 +106,7 @@ def test_status_code_as_name() -> None:
         ({"kvlistValue": {"values": [{"key": "a"}]}}, AnyValue(kvlist_value=KeyValueList(values=[KeyValue(key="a")]))),
         ({}, AnyValue()),
         ({"unknownValue": 1}, AnyValue()),
+        ({"stringValueStrindex": 4}, AnyValue()),  # refers to the dictionary of profiles, which no other signal has
         ({"stringValue": None, "intValue": 3}, AnyValue(int_value=3)),
         ("bare", AnyValue(string_value="bare")),
     ],
@@ -168,6 +169,26 @@ def test_untouched_request_keeps_its_bytes_and_unknown_fields() -> None:
     body = _wrap(Span(trace_id=b"t" * 16, span_id=b"s" * 8).SerializeToString() + b"\xfa\x7f\x01x")
 
     assert check_protobuf(body).payload is body
+
+
+@pytest.mark.parametrize(
+    ("trace_id", "span_id"),
+    [
+        (b"t" * 16, bytes(8)),
+        (b"t" * 16, b""),
+        (b"t" * 16, b"s" * 9),
+        (bytes(16), b"s" * 8),
+        (b"", b"s" * 8),
+        (b"t" * 8, b"s" * 8),
+    ],
+)
+def test_one_kind_of_bad_id_alone_costs_its_span_only(trace_id: bytes, span_id: bytes) -> None:
+    bad = Span(trace_id=trace_id, span_id=span_id).SerializeToString()
+    good = Span(trace_id=b"t" * 16, span_id=b"g" * 8).SerializeToString()
+
+    checked = check_protobuf(_wrap(bad) + _wrap(good))
+
+    assert (checked.accepted, checked.rejected) == (1, 1)
 
 
 @pytest.mark.parametrize("parent", [bytes(8), b"s" * 8, b"short"])

@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Status as SpanStatus
 from pytest_django.fixtures import Settings
 
 from ingest import body as body_module
@@ -26,6 +27,7 @@ from ingest.receiver import handles
 from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span, ids_of, open_connection
 from tests.waiting import wait_until
 from tracestore.models import IngestKey, Project
+from tracestore.queries.spans import get_span
 
 JSON_HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 JSON_SPAN = {"traceId": "5B8EFFF798038103D269B633813FC60C", "spanId": "eee19b7ec3c1b174", "name": "chat"}
@@ -568,6 +570,20 @@ def test_odd_but_valid_span_is_stored_as_it_is_meant(receiver: Receiver) -> None
     assert receiver.store.query_rows(f"SELECT {columns} FROM spans WHERE project_id > 0") == [
         ("unknown", "internal", "unset", 2**32 - 1, "last", "")
     ]
+
+
+def test_nul_in_any_text_is_stored_as_it_is(receiver: Receiver) -> None:
+    span = build_span(name="na\0me")
+    span.status.code, span.status.message = SpanStatus.STATUS_CODE_ERROR, "bad magic: \0PK"
+    span.attributes.add(key="k\0ey").value.string_value = "va\0lue"
+    span.events.add(name="e\0vent").attributes.add(key="k").value.string_value = "\0"
+
+    assert receiver.send(build_request(span).SerializeToString()).body == b""
+    assert receiver.stored_spans() == ids_of(span)
+    stored = get_span(receiver.store, project_id=1, trace_id=span.trace_id.hex(), span_id=span.span_id.hex())
+    assert (stored.summary.name, stored.summary.error_message) == ("na\0me", "bad magic: \0PK")
+    assert stored.attributes["k\0ey"] == "va\0lue"
+    assert [(event.name, event.attributes) for event in stored.events] == [("e\0vent", {"k": "\0"})]
 
 
 def test_resources_and_scopes_of_one_request_stay_apart_in_one_project(receiver: Receiver) -> None:

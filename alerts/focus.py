@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from alerts.evaluation import Comparison
 from tracestore.language import Query, format_filter, join_queries
+from tracestore.language.parser import MAX_LENGTH
 from tracestore.language.tree import Pattern, Term
 from tracestore.queries.metrics.definitions import group_field
 from tracestore.timerange import TimeRange, format_time_ns
@@ -20,6 +21,8 @@ class Focus:
     query: str
     noun: str
 
+
+_ROOM = 200  # for what narrows the query further
 
 ALL_TRACES = Focus("", "traces")
 _FAILED = Focus("status:error", "failing traces")
@@ -66,12 +69,13 @@ def find_focus(metric: str, query: Query, *, comparison: str, threshold: float) 
 def narrow(query: str, labels: Mapping[str, str]) -> str:
     """Return the query of one group of a rule: that of the rule with the group's values demanded.
 
-    Traces are not asked for by their scores: of such a group all traces of the rule are looked at.
+    Traces are not asked for by their scores: of such a group all traces of the rule are looked at. Neither are they by a value
+    that no query can hold, which a sender may write: its group must be told all the same.
     """
     for name, value in labels.items():
-        if name == "score":
-            continue
-        query = join_queries(query, format_filter(group_field(name), value))
+        demanded = format_filter(group_field(name), value)
+        if name != "score" and len(query) + len(demanded) <= MAX_LENGTH - _ROOM:
+            query = join_queries(query, demanded)
     return query
 
 

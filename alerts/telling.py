@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import TypeVar
 
+from django.db import Error as RelationalError
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from alerts.evaluation import AlertState
 from alerts.matcher import Matcher, alert_facts, parse_matcher
@@ -28,6 +32,10 @@ from alerts.models import (
 from alerts.paging import RoutePlan, Turn, due_at, plan_turns, severity_rank
 from alerts.wording import format_seconds
 from tracestore.celery import app
+
+logger = logging.getLogger(__name__)
+Row = TypeVar("Row", bound=Model)
+Read = TypeVar("Read")
 
 # They keep incidents of their own, which call until they hear of the acknowledgement.
 _PASSED_ON = Q(channel__kind=ChannelKind.PAGERDUTY)
@@ -78,14 +86,41 @@ def load_arrangements(project_id: int, now: datetime) -> Arrangements:
     channels = NotificationChannel.objects.filter(_REACHABLE, project_id=project_id)
     return Arrangements(
         _plan_routes(project_id),
-        [(parse_matcher(silence.matcher), silence) for silence in silences],
+        _read_each(silences, lambda silence: (_read_silence(silence, now), silence)),
         frozenset(channels.values_list("pk", flat=True)),
     )
 
 
 def _plan_routes(project_id: int) -> list[RoutePlan]:
     routes = Route.objects.filter(project_id=project_id, enabled=True).prefetch_related("steps__channels")
-    return [route.to_plan() for route in routes]
+    return _read_each(routes, Route.to_plan)
+
+
+def _read_silence(silence: Silence, now: datetime) -> Matcher:
+    """Return its matcher. Raises also when its hours cannot be told."""
+    silence.to_quiet().holds(now)
+    return parse_matcher(silence.matcher)
+
+
+def _read_each(rows: Iterable[Row], read: Callable[[Row], Read]) -> list[Read]:
+    """Return what is read of each row, without those that can no longer be read, such as one of a time zone that is gone.
+
+    No alert of the project must fail to be told for one of them.
+    """
+    found = []
+    for row in rows:
+        try:
+            found.append(read(row))
+        except RelationalError:
+            raise
+        except Exception as error:
+            _tell_once(f"{row._meta.verbose_name} {row.pk} is left out: {type(error).__name__}: {error}")
+    return found
+
+
+@lru_cache(1000)
+def _tell_once(said: str) -> None:
+    logger.error("%s", said)
 
 
 def find_routed(project_id: int, rules: Iterable[AlertRule]) -> set[int]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, cast
 
 import pytest
@@ -10,7 +10,7 @@ from django.db import DataError, connections
 
 from alerts import services
 from alerts.evidence import collect_evidence
-from alerts.models import Alert, AlertRule, AlertTransition, Delivery
+from alerts.models import Alert, AlertRule, AlertTransition, Delivery, Route, Silence
 from alerts.observing import Sight, judged_window, observe_rules, window_before
 from alerts.recording import record_change
 from tests.alerts.factories import create_channel, create_rule, evaluate_rule, find_due_rules, insert_traffic
@@ -418,3 +418,30 @@ def test_alert_keeps_nothing_that_postgres_refuses(store: Store) -> None:
     assert alert.labels == {"version": "v\ufffd"}
     kept = [alert.evidence, *AlertTransition.objects.values_list("evidence", "labels"), *rule.instances.values_list("labels")]
     assert "\\u0000" not in json.dumps(kept)
+
+
+def test_silence_and_route_that_can_no_longer_be_read_hold_up_no_alert(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    rule = create_rule(create_channel())
+    odd = Silence.objects.create(
+        project=rule.project, matcher="", starts_at=NOW - timedelta(days=9), weekdays=[0], time_of_day=time(8), length_s=3600,
+        time_zone="Nowhere/Gone",
+    )  # fmt: skip
+    route = Route.objects.create(project=rule.project, name="odd", matcher="service ~~ of an older language", position=1)
+    insert_traffic(store, NOW, failed=3, ok=7)
+
+    evaluate_rule(rule.pk, NOW)
+
+    assert Alert.objects.get().state == "firing"
+    assert Delivery.objects.count() == 1
+    said = [record.getMessage() for record in caplog.records if record.name == "alerts.telling"]
+    assert [line.partition(":")[0] for line in said] == [f"route {route.pk} is left out", f"silence {odd.pk} is left out"]
+
+
+def test_group_whose_name_no_query_can_hold_fires_like_the_others(store: Store) -> None:
+    rule = create_rule(group_by=["user"])
+    for user in ("u" * 3000, "u17"):
+        insert_traffic(store, NOW, failed=3, ok=0, user_id=user)
+
+    services.evaluate_rules([rule.pk], NOW)
+
+    assert {len(alert.labels["user"]) for alert in Alert.objects.all()} == {3, 3000}

@@ -97,3 +97,4 @@ def test_shares_and_durations_read_naturally() -> None:
 def test_group_narrows_the_query_unless_traces_are_not_asked_for_by_it() -> None:
     assert narrow("env:prod", {"tool": "refund", "outcome": "error"}) == "env:prod tool:refund status:error"
     assert narrow("env:prod", {"score": "helpful"}) == "env:prod"
+    assert narrow("env:prod", {"user": "u" * 3000, "tool": "refund"}) == "env:prod tool:refund"

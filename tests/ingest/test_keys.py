@@ -75,7 +75,7 @@ def test_admin_password_opens_as_basic_credentials_only(receiver: Receiver, sett
 def test_anything_else_is_answered_401(receiver: Receiver, headers: dict[str, str], content_type: str) -> None:
     answer = receiver.send(b"", content_type=content_type, **headers)
 
-    assert answer.status == 401
+    assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
     code, message = read_status(answer.body, content_type)
     assert code == 16
     assert KEY not in message

@@ -25,6 +25,8 @@ _CATALOGUE_IDS = {"gcp.gen_ai": "google", "azure.ai.inference": "azure", "x_ai":
 # Who sells other makers' models lists them under the maker's name, which stands before a model's (semconv/calls.py) and is not
 # kept: "openai/gpt-oss-120b" at Groq, "anthropic/claude-sonnet-4.5" at OpenRouter.
 _LISTED_UNDER = ("openai", "anthropic", "google", "deepseek", "x-ai", "cohere", "perplexity")
+# Bedrock's ids of models begin with who makes them, which OpenLLMetry leaves out: nova-pro-v1:0. Anthropic's have a price anyway.
+_MAKERS_AT_BEDROCK = ("amazon", "meta", "mistral", "qwen", "writer", "deepseek", "openai")
 # Microsoft's own models have a price at Azure alone; those of OpenAI are found under OpenAI, whose tiers have prices there.
 _SOLD_BESIDE = {"azure.ai.openai": "azure"}
 _NS_PER_DAY = 86_400 * 10**9
@@ -429,6 +431,8 @@ def _calculate(sold: Sold, tokens: TokenUsage, day: int) -> PriceCalculation | N
     maker = next((maker for prefix, maker in MAKERS.items() if model.startswith(prefix)), None)
     maker = _CATALOGUE_IDS.get(maker, maker) if maker else None
     listed = [(provider_id, f"{prefix}/{model}") for prefix in _LISTED_UNDER if provider_id]
+    if provider == "aws.bedrock":
+        listed = [(provider_id, f"{prefix}.{model}") for prefix in _MAKERS_AT_BEDROCK]
     if provider in _SOLD_BESIDE:
         listed.append((_SOLD_BESIDE[provider], model))
     # An unknown provider may serve a model of a known maker: ask again by model name alone, then by who makes such names.

@@ -105,6 +105,8 @@ def test_provider_aliases_find_the_same_price(provider: str, model: str, known_a
         ("openrouter", "claude-3-haiku", "anthropic/claude-3-haiku"),
         ("openrouter", "deepseek-chat-v3.1", "deepseek/deepseek-chat-v3.1"),
         ("huggingface_nebius", "gemma-3-27b-it", "google/gemma-3-27b-it"),
+        ("aws.bedrock", "nova-pro-v1:0", "amazon.nova-pro-v1:0"),
+        ("aws.bedrock", "llama3-1-8b-instruct-v1:0", "meta.llama3-1-8b-instruct-v1:0"),
     ],
 )
 def test_who_sells_a_makers_model_has_a_price_of_its_own(provider: str, model: str, listed_as: str) -> None:

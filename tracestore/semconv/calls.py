@@ -46,7 +46,7 @@ BEDROCK_ID = r"^((us|eu|apac|global)\.)?(anthropic|amazon|meta)\."
 
 # Does an instrumentation's input count leave out cached tokens (docs/outcome.md)? By scope; some only for Anthropic's models.
 EXCLUSIVE_SCOPES = (
-    r"^((openinference|opentelemetry)\.instrumentation\.bedrock|@arizeai/openinference-instrumentation-bedrock"
+    r"^(opentelemetry\.instrumentation\.(bedrock|botocore\.bedrock-runtime)|@arizeai/openinference-instrumentation-bedrock"
     r"|openlit\.instrumentation\.(anthropic|bedrock)|com\.anthropic\.claude_code|@traceloop/instrumentation-anthropic)"
 )
 EXCLUSIVE_FOR_ANTHROPIC = r"^(strands|agent_framework)"

@@ -210,14 +210,44 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         {IN: 1000, OUT: 50, READ: 200, TOTAL: 1050, "scope": "strands.telemetry.tracer", "gen_ai.request.model": "gpt-4o"},
         (1000, 50, 200, 0, 0),
     ),
-    "OpenInference on Bedrock": (
+    "OpenInference on Bedrock's Converse, whose total holds what the prompt leaves out": (
         {
             "llm.token_count.prompt": 900,
             "llm.token_count.completion": 5,
+            "llm.token_count.total": 1005,
             "llm.token_count.prompt_details.cache_read": 100,
             "scope": "openinference.instrumentation.bedrock",
         },
         (1000, 5, 100, 0, 0),
+    ),
+    "OpenInference on Bedrock's Converse, newer versions": (
+        {
+            "llm.token_count.prompt": 177,
+            "llm.token_count.completion": 44,
+            "llm.token_count.total": 221,
+            "llm.token_count.prompt_details.cache_read": 64,
+            "llm.token_count.prompt_details.cache_write": 0,
+            "llm.model_name": "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "llm.provider": "aws",
+            "scope": "openinference.instrumentation.bedrock",
+        },
+        (177, 44, 64, 0, 0),
+    ),
+    "OpenInference on Bedrock adds up what Anthropic's models answer": (
+        {
+            "llm.token_count.prompt": 320,
+            "llm.token_count.completion": 62,
+            "llm.token_count.prompt_details.cache_read": 64,
+            "llm.model_name": "claude-3-5-sonnet-20241022",
+            "llm.system": "anthropic",
+            "scope": "openinference.instrumentation.bedrock",
+        },
+        (320, 62, 64, 0, 0),
+    ),
+    "OpenTelemetry on botocore leaves out what Bedrock had cached": (
+        {IN: 113, OUT: 23, READ: 64, "gen_ai.usage.cache_creation.input_tokens": 33, "gen_ai.system": "aws.bedrock"}
+        | {"scope": "opentelemetry.instrumentation.botocore.bedrock-runtime"},
+        (210, 23, 64, 33, 0),
     ),
     "OpenInference on Anthropic adds them itself": (
         {

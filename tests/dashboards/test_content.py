@@ -222,6 +222,13 @@ def test_question_and_answer_are_found_in_every_dialect(attributes: dict[str, An
         ),
         pytest.param(
             [
+                ("gen_ai.user.message", {"gen_ai.event.content": json.dumps({"role": "user", "content": "Where is it?"})}),
+                ("gen_ai.choice", {"gen_ai.event.content": json.dumps({"message": REPLY, "finish_reason": "stop", "index": 0})}),
+            ],
+            id="Azure AI Inference",
+        ),
+        pytest.param(
+            [
                 (
                     "gen_ai.client.inference.operation.details",
                     {"gen_ai.input.messages": PARTS_IN, "gen_ai.output.messages": PARTS_OUT},

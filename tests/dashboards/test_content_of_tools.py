@@ -87,6 +87,7 @@ from tests.spans import make_span
                 ("braintrust.input_json", "braintrust.output_json"),
                 ("haystack.agent.step.tool.input", "haystack.agent.step.tool.output"),
                 ("lmnr.span.input", "lmnr.span.output"),
+                ("agentops.tool.input", "agentops.tool.output"),
                 ("gen_ai.prompt", "gen_ai.completion"),
                 ("input", "output"),
             )

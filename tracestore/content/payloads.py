@@ -208,7 +208,9 @@ def _event_messages(*names: str) -> Reader:
 
 
 def _event_message(name: str, attributes: Mapping[str, Any]) -> list[Message]:
-    """One `gen_ai.*.message` or `gen_ai.choice` event; Strands puts JSON of Bedrock parts into its fields."""
+    """One `gen_ai.*.message` or `gen_ai.choice` event; Strands puts JSON of Bedrock parts into its fields, Azure all into one."""
+    if isinstance(whole := decode_value(attributes.get("gen_ai.event.content")), dict):
+        attributes = whole
     body = decode_value(attributes.get("message")) if name == "gen_ai.choice" else None
     fields = {**attributes, **body} if isinstance(body, dict) else dict(attributes)
     if body is not None and not isinstance(body, dict):
@@ -436,8 +438,13 @@ INPUTS: Table = (
     ("prompt", _chat("user")),
     ("claude_code.user_prompt", _event_texts("claude_code.user_prompt", "prompt", "user")),
     ("codex.user_prompt", _event_texts("codex.user_prompt", "prompt", "user")),
+    ("agentops.entity.input", _chat()),
+    ("agentops.agent.input", _chat()),
+    ("agentops.task.input", _chat()),
+    ("agentops.operation.input", _chat()),
     ("input-json", _chat()),
     ("input", _chat()),
+    ("inputs", _chat("user")),
 )
 OUTPUTS: Table = (
     ("gen_ai.output.messages", _chat("assistant")),
@@ -481,6 +488,11 @@ OUTPUTS: Table = (
     ("response.model_output", _chat("assistant")),
     ("claude_code.assistant_response", _event_texts("claude_code.assistant_response", "response", "assistant")),
     ("response", _chat("assistant")),
+    ("agentops.entity.output", _chat()),
+    ("agentops.agent.output", _chat()),
+    ("agentops.task.output", _chat()),
+    ("agentops.operation.output", _chat()),
+    ("llm.generated_message", _chat("assistant")),
     ("output-json", _chat()),
     ("output", _chat()),
 )
@@ -510,6 +522,7 @@ ARGUMENTS: Table = (
     ("gen_ai.tool.message", _argument_event),
     ("input", _arguments),
     ("tool.parameters", _arguments),
+    ("agentops.tool.input", _arguments),
     ("gen_ai.input.messages", _arguments_of_request),
     ("claude_code.tool_result", _event_arguments("claude_code.tool_result", "tool_input")),
     ("codex.tool_result", _event_arguments("codex.tool_result", "arguments")),
@@ -536,6 +549,7 @@ RESULTS: Table = (
     ("tool.output", _event_field(("tool.output", "output"), ("tool.output", "tool.output"))),
     ("gen_ai.choice", _result_event),
     ("gen_ai.output.messages", _result),
+    ("agentops.tool.output", _result),
     ("output", _result),
     ("return", _result),
     ("codex.tool_result", _event_field(("codex.tool_result", "output"))),

@@ -3,7 +3,7 @@
 Dialects: OpenTelemetry GenAI conventions (current and deprecated names), OpenInference, OpenLLMetry (traceloop.*), Vercel AI SDK
 (ai.*), Langfuse, LangSmith, MLflow, pydantic-ai and Logfire, Claude Code, Codex, Gemini CLI, Qwen Code, gptme, Mastra, LiteLLM,
 OpenLIT, Laminar, ADK, Genkit, Haystack, LiveKit, Pipecat, CrewAI, AG2, Microsoft's agent framework, Azure's agent service, Spring
-AI, Quarkus, Copilot, Braintrust, OpenRouter, Sentry and vLLM. For each field the first non-empty value wins.
+AI, Quarkus, Copilot, Braintrust, AgentOps, promptflow, OpenRouter, Sentry and vLLM. The first non-empty value of each field wins.
 A value that is one JSON string (MLflow quotes scalars, old Langfuse SDKs encode twice) is read as what it quotes.
 """
 
@@ -74,6 +74,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         json_at("metadata", "thread_id"),
         json_at("metadata", "conversation_id"),
         json_at("metadata", "sessionId"),
+        # LiteLLM's proxy: the caller's own metadata as Python shows them.
+        pattern("metadata.requester_metadata", r"""["']session_id["']: *["']([^"']+)"""),
         # The OpenAI Agents SDK's name for a conversation, as Logfire sends it.
         *plain("group_id"),
         *resource("session.id"),
@@ -138,7 +140,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "agent_id": plain("gen_ai.agent.id", "gen_ai.main_agent.id", "agent_id"),
     "tags": (
         *plain("langfuse.trace.tags", "langfuse.tags", "tag.tags", "ai.telemetry.metadata.tags", "langsmith.span.tags"),
-        *plain("logfire.tags", "traceloop.association.properties.tags"),
+        *plain("logfire.tags", "traceloop.association.properties.tags", "agentops.tags"),
     ),
     # What was served before what was asked for: a provider may answer in another tier.
     "service_tier": (
@@ -158,6 +160,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "tool_arguments": (
         *plain("gen_ai.tool.call.arguments", "tool_arguments", "ai.toolCall.args", "gcp.vertex.agent.tool_call_args"),
         *plain("gen_ai.tool.args", "input.value", "traceloop.entity.input", "tool_input", "gen_ai.tool.input"),
+        *plain("agentops.tool.input"),
         *plain("lk.function_tool.arguments", "mlflow.spanInputs", "genkit:input", "arguments", "spring.ai.tool.call.arguments"),
         *plain("tool.arguments", "lk.pii.function_tool.arguments", "braintrust.input_json", "haystack.agent.step.tool.input"),
         *plain("gen_ai.prompt", "input"),
@@ -166,7 +169,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *plain("gen_ai.tool.call.result", "tool_response", "ai.toolCall.result", "output.value", "traceloop.entity.output"),
         *plain("gcp.vertex.agent.tool_response", "gen_ai.tool.output", "lk.function_tool.output", "spring.ai.tool.call.result"),
         *plain("tool.result", "lk.pii.function_tool.output", "braintrust.output_json", "haystack.agent.step.tool.output"),
-        *plain("gen_ai.completion", "error.message", "error"),
+        *plain("agentops.tool.output", "gen_ai.completion", "error.message", "error"),
     ),
     "tool_call_id": (
         *plain("gen_ai.tool.call.id", "tool_call.id", "tool.id", "ai.toolCall.id", "tool_use_id", "call_id"),

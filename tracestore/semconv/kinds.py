@@ -89,6 +89,19 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
     (Source("braintrust.span_attributes"), _SPANS_OF_BRAINTRUST),
     (Source("braintrust.span_attributes.type"), _SPANS_OF_BRAINTRUST),
     (Source("weave.span.kind"), _OPENINFERENCE),
+    # AgentOps. Beside its tools it has spans of what an answer asked for, whose kind is a Python enum as it is shown.
+    (
+        Source("agentops.span.kind"),
+        _PLAIN_KINDS
+        | {"session": "chain", "workflow": "chain", "task": "chain", "operation": "chain", "text": "other", "http": "other"}
+        | {"agentopsspankindvalues.tool": "other"},
+    ),
+    # promptflow's functions, flows and calls (promptflow-tracing, TraceType).
+    (
+        Source("span_type"),
+        {"llm": "llm", "embedding": "embedding", "retrieval": "retriever"}
+        | {"function": "chain", "flow": "chain", "langchain": "chain"},
+    ),
     # What AG2 says besides its operations: an account of a call.
     (Source("ag2.span.type"), {"usage": "other"}),
     # gptme's function that starts a tool; the call itself has a span of the same name beside it.

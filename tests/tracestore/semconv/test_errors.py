@@ -200,6 +200,14 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
     "Strands' good tool": (build_span({"tool.status": "success"}, status=1), (False, "", "")),
     "Pipecat's result": (build_span({"tool.result_status": "error"}), (True, "unknown", "")),
     "Pipecat's good result": (build_span({"tool.result_status": "success"}), (False, "", "")),
+    "AgentOps' run that raised": (
+        build_span({"agentops.span.kind": "session", "agentops.session.end_state": "Indeterminate"}),
+        (True, "unknown", ""),
+    ),
+    "AgentOps' run that nobody ended": (
+        build_span({"agentops.span.kind": "session", "agentops.session.end_state": "Shutdown"}),
+        (False, "", ""),
+    ),
     "LiveKit's flag": (build_span({"lk.function_tool.is_error": True}), (True, "unknown", "")),
     "answer that ended in an error": (
         build_span({"gen_ai.response.finish_reasons": '["error"]'}, status=1),

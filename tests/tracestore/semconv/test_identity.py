@@ -57,6 +57,19 @@ def test_session_is_no_thread_of_the_operating_system(store: Store) -> None:
     assert [row["session_id"] for row in rows] == ["", "01a204a0-9b9b", "01a204a0-9b9b", "thread_7"]
 
 
+def test_session_is_what_the_caller_of_litellms_proxy_says(store: Store) -> None:
+    """LiteLLM 1.106.2: the metadata of the caller's request as Python shows them."""
+    requester = "{'session_id': 's-1', 'trace_user_id': 'u-ana', 'headers': {'host': '127.0.0.1'}}"
+    spans = [
+        build_span({"metadata.requester_metadata": requester}),
+        build_span({"metadata.requester_metadata": "{'headers': {}}"}),
+    ]
+
+    rows = store_spans(store, spans, ("session_id",))
+
+    assert [row["session_id"] for row in rows] == ["s-1", ""]
+
+
 def test_event_without_a_name_has_that_of_its_attribute(store: Store) -> None:
     """Rust's `tracing` names an event after its place in the source, where the sender gives it no name."""
     named = {"event.name": "codex.api_request"}

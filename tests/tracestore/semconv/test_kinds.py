@@ -254,6 +254,18 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     "Braintrust's tool": (build_span({"braintrust.span_attributes": '{"type":"tool"}'}), "tool"),
     "JSON that declares nothing": (build_span({"braintrust.span_attributes": '{"type": {"a": 1}}'}), "other"),
     "broken JSON that declares nothing": (build_span({"braintrust.span_attributes": '{"type":"llm"'}), "other"),
+    "AgentOps' run": (build_span({"agentops.span.kind": "session"}, name="support.session"), "chain"),
+    "AgentOps' agent": (build_span({"agentops.span.kind": "agent"}, name="support_agent.agent"), "agent"),
+    "AgentOps' tool": (build_span({"agentops.span.kind": "tool"}, name="lookup_order.tool"), "tool"),
+    "AgentOps' call that an answer asked for": (
+        build_span({"agentops.span.kind": "AgentOpsSpanKindValues.TOOL", "tool.name": "lookup_order"}, name="tool_call.x"),
+        "other",
+    ),
+    "promptflow's streamed call": (
+        build_span({"span_type": "LLM", "llm.response.model": "gpt-5-mini-2025-08-07"}, name="openai_chat"),
+        "llm",
+    ),
+    "promptflow's function": (build_span({"span_type": "Function"}, name="answer"), "chain"),
     "Quarkus tool": (build_span(name="langchain4j.tools.refund"), "tool"),
     "Quarkus service": (build_span(name="langchain4j.aiservices.Support.answer"), "agent"),
     "OpenLLMetry's CrewAI call": (build_span({"gen_ai.request.model": "gpt-4o"}, name="gpt-4o.llm"), "llm"),

@@ -98,8 +98,8 @@ def _find_or_open(alert: Alert, grouping: Grouping, now: datetime) -> Incident:
     if incident.resolved_at:
         incident.resolved_at, incident.opened_at = None, now
         incident.acked_at, incident.acked_by = None, ""
-        # Of one that was opened again the present severity counts: its old one was told as over.
-        incident.severity = alert.severity
+        # Of one that was opened again the present severity and name count: its old ones were told as over.
+        incident.severity, incident.title = alert.severity, _title(alert)
         _add_event(incident, IncidentEventKind.REOPENED, now, text=_title(alert), alert=alert)
     else:
         _add_event(incident, IncidentEventKind.JOINED, now, text=_title(alert), alert=alert)

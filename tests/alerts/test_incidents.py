@@ -146,6 +146,17 @@ def test_alert_that_returns_opens_its_incident_again_and_says_so() -> None:
     assert [state for _, _, state in told()] == ["firing", "resolved", "firing"]
 
 
+def test_incident_opened_again_by_another_alert_carries_its_name() -> None:
+    phone = create_channel(name="Phone")
+    end(begin(create_rule(phone, name="No traffic", severity="critical"), NOW), at(1))
+    begin(create_rule(phone, name="Refunds fail", severity="critical"), at(6))
+
+    incident = Incident.objects.get()
+    assert incident.title == "Refunds fail"  # what is over must not stand above the button that acknowledges
+    assert kinds(incident) == ["opened", "resolved", "reopened"]
+    assert told()[-1] == ("Phone", "Refunds fail", "firing")
+
+
 def test_flapping_alert_is_held_open_and_told_once_until_it_is_quiet() -> None:
     rule = create_rule(create_channel())
     for minute in range(0, 40, 4):

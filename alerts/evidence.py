@@ -22,6 +22,7 @@ from tracestore.queries.why.fields import DIMENSIONS, demanded_fields
 from tracestore.queries.why.sides import Selection
 from tracestore.queries.why.values import Difference
 from tracestore.storable import storable
+from tracestore.statistics import share_test
 from tracestore.timerange import NS_PER_S, TimeRange
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,9 @@ _USUALLY_DEAR = 0.01
 _ATTRIBUTE_SPANS = 40_000
 # Of fewer traces the differences may be said that may be chance, when the shares are at least so far apart.
 _FEW, _CONSPICUOUS = 10, 0.5
+# An alert looks at a hundred values or so, and who is woken by it acts on the first: of a hundred p-values one below this is
+# chance in one alert of ten. The why page, which is read at leisure, is content with less.
+_CERTAIN_P = 0.001
 _FAILED_TOOL = "tool_error"
 _TOOLS = 5
 
@@ -245,7 +249,11 @@ def _compare(store: Store, rule: AlertRule, outline: Evidence) -> dict[str, Any]
             store, project_id=rule.project_id, time_range=time_range, selection=selection, against=among,
             span_cap=_ATTRIBUTE_SPANS,
         )  # fmt: skip
-        differences += [found for found in attributes.differences if found.is_significant and found.difference.value > 0]
+        differences += [
+            found
+            for found in attributes.differences
+            if found.difference.value > 0 and _is_certain(found, attributes.selected, attributes.others)
+        ]
     if not differences:
         differences = _suspect(comparison)
     return {
@@ -258,7 +266,16 @@ def _compare(store: Store, rule: AlertRule, outline: Evidence) -> dict[str, Any]
 
 def _explain(comparison: Comparison) -> list[Difference]:
     """Return what is certain to be more frequent among the selected traces and says why they failed, not how. Best first."""
-    return [found for found in comparison.differences if found.is_significant and _is_explanation(found)]
+    return [
+        found
+        for found in comparison.differences
+        if _is_explanation(found) and _is_certain(found, comparison.selected, comparison.others)
+    ]
+
+
+def _is_certain(found: Difference, selected: int, others: int) -> bool:
+    """Whether a value stands out also when all fields are looked at; `is_significant` speaks of the values of its own field."""
+    return found.is_significant and share_test(found.selected, selected, found.others, others) < _CERTAIN_P
 
 
 def _suspect(comparison: Comparison) -> list[Difference]:

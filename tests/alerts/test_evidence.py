@@ -136,6 +136,18 @@ def test_examples_are_opened_at_the_failing_step_and_slow_rules_show_the_slowest
     assert slow[0].trace_id == slowest[0]
 
 
+def test_what_one_of_many_values_may_have_by_chance_is_no_difference(store: Store) -> None:
+    """Each of these differs with a p-value of about 1%: of the hundred values that are looked at, one does."""
+    start_ns = ns_of(NOW) - 60 * NS_PER_S
+    failed = [{"outcome": "error", "versions": ["v2" if n < 13 else "v3"]} for n in range(16)]
+    insert_traces(store, *failed, *[{"versions": ["v2" if n < 97 else "v3"]} for n in range(204)], start_ns=start_ns)
+
+    evidence = collect(store, query="")
+
+    assert (evidence.causes.failing, evidence.compared) == (16, 204)
+    assert evidence.distinctions == []
+
+
 def test_cost_so_far_grows_with_the_alert(store: Store) -> None:
     insert_traffic(store, NOW, failed=2, ok=2, cost_usd=0.5)
     evidence = collect(store)

@@ -54,6 +54,8 @@ def find_focus(metric: str, query: Query, *, comparison: str, threshold: float) 
         return ALL_TRACES
     if metric in ("model_errors", "model_error_rate"):
         return Focus(_failed_model_call(query), "traces with a failed model call")
+    if metric.startswith(("model_duration_", "tool_duration_", "time_to_first_token_")):
+        return _slower_calls(metric, query, threshold) if threshold >= 0 else ALL_TRACES
     if metric.startswith("duration_"):
         # Durations are of finished traces only.
         return Focus(f"duration:>{_decimal(threshold)}s -status:running", "slower traces") if threshold >= 0 else ALL_TRACES
@@ -86,9 +88,23 @@ def _failed_tool(query: Query) -> str:
 
 
 def _failed_model_call(query: Query) -> str:
+    return f"llm{{{_sellers(query)}status:error}}"
+
+
+def _slower_calls(metric: str, query: Query, threshold_s: float) -> Focus:
+    """One call above the threshold is enough: a p95 above it says that more than a twentieth of the calls are."""
+    slower = f"duration:>{_decimal(threshold_s)}s"
+    if metric.startswith("tool_"):
+        tools = [format_filter(name, value) + " " for name, value in _exact_terms(query) if name == "tool"]
+        return Focus(f"tool{{{''.join(tools)}{slower}}}", "traces with a slower tool call")
+    if metric.startswith("time_to_first_token_"):
+        slower = f"ttft:>{_decimal(threshold_s)}s"
+    return Focus(f"llm{{{_sellers(query)}{slower}}}", "traces with a slower model call")
+
+
+def _sellers(query: Query) -> str:
     """Calls of model or provider X alone count when the query asks for it."""
-    sellers = [format_filter(name, value) + " " for name, value in _exact_terms(query) if name in ("model", "provider")]
-    return f"llm{{{''.join(sellers)}status:error}}"
+    return "".join(format_filter(name, value) + " " for name, value in _exact_terms(query) if name in ("model", "provider"))
 
 
 def _exact_terms(query: Query) -> Iterator[tuple[str, str]]:

@@ -15,8 +15,10 @@ from alerts.observing import window_before
 from alerts.services import evaluate_rules
 from tests.alerts.factories import create_rule, insert_traffic
 from tests.factories import insert_traces
+from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError
+from tracestore.clickhouse.landing import insert_batch
 from tracestore.timerange import DAY_NS, NS_PER_S, ns_of
 
 pytestmark = pytest.mark.django_db
@@ -146,6 +148,23 @@ def test_what_one_of_many_values_may_have_by_chance_is_no_difference(store: Stor
 
     assert (evidence.causes.failing, evidence.compared) == (16, 204)
     assert evidence.distinctions == []
+
+
+def test_slow_calls_of_a_model_are_told_from_the_runs_whose_calls_were_quick(store: Store) -> None:
+    start_ns = ns_of(NOW) - 60 * NS_PER_S
+    slow = insert_traces(store, *[{"versions": ["v3"]}] * 15, start_ns=start_ns)
+    quick = insert_traces(store, *[{"versions": ["v2"]}] * 15, start_ns=start_ns)
+    call = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5"}
+    common = {"span_id": "22" * 8, "start_ns": start_ns, "attributes": call}
+    spans = [{"trace_id": trace_id, "duration_ns": 9 * NS_PER_S, **common} for trace_id in slow]
+    spans += [{"trace_id": trace_id, "duration_ns": NS_PER_S, **common} for trace_id in quick]
+    insert_batch(store, [(1, start_ns, build_request(*spans))], writer="slow calls", batch_seq=1)
+
+    evidence = collect(store, query="service:support-bot", metric="model_duration_p95", threshold=4)
+
+    assert (evidence.causes.failing, evidence.causes.others) == (15, 15)
+    assert [(found.field, found.value, found.others) for found in evidence.distinctions][:1] == [("version", "v3", 0)]
+    assert {example.versions[0] for example in evidence.examples} == {"v3"}
 
 
 def test_cost_so_far_grows_with_the_alert(store: Store) -> None:

@@ -56,6 +56,11 @@ def test_impossible_threshold_is_refused(text: str, metric: str) -> None:
      ("model_error_rate", "", "above", 0.1, "llm{status:error}"),
      ("model_error_rate", "", "below", 0.1, ""),
      ("model_errors", 'model:"gpt 5" provider:openai env:prod', "above", 1, 'llm{model:"gpt 5" provider:openai status:error}'),
+     ("model_duration_p95", "", "above", 4, "llm{duration:>4s}"),
+     ("model_duration_p99", "model:gpt-5 env:prod", "above", 0.5, "llm{model:gpt-5 duration:>0.5s}"),
+     ("time_to_first_token_p90", "provider:openai", "above", 2, "llm{provider:openai ttft:>2s}"),
+     ("tool_duration_p95", "tool:refund", "above", 2, "tool{tool:refund duration:>2s}"),
+     ("tool_duration_p95", "", "below", 2, ""), ("model_duration_p95", "", "above", -1, ""),
      ("requests", "", "above", 100, "")],
 )  # fmt: skip
 def test_focus_selects_the_traces_behind_a_breach(

@@ -21,6 +21,7 @@ from alerts.wording import (
     metric_label,
     sign_of,
 )
+from tracestore.queries.why import DIMENSIONS
 from tracestore.timerange import TimeRange
 
 _TOOLS_SHOWN = 3
@@ -95,12 +96,18 @@ def _build_firing(delivery: Delivery, evidence: Evidence, cost_usd: float | None
     held = f" It had been so for {format_seconds(alert.hold_s)}." if alert.hold_s and not rose else ""
     name, severity = one_line(alert.rule_name), transition.severity or alert.severity
     state = f"is now {severity}" if rose else f"is firing ({severity})"
+    cause = _describe_cause(alert, evidence)
     breach = f"{value} {sign_of(alert.comparison)} {threshold}" if transition.value is not None else value
     return Notification(
         event=Event.FIRING,
         severity=severity,
         title=f"[{severity}] {name}{_about(alert)}: {metric_label(alert.metric)} {breach}",
-        lead=[*_said_again(delivery), f"{name}{_about(alert)} {state}.", _describe_breach(alert, transition, evidence) + held],
+        lead=[
+            *filter(None, (cause,)),
+            *_said_again(delivery),
+            f"{name}{_about(alert)} {state}.",
+            _describe_breach(alert, transition, evidence) + held,
+        ],
         facts=[
             ("Since", format_moment(alert.breach_seen_at())),
             *_baseline_facts(alert, transition),
@@ -112,6 +119,7 @@ def _build_firing(delivery: Delivery, evidence: Evidence, cost_usd: float | None
         links=_links(alert, evidence, base_url, end_ns=evidence.end_ns),
         payload=build_payload(delivery, evidence, cost_usd, base_url),
         key=alert_key(alert),
+        cause=cause,
     )
 
 
@@ -152,6 +160,33 @@ def _build_acknowledged(delivery: Delivery, base_url: str) -> Notification:
         payload=build_frame(delivery, Event.ACKNOWLEDGED, base_url),
         key=alert_key(alert),
     )
+
+
+def _describe_cause(alert: Alert, evidence: Evidence) -> str:
+    """Return what at least half of the traces behind the alert share and the title does not say, in one line; "" for nothing.
+
+    For example "Likely cause: version v3; tool refund; new error TimeoutError: refund timed out".
+    """
+    if not evidence.causes.failing:  # not counted in time
+        return ""
+    half, named = evidence.causes.failing / 2, set(alert.labels.values())
+    parts = [
+        f"{found.label.lower() if found.field in DIMENSIONS else found.label} {_shorten(found.value, 60)}"
+        for found in evidence.distinctions[:1]
+        if evidence.compared and found.explains_most and found.value and found.value not in named
+    ]
+    tools = (tool for tool in evidence.causes.failing_tools if tool.failing >= half and tool.value not in named)
+    parts += [f"failing tool {_shorten(tool.value, 60)}" for tool in tools][:1]
+    for error in (error for error in evidence.errors if error.traces >= half):
+        said = ": ".join(part for part in (_shorten(error.error_type, 60), _shorten(error.message, 100)) if part)
+        parts.append(f"{'new error' if error.is_new else 'error'} {said or 'without a message'}")
+        break
+    return f"Likely cause: {'; '.join(parts)}" if parts else ""
+
+
+def _shorten(text: str, most: int) -> str:
+    text = one_line(text)
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def _said_again(delivery: Delivery) -> list[str]:
@@ -228,7 +263,7 @@ def _sections(evidence: Evidence, base_url: str) -> Iterator[Section]:
 
 def _distinction_item(found: Distinction, evidence: Evidence) -> Item:
     """Return for example "Version v3: 35 (95%), against 20 (12%) of the others"."""
-    text = f"{found.label} {one_line(found.value)[:120] or '(none)'}: {found.failing} ({format_share(found.failing_share)})"
+    text = f"{found.label} {_shorten(found.value, 120) or '(none)'}: {found.failing} ({format_share(found.failing_share)})"
     if evidence.compared:
         text += f", against {found.others} ({format_share(found.other_share)})"
     chance = "may be chance: too few traces" if evidence.compared and not found.least else ""
@@ -236,7 +271,7 @@ def _distinction_item(found: Distinction, evidence: Evidence) -> Item:
 
 
 def _error_item(error: SeenError, base_url: str) -> Item:
-    said = ": ".join(part for part in (one_line(error.error_type)[:80], one_line(error.message)[:120]) if part)
+    said = ": ".join(part for part in (_shorten(error.error_type, 80), _shorten(error.message, 120)) if part)
     seen = f"first seen {format_moment_ns(error.first_seen_ns)}"
     if error.first_version:
         seen += f" in version {one_line(error.first_version)[:60]}"
@@ -248,7 +283,7 @@ def _error_item(error: SeenError, base_url: str) -> Item:
 
 
 def _example_item(example: Example, base_url: str) -> Item:
-    said = ": ".join(part for part in (", ".join(example.error_types), one_line(example.error_message)[:120]) if part)
+    said = ": ".join(part for part in (", ".join(example.error_types), _shorten(example.error_message, 120)) if part)
     parts = (example.name or "(no name)", ", ".join(example.versions), said)
     return Item(" | ".join(one_line(part) for part in parts if part), url=example_url(example, base_url))
 

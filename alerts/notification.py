@@ -64,8 +64,10 @@ class Picture:
 class Notification:
     """One message, in parts that each channel puts together in its own form.
 
-    `lead` are the sentences that matter, `facts` pairs of label and text, `links` the most useful first. `payload` is what
-    programs get, and `key` the same for all messages about one alert, so that a receiver can tell them for one; "" for none.
+    `cause` is the likely cause in a line, "" where nothing is likely: what a phone shows beside the title. `lead` are the
+    sentences that matter, the cause the first of them, `facts` pairs of label and text, `links` the most useful first. `payload`
+    is what programs get, and `key` the same for all messages about one alert, so that a receiver can tell them for one; "" for
+    none.
     """
 
     event: Event
@@ -78,6 +80,7 @@ class Notification:
     pictures: list[Picture] = field(default_factory=list)
     payload: dict[str, Any] = field(default_factory=dict)
     key: str = ""
+    cause: str = ""
 
 
 def one_line(text: str) -> str:

@@ -31,7 +31,7 @@ def render_pagerduty(notification: Notification, routing_key: str, source: str) 
         "client_url": notification.links[0].url if notification.links else "",
         "links": [{"href": link.url, "text": link.label} for link in notification.links],
         "payload": {
-            "summary": notification.title[:_SUMMARY_CHARS],
+            "summary": ". ".join(filter(None, (notification.title, notification.cause)))[:_SUMMARY_CHARS],
             "source": source,
             "severity": _SEVERITIES.get(notification.severity, "error"),
             "class": rule.get("metric", ""),

@@ -25,7 +25,8 @@ def render_slack(notification: Notification) -> dict[str, Any]:
     if buttons:
         blocks.append({"type": "actions", "elements": buttons})
     # The colour beside the blocks is to be had in an attachment only.
-    return {"text": _escape(notification.title), "attachments": [{"color": accent_of(notification), "blocks": blocks}]}
+    text = "\n".join(filter(None, (notification.title, notification.cause)))
+    return {"text": _escape(text), "attachments": [{"color": accent_of(notification), "blocks": blocks}]}
 
 
 def _section(text: str) -> _Block:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from alerts.evidence import Causes, Distinction, Evidence, SeenError
+from alerts.evidence import Cause, Causes, Distinction, Evidence, SeenError
 from alerts.message import build_notification
 from alerts.models import BROKEN_KEY, Alert, AlertTransition, Delivery, RuleKind
 from alerts.notification import Event, Notification
@@ -153,6 +154,39 @@ def test_what_may_be_chance_and_what_is_new_are_marked() -> None:
     assert (
         "- TimeoutError: timed out: 1 trace (new; first seen 2026-11-20 08:29:59 UTC)\n  https://t.example/errors/f00d\n" in text
     )
+
+
+CERTAIN = Distinction("version", "Version", "v3", 35, 20, 0.95, 0.12, 0.72)
+NEW_ERROR = SeenError("f00d", "TimeoutError", "refund service\ntimed out", 30, END_NS - NS_PER_S, "v3", True)
+TENANT = replace(CERTAIN, field="attr.tenant.id", label="tenant.id", value="globex")
+KNOWN_ERROR = replace(NEW_ERROR, is_new=False, message="")
+REFUND = Cause("refund", 36, 0, 0.97, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "distinctions", "tools", "errors", "cause"),
+    [
+        (
+            {}, [CERTAIN], [REFUND], [NEW_ERROR],
+            "Likely cause: version v3; failing tool refund; new error TimeoutError: refund service timed out",
+        ),
+        ({"tool": "refund"}, [CERTAIN], [REFUND], [], "Likely cause: version v3"),  # the title says which tool
+        ({}, [TENANT], [], [], "Likely cause: tenant.id globex"),
+        ({}, [], [], [replace(NEW_ERROR, traces=1), KNOWN_ERROR], "Likely cause: error TimeoutError"),
+        ({}, [replace(CERTAIN, least=0.0)], [replace(REFUND, failing=3)], [replace(NEW_ERROR, traces=3)], ""),
+    ],
+)  # fmt: skip
+def test_likely_cause_comes_first(
+    labels: dict[str, str], distinctions: list[Distinction], tools: list[Cause], errors: list[SeenError], cause: str
+) -> None:
+    causes = Causes(failing=37, others=173, failing_tools=tools)
+    evidence = replace(EVIDENCE, causes=causes, distinctions=distinctions, compared=173, errors=errors)
+
+    message = build({"evidence": evidence.to_json(), "labels": labels})
+
+    assert message.cause == cause
+    assert message.lead[0].startswith(cause or "Refunds fail is firing")
+    assert render_text(message).startswith(message.lead[0] + "\n")
 
 
 def test_comparison_with_the_time_before_is_said_as_such() -> None:

@@ -85,6 +85,18 @@ def test_plain_text_says_everything_in_order() -> None:
     )
 
 
+def test_what_a_phone_shows_says_the_likely_cause() -> None:
+    cause = "Likely cause: version v3"
+    told = replace(NOTIFICATION, lead=[cause, *NOTIFICATION.lead], cause=cause)
+
+    body = render_html(told, []).split("</head>")[1]
+
+    assert body.index(cause) < body.index("<h1")  # a list of mails shows the first text beside the subject
+    assert body.count(cause) == 2
+    assert render_slack(told)["text"] == f"{NOTIFICATION.title.replace('>', '&gt;')}\n{cause}"
+    assert render_pagerduty(told, "key", "host")["payload"]["summary"] == f"{NOTIFICATION.title}. {cause}"
+
+
 def test_html_says_what_the_text_says_and_fetches_nothing() -> None:
     picture = Picture("Failure rate over two hours", b"png", 600, 200)
     page = _Page(render_html(replace(NOTIFICATION, pictures=[picture]), ["one@t.example"]))

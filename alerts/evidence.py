@@ -274,7 +274,10 @@ def _explain(comparison: Comparison) -> list[Difference]:
 
 
 def _is_certain(found: Difference, selected: int, others: int) -> bool:
-    """Whether a value stands out also when all fields are looked at; `is_significant` speaks of the values of its own field."""
+    """Whether a value stands out also when all fields are looked at; `is_significant` speaks of the values of its own field.
+
+    Of few traces (`_suspect`) that has to do: there are few values, and only what differs conspicuously is said at all.
+    """
     return found.is_significant and share_test(found.selected, selected, found.others, others) < _CERTAIN_P
 
 

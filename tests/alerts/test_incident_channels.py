@@ -17,6 +17,7 @@ from tracestore.clickhouse.client import Store
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
 KEY = "0123456789abcdef0123456789ABCDEF"
+CAUSE = "Likely cause: version v3; failing tool refund; new error TimeoutError: refund service timed out"
 
 
 def fire_and_resolve(store: Store, channel: NotificationChannel) -> None:
@@ -34,7 +35,7 @@ def test_slack_gets_the_alert_and_its_end(store: Store, settings: Any) -> None:
         fire_and_resolve(store, create_channel(kind="slack", target=slack.url))
 
     fired, resolved = slack.bodies
-    assert fired["text"] == "[critical] Failures: Failure rate 30% &gt; 10%"
+    assert fired["text"] == f"[critical] Failures: Failure rate 30% &gt; 10%\n{CAUSE}"
     assert resolved["text"] == "[resolved] Failures: after 45 s"
     assert fired["attachments"][0]["color"] != resolved["attachments"][0]["color"]
     sections = [block["text"]["text"] for block in fired["attachments"][0]["blocks"] if block["type"] == "section"]
@@ -61,7 +62,7 @@ def test_pagerduty_incident_is_triggered_and_resolved_by_one_key(store: Store) -
     assert [event["event_action"] for event in (triggered, resolved)] == ["trigger", "resolve"]
     assert triggered["dedup_key"] == resolved["dedup_key"]
     assert triggered["routing_key"] == KEY
-    assert triggered["payload"]["summary"] == "[critical] Failures: Failure rate 30% > 10%"
+    assert triggered["payload"]["summary"] == f"[critical] Failures: Failure rate 30% > 10%. {CAUSE}"
     assert "Authorization" not in pager.headers[0]
 
 

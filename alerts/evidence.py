@@ -43,6 +43,8 @@ _FEW, _CONSPICUOUS = 10, 0.5
 # An alert looks at a hundred values or so, and who is woken by it acts on the first: of a hundred p-values one below this is
 # chance in one alert of ten. The why page, which is read at leisure, is content with less.
 _CERTAIN_P = 0.001
+# What fewer of the traces behind a breach failed with does not tell how they failed, unless it is new.
+_TELLING_SHARE = 0.1
 _FAILED_TOOL = "tool_error"
 _TOOLS = 5
 
@@ -318,8 +320,9 @@ def _list_causes(comparison: Comparison) -> Causes:
     tools = [
         found
         for found in comparison.differences
-        if found.dimension.field == _FAILED_TOOL and found.selected and found.difference.value
-    ]
+        if found.dimension.field == _FAILED_TOOL and found.difference.value and found.selected
+        and found.selected_share >= _TELLING_SHARE
+    ]  # fmt: skip
     tools.sort(key=lambda tool: (-tool.difference.value, -tool.selected, tool.value))
     causes = [Cause(tool.value, tool.selected, tool.others, tool.selected_share, tool.other_share) for tool in tools[:_TOOLS]]
     return Causes(comparison.selected, comparison.others, causes)
@@ -349,13 +352,18 @@ def _find_examples(store: Store, rule: AlertRule, outline: Evidence) -> list[Exa
 
 
 def _find_errors(store: Store, rule: AlertRule, outline: Evidence) -> list[SeenError]:
-    """Return the errors of the traces behind the breach: new ones first, then the most frequent."""
+    """Return the errors of the traces behind the breach, of `outline.causes` counted: new ones first, then the most frequent.
+
+    Slow or escalated traces of which a few failed did not fail by that: such errors are left out.
+    """
     # A breach that fires now began at most a hold and a window ago.
     new_since_ns = outline.start_ns - rule.hold_s * NS_PER_S
     groups = find_errors(
         store, project_id=rule.project_id, time_range=outline.time_range, query=parse_query(outline.query), limit=_ERRORS_RANKED
     )
-    shown = sorted(groups, key=lambda group: (group.first_seen_ns < new_since_ns, -group.traces))[:_ERRORS]
+    least = _TELLING_SHARE * outline.causes.failing
+    telling = [group for group in groups if group.first_seen_ns >= new_since_ns or group.traces >= least]
+    shown = sorted(telling, key=lambda group: (group.first_seen_ns < new_since_ns, -group.traces))[:_ERRORS]
     fingerprints = [group.fingerprint for group in shown]
     versions = find_first_versions(store, project_id=rule.project_id, fingerprints=fingerprints, time_range=outline.time_range)
     return [

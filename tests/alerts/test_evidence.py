@@ -118,6 +118,19 @@ def test_new_error_comes_first_with_the_version_it_came_in(store: Store) -> None
     assert errors[1].first_seen_ns == ns_of(NOW) - 3 * DAY_NS
 
 
+def test_error_of_few_of_the_slow_traces_is_not_how_they_failed(store: Store) -> None:
+    known = {"outcome": "error", "error_types": ["RateLimit"], "error_fingerprint": "0001", "tools": [("refund", 1, 1)]}
+    insert_traces(store, known, start_ns=ns_of(NOW) - DAY_NS)
+    slow = {"duration_ns": 30 * NS_PER_S}
+    insert_traces(store, {**slow, **known}, *[slow] * 19, start_ns=ns_of(NOW) - 60 * NS_PER_S)
+
+    few = collect(store, metric="duration_p95", threshold=20)
+    all_of_them = collect(store, name="Failures of it", query="tool:refund")
+
+    assert (few.causes.failing, few.errors, few.causes.failing_tools) == (20, [], [])
+    assert [error.error_type for error in all_of_them.errors] == ["RateLimit"]
+
+
 def test_error_first_seen_while_the_breach_was_held_is_new(store: Store) -> None:
     insert_traffic(store, NOW, failed=5, ok=10, age_s=500)
     insert_traffic(store, NOW, failed=5, ok=10)

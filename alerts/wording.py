@@ -24,7 +24,7 @@ def metric_unit(metric: str) -> str:
 
 
 def format_value(metric: str, value: float | None) -> str:
-    """Return a value with its unit: 17.6%, 2.41 s, $0.52, 37 traces. Thresholds and values read alike."""
+    """Return a value with its unit: 17.6%, 2.41 s, $0.52, 37 traces, 1 trace. Thresholds and values read alike."""
     if value is None:
         return NO_DATA
     unit = metric_unit(metric)
@@ -34,7 +34,8 @@ def format_value(metric: str, value: float | None) -> str:
         return f"{_trim(value, 3)} s"
     if unit == "USD":
         return f"${value:,.2f}" if value >= 1 or value == round(value, 2) else f"${_trim(value, 6)}"
-    return f"{_trim(value, 2)} {unit}".rstrip()
+    counted = _trim(value, 2)
+    return f"{counted} {unit.removesuffix('s') if counted == '1' else unit}".rstrip()
 
 
 def _trim(number: float, decimals: int) -> str:

@@ -23,7 +23,7 @@ from tracestore.queries.why.sides import Selection
 from tracestore.queries.why.values import Difference
 from tracestore.storable import storable
 from tracestore.statistics import share_test
-from tracestore.timerange import NS_PER_S, TimeRange
+from tracestore.timerange import DAY_NS, NS_PER_S, TimeRange
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ _EARLIER_WINDOWS, _EARLIER_LEAST_S, _EARLIER_MOST_S = 4, 3600, 7 * 86_400
 _USUALLY_DEAR = 0.01
 # About a tenth of a second of reading: attributes only fill up what the fields do not explain.
 _ATTRIBUTE_SPANS = 40_000
+# Where there is no trace at all, the last one before says since when and from whom nothing comes.
+_LAST_TRACE_NS = 7 * DAY_NS
 # Of fewer traces the differences may be said that may be chance, when the shares are at least so far apart.
 _FEW, _CONSPICUOUS = 10, 0.5
 # An alert looks at a hundred values or so, and who is woken by it acts on the first: of a hundred p-values one below this is
@@ -149,6 +151,11 @@ class Evidence:
     @property
     def time_range(self) -> TimeRange:
         return TimeRange(self.start_ns, self.end_ns)
+
+    @property
+    def last_before(self) -> Example | None:
+        """The last trace before the window, where the window has none."""
+        return next((example for example in self.examples if example.start_ns < self.start_ns), None)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a column of the relational database takes it: errors may say any text."""
@@ -329,13 +336,14 @@ def _list_causes(comparison: Comparison) -> Causes:
 
 
 def _find_examples(store: Store, rule: AlertRule, outline: Evidence) -> list[Example]:
-    """Return the worst of slow and dear traces, the newest of others."""
+    """Return the worst of slow and dear traces, the newest of others; where there is none, the last one before the window."""
     # Durations and costs are in the language what they are in the list.
     sort = "-duration" if "duration:" in outline.query else "-cost" if rule.metric.startswith("cost") else ""
-    page = find_traces(
-        store, project_id=rule.project_id, time_range=outline.time_range, query=parse_query(outline.query), limit=_EXAMPLES,
-        sort=sort,
-    )  # fmt: skip
+    query = parse_query(outline.query)
+    page = find_traces(store, project_id=rule.project_id, time_range=outline.time_range, query=query, limit=_EXAMPLES, sort=sort)
+    if not page.items and rule.comparison == Side.BELOW:
+        before = TimeRange(outline.start_ns - _LAST_TRACE_NS, outline.start_ns)
+        page = find_traces(store, project_id=rule.project_id, time_range=before, query=query, limit=1)
     return [
         Example(
             trace_id=trace.trace_id,

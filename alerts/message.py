@@ -110,6 +110,7 @@ def _build_firing(delivery: Delivery, evidence: Evidence, cost_usd: float | None
         ],
         facts=[
             ("Since", format_moment(alert.breach_seen_at())),
+            *_silence_facts(evidence),
             *_baseline_facts(alert, transition),
             ("Window", f"{_format_window(transition)} ({format_seconds(alert.window_s)})"),
             ("Traces", one_line(alert.query) or "all"),
@@ -238,6 +239,13 @@ def _describe_breach(alert: Alert, transition: AlertTransition, evidence: Eviden
     )
 
 
+def _silence_facts(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Where there is no trace, nothing is as telling as when the last one came and which version sent it."""
+    if last := evidence.last_before:
+        said = ", ".join(_shorten(part, 60) for part in (last.name, *last.versions[:1]) if part)
+        yield "Last trace", f"{format_moment_ns(last.start_ns)}{f' ({said})' if said else ''}"
+
+
 def _cost_facts(evidence: Evidence, cost_usd: float | None) -> Iterator[tuple[str, str]]:
     if cost_usd:
         yield "Cost so far", f"{format_value('cost', cost_usd)} for these {evidence.noun}"
@@ -258,6 +266,8 @@ def _sections(evidence: Evidence, base_url: str) -> Iterator[Section]:
     if evidence.examples:
         at_the_step = any(example.failing_span_id for example in evidence.examples)
         heading = "Examples, opened at the failing step" if at_the_step else "Examples"
+        if evidence.last_before:
+            heading = "The last trace before"
         yield Section(heading, [_example_item(example, base_url) for example in evidence.examples])
 
 

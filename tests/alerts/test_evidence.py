@@ -163,6 +163,22 @@ def test_what_one_of_many_values_may_have_by_chance_is_no_difference(store: Stor
     assert evidence.distinctions == []
 
 
+def test_silence_shows_the_last_trace_before_it(store: Store) -> None:
+    early, late = (
+        insert_traces(store, {"versions": [version]}, start_ns=ns_of(NOW) - age_s * NS_PER_S)[0]
+        for version, age_s in (("v2", 1800), ("v3", 900))
+    )
+
+    silent = collect(store, metric="requests", comparison="below", threshold=1)
+    of_nobody = collect(store, name="Nobody", metric="requests", comparison="below", threshold=1, query="agent:nobody")
+
+    assert silent.last_before is not None
+    assert (silent.last_before.trace_id, silent.last_before.versions) == (late, ["v3"])
+    assert early not in {example.trace_id for example in silent.examples}
+    assert of_nobody.last_before is None
+    assert collect(store, name="Above").examples == []
+
+
 def test_slow_calls_of_a_model_are_told_from_the_runs_whose_calls_were_quick(store: Store) -> None:
     start_ns = ns_of(NOW) - 60 * NS_PER_S
     slow = insert_traces(store, *[{"versions": ["v3"]}] * 15, start_ns=start_ns)

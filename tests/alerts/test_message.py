@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alerts.evidence import Cause, Causes, Distinction, Evidence, SeenError
+from alerts.evidence import Cause, Causes, Distinction, Evidence, Example, SeenError
 from alerts.message import build_notification
 from alerts.models import BROKEN_KEY, Alert, AlertTransition, Delivery, RuleKind
 from alerts.notification import Event, Notification
@@ -132,6 +132,16 @@ def test_missing_data_that_are_the_breach_are_said_as_such() -> None:
 
     assert message.title == "[warning] Refunds fail: Failure rate no data"
     assert message.lead[1] == "Failure rate has no data: no trace for 15 m."
+
+
+def test_silence_says_when_the_last_trace_came_and_from_which_version() -> None:
+    last = Example("a" * 32, "invoke_agent support", ns_of(NOW) - 900 * NS_PER_S, NS_PER_S, [], "", ["v3"])
+    evidence = replace(EVIDENCE, causes=Causes(), examples=[last])
+
+    message = build({"comparison": "below", "evidence": evidence.to_json()})
+
+    assert facts_of(message)["Last trace"] == "2026-11-20 08:15:00 UTC (invoke_agent support, v3)"
+    assert "The last trace before:\n- invoke_agent support | v3\n" in render_text(message)
 
 
 def test_run_of_an_alert_about_one_run_is_the_first_link() -> None:

@@ -76,8 +76,8 @@ def test_focus_selects_the_traces_behind_a_breach(
     ("metric", "value", "text"),
     [("failure_rate", 0.17619, "17.62%"), ("failure_rate", 0.05, "5%"), ("duration_p95", 2.41, "2.41 s"),
      ("cost", 12.5, "$12.50"),
-     ("cost", 0.00042, "$0.00042"), ("requests", 1234.0, "1,234 traces"), ("requests", 1.0, "1 trace"), ("duration_p95", 1.0, "1 s"),
-     ("cost", None, "no data")],
+     ("cost", 0.00042, "$0.00042"), ("requests", 1234.0, "1,234 traces"), ("requests", 1.0, "1 trace"),
+     ("duration_p95", 1.0, "1 s"), ("cost", None, "no data")],
 )  # fmt: skip
 def test_value_is_said_with_its_unit(metric: str, value: float | None, text: str) -> None:
     assert format_value(metric, value) == text

@@ -93,6 +93,13 @@ def test_second_start_shows_what_was_sent_and_sigterm_ends_it_cleanly(data: Path
     assert "Traceback" not in second.log.read_text()
 
 
+def test_first_start_says_in_one_line_what_it_made(instance: LiveServer) -> None:
+    lines = [line for line in instance.log.read_text().splitlines() if "applied" in line]
+
+    assert len(lines) == 1
+    assert lines[0].endswith(" steps")
+
+
 def run_script(script: str, data: Path) -> subprocess.CompletedProcess[str]:
     """Run a program that starts roles by itself, on a data folder that a first start has prepared and on free ports."""
     copy_template(data)

@@ -58,6 +58,9 @@ _SIMULTANEOUS_DELIVERIES = 8  # they only wait for their receivers
 _WORKER_STOP_THREAD = "celery-stop"
 
 
+_STEPS_NAMED = 10
+
+
 @dataclass(frozen=True)
 class _Address:
     label: str
@@ -91,8 +94,9 @@ def prepare() -> None:
     """Bring both databases and the static files up to date. Safe to run at every start and from several processes."""
     # First, because the embedded engine keeps a second process out of the folder: a newer version must not change the relational
     # database under the one that works there.
-    for step in migrate(get_store()):
-        log.info("clickhouse: applied %s", step)
+    if steps := migrate(get_store()):
+        # An upgrade has a few; of the many of a first start only the number is of interest.
+        log.info("clickhouse: applied %s", ", ".join(steps) if len(steps) <= _STEPS_NAMED else f"{len(steps)} steps")
     call_command("migrate", interactive=False, verbosity=0)
     Project.objects.get_or_create(id=1, defaults={"slug": "default", "name": "Default"})
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from alerts.focus import find_focus, narrow
+from alerts.focus import ESCALATED, find_focus, narrow
 from alerts.models import AlertRule, Side
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
@@ -22,6 +24,7 @@ from tracestore.queries.why.fields import DIMENSIONS, demanded_fields
 from tracestore.queries.why.sides import Selection
 from tracestore.queries.why.values import Difference
 from tracestore.storable import storable
+from tracestore.semconv.signals import HUMAN
 from tracestore.statistics import share_test
 from tracestore.timerange import DAY_NS, NS_PER_S, TimeRange
 
@@ -131,7 +134,8 @@ class Evidence:
 
     `causes.failing` counts them, `causes.others` the rest of the rule's traces in the window. `distinctions` compare them with
     `compared` others of the window or, when there are none, with the rule's traces since `earlier_start_ns`. `cost_usd` is what
-    they cost, None when unknown. Empty where the store could not be asked, or not in time: an alert is never held back for want
+    they cost, None when unknown. `reasons` are those for which escalated traces were handed to a person, by the number of traces,
+    most frequent first. Empty where the store could not be asked, or not in time: an alert is never held back for want
     of reasons.
     """
 
@@ -147,6 +151,7 @@ class Evidence:
     errors: list[SeenError] = field(default_factory=list)
     cost_usd: float | None = None
     among: str = ""
+    reasons: dict[str, int] = field(default_factory=dict)
 
     @property
     def time_range(self) -> TimeRange:
@@ -187,6 +192,7 @@ def collect_evidence(store: Store, rule: AlertRule, time_range: TimeRange, label
     """
     store = store.limited(_EVIDENCE_S)
     outline = outline_evidence(rule, time_range, labels)
+    is_escalated = outline.noun == ESCALATED.noun
     # What an alert can least do without comes first.
     steps: tuple[Callable[[Evidence], Evidence], ...] = (
         lambda found: _focus_on_dear(store, rule, found),
@@ -194,6 +200,7 @@ def collect_evidence(store: Store, rule: AlertRule, time_range: TimeRange, label
         lambda found: replace(found, cost_usd=find_cost(store, rule.project_id, found)),
         lambda found: replace(found, **_compare(store, rule, found)),
         lambda found: replace(found, errors=_find_errors(store, rule, found)),
+        lambda found: replace(found, reasons=_find_reasons(store, rule, found)) if is_escalated else found,
     )
     for step in steps:
         try:
@@ -252,6 +259,8 @@ def _compare(store: Store, rule: AlertRule, outline: Evidence) -> dict[str, Any]
         selection = Selection(selected, outline.time_range)
         time_range = TimeRange(earlier_start_ns, outline.end_ns)
         comparison = compare([name for name in fields if name not in demanded_fields(among)])
+    if outline.noun == ESCALATED.noun:
+        comparison = replace(comparison, differences=_without_the_escalation(comparison.differences))
     differences = _explain(comparison)
     if len(differences) < _DISTINCTIONS and comparison.others:
         attributes = compare_attributes(
@@ -271,6 +280,30 @@ def _compare(store: Store, rule: AlertRule, outline: Evidence) -> dict[str, Any]
         "compared": comparison.others,
         "earlier_start_ns": earlier_start_ns if comparison.others else None,
     }
+
+
+def _without_the_escalation(differences: list[Difference]) -> list[Difference]:
+    """Leave out what hands over; what means the same traces as that speaks for itself then."""
+    return [
+        replace(found, along_with=None) if found.along_with and _is_the_escalation(found.along_with) else found
+        for found in differences
+        if not _is_the_escalation(found)
+    ]
+
+
+def _is_the_escalation(found: Difference) -> bool:
+    """Whether it is the very tool or agent that hands over to a person: that escalated traces have it says nothing."""
+    return found.dimension.field in ("tool", "agent") and not found.others and bool(re.search(HUMAN, found.value))
+
+
+def _find_reasons(store: Store, rule: AlertRule, outline: Evidence) -> dict[str, int]:
+    """Return the reasons that the escalated traces give; those without one are not among them."""
+    series = metric_series(
+        store, project_id=rule.project_id, time_range=outline.time_range, query=parse_query(outline.query), metric="escalations",
+        group_by="escalation_reason", step_s=math.ceil(outline.time_range.duration_s),
+    )  # fmt: skip
+    counts = {one.group: sum(int(value or 0) for _, value in one.points) for one in series}
+    return {reason: count for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if reason and count}
 
 
 def _explain(comparison: Comparison) -> list[Difference]:

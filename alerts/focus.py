@@ -27,7 +27,7 @@ _ROOM = 200  # for what narrows the query further
 ALL_TRACES = Focus("", "traces")
 _FAILED = Focus("status:error", "failing traces")
 _WITH_ERRORS = Focus("has_errors:true", "traces with errors")
-_ESCALATED = Focus("escalated:true", "escalated traces")
+ESCALATED = Focus("escalated:true", "escalated traces")
 _LOOPING = Focus("loops:>0", "traces with a loop")
 _WASTEFUL = Focus("wasted_tokens:>0", "traces with retries or loops")
 _WHEN_ABOVE = {
@@ -41,8 +41,8 @@ _WHEN_ABOVE = {
     "failure_rate": _FAILED,
     "errors": _WITH_ERRORS,
     "error_rate": _WITH_ERRORS,
-    "escalations": _ESCALATED,
-    "escalation_rate": _ESCALATED,
+    "escalations": ESCALATED,
+    "escalation_rate": ESCALATED,
 }
 
 

@@ -24,7 +24,7 @@ from alerts.wording import (
 from tracestore.queries.why import DIMENSIONS
 from tracestore.timerange import TimeRange
 
-_TOOLS_SHOWN = 3
+_TOOLS_SHOWN = _REASONS_SHOWN = 3
 
 
 def build_notification(delivery: Delivery, base_url: str, cost_usd: float | None = None) -> Notification:
@@ -182,6 +182,7 @@ def _describe_cause(alert: Alert, evidence: Evidence) -> str:
         said = ": ".join(part for part in (_shorten(error.error_type, 60), _shorten(error.message, 100)) if part)
         parts.append(f"{'new error' if error.is_new else 'error'} {said or 'without a message'}")
         break
+    parts += [f"reason {_shorten(reason, 60)}" for reason, count in evidence.reasons.items() if count >= half][:1]
     return f"Likely cause: {'; '.join(parts)}" if parts else ""
 
 
@@ -263,6 +264,9 @@ def _sections(evidence: Evidence, base_url: str) -> Iterator[Section]:
         errors.append(Item(f"Failed tools: {tools}"))
     if errors:
         yield Section("How they failed", errors)
+    if evidence.reasons:
+        reasons = [Item(f"{_shorten(reason, 120)}: {count}") for reason, count in list(evidence.reasons.items())[:_REASONS_SHOWN]]
+        yield Section("Why they were handed over", reasons)
     if evidence.examples:
         at_the_step = any(example.failing_span_id for example in evidence.examples)
         heading = "Examples, opened at the failing step" if at_the_step else "Examples"

@@ -179,6 +179,20 @@ def test_silence_shows_the_last_trace_before_it(store: Store) -> None:
     assert collect(store, name="Above").examples == []
 
 
+def test_escalations_are_told_by_their_reasons_and_not_by_the_tool_that_escalates(store: Store) -> None:
+    start_ns = ns_of(NOW) - 60 * NS_PER_S
+    handed = {"escalated": True, "tools": [("escalate_to_human", 1, 0)], "user_id": "globex"}
+    reasons = ["refund limit"] * 17 + ["angry customer"] * 2
+    insert_traces(store, *[{**handed, "escalation_reasons": [reason]} for reason in reasons], start_ns=start_ns)
+    insert_traces(store, *[{"user_id": f"u{n % 5}"} for n in range(160)], start_ns=start_ns)
+
+    evidence = collect(store, metric="escalation_rate")
+
+    assert evidence.reasons == {"refund limit": 17, "angry customer": 2}
+    assert [(found.field, found.value) for found in evidence.distinctions] == [("user", "globex")]
+    assert Evidence.from_json(evidence.to_json()) == evidence
+
+
 def test_slow_calls_of_a_model_are_told_from_the_runs_whose_calls_were_quick(store: Store) -> None:
     start_ns = ns_of(NOW) - 60 * NS_PER_S
     slow = insert_traces(store, *[{"versions": ["v3"]}] * 15, start_ns=start_ns)

@@ -199,6 +199,15 @@ def test_likely_cause_comes_first(
     assert render_text(message).startswith(message.lead[0] + "\n")
 
 
+def test_escalations_say_why_they_were_handed_over() -> None:
+    evidence = replace(EVIDENCE, noun="escalated traces", reasons={"refund limit": 30, "angry customer": 7})
+
+    message = build({"evidence": evidence.to_json()})
+
+    assert message.cause == "Likely cause: reason refund limit"
+    assert "Why they were handed over:\n- refund limit: 30\n- angry customer: 7\n" in render_text(message)
+
+
 def test_comparison_with_the_time_before_is_said_as_such() -> None:
     evidence = Evidence(
         **{

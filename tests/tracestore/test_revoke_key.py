@@ -28,7 +28,11 @@ def test_revoked_key_opens_nothing_and_others_stay() -> None:
     assert find_project_id(leaked, "") is None
     assert find_project_id(kept, "") is not None
     assert find_project_id(other_project, "") is not None
-    assert [line.split()[0] for line in run("revoke_key").splitlines()] == ["agents"]
+    assert [line.split()[:3] for line in run("revoke_key").splitlines()] == [
+        ["agents", "project", "default"],
+        ["ci", "project", "staging"],
+    ]
+    assert [line.split()[0] for line in run("revoke_key", "--project", "staging").splitlines()] == ["ci"]
 
 
 @pytest.mark.django_db
@@ -36,4 +40,5 @@ def test_key_that_does_not_exist_is_refused_with_a_next_step() -> None:
     with pytest.raises(CommandError, match="no key 'nobody'; without a name all are listed"):
         run("revoke_key", "nobody")
 
-    assert run("revoke_key") == "The project 'default' has no keys."
+    assert run("revoke_key") == "There are no keys."
+    assert run("revoke_key", "--project", "default") == "The project 'default' has no keys."

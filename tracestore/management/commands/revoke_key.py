@@ -10,21 +10,25 @@ from tracestore.models import IngestKey
 
 
 class Command(BaseCommand):
-    help = "Take back the keys of that name: servers refuse them within 30 seconds. Without a name, list the project's keys."
+    help = "Take back the keys of that name: servers refuse them within 30 seconds. Without a name, list keys."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", nargs="?", default="", help="as it was given to create_key")
-        parser.add_argument("--project", default="default", help="slug of the project; default: default")
+        parser.add_argument("--project", help="slug of the project; default: default, and of a list all projects")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        keys = IngestKey.objects.filter(project__slug=options["project"]).order_by("name", "pk")
         if not options["name"]:
-            lines = [f"{key.name}  made {key.created_at:%Y-%m-%d %H:%M} UTC" for key in keys]
-            self.stdout.write("\n".join(lines) or f"The project {options['project']!r} has no keys.")
+            self._list(options["project"])
             return
-        revoked, _ = keys.filter(name=options["name"]).delete()
+        project = options["project"] or "default"
+        revoked, _ = IngestKey.objects.filter(project__slug=project, name=options["name"]).delete()
         if not revoked:
-            raise CommandError(
-                f"The project {options['project']!r} has no key {options['name']!r}; without a name all are listed."
-            )
+            raise CommandError(f"The project {project!r} has no key {options['name']!r}; without a name all are listed.")
         self.stdout.write(f"{revoked} key{'' if revoked == 1 else 's'} revoked.")
+
+    def _list(self, project: str | None) -> None:
+        keys = IngestKey.objects.select_related("project").order_by("project__slug", "name", "pk")
+        if project:
+            keys = keys.filter(project__slug=project)
+        lines = [f"{key.name}  project {key.project.slug}  made {key.created_at:%Y-%m-%d %H:%M} UTC" for key in keys]
+        self.stdout.write("\n".join(lines) or (f"The project {project!r} has no keys." if project else "There are no keys."))

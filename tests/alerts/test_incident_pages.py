@@ -287,6 +287,8 @@ def test_link_of_a_message_asks_first_and_acknowledges_by_its_button(alert: Aler
     for page in (f"/alerts/incidents/{alert.incident_id}", "/alerts/incidents"):
         said = re.sub("<[^>]*>", "", here.get(page).content.decode())
         assert "cknowledged by the link in a message" in said, page
+    timeline = here.get(f"/alerts/incidents/{alert.incident_id}").content.decode().split('id="incident-timeline"')[1]
+    assert "Acknowledged by the link in a message" in re.sub("<[^>]*>", "", timeline)
     assert phone.get(f"/alerts/incidents/{alert.incident_id}").status_code == 302  # the rest still wants a login
 
 

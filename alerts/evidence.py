@@ -48,6 +48,7 @@ _FEW, _CONSPICUOUS = 10, 0.5
 # An alert looks at a hundred values or so, and who is woken by it acts on the first: of a hundred p-values one below this is
 # chance in one alert of ten. The why page, which is read at leisure, is content with less.
 _CERTAIN_P = 0.001
+_MOST = 0.5
 # What fewer of the traces behind a breach failed with does not tell how they failed, unless it is new.
 _TELLING_SHARE = 0.1
 _FAILED_TOOL = "tool_error"
@@ -94,7 +95,7 @@ class Distinction:
     @property
     def explains_most(self) -> bool:
         """Whether it can be the cause: more than chance, and of at least half of the traces behind the breach."""
-        return self.least > 0 and self.failing_share >= 0.5
+        return self.least > 0 and self.failing_share >= _MOST
 
 
 @dataclass(frozen=True)
@@ -274,6 +275,8 @@ def _compare(store: Store, rule: AlertRule, outline: Evidence) -> dict[str, Any]
         ]
     if not differences:
         differences = _suspect(comparison)
+    # What most of the traces have comes before what sets some of them apart, also where it is an attribute.
+    differences.sort(key=lambda found: found.selected_share < _MOST)
     return {
         "causes": causes,
         "distinctions": [_distinction(found) for found in differences[:_DISTINCTIONS]],

@@ -173,9 +173,9 @@ def _describe_cause(alert: Alert, evidence: Evidence) -> str:
     half, named = evidence.causes.failing / 2, set(alert.labels.values())
     parts = [
         f"{found.label.lower() if found.field in DIMENSIONS else found.label} {_shorten(found.value, 60)}"
-        for found in evidence.distinctions[:1]
+        for found in evidence.distinctions
         if evidence.compared and found.explains_most and found.value and found.value not in named
-    ]
+    ][:1]
     tools = (tool for tool in evidence.causes.failing_tools if tool.failing >= half and tool.value not in named)
     parts += [f"failing tool {_shorten(tool.value, 60)}" for tool in tools][:1]
     for error in (error for error in evidence.errors if error.traces >= half):

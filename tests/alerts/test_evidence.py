@@ -193,6 +193,26 @@ def test_escalations_are_told_by_their_reasons_and_not_by_the_tool_that_escalate
     assert Evidence.from_json(evidence.to_json()) == evidence
 
 
+def test_attribute_of_most_of_the_traces_comes_before_a_field_of_some(store: Store) -> None:
+    start_ns = ns_of(NOW) - 60 * NS_PER_S
+    failed = insert_traces(
+        store, *[{"outcome": "error", "user_id": "ann" if n < 8 else f"u{n}"} for n in range(20)], start_ns=start_ns
+    )
+    good = insert_traces(store, *[{"user_id": f"w{n}"} for n in range(80)], start_ns=start_ns)
+    spans = [
+        {
+            "trace_id": trace_id, "span_id": "22" * 8, "start_ns": start_ns,
+            "attributes": {"tenant.id": "globex" if trace_id in failed[:17] else "acme"},
+        }
+        for trace_id in failed + good
+    ]  # fmt: skip
+    insert_batch(store, [(1, start_ns, build_request(*spans))], writer="tenants", batch_seq=1)
+
+    evidence = collect(store, query="service:support-bot")
+
+    assert [(found.field, found.value) for found in evidence.distinctions] == [("attr.tenant.id", "globex"), ("user", "ann")]
+
+
 def test_slow_calls_of_a_model_are_told_from_the_runs_whose_calls_were_quick(store: Store) -> None:
     start_ns = ns_of(NOW) - 60 * NS_PER_S
     slow = insert_traces(store, *[{"versions": ["v3"]}] * 15, start_ns=start_ns)

@@ -181,7 +181,7 @@ REFUND = Cause("refund", 36, 0, 0.97, 0.0)
             "Likely cause: version v3; failing tool refund; new error TimeoutError: refund service timed out",
         ),
         ({"tool": "refund"}, [CERTAIN], [REFUND], [], "Likely cause: version v3"),  # the title says which tool
-        ({}, [TENANT], [], [], "Likely cause: tenant.id globex"),
+        ({}, [replace(CERTAIN, failing_share=0.2), TENANT], [], [], "Likely cause: tenant.id globex"),
         ({}, [], [], [replace(NEW_ERROR, traces=1), KNOWN_ERROR], "Likely cause: error TimeoutError"),
         ({}, [replace(CERTAIN, least=0.0)], [replace(REFUND, failing=3)], [replace(NEW_ERROR, traces=3)], ""),
     ],

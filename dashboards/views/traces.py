@@ -214,19 +214,22 @@ def trace_outliers(request: PageRequest) -> HttpResponse:
 @fragment_of("trace-list")
 @_fragment
 def trace_tail(request: PageRequest) -> HttpResponse:
-    """Rows whose summary was written since `since` (ns): new traces, and those that went on or ended."""
+    """Rows whose summary was written since `since` (ns): new traces, and those that went on or ended, a page at a time."""
     since = _read_since(request)
     if since is None:
         return refuse(request, "since must be Unix nanoseconds.", "since")
     listing = read_listing(request.GET, request.COOKIES)
     search = keep_listing(parse_search(request.GET), listing)
     # A summary is stamped before it is stored: what another job stamped a moment earlier may only now be there.
-    found = find_updated_traces(
-        get_store(), project_id=request.project.id, time_range=search.time_range, query=search.query,
-        since_ns=max(0, since - _TAIL_OVERLAP_NS), limit=PAGE_SIZE,
-    )  # fmt: skip
-    found = name_traces(get_store(), project_id=request.project.id, traces=found)
-    context = {"search": search, "listing": listing, "page": Page(found), "tail_ns": search.time_range.end_ns}
+    try:
+        page = find_updated_traces(
+            get_store(), project_id=request.project.id, time_range=search.time_range, query=search.query,
+            since_ns=max(0, since - _TAIL_OVERLAP_NS), limit=PAGE_SIZE, cursor=request.GET.get("cursor", ""),
+        )  # fmt: skip
+    except CursorError:
+        return refuse(request, "The cursor is not one that this list gave out.", "cursor")
+    page = replace(page, items=name_traces(get_store(), project_id=request.project.id, traces=page.items))
+    context = {"search": search, "listing": listing, "page": page, "tail_ns": search.time_range.end_ns}
     return render(request, "dashboards/_trace_rows.html", context)
 
 

@@ -7,6 +7,7 @@ import re
 import time
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -14,6 +15,7 @@ from playwright.sync_api import expect
 from tests.browser.agents import send_run
 from tests.browser.conftest import Held, OpenPage, wait_for_frame
 from tests.live import LiveServer, start_server
+from tests.spans import build_request
 
 TRACE_ADDRESS = re.compile(r"/traces/[0-9a-f]{32}")
 RUNS = 7  # of the module's instance
@@ -584,3 +586,21 @@ def test_preview_closed_and_opened_at_once_is_open(server: LiveServer, open_page
     expect(page).to_have_url(re.compile(f"peek={ids[4]}"))
     page.go_back()
     expect(page.locator("#peek")).to_be_hidden()
+
+
+def test_live_list_takes_in_all_of_a_burst(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces?q=name:burst*&live=1")
+    expect(page.get_by_text("No trace matches yet.")).to_be_visible()
+    now_ns = time.time_ns()
+    burst: list[dict[str, Any]] = [
+        {"trace_id": f"{number:032x}", "span_id": "b" * 16, "name": f"burst {number}", "start_ns": now_ns - number * 10**6}
+        for number in range(1, 131)
+    ]
+    headers = {"Content-Type": "application/x-protobuf"}
+
+    urllib.request.urlopen(urllib.request.Request(f"{server.url}/v1/traces", build_request(*burst), headers), timeout=60).close()
+
+    expect(page.locator(".trace-row")).to_have_count(130)  # more than one answer holds
+    names = page.locator(".trace-row__link").all_inner_texts()
+    assert names == [f"burst {number}" for number in range(1, 131)]
+    expect(page.locator("#tail-full")).to_be_hidden()

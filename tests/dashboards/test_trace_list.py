@@ -336,6 +336,7 @@ def test_tail_gives_what_was_written_since_and_from_when_to_go_on(client: Client
     assert f'data-trace="{old}"' not in rows
     assert now_ns < until < time.time_ns()
     assert client.get("/traces/tail", {"since": "x"}).status_code == 400
+    assert client.get("/traces/tail", {"since": "1", "cursor": "x"}).status_code == 400
 
 
 def test_range_that_has_ended_cannot_be_followed(client: Client, store: Store) -> None:

@@ -107,15 +107,31 @@ def test_trace_that_ends_is_among_what_changed(store: Store) -> None:
     find = partial(find_updated_traces, store, project_id=1, time_range=RANGE, query=parse_query("version:v3"))
     old, other = insert_traces(store, {"versions": ["v3"]}, {"versions": ["v2"]}, start_ns=T0, summarized_at=earlier_ns // 1_000)
 
-    assert [trace.trace_id for trace in find(since_ns=earlier_ns)] == [old]
-    assert find(since_ns=earlier_ns + NS_PER_S) == []
+    assert [trace.trace_id for trace in find(since_ns=earlier_ns).items] == [old]
+    assert find(since_ns=earlier_ns + NS_PER_S).items == []
 
     ended = {"trace_id": old, "versions": ["v3"], "outcome": "error", "summarized_at": earlier_ns // 1_000 + 2_000_000}
     insert_traces(store, ended, start_ns=T0)
 
-    (changed,) = find(since_ns=earlier_ns + NS_PER_S)
+    (changed,) = find(since_ns=earlier_ns + NS_PER_S).items
     assert (changed.trace_id, changed.outcome) == (old, "error")
     assert other != old
+
+
+def test_what_changed_is_paged_through_without_a_gap(store: Store) -> None:
+    started_ns = [T0 + (number // 2) * NS_PER_S for number in range(5)]  # two begin at once
+    insert_traces(store, *({"start_ns": start_ns} for start_ns in started_ns), summarized_at=T0 // 1_000)
+    find = partial(find_updated_traces, store, project_id=1, time_range=RANGE, query=parse_query(""), since_ns=0)
+
+    seen, cursor = [], ""
+    while len(seen) < 9:
+        page = find(limit=2, cursor=cursor)
+        seen += [trace.trace_id for trace in page.items]
+        if not (cursor := page.next_cursor):
+            break
+
+    assert seen == [trace.trace_id for trace in find().items]
+    assert len(seen) == 5
 
 
 def test_outliers_are_told_from_what_is_usual(store: Store) -> None:

@@ -276,4 +276,4 @@ def test_live_list_is_told_of_a_preview(store: Store) -> None:
 
     updated = find_updated_traces(store, project_id=1, time_range=RANGE, query=parse_query(""), since_ns=since_ns)
 
-    assert [trace.asked for trace in updated] == ["a question"]
+    assert [trace.asked for trace in updated.items] == ["a question"]

@@ -172,18 +172,24 @@ def _find_newest(
 
 
 def find_updated_traces(
-    store: Store, *, project_id: int, time_range: TimeRange, query: Query, since_ns: int, limit: int = 50
-) -> list[TraceSummary]:
+    store: Store, *, project_id: int, time_range: TimeRange, query: Query, since_ns: int, limit: int = 50, cursor: str = ""
+) -> Page[TraceSummary]:
     """Return up to `limit` matching traces of the range, newest start first, that were written at or after `since_ns`: their
-    summary or their preview.
+    summary or their preview. `cursor` is the `next_cursor` of the page before, for the same `since_ns`.
 
-    Raises QueryTooExpensive or StoreUnavailable.
+    Raises CursorError, QueryTooExpensive or StoreUnavailable.
     """
+    position = decode_cursor(cursor, id_digits=32)
     params = Params()
-    sql = _FIND_UPDATED % trace_predicate(query, params)
+    conditions = [trace_predicate(query, params)]
+    if position:
+        conditions.append(_AFTER_POSITION)
+        params.values |= {"position_ns": position.start_ns, "position_id": position.item_id}
     scope = {"project_id": project_id, "start_ns": time_range.start_ns, "end_ns": time_range.end_ns}
-    keys = store.query_rows(sql, **scope, **params.values, since_us=since_ns // 1_000, limit=limit)
-    return _get_by_keys(store, project_id=project_id, keys=keys)
+    sql = _FIND_UPDATED % " AND ".join(conditions)
+    keys = store.query_rows(sql, **scope, **params.values, since_us=since_ns // 1_000, limit=limit + 1)
+    next_cursor = Position(*keys[limit - 1]).encode() if len(keys) > limit else ""
+    return Page(_get_by_keys(store, project_id=project_id, keys=keys[:limit]), next_cursor)
 
 
 def _get_by_keys(store: Store, *, project_id: int, keys: Sequence[tuple[Any, ...]]) -> list[TraceSummary]:

@@ -320,29 +320,52 @@
     else if (!document.querySelector(".trace-more")) document.querySelector(".trace-rows").append(row);
   }
 
-  function merge(html) {
-    const template = document.createElement("template");
-    template.innerHTML = html;
-    const fresh = template.content.querySelector(".trace-rows");
-    if (!fresh) throw new Error(template.content.textContent.trim());
-    sinceNs = fresh.dataset.until;
+  function merge(fresh) {
     [...fresh.querySelectorAll(".trace-row")].forEach(place);
     const all = rows();
     if (all.length) document.getElementById("tail-waiting")?.remove();
     if (all.length <= MOST_LIVE_ROWS) return;
     all.slice(MOST_LIVE_ROWS).forEach((row) => row.remove());
     document.querySelector(".trace-more")?.remove();
+    document.getElementById("tail-full").hidden = false;
+  }
+
+  /** One page of what was written since the last look; null once it leads elsewhere. */
+  async function askTail(cursor) {
+    const address = tail.dataset.tail + "&since=" + sinceNs + (cursor && "&cursor=" + encodeURIComponent(cursor));
+    const answer = await fetch(address, { headers: { "HX-Request": "true", "HX-Current-URL": location.href } });
+    if (answer.headers.get("HX-Redirect")) {
+      location.href = answer.headers.get("HX-Redirect");
+      return null;
+    }
+    if (!answer.ok) throw new Error("The server answered " + answer.status + ".");
+    const template = document.createElement("template");
+    template.innerHTML = await answer.text();
+    const fresh = template.content.querySelector(".trace-rows");
+    if (!fresh) throw new Error(template.content.textContent.trim());
+    return fresh;
+  }
+
+  /** Take in all that was written since, page by page: of a burst no trace is left out that the list has room for. */
+  async function look() {
+    let until = "";
+    let cursor = "";
+    let taken = 0;
+    do {
+      const fresh = await askTail(cursor);
+      if (!fresh || isPressed(document.getElementById("trace-table"))) return; // or the row would lose its click; the next look brings it
+      merge(fresh);
+      until ||= fresh.dataset.until;
+      cursor = fresh.dataset.next;
+      taken += fresh.rows.length;
+    } while (cursor && taken < MOST_LIVE_ROWS);
+    sinceNs = until;
   }
 
   async function follow() {
     if (!document.hidden) {
       try {
-        const answer = await fetch(tail.dataset.tail + "&since=" + sinceNs, { headers: { "HX-Request": "true", "HX-Current-URL": location.href } });
-        if (answer.headers.get("HX-Redirect")) location.href = answer.headers.get("HX-Redirect");
-        else if (answer.ok) {
-          const html = await answer.text();
-          if (!isPressed(document.getElementById("trace-table"))) merge(html); // or the row would lose its click; the next look brings it
-        } else throw new Error("The server answered " + answer.status + ".");
+        await look();
         isTailBroken = false;
       } catch (error) {
         if (!isTailBroken) show("Following live is interrupted: " + error.message, "error"); // once, not every few seconds

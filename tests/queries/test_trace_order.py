@@ -123,7 +123,8 @@ def test_what_changed_is_paged_through_without_a_gap(store: Store) -> None:
     insert_traces(store, *({"start_ns": start_ns} for start_ns in started_ns), summarized_at=T0 // 1_000)
     find = partial(find_updated_traces, store, project_id=1, time_range=RANGE, query=parse_query(""), since_ns=0)
 
-    seen, cursor = [], ""
+    seen: list[str] = []
+    cursor = ""
     while len(seen) < 9:
         page = find(limit=2, cursor=cursor)
         seen += [trace.trace_id for trace in page.items]

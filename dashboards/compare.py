@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from urllib.parse import urlencode
 
-from dashboards.forms import Draft, Search, SearchRefused, parse_search
+from dashboards.forms import PRESETS, Draft, Search, SearchRefused, describe_range, parse_search, widen_range
 from dashboards.panels import narrow
 from dashboards.templatetags import formatting
 from dashboards.why import points, points_interval
@@ -18,6 +18,7 @@ from tracestore.queries.versions import ServiceVersion
 from tracestore.queries.why.comparison import Comparison
 from tracestore.queries.why.values import Difference
 from tracestore.statistics import Interval
+from tracestore.timerange import parse_time_range
 
 _ROWS = 12
 
@@ -40,9 +41,10 @@ class CompareSearch:
 
     def querystring(self, **changes: str) -> str:
         """Return `?a=...&b=...&start=...&end=...`."""
+        times = {name: changes.pop(name) for name in ("start", "end") if name in changes}
         values = {"a": self.a_text, "b": self.b_text} | changes
-        times = self.search.querystring(q="").removeprefix("?")
-        return "?" + urlencode(values) + (f"&{times}" if times else "")
+        times_text = self.search.querystring(q="", **times).removeprefix("?")
+        return "?" + urlencode(values) + (f"&{times_text}" if times_text else "")
 
     def list_href(self, text: str) -> str:
         """The query string of the trace list for one cohort's query."""
@@ -61,6 +63,28 @@ class CompareSearch:
     def why_parameters(self) -> str:
         """What the page Why takes: B is the selection."""
         return self.search.querystring(q=self.b_text) + "&" + urlencode({"against": self.a_text})
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Where the cohorts are that have no trace in the range: the newest trace of each, None for one without any of any time.
+
+    With both, `href` compares them in the range called `label`, which has traces of both.
+    """
+
+    a_newest_ns: int | None
+    b_newest_ns: int | None
+    href: str = ""
+    label: str = ""
+
+
+def build_elsewhere(asked: CompareSearch, a_newest_ns: int | None, b_newest_ns: int | None, now_ns: int) -> Elsewhere:
+    """Offer the smallest range up to now that holds the newest trace of either cohort."""
+    if a_newest_ns is None or b_newest_ns is None:
+        return Elsewhere(a_newest_ns, b_newest_ns)
+    start, end = widen_range(min(a_newest_ns, b_newest_ns), max(a_newest_ns, b_newest_ns), now_ns)
+    label = describe_range({"start": start, "end": end})
+    return Elsewhere(a_newest_ns, b_newest_ns, asked.querystring(start=start, end=end), label)
 
 
 def parse_compare(params: Mapping[str, str]) -> CompareSearch:
@@ -236,6 +260,16 @@ def choose_versions(values: Sequence[ServiceVersion]) -> tuple[str, str] | None:
         if older.service == newer.service and older.version not in newer.beside:
             return version_query(values, older), version_query(values, newer)
     return None
+
+
+def longer_ranges(search: Search) -> list[tuple[str, str]]:
+    """(label, href) of the presets of days that reach further back than this range: where another version may have run."""
+    days = [(start, label) for start, label in PRESETS if start.endswith("d")]
+    return [
+        (label, search.querystring(q="", start=start, end=""))
+        for start, label in days
+        if parse_time_range(start, "").start_ns < search.time_range.start_ns
+    ]
 
 
 def _has_services(values: Sequence[ServiceVersion]) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from tracestore.language import Query, QueryError, parse_query
-from tracestore.timerange import TimeError, TimeRange, format_time_ns, parse_time_range
+from tracestore.timerange import NS_PER_S, TimeError, TimeRange, format_time_ns, parse_time_ns, parse_time_range
 
 # Longer texts come from no person and no link of ours; the parser need not see them.
 MAX_QUERY_CHARACTERS = 4_000
@@ -28,6 +28,7 @@ PRESETS = (
     ("now-30d", "Last 30 days"),
 )
 DEFAULT_START = "now-24h"
+_HOUR_NS = 3600 * NS_PER_S
 _AGO = re.compile(r"now-([1-9]\d{0,5})([smhdw])")
 _UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week"}
 
@@ -137,6 +138,14 @@ class Draft(_Texts):
             return ""
         before, _, after = self.marked_text
         return self.querystring(q=before + problem.suggestion + after)
+
+
+def widen_range(first_ns: int, last_ns: int, now_ns: int) -> tuple[str, str]:
+    """Return start and end, as texts, of the smallest preset that holds both moments, else of an hour more on either side."""
+    for start, _ in PRESETS:
+        if parse_time_ns(start, now_ns) < first_ns <= last_ns < now_ns:
+            return start, ""
+    return format_time_ns(max(0, first_ns - _HOUR_NS)), format_time_ns(last_ns + _HOUR_NS)
 
 
 def describe_range(params: Mapping[str, str]) -> str:

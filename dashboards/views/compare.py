@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from dashboards.compare import build_compare, choose_versions, parse_compare, version_options, version_query
+from dashboards.compare import (
+    CompareSearch,
+    Elsewhere,
+    build_compare,
+    build_elsewhere,
+    choose_versions,
+    longer_ranges,
+    parse_compare,
+    version_options,
+)
 from dashboards.forms import SearchRefused
 from dashboards.refusal import render_failed
+from dashboards.views.setup import find_newest_trace
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
@@ -32,20 +43,25 @@ def compare(request: PageRequest) -> HttpResponse:
     except SearchRefused as refused:
         return render(request, "dashboards/compare.html", texts | {"search": refused.draft}, status=422)
     context: dict[str, Any] = {"search": asked.search, "asked": asked, "is_asked": any(text.strip() for text in texts.values())}
+    context["longer_ranges"] = longer_ranges(asked.search)
     return render(request, "dashboards/compare.html", texts | context | _find_versions(request, asked.search.time_range, texts))
 
 
 def _find_versions(request: PageRequest, time_range: TimeRange, texts: dict[str, str]) -> dict[str, Any]:
-    """The choices of the two pickers: at first the two newest versions of a service. A picker is a courtesy."""
+    """The choices of the two pickers: at first the two newest versions of a service, and none where no two are alternatives.
+
+    A picker is a courtesy.
+    """
     try:
         values = find_service_versions(get_store(), project_id=request.project.id, time_range=time_range, limit=_VERSIONS)
     except StoreError:
         return {}
     chosen = choose_versions(values)
     if len(values) < 2:
-        return {}
-    first, second = chosen or [version_query(values, value) for value in values[1::-1]]
+        return {"only_version": values[0] if values else None}
+    first, second = chosen or ("", "")
     return {
+        "has_alternatives": chosen is not None,
         "a_versions": version_options(values, texts["a"] or first),
         "b_versions": version_options(values, texts["b"] or second),
     }
@@ -62,7 +78,14 @@ def compare_answer(request: PageRequest) -> HttpResponse:
         cohorts = compare_cohorts(store, project_id=project_id, time_range=time_range, a=a, b=b)
         tools = compare_tools(store, project_id=project_id, time_range=time_range, a=a, b=b)
         comparison = find_cohort_differences(store, project_id=project_id, time_range=time_range, a=a, b=b)
+        elsewhere = _find_elsewhere(request, asked) if not cohorts.a_traces or not cohorts.b_traces else None
     except (SearchRefused, StoreError) as error:
         return render_failed(request, error)
     answer = build_compare(asked, cohorts, tools, comparison)
-    return render(request, "dashboards/_compare_answer.html", {"search": asked.search, "asked": asked, "answer": answer})
+    context = {"search": asked.search, "asked": asked, "answer": answer, "elsewhere": elsewhere}
+    return render(request, "dashboards/_compare_answer.html", context)
+
+
+def _find_elsewhere(request: PageRequest, asked: CompareSearch) -> Elsewhere:
+    a, b = (find_newest_trace(get_store(), project_id=request.project.id, query=query) for query in (asked.search.query, asked.b))
+    return build_elsewhere(asked, a.start_ns if a else None, b.start_ns if b else None, time.time_ns())

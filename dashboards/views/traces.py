@@ -15,7 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from dashboards.export import MAX_TRACES as MAX_EXPORTED
 from dashboards.facets import FACETS, build_condition_chips, build_facet_rows, build_preset_chips, find_facet
-from dashboards.forms import Search, SearchRefused, parse_search
+from dashboards.forms import Search, SearchRefused, parse_search, widen_range
 from dashboards.listing import Listing, build_heads, keep_listing, read_listing, sort_links
 from dashboards.refusal import refuse, render_failed
 from dashboards.search_bar import answer_typing
@@ -35,14 +35,13 @@ from tracestore.queries.outliers import find_outliers
 from tracestore.queries.paging import CursorError
 from tracestore.queries.traces import find_traces, find_updated_traces, has_any_trace
 from tracestore.requests import PageRequest
-from tracestore.timerange import NS_PER_S, TimeRange, format_time_ns
+from tracestore.timerange import NS_PER_S, TimeRange
 
 PAGE_SIZE = 50
 # Counting stops here: the pill then says "50+".
 _MAX_NEW = 50
 _COMPLETION_VALUES = 200
 _TAIL_OVERLAP_NS = 10 * NS_PER_S
-_PRESET_NS = {"now-15m": 900, "now-1h": 3600, "now-6h": 21_600, "now-24h": 86_400, "now-7d": 604_800, "now-30d": 2_592_000}
 
 PageView = Callable[[PageRequest], HttpResponse]
 
@@ -147,11 +146,8 @@ def _explain_emptiness(request: PageRequest, search: Search) -> dict[str, object
 
 def widened_href(search: Search, start_ns: int, now_ns: int) -> str:
     """The smallest preset range that holds `start_ns`, else the two hours around it."""
-    for start, seconds in _PRESET_NS.items():
-        if now_ns - seconds * NS_PER_S < start_ns < now_ns:
-            return search.querystring(start=start, end="")
-    hour_ns = 3600 * NS_PER_S
-    return search.querystring(start=format_time_ns(max(0, start_ns - hour_ns)), end=format_time_ns(start_ns + hour_ns))
+    start, end = widen_range(start_ns, start_ns, now_ns)
+    return search.querystring(start=start, end=end)
 
 
 @fragment_of("trace-list")

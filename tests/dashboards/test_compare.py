@@ -91,6 +91,45 @@ def test_versions_of_one_trace_are_no_alternatives(client: Client, store: Store)
     assert '<option value="version:v3" selected>' in second
 
 
+def test_versions_that_are_no_alternatives_are_offered_but_not_proposed(client: Client, store: Store) -> None:
+    insert_traces(store, {"versions": ["v3", "2.4.1"], "start_ns": time.time_ns() - 3600 * 10**9})
+
+    page = text_of(client, "/compare")
+
+    assert page.count('<option value="">Choose a version</option>') == 2
+    assert '<option value="version:v3">' in page
+    assert "ran in the same traces" in page
+    assert 'href="/compare?start=now-7d"' in page
+
+
+def test_only_version_of_a_range_is_named_with_ranges_that_may_have_another(client: Client, versions: Store) -> None:
+    day_ns = 24 * 3600 * 10**9
+    insert_traces(versions, {"versions": ["v1"], "start_ns": time.time_ns() - 10 * day_ns})
+
+    page = text_of(client, "/compare?start=now-11d&end=now-9d")
+
+    assert "Only version <bdi>v1</bdi> ran in this range (1 trace)." in page
+    assert 'href="/compare?start=now-30d"' in page
+    assert "start=now-7d" not in page.split("Only version")[1]
+
+
+def test_cohort_without_traces_leads_to_the_range_with_both(client: Client, versions: Store) -> None:
+    day_ns = 24 * 3600 * 10**9
+    insert_traces(versions, {"versions": ["v1"], "start_ns": time.time_ns() - 2 * day_ns - 1})
+    insert_traces(versions, {"versions": ["v0"], "start_ns": time.time_ns() - 90 * day_ns})
+
+    recent = text_of(client, "/compare/answer?a=version:v1&b=version:v3")
+    old = text_of(client, "/compare/answer?a=version:v0&b=version:v3")
+    never = text_of(client, "/compare/answer?a=version:v9&b=version:v3")
+
+    assert "A has no trace in this range" in recent
+    assert "B has 100. The newest of A started 2\u00a0d ago." in recent
+    assert 'href="/compare?a=version%3Av1&b=version%3Av3&start=now-7d"' in recent
+    assert re.search(r'href="/compare\?a=version%3Av0&b=version%3Av3&start=20[^"]*&end=20', old)
+    assert "No trace of any time matches A." in never
+    assert "where both ran" not in never
+
+
 def test_without_versions_it_says_how_to_give_one(client: Client, store: Store) -> None:
     assert "gen_ai.agent.version" in text_of(client, "/compare")
 

@@ -38,6 +38,7 @@ from tracestore.queries.logs import (
     find_logs_of_trace,
     get_log_record,
     locate_logs,
+    search_logs_of_steps,
 )
 from tracestore.queries.messages import find_messages, name_of
 from tracestore.queries.paging import CursorError, read_cursor
@@ -172,12 +173,15 @@ def trace_tree(request: PageRequest, trace_id: str) -> HttpResponse:
 
 @_span_view
 def trace_search(request: PageRequest, trace_id: str) -> HttpResponse:
-    """Ids of the spans that hold `?q=` in their name, error or payload, as JSON: `spans`, and whether there are `more`."""
+    """Ids of the spans that hold `?q=` in name, error, payload or log records, as JSON: `spans`, and whether there are `more`."""
     wanted = request.GET.get("q", "")[:SEARCH_CHARACTERS]
     if not wanted.strip():
         return JsonResponse({"spans": [], "more": False})
     try:
-        found = search_steps(get_store(), project_id=request.project.id, trace_id=trace_id, text=wanted, limit=HIT_LIMIT + 1)
+        scope = {"project_id": request.project.id, "trace_id": trace_id}
+        found = search_steps(get_store(), **scope, text=wanted, limit=HIT_LIMIT + 1)
+        wrote = search_logs_of_steps(get_store(), **scope, text=wanted, limit=HIT_LIMIT + 1)
+        found = list(dict.fromkeys([*found, *wrote]))
     except TraceNotFound:
         return _as_text(None)
     return JsonResponse({"spans": found[:HIT_LIMIT], "more": len(found) > HIT_LIMIT})

@@ -95,3 +95,14 @@ def test_page_is_not_wider_than_its_window(server: LiveServer, open_page: OpenPa
     page.locator("[data-log] summary").first.click()
 
     assert find_too_narrow(page) == []
+
+
+def test_records_of_a_trace_say_their_step_and_are_found_within_it(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces/{TRACE}?view=logs")
+    record = page.locator("#view-logs .log", has_text="tool_decision")
+
+    expect(record.locator(".log__step")).to_have_text("the step")
+    expect(record).to_have_class(re.compile("log--selected"))  # the only step is selected on arrival
+
+    page.get_by_role("searchbox", name="Find in trace").fill("tool_decision")
+    expect(page.locator("#trace-hits")).to_have_text("1/1")

@@ -390,3 +390,18 @@ def test_requests_in_records_add_no_tokens_to_a_trace(client: Client, store: Sto
 
     assert (trace["input_tokens"], trace["supplied_cost_usd"]) == (0, None)
     assert 'id="decisions"' not in run.page()
+
+
+def test_search_within_the_trace_finds_what_its_steps_logged(client: Client, store: Store) -> None:
+    run = Run(store, client)
+    run.log(span_id=TOOL, body="Gateway said TEAPOT")
+    run.log(span_id=CHAT, body="fine", attributes={"hint": "short and stout"})
+    run.log(body="a teapot of no step")
+
+    def found(wanted: str) -> list[str]:
+        spans: list[str] = client.get(f"/traces/{run.trace_id}/search", {"q": wanted}).json()["spans"]
+        return spans
+
+    assert found("teapot") == [TOOL]
+    assert found("STOUT") == [CHAT]
+    assert found("kettle") == []

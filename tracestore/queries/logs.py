@@ -120,6 +120,17 @@ ORDER BY time DESC, record_id DESC
 LIMIT 1 BY record_id
 LIMIT {{limit:UInt32}}
 """
+# The steps that wrote a text: of records that name trace and span.
+_SEARCH = f"""
+SELECT DISTINCT lower(hex(span_id))
+FROM logs
+WHERE {_within("named")} AND {_OF_TRACE} AND span_id != toFixedString('', 8) AND arrayExists(
+    text -> positionCaseInsensitiveUTF8(text, {{wanted:String}}) > 0,
+    arrayConcat([body, event_name], mapKeys(attributes), mapValues(attributes))
+)
+LIMIT {{limit:UInt32}}
+SETTINGS max_execution_time = 5
+"""
 _AFTER_POSITION = "(time, record_id) < (fromUnixTimestamp64Nano({position_ns:Int64}), {position_id:UInt64})"
 # Field of the language -> column whose values are offered while a person types.
 COUNTED = {"event": "event_name", "service": "service", "scope": "scope_name"}
@@ -201,6 +212,19 @@ def find_logs_of_trace(store: Store, *, project_id: int, trace_id: str, limit: i
     Raises TraceNotFound when neither a span nor a record names the trace, CursorError, QueryTooExpensive or StoreUnavailable.
     """
     return _find(store, _EVERY, locate_logs(store, project_id=project_id, trace_id=trace_id), limit=limit, cursor=cursor)
+
+
+def search_logs_of_steps(store: Store, *, project_id: int, trace_id: str, text: str, limit: int) -> list[str]:
+    """Return ids of spans that wrote a record which holds the text, in any case; at most `limit`, in no order.
+
+    Raises QueryTooExpensive when the records cannot be read in five seconds, and StoreUnavailable.
+    """
+    common: dict[str, Any] = {"project_id": project_id, "trace_id": trace_id}
+    named = _read_ranges(store.query_rows(_TIMES, **common)).get("named") if is_id(trace_id, 32) else None
+    if named is None:
+        return []
+    bounds = {"named_start_ns": named.start_ns, "named_end_ns": named.end_ns}
+    return [span_id for (span_id,) in store.query_rows(_SEARCH, **common, **bounds, wanted=text, limit=limit)]
 
 
 def find_logs_of_step(store: Store, located: LogLocation, *, span_id: str, tool_call_id: str, limit: int) -> Page[LogRecord]:

@@ -246,7 +246,28 @@
     });
   }
 
-  page.addEventListener("htmx:afterSettle", () => { if (T.tree && T.range) hideOutside(); });
+  /** In the tab Logs: each record says its step, and those of the selected one are marked; `scroll` brings the first of them in. */
+  function markRecords(scroll) {
+    let first = null;
+    page.querySelectorAll("#view-logs .log").forEach((record) => {
+      const spanId = record.querySelector("a[data-span-id]")?.dataset.spanId;
+      const place = spanId ? placeOf(spanId) : -1;
+      const isOn = Boolean(spanId) && spanId === T.selectedId;
+      const name = record.querySelector(".log__step");
+      if (place >= 0 && !name.textContent) name.textContent = T.tree.strings[T.tree.name[place]];
+      record.classList.toggle("log--selected", isOn);
+      if (isOn) first ??= record;
+    });
+    if (first && scroll) first.scrollIntoView({ block: "nearest" });
+  }
+
+  document.addEventListener("trace:selected", () => { if (T.tree) markRecords(!document.activeElement?.closest("#view-logs")); });
+
+  page.addEventListener("htmx:afterSettle", () => {
+    if (!T.tree) return;
+    if (T.range) hideOutside();
+    markRecords(false);
+  });
 
   function readRange() {
     const found = /^(\d{1,18})-(\d{1,18})$/.exec(new URL(location.href).searchParams.get("range") || "");
@@ -506,6 +527,7 @@
     if (!T.selectedId) select([...T.tree.flags.keys()].find((index) => !has(index, "placeholder")) ?? -1);
     if (T.selectedId && T.selected < 0 && panel.querySelector("h2 .step__name")) document.getElementById("detached-note")?.removeAttribute("hidden");
     if (search.value) find();
+    markRecords(true); // the records may have come before the steps
     early.forEach((button) => commands[button.dataset.tree](button));
     page.dataset.ready = "true";
   }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import template
 
 from dashboards.agent_graph import Difference, Measure, Numbers
-from dashboards.templatetags.comparing import signed_cost_usd, signed_duration_ns, signed_points
+from dashboards.templatetags.comparing import signed_cost_cell, signed_duration_cell, signed_points
 from dashboards.templatetags.formatting import NONE, cost_usd, duration_ns, ratio
 from tracestore.agent_graph import AGENT, MODEL, PERSON, SERVICE, TOOL
 
@@ -31,7 +31,7 @@ def difference_text(difference: Difference, measure: Measure) -> str:
     """A difference in the unit of its measure: +3.1 pp, −120 ms, new."""
     if difference.word:
         return difference.word
-    show = {"ratio": signed_points, "ns": signed_duration_ns, "USD": signed_cost_usd}[measure.unit]
+    show = {"ratio": signed_points, "ns": signed_duration_cell, "USD": signed_cost_cell}[measure.unit]
     return show(difference.value)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django import template
 
-from dashboards.templatetags.formatting import NONE, cost_usd, count, duration_ns, ratio, tokens
+from dashboards.templatetags.formatting import NONE, cost_usd, count, duration_cell, duration_ns, ratio, tokens
 from dashboards.text import make_visible
 
 register = template.Library()
@@ -24,6 +24,20 @@ def _signed(value: float | None, show: Callable[[float], str]) -> str:
 def signed_duration_ns(value: float | None) -> str:
     """+1.2 s, −45 ms."""
     return _signed(value, duration_ns)
+
+
+@register.filter
+def signed_duration_cell(value: float | None) -> str:
+    """As `signed_duration_ns`, for a column: +1.20 s below −12.34 s."""
+    return _signed(value, duration_cell)
+
+
+@register.filter
+def signed_cost_cell(value: float | None) -> str:
+    """As `signed_cost_usd`, for a column: below a dollar five decimals; what shows in none of them is the same."""
+    if value is None or abs(value) >= 0.999_995:
+        return signed_cost_usd(value)
+    return _signed(0 if abs(value) < 0.000_005 else value, lambda cost: f"${cost:.5f}")
 
 
 @register.filter

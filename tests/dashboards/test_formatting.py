@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dashboards.templatetags import formatting
+from dashboards.templatetags import comparing, formatting
 from dashboards.templatetags.comparing import changed_items
 
 S = 1_000_000_000
@@ -48,6 +48,18 @@ def test_points_of_a_column_stand_below_each_other() -> None:
     ]  # fmt: skip
     assert [formatting.cost_cell(value) for value in costs] == [
         "–", "$0", "$0.000040", "$0.00017", "$0.01000", "$0.39200", "$1.000", "$1.27",
+    ]  # fmt: skip
+
+
+def test_differences_of_a_column_have_the_same_decimals() -> None:
+    durations = (None, 0, 45_000_000, -4 * S, 12_340_000_000)
+    costs = (None, 0.0, 0.000_004, 0.000_006, -0.01, 0.392, -1.27)
+
+    assert [comparing.signed_duration_cell(value).replace("\u00a0", " ") for value in durations] == [
+        "–", "±0", "+45 ms", "−4.00 s", "+12.34 s",
+    ]  # fmt: skip
+    assert [comparing.signed_cost_cell(value) for value in costs] == [
+        "–", "±0", "±0", "+$0.00001", "−$0.01000", "+$0.39200", "−$1.27",
     ]  # fmt: skip
 
 

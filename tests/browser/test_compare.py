@@ -117,6 +117,24 @@ def test_pages_are_not_wider_than_their_window(server: LiveServer, runs: tuple[s
     assert find_too_narrow(page) == []
 
 
+def test_phone_shows_what_differs_and_the_rest_on_a_press(server: LiveServer, runs: tuple[str, str], open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/compare/traces?a={runs[0]}&b={runs[1]}", width=390, height=844)
+    assert page.locator(".cmp-facts").bounding_box()["height"] < 500  # type: ignore[index]
+
+    for number in range(6):
+        send_run(server.otlp_url, version=f"v{number + 4}", error="no answer", age_s=40)
+    wait_until(lambda: len(_get(server, "/api/v1/traces?q=status:error")["results"]) >= 7, 120)
+    page.goto(f"{server.url}/why?q=status:error")
+    versions = page.locator(".why__group", has=page.get_by_role("heading", name="Version", exact=True))
+    expect(versions.locator(".why__value:visible")).to_have_count(3)
+    versions.get_by_role("button", name="more of version").click()
+    expect(versions.locator(".why__value:nth-of-type(4) .why__name")).to_be_focused()
+    assert versions.locator(".why__value:visible").count() > 3
+
+    page.set_viewport_size({"width": 1440, "height": 900})
+    expect(page.locator(".why__more:visible")).to_have_count(0)
+
+
 def test_graph_shows_numbers_sorts_and_leads_to_the_traces(
     server: LiveServer, runs: tuple[str, str], open_page: OpenPage
 ) -> None:

@@ -48,6 +48,13 @@
     "close-dialog"(button) {
       button.closest("dialog").close();
     },
+    /** Show what a narrow window leaves out of a list, and go on from the first of it. */
+    more(button) {
+      const list = button.closest("[data-more]");
+      const hidden = [...list.children].find((item) => item !== button && !item.checkVisibility());
+      list.classList.add("is-whole");
+      hidden?.querySelector("a, button")?.focus({ preventScroll: true });
+    },
     unfold(button) {
       const folded = button.closest("[data-text]").classList.toggle("text--folded");
       button.textContent = folded ? "Show all" : "Show less";

@@ -70,6 +70,11 @@ class _Texts:
         return self.end.strip() in ("", "now")
 
     @property
+    def is_relative(self) -> bool:
+        """True when the same texts mean other times later."""
+        return self.is_live or any(text.strip().startswith("now") for text in (self.start, self.end))
+
+    @property
     def preset(self) -> str:
         """The start of the chosen preset, "" when the range is none of them."""
         start = self.start.strip() or DEFAULT_START

@@ -157,6 +157,19 @@ def test_time_range_is_dragged_on_any_strip_and_shows_on_all(server: LiveServer,
     expect(page.locator(".trace-row")).to_have_count(RUNS)
 
 
+def test_link_to_a_moving_range_is_copied_with_the_times_as_they_are(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces?q=status:error&live=1", permissions=["clipboard-read", "clipboard-write"])
+    page.locator(".search__range summary").click()
+    page.get_by_role("button", name="Copy link with the times as they are now").click()
+    expect(page.locator("#toasts")).to_contain_text("Copied")
+    link = page.evaluate("navigator.clipboard.readText()")
+
+    assert re.fullmatch(re.escape(server.url) + r"/traces\?q=status%3Aerror&start=20[^&]+Z&end=20[^&]+Z", link)
+    page.goto(link)
+    expect(page.locator(".trace-row").first).to_be_visible()
+    expect(page.get_by_role("button", name="Copy link with the times")).to_have_count(0)
+
+
 def test_rows_are_selected_to_compare_them_or_to_ask_why(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(f"{server.url}/traces?start=now-1h&cols=status,cost,user")
     page.locator(".trace-row").nth(6).wait_for()

@@ -63,6 +63,13 @@
       button.dataset.copy = button.closest("[data-attribute]").querySelector("pre").textContent;
       actions.copy(button);
     },
+    "copy-times"(button) {
+      const url = new URL(location.href);
+      for (const name of ["start", "end"]) url.searchParams.set(name, button.dataset[name]);
+      url.searchParams.delete("live"); // nothing new comes into a range that has ended
+      button.dataset.copy = url.href;
+      actions.copy(button);
+    },
     async copy(button) {
       const source = button.dataset.copyFrom ? document.querySelector(button.dataset.copyFrom) : null;
       const text = source ? source.textContent : button.dataset.copy;

@@ -170,6 +170,42 @@ def test_link_to_a_moving_range_is_copied_with_the_times_as_they_are(server: Liv
     expect(page.get_by_role("button", name="Copy link with the times")).to_have_count(0)
 
 
+def test_time_range_is_chosen_on_the_bars_by_keys(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces?start=now-1h")
+    bars = page.locator("[data-keyed]")
+    bars.wait_for()
+    page.keyboard.press("j")  # a row is selected: Enter on the bars is not for it
+    bars.focus()
+
+    page.keyboard.press("End")
+    expect(page.locator(".strips__range")).to_contain_text("UTC")
+    page.keyboard.press("Escape")
+    expect(page.locator(".strips__range")).to_have_count(0)
+    page.keyboard.press("ArrowLeft")
+    for _ in range(9):
+        page.keyboard.press("Shift+ArrowLeft")
+    width = page.locator(".volume__selection").first.evaluate("(mark) => Number(mark.getAttribute('width'))")
+    assert round(width) == 10
+    page.keyboard.press("Enter")
+
+    page.wait_for_url("**start=20*&end=20*")
+    page.go_back()
+    expect(page).to_have_url(f"{server.url}/traces?start=now-1h")
+
+
+def test_keys_that_have_nothing_to_do_say_so_and_z_goes_to_the_next_preset(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces?start=now-7d")
+    page.keyboard.press("z")
+    page.wait_for_url("**start=now-30d")
+    page.wait_for_load_state()
+    page.keyboard.press("z")
+    expect(page.locator("#toasts")).to_contain_text("the longest range")
+
+    page.goto(f"{server.url}/traces?start=now-2h&end=now-1s")
+    page.keyboard.press("l")
+    expect(page.locator("#toasts")).to_contain_text("ends now")
+
+
 def test_rows_are_selected_to_compare_them_or_to_ask_why(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(f"{server.url}/traces?start=now-1h&cols=status,cost,user")
     page.locator(".trace-row").nth(6).wait_for()

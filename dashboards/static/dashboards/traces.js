@@ -17,7 +17,12 @@
     return document.querySelector(`.trace-row[data-trace="${CSS.escape(traceId)}"]`);
   }
 
-  onKey("z", () => document.getElementById("wider")?.click());
+  onKey("z", () => {
+    const wider = document.getElementById("wider") || document.querySelector("[data-range][aria-current] + [data-range]");
+    if (wider) wider.click();
+    else show("This is the longest range offered. Other times can be written in its menu.", "");
+  });
+  if (!document.getElementById("live")) onKey("l", () => show("Only a range that ends now can be followed live.", ""));
   window.tracestore.list = { layout, find, toggleFacets, ...walk };
 
   // --- Selected rows: two are compared, any number is asked about
@@ -230,11 +235,11 @@
     return times.map((ns) => (ns < start ? start : ns > end ? end : ns));
   }
 
-  function startMarks() {
-    drag.label = document.createElement("output");
-    drag.label.className = "strips__range";
-    strips.append(drag.label);
-    drag.marks = [...strips.querySelectorAll(".volume__bars")].map((svg) => {
+  function startMarks(held) {
+    held.label = document.createElement("output");
+    held.label.className = "strips__range";
+    strips.append(held.label);
+    held.marks = [...strips.querySelectorAll(".volume__bars")].map((svg) => {
       const mark = document.createElementNS("http://www.w3.org/2000/svg", "rect");
       mark.setAttribute("class", "volume__selection");
       mark.setAttribute("height", "100%");
@@ -243,11 +248,33 @@
     });
   }
 
+  function drawMarks(held, from, to) {
+    held.marks.forEach((mark) => {
+      const width = mark.ownerSVGElement.viewBox.baseVal.width;
+      mark.setAttribute("x", String(Math.min(from, to) * width));
+      mark.setAttribute("width", String(Math.abs(to - from) * width));
+    });
+    held.label.textContent = timesOf(from, to).map((ns) => rfc3339(ns).slice(5, 19).replace("T", " ")).join(" to ") + " UTC";
+  }
+
+  function dropMarks(held) {
+    if (held && held.marks) [held.label, ...held.marks].forEach((item) => item.remove());
+  }
+
   function endDrag() {
     const ended = drag;
     drag = null;
-    if (ended && ended.marks) [ended.label, ...ended.marks].forEach((item) => item.remove());
+    dropMarks(ended);
     return ended;
+  }
+
+  function showTimes(from, to) {
+    const [first, last] = timesOf(from, to);
+    const params = new URLSearchParams(location.search);
+    for (const name of ["arrived", "live", "peek"]) params.delete(name);
+    params.set("start", rfc3339(first));
+    params.set("end", rfc3339(last));
+    location.search = "?" + params;
   }
 
   document.addEventListener("pointerdown", (event) => {
@@ -258,14 +285,8 @@
   });
   document.addEventListener("pointermove", (event) => {
     if (!drag || (!drag.marks && Math.abs(event.clientX - drag.x) <= DRAG_PX)) return;
-    if (!drag.marks) startMarks();
-    const to = fraction(drag.svg, event);
-    drag.marks.forEach((mark) => {
-      const width = mark.ownerSVGElement.viewBox.baseVal.width;
-      mark.setAttribute("x", String(Math.min(drag.from, to) * width));
-      mark.setAttribute("width", String(Math.abs(to - drag.from) * width));
-    });
-    drag.label.textContent = timesOf(drag.from, to).map((ns) => rfc3339(ns).slice(5, 19).replace("T", " ")).join(" to ") + " UTC";
+    if (!drag.marks) startMarks(drag);
+    drawMarks(drag, drag.from, fraction(drag.svg, event));
   });
   document.addEventListener("pointercancel", endDrag); // a finger that scrolls the page after all
   document.addEventListener("keydown", (event) => { if (drag && event.key === "Escape") endDrag(); });
@@ -273,12 +294,35 @@
     const ended = endDrag();
     if (!ended || !ended.marks) return;
     ended.svg.addEventListener("click", (click) => click.preventDefault(), { once: true, capture: true });
-    const [first, last] = timesOf(ended.from, fraction(ended.svg, event));
-    const params = new URLSearchParams(location.search);
-    for (const name of ["arrived", "live", "peek"]) params.delete(name);
-    params.set("start", rfc3339(first));
-    params.set("end", rfc3339(last));
-    location.search = "?" + params;
+    showTimes(ended.from, fraction(ended.svg, event));
+  });
+
+  // The same by keys, in whole bars.
+  let keyed = null; // the bars where the choice began and where it has come to
+
+  function letGo() {
+    dropMarks(keyed);
+    keyed = null;
+  }
+
+  strips?.addEventListener("focusout", letGo);
+  strips?.addEventListener("keydown", (event) => {
+    if (!event.target.matches("[data-keyed]") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const bars = event.target.viewBox.baseVal.width;
+    const move = { ArrowLeft: -1, ArrowRight: 1, Home: -bars, End: bars }[event.key];
+    const isChoice = keyed && (event.key === "Enter" || event.key === "Escape");
+    if (!move && !isChoice) return;
+    event.preventDefault();
+    event.stopPropagation(); // Enter would open the trace under the keys as well
+    if (event.key === "Escape") return letGo();
+    const [first, last] = keyed ? [Math.min(keyed.from, keyed.at), Math.max(keyed.from, keyed.at) + 1] : [];
+    if (event.key === "Enter") return showTimes(first / bars, last / bars);
+    const at = Math.min(bars - 1, Math.max(0, keyed ? keyed.at + move : ["ArrowRight", "Home"].includes(event.key) ? 0 : bars - 1));
+    const from = keyed && event.shiftKey ? keyed.from : at;
+    letGo();
+    keyed = { from, at };
+    startMarks(keyed);
+    drawMarks(keyed, Math.min(from, at) / bars, (Math.max(from, at) + 1) / bars);
   });
 
   function rfc3339(ns) {

@@ -178,9 +178,9 @@ def trace_search(request: PageRequest, trace_id: str) -> HttpResponse:
     if not wanted.strip():
         return JsonResponse({"spans": [], "more": False})
     try:
-        scope = {"project_id": request.project.id, "trace_id": trace_id}
-        found = search_steps(get_store(), **scope, text=wanted, limit=HIT_LIMIT + 1)
-        wrote = search_logs_of_steps(get_store(), **scope, text=wanted, limit=HIT_LIMIT + 1)
+        store, project_id, most = get_store(), request.project.id, HIT_LIMIT + 1
+        found = search_steps(store, project_id=project_id, trace_id=trace_id, text=wanted, limit=most)
+        wrote = search_logs_of_steps(store, project_id=project_id, trace_id=trace_id, text=wanted, limit=most)
         found = list(dict.fromkeys([*found, *wrote]))
     except TraceNotFound:
         return _as_text(None)

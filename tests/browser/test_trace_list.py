@@ -206,6 +206,18 @@ def test_keys_that_have_nothing_to_do_say_so_and_z_goes_to_the_next_preset(serve
     expect(page.locator("#toasts")).to_contain_text("ends now")
 
 
+def test_help_lists_the_keys_that_the_page_has(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/setup")
+    page.keyboard.press("?")
+    expect(page.locator("#shortcuts dd", has_text="This list")).to_be_visible()
+    expect(page.locator("#shortcuts dd", has_text="Search")).to_be_hidden()
+
+    page.goto(f"{server.url}/errors")
+    page.keyboard.press("?")
+    expect(page.locator("#shortcuts dd", has_text="Search")).to_be_visible()
+    expect(page.locator("#shortcuts dd", has_text="Load the list again")).to_be_visible()
+
+
 def test_rows_are_selected_to_compare_them_or_to_ask_why(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(f"{server.url}/traces?start=now-1h&cols=status,cost,user")
     page.locator(".trace-row").nth(6).wait_for()

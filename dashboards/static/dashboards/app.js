@@ -43,7 +43,9 @@
     },
     help() {
       const dialog = document.getElementById("shortcuts");
-      if (dialog && !dialog.open) dialog.showModal();
+      if (!dialog || dialog.open) return;
+      dialog.querySelectorAll("[data-needs]").forEach((line) => { line.hidden = !document.querySelector(line.dataset.needs); });
+      dialog.showModal();
     },
     "close-dialog"(button) {
       button.closest("dialog").close();

@@ -405,3 +405,12 @@ def test_search_within_the_trace_finds_what_its_steps_logged(client: Client, sto
     assert found("teapot") == [TOOL]
     assert found("STOUT") == [CHAT]
     assert found("kettle") == []
+
+
+def test_message_that_scrolls_can_be_reached_by_keyboard(client: Client, store: Store) -> None:
+    run = Run(store, client)
+    run.log(span_id=TOOL, event_name="exception", attributes={"exception.type": "Long", "exception.message": "no answer " * 90})
+    run.log(span_id=CHAT, event_name="exception", attributes={"exception.type": "Short", "exception.message": "no answer"})
+
+    assert 'class="fail__message" tabindex="0" role="region" aria-label="Error message"' in run.panel(TOOL)
+    assert 'class="fail__message">' in run.panel(CHAT)

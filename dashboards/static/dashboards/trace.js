@@ -258,7 +258,9 @@
       record.classList.toggle("log--selected", isOn);
       if (isOn) first ??= record;
     });
-    if (first && scroll) first.scrollIntoView({ block: "nearest" });
+    if (!first || !scroll) return;
+    const [box, room] = [first, first.closest(".view")].map((element) => element.getBoundingClientRect());
+    if (box.top < room.top || box.bottom > room.bottom) first.closest(".view").scrollTop += box.top - room.top - room.height / 3; // and not the page
   }
 
   document.addEventListener("trace:selected", () => { if (T.tree) markRecords(!document.activeElement?.closest("#view-logs")); });

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 from dashboards.forms import Search
 from tracestore.language import Query, QueryError, add_filter, has_filter, parse_query, remove_filter
@@ -17,6 +18,7 @@ class Facet:
     field: str
     label: str
     is_open: bool = False
+    rows: int = 0  # how many values its room is for before they are counted, 0 for the style sheet's choice
 
 
 FACETS = (
@@ -33,6 +35,7 @@ FACETS = (
     Facet("user", "User"),
     Facet("session", "Session"),
 )
+_LEAST_ROWS, _MOST_ROWS = 2, 6  # as traces.css knows
 # (name, query, icon): questions asked often. A chip adds its condition, or drops it when it is there.
 PRESETS = (
     ("Failed", "status:error", "error"),
@@ -66,6 +69,15 @@ class Chip:
     icon: str
     is_on: bool
     href: str
+
+
+def reserve_rows(cookie: str) -> list[Facet]:
+    """Return the facets with room for as many values as this reader's cookie says they had (`status.2-version.4`)."""
+    kept = dict(re.findall(r"(\w+)\.(\d)\b", cookie[:400]))
+    return [
+        replace(facet, rows=min(_MOST_ROWS, max(_LEAST_ROWS, int(kept[facet.field])))) if facet.field in kept else facet
+        for facet in FACETS
+    ]
 
 
 def find_facet(field: str) -> Facet | None:

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from dashboards.export import MAX_TRACES as MAX_EXPORTED
-from dashboards.facets import FACETS, build_condition_chips, build_facet_rows, build_preset_chips, find_facet
+from dashboards.facets import build_condition_chips, build_facet_rows, build_preset_chips, find_facet, reserve_rows
 from dashboards.forms import Search, SearchRefused, parse_search, widen_range
 from dashboards.listing import Listing, build_heads, keep_listing, read_listing, sort_links
 from dashboards.refusal import refuse, render_failed
@@ -105,7 +105,7 @@ def _frame(request: PageRequest, search: Search, listing: Listing) -> dict[str, 
         "listing": listing,
         "heads": build_heads(search, listing),
         "sorts": sort_links(search, listing),
-        "facets": FACETS,
+        "facets": reserve_rows(request.COOKIES.get("facet_rows", "")),
         "presets": build_preset_chips(search),
         "conditions": build_condition_chips(search),
         "all_href": search.querystring(q=""),

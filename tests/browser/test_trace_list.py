@@ -157,19 +157,6 @@ def test_time_range_is_dragged_on_any_strip_and_shows_on_all(server: LiveServer,
     expect(page.locator(".trace-row")).to_have_count(RUNS)
 
 
-def test_link_to_a_moving_range_is_copied_with_the_times_as_they_are(server: LiveServer, open_page: OpenPage) -> None:
-    page = open_page(f"{server.url}/traces?q=status:error&live=1", permissions=["clipboard-read", "clipboard-write"])
-    page.locator(".search__range summary").click()
-    page.get_by_role("button", name="Copy link with the times as they are now").click()
-    expect(page.locator("#toasts")).to_contain_text("Copied")
-    link = page.evaluate("navigator.clipboard.readText()")
-
-    assert re.fullmatch(re.escape(server.url) + r"/traces\?q=status%3Aerror&start=20[^&]+Z&end=20[^&]+Z", link)
-    page.goto(link)
-    expect(page.locator(".trace-row").first).to_be_visible()
-    expect(page.get_by_role("button", name="Copy link with the times")).to_have_count(0)
-
-
 def test_time_range_is_chosen_on_the_bars_by_keys(server: LiveServer, open_page: OpenPage) -> None:
     page = open_page(f"{server.url}/traces?start=now-1h")
     bars = page.locator("[data-keyed]")
@@ -216,6 +203,19 @@ def test_help_lists_the_keys_that_the_page_has(server: LiveServer, open_page: Op
     page.keyboard.press("?")
     expect(page.locator("#shortcuts dd", has_text="Search")).to_be_visible()
     expect(page.locator("#shortcuts dd", has_text="Load the list again")).to_be_visible()
+
+
+def test_link_to_a_moving_range_is_copied_with_the_times_as_they_are(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces?q=status:error&live=1", permissions=["clipboard-read", "clipboard-write"])
+    page.locator(".search__range summary").click()
+    page.get_by_role("button", name="Copy link with the times as they are now").click()
+    expect(page.locator("#toasts")).to_contain_text("Copied")
+    link = page.evaluate("navigator.clipboard.readText()")
+
+    assert re.fullmatch(re.escape(server.url) + r"/traces\?q=status%3Aerror&start=20[^&]+Z&end=20[^&]+Z", link)
+    page.goto(link)
+    expect(page.locator(".trace-row").first).to_be_visible()
+    expect(page.get_by_role("button", name="Copy link with the times")).to_have_count(0)
 
 
 def test_rows_are_selected_to_compare_them_or_to_ask_why(server: LiveServer, open_page: OpenPage) -> None:
@@ -291,7 +291,7 @@ def test_facet_value_is_excluded_and_included_again(server: LiveServer, open_pag
     value.click(modifiers=["Shift"])
     expect(page.locator("#query")).to_have_value("-version:v2")
     expect(page.locator(".trace-row")).to_have_count(3)
-    page.locator("[data-facet=version] .facet__row--excluded .facet__exclude").click()
+    page.get_by_role("link", name="Include again v2").click()
 
     expect(page.locator("#query")).to_have_value("")
 
@@ -309,6 +309,14 @@ def test_filters_stay_where_they_are_when_their_counts_arrive(server: LiveServer
     expect(page.locator(".facet[open] .skeleton")).to_have_count(0)
 
     assert page.evaluate(measure) == before
+
+    page.reload()  # by now it is known that no facet needs all of its room
+    expect(page.locator(".facet[open] .skeleton")).to_have_count(0)
+    room = page.locator('[data-facet="version"] .facet__values').bounding_box()
+    rows = page.locator('[data-facet="version"] .facet__row').count()
+    assert room
+    assert 1 < rows < 6
+    assert 26 * rows <= room["height"] < 26 * (rows + 1)
 
 
 def test_columns_are_reordered_by_dragging_and_by_keyboard(server: LiveServer, open_page: OpenPage) -> None:

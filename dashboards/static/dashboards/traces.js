@@ -204,17 +204,18 @@
   facets.addEventListener("click", (event) => { if (event.shiftKey) exclude(event); });
   facets.addEventListener("contextmenu", exclude);
 
-  // Which groups are open is remembered for this browser tab, and how high they were: what is below stays where it is.
+  // Which groups are open is remembered for this browser tab; how many values each had, at most, for the room that pages give it.
+  const known = new Map([...(/(?:^|; )facet_rows=([^;]*)/.exec(document.cookie)?.[1] || "").matchAll(/(\w+)\.(\d)/g)].map((found) => [found[1], Number(found[2])]));
   document.querySelectorAll("[data-facet]").forEach((facet) => {
     const key = "facet-" + facet.dataset.facet;
     const kept = sessionStorage.getItem(key);
     const values = facet.querySelector(".facet__values");
     if (kept) facet.open = kept === "open";
     facet.addEventListener("toggle", () => sessionStorage.setItem(key, facet.open ? "open" : "closed"));
-    values.style.minHeight = sessionStorage.getItem(key + "-px") || "";
     values.addEventListener("htmx:afterSwap", () => {
-      values.style.minHeight = "";
-      sessionStorage.setItem(key + "-px", values.offsetHeight + "px");
+      const { facet: field } = facet.dataset;
+      known.set(field, Math.min(6, Math.max(known.get(field) || 0, values.querySelectorAll(".facet__row").length)));
+      document.cookie = "facet_rows=" + [...known].map((pair) => pair.join(".")).join("-") + "; path=/; samesite=lax";
     });
   });
 

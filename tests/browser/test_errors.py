@@ -108,3 +108,14 @@ def test_pages_are_not_wider_than_their_window(server: LiveServer, open_page: Op
     for path in paths:
         page.goto(f"{server.url}{path}")
         assert find_too_narrow(page) == [], path
+
+
+@pytest.mark.parametrize("path", ["/sessions", "/users"])
+def test_numbers_stay_near_their_name_in_a_wide_window(server: LiveServer, open_page: OpenPage, path: str) -> None:
+    page = open_page(f"{server.url}{path}", width=2560)
+    name = page.locator("thead th").first.bounding_box()
+    table = page.locator("table.list").bounding_box()
+
+    assert name
+    assert table
+    assert name["width"] < 0.4 * table["width"]

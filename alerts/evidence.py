@@ -16,16 +16,16 @@ from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.language import join_queries, parse_query
 from tracestore.queries.costs import find_dear_traces
 from tracestore.queries.errors import find_errors, find_first_versions
-from tracestore.queries.metrics.series import metric_value
+from tracestore.queries.metrics.series import metric_series, metric_value
 from tracestore.queries.traces import find_traces
 from tracestore.queries.why.attributes import compare_attributes
 from tracestore.queries.why.comparison import Comparison, find_differences
 from tracestore.queries.why.fields import DIMENSIONS, demanded_fields
 from tracestore.queries.why.sides import Selection
 from tracestore.queries.why.values import Difference
-from tracestore.storable import storable
 from tracestore.semconv.signals import HUMAN
 from tracestore.statistics import share_test
+from tracestore.storable import storable
 from tracestore.timerange import DAY_NS, NS_PER_S, TimeRange
 
 logger = logging.getLogger(__name__)

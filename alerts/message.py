@@ -21,7 +21,7 @@ from alerts.wording import (
     metric_label,
     sign_of,
 )
-from tracestore.queries.why import DIMENSIONS
+from tracestore.queries.why.fields import DIMENSIONS
 from tracestore.timerange import TimeRange
 
 _TOOLS_SHOWN = _REASONS_SHOWN = 3

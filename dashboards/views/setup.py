@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of
+from tracestore.keys import DEFAULT_PROJECT_ID
 from tracestore.language import Query, parse_query
 from tracestore.model import TraceSummary
 from tracestore.queries.traces import find_traces, has_any_trace
@@ -27,12 +28,16 @@ _PAST_NS, _FUTURE_NS = 5 * 365 * DAY_NS, 2 * DAY_NS
 
 @dataclass(frozen=True)
 class Setup:
-    """What the guide fills in: addresses as this browser reaches them, and whether exporters need a key."""
+    """What the guide fills in: addresses as this browser reaches them, and whether exporters need a key.
+
+    `project_slug` is "" for the default project: into another one spans come by its key alone.
+    """
 
     endpoint: str
     otlp_endpoint: str
     grpc_endpoint: str
     key_required: bool
+    project_slug: str
     key_header: str
 
     @property
@@ -45,11 +50,13 @@ def build_setup(request: PageRequest) -> Setup:
     endpoint = f"{request.scheme}://{request.get_host()}"
     host = urlsplit(endpoint).hostname or "localhost"
     bracketed = f"[{host}]" if ":" in host else host
+    project_slug = "" if request.project.pk == DEFAULT_PROJECT_ID else request.project.slug
     return Setup(
         endpoint=endpoint,
         otlp_endpoint=f"http://{bracketed}:{settings.OTLP_HTTP_PORT}",
         grpc_endpoint=f"http://{bracketed}:{settings.OTLP_GRPC_PORT}",
-        key_required=settings.KEY_REQUIRED,
+        key_required=settings.KEY_REQUIRED or bool(project_slug),
+        project_slug=project_slug,
         key_header="x-api-key=YOUR_KEY",
     )
 

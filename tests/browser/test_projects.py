@@ -63,6 +63,7 @@ def test_project_is_chosen_from_the_menu_and_its_pages_stay_in_it(server: LiveSe
 
     page.locator(".topbar__project").click()
     page.get_by_role("link", name="Shop").click()
+    page.wait_for_url(f"{server.url}/p/shop/traces")
     page.get_by_role("link", name="sell").first.click()
     page.locator("#peek-open").click()
 
@@ -83,6 +84,13 @@ def test_rows_that_are_picked_are_compared_and_peeked_at_in_their_project(
     expect(page.locator("#peek")).to_contain_text("picked")
     page.locator("[data-pick]").first.check()
     expect(page.locator("#picked-why")).to_have_attribute("href", re.compile(r"^/p/shop/why\?"))
+
+
+def test_guide_of_a_project_asks_for_its_key(server: LiveServer, shop_key: str, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/p/shop/setup")
+
+    expect(page.get_by_text("create_key NAME --project shop")).to_be_visible()
+    expect(page.locator("#setup-env-text")).to_contain_text("x-api-key=YOUR_KEY")
 
 
 def test_api_below_the_address_of_a_project_answers_for_it(server: LiveServer, shop_key: str) -> None:

@@ -24,7 +24,7 @@ class Command(BaseCommand):
         slug = options["project"]
         secret = "ts_" + secrets.token_urlsafe(32)
         with transaction.atomic():
-            project = Project.objects.filter(slug=slug).first() or Project(slug=slug, name=slug.capitalize())
+            project = Project.objects.filter(slug=slug).first() or Project(slug=slug, name=slug.replace("-", " ").capitalize())
             try:
                 project.full_clean()
                 project.save()

@@ -160,7 +160,6 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "tool_arguments": (
         *plain("gen_ai.tool.call.arguments", "tool_arguments", "ai.toolCall.args", "gcp.vertex.agent.tool_call_args"),
         *plain("gen_ai.tool.args", "input.value", "traceloop.entity.input", "tool_input", "gen_ai.tool.input"),
-        *plain("agentops.tool.input"),
         *plain("lk.function_tool.arguments", "mlflow.spanInputs", "genkit:input", "arguments", "spring.ai.tool.call.arguments"),
         *plain("tool.arguments", "lk.pii.function_tool.arguments", "braintrust.input_json", "haystack.agent.step.tool.input"),
         *plain("gen_ai.prompt", "input"),

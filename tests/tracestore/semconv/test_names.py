@@ -79,7 +79,7 @@ def place(source: Source, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         case "told":
             return {"gen_ai.usage.raw": f"{{'usage': {{'{source.key}': {value}, 'unit': 'tokens'}}}}"}, {}
         case "pattern" if '"' in source.path[0]:
-            told = dict.fromkeys(("name", "version", "model", "tool_name", "session_id"), value)
+            told = dict.fromkeys(("name", "version", "model", "session_id", "tool_name"), value)
             return {source.key: json.dumps([told | {"raw_input": {}}])}, {}
     return {source.key: value}, {}
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from tracestore import telemetry
@@ -65,6 +65,10 @@ _complete_batches: dict[str, int] = {}
 # computed for as long as its changes lie in there, six times and more. Forgetting it costs no more than that.
 _rolled_up: dict[tuple[int, int], frozenset[int]] = {}
 
+# cursor -> the lease that this process gave back last: where the database could not note that, as on a full disk, it is free all
+# the same.
+_left_behind: dict[int, datetime | None] = {}
+
 
 class _Rest:
     """How many inserts this process had made when it last found nothing to summarise; None when there was something."""
@@ -88,13 +92,15 @@ def _leased(job: str, source: str) -> Iterator[JobCursor | None]:
     """Yield the cursor when this worker alone may advance it, None while another one does."""
     cursor, _ = JobCursor.objects.get_or_create(job=job, source=source)
     now = timezone.now()
-    if not JobCursor.objects.filter(is_free(now, _LEASE), pk=cursor.pk).update(lease_until=now + _LEASE):
+    is_open = is_free(now, _LEASE) | Q(lease_until=_left_behind.get(cursor.pk))
+    if not JobCursor.objects.filter(is_open, pk=cursor.pk).update(lease_until=now + _LEASE):
         yield None
         return
     cursor.refresh_from_db()
     try:
         yield cursor
     finally:
+        _left_behind[cursor.pk] = cursor.lease_until
         _held(cursor).update(lease_until=None)
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from tests.tracestore.summarize.runs import CALL, WRITER, a_run, insert, new_trace_id, read_traces, step
@@ -151,3 +152,24 @@ def test_failing_job_frees_its_lease(store: Store, monkeypatch: pytest.MonkeyPat
             summarize_pending()
 
     assert summarize_pending() == 1
+
+
+def test_lease_that_a_full_disk_kept_from_being_given_back_keeps_nobody_of_the_process_away(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert(store, *a_run(new_trace_id()))
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(summaries, "find_touched", fail)
+        patch.setattr(summarize, "_held", fail)
+        with pytest.raises(OperationalError):
+            summarize_pending()
+    lease = JobCursor.objects.get(source=WRITER).lease_until
+    assert lease
+    assert lease > timezone.now()
+
+    assert summarize_pending() == 1
+    assert JobCursor.objects.get(source=WRITER).lease_until is None

@@ -43,10 +43,12 @@ def _send(server: LiveServer, key: str, **span: str) -> str:
     while time.monotonic() < deadline:
         try:
             asked = urllib.request.Request(f"{server.url}/api/v1/traces/{trace_id}", headers={"x-api-key": key})
-            urllib.request.urlopen(asked, timeout=60).close()
-            return trace_id
-        except urllib.error.HTTPError:  # not there yet
-            time.sleep(0.2)
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                if json.load(answer)["outcome"] != "running":
+                    return trace_id
+        except urllib.error.HTTPError:
+            pass  # not there yet
+        time.sleep(0.2)
     raise AssertionError(f"trace {trace_id} was not summarised")
 
 

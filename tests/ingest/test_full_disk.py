@@ -92,10 +92,11 @@ def send(server: LiveServer, size: int = 8000) -> tuple[int, str, str]:
             return error.code, error.headers["retry-after"] or "", span.trace_id.hex()
 
 
-def wait_for(condition: Callable[[], bool], what: str) -> None:
+def wait_for(condition: Callable[[], bool], what: Callable[[], str]) -> None:
+    """Wait until a condition holds; `what` says at the end of patience what is wrong."""
     deadline = time.monotonic() + RECOVERY_S
     while not condition():
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, what()
         time.sleep(0.3)
 
 
@@ -117,13 +118,13 @@ def assert_well(server: LiveServer, acknowledged: list[str]) -> None:
         missing.update([trace_id] if status == 200 else [])
         return status == 200
 
-    wait_for(is_accepting, "nothing is accepted any more")
+    wait_for(is_accepting, lambda: "nothing is accepted any more")
 
     def is_complete() -> bool:
         missing.difference_update([trace_id for trace_id in missing if is_summarised(server, trace_id)])
         return not missing
 
-    wait_for(is_complete, f"lost: {missing}, {server.log.read_text()[-2000:]}")
+    wait_for(is_complete, lambda: f"lost: {missing}, {server.log.read_text()[-4000:]}")
     assert server.process.poll() is None
 
 
@@ -133,7 +134,7 @@ def test_full_disk_under_one_part_loses_nothing_and_passes(server: LiveServer, p
     status, _, before = send(server)
     assert status == 200
     # Or the spool would let go of it meanwhile, and have room for what comes.
-    wait_for(lambda: is_drained(server.data / "spool"), "the first trace is not stored")
+    wait_for(lambda: is_drained(server.data / "spool"), lambda: "the first trace is not stored")
     with full(server.data / part):
         answers = [send(server) for _ in range(4)]
         with urllib.request.urlopen(f"{server.url}/healthz", timeout=90) as answer:
@@ -206,9 +207,9 @@ def test_spool_that_fills_its_own_disk_is_emptied_all_the_same(tmp_path: Path, m
                 refusal = str(error)
         assert "the disk is full" in refusal
     is_away = False
-    wait_for(lambda: acknowledged <= stored, f"stuck: {drain.last_error}")
+    wait_for(lambda: acknowledged <= stored, lambda: f"stuck: {drain.last_error}")
     spool.append(1, 1, b"later").result(60)
-    wait_for(lambda: b"later" in stored, "what follows is not stored")
+    wait_for(lambda: b"later" in stored, lambda: "what follows is not stored")
 
     assert drain.stop(60)
     spool.close()
@@ -243,12 +244,12 @@ def test_dead_letter_that_finds_no_room_waits_for_it(tmp_path: Path, mount: Moun
         for payload in (b"good", b"bad"):
             spool.append(1, 1, payload).result(60)
         drain.start()
-        wait_for(lambda: "space" in drain.last_error, "a full disk goes unnoticed")
+        wait_for(lambda: "space" in drain.last_error, lambda: "a full disk goes unnoticed")
         assert letters.count() == 0
         assert drain.is_alive
-    wait_for(lambda: letters.count() == 1, "the refused request is lost")
+    wait_for(lambda: letters.count() == 1, lambda: "the refused request is lost")
     spool.append(1, 2, b"later").result(60)
-    wait_for(lambda: b"later" in stored, "what follows is not stored")
+    wait_for(lambda: b"later" in stored, lambda: "what follows is not stored")
 
     assert drain.stop(60)
     spool.close()

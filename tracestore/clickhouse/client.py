@@ -69,7 +69,7 @@ def _check_parts(parts: PartCheck, client: Client, begun: int) -> None:
 _DOWNLOAD_WAIT_S = 300.0
 # A server that does not answer an insert for so long has hung: the same insert is sent again.
 _ANSWER_TIMEOUT_S = 120
-# In the embedded engine merges and inserts of what is safe in the spool give way to requests and queries: put off while the
+# In the embedded engine merges and large inserts of what is safe in the spool give way to requests and queries: put off while the
 # cores are busy, they are made up for after. Only while ClickHouse works, so that a thread that gives way never holds Python's
 # lock. Without the right to change priorities (CAP_SYS_NICE) ClickHouse leaves them as they are.
 # Two merges at a time instead of four: one of ten parts of `spans` holds 300 to 420 MB.
@@ -293,9 +293,14 @@ class Store:
         with self._client("insert") as client:
             client.insert_arrow(table, columns, settings=settings)
 
-    def insert_raw(self, table: str, body: Generator[bytes, None, None], fmt: str, settings: dict[str, Any]) -> None:
-        """Insert the pieces of one body in a ClickHouse input format. Raises BadInsert or StoreUnavailable."""
-        if self._path:
+    def insert_raw(
+        self, table: str, body: Generator[bytes, None, None], fmt: str, settings: dict[str, Any], *, gives_way: bool = False
+    ) -> None:
+        """Insert the pieces of one body in a ClickHouse input format. Raises BadInsert or StoreUnavailable.
+
+        One that `gives_way` has the lowest priority, where other programs keep the cores busy next to none: it may take minutes.
+        """
+        if self._path and gives_way:
             settings = settings | _EMBEDDED_INSERT_SETTINGS
         with self._client("insert") as client:
             client.raw_insert(table, insert_block=body, fmt=fmt, settings=settings)

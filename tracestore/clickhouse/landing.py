@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tracestore.clickhouse.client import Store
-from tracestore.clickhouse.errors import QueryTooExpensive
+from tracestore.clickhouse.errors import BadInsert, QueryTooExpensive, StoreError, StoreUnavailable
 from tracestore.clickhouse.score_views import SCORE_COLUMNS, logs_to_scores, spans_to_scores
 from tracestore.clickhouse.views import logs_to_log_index
 from tracestore.model import Signal
@@ -34,6 +36,9 @@ _TARGETS = {
 }
 
 
+# The engine keeps a schema that it is given in a file, and what it has read of that. A disk that is full at that moment leaves an
+# empty file, by which every insert is refused, after a restart too.
+_SCHEMA_LOST = "in the schema file"
 # An insert of so much comes from a load, and gives way to it. A smaller one, of 0.15 s, is what somebody waits for.
 _GIVES_WAY_BYTES = 4 * 2**20
 
@@ -96,32 +101,36 @@ def insert_batch(
     table, message = _TARGETS[signal]
     if mappings is not None:
         table = "otlp_mapped_traces"
-    store.insert_raw(
-        table,
-        encode_batch(records, writer=writer, batch_seq=batch_seq, mappings=mappings),
-        "Protobuf",
-        {
-            "format_schema_source": "string",
-            "format_schema": read_schema(),
-            "format_schema_message_name": message,
-            "insert_deduplication_token": f"{writer}:{batch_seq}:{part}",
-            "insert_deduplicate": 1,
-            "deduplicate_blocks_in_dependent_materialized_views": 1,
-            # The view has some 700 expressions: these passes over them cost three times more than running them on a small batch.
-            "optimize_and_compare_chain": 0,
-            "optimize_or_like_chain": 0,
-            "query_plan_enable_optimizations": 0,
-            # Looks for copies of a span within the batch, row by row over all columns. Merges do so anyway, and reads count once.
-            "optimize_on_insert": 0,
-            "exclude_materialize_skip_indexes_on_insert": "words",  # word_index.py builds it
-            # Timestamps come from outside: a batch may hold spans of many months, each a partition of its own.
-            "max_partitions_per_insert_block": 0,
-            "max_memory_usage": 4 * 2**30,
-            "max_threads": 1,
-            "max_insert_threads": 1,
-        },
-        gives_way=sum(len(payload) for _, _, payload in records) >= _GIVES_WAY_BYTES,
-    )
+    settings: dict[str, Any] = {
+        "format_schema_source": "string",
+        "format_schema": read_schema(),
+        "format_schema_message_name": message,
+        "insert_deduplication_token": f"{writer}:{batch_seq}:{part}",
+        "insert_deduplicate": 1,
+        "deduplicate_blocks_in_dependent_materialized_views": 1,
+        # The view has some 700 expressions: these passes over them cost three times more than running them on a small batch.
+        "optimize_and_compare_chain": 0,
+        "optimize_or_like_chain": 0,
+        "query_plan_enable_optimizations": 0,
+        # Looks for copies of a span within the batch, row by row over all columns. Merges do so anyway, and reads count once.
+        "optimize_on_insert": 0,
+        "exclude_materialize_skip_indexes_on_insert": "words",  # word_index.py builds it
+        # Timestamps come from outside: a batch may hold spans of many months, each a partition of its own.
+        "max_partitions_per_insert_block": 0,
+        "max_memory_usage": 4 * 2**30,
+        "max_threads": 1,
+        "max_insert_threads": 1,
+    }
+    body = encode_batch(records, writer=writer, batch_seq=batch_seq, mappings=mappings)
+    gives_way = sum(len(payload) for _, _, payload in records) >= _GIVES_WAY_BYTES
+    try:
+        store.insert_raw(table, body, "Protobuf", settings, gives_way=gives_way)
+    except BadInsert as error:
+        if _SCHEMA_LOST not in str(error):
+            raise
+        with suppress(StoreError):
+            store.command("SYSTEM DROP FORMAT SCHEMA CACHE")
+        raise StoreUnavailable(f"ClickHouse has lost the schema of OTLP, and is to read it anew. {error}"[:500]) from error
 
 
 _OF_BATCH = "writer = {writer:String} AND batch_seq = {batch_seq:UInt64}"

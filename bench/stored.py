@@ -19,6 +19,7 @@ from pathlib import Path
 from bench.bodies import build_text
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.migrate import FOLDER, migrate
+from tracestore.clickhouse.part_contents import PartContents
 from tracestore.queries.rollups import recompute_hours, recompute_rollups
 from tracestore.timerange import DAY_NS, NS_PER_S, TimeRange
 
@@ -245,6 +246,9 @@ def _fill(store: Store, traces: int) -> None:
     # As days of inserts and merges leave them: attributes in buckets (migration 0031), which parts of inserts have not.
     store.command("OPTIMIZE TABLE spans FINAL")
     store.command("ALTER TABLE spans MATERIALIZE INDEX words SETTINGS mutations_sync = 1")
+    contents = PartContents()
+    while contents.tend(store):
+        pass
     recompute_rollups(store, project_id=PROJECT_ID, bucket_starts_s=range(START_NS // NS_PER_S, END_NS // NS_PER_S, 60))
     recompute_hours(store, project_id=PROJECT_ID, hour_starts_s=range(START_NS // NS_PER_S, END_NS // NS_PER_S, 3600))
 

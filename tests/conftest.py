@@ -88,6 +88,7 @@ TABLES = (
     "log_index",
     "log_intake",
     "scores",
+    "part_contents",
     "trace_previews",
 )
 

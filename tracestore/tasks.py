@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from tracestore import recompute, reread, summarize
 from tracestore.clickhouse.client import get_store
+from tracestore.clickhouse.part_contents import PartContents
 from tracestore.clickhouse.retention import Retention
 from tracestore.clickhouse.spare_memory import SpareMemory
 from tracestore.clickhouse.word_index import WordIndex
@@ -16,6 +17,7 @@ from tracestore.telemetry import timed_job
 
 _spare_memory = SpareMemory()
 _word_index = WordIndex()
+_part_contents = PartContents()
 _previews = Previews()
 _retention = Retention()
 
@@ -68,9 +70,10 @@ def return_memory() -> None:
 
 @shared_task
 def index_words() -> None:
-    """Begin to build the index of words for spans that merges have left alone for a while."""
+    """Begin to build the index of words for spans that merges have left alone for a while; note what parts with it hold."""
     with timed_job("index_words"):
         _word_index.tend(get_store())
+        _part_contents.tend(get_store())
 
 
 @shared_task

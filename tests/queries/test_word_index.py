@@ -12,6 +12,7 @@ import pytest
 
 from tests.queries.conftest import T0, SendSpans, send_spans
 from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.part_contents import PartContents
 from tracestore.language import parse_query
 from tracestore.queries.predicates import IN_RANGE, Params, span_predicate
 from tracestore.timerange import DAY_NS
@@ -26,6 +27,8 @@ def quote(text: str) -> str:
 
 _SENTENCE = "Where is order 1234567? It was_sent on 12.05., 100% sure"
 _QUOTED = """o'Brien "x" \\ y"""
+# Its length, 0x65 + 65 * 128, is E5 41 before it in a list: with its o what looks like a character of three bytes.
+_ITEM = "orderly" + "-" * (0x65 + 65 * 128 - 7)
 _LONG = "Akkusativ " + "x" * 55  # its length, 65, is an A before it in a list
 # A span's content -> queries that find it and no other span here.
 _CASES: list[tuple[dict[str, Any], list[str]]] = [
@@ -38,6 +41,7 @@ _CASES: list[tuple[dict[str, Any], list[str]]] = [
     ({"attributes": {"k": ["alpha", "beta gamma", "ñandú 9"]}}, ["attr.k:alpha", 'attr.k:"beta gamma"', 'attr.k:"ñandú 9"']),
     ({"attributes": {"k": ["first", _LONG, "z" * 70, "y" * 200, "é" * 80]}},
      [f'attr.k:"{_LONG}"', f"attr.k:{'z' * 70}", f"attr.k:{'y' * 200}", f"attr.k:{'é' * 80}", "attr.k:first"]),
+    ({"attributes": {"k": [_ITEM]}}, ["orderly", "rderl"]),
     ({"attributes": {"k": ""}, "name": "nothing in it"}, ['attr.k:""', '"nothing in it"', '"thing IN i"']),
     (
         {"attributes": {"other": _SENTENCE}},
@@ -67,6 +71,22 @@ def _build_index(store: Store) -> None:
     store.command("ALTER TABLE spans MATERIALIZE INDEX words SETTINGS mutations_sync = 1")
 
 
+def _note_contents(store: Store) -> int:
+    """Note those of all parts, and return how many that were."""
+    contents = PartContents(least_spans=1)
+    return sum(1 for _ in iter(lambda: contents.tend(store), ""))
+
+
+def _plan(store: Store, query: str) -> str:
+    params = Params()
+    condition = span_predicate(parse_query(query), params)
+    plan = store.query_rows(
+        f"EXPLAIN indexes = 1 SELECT name FROM spans WHERE {IN_RANGE} AND {condition}",
+        project_id=1, start_ns=T0 - DAY_NS, end_ns=T0 + DAY_NS, **params.values,
+    )  # fmt: skip
+    return "\n".join(line for (line,) in plan)
+
+
 def _index_bytes(store: Store) -> int:
     sql = "SELECT data_compressed_bytes FROM system.data_skipping_indices WHERE table = 'spans' AND name = 'words'"
     return int(store.query_rows(sql)[0][0])
@@ -94,11 +114,15 @@ def test_what_is_found_is_the_same_with_and_without_the_index(store: Store, send
     _build_index(store)
     built = _index_bytes(store)
     indexed = {query: _find(store, query) for query in expected}
+    noted = _note_contents(store)
+    narrowed = {query: _find(store, query) for query in expected}
 
     assert without == expected
     assert indexed == expected
+    assert narrowed == expected
+    assert noted == len(_CASES) + 1
     assert built > built_by_inserts == 0
-    assert _find(store, 'NOT attr.k:gold "nothing in it"') == ["0000000000000009"]
+    assert _find(store, 'NOT attr.k:gold "nothing in it"') == ["000000000000000a"]
     for number, (_, queries) in enumerate(_CASES):  # within an hour
         start_ns = T0 + number * _MONTH_NS
         found = {query: _find(store, query, start_ns, start_ns + DAY_NS // 24) for query in queries}
@@ -121,18 +145,40 @@ def test_what_is_found_is_the_same_with_and_without_the_index(store: Store, send
 def test_indexed_parts_without_the_words_are_not_read(store: Store, send_spans: SendSpans, query: str) -> None:
     send_spans({"attributes": {"order.id": "1", "k": "v", "l": ["x"]}, "events": [("gone", {"a": "b"})], "error": True})
     _build_index(store)
-    params = Params()
-    condition = span_predicate(parse_query(query), params)
-    assert params.word_lookups
 
-    plan = store.query_rows(
-        f"EXPLAIN indexes = 1 SELECT name FROM spans WHERE {IN_RANGE} AND {condition}",
-        project_id=1, start_ns=T0 - DAY_NS, end_ns=T0 + DAY_NS, **params.values,
-    )  # fmt: skip
+    plan = _plan(store, query)
 
-    assert "Granules: 0" in "\n".join(line for (line,) in plan).split("ReadFromMergeTree")[1].split("Indexes")[0], "\n".join(
-        line for (line,) in plan
-    )
+    assert "Granules: 0" in plan.split("ReadFromMergeTree")[1].split("Indexes")[0], plan
+
+
+@pytest.mark.parametrize(
+    ("query", "is_read"),
+    [
+        ("attr.k:*ilve*", True),
+        ("attr.k:*ilvr*", False),
+        ("ilver", True),
+        ("ilvr", False),
+        ("attr.k:*", True),
+        ("attr.number:>=7", True),
+        ("attr.host.name:host", True),
+        ("attr.scoped:*", True),
+        ("attr.other:*", False),
+        ("attr.other:silver", False),
+        ("attr.other:>=7", False),
+        ("NOT attr.other:silver", True),
+    ],
+)
+def test_parts_without_the_key_or_the_pieces_of_words_are_not_opened(
+    store: Store, send_spans: SendSpans, query: str, *, is_read: bool
+) -> None:
+    send_spans({"attributes": {"k": "silver", "number": 7}}, resource={"host.name": "host"}, scope={"scoped": 1})
+    _build_index(store)
+    before = _plan(store, query)
+    _note_contents(store)
+    after = _plan(store, query)
+
+    assert "Parts: 1/1" in before.split("ReadFromMergeTree")[1], before
+    assert ("Parts: 1/1" in after.split("ReadFromMergeTree")[1]) == is_read, after
 
 
 def test_spans_of_parts_with_and_without_the_index_are_found_together(store: Store, send_spans: SendSpans) -> None:

@@ -45,6 +45,11 @@ _BUILD = "ALTER TABLE spans MATERIALIZE INDEX words IN PARTITION ID {partition:S
 _GIVE_UP = "KILL MUTATION WHERE database = currentDatabase() AND table = 'spans' AND mutation_id = {mutation:String}"
 
 
+def has_words(store: Store, part: str) -> bool:
+    """Tell whether a part of `spans` has the index."""
+    return bool(store.query_rows(_HAS_INDEX, part=part))
+
+
 class WordIndex:
     """Begins, watches and gives up the building of the index; one call of `tend` is one look."""
 
@@ -78,7 +83,7 @@ class WordIndex:
         return ""
 
     def _has_index(self, store: Store, part: str) -> bool:
-        if part not in self._built and store.query_rows(_HAS_INDEX, part=part):
+        if part not in self._built and has_words(store, part):
             self._built.add(part)
         return part in self._built
 

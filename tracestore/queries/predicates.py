@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from tracestore.clickhouse.attributes import encode_list_item
+from tracestore.clickhouse.part_contents import ATTRIBUTE_MAPS, find_ngrams, lacks_keys, lacks_ngrams, parts_where
 from tracestore.language.fields import LEVELS
 from tracestore.language.tree import And, Count, Flag, Interval, Node, Not, Or, Pattern, Query, Related, Spans, Term
 from tracestore.queries.structure import Structure
@@ -52,12 +53,12 @@ class Params:
     """The values of one statement, each bound under a name of its own.
 
     `word_lookups` counts the parts of the condition that the index of words answers: with any of them a long range is as cheap as
-    a short one.
+    a short one. `key_checks` counts those that look for the key of an attribute among those of whole parts.
     """
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
-        self.word_lookups = 0
+        self.word_lookups = self.key_checks = 0
         self._names = itertools.count(1)
 
     def bind(self, value: Any, type_name: str) -> str:
@@ -251,23 +252,21 @@ def _status_of_span(term: Term, params: Params) -> str:
 # Terms over contents
 
 
-_MAPS = ("attributes", "resource_attributes", "scope_attributes")
 # All texts of a span in lower case, as the index of their words has them (migration 0055).
 _WORDS_OF_SPAN = "lower(concat({}))".format(
     ", '\\n', ".join(
         [
             *("name", "status_message", "error_type", "error_message", "arrayStringConcat(event_names, '\\n')"),
-            *(f"arrayStringConcat(mapValues({column}), '\\n')" for column in _MAPS),
+            *(f"arrayStringConcat(mapValues({column}), '\\n')" for column in ATTRIBUTE_MAPS),
             "arrayStringConcat(arrayFlatten(event_attributes.values), '\\n')",
         ]
     )
 )
 # The index cuts texts at ASCII characters that are neither letters nor digits. Of a text that may begin and end amid words it
-# knows the words that such characters enclose, else, from four characters on, a run of letters and digits that some word holds.
+# knows the words that such characters enclose, else a run of letters and digits that some word holds, if it has an n-gram.
 _WORD = re.compile(r"[0-9A-Za-z]+")
 _CUT = r"[\x00-/:-@\[-`{-\x7f]"
 _WHOLE_WORD = re.compile(f"(?<={_CUT})[0-9A-Za-z]+(?={_CUT})")
-_SHORTEST_RUN = 4
 # Looking through the dictionary of a part, or the spans of a frequent word, takes as long for an hour as for the day of the part:
 # below these ranges texts and values are read. The dictionary of a busy day is what reading an hour of it takes.
 _SHORT_FOR_DICTIONARY_NS, _SHORT_FOR_VALUES_NS = 3600 * 10**9, 12 * 3600 * 10**9
@@ -289,14 +288,24 @@ def _search_in(columns: Sequence[str], value_arrays: Sequence[str], *, is_indexe
             return any_of
         if words := _lowered(_WHOLE_WORD.findall(pattern.text)):
             return f"({any_of} AND {_has_words(words, params)})"
-        run = max(_WORD.findall(pattern.text), key=len, default="")
-        if len(run) < _SHORTEST_RUN:
-            return any_of
-        params.word_lookups += 1
-        some_word = f"{_WORDS_OF_SPAN} LIKE {params.bind(f'%{run.lower()}%', 'String')}"
-        return f"({any_of} AND ({_RANGE_NS} < {_SHORT_FOR_DICTIONARY_NS} OR {some_word}))"
+        return _in_some_word(any_of, pattern, _SHORT_FOR_DICTIONARY_NS, params)
 
     return compile_term
+
+
+def _in_some_word(condition: str, pattern: Pattern, short_ns: int, params: Params) -> str:
+    """Add to a condition what the index knows of a pattern without a whole word: that words of the span hold its pieces.
+
+    N-grams tell parts without them, the dictionary of the others the words, in ranges from `short_ns` on.
+    """
+    runs = [run for part in pattern.parts for run in _WORD.findall(part)]
+    ngrams = {ngram for run in runs for ngram in find_ngrams(run)}
+    if not ngrams:
+        return condition
+    params.word_lookups += 1
+    lacking = parts_where(lacks_ngrams(params.bind(sorted(ngrams), "Array(UInt32)")))
+    some_word = f"{_WORDS_OF_SPAN} LIKE {params.bind(f'%{max(runs, key=len).lower()}%', 'String')}"
+    return f"({condition} AND _part NOT IN {lacking} AND ({_RANGE_NS} < {short_ns} OR {some_word}))"
 
 
 def _lowered(words: Sequence[str]) -> tuple[str, ...]:
@@ -313,7 +322,7 @@ _search = _search_in(
     ("name", "status_message", "error_type", "error_message"),
     (
         "event_names",
-        *(f"mapValues({column})" for column in _MAPS),
+        *(f"mapValues({column})" for column in ATTRIBUTE_MAPS),
         "arrayFlatten(arrayMap(m -> mapValues(m), event_attributes))",
     ),
     is_indexed=True,
@@ -340,7 +349,7 @@ def _attribute(term: Term, params: Params) -> str:
     key = params.bind(term.key, "String")
     test = _attribute_test(term, params)
     conditions = []
-    for column in _MAPS:
+    for column in ATTRIBUTE_MAPS:
         present = f"mapContains({column}, {key})"
         if test is None:
             conditions.append(present)
@@ -354,6 +363,9 @@ def _attribute(term: Term, params: Params) -> str:
 def _attribute_of_span(term: Term, params: Params) -> str:
     """As `_attribute`, with what the index of words knows of the value: its whole words, as a text or as an item of a list."""
     condition = _attribute(term, params)
+    if params.key_checks < _MOST_LOOKUPS:
+        params.key_checks += 1
+        condition = f"({condition} AND _part NOT IN {parts_where(lacks_keys(params.bind([term.key], 'Array(String)')))})"
     if not isinstance(term.value, Pattern) or term.value.is_presence or params.word_lookups >= _MOST_LOOKUPS:
         return condition
     # What stands for * is neither a letter nor a cut: the words beside it may be parts of longer ones.
@@ -362,7 +374,7 @@ def _attribute_of_span(term: Term, params: Params) -> str:
         stored.append(encode_list_item(term.value.text).decode("latin-1") + "\n")
     wanted = {_lowered(_WHOLE_WORD.findall(text)) for text in stored}
     if () in wanted:
-        return condition
+        return _in_some_word(condition, term.value, _SHORT_FOR_VALUES_NS, params)
     known = " OR ".join(_has_words(words, params) for words in sorted(wanted))
     return f"({condition} AND ({_RANGE_NS} < {_SHORT_FOR_VALUES_NS} OR {known}))"
 
@@ -533,7 +545,7 @@ _LOG_TERMS: dict[str, Compile] = {
     "session": _text_column("session_id"),
     "trace": _trace_id,
     "scope": _text_column("scope_name"),
-    "text": _search_in(("body", "event_name", "severity_text"), [f"mapValues({column})" for column in _MAPS]),
+    "text": _search_in(("body", "event_name", "severity_text"), [f"mapValues({column})" for column in ATTRIBUTE_MAPS]),
     "attr": _attribute,
 }
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
+from tracestore.clickhouse.part_contents import lacks_keys, parts_where
 from tracestore.histogram import Histogram, bin_sql
 from tracestore.language import Query
 from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
@@ -118,8 +119,8 @@ FROM
 WHERE has(%(codes)s, code)
 LIMIT %(limit)d
 """
-# A bit for each value that is counted: spans without any need no group. One read for each map, so that the index on the words of
-# its values (migration 0040) can tell which granules are worth reading.
+# A bit for each value that is counted: spans without any need no group. One read for each map: resources rarely have the keys of
+# spans, and parts that do not are not read.
 COUNT_FOUND = f"""
 SELECT place, countIf(in_selection), countIf(NOT in_selection)
 FROM
@@ -251,7 +252,7 @@ def _is_telling(found: Difference) -> bool:
 def _build_masks(wanted: Sequence[Difference], params: Params) -> dict[str, str]:
     """Return the parts of COUNT_FOUND: a word of 64 bits for each 64 values, in which a value's bit is its place in `wanted`."""
     keys = {label: params.bind(label, "String") for label in dict.fromkeys(item.dimension.label for item in wanted)}
-    # Equality, since the index does not understand IN.
+    all_keys = params.bind(list(keys), "Array(String)")
     tests = [f"%s[{keys[item.dimension.label]}] = {params.bind(item.value, 'String')}" for item in wanted]
     words: list[list[str]] = [[] for _ in range(-(-len(wanted) // _MASK_BITS))]
     for number, word in enumerate(words):
@@ -264,13 +265,15 @@ def _build_masks(wanted: Sequence[Difference], params: Params) -> dict[str, str]
             word.append(f"transform(%s[{keys[key]}], {values}, {masks}, toUInt64(0))")
     names = [f"bits_{number}" for number in range(len(words))]
     masks_sql = ", ".join(f"{_any_bit(word)} AS {name}" for name, word in zip(names, words, strict=True))
-    read = f"SELECT trace_id, {masks_sql} FROM spans WHERE {IN_RANGE} AND ({' OR '.join(tests)})"
+    read = f"SELECT trace_id, {masks_sql} FROM spans WHERE {IN_RANGE} AND ({' OR '.join(tests)}) AND _part NOT IN "
     places = (
         f"arrayMap(bit -> toUInt32(bit) + {number * _MASK_BITS}, bitPositionsToArray(groupBitOr({name})))"
         for number, name in enumerate(names)
     )
     return {
-        "reads": " UNION ALL ".join(read.replace("%s", column) for column in _MAPS),
+        "reads": " UNION ALL ".join(
+            read.replace("%s", column) + parts_where(lacks_keys(all_keys, (column,))) for column in _MAPS
+        ),
         "places": f"arrayConcat({', '.join(places)})",
     }
 

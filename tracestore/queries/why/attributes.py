@@ -31,7 +31,7 @@ from tracestore.statistics import find_discoveries, share_difference, share_test
 from tracestore.timerange import TimeRange
 
 # About half a second of reading at 2 KB a span on two cores.
-SPAN_CAP = 250_000
+SPAN_CAP = 200_000
 _SLICES = 24
 # A value longer than this is content, and so is a key with more values; one with hardly more uses than values is an id or a time.
 _LONGEST_VALUE, _MOST_VALUES, _LEAST_USES = 100, 1000, 3

@@ -79,6 +79,11 @@ _EMBEDDED_SETTINGS = (
 _EMBEDDED_INSERT_SETTINGS = {"os_threads_nice_value_query": 19, "os_threads_nice_value_materialized_view": 19}
 
 
+# From so many characters on a piece of a word is looked for in the dictionary of an index of words (4 by default): what two
+# characters find is many words, and still a fraction of reading all texts.
+SHORTEST_IN_WORD = 2
+
+
 class PlainText:
     """A String parameter that needs no escapes. The driver looks at each character of a str, 0.1 us each."""
 
@@ -155,7 +160,12 @@ class Store:
 
     @property
     def _read_settings(self) -> dict[str, float | int]:
-        return {"max_execution_time": self._left_s, "max_memory_usage": self._memory_bytes, "max_threads": 4}
+        return {
+            "max_execution_time": self._left_s,
+            "max_memory_usage": self._memory_bytes,
+            "max_threads": 4,
+            "text_index_like_min_pattern_length": SHORTEST_IN_WORD,
+        }
 
     def _open(self) -> Client:
         if not self._url:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from tracestore.clickhouse.attributes import encode_list_item
+from tracestore.clickhouse.client import SHORTEST_IN_WORD
 from tracestore.clickhouse.part_contents import ATTRIBUTE_MAPS, find_ngrams, lacks_keys, lacks_ngrams, parts_where
 from tracestore.language.fields import LEVELS
 from tracestore.language.tree import And, Count, Flag, Interval, Node, Not, Or, Pattern, Query, Related, Spans, Term
@@ -263,15 +264,19 @@ _WORDS_OF_SPAN = "lower(concat({}))".format(
     )
 )
 # The index cuts texts at ASCII characters that are neither letters nor digits. Of a text that may begin and end amid words it
-# knows the words that such characters enclose, else a run of letters and digits that some word holds, if it has an n-gram.
+# knows the words that such characters enclose, else a run of letters and digits that some word holds.
 _WORD = re.compile(r"[0-9A-Za-z]+")
 _CUT = r"[\x00-/:-@\[-`{-\x7f]"
 _WHOLE_WORD = re.compile(f"(?<={_CUT})[0-9A-Za-z]+(?={_CUT})")
+# In all alphabets i, k and s have equals in other case that are not ASCII: dotted and dotless i, the Kelvin sign, the long s.
+_WORD_OF_ANY_CASE = re.compile(r"[0-9A-HJLMN-RT-Za-hjlmn-rt-z]+")
 # Looking through the dictionary of a part, or the spans of a frequent word, takes as long for an hour as for the day of the part:
 # below these ranges texts and values are read. The dictionary of a busy day is what reading an hour of it takes.
 _SHORT_FOR_DICTIONARY_NS, _SHORT_FOR_VALUES_NS = 3600 * 10**9, 12 * 3600 * 10**9
 # Each costs the planner ten milliseconds: a query of fifty terms has better left most of them to reading.
 _MOST_LOOKUPS = 8
+# Of other keys the name of the subcolumn is written with escapes.
+_PLAIN_KEY = re.compile(r"[0-9A-Za-z_.:/-]+")
 _RANGE_NS = "{end_ns:Int64} - {start_ns:Int64}"
 
 
@@ -283,29 +288,39 @@ def _search_in(columns: Sequence[str], value_arrays: Sequence[str], *, is_indexe
         anywhere += [f"arrayExists(x -> {found('x')}, {values})" for values in value_arrays]
         # greatest() for OR, because ClickHouse uses indexes only in conditions of up to 32 parts.
         any_of = f"(greatest({', '.join(anywhere)}))"
-        # In other alphabets letters may be equal, in any case, that have other bytes in lower case.
-        if not is_indexed or not pattern.is_exact or not pattern.text.isascii() or params.word_lookups >= _MOST_LOOKUPS:
+        if not is_indexed or params.word_lookups >= _MOST_LOOKUPS:
             return any_of
+        if not pattern.is_exact or not pattern.text.isascii():
+            return _in_some_word(any_of, _find_runs(pattern, _WORD_OF_ANY_CASE), _SHORT_FOR_DICTIONARY_NS, params)
         if words := _lowered(_WHOLE_WORD.findall(pattern.text)):
             return f"({any_of} AND {_has_words(words, params)})"
-        return _in_some_word(any_of, pattern, _SHORT_FOR_DICTIONARY_NS, params)
+        runs = _find_runs(pattern, _WORD)
+        return _in_some_word(any_of, runs, _SHORT_FOR_DICTIONARY_NS, params, is_all=runs == [pattern.text])
 
     return compile_term
 
 
-def _in_some_word(condition: str, pattern: Pattern, short_ns: int, params: Params) -> str:
-    """Add to a condition what the index knows of a pattern without a whole word: that words of the span hold its pieces.
+def _find_runs(pattern: Pattern, run: re.Pattern[str]) -> list[str]:
+    return [found for part in pattern.parts for found in run.findall(part)]
 
-    N-grams tell parts without them, the dictionary of the others the words, in ranges from `short_ns` on.
+
+def _in_some_word(condition: str, runs: Sequence[str], short_ns: int, params: Params, *, is_all: bool = False) -> str:
+    """Add to a condition what the index knows of a pattern without a whole word: that words of the span hold its `runs`.
+
+    N-grams tell parts without them, the dictionary of the others the words, in ranges from `short_ns` on. A run that `is_all` is
+    found by the dictionary alone.
     """
-    runs = [run for part in pattern.parts for run in _WORD.findall(part)]
-    ngrams = {ngram for run in runs for ngram in find_ngrams(run)}
-    if not ngrams:
+    longest = max(runs, key=len, default="")
+    if len(longest) < SHORTEST_IN_WORD:
         return condition
     params.word_lookups += 1
-    lacking = parts_where(lacks_ngrams(params.bind(sorted(ngrams), "Array(UInt32)")))
-    some_word = f"{_WORDS_OF_SPAN} LIKE {params.bind(f'%{max(runs, key=len).lower()}%', 'String')}"
-    return f"({condition} AND _part NOT IN {lacking} AND ({_RANGE_NS} < {short_ns} OR {some_word}))"
+    some_word = f"{_WORDS_OF_SPAN} LIKE {params.bind(f'%{longest.lower()}%', 'String')}"
+    is_short = f"{_RANGE_NS} < {short_ns}"
+    met = f"if({is_short}, {condition}, {some_word})" if is_all else f"({condition} AND ({is_short} OR {some_word}))"
+    ngrams = sorted({ngram for run in runs for ngram in find_ngrams(run)})
+    if not ngrams:
+        return met
+    return f"({met} AND _part NOT IN {parts_where(lacks_ngrams(params.bind(ngrams, 'Array(UInt32)')))})"
 
 
 def _lowered(words: Sequence[str]) -> tuple[str, ...]:
@@ -353,10 +368,12 @@ def _attribute(term: Term, params: Params) -> str:
         present = f"mapContains({column}, {key})"
         if test is None:
             conditions.append(present)
-        elif _is_never_empty(term):  # one key's values are read alone; asking for the key as well reads all keys
-            conditions.append(test(f"{column}[{key}]"))
-        else:
-            conditions.append(f"{present} AND {test(f'{column}[{key}]')}")
+            continue
+        # By its name: beside the index of words, which names whole maps, ClickHouse would read all keys for one in brackets.
+        is_plain = _PLAIN_KEY.fullmatch(term.key)
+        value = params.bind(f"{column}.key_{term.key}", "Identifier") if is_plain else f"{column}[{key}]"
+        # One key's values are read alone; asking for the key as well reads all keys.
+        conditions.append(test(value) if _is_never_empty(term) else f"{present} AND {test(value)}")
     return "(" + " OR ".join(conditions) + ")"
 
 
@@ -374,7 +391,7 @@ def _attribute_of_span(term: Term, params: Params) -> str:
         stored.append(encode_list_item(term.value.text).decode("latin-1") + "\n")
     wanted = {_lowered(_WHOLE_WORD.findall(text)) for text in stored}
     if () in wanted:
-        return _in_some_word(condition, term.value, _SHORT_FOR_VALUES_NS, params)
+        return _in_some_word(condition, _find_runs(term.value, _WORD), _SHORT_FOR_VALUES_NS, params)
     known = " OR ".join(_has_words(words, params) for words in sorted(wanted))
     return f"({condition} AND ({_RANGE_NS} < {_SHORT_FOR_VALUES_NS} OR {known}))"
 

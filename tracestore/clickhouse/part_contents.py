@@ -8,6 +8,7 @@ cannot have what is looked for. They are noted for parts that have the index of 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
@@ -63,7 +64,7 @@ def lacks_ngrams(ngrams: str) -> str:
     return f"NOT bitmapHasAll(ngrams, bitmapBuild({ngrams}))"
 
 
-def lacks_keys(keys: str, columns: tuple[str, ...] = ATTRIBUTE_MAPS) -> str:
+def lacks_keys(keys: str, columns: Sequence[str] = ATTRIBUTE_MAPS) -> str:
     """Return the condition for parts_where that these attribute maps have none of some keys; an SQL expression, Array(String)."""
     return f"knows_keys AND NOT ({' OR '.join(f'hasAny({column}, {keys})' for column in columns)})"
 

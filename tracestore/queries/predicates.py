@@ -273,8 +273,9 @@ _WORD_OF_ANY_CASE = re.compile(r"[0-9A-HJLMN-RT-Za-hjlmn-rt-z]+")
 # Looking through the dictionary of a part, or the spans of a frequent word, takes as long for an hour as for the day of the part:
 # below these ranges texts and values are read. The dictionary of a busy day is what reading an hour of it takes.
 _SHORT_FOR_DICTIONARY_NS, _SHORT_FOR_VALUES_NS = 3600 * 10**9, 12 * 3600 * 10**9
-# Each costs the planner ten milliseconds: a query of fifty terms has better left most of them to reading.
-_MOST_LOOKUPS = 8
+# Each costs the planner up to ten milliseconds, and an attribute of a trace takes three or six: a query of fifty terms has better
+# left most of them to reading.
+_MOST_LOOKUPS = 24
 # Of other keys the name of the subcolumn is written with escapes.
 _PLAIN_KEY = re.compile(r"[0-9A-Za-z_.:/-]+")
 _RANGE_NS = "{end_ns:Int64} - {start_ns:Int64}"
@@ -359,12 +360,12 @@ def _finder(pattern: Pattern, params: Params) -> Callable[[str], str]:
     return lambda expression: f"({expression} ILIKE {like})"
 
 
-def _attribute(term: Term, params: Params) -> str:
+def _attribute(term: Term, params: Params, columns: Sequence[str] = ATTRIBUTE_MAPS) -> str:
     """True when the span, its resource or its scope has the attribute with that value."""
     key = params.bind(term.key, "String")
     test = _attribute_test(term, params)
     conditions = []
-    for column in ATTRIBUTE_MAPS:
+    for column in columns:
         present = f"mapContains({column}, {key})"
         if test is None:
             conditions.append(present)
@@ -377,12 +378,18 @@ def _attribute(term: Term, params: Params) -> str:
     return "(" + " OR ".join(conditions) + ")"
 
 
-def _attribute_of_span(term: Term, params: Params) -> str:
+def _attribute_of_trace(term: Term, params: Params) -> str:
+    """True when a span of the trace has it. A read for each map: resources and scopes rarely have the keys of spans."""
+    reads = (f"trace_id IN ({_SPANS_OF_TRACES} AND {_attribute_of_span(term, params, (column,))})" for column in ATTRIBUTE_MAPS)
+    return f"({' OR '.join(reads)})"
+
+
+def _attribute_of_span(term: Term, params: Params, columns: Sequence[str] = ATTRIBUTE_MAPS) -> str:
     """As `_attribute`, with what the index of words knows of the value: its whole words, as a text or as an item of a list."""
-    condition = _attribute(term, params)
+    condition = _attribute(term, params, columns)
     if params.key_checks < _MOST_LOOKUPS:
         params.key_checks += 1
-        condition = f"({condition} AND _part NOT IN {parts_where(lacks_keys(params.bind([term.key], 'Array(String)')))})"
+        condition = f"({condition} AND _part NOT IN {parts_where(lacks_keys(params.bind([term.key], 'Array(String)'), columns))})"
     if not isinstance(term.value, Pattern) or term.value.is_presence or params.word_lookups >= _MOST_LOOKUPS:
         return condition
     # What stands for * is neither a letter nor a cut: the words beside it may be parts of longer ones.
@@ -513,7 +520,7 @@ _TRACE_TERMS: dict[str, Compile] = {
     "unpriced_model": _array_column("unpriced_models"),
     "rule": _text_column("outcome_rule"),
     "text": _through_spans(_search),
-    "attr": _through_spans(_attribute_of_span),
+    "attr": _attribute_of_trace,
 }
 
 _THROUGH_SPANS = frozenset({"model", "tag", "agent_id", "kind", "span", "ttft", "text", "attr"})

@@ -13,7 +13,7 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from tracestore.guessing import WINDOW_S, TooManyGuesses
-from tracestore.keys import extract_key, find_project_id
+from tracestore.keys import describe_unknown, extract_key, find_key
 from tracestore.models import Project
 
 
@@ -29,11 +29,11 @@ class SessionOrKeyAuthentication(SessionAuthentication):
         """Let the request in or raise: this is the only gate."""
         key = extract_key({name.lower(): value for name, value in request.headers.items()})
         try:
-            project_id = find_project_id(key, request.META.get("REMOTE_ADDR", "")) if key else None
+            opened = find_key(key, request.META.get("REMOTE_ADDR", "")) if key else None
         except TooManyGuesses as error:
             raise Throttled(WINDOW_S, str(error)) from None
-        if project_id is not None:
-            request._request.project = SimpleLazyObject(lambda: Project.objects.get(pk=project_id))  # type: ignore[attr-defined]
+        if opened is not None:
+            request._request.project = SimpleLazyObject(lambda: Project.objects.get(pk=opened.project_id))  # type: ignore[attr-defined]
             return None, key
         user = getattr(request._request, "user", None)
         if user is not None and user.is_authenticated:
@@ -43,7 +43,7 @@ class SessionOrKeyAuthentication(SessionAuthentication):
             _refuse_other_sites(request)
             return None, None
         if key:
-            raise AuthenticationFailed("This key is not known.")
+            raise AuthenticationFailed(describe_unknown(key))
         raise NotAuthenticated("Log in, or send a key: as `Authorization: Bearer KEY`, as `x-api-key: KEY`, or with Basic.")
 
     def authenticate_header(self, request: Request) -> str:

@@ -48,7 +48,7 @@ from ingest.service import Ingest, get_running_ingest
 from ingest.spool import SpoolUnwritable
 from tracestore import telemetry
 from tracestore.guessing import TooManyGuesses
-from tracestore.keys import DEFAULT_PROJECT_ID, extract_key, find_project_id_async, recall_key
+from tracestore.keys import DEFAULT_PROJECT_ID, describe_unknown, extract_key, find_key_async, recall_key
 from tracestore.masked import masked_counts
 from tracestore.masking import BadRule, MaskingTooSlow
 from tracestore.model import Signal
@@ -231,11 +231,10 @@ async def admit(headers: dict[str, str], address: str) -> Admitted:
     ingest = get_running_ingest()
     if ingest is None:
         raise Refused(503, "The server is not ready to store data.")
-    project_id = await _authenticate(headers, address)
+    project_id, key_name = await _authenticate(headers, address)
     if refusal := ingest.refusal():
         raise Refused(503, refusal)
-    known, name = recall_key(extract_key(headers))  # where no key is demanded, an unknown one is as good as none
-    return Admitted(ingest, project_id, name if known else "", await _find_policy(project_id))
+    return Admitted(ingest, project_id, key_name, await _find_policy(project_id))
 
 
 async def store_signal(
@@ -263,22 +262,22 @@ async def store_signal(
         raise Refused(503, str(error)) from None
 
 
-async def _authenticate(headers: dict[str, str], address: str) -> int:
-    """Return the project of the presented key. Without a demand for keys an unknown one is ignored."""
+async def _authenticate(headers: dict[str, str], address: str) -> tuple[int, str]:
+    """Return the project and the name of the presented key. Without a demand for keys an unknown one is as good as none."""
     key = extract_key(headers)
     try:
-        project_id = await find_project_id_async(key, address) if key is not None else None
+        opened = await find_key_async(key, address) if key is not None else None
     except DatabaseError:
         log.exception("otlp: the database with the keys cannot be read")
         raise Refused(503, "The server cannot check keys now.") from None
     except TooManyGuesses as error:
         raise Refused(429, str(error)) from None
-    if project_id is not None:
-        return project_id
+    if opened is not None:
+        return opened.project_id, opened.name
     if settings.KEY_REQUIRED:
-        problem = "This key is not known." if key is not None else "A key is needed."
-        raise Refused(401, f"{problem} Send it as `Authorization: Bearer <key>` or `x-api-key: <key>`.")
-    return DEFAULT_PROJECT_ID
+        problem = describe_unknown(key) if key is not None else "A key is needed."
+        raise Refused(401, f"{problem} Send a key as `Authorization: Bearer <key>` or `x-api-key: <key>`.")
+    return DEFAULT_PROJECT_ID, ""
 
 
 async def _find_policy(project_id: int) -> Policy | None:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.guessing import TooManyGuesses
-from tracestore.keys import DEFAULT_PROJECT_ID, extract_key, find_project_id
+from tracestore.keys import DEFAULT_PROJECT_ID, extract_key, find_key
 from tracestore.liveness import find_stopped
 
 
@@ -39,9 +39,10 @@ def _may_read_reasons(request: HttpRequest) -> bool:
         return True
     key = extract_key({name.lower(): value for name, value in request.headers.items()})
     try:
-        return key is not None and find_project_id(key, request.META.get("REMOTE_ADDR", "")) == DEFAULT_PROJECT_ID
+        opened = find_key(key, request.META.get("REMOTE_ADDR", "")) if key is not None else None
     except (DatabaseError, TooManyGuesses):
         return False
+    return opened is not None and opened.project_id == DEFAULT_PROJECT_ID
 
 
 def find_reasons(*, evaluation: bool = True) -> dict[str, str]:

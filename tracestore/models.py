@@ -29,12 +29,19 @@ class Project(models.Model):
 
 
 class IngestKey(models.Model):
-    """A credential for OTLP and the API. Only its SHA-256 is kept: keys are 256 random bits, so no slow hash is needed."""
+    """A credential for OTLP and the API. Only its SHA-256 is kept: keys are 256 random bits, so no slow hash is needed.
+
+    `prefix` is how the key begins, `created_by` the user who made it, both "" where that is not known. `last_used_at` is right to
+    the minute.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="keys")
     name = models.CharField(max_length=128)
     sha256 = models.CharField(max_length=64, unique=True)
+    prefix = models.CharField(max_length=16, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=150, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return self.name

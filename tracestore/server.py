@@ -38,8 +38,10 @@ from tracestore.celery import delivery_app
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.clickhouse.migrate import migrate
+from tracestore.flusher import Flusher
 from tracestore.heartbeat import Heartbeat
 from tracestore.http_protocol import BoundedHttp, raise_file_limit
+from tracestore.key_uses import key_uses
 from tracestore.lease import release_leases
 from tracestore.liveness import watch_job, watch_thread
 from tracestore.mapping import find_mappings_to_insert
@@ -371,6 +373,10 @@ def run(roles: tuple[str, ...]) -> None:
             _start_worker(stack)
         if "ingest" in roles:
             _start_ingest(stack)
+        if "web" in roles or "ingest" in roles:  # those that are shown keys
+            uses = Flusher(key_uses.flush)
+            uses.start()
+            stack.callback(uses.finish)
         if settings.HEARTBEAT_URL:
             heartbeat = Heartbeat(settings.HEARTBEAT_URL)
             heartbeat.start()

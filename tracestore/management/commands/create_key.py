@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from tracestore.models import IngestKey, Project
+from tracestore.keys import make_key
+from tracestore.models import Project
+from tracestore.projects import make_project
+
+_BY = "manage.py create_key"
 
 
 class Command(BaseCommand):
@@ -22,15 +24,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         slug = options["project"]
-        secret = "ts_" + secrets.token_urlsafe(32)
-        with transaction.atomic():
-            project = Project.objects.filter(slug=slug).first() or Project(slug=slug, name=slug.replace("-", " ").capitalize())
-            try:
-                project.full_clean()
-                project.save()
-                key = IngestKey(project=project, name=options["name"], sha256=hashlib.sha256(secret.encode()).hexdigest())
-                key.full_clean()
-            except ValidationError as error:
-                raise CommandError(" ".join(f"{name}: {' '.join(said)}" for name, said in error.message_dict.items())) from None
-            key.save()
+        try:
+            with transaction.atomic():
+                project = Project.objects.filter(slug=slug).first() or make_project(
+                    slug.replace("-", " ").capitalize(), slug, by=_BY
+                )
+                _, secret = make_key(project, options["name"], by=_BY)
+        except ValidationError as error:
+            raise CommandError(" ".join(f"{name}: {' '.join(said)}" for name, said in error.message_dict.items())) from None
         self.stdout.write(secret)

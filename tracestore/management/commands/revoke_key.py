@@ -6,11 +6,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from tracestore.keys import revoke_keys
 from tracestore.models import IngestKey
 
 
 class Command(BaseCommand):
-    help = "Take back the keys of that name: servers refuse them within 30 seconds. Without a name, list keys."
+    help = "Take back the keys of that name: servers refuse them within a second. Without a name, list keys."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", nargs="?", default="", help="as it was given to create_key")
@@ -21,7 +22,7 @@ class Command(BaseCommand):
             self._list(options["project"])
             return
         project = options["project"] or "default"
-        revoked, _ = IngestKey.objects.filter(project__slug=project, name=options["name"]).delete()
+        revoked = revoke_keys(IngestKey.objects.filter(project__slug=project, name=options["name"]), by="manage.py revoke_key")
         if not revoked:
             raise CommandError(f"The project {project!r} has no key {options['name']!r}; without a name all are listed.")
         self.stdout.write(f"{revoked} key{'' if revoked == 1 else 's'} revoked.")

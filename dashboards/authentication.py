@@ -15,10 +15,13 @@ from rest_framework.request import Request
 from tracestore.guessing import WINDOW_S, TooManyGuesses
 from tracestore.keys import describe_unknown, extract_key, find_key
 from tracestore.models import Project
+from tracestore.projects import describe_other_project, read_slug
 
 
 class SessionOrKeyAuthentication(SessionAuthentication):
-    """Sets `request.project` to the project of the key, or of the session.
+    """Sets `request.project` to the project of the key or of the session.
+
+    An address that names a project takes no key of another one.
 
     Without login and key in the settings (loopback only) everyone is let in; a key that is sent all the same still chooses
     its project, and what a page of another site sends changes nothing. A request that changes something with a session's cookie
@@ -33,6 +36,8 @@ class SessionOrKeyAuthentication(SessionAuthentication):
         except TooManyGuesses as error:
             raise Throttled(WINDOW_S, str(error)) from None
         if opened is not None:
+            if problem := describe_other_project(opened, read_slug(request.META["SCRIPT_NAME"])):
+                raise PermissionDenied(problem)
             request._request.project = SimpleLazyObject(lambda: Project.objects.get(pk=opened.project_id))  # type: ignore[attr-defined]
             return None, key
         user = getattr(request._request, "user", None)

@@ -44,7 +44,14 @@ REASONS = {
         "401: key missing or unknown",
         "These spans are lost. Give the exporter a key that is valid: manage.py create_key.",
     ),
-    "http_404": ("404: no such path", "Set OTEL_EXPORTER_OTLP_ENDPOINT to the address alone; exporters add /v1/traces."),
+    "http_403": (
+        "403: key of another project",
+        "These spans are lost. Send with a key of the project that the address names, or to an address without /p/.",
+    ),
+    "http_404": (
+        "404: no such path or project",
+        "Set OTEL_EXPORTER_OTLP_ENDPOINT to the address alone; exporters add /v1/traces.",
+    ),
     "http_405": ("405: not a POST", "Exporters send POST: a probe or a proxy did this."),
     "http_413": ("413: body too large", "Lower OTEL_BSP_MAX_EXPORT_BATCH_SIZE, or raise TRACESTORE_MAX_BODY_BYTES."),
     "http_415": ("415: type or encoding unknown", "Send http/protobuf or http/json, with gzip, deflate or no compression."),

@@ -53,6 +53,7 @@ from tracestore.masked import masked_counts
 from tracestore.masking import BadRule, MaskingTooSlow
 from tracestore.model import Signal
 from tracestore.privacy import Policy, find_policy_async
+from tracestore.projects import describe_other_project, find_project_id_async, read_slug, recall_project_id
 from tracestore.refusals import refusals
 
 log = logging.getLogger(__name__)
@@ -131,7 +132,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": b""})
         return
     started = time.monotonic()
-    signal = _find_signal(scope["path"])
+    signal, slug = _find_signal(scope["path"]), read_slug(scope["path"])
     request_line = f"{scope['method'][:10]} {scope['path'][:80]}"
     try:
         status, body = 200, await _answer(scope, headers, content_type, receive)
@@ -139,13 +140,13 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         return
     except Refused as refused:
         status, body = refused.status, _encode_status(refused, content_type)
-        note_refusal(refused, headers, request_line)
+        note_refusal(refused, headers, request_line, slug)
     except Exception:
         log.exception("otlp: a request failed")
         status = 500
         failed = Refused(500, "The server failed to handle this request; its log says why.")
         body = _encode_status(failed, content_type)
-        note_refusal(failed, headers, request_line)
+        note_refusal(failed, headers, request_line, slug)
     encoding = "other" if content_type not in _CONTENT_TYPES else "json" if content_type == JSON else "protobuf"
     telemetry.REQUESTS.labels(signal or "other", encoding, str(status)).inc()
     if status == 200 and signal == "traces":
@@ -153,9 +154,14 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     await _send(send, status, body, _CONTENT_TYPES.get(content_type, JSON), cors)
 
 
-def note_refusal(refused: Refused, headers: dict[str, str], request_line: str) -> None:
-    """Count it for the data quality page: except after 503 an exporter drops what it sent, and few of them say so."""
+def note_refusal(refused: Refused, headers: dict[str, str], request_line: str, slug: str = "") -> None:
+    """Count it for the data quality page: except after 503 an exporter drops what it sent, and few of them say so.
+
+    It counts for the project of the key, or where none is demanded for that of the address (`slug`), else for the default one.
+    """
     project_id, key_name = recall_key(extract_key(headers))
+    if project_id is None and not settings.KEY_REQUIRED:
+        project_id = recall_project_id(slug)
     refusals.note(
         f"http_{refused.status}",
         project_id=project_id or DEFAULT_PROJECT_ID,
@@ -209,7 +215,7 @@ async def _answer(scope: Scope, headers: dict[str, str], content_type: str, rece
         raise Refused(404, "There is no OTLP endpoint here. Traces are accepted at /v1/traces, logs at /v1/logs.")
     if scope["method"] != "POST":
         raise Refused(405, f"OTLP is sent with POST, not {scope['method']}.")
-    admitted = await admit(headers, (scope["client"] or ("",))[0])
+    admitted = await admit(headers, (scope["client"] or ("",))[0], read_slug(scope["path"]))
     encoding = _check_headers(headers, content_type)
     with Allowance(budget, max_body_bytes=settings.MAX_BODY_BYTES, project_id=admitted.project_id) as allowance:
         try:
@@ -223,15 +229,16 @@ async def _answer(scope: Scope, headers: dict[str, str], content_type: str, rece
         return await store_signal(admitted, signal, body, encoding, allowance, is_json=content_type == JSON)
 
 
-async def admit(headers: dict[str, str], address: str) -> Admitted:
+async def admit(headers: dict[str, str], address: str, slug: str = "") -> Admitted:
     """Return who stores the request and its project, before a byte of its body is read. Raises Refused.
 
-    `address` is the sender's, "" when unknown: guesses at the password are counted by it.
+    `address` is the sender's, "" when unknown: guesses at the password are counted by it. `slug` is of the project that the
+    request's path names, "" when it names none.
     """
     ingest = get_running_ingest()
     if ingest is None:
         raise Refused(503, "The server is not ready to store data.")
-    project_id, key_name = await _authenticate(headers, address)
+    project_id, key_name = await _authenticate(headers, address, slug)
     if refusal := ingest.refusal():
         raise Refused(503, refusal)
     return Admitted(ingest, project_id, key_name, await _find_policy(project_id))
@@ -262,8 +269,11 @@ async def store_signal(
         raise Refused(503, str(error)) from None
 
 
-async def _authenticate(headers: dict[str, str], address: str) -> tuple[int, str]:
-    """Return the project and the name of the presented key. Without a demand for keys an unknown one is as good as none."""
+async def _authenticate(headers: dict[str, str], address: str, slug: str) -> tuple[int, str]:
+    """Return the project and the name of the presented key. Without a demand for keys an unknown one is as good as none.
+
+    The project is that of the key, which the path may name too. Without a key it is that of the path, or the default one.
+    """
     key = extract_key(headers)
     try:
         opened = await find_key_async(key, address) if key is not None else None
@@ -273,11 +283,24 @@ async def _authenticate(headers: dict[str, str], address: str) -> tuple[int, str
     except TooManyGuesses as error:
         raise Refused(429, str(error)) from None
     if opened is not None:
+        if problem := describe_other_project(opened, slug):
+            raise Refused(403, problem)
         return opened.project_id, opened.name
     if settings.KEY_REQUIRED:
         problem = describe_unknown(key) if key is not None else "A key is needed."
         raise Refused(401, f"{problem} Send a key as `Authorization: Bearer <key>` or `x-api-key: <key>`.")
-    return DEFAULT_PROJECT_ID, ""
+    if not slug:
+        return DEFAULT_PROJECT_ID, ""
+    try:
+        project_id = await find_project_id_async(slug)
+    except DatabaseError:
+        log.exception("otlp: the database with the projects cannot be read")
+        raise Refused(503, "The server cannot look up projects now.") from None
+    if project_id is None:
+        raise Refused(
+            404, f"There is no project {slug}. Make it on the page Setup, Projects, or send to an address without /p/{slug}."
+        )
+    return project_id, ""
 
 
 async def _find_policy(project_id: int) -> Policy | None:

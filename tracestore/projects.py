@@ -1,4 +1,4 @@
-"""Where a project is in the UI: the default one at the root, every other below `/p/SLUG`, where all pages are again.
+"""Where a project is: the default one at the root, every other below `/p/SLUG`, where all pages, the API and OTLP are again.
 
 The part before a page's own path is Django's script name (WSGI's SCRIPT_NAME, ASGI's root_path), so `reverse` and `{% url %}`
 stay within the project that a request is about.
@@ -6,19 +6,26 @@ stay within the project that a request is about.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
+import time
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db import close_old_connections
 from django.urls import get_script_prefix
 from django.utils.text import slugify
 
-from tracestore.keys import DEFAULT_PROJECT_ID
+from tracestore.keys import DEFAULT_PROJECT_ID, OpenedKey
 from tracestore.models import Project
 
 log = logging.getLogger(__name__)
 
+_KNOWN_S = 30.0  # projects stay where they are
+_MAX_REMEMBERED = 4096
+# slug -> (project id, monotonic time until which that holds)
+_remembered: dict[str, tuple[int, float]] = {}
 _ROOT = re.compile(r"/p/([-\w]{1,64})(?=/)", re.ASCII)
 
 
@@ -28,15 +35,58 @@ def find_root(path: str) -> str:
     return found[0] if found else ""
 
 
-def read_slug(root: str) -> str:
-    """Return the slug that such a part names, "" for none."""
-    found = _ROOT.match(f"{root}/")
+def read_slug(path: str) -> str:
+    """Return the slug that a path, or such a part of it, names; "" for none."""
+    found = _ROOT.match(f"{path}/")
     return found[1] if found else ""
 
 
 def root_of(project: Project) -> str:
     """Return the part of a path that names this project."""
     return "" if project.pk == DEFAULT_PROJECT_ID else f"/p/{project.slug}"
+
+
+def describe_other_project(opened: OpenedKey, slug: str) -> str:
+    """Return why a key must not be used at an address of the project `slug`, "" where it may be.
+
+    `slug` "" is an address that names no project: there every key may be used.
+    """
+    if slug in ("", opened.project_slug):
+        return ""
+    return (
+        f"The key {opened.name!r} is of the project {opened.project_slug}, the address is that of {slug}. Use a key of {slug}, "
+        f"or an address without /p/{slug}."
+    )
+
+
+async def find_project_id_async(slug: str) -> int | None:
+    """Return the project of a slug, None when there is none. Raises django.db.Error."""
+    project_id, until = _remembered.get(slug, (None, 0.0))
+    if project_id is not None and until > time.monotonic():
+        return project_id
+    return await asyncio.to_thread(_find_and_close, slug)
+
+
+def _find_and_close(slug: str) -> int | None:
+    try:
+        project_id = Project.objects.filter(slug=slug).values_list("pk", flat=True).first()
+    finally:
+        close_old_connections()
+    if project_id is not None:
+        if len(_remembered) >= _MAX_REMEMBERED:
+            _remembered.clear()
+        _remembered[slug] = (project_id, time.monotonic() + _KNOWN_S)
+    return project_id
+
+
+def recall_project_id(slug: str) -> int | None:
+    """Return the project of a slug that was looked up before, None of another one."""
+    return _remembered.get(slug, (None, 0.0))[0]
+
+
+def forget_projects() -> None:
+    """Drop what is remembered."""
+    _remembered.clear()
 
 
 def make_project(name: str, slug: str, *, by: str) -> Project:

@@ -18,6 +18,7 @@ from tracestore.fragments import fragment_of
 from tracestore.keys import DEFAULT_PROJECT_ID
 from tracestore.language import Query, parse_query
 from tracestore.model import TraceSummary
+from tracestore.projects import root_of
 from tracestore.queries.traces import find_traces, has_any_trace
 from tracestore.requests import PageRequest
 from tracestore.timerange import DAY_NS, TimeRange
@@ -30,7 +31,7 @@ _PAST_NS, _FUTURE_NS = 5 * 365 * DAY_NS, 2 * DAY_NS
 class Setup:
     """What the guide fills in: addresses as this browser reaches them, and whether exporters need a key.
 
-    `project_slug` is "" for the default project: into another one spans come by its key alone.
+    Without a key the addresses name the project; over gRPC only a key does. `project_slug` is "" for the default project.
     """
 
     endpoint: str
@@ -47,16 +48,16 @@ class Setup:
 
 def build_setup(request: PageRequest) -> Setup:
     """Take the address from the request, which is known to work, not from the settings, which may name the bind address."""
-    endpoint = f"{request.scheme}://{request.get_host()}"
-    host = urlsplit(endpoint).hostname or "localhost"
+    here = f"{request.scheme}://{request.get_host()}"
+    host = urlsplit(here).hostname or "localhost"
     bracketed = f"[{host}]" if ":" in host else host
-    project_slug = "" if request.project.pk == DEFAULT_PROJECT_ID else request.project.slug
+    root = "" if settings.KEY_REQUIRED else root_of(request.project)
     return Setup(
-        endpoint=endpoint,
-        otlp_endpoint=f"http://{bracketed}:{settings.OTLP_HTTP_PORT}",
+        endpoint=f"{here}{root}",
+        otlp_endpoint=f"http://{bracketed}:{settings.OTLP_HTTP_PORT}{root}",
         grpc_endpoint=f"http://{bracketed}:{settings.OTLP_GRPC_PORT}",
-        key_required=settings.KEY_REQUIRED or bool(project_slug),
-        project_slug=project_slug,
+        key_required=settings.KEY_REQUIRED,
+        project_slug="" if request.project.pk == DEFAULT_PROJECT_ID else request.project.slug,
         key_header="x-api-key=YOUR_KEY",
     )
 

@@ -88,11 +88,13 @@ def test_rows_that_are_picked_are_compared_and_peeked_at_in_their_project(
     expect(page.locator("#picked-why")).to_have_attribute("href", re.compile(r"^/p/shop/why\?"))
 
 
-def test_guide_of_a_project_asks_for_its_key(server: LiveServer, shop_key: str, open_page: OpenPage) -> None:
+def test_guide_of_a_project_names_its_address_where_no_key_is_demanded(
+    server: LiveServer, shop_key: str, open_page: OpenPage
+) -> None:
     page = open_page(f"{server.url}/p/shop/setup")
 
-    expect(page.get_by_text("create_key NAME --project shop")).to_be_visible()
-    expect(page.locator("#setup-env-text")).to_contain_text("x-api-key=YOUR_KEY")
+    expect(page.locator("#setup-env-text")).to_contain_text(re.compile(r"OTLP_ENDPOINT=http://[^/]+/p/shop\s"))
+    expect(page.locator("#setup-curl-text")).to_contain_text(f"curl {server.url}/p/shop/v1/traces")
 
 
 def test_api_below_the_address_of_a_project_answers_for_it(server: LiveServer, shop_key: str) -> None:

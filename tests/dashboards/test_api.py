@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import time
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth.models import User
+from django.http import HttpResponse
 from django.test import Client
 from pytest_django import Settings
 
@@ -349,3 +351,16 @@ def test_key_sees_its_own_project_alone(client: Client, store: Store) -> None:
 
     assert [trace["trace_id"] for trace in body["results"]] == [theirs]
     assert client.get(f"/api/v1/traces/{mine}", headers={"x-api-key": "other-key"}).status_code == 404
+
+
+def test_key_is_refused_at_the_address_of_another_project(client: Client, store: Store) -> None:
+    other = Project.objects.create(slug="other", name="Other")
+    IngestKey.objects.create(project=other, name="theirs", sha256=hashlib.sha256(b"other-key").hexdigest())
+    forget_keys()
+
+    def ask(root: str) -> HttpResponse:
+        return client.get("/api/v1/traces", headers={"x-api-key": "other-key"}, SCRIPT_NAME=root)  # type: ignore[return-value]
+
+    assert [ask(root).status_code for root in ("", "/p/other", "/p/default")] == [200, 200, 403]
+    said = json.loads(ask("/p/default").content)["error"]["message"]
+    assert said.startswith("The key 'theirs' is of the project other, the address is that of default.")

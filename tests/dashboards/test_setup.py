@@ -9,6 +9,7 @@ from pytest_django import Settings
 
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
+from tracestore.models import Project
 from tracestore.timerange import DAY_NS
 
 pytestmark = pytest.mark.usefixtures("default_project")
@@ -34,6 +35,21 @@ def test_guide_names_the_key_where_one_is_required(client: Client, store: Store,
     assert "OTEL_EXPORTER_OTLP_HEADERS=x-api-key=YOUR_KEY" in page
     assert '"x-api-key": "YOUR_KEY"' in page
     assert "-H 'x-api-key: YOUR_KEY'" in page
+
+
+@pytest.mark.parametrize(("key_required", "root"), [(False, "/p/shop"), (True, "")])
+def test_guide_of_a_project_names_its_address_or_asks_for_its_key(
+    client: Client, store: Store, settings: Settings, key_required: bool, root: str
+) -> None:
+    settings.KEY_REQUIRED = key_required
+    Project.objects.create(slug="shop", name="Shop")
+
+    page = unescape(client.get("/setup", headers={"host": "localhost:8123"}, SCRIPT_NAME="/p/shop").content.decode())
+
+    assert f"OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:{settings.OTLP_HTTP_PORT}{root}\n" in page
+    assert f"curl http://localhost:8123{root}/v1/traces" in page
+    assert ("YOUR_KEY" in page) == key_required
+    assert ("what comes over gRPC belongs to the default project" in page) != key_required
 
 
 def test_guide_waits_until_the_first_trace_and_then_moves_on(client: Client, store: Store) -> None:

@@ -42,7 +42,7 @@ REASONS = {
     ),
     "http_401": (
         "401: key missing or unknown",
-        "These spans are lost. Give the exporter a key that is valid: manage.py create_key.",
+        "These spans are lost. Give the exporter a key that is valid: Setup, Keys, or manage.py create_key.",
     ),
     "http_403": (
         "403: key of another project",

@@ -95,7 +95,7 @@ def make_project(name: str, slug: str, *, by: str) -> Project:
     `by` is who makes it, for the log.
     """
     slug = slug or slugify(name)[:64]
-    if not read_slug(f"/p/{slug}"):
+    if not slug or read_slug(f"/p/{slug}") != slug:
         made_of_name = " The name has none of them: choose a slug." if not slug else ""
         raise ValidationError({"slug": f"A slug is up to 64 letters (a to z), digits, - and _, without spaces.{made_of_name}"})
     there = Project.objects.filter(slug__iexact=slug).first()

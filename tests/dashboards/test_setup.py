@@ -5,6 +5,7 @@ from html import unescape
 
 import pytest
 from django.test import Client
+from django.test.utils import override_script_prefix
 from pytest_django import Settings
 
 from tests.factories import insert_traces
@@ -44,11 +45,13 @@ def test_guide_of_a_project_names_its_address_or_asks_for_its_key(
     settings.KEY_REQUIRED = key_required
     Project.objects.create(slug="shop", name="Shop")
 
-    page = unescape(client.get("/setup", headers={"host": "localhost:8123"}, SCRIPT_NAME="/p/shop").content.decode())
+    with override_script_prefix("/p/shop/"):
+        page = unescape(client.get("/setup", headers={"host": "localhost:8123"}, SCRIPT_NAME="/p/shop").content.decode())
 
     assert f"OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:{settings.OTLP_HTTP_PORT}{root}\n" in page
     assert f"curl http://localhost:8123{root}/v1/traces" in page
     assert ("YOUR_KEY" in page) == key_required
+    assert ('<a href="/p/shop/setup/keys">make one</a>' in page) == key_required
     assert ("what comes over gRPC belongs to the default project" in page) != key_required
 
 
@@ -85,7 +88,14 @@ def test_guide_stands_under_one_heading(client: Client, store: Store, path: str)
 
 
 @pytest.mark.parametrize(
-    ("path", "name"), [("/setup", "Connect"), ("/setup/mapping", "Attribute mapping"), ("/privacy", "Privacy")]
+    ("path", "name"),
+    [
+        ("/setup", "Connect"),
+        ("/setup/keys", "Keys"),
+        ("/setup/mapping", "Attribute mapping"),
+        ("/privacy", "Privacy"),
+        ("/setup/projects", "Projects"),
+    ],
 )
 def test_pages_of_setup_have_the_same_tabs(client: Client, store: Store, path: str, name: str) -> None:
     head = client.get(path).content.decode().partition('<header class="page__head">')[2].partition("</header>")[0]

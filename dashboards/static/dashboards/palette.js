@@ -55,6 +55,8 @@
       keys: link.dataset.key,
     }));
     pages.push({ group: "Pages", label: "Saved views", href: traces + "/views" });
+    // The pages of Setup, which the bar above leads to in two steps.
+    for (const link of document.getElementById("palette-pages").content.querySelectorAll("a")) pages.push({ group: "Pages", label: link.textContent, href: link.getAttribute("href") });
     const commands = [
       { group: "Do", label: "Switch between light and dark", run: window.tracestore.actions.theme },
       { group: "Do", label: "Show keyboard shortcuts", run: window.tracestore.actions.help },

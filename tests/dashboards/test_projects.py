@@ -1,0 +1,69 @@
+"""The page of projects: making one, and the ways into each."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+from django.test import Client
+from django.test.utils import override_script_prefix
+
+from tracestore.keys import make_key
+from tracestore.models import Project
+
+pytestmark = pytest.mark.usefixtures("default_project")
+
+
+def make(client: Client, name: str, slug: str = "") -> tuple[int, str]:
+    answer = client.post("/setup/projects", {"name": name, "slug": slug})
+    return answer.status_code, answer.headers.get("Location", "") or unescape(answer.content.decode())
+
+
+@pytest.mark.parametrize(
+    ("name", "slug", "made"),
+    [("Shop", "", "shop"), ("Shöp & Co", "", "shop-co"), ("Shop", "Shop_EU-1", "Shop_EU-1"), ("小店", "xiaodian", "xiaodian")],
+)
+def test_new_project_leads_to_its_own_guide(client: Client, name: str, slug: str, made: str) -> None:
+    assert make(client, name, slug) == (302, f"/p/{made}/setup")
+    assert Project.objects.get(slug=made).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "slug", "said"),
+    [
+        ("", "shop", "Give the project a name"),
+        ("Shop", "my shop", "A slug is up to 64 letters (a to z), digits, - and _, without spaces."),
+        ("Shop", "a/b", "A slug is up to 64 letters"),
+        ("Shop", "x" * 65, "at most 64"),
+        ("小店", "", "The name has none of them: choose a slug."),
+        ("Other", "TAKEN", "The project 'Taken' is at /p/taken/ already. Choose another slug."),
+        ("Other", "default", "The project 'Default' is at /p/default/ already."),
+        ("x" * 129, "shop", "at most 128"),
+    ],
+)
+def test_project_that_cannot_be_made_is_refused_with_a_sentence(client: Client, name: str, slug: str, said: str) -> None:
+    Project.objects.create(slug="taken", name="Taken")
+
+    status, page = make(client, name, slug)
+
+    assert (status, Project.objects.count()) == (422, 2)
+    assert said in page
+    assert f'value="{name}"' in page
+
+
+@pytest.mark.parametrize("root", ["", "/p/shop"])
+def test_list_leads_into_each_project_from_any_of_them(client: Client, root: str) -> None:
+    shop = Project.objects.create(slug="shop", name="<b>Shop</b>")
+    for name in ("ci", "agents"):
+        make_key(shop, name, by="somebody")
+
+    with override_script_prefix(f"{root}/"):
+        page = client.get("/setup/projects", SCRIPT_NAME=root).content.decode().partition("All projects")[2]
+
+    for address in ("/traces", "/setup/keys", "/setup", "/p/shop/traces", "/p/shop/setup/keys", "/p/shop/setup"):
+        assert f'href="{address}"' in page
+    assert re.findall('<td data-label="Keys" class="num">(.+?)</td>', page) == ["0", "2"]
+    assert 'aria-label="Keys of &lt;b&gt;Shop&lt;/b&gt;"' in page
+    assert page.count(">open</span>") == 1
+    assert "<b>Shop" not in page

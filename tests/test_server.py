@@ -206,11 +206,17 @@ def test_port_in_use_is_a_sentence(data: Path, name: str) -> None:
 
 
 def test_data_folder_in_use_is_a_sentence(instance: LiveServer) -> None:
-    second = start_server(instance.data, wait=False)
+    said_before = len(instance.log.read_text())
+    second = start_server(instance.data, wait=False, TRACESTORE_PORT=instance.url.rpartition(":")[2])
     status = second.process.wait(240)
+    said = second.log.read_text()[said_before:]
 
-    assert status not in (0, None)
-    assert "does another process use it?" in second.log.read_text()
+    assert status == 2
+    assert said.startswith(
+        f"tracestore: The database in {instance.data}/clickhouse is in use by process {instance.process.pid}, "
+    )
+    assert said.endswith("Stop that one first, or set TRACESTORE_DATA to another folder.\n")
+    assert said.count("\n") == 1
     assert ask(instance.url + "/readyz")[0] == 200
 
 
@@ -226,7 +232,7 @@ def test_start_of_another_version_beside_a_running_one_leaves_its_databases_alon
     running.kill()
 
     assert status == 2
-    assert "does another process use it?" in said
+    assert f"is in use by process {running.process.pid}, which started at " in said
     assert "relational" not in said
 
 

@@ -36,7 +36,8 @@ from tracestore.allocator import drop_unused_code, return_freed_memory
 from tracestore.celery import app as celery_app
 from tracestore.celery import delivery_app
 from tracestore.clickhouse.client import get_store
-from tracestore.clickhouse.errors import StoreError
+from tracestore.clickhouse.errors import FolderInUse, StoreError
+from tracestore.clickhouse.folder import refuse_folder_in_use
 from tracestore.clickhouse.migrate import migrate
 from tracestore.flusher import Flusher
 from tracestore.heartbeat import Heartbeat
@@ -328,7 +329,7 @@ def _prepare_databases(roles: tuple[str, ...]) -> None:
         if "web" in roles:  # the others may run without the password
             settle_admin()
     except StoreError as error:
-        where = "CLICKHOUSE_URL" if settings.CLICKHOUSE_URL else f"the database in {settings.DATA} (does another process use it?)"
+        where = "CLICKHOUSE_URL" if settings.CLICKHOUSE_URL else f"the database in {settings.DATA}"
         raise ImproperlyConfigured(f"cannot use {where}: {error}") from None
     except OperationalError as error:
         reason = " ".join(str(error).split())
@@ -340,6 +341,11 @@ def run(roles: tuple[str, ...]) -> None:
 
     Raises ImproperlyConfigured.
     """
+    if not settings.CLICKHOUSE_URL:
+        try:
+            refuse_folder_in_use(settings.DATA / "clickhouse")
+        except FolderInUse as error:  # before the ports, which that process most likely has as well
+            raise ImproperlyConfigured(str(error)) from None
     sockets, grpc_socket = _bind_all(roles)
     is_stopped = False
 

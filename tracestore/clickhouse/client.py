@@ -14,6 +14,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +25,7 @@ from django.conf import settings
 from tracestore import telemetry
 from tracestore.allocator import drop_unused_code, return_what_is_free
 from tracestore.clickhouse.errors import BadInsert, QueryTooExpensive, StoreError, StoreUnavailable
+from tracestore.clickhouse.folder import refuse_folder_in_use
 from tracestore.clickhouse.machine_memory import find_memory_bytes, share_memory
 from tracestore.clickhouse.parts import PartCheck
 from tracestore.clickhouse.places import Places
@@ -171,6 +173,7 @@ class Store:
         if not self._url:
             with self._opening:
                 if not self._anchor:
+                    refuse_folder_in_use(Path(self._path))
                     self._anchor.append(self._open_embedded())
                 return self._open_embedded()
         parts = urlsplit(self._url)

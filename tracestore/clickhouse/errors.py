@@ -9,6 +9,10 @@ class StoreUnavailable(StoreError):
     """The store cannot be reached or cannot write now; the same call may succeed later."""
 
 
+class FolderInUse(StoreUnavailable):
+    """Another process has the folder of the embedded engine. The message names it, and says what to do."""
+
+
 class QueryTooExpensive(StoreError):
     """A query met its time or memory ceiling. The message tells a user what to narrow."""
 

@@ -26,7 +26,7 @@ _KNOWN_S = 30.0  # projects stay where they are
 _MAX_REMEMBERED = 4096
 # slug -> (project id, monotonic time until which that holds)
 _remembered: dict[str, tuple[int, float]] = {}
-_ROOT = re.compile(r"/p/([-\w]{1,64})(?=/)", re.ASCII)
+_ROOT = re.compile(r"/p/([-\w]{1,64})(?=/|\Z)", re.ASCII)
 
 
 def find_root(path: str) -> str:

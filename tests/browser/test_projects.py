@@ -107,6 +107,12 @@ def test_api_below_the_address_of_a_project_answers_for_it(server: LiveServer, s
     assert (find("/p/shop"), find("")) == ([trace_id], [])
 
 
+@pytest.mark.parametrize("path", ["/p/shop", "/p/shop/", "/p/shop?q=name:sell"])
+def test_address_of_a_project_leads_to_its_traces(server: LiveServer, shop_key: str, path: str) -> None:
+    with urllib.request.urlopen(server.url + path, timeout=60) as answer:
+        assert answer.url == f"{server.url}/p/shop/traces{'?q=name:sell' if '?' in path else ''}"
+
+
 @pytest.mark.parametrize("path", ["/p/nobody/traces", "/p/nobody", "/p/", "/p/shop/nothing"])
 def test_address_of_no_project_is_not_found_and_leads_to_the_traces(server: LiveServer, shop_key: str, path: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:

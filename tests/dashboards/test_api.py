@@ -364,3 +364,14 @@ def test_key_is_refused_at_the_address_of_another_project(client: Client, store:
     assert [ask(root).status_code for root in ("", "/p/other", "/p/default")] == [200, 200, 403]
     said = json.loads(ask("/p/default").content)["error"]["message"]
     assert said.startswith("The key 'theirs' is of the project other, the address is that of default.")
+
+
+def test_wrong_password_is_called_that_and_no_key(client: Client, store: Store, settings: Settings) -> None:
+    settings.KEY_REQUIRED, settings.ADMIN_PASSWORD = True, "secret-word"
+
+    def ask(credentials: str) -> str:
+        headers = {"authorization": "Basic " + base64.b64encode(credentials.encode()).decode()}
+        return str(client.get("/api/v1/traces", headers=headers).json()["error"]["message"])
+
+    assert ask("admin:guess") == "The password of the user admin is wrong."
+    assert ask("any:guess") == "This key is not known."

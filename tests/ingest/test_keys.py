@@ -15,6 +15,7 @@ from tests.logs import build_logs
 from tracestore.guessing import TRIES
 from tracestore.keys import find_key
 from tracestore.models import IngestKey, Project
+from tracestore.refusals import refusals
 
 KEY = "secret-key"
 
@@ -58,6 +59,23 @@ def test_admin_password_opens_as_basic_credentials_only(receiver: Receiver, sett
     ]
 
     assert statuses == [200, 401, 401]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_wrong_password_is_called_that_and_no_key(receiver: Receiver, settings: Settings) -> None:
+    settings.KEY_REQUIRED, settings.API_KEY, settings.ADMIN_PASSWORD = True, "", "secret-word"
+    refusals._counts.clear()
+
+    refused = [receiver.send(authorization=basic(f"{user}:guess")) for user in ("admin", "other")]
+
+    said = [read_status(answer.body, PROTOBUF)[1] for answer in refused]
+    assert [answer.status for answer in refused] == [401, 401]
+    assert said[0].startswith("The password of the user admin is wrong. Send a key as")
+    assert said[1].startswith("This key is not known.")
+    names = [key_name for _, _, key_name, _ in refusals._counts]
+    refusals._counts.clear()
+    assert names[0] == "admin, wrong password"
+    assert names[1].startswith("unknown, sha256 ")
 
 
 @pytest.mark.django_db(transaction=True)

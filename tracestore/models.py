@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 
+from tracestore.language.fields import suggest
 from tracestore.semconv.fields import MAPPED_FIELDS
 from tracestore.semconv.kinds import SPAN_KINDS
 from tracestore.semconv.signals import SIGNALS
@@ -204,8 +205,11 @@ class MappingRule(models.Model):
             if _CONTROL.search(getattr(self, name))
         }
         constants = {"kind": SPAN_KINDS, "signal": SIGNALS}.get(self.target)
-        if self.target not in (*MAPPED_FIELDS, "kind", "error_type", "signal"):
-            errors["target"] = f"There is no field {self.target[:32]!r} that a rule can fill."
+        targets = (*MAPPED_FIELDS, "kind", "error_type", "signal")
+        if self.target not in targets:
+            meant = suggest(self.target.lower(), targets)
+            help_text = f"Did you mean {meant}?" if meant else f"There are {', '.join(targets)}."
+            errors["target"] = f"There is no field {self.target[:32]!r} that a rule can fill. {help_text}"
         elif constants and self.value not in constants:
             errors["value"] = f"Choose one of {', '.join(constants)}."
         elif self.value and self.target.endswith(("_tokens", "_usd")) and not re.fullmatch(r"\d{1,12}(\.\d{1,9})?", self.value):

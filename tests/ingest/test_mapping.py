@@ -166,6 +166,22 @@ class TestApi:
         assert (status, answer["error"]["parameter"]) == (400, parameter)
         assert MappingRule.objects.count() == 0
 
+    @pytest.mark.parametrize(
+        ("target", "said"),
+        [
+            ("sesion_id", "There is no field 'sesion_id' that a rule can fill. Did you mean session_id?"),
+            ("Input_Token", "There is no field 'Input_Token' that a rule can fill. Did you mean input_tokens?"),
+            ("colour", "There is no field 'colour' that a rule can fill. There are session_id, "),
+        ],
+    )
+    def test_target_with_a_slip_of_the_pen_is_answered_with_the_one_that_is_meant(
+        self, client: Client, target: str, said: str
+    ) -> None:
+        status, answer = _post(client, "rules", {"key": "x", "target": target})
+
+        assert (status, answer["error"]["parameter"]) == (400, "target")
+        assert answer["error"]["message"].startswith(said)
+
     def test_hundred_rules_are_enough(self, client: Client) -> None:
         MappingRule.objects.bulk_create([MappingRule(project_id=1, key="x", target="session_id") for _ in range(100)])
 

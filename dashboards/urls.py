@@ -76,6 +76,7 @@ urlpatterns = [
     path("setup/keys", keys.key_list, name="key-list"),
     path("setup/keys/<int:key_id>/revoke", keys.key_revoke, name="key-revoke"),
     path("setup/projects", projects.project_list, name="project-list"),
+    path("setup/projects/<int:project_id>/retention", projects.project_retention, name="project-retention"),
     path("setup/prices", prices.price_list, name="price-list"),
     path("setup/prices/history", prices.price_history, name="price-history"),
     path("setup/prices/<int:price_id>/delete", prices.price_delete, name="price-delete"),

@@ -19,10 +19,14 @@ _NOT_NEGATIVE = [MinValueValidator(0, "A price is not below zero.")]
 
 
 class Project(models.Model):
-    """What one credential may see. Every ClickHouse row carries a project id; 1 is the default project."""
+    """What one credential may see. Every ClickHouse row carries a project id; 1 is the default project.
+
+    `retention_days` is None where the project keeps what the server keeps; it never keeps more.
+    """
 
     slug = models.SlugField(max_length=64, unique=True)
     name = models.CharField(max_length=128)
+    retention_days = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

@@ -22,6 +22,7 @@ from tracestore.models import Project
 
 log = logging.getLogger(__name__)
 
+_MAX_DAYS = 36_500
 _KNOWN_S = 30.0  # projects stay where they are
 _MAX_REMEMBERED = 4096
 # slug -> (project id, monotonic time until which that holds)
@@ -106,6 +107,26 @@ def make_project(name: str, slug: str, *, by: str) -> Project:
     project.save()
     log.info("projects: %r made the project %s (%r)", by, project.slug, project.name)
     return project
+
+
+def set_retention_days(project: Project, days: int | None, *, by: str) -> None:
+    """Have a project keep so many days of what it has, None as many as the server keeps. Raises ValidationError.
+
+    What is older is deleted at the next look of the job (clickhouse/retention.py). `by` is who sets it, for the log.
+    """
+    if days is not None and not 1 <= days <= _MAX_DAYS:
+        raise ValidationError({"days": f"A project keeps 1 to {_MAX_DAYS:,} days, or without a number what the server keeps."})
+    if days is not None and settings.RETENTION_DAYS and days > settings.RETENTION_DAYS:
+        said = f"The server keeps {settings.RETENTION_DAYS} days of every project (TRACESTORE_RETENTION_DAYS): choose fewer."
+        raise ValidationError({"days": said})
+    project.retention_days = days
+    project.save(update_fields=["retention_days"])
+    log.info("projects: %r has the project %s keep %s", by, project.slug, f"{days} days" if days else "what the server keeps")
+
+
+def find_retention_days() -> dict[int, int]:
+    """Return project id -> days that it keeps, for those that say so. Raises django.db.Error."""
+    return {project.pk: project.retention_days for project in Project.objects.all() if project.retention_days}
 
 
 def address_of(project: Project) -> str:

@@ -13,6 +13,7 @@ from tracestore.clickhouse.retention import Retention
 from tracestore.clickhouse.spare_memory import SpareMemory
 from tracestore.clickhouse.word_index import WordIndex
 from tracestore.previews import Previews
+from tracestore.projects import find_retention_days
 from tracestore.telemetry import timed_job
 
 _spare_memory = SpareMemory()
@@ -78,9 +79,11 @@ def index_words() -> None:
 
 @shared_task
 def delete_old() -> None:
-    """Delete what is older than the setting says."""
+    """Delete what is older than the setting says, or a project."""
     with timed_job("delete_old"):
-        _retention.tend(get_store().unqueued(), days=settings.RETENTION_DAYS, now=timezone.now())
+        _retention.tend(
+            get_store().unqueued(), days=settings.RETENTION_DAYS, now=timezone.now(), by_project=find_retention_days()
+        )
 
 
 @shared_task

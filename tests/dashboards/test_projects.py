@@ -8,9 +8,13 @@ from html import unescape
 import pytest
 from django.test import Client
 from django.test.utils import override_script_prefix
+from pytest_django import Settings
 
+from tracestore import tasks
+from tracestore.clickhouse.client import Store
 from tracestore.keys import make_key
 from tracestore.models import Project
+from tracestore.projects import find_retention_days
 
 pytestmark = pytest.mark.usefixtures("default_project")
 
@@ -67,3 +71,60 @@ def test_list_leads_into_each_project_from_any_of_them(client: Client, root: str
     assert 'aria-label="Keys of &lt;b&gt;Shop&lt;/b&gt;"' in page
     assert page.count(">open</span>") == 1
     assert "<b>Shop" not in page
+
+
+def keep(client: Client, project: Project, days: str) -> tuple[int, str]:
+    answer = client.post(f"/setup/projects/{project.pk}/retention", {"days": days})
+    project.refresh_from_db()
+    return answer.status_code, unescape(answer.content.decode())
+
+
+def test_project_keeps_fewer_days_until_the_number_is_taken_out(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    shop = Project.objects.create(slug="shop", name="Shop")
+
+    saved = keep(client, shop, "30")[0], find_retention_days()
+    page = client.get("/setup/projects").content.decode()
+    taken_out = keep(client, shop, "")[0], find_retention_days()
+
+    assert saved == (302, {shop.pk: 30})
+    assert 'name="days" value="30"' in page
+    assert taken_out == (302, {})
+    assert caplog.messages == [
+        "projects: 'browser' has the project shop keep 30 days",
+        "projects: 'browser' has the project shop keep what the server keeps",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        ("0", "A project keeps 1 to 36,500 days"),
+        ("-3", "A project keeps 1 to 36,500 days"),
+        ("99999", "A project keeps 1 to 36,500 days"),
+        ("a week", "Give a whole number of days, or none."),
+        ("1.5", "Give a whole number of days, or none."),
+        ("91", "The server keeps 90 days of every project (TRACESTORE_RETENTION_DAYS): choose fewer."),
+    ],
+)
+def test_days_that_cannot_be_kept_are_refused_with_a_sentence(client: Client, settings: Settings, days: str, said: str) -> None:
+    settings.RETENTION_DAYS = 90
+    shop = Project.objects.create(slug="shop", name="Shop")
+
+    status, page = keep(client, shop, days)
+
+    assert (status, shop.retention_days) == (422, None)
+    assert said in page
+    assert f'name="days" value="{days}"' in page
+    assert page.count('aria-invalid="true"') == 1
+
+
+def test_job_deletes_by_the_days_of_projects(store: Store, default_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[dict[int, int]] = []
+    default_project.retention_days = 7
+    default_project.save()
+    monkeypatch.setattr(tasks._retention, "tend", lambda *_, by_project, **__: looks.append(by_project))
+
+    tasks.delete_old()
+
+    assert looks == [{default_project.pk: 7}]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,7 +17,7 @@ from playwright.sync_api import Browser, Dialog, Page, expect
 from tests.browser.conftest import TIMEOUT_MS
 from tests.browser.test_accessibility import AXE, BROKEN_WORDS, DESKTOP, PHONE, WIDTHS, find_violations
 from tests.ingest.conftest import PROTOBUF
-from tests.live import LiveServer, start_server
+from tests.live import ROOT, LiveServer, start_server
 from tests.spans import build_request
 from tests.waiting import wait_until
 
@@ -125,6 +128,24 @@ def test_project_and_key_are_made_used_and_revoked_in_the_browser(server: LiveSe
     assert f"keys: 'admin' made the key 'checkout-agent' ({key[:8]}...) of the project shop" in log
     assert f"keys: 'admin' revoked the key 'checkout-agent' ({key[:8]}...) of the project shop" in log
     assert key not in log
+
+
+def test_running_server_refuses_within_a_second_what_a_command_revokes(server: LiveServer) -> None:
+    def run(*arguments: str) -> str:
+        command = [sys.executable, str(ROOT / "manage.py"), *arguments, "--project", "shop"]
+        environment = os.environ | {"TRACESTORE_DATA": str(server.data)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True).stdout.strip()
+
+    key = run("create_key", "pipeline")
+    assert send(server, key) == 200
+
+    run("revoke_key", "pipeline")
+    until = time.monotonic() + 1.5
+    while send(server, key) == 200:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+    assert send(server, key) == 401
 
 
 def test_palette_leads_to_the_keys_and_projects(server: LiveServer, page: Page) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from tracestore import keys
 from tracestore.keys import OpenedKey, find_key, find_key_async
@@ -54,6 +55,24 @@ def test_key_that_another_process_takes_back_is_refused_within_a_second() -> Non
     opened = asyncio.run(find_key_async(kept, ""))
     assert opened is not None
     assert (opened.project_slug, opened.name) == ("default", "agents")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_key_that_was_looked_up_holds_while_the_database_is_away(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = run("create_key", "ci")
+    assert find_key(key, "") is not None
+
+    monkeypatch.setattr(keys._looking, "next_s", 0.0)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE tracestore_ingestkey RENAME TO away")
+    opened = find_key(key, "")
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE away RENAME TO tracestore_ingestkey")
+
+    assert opened is not None
+    assert "the database is away, what is remembered holds for 30 s at most" in caplog.text
 
 
 @pytest.mark.django_db

@@ -117,6 +117,7 @@ def test_days_that_cannot_be_kept_are_refused_with_a_sentence(client: Client, se
     assert said in page
     assert f'name="days" value="{days}"' in page
     assert page.count('aria-invalid="true"') == 1
+    assert '<form class="card" method="post" action="/setup/projects"' in page  # not where the days were sent to
 
 
 def test_job_deletes_by_the_days_of_projects(store: Store, default_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 
-from dashboards.serializers import TraceSerializer
+from dashboards.api.serializers import TraceSerializer
 from tracestore.model import Page, TraceSummary
 from tracestore.timerange import format_time_ns
 

@@ -6,7 +6,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path, register_converter
 from django.views.generic import RedirectView
 
-from dashboards import api
+from dashboards.api.traces import PrometheusView
 from dashboards.lists import AnyText
 from dashboards.views import (
     agents,
@@ -41,7 +41,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="trace-list", query_string=True), name="home"),
     path("login", Login.as_view(), name="login"),
     path("logout", LogoutView.as_view(), name="logout"),
-    path("metrics", api.PrometheusView.as_view(), name="prometheus"),
+    path("metrics", PrometheusView.as_view(), name="prometheus"),
     path("compare", compare.compare, name="compare"),
     path("compare/answer", compare.compare_answer, name="compare-answer"),
     path("dashboard", RedirectView.as_view(url="/dashboards/overview", query_string=True)),

@@ -84,7 +84,7 @@ class LostRaceMiddleware:
     """Handle a form once more when what it checked, such as that a name is free, was changed by another before it was saved.
 
     The second time the check sees what the other saved, and the form is shown with its own sentence about it. What failed has
-    left nothing behind: a view saves in one transaction. The API answers 409 (dashboards/api_errors.py).
+    left nothing behind: a view saves in one transaction. The API answers 409 (dashboards/api/errors.py).
     """
 
     def __init__(self, get_response: GetResponse) -> None:

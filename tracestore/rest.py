@@ -15,7 +15,7 @@ from tracestore.requests import PageRequest
 
 
 def project_of(request: Request) -> Project:
-    """Return the project of the key or the session, as dashboards/authentication.py has set it."""
+    """Return the project of the key or the session, as dashboards/api/authentication.py has set it."""
     return cast(PageRequest, request._request).project
 
 

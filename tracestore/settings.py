@@ -473,12 +473,12 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["dashboards.authentication.SessionOrKeyAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["dashboards.api.authentication.SessionOrKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "dashboards.api_schema.ApiSchema",
-    "EXCEPTION_HANDLER": "dashboards.api_errors.handle_exception",
+    "DEFAULT_SCHEMA_CLASS": "dashboards.api.schema.ApiSchema",
+    "EXCEPTION_HANDLER": "dashboards.api.errors.handle_exception",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {

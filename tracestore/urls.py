@@ -11,7 +11,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
-    path("api/v1/", include("dashboards.api_urls")),
+    path("api/v1/", include("dashboards.api.urls")),
     path("api/v1/", include("alerts.api_urls")),
     path("api/v1/", include("ingest.api_urls")),
     path("", include("alerts.urls")),

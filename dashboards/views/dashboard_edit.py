@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from dashboards.dashboard_serializers import PanelSerializer
+from dashboards.api.dashboard_serializers import PanelSerializer
 from dashboards.measures import HEADINGS, MEASURES, Measure
 from dashboards.own_dashboards import (
     MAX_METRICS,

@@ -34,7 +34,7 @@ def post(client: Client, **values: Any) -> Any:
         ("alerts.on_call_api.MAX_REPORTS", "/api/v1/digests", {"channel": "On-call"}),
         ("alerts.backtest_api.MAX_MARKS", "/api/v1/incident-marks",
          {"name": "Outage", "started_at": "2026-01-01T00:00:00Z", "ended_at": "2026-01-01T01:00:00Z"}),
-        ("dashboards.price_api.MAX_PRICES", "/api/v1/prices", {"model": "own-1", "input_usd": "1", "output_usd": "2"}),
+        ("dashboards.api.prices.MAX_PRICES", "/api/v1/prices", {"model": "own-1", "input_usd": "1", "output_usd": "2"}),
     ],
 )  # fmt: skip
 def test_project_keeps_so_many_of_a_kind(

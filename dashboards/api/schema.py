@@ -7,7 +7,7 @@ from typing import Any, Literal
 from drf_spectacular.openapi import AutoSchema
 from rest_framework.permissions import SAFE_METHODS
 
-from dashboards.serializers import ErrorSerializer
+from dashboards.api.serializers import ErrorSerializer
 
 _PATH_PARAMETERS = {
     "trace_id": "32 hexadecimal digits.",

@@ -17,9 +17,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from dashboards.api_errors import ParameterError
-from dashboards.compare import gone_errors, new_errors
-from dashboards.comparison_serializers import (
+from dashboards.api.comparison_serializers import (
     CompareParameters,
     CompareSerializer,
     VerdictParameters,
@@ -27,9 +25,8 @@ from dashboards.comparison_serializers import (
     WhyParameters,
     WhySerializer,
 )
-from dashboards.error_rows import build_error_row
-from dashboards.lists import trend_step_s
-from dashboards.serializers import (
+from dashboards.api.errors import ParameterError
+from dashboards.api.serializers import (
     AgentGraphSerializer,
     AgentParameters,
     AgentResultSerializer,
@@ -55,6 +52,9 @@ from dashboards.serializers import (
     TracePageSerializer,
     TraceSerializer,
 )
+from dashboards.compare import gone_errors, new_errors
+from dashboards.error_rows import build_error_row
+from dashboards.lists import trend_step_s
 from tracestore.clickhouse.client import get_store
 from tracestore.completeness import find_completeness
 from tracestore.errors import STATES, find_tracked_errors

@@ -71,7 +71,7 @@ def _refuse_other_sites(request: Request) -> None:
 class SessionOrKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """The same in OpenAPI."""
 
-    target_class = "dashboards.authentication.SessionOrKeyAuthentication"
+    target_class = "dashboards.api.authentication.SessionOrKeyAuthentication"
     name = ["bearer", "apiKey", "basic", "session"]
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:

@@ -13,9 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from dashboards.api_errors import ParameterError
+from dashboards.api.dashboard_serializers import DashboardInput, DashboardListSerializer, DashboardSerializer
+from dashboards.api.errors import ParameterError
 from dashboards.builtin import BUILT_IN
-from dashboards.dashboard_serializers import DashboardInput, DashboardListSerializer, DashboardSerializer
 from dashboards.own_dashboards import Board, DashboardRefused, as_board, find_board, find_boards, find_own_boards, save_board
 from dashboards.saved_views import Reader
 from tracestore.models import Dashboard

@@ -271,7 +271,7 @@ def test_store_that_is_away_is_503_with_retry_after(client: Client, monkeypatch:
     def refuse(*_: Any, **__: Any) -> None:
         raise StoreUnavailable("connection refused")
 
-    monkeypatch.setattr("dashboards.api.find_traces", refuse)
+    monkeypatch.setattr("dashboards.api.traces.find_traces", refuse)
     response = client.get("/api/v1/traces")
 
     assert response.status_code == 503
@@ -283,7 +283,7 @@ def test_query_that_is_too_expensive_is_400_and_says_what_to_narrow(client: Clie
     def refuse(*_: Any, **__: Any) -> None:
         raise QueryTooExpensive("Choose a shorter time range.")
 
-    monkeypatch.setattr("dashboards.api.find_traces", refuse)
+    monkeypatch.setattr("dashboards.api.traces.find_traces", refuse)
 
     assert get_error(client, "traces")["message"] == "Choose a shorter time range."
 
@@ -292,7 +292,7 @@ def test_unexpected_error_is_500_without_its_details(client: Client, monkeypatch
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("dashboards.api.find_traces", fail)
+    monkeypatch.setattr("dashboards.api.traces.find_traces", fail)
 
     assert "secret" not in get_error(client, "traces", status=500)["message"]
 

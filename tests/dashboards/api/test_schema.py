@@ -9,8 +9,8 @@ import pytest
 import yaml
 from django.core.management import call_command
 
-from dashboards.serializers import TraceSerializer
-from tests.dashboards.test_api import TRACE_FIELDS
+from dashboards.api.serializers import TraceSerializer
+from tests.dashboards.api.test_traces import TRACE_FIELDS
 
 
 @pytest.fixture(scope="module")

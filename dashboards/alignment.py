@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from dashboards.waterfall import Row, Waterfall
+from dashboards.trace.waterfall import Row, Waterfall
 from tracestore.model import SpanSummary
 from tracestore.queries.digests import Digest
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import groupby, takewhile
 
 from dashboards.alignment import Alignment, align_waterfalls, find_subject
-from dashboards.content import Content
 from dashboards.text import make_visible
 from dashboards.text_diff import TextDiff, diff_texts
-from dashboards.waterfall import Row, Waterfall
+from dashboards.trace.content import Content
+from dashboards.trace.waterfall import Row, Waterfall
 from tracestore.content.payloads import Payload
 from tracestore.model import Span, SpanSummary
 from tracestore.queries.digests import Digest

@@ -9,9 +9,9 @@ from django import template
 from django.urls import reverse
 
 from dashboards.forms import Search
-from dashboards.markdown import has_markup, render_markdown
-from dashboards.message_cards import lay_out
 from dashboards.text import EXCERPT_CHARS, cut_text, make_visible, preview
+from dashboards.trace.markdown import has_markup, render_markdown
+from dashboards.trace.message_cards import lay_out
 from tracestore.language import format_filter
 
 register = template.Library()

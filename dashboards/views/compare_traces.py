@@ -13,11 +13,11 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from dashboards.comparison import Compared, Comparison, Fold, build_sections, compare_waterfalls, describe_error, fold_rows
-from dashboards.content import read_content
-from dashboards.conversation import build_turn, find_telling_steps
 from dashboards.questions import find_phrase, is_same_question, may_begin
 from dashboards.refusal import refuse, render_failed
-from dashboards.waterfall import Waterfall, build_waterfall
+from dashboards.trace.content import read_content
+from dashboards.trace.conversation import build_turn, find_telling_steps
+from dashboards.trace.waterfall import Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, TraceNotFound
 from tracestore.fragments import fragment_of

@@ -8,10 +8,10 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from dashboards.content import read_content
 from dashboards.refusal import render_failed
 from dashboards.text import preview
-from dashboards.waterfall import Row, Waterfall, build_waterfall
+from dashboards.trace.content import read_content
+from dashboards.trace.waterfall import Row, Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.content.payloads import Payload

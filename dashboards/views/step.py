@@ -11,10 +11,10 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from dashboards.content import find_image, read_content
-from dashboards.images import decode_image
-from dashboards.markdown import render_markdown
-from dashboards.step_panel import find_failure, find_referenced_text
+from dashboards.trace.content import find_image, read_content
+from dashboards.trace.images import decode_image
+from dashboards.trace.markdown import render_markdown
+from dashboards.trace.step_panel import find_failure, find_referenced_text
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, TraceNotFound
 from tracestore.content.messages import Part

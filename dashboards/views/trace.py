@@ -17,13 +17,13 @@ from django.urls import reverse
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET
 
-from dashboards.download import FORMATS, OTLP, format_excerpt, stream
-from dashboards.logs import LogRow, Score, build_log_rows, find_record_text, read_scores
 from dashboards.refusal import refuse
-from dashboards.step_panel import Panel, build_panel, find_referenced_text, format_raw
 from dashboards.text import cut_text, split_stacktrace
+from dashboards.trace.download import FORMATS, OTLP, format_excerpt, stream
+from dashboards.trace.logs import LogRow, Score, build_log_rows, find_record_text, read_scores
+from dashboards.trace.step_panel import Panel, build_panel, find_referenced_text, format_raw
+from dashboards.trace.waterfall import build_waterfall, pack_rows
 from dashboards.views.export import without_blocking
-from dashboards.waterfall import build_waterfall, pack_rows
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.completeness import find_completeness

@@ -9,12 +9,12 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from dashboards.logs import read_fields
 from dashboards.refusal import render_failed
-from dashboards.repeats import Repeats, find_repeated_tools, tell_repeats
-from dashboards.stories import Story, read_story
-from dashboards.transcript import Item, Transcript
-from dashboards.transcript_cards import (
+from dashboards.trace.logs import read_fields
+from dashboards.trace.repeats import Repeats, find_repeated_tools, tell_repeats
+from dashboards.trace.transcript import Item, Transcript
+from dashboards.trace.transcript_cache import Story, read_story
+from dashboards.trace.transcript_cards import (
     Frame,
     Known,
     Opened,

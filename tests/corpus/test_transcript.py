@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from dashboards.transcript import Item, build_transcript
+from dashboards.trace.transcript import Item, build_transcript
 from dashboards.views.transcript import read_repeats
 from tests.corpus.recordings import recordings
 from tracestore.clickhouse.client import Store

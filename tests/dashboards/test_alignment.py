@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dashboards import alignment
 from dashboards.alignment import Pair, align_sequences, align_waterfalls
-from dashboards.waterfall import Waterfall, build_waterfall
+from dashboards.trace.waterfall import Waterfall, build_waterfall
 from tests.spans import make_summary
 from tracestore.model import SpanSummary
 from tracestore.queries.digests import Digest

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from dashboards.trace.waterfall import build_waterfall
 from dashboards.views.peek import build_steps
-from dashboards.waterfall import build_waterfall
 from tests.factories import insert_traces
 from tests.queries.conftest import T0, SendSpans
 from tests.queries.conftest import send_spans as send_spans

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.logs import read_scores
+from dashboards.trace.logs import read_scores
 from tests.factories import insert_traces, new_trace_id
 from tests.logs import insert_logs
 from tests.queries.conftest import T0, SendSpans

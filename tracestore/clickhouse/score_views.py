@@ -1,7 +1,7 @@
 """The generated views `spans` -> `scores` and `logs` -> `scores`: every evaluation result, whoever tells it and where.
 
-The page of a trace reads the same from spans and records (dashboards/logs.py); a test compares both. ClickHouse analyses a view
-anew at each insert: what is made of all results in the same way stands once, after they were joined.
+The page of a trace reads the same from spans and records (dashboards/trace/logs.py); a test compares both. ClickHouse analyses a
+view anew at each insert: what is made of all results in the same way stands once, after they were joined.
 """
 
 from __future__ import annotations

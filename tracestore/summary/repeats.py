@@ -1,6 +1,6 @@
 """What runs did again: retries after an error and loops of identical calls, and what those used. Pure, computed on columns.
 
-This is the one definition, for the metrics (rows.py) and for the trace page (dashboards/repeats.py); docs/transcript.md
+This is the one definition, for the metrics (rows.py) and for the trace page (dashboards/trace/repeats.py); docs/transcript.md
 tells it to users. A call is the same when one agent calls the same tool with the same arguments (spans.arguments_hash). Of such
 calls those after the first are **retries** when every one but the last had failed; three or more that are not are a **loop**.
 A model call is a retry when the call right before it, to the same model and by the same agent, had failed; it is **after a cut

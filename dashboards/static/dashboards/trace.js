@@ -1,4 +1,4 @@
-// The frame of the trace page: its steps (packed by dashboards/waterfall.py), the selected one, the tabs, keys and splitters.
+// The frame of the trace page: its steps (packed by dashboards/trace/waterfall.py), the selected one, the tabs, keys and splitters.
 // The views are in files of their own, which call `add` with what they want to hear of: `start()` when the steps are here, then
 // `show(view)`, `select(index, how)`, `change()` (other rows are to be shown or marked) and `resize()`.
 //

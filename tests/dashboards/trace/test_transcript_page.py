@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from dashboards import stories
+from dashboards.trace import transcript_cache
 from dashboards.views.transcript import WINDOW
 from tests.factories import new_trace_id
 from tests.spans import build_request
@@ -295,7 +295,7 @@ def test_unknown_trace_and_a_store_that_is_away(client: Client, store: Store, mo
 
 def test_long_trace_says_where_its_other_steps_stand(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     trace_id = _store(store, _agent(1), *(_tool(number, 1) for number in range(2, 6)))
-    monkeypatch.setattr("dashboards.stories.SPAN_LIMIT", 3)
+    monkeypatch.setattr("dashboards.trace.transcript_cache.SPAN_LIMIT", 3)
 
     text = _get(client, f"/traces/{trace_id}/transcript")
 
@@ -382,14 +382,14 @@ def test_comparison_that_takes_too_long_is_left_out(client: Client, store: Store
 def test_large_trace_is_read_once_for_all_its_windows_and_again_when_a_span_arrives(
     client: Client, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stories, "_WORTH_KEEPING_SPANS", 3)
+    monkeypatch.setattr(transcript_cache, "_WORTH_KEEPING_SPANS", 3)
     reads: list[str] = []
 
     def count(store: Store, *, trace_id: str, **options: Any) -> Trace:
         reads.append(trace_id)
         return get_trace(store, trace_id=trace_id, **options)
 
-    monkeypatch.setattr(stories, "get_trace", count)
+    monkeypatch.setattr(transcript_cache, "get_trace", count)
     trace_id = _store(store, _agent(1), _llm(2, 1, "first answer"), _tool(3, 1))
     small_id = _store(store, _agent(1), _llm(2, 1, "small"))
 
@@ -405,15 +405,15 @@ def test_large_trace_is_read_once_for_all_its_windows_and_again_when_a_span_arri
 
 
 def test_stories_are_kept_apart_by_project_and_only_so_many(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stories, "_WORTH_KEEPING_SPANS", 2)
-    monkeypatch.setattr(stories, "_KEPT_SPANS", 5)
+    monkeypatch.setattr(transcript_cache, "_WORTH_KEEPING_SPANS", 2)
+    monkeypatch.setattr(transcript_cache, "_KEPT_SPANS", 5)
     ids = [_store(store, _agent(1), _llm(2, 1, "a")) for _ in range(3)]
     for trace_id in ids:
-        stories.read_story(store, project_id=1, trace_id=trace_id)
+        transcript_cache.read_story(store, project_id=1, trace_id=trace_id)
 
-    assert [key[1] for key in stories._kept] == ids[1:]
+    assert [key[1] for key in transcript_cache._kept] == ids[1:]
     with pytest.raises(TraceNotFound):
-        stories.read_story(store, project_id=2, trace_id=ids[2])
+        transcript_cache.read_story(store, project_id=2, trace_id=ids[2])
 
 
 def test_cost_of_a_call_is_shown_as_tokens_times_prices_that_add_up(client: Client, store: Store) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from types import FrameType
 
-from dashboards.message_cards import ShownMessage, pair_calls
+from dashboards.trace.message_cards import ShownMessage, pair_calls
 from tracestore.content.messages import Message, Part
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboards.content import read_content
+from dashboards.trace.content import read_content
 from tracestore.content.turns import find_answered, find_asked
 from tracestore.model import Span, SpanSummary, Trace
 

@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
-from dashboards.transcript import Transcript, build_transcript
+from dashboards.trace.transcript import Transcript, build_transcript
 from tracestore.clickhouse.client import Store
 from tracestore.model import Trace
 from tracestore.queries.messages import find_messages

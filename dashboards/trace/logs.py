@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dashboards.attributes import Attribute, attribute_text, build_attributes
 from dashboards.text import preview
+from dashboards.trace.attributes import Attribute, attribute_text, build_attributes
 from tracestore.content.values import decode_value, is_structured, to_text
 from tracestore.model import LogRecord, Span, SpanEvent
 from tracestore.semconv.scores import (

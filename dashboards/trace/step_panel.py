@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from dashboards.attributes import Attribute, build_attributes
-from dashboards.content import Content, find_text, read_content
-from dashboards.logs import LogRow, Score, build_log_rows, find_record_text, read_scores
 from dashboards.text import split_stacktrace
+from dashboards.trace.attributes import Attribute, build_attributes
+from dashboards.trace.content import Content, find_text, read_content
+from dashboards.trace.logs import LogRow, Score, build_log_rows, find_record_text, read_scores
 from tracestore.content.values import to_text
 from tracestore.fingerprint import fingerprint
 from tracestore.model import LogRecord, Span, SpanEvent, SpanSummary

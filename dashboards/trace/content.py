@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dashboards.logs import as_span
+from dashboards.trace.logs import as_span
 from tracestore.content.messages import Part
 from tracestore.content.payloads import (
     ARGUMENTS,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dashboards.transcript import Transcript, Usage
+from dashboards.trace.transcript import Transcript, Usage
 from tracestore.content.payloads import open_envelope
 from tracestore.content.values import decode_value
 from tracestore.model import SpanSummary

@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any
 
-from dashboards.waterfall import Row, Waterfall, build_waterfall, pack_rows
+from dashboards.trace.waterfall import Row, Waterfall, build_waterfall, pack_rows
 from tracestore.queries.events import EventMark
 from tracestore.queries.tree import Step
 

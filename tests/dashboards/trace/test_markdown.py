@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboards.markdown import MARKDOWN_CHARS, has_markup, is_safe_link, render_markdown
+from dashboards.trace.markdown import MARKDOWN_CHARS, has_markup, is_safe_link, render_markdown
 
 # What the renderer may write; everything else in its output is text.
 _ATTRIBUTES = {

@@ -6,8 +6,8 @@ from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dashboards.markdown import MARKDOWN_CHARS
 from dashboards.text import EXCERPT_CHARS
+from dashboards.trace.markdown import MARKDOWN_CHARS
 from tracestore.content.messages import Message, Part
 
 _PANEL_CHARS, _LAYOUT_CHARS = 400_000, 100_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dashboards.conversation import TOOL_LIMIT, build_turn, find_telling_steps
+from dashboards.trace.conversation import TOOL_LIMIT, build_turn, find_telling_steps
 from tests.spans import make_span, make_summary
 from tracestore.model import SpanSummary, Trace, TraceSummary
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.content import read_content
+from dashboards.trace.content import read_content
 from tests.spans import make_span
 
 

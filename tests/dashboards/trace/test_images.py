@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dashboards.content import find_image, read_content
-from dashboards.images import decode_image
+from dashboards.trace.content import find_image, read_content
+from dashboards.trace.images import decode_image
 from tests.spans import make_span
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import dropwhile, takewhile
 
-from dashboards.content import read_documents
-from dashboards.logs import as_span, read_fields
-from dashboards.repeats import Mark
 from dashboards.text import preview, split_stacktrace
-from dashboards.transcript import Item, Transcript
+from dashboards.trace.content import read_documents
+from dashboards.trace.logs import as_span, read_fields
+from dashboards.trace.repeats import Mark
+from dashboards.trace.transcript import Item, Transcript
 from tracestore.content.payloads import Payload, read_input, read_output, read_tool_call
 from tracestore.content.values import decode_value
 from tracestore.model import LogRecord, Span, SpanSummary

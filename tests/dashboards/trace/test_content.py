@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dashboards.content import find_text, read_content
-from dashboards.message_cards import lay_out
+from dashboards.trace.content import find_text, read_content
+from dashboards.trace.message_cards import lay_out
 from tests.spans import make_span
 from tracestore.content.messages import read_messages
 from tracestore.content.payloads import Payload, unflatten

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from dashboards.repeats import canonical, find_repeated_tools
-from dashboards.transcript import Item, Transcript, build_transcript
-from dashboards.transcript_cards import Known, Opened, add_records, build_cards, build_frame
+from dashboards.trace.repeats import canonical, find_repeated_tools
+from dashboards.trace.transcript import Item, Transcript, build_transcript
+from dashboards.trace.transcript_cards import Known, Opened, add_records, build_cards, build_frame
 from tests.spans import make_span, make_summary
 from tracestore.model import LogRecord, SpanSummary
 

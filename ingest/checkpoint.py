@@ -10,7 +10,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.spool import Position, sync_folder
+from ingest.durable_files import sync_folder
+from ingest.spool_records import Position
 
 log = logging.getLogger(__name__)
 

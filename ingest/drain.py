@@ -16,7 +16,8 @@ from google.protobuf.message import DecodeError
 from ingest.checkpoint import Batch, Checkpoint
 from ingest.dead_letters import DeadLetters
 from ingest.otlp import canonicalize
-from ingest.spool import Position, Spool, SpooledRequest, SpoolUnwritable
+from ingest.spool import Spool, SpoolUnwritable
+from ingest.spool_records import Position, SpooledRequest
 from tracestore import telemetry
 from tracestore.clickhouse.errors import BadInsert, StoreError, StoreUnavailable
 from tracestore.clickhouse.landing import Record, read_span_count

@@ -20,7 +20,8 @@ from prometheus_client.registry import Collector
 from ingest.checkpoint import Checkpoint
 from ingest.dead_letters import DeadLetters
 from ingest.drain import Drain
-from ingest.spool import Damage, Position, Spool
+from ingest.spool import Spool
+from ingest.spool_records import Damage, Position
 from tracestore import telemetry
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import Record, insert_batch, recover_batch, stamp

@@ -9,34 +9,33 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import logging
 import os
-import struct
 import threading
 import time
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from ingest.durable_files import make_folder, sync_folder, write_all, write_durably
+from ingest.spool_records import (
+    HEADER_BYTES,
+    Damage,
+    Position,
+    SpooledRequest,
+    decode_records,
+    encode_record,
+    find_damage,
+    measure_first,
+)
 from tracestore import telemetry
 from tracestore.model import Signal
 
 log = logging.getLogger(__name__)
 
-# A record begins with the magic of its signal. Those of the first version had no seal.
-_MAGICS = {Signal.TRACES: b"TSR2", Signal.LOGS: b"TSL2"}
-_SIGNALS = {magic: signal for signal, magic in _MAGICS.items()}
-_OLD_SIGNALS = {b"TSR1": Signal.TRACES, b"TSL1": Signal.LOGS}
-# magic, payload bytes, CRC-32 of the rest of the header and the payload, project id, receive time (ns since the epoch)
-_HEADER = struct.Struct("<4sIIIQ")
-_FIELDS = struct.Struct("<IIQ")
-_SEAL_BYTES = 8
-_HEADER_BYTES = _HEADER.size + _SEAL_BYTES
 _KEY_BYTES = 16
 # What says that this file cannot be read, now and later. Anything else (out of descriptors, of memory) passes.
 _UNREADABLE = {errno.EIO, errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.EUCLEAN, errno.ESTALE}
@@ -57,42 +56,6 @@ class SpoolUnwritable(Exception):
     """The record could not be made durable; nothing of it was kept. The message says why."""
 
 
-@dataclass(frozen=True, order=True)
-class Position:
-    """A place in the spool: a segment's number and the byte offset in its file. Later is greater."""
-
-    segment: int
-    offset: int
-
-
-@dataclass(frozen=True)
-class SpooledRequest:
-    """One accepted request: the serialized Export...ServiceRequest of its signal, and where it stands in the spool.
-
-    The payload is a view of what was read from the file: a batch is in memory once.
-    """
-
-    position: Position
-    project_id: int
-    received_at_ns: int
-    payload: bytes | memoryview
-    signal: Signal = Signal.TRACES
-
-
-@dataclass(frozen=True)
-class Damage:
-    """Bytes of the spool that are no whole record any more. `reason` is for an operator.
-
-    `request` is the one that they were when its header is intact: its payload is what is left of it. Without it `content` holds
-    everything up to the next intact record.
-    """
-
-    position: Position
-    content: bytes
-    reason: str
-    request: SpooledRequest | None = None
-
-
 @dataclass(frozen=True)
 class _Pending:
     project_id: int
@@ -100,81 +63,6 @@ class _Pending:
     payload: bytes
     signal: Signal
     durable: Future[None]
-
-
-def _checksum(magic: bytes, project_id: int, received_at_ns: int, payload: bytes | memoryview) -> int:
-    # Traces of the first version came before there was anything to tell apart.
-    start = 0 if magic == b"TSR1" else zlib.crc32(magic)
-    return zlib.crc32(payload, zlib.crc32(_FIELDS.pack(len(payload), project_id, received_at_ns), start))
-
-
-def _seal(key: bytes, segment: int, offset: int, header: bytes) -> bytes:
-    """What only this spool can have written at this place: a record that a sender put into its payload does not carry it."""
-    place = struct.pack("<QQ", segment, offset)
-    return hashlib.blake2b(header + place, digest_size=_SEAL_BYTES, key=key).digest()
-
-
-def encode_record(
-    project_id: int, received_at_ns: int, payload: bytes, signal: Signal, *, key: bytes, segment: int, offset: int
-) -> tuple[bytes, bytes]:
-    """Return the header and the payload: kept apart, so that a large payload is not copied."""
-    magic = _MAGICS[signal]
-    checksum = _checksum(magic, project_id, received_at_ns, payload)
-    header = _HEADER.pack(magic, len(payload), checksum, project_id, received_at_ns)
-    return header + _seal(key, segment, offset, header), payload
-
-
-def _read_header(view: memoryview, at: int) -> tuple[bytes, Signal, int, int, int, int, int] | None:
-    """Return magic, signal, start and end of the payload, checksum, project id and receive time; None when this is no record."""
-    if at + _HEADER.size > len(view):
-        return None
-    magic, size, checksum, project_id, received_at_ns = _HEADER.unpack_from(view, at)
-    is_old = magic in _OLD_SIGNALS
-    signal = _OLD_SIGNALS.get(magic) or _SIGNALS.get(magic)
-    start = at + (_HEADER.size if is_old else _HEADER_BYTES)
-    if signal is None or start + size > len(view):
-        return None
-    return magic, signal, start, start + size, checksum, project_id, received_at_ns
-
-
-def decode_records(data: bytes, segment: int, offset: int, *, verify: bool) -> Iterator[tuple[SpooledRequest, int]]:
-    """Yield whole records from `data`, which starts at `offset` of the segment, each with the offset after it.
-
-    Stops at the first record that is cut short or, with `verify`, damaged.
-    """
-    at = 0
-    view = memoryview(data)
-    while header := _read_header(view, at):
-        magic, signal, start, end, checksum, project_id, received_at_ns = header
-        payload = view[start:end]
-        if verify and _checksum(magic, project_id, received_at_ns, payload) != checksum:
-            return
-        yield SpooledRequest(Position(segment, offset + at), project_id, received_at_ns, payload, signal), offset + end
-        at = end
-
-
-def _is_sealed(data: bytes, at: int, segment: int, offset: int, key: bytes) -> bool:
-    header, seal = data[at : at + _HEADER.size], data[at + _HEADER.size : at + _HEADER_BYTES]
-    return header[:4] in _SIGNALS and _seal(key, segment, offset + at, header) == seal
-
-
-def find_damage(data: bytes, segment: int, offset: int, key: bytes) -> Damage:
-    """Return what is to be skipped of `data`, the rest of a segment whose first record is damaged: up to the next intact header.
-
-    Only a sealed header is believed: bytes inside a damaged record come from a sender, who could have put a forged one there.
-    """
-    position = Position(segment, offset)
-    if _is_sealed(data, 0, segment, offset, key) and (header := _read_header(memoryview(data), 0)):
-        _, signal, start, end, _, project_id, received_at_ns = header
-        payload = data[start:end]
-        reason = "The disk changed this request after it was acknowledged: its checksum does not fit."
-        return Damage(position, data[:end], reason, SpooledRequest(position, project_id, received_at_ns, payload, signal))
-    at = data.find(b"TS", 1)
-    while at >= 0 and not _is_sealed(data, at, segment, offset, key):
-        at = data.find(b"TS", at + 1)
-    content = data if at < 0 else data[:at]
-    reason = f"The disk changed {len(content)} bytes of the spool after they were acknowledged; what they were cannot be told."
-    return Damage(position, content, reason)
 
 
 def _describe(error: Exception) -> str:
@@ -193,44 +81,6 @@ def _load_key(path: Path) -> bytes:
         key = os.urandom(_KEY_BYTES)
         write_durably(path, key)
     return key
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, each durably: a file is as safe as the entry of every folder that leads to it."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in reversed(missing):
-        sync_folder(path.parent)
-
-
-def write_durably(path: Path, content: bytes | memoryview) -> None:
-    """Put a file in place; after a crash either the old or the new one is there, never a mixture. Raises OSError."""
-    fresh = path.with_name(path.name + ".new")
-    with open(fresh, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renamed, new and deleted files of a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_all(descriptor: int, buffers: list[bytes]) -> None:
-    """`writev` until everything is written: the kernel may take a part only."""
-    written = os.writev(descriptor, buffers)
-    if written == sum(map(len, buffers)):
-        return
-    rest = memoryview(b"".join(buffers))[written:]
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
 
 
 class Spool:
@@ -361,7 +211,7 @@ class Spool:
                 durable.set_exception(SpoolUnwritable("The server is stopping."))
                 return durable
             self._pending.append(_Pending(project_id, received_at_ns, payload, signal, durable))
-            self._pending_bytes += len(payload) + _HEADER_BYTES
+            self._pending_bytes += len(payload) + HEADER_BYTES
             self._arrived.notify()
         return durable
 
@@ -378,7 +228,7 @@ class Spool:
     def _commit(self, batch: list[_Pending]) -> None:
         """Write and sync the batch; on failure cut the file back to its last good byte and fail every waiter."""
         error: SpoolUnwritable | None = None
-        size = sum(len(item.payload) + _HEADER_BYTES for item in batch)
+        size = sum(len(item.payload) + HEADER_BYTES for item in batch)
         started = time.monotonic()
         try:
             if self._end.offset >= self._segment_bytes or self._must_rotate:
@@ -392,8 +242,8 @@ class Spool:
                         key=self._key, segment=self._end.segment, offset=offset,
                     )  # fmt: skip
                     buffers += header, payload
-                    offset += _HEADER_BYTES + len(item.payload)
-                _write_all(self._descriptor, buffers)
+                    offset += HEADER_BYTES + len(item.payload)
+                write_all(self._descriptor, buffers)
             os.fdatasync(self._descriptor)
             telemetry.SPOOL_SYNC.observe(time.monotonic() - started)
         except Exception as cause:  # the thread must outlive anything: without it every request would wait for ever
@@ -470,10 +320,8 @@ class Spool:
         wanted = left if end is not None or left <= max_bytes * 5 // 4 else max_bytes
         try:
             data = self._pread(start, wanted)
-            if end is None and len(data) >= _HEADER.size:
-                first_bytes = _HEADER_BYTES + _HEADER.unpack_from(data)[1]
-                if len(data) < first_bytes:
-                    data = self._pread(start, min(first_bytes, limit - start.offset))
+            if end is None and len(data) < (first_bytes := measure_first(data)):
+                data = self._pread(start, min(first_bytes, limit - start.offset))
             inherited = start.segment < self._first_own_segment
             requests: list[SpooledRequest] = []
             after = start.offset

@@ -23,7 +23,8 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from ingest.checkpoint import Batch
 from ingest.dead_letters import DeadLetters
 from ingest.otlp import BadBody, check_logs_json, check_logs_protobuf
-from ingest.spool import Spool, decode_records
+from ingest.spool import Spool
+from ingest.spool_records import decode_records
 from tests.ingest.conftest import JSON, Receiver, build_request, build_span
 from tests.ingest.drains import REFUSED_BYTES, Bench
 from tests.otlp_messages import log_requests, sized, to_otlp_dict

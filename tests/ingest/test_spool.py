@@ -19,7 +19,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ingest.checkpoint import Batch, Checkpoint
-from ingest.spool import Damage, Position, Spool, SpooledRequest, SpoolInUse, SpoolUnwritable
+from ingest.spool import Spool, SpoolInUse, SpoolUnwritable
+from ingest.spool_records import Damage, Position, SpooledRequest
 from tests.live import ROOT
 
 MAX_BYTES = 10**9

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from tracestore.language import Query, QueryError, add_filter, has_filter, parse_query, remove_filter
 from tracestore.language.fields import FIELDS, FieldType
 from tracestore.language.parser import MAX_TERMS
-from tracestore.queries.predicates import Params, span_predicate, trace_predicate
+from tracestore.queries.conditions import Params
+from tracestore.queries.predicates import span_predicate, trace_predicate
 
 _NAMES = [field.name for field in FIELDS] + ["trace.cost", "attr.k", 'attr."k k"', "nope"]
 _PIECES = st.sampled_from(

@@ -10,7 +10,8 @@ import pytest
 from tracestore.language import parse_query
 from tracestore.language.fields import FIELDS, FieldType
 from tracestore.queries import facets, predicates, spans, traces
-from tracestore.queries.predicates import Params, span_predicate, trace_predicate
+from tracestore.queries.conditions import Params
+from tracestore.queries.predicates import span_predicate, trace_predicate
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 

@@ -14,7 +14,8 @@ from tests.queries.conftest import T0, SendSpans, send_spans
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.part_contents import PartContents
 from tracestore.language import parse_query
-from tracestore.queries.predicates import IN_RANGE, Params, span_predicate
+from tracestore.queries.conditions import IN_RANGE, Params
+from tracestore.queries.predicates import span_predicate
 from tracestore.timerange import DAY_NS
 
 __all__ = ["send_spans"]  # a fixture

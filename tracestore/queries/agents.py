@@ -19,8 +19,9 @@ from typing import Any
 from tracestore.agent_graph import AGENT, HANDOFF, MODEL, PERSON, SERVICE, TOOL, AgentGraph, Pair, build_graph, slug_of
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
+from tracestore.queries.conditions import IN_RANGE, Params
 from tracestore.queries.handoffs import IS_HANDOFF, TARGET_BY_NAME, TARGET_OF_TOOL, TOLD_TARGET
-from tracestore.queries.predicates import IN_RANGE, REACH_DAYS, Params, trace_predicate
+from tracestore.queries.predicates import REACH_DAYS, trace_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.summary.requests import ReadSignal, find_signal
 from tracestore.timerange import DAY_NS, TimeRange

@@ -8,7 +8,8 @@ from typing import Literal
 
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
-from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.conditions import IN_RANGE, Params
+from tracestore.queries.predicates import trace_predicate
 from tracestore.queries.terms import value_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.queries.why.comparison import Comparison, find_differences

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tracestore.clickhouse.client import Store
 from tracestore.content.keys import Part, find_part
-from tracestore.queries.predicates import IN_RANGE
+from tracestore.queries.conditions import IN_RANGE
 from tracestore.queries.spans import find_trace_times
 
 # Names of attributes and events that hold what came out of a step; other content went in.

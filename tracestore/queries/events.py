@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracestore.clickhouse.client import Store
-from tracestore.queries.predicates import IN_RANGE
+from tracestore.queries.conditions import IN_RANGE
 from tracestore.queries.spans import find_trace_times
 
 # Streaming instrumentations send an event per chunk: beyond these a bar is all dots anyway.

@@ -12,8 +12,9 @@ from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.clickhouse.lookups import literal, literals
 from tracestore.language import Query
 from tracestore.model import AgentEvents, FacetValue, LogRecord, Page
+from tracestore.queries.conditions import IN_RANGE, Params
 from tracestore.queries.paging import Position, decode_cursor, read_newest
-from tracestore.queries.predicates import IN_RANGE, REACH_DAYS, Params, log_predicate
+from tracestore.queries.predicates import REACH_DAYS, log_predicate
 from tracestore.queries.spans import is_id, value_of, values_of
 from tracestore.semconv.errors import REQUEST_ERROR, REQUEST_ERROR_EVENTS, REQUEST_EVENTS
 from tracestore.semconv.signals import ACCEPTED, BY_PERSON, DECISION_EVENTS

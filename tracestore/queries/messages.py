@@ -13,7 +13,7 @@ from dataclasses import replace
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.model import Span, TraceSummary
-from tracestore.queries.predicates import IN_RANGE
+from tracestore.queries.conditions import IN_RANGE
 from tracestore.queries.spans import find_trace_times
 from tracestore.timerange import NS_PER_S
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from tracestore.clickhouse.client import Store
 from tracestore.model import FacetValue
+from tracestore.queries.conditions import IN_RANGE
 from tracestore.queries.facets import FACETS
 from tracestore.queries.paging import read_newest
-from tracestore.queries.predicates import IN_RANGE
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import TimeRange
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from tracestore.clickhouse.client import PlainText, Store
 from tracestore.content.payloads import CONTENT_EVENTS, INPUTS, OUTPUTS
+from tracestore.queries.conditions import IN_RANGE
 from tracestore.queries.contents import StepContent, contents_sql, read_contents
-from tracestore.queries.predicates import IN_RANGE
 
 # What one statement reads: traces that run at once share all granules, and a server takes at most 128 KiB for one parameter, 48
 # bytes a step. With the ceiling on a step's contents, 64 MB at most.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.intake_view import is_truncated
-from tracestore.queries.predicates import IN_RANGE
+from tracestore.queries.conditions import IN_RANGE
 from tracestore.timerange import MAX_NS, NS_PER_S, TimeRange
 
 _MINUTE_NS = 60 * NS_PER_S

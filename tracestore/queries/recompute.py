@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracestore.clickhouse.client import Store
-from tracestore.queries.predicates import IN_RANGE
+from tracestore.queries.conditions import IN_RANGE
 from tracestore.queries.summaries import TouchedTraces, touched_traces
 from tracestore.timerange import TimeRange
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.model import Page, Score
+from tracestore.queries.conditions import Params
 from tracestore.queries.paging import Position, decode_cursor, read_newest
-from tracestore.queries.predicates import REACH_DAYS, Params
+from tracestore.queries.predicates import REACH_DAYS
 from tracestore.timerange import MAX_NS, TimeRange
 
 # Results with the same id replace each other within the trace or session that they are about.

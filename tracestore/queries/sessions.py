@@ -7,7 +7,8 @@ from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
-from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.conditions import IN_RANGE, Params
+from tracestore.queries.predicates import trace_predicate
 from tracestore.queries.previews import find_previews
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import NS_PER_S, TimeRange

@@ -13,8 +13,9 @@ from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.language import Query
 from tracestore.model import Page, Span, SpanEvent, SpanLink, SpanSummary
+from tracestore.queries.conditions import IN_RANGE, Params
 from tracestore.queries.paging import Position, decode_cursor, read_newest, threads_for
-from tracestore.queries.predicates import IN_RANGE, Params, span_predicate
+from tracestore.queries.predicates import span_predicate
 from tracestore.timerange import MAX_NS, NS_PER_S, TimeRange
 
 # Field of SpanSummary -> expression over `spans`, in the order in which rows are read. cost_usd is computed from them.

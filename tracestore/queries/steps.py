@@ -9,7 +9,7 @@ from tracestore.clickhouse.attributes import decode_attributes
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.lookups import literal
 from tracestore.model import Span, SpanEvent, SpanSummary
-from tracestore.queries.predicates import IN_RANGE
+from tracestore.queries.conditions import IN_RANGE
 from tracestore.queries.spans import find_trace_times, value_of
 from tracestore.semconv.fields import FIELDS
 from tracestore.timerange import MAX_NS, NS_PER_S

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tracestore.language import Query
 from tracestore.language.tree import Node, Or, Pattern, Term
-from tracestore.queries.predicates import Params
+from tracestore.queries.conditions import Params, matches
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def value_predicate(query: Query, field: str, variable: str, params: Params) -> 
     """
     wanted = [patterns for node in query.conditions if (patterns := _patterns(node, field))]
     # Two conditions name two values of one trace (tool:a tool:b): both are asked for.
-    return " OR ".join(_match(variable, pattern, params) for patterns in wanted for pattern in patterns)
+    return " OR ".join(matches(variable, pattern, params) for patterns in wanted for pattern in patterns)
 
 
 def _patterns(node: Node, field: str) -> list[Pattern]:
@@ -43,10 +43,3 @@ def _patterns(node: Node, field: str) -> list[Pattern]:
         term.value for term in terms if isinstance(term, Term) and term.field == field and isinstance(term.value, Pattern)
     ]
     return patterns if len(patterns) == len(terms) else []
-
-
-def _match(variable: str, pattern: Pattern, params: Params) -> str:
-    if pattern.is_exact:
-        return f"{variable} = {params.bind(pattern.text, 'String')}"
-    like = "%".join(part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for part in pattern.parts)
-    return f"{variable} LIKE {params.bind(like, 'String')}"

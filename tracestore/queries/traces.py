@@ -12,8 +12,9 @@ from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.language import Query
 from tracestore.model import ModelUsage, Outcome, Page, SpanSummary, ToolUsage, Trace, TraceSummary
+from tracestore.queries.conditions import IN_RANGE, Params
 from tracestore.queries.paging import Position, decode_cursor, read_newest, threads_for
-from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.predicates import trace_predicate
 from tracestore.queries.previews import find_previews
 from tracestore.queries.spans import find_spans_of_trace, find_trace_times
 from tracestore.timerange import DAY_NS, TimeRange

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from tracestore.clickhouse.client import Store
 from tracestore.pricing import TOKEN_CLASSES, Call, TokenUsage, price_each
+from tracestore.queries.conditions import IN_RANGE
 from tracestore.queries.handoffs import IS_HANDOFF, TARGET_BY_NAME, TOLD_TARGET
-from tracestore.queries.predicates import IN_RANGE
 from tracestore.queries.spans import PRICED_KINDS, find_trace_times
 from tracestore.timerange import TimeRange
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from tracestore.buckets import BUCKET_SQL, seconds_of
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
-from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.conditions import IN_RANGE, Params
+from tracestore.queries.predicates import trace_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.queries.version_samples import (
     MOST_VERSIONS,

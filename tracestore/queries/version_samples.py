@@ -12,8 +12,9 @@ from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
+from tracestore.queries.conditions import IN_RANGE, Params
 from tracestore.queries.metrics.definitions import MetricError
-from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.predicates import trace_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import NS_PER_S, TimeRange
 

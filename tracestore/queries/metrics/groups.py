@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, StoreUnavailable
 from tracestore.language import Query
+from tracestore.queries.conditions import IN_RANGE, Params
 from tracestore.queries.metrics.definitions import READ_APART, MetricError, check_grouped, find_metric
 from tracestore.queries.metrics.rollups import rollup_dimension
 from tracestore.queries.metrics.series import group_apart, measure_apart, number, query_range
 from tracestore.queries.metrics.sources import Reading, find_reading, grouped_reading
-from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.predicates import trace_predicate
 from tracestore.queries.rollups import MINUTE_S
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import TimeRange

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tracestore.buckets import BUCKET_SQL
 from tracestore.language import Query
-from tracestore.queries.predicates import Params
+from tracestore.queries.conditions import Params
 from tracestore.queries.rollups import PERCENTILES
 from tracestore.queries.terms import value_predicate
 

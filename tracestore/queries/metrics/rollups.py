@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
+from tracestore.queries.conditions import Params
 from tracestore.queries.metrics.definitions import KEYS, METRICS, OF_SCORE, OF_SESSION
 from tracestore.queries.metrics.parts import ROLLED, Source
-from tracestore.queries.predicates import Params
 from tracestore.queries.rollups import HOUR_S, MINUTE_S, ROLLUP_COLUMNS, find_hours_end_ns
 from tracestore.queries.terms import exact_demands, value_predicate
 from tracestore.timerange import NS_PER_S, TimeRange

@@ -13,9 +13,9 @@ from typing import Any
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
 from tracestore.model import Series
+from tracestore.queries.conditions import Params
 from tracestore.queries.metrics.definitions import OF_SCORE, OF_SESSION, MetricError, check_grouped, find_metric
 from tracestore.queries.metrics.sources import build_source
-from tracestore.queries.predicates import Params
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import NS_PER_S, TimeRange
 

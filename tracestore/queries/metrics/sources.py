@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
+from tracestore.queries.conditions import IN_RANGE, Params
 from tracestore.queries.metrics.definitions import (
     GROUPINGS,
     KEYS,
@@ -21,7 +22,7 @@ from tracestore.queries.metrics.definitions import (
 )
 from tracestore.queries.metrics.parts import COUNTED_BY_GROUP, ROLLED, SCORE_PARTS, SESSION_PARTS, Source, raw_parts
 from tracestore.queries.metrics.rollups import IN_ROLLED_RANGE, find_hours, rolled_conditions, rolled_source, rollup_dimension
-from tracestore.queries.predicates import IN_RANGE, REACH_DAYS, Params, trace_predicate
+from tracestore.queries.predicates import REACH_DAYS, trace_predicate
 from tracestore.queries.rollups import MINUTE_S
 from tracestore.queries.scores import EFFECTIVE_SCORES
 from tracestore.queries.terms import value_predicate

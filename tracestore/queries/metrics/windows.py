@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tracestore.clickhouse.client import Store
+from tracestore.queries.conditions import IN_RANGE, Params
 from tracestore.queries.metrics.definitions import READ_APART, find_metric
 from tracestore.queries.metrics.groups import MAX_GROUPS, RUN_METRICS, Question, check_groups, samples_of
 from tracestore.queries.metrics.series import number
 from tracestore.queries.metrics.sources import Reading, apart_by_moment, find_reading, grouped_reading
-from tracestore.queries.predicates import IN_RANGE, Params
 from tracestore.queries.rollups import MINUTE_S
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import NS_PER_S, TimeRange

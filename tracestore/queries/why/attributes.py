@@ -18,7 +18,8 @@ from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.clickhouse.part_contents import lacks_keys, parts_where
 from tracestore.histogram import Histogram, bin_sql
 from tracestore.language import Query
-from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.conditions import IN_RANGE, Params
+from tracestore.queries.predicates import trace_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.queries.why.fields import Dimension, Number
 from tracestore.queries.why.numbers import Shift, build_shifts

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tracestore.queries.predicates import Params
+from tracestore.queries.conditions import Params
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.queries.why.fields import Shape
 from tracestore.queries.why.sides import MIN_SUPPORT, SIDES, Sides

@@ -8,7 +8,8 @@ from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
-from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.conditions import IN_RANGE, Params
+from tracestore.queries.predicates import trace_predicate
 from tracestore.timerange import TimeRange
 
 # A value that fewer traces have on either side is not looked at: two traces are no share.

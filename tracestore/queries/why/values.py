@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracestore.histogram import MOST_BINS, Histogram, bin_sql
-from tracestore.queries.predicates import Params
+from tracestore.queries.conditions import Params
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.queries.why.fields import DIMENSIONS, Dimension, Number, Shape
 from tracestore.queries.why.sides import SIDES, Sides

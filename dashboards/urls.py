@@ -6,7 +6,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path, register_converter
 from django.views.generic import RedirectView
 
-from dashboards.api.traces import PrometheusView
+from dashboards.api.prometheus import PrometheusView
 from dashboards.lists import AnyText
 from dashboards.views import (
     agents,

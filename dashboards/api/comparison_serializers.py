@@ -7,7 +7,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from dashboards.api.serializers import RangeParameters
+from dashboards.api.parameter_serializers import RangeParameters
 from tracestore.verdict import DEFAULT_METRICS, JUDGED, MINIMUM_SAMPLES, Decision, Outcome
 
 

@@ -1,133 +1,17 @@
-"""What the REST API takes and gives. Texts that are absent are "", numbers that are unknown are null."""
+"""What the REST API gives. Texts that are absent are "", numbers that are unknown are null."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from tracestore.agent_graph import Edge
+from dashboards.api.fields import AttributesField, BodyField, TimeField
 from tracestore.errors import STATES
 from tracestore.language.fields import KINDS, OUTCOMES
 from tracestore.model import Span, Trace
-from tracestore.queries.errors import MAX_GROUPS, SORTS
-from tracestore.queries.facets import FACETS
-from tracestore.queries.metrics.definitions import GROUPINGS, METRICS
 from tracestore.timerange import format_time_ns
-
-MAX_LIMIT = 1000
-_TIME_HELP = "RFC 3339 (UTC when no zone is given), Unix nanoseconds, or `now-15m` (s, m, h, d, w)."
-_QUERY_HELP = "Query text, for example `status:error version:v3 tool:refund`. Empty matches everything."
-
-
-# What requests may say
-
-
-class RangeParameters(serializers.Serializer[Any]):
-    """A query and a time range: the last 24 hours without `start` and `end`."""
-
-    # Kept as it came: an error's position counts its characters. The language bounds its length.
-    q = serializers.CharField(required=False, allow_blank=True, default="", trim_whitespace=False, help_text=_QUERY_HELP)
-    start = serializers.CharField(
-        required=False, allow_blank=True, default="", max_length=64,
-        help_text=f"Included. {_TIME_HELP} Default: 24 hours before `end`.",
-    )  # fmt: skip
-    end = serializers.CharField(
-        required=False, allow_blank=True, default="", max_length=64, help_text=f"Not included. {_TIME_HELP} Default: now."
-    )
-
-
-class PageParameters(serializers.Serializer[Any]):
-    """A page of a list."""
-
-    limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=MAX_LIMIT, help_text="Items on one page.")
-    cursor = serializers.CharField(
-        required=False, allow_blank=True, default="", max_length=20_000,
-        help_text="That of `next` of the page before, or all of `next`. Goes with the same other parameters.",
-    )  # fmt: skip
-
-
-class SearchParameters(PageParameters, RangeParameters):
-    """A page of what a query finds."""
-
-
-class LogSearchParameters(SearchParameters):
-    """A page of log records that a query finds."""
-
-    q = serializers.CharField(
-        required=False, allow_blank=True, default="", trim_whitespace=False,
-        help_text="Query text over log records, for example `severity:error event:claude_code.*`. Empty matches everything.",
-    )  # fmt: skip
-
-
-class MetricParameters(RangeParameters):
-    """A metric over time."""
-
-    metric = serializers.CharField(max_length=64, help_text="One of: " + ", ".join(f"`{name}`" for name in METRICS) + ".")
-    group_by = serializers.CharField(
-        required=False, allow_blank=True, default="", max_length=64,
-        help_text="One series per value, the ten with most traces. One of: " + ", ".join(f"`{name}`" for name in GROUPINGS) + ".",
-    )  # fmt: skip
-    step = serializers.CharField(
-        required=False, allow_blank=True, default="", max_length=16,
-        help_text="Width of a point: seconds, or `30s`, `5m`, `1h`, `1d`. Default: cuts the range into at most 120 points.",
-    )  # fmt: skip
-
-
-class FacetParameters(RangeParameters):
-    """The values of a field."""
-
-    field = serializers.CharField(max_length=64, help_text="One of: " + ", ".join(f"`{name}`" for name in FACETS) + ".")
-    limit = serializers.IntegerField(required=False, default=12, min_value=1, max_value=MAX_LIMIT, help_text="Values returned.")
-
-
-class ErrorParameters(RangeParameters):
-    """Failures by error."""
-
-    state = serializers.ChoiceField(choices=STATES, required=False, allow_blank=True, default="", help_text="Errors in it alone.")
-    sort = serializers.ChoiceField(choices=tuple(SORTS), required=False, default="traces", help_text="Most, or latest, first.")
-    limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=MAX_GROUPS, help_text="Errors returned.")
-
-
-# What answers hold
-
-
-@extend_schema_field({"type": "string", "format": "date-time", "example": "2026-11-20T08:30:00.000000001Z"})
-class TimeField(serializers.Field[int, Any, str, Any]):
-    """Nanoseconds since the Unix epoch as RFC 3339 in UTC with nine decimals."""
-
-    def to_representation(self, value: int) -> str:
-        return format_time_ns(value)
-
-
-@extend_schema_field({"type": "object", "additionalProperties": {}})
-class AttributesField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
-    """Attributes with their types: text, numbers, booleans, lists, maps. NaN and infinities, which JSON lacks, become texts."""
-
-    def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
-        return {key: _to_json(item) for key, item in value.items()}
-
-
-@extend_schema_field({})
-class BodyField(serializers.Field[Any, Any, Any, Any]):
-    """Any value, as attributes have them."""
-
-    def to_representation(self, value: Any) -> Any:
-        return _to_json(value)
-
-
-def _to_json(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        # The spelling of the Protobuf JSON mapping, which OTLP/JSON uses.
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {str(key): _to_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_to_json(item) for item in value]
-    return value
-
 
 _SUPPLIED_HELP = "As the spans themselves report it."
 _COMPARED_HELP = "`cost_usd` of the calls that also report a cost; null when none does."
@@ -403,64 +287,6 @@ class FacetValueSerializer(serializers.Serializer[Any]):
     value = serializers.CharField()
     count = serializers.IntegerField(help_text="Traces that have the value.")
     failed = serializers.IntegerField(help_text="Those of them that failed.")
-
-
-class AgentParameters(RangeParameters):
-    """What `/agents` takes."""
-
-    against = serializers.CharField(
-        required=False, allow_blank=True, default="", trim_whitespace=False,
-        help_text="A second query over the same time, to compare with; its graph is in `against`.",
-    )  # fmt: skip
-
-
-class AgentNodeKeySerializer(serializers.Serializer[Any]):
-    kind = serializers.CharField(help_text="`agent`, `model`, `tool`, `service` or `person`.")
-    name = serializers.CharField(help_text="Empty for a person.")
-
-
-class _CountedCallsSerializer(serializers.Serializer[Any]):
-    calls = serializers.IntegerField()
-    errors = serializers.IntegerField()  # type: ignore[assignment]  # hides Serializer.errors, which only inputs use
-    failure_rate = serializers.FloatField(allow_null=True, help_text="Errors per call; null without calls.")
-    trace_count = serializers.IntegerField(help_text="Traces in which it occurs; approximate in the ten thousands.")
-    p95_ns = serializers.FloatField(allow_null=True, help_text="Approximate; null where no span tells.")
-    input_tokens = serializers.IntegerField()
-    output_tokens = serializers.IntegerField()
-    cost_usd = serializers.FloatField(allow_null=True)
-
-
-class AgentNodeSerializer(_CountedCallsSerializer, AgentNodeKeySerializer):
-    pass
-
-
-class AgentEdgeSerializer(_CountedCallsSerializer):
-    caller = serializers.SerializerMethodField()
-    callee = serializers.SerializerMethodField()
-    is_handoff = serializers.BooleanField(help_text="The caller passes the conversation on instead of calling.")
-
-    @extend_schema_field(AgentNodeKeySerializer)
-    def get_caller(self, edge: Edge) -> dict[str, str]:
-        return {"kind": edge.caller[0], "name": edge.caller[1]}
-
-    @extend_schema_field(AgentNodeKeySerializer)
-    def get_callee(self, edge: Edge) -> dict[str, str]:
-        return {"kind": edge.callee[0], "name": edge.callee[1]}
-
-
-class AgentGraphSerializer(serializers.Serializer[Any]):
-    trace_count = serializers.IntegerField(help_text="Traces that were counted.")
-    failed_count = serializers.IntegerField()
-    escalated_count = serializers.IntegerField()
-    span_count = serializers.IntegerField()
-    sampled_one_in = serializers.IntegerField(help_text="1: every matching trace was counted; else about one in so many.")
-    is_cut = serializers.BooleanField(help_text="There are more pairs than were counted.")
-    nodes = AgentNodeSerializer(many=True)
-    edges = AgentEdgeSerializer(many=True)
-
-
-class AgentResultSerializer(AgentGraphSerializer):
-    against = AgentGraphSerializer(allow_null=True, help_text="The graph of `against`; null without it.")
 
 
 class TracePageSerializer(serializers.Serializer[Any]):

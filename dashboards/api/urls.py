@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboards.api import dashboards, prices, traces
+from dashboards.api import comparisons, dashboards, prices, traces
 
 urlpatterns = [
     path("traces", traces.TraceListView.as_view(), name="api-trace-list"),
@@ -15,10 +15,10 @@ urlpatterns = [
     path("spans", traces.SpanListView.as_view(), name="api-span-list"),
     path("metrics", traces.MetricView.as_view(), name="api-metric"),
     path("errors", traces.ErrorListView.as_view(), name="api-error-list"),
-    path("why", traces.WhyView.as_view(), name="api-why"),
-    path("compare", traces.CompareView.as_view(), name="api-compare"),
-    path("agents", traces.AgentGraphView.as_view(), name="api-agent-graph"),
-    path("versions/<path:version>/verdict", traces.VerdictView.as_view(), name="api-verdict"),
+    path("why", comparisons.WhyView.as_view(), name="api-why"),
+    path("compare", comparisons.CompareView.as_view(), name="api-compare"),
+    path("agents", comparisons.AgentGraphView.as_view(), name="api-agent-graph"),
+    path("versions/<path:version>/verdict", comparisons.VerdictView.as_view(), name="api-verdict"),
     path("prices", prices.PriceListView.as_view(), name="api-price-list"),
     path("prices/<int:price_id>", prices.PriceView.as_view(), name="api-price"),
     path("dashboards", dashboards.DashboardListView.as_view(), name="api-dashboard-list"),

@@ -142,7 +142,8 @@ def test_api_gives_both_graphs(client: Client, store: Store) -> None:
     assert answer["against"]["trace_count"] == answer["trace_count"] == 1
     assert client.get("/api/v1/agents").json()["against"] is None
     refused = client.get("/api/v1/agents", {"against": "verison:v3"})
-    assert (refused.status_code, refused.json()["error"]["parameter"]) == (400, "against")
+    error = refused.json()["error"]
+    assert (refused.status_code, error["parameter"], error["suggestion"]) == (400, "against", "version")
 
 
 def test_numbers_that_would_cover_each_other_give_way_to_failing_and_frequent_calls() -> None:

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from tests.live import ROOT
+from tracestore.environment import SETTINGS, read_environment
 from tracestore.server import ROLES
-from tracestore.settings import SETTINGS, read_environment
 
 NAMES = {setting.name for setting in SETTINGS}
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")

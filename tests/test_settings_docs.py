@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.live import ROOT
-from tracestore.settings import SETTINGS
+from tracestore.environment import SETTINGS
 
 ROW = re.compile(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*) \| ([^|]*) \| (.*) \|$", re.MULTILINE)
 

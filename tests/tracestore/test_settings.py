@@ -14,7 +14,8 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 
 from tests.live import ROOT, start_server, wait_until_ready
-from tracestore.settings import SETTINGS, is_loopback, read_environment
+from tracestore.environment import SETTINGS, read_environment
+from tracestore.settings import is_loopback
 
 BAD_VALUES = {
     "TRACESTORE_PORT": ["eight", "-1", "65536", "80.0", "9" * 5000, "８０００"],

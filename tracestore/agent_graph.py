@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from tracestore import pricing
+from tracestore.price_catalogue import TokenUsage
+from tracestore.pricing import price_call
 from tracestore.summary.outcomes import ESCALATION_TOOL
 
 AGENT, MODEL, TOOL, SERVICE, PERSON, HANDOFF = "agent", "model", "tool", "service", "person", "handoff"
@@ -237,7 +238,7 @@ def _share_costs(pairs: Iterable[Pair], costs: Mapping[str, float], now_ns: int)
         tokens_in, tokens_out, cached = (
             round(tokens / pair.calls) for tokens in (pair.input_tokens, pair.output_tokens, pair.cached_tokens)
         )
-        price = pricing.price_call(pair.provider, pair.callee, pricing.TokenUsage(tokens_in, tokens_out, cached), now_ns)
+        price = price_call(pair.provider, pair.callee, TokenUsage(tokens_in, tokens_out, cached), now_ns)
         weights[pair.callee][pair.caller_kind, pair.caller] = (tokens_in + tokens_out if price is None else price) * pair.calls
     return {
         (caller, (MODEL, model)): costs[model] * weight / total

@@ -1,10 +1,9 @@
-"""What a model call costs: a project's own prices, else the genai-prices catalogue that ships with its package (no network)."""
+"""What a model call costs: at a project's own prices, else at the list prices of the catalogue."""
 
 from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,56 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from genai_prices import Usage, calc_price
-from genai_prices.types import ModelPrice, PriceCalculation, PriceContext, TieredPrices
+from genai_prices.types import ModelPrice, TieredPrices
 
-from tracestore.semconv.calls import BEDROCK_ID, MAKERS
+from tracestore.custom_prices import CustomPrice, find_custom_price, has_custom_prices
+from tracestore.price_catalogue import TOKEN_CLASSES, Sold, TokenUsage, calculate, name_sold, read_usage
+from tracestore.semconv.calls import BEDROCK_ID
 
-# Provider names of the OpenTelemetry conventions that the catalogue knows under another id.
-_CATALOGUE_IDS = {"gcp.gen_ai": "google", "azure.ai.inference": "azure", "x_ai": "x-ai", "ibm.watsonx.ai": ""}
-# Who sells other makers' models lists them under the maker's name, which stands before a model's (semconv/calls.py) and is not
-# kept: "openai/gpt-oss-120b" at Groq, "anthropic/claude-sonnet-4.5" at OpenRouter.
-_LISTED_UNDER = ("openai", "anthropic", "google", "deepseek", "x-ai", "cohere", "perplexity")
-# Bedrock's ids of models begin with who makes them, which OpenLLMetry leaves out: nova-pro-v1:0. Anthropic's have a price anyway.
-_MAKERS_AT_BEDROCK = ("amazon", "meta", "mistral", "qwen", "writer", "deepseek", "openai")
-# Microsoft's own models have a price at Azure alone; those of OpenAI are found under OpenAI, whose tiers have prices there.
-_SOLD_BESIDE = {"azure.ai.openai": "azure"}
 _NS_PER_DAY = 86_400 * 10**9
-
-
-class TokenUsage(NamedTuple):
-    """Tokens of one call by class.
-
-    Those of input include cache reads, cache writes and audio, those of output reasoning and audio. Cache writes include
-    those that are kept for an hour. The first five (_COMMON) have prices that are computed for many calls at once.
-    """
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-    reasoning_tokens: int = 0
-    cache_write_1h_tokens: int = 0
-    input_audio_tokens: int = 0
-    output_audio_tokens: int = 0
-
-
-TOKEN_CLASSES = TokenUsage._fields
-
-
-class Sold(NamedTuple):
-    """What is paid for: a provider's model in a tier of service. A tier that the catalogue has no price of counts as none, ""."""
-
-    provider: str
-    model: str
-    service_tier: str = ""
-
-
-# Providers' words for a tier -> how the catalogue calls what has a price of its own.
-_PRICED_TIERS: dict[str, PriceContext] = {
-    "batch": {"processing": "batch"},
-    **{tier: {"service_tier": tier} for tier in ("flex", "priority", "fast")},
-}
+_BEDROCK_ID = re.compile(BEDROCK_ID)
+# The classes of TOKEN_CLASSES, from the first one on, whose prices are computed for many calls at once.
 _COMMON = 5
 # A usage that is valid whatever is added to one class of it: cached tokens are part of the input, reasoning of the output.
 _PROBE = (3, 2, 1, 1, 1, 0, 0, 0)
@@ -74,67 +32,6 @@ _PER = {"_mtok": 1_000_000, "_kcount": 1_000}
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class CustomPrice:
-    """A project's own price, in USD for a million tokens, from a day (days since the Unix epoch) on; see models.ModelPrice."""
-
-    provider: str
-    model: str
-    input_usd: Decimal
-    output_usd: Decimal
-    cache_read_usd: Decimal
-    cache_write_usd: Decimal
-    from_day: int
-
-    def rates(self) -> tuple[tuple[str, Decimal], ...]:
-        """Return (class of token, price), classes in the order of _split_tokens."""
-        return (
-            ("input", self.input_usd), ("cache read", self.cache_read_usd), ("cache write", self.cache_write_usd),
-            ("output", self.output_usd),
-        )  # fmt: skip
-
-
-_NAME_CHARS = 256
-_BEDROCK_ID = re.compile(BEDROCK_ID)
-# By project; whoever can read the database keeps it up to date (prices.py).
-_custom: dict[int, tuple[CustomPrice, ...]] = {}
-
-
-def set_custom_prices(prices: Mapping[int, Sequence[CustomPrice]]) -> None:
-    """Let these be the prices of all projects from now on."""
-    _custom.clear()
-    _custom.update({project_id: tuple(of_project) for project_id, of_project in prices.items()})
-
-
-def find_custom_price(project_id: int, provider: str, model: str, day: int) -> CustomPrice | None:
-    """Return the project's own price of a model: one for the provider before one for any, the longest name, the latest day."""
-    fitting = [
-        price
-        for price in _custom.get(project_id, ())
-        if model and price.from_day <= day and price.provider in ("", provider) and _is_like(model, price.model)
-    ]
-    return max(
-        fitting, key=lambda price: (price.provider, "*" not in price.model, len(price.model), price.from_day), default=None
-    )
-
-
-def _is_like(model: str, pattern: str) -> bool:
-    """Tell whether a name fits a pattern in which * stands for any characters; in one pass, whatever the pattern."""
-    first, *middle = pattern.split("*")
-    if not middle:
-        return model == pattern
-    last = middle.pop()
-    if not model.startswith(first) or not model.endswith(last) or len(model) < len(first) + len(last):
-        return False
-    at, end = len(first), len(model) - len(last)
-    for part in middle:
-        found = model.find(part, at, end)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return True
 
 
 def _split_tokens(inputs: Ints, outputs: Ints, cache_read: Ints, cache_write: Ints) -> tuple[Ints, Ints, Ints, Ints]:
@@ -154,7 +51,7 @@ def price_call(
         return None
     if custom := find_custom_price(project_id, provider, model, start_ns // _NS_PER_DAY):
         return float(sum(line.cost_usd for line in _custom_lines(custom, usage)))
-    return _price(_name(provider, model, service_tier), usage, start_ns // _NS_PER_DAY)
+    return _price(name_sold(provider, model, service_tier), usage, start_ns // _NS_PER_DAY)
 
 
 class Call(NamedTuple):
@@ -261,8 +158,8 @@ def explain_call(
         own = _custom_lines(custom, usage)
         total = sum((line.cost_usd for line in own), Decimal(0))
         return PriceBreakdown(provider, custom.model, "this project's prices", date, "", "", own, total)
-    sold = _name(provider, model, service_tier)
-    found = _calculate(sold, usage, day)
+    sold = name_sold(provider, model, service_tier)
+    found = calculate(sold, usage, day)
     if found is None:
         return None
     lines = []
@@ -289,7 +186,7 @@ def _find_line(prices: ModelPrice, name: str, tokens: TokenUsage) -> PriceLine |
     others: dict[str, Decimal | TieredPrices | None] = dict.fromkeys(
         (key for key, value in vars(prices).items() if value is not None), Decimal(0)
     )
-    usage = _read_usage(tokens)
+    usage = read_usage(tokens)
     cost = ModelPrice(**others | {name: price}).calc_price(usage)["total_price"]
     count = ModelPrice(**others | {name: Decimal(1)}).calc_price(usage)["total_price"] * per
     if not count:
@@ -304,7 +201,7 @@ def price_calls(sold: Sequence[Sold], which: Ints, tokens: Mapping[str, Ints], s
     `which` is the index into `sold` of each call, `tokens` has a column for each of TOKEN_CLASSES. Calls that share what is sold,
     day, step of the price list and the classes they use share the unit prices: there the price is linear.
     """
-    sold = [_name(*each) for each in sold]
+    sold = [name_sold(*each) for each in sold]
     columns = [tokens[name] for name in TOKEN_CLASSES]
     inputs, outputs, cache_read, cache_write, reasoning = columns[:_COMMON]
     result = np.full(len(which), np.nan)
@@ -318,7 +215,7 @@ def price_calls(sold: Sequence[Sold], which: Ints, tokens: Mapping[str, Ints], s
     has_model = np.array([bool(each.model) for each in sold], dtype=bool)[which] if len(which) else is_common
     members = np.flatnonzero(is_common & has_model & (inputs + outputs > 0))
     days = start_ns // _NS_PER_DAY
-    if _custom.get(project_id):
+    if has_custom_prices(project_id):
         own = _price_by_own(sold, which, columns, days, project_id)
         result = np.where(np.isnan(own), result, own)
         members = members[np.isnan(own[members])]
@@ -342,12 +239,6 @@ def price_calls(sold: Sequence[Sold], which: Ints, tokens: Mapping[str, Ints], s
         cost = _price(bought, amounts, int(days[position])) if is_paid else None
         result[position] = np.nan if cost is None else cost
     return result
-
-
-def _name(provider: str, model: str, service_tier: str) -> Sold:
-    """Return what is sold, whatever a sender calls a tier that has no price of its own."""
-    # Prices are kept by name, and a sender may make names of any length; no model has one of this.
-    return Sold(provider[:_NAME_CHARS], model[:_NAME_CHARS], service_tier if service_tier in _PRICED_TIERS else "")
 
 
 def _price_by_own(sold: Sequence[Sold], which: Ints, columns: Sequence[Ints], days: Ints, project_id: int) -> Floats:
@@ -386,7 +277,7 @@ def _probe(used: int, *, above: int = 0, one_more: int = -1) -> TokenUsage:
 @lru_cache(maxsize=4096)
 def _steps(sold: Sold, used: int, day: int) -> tuple[int, ...]:
     """Return the numbers of input tokens above which another price holds for all tokens of a call."""
-    found = _calculate(sold, _probe(used), day)
+    found = calculate(sold, _probe(used), day)
     if found is None:
         return ()
     prices = vars(found.model_price).values()
@@ -402,13 +293,13 @@ def _rates(sold: Sold, used: int, day: int, above: int, until: int | None) -> tu
     least = _probe(used, above=above)
     if until is not None and least[0] + 1 > until:
         return None
-    base = _calculate(sold, least, day)
+    base = calculate(sold, least, day)
     if base is None:
         return (float("nan"),) * (1 + _COMMON)
     rates = [Decimal(0)] * _COMMON
     for position in range(_COMMON):
         if used >> position & 1:
-            probed = _calculate(sold, _probe(used, above=above, one_more=position), day)
+            probed = calculate(sold, _probe(used, above=above, one_more=position), day)
             if probed is None:
                 return None
             rates[position] = probed.total_price - base.total_price
@@ -418,47 +309,5 @@ def _rates(sold: Sold, used: int, day: int, above: int, until: int | None) -> tu
 
 @lru_cache(maxsize=65_536)
 def _price(sold: Sold, tokens: TokenUsage, day: int) -> float | None:
-    found = _calculate(sold, tokens, day)
+    found = calculate(sold, tokens, day)
     return None if found is None else float(found.total_price)
-
-
-def _calculate(sold: Sold, tokens: TokenUsage, day: int) -> PriceCalculation | None:
-    """Ask the catalogue."""
-    provider, model, tier = sold
-    usage = _read_usage(tokens)
-    moment = datetime.fromtimestamp(day * 86_400 + 43_200, UTC)
-    provider_id = _CATALOGUE_IDS.get(provider, provider)
-    maker = next((maker for prefix, maker in MAKERS.items() if model.startswith(prefix)), None)
-    maker = _CATALOGUE_IDS.get(maker, maker) if maker else None
-    listed = [(provider_id, f"{prefix}/{model}") for prefix in _LISTED_UNDER if provider_id]
-    if provider == "aws.bedrock":
-        listed = [(provider_id, f"{prefix}.{model}") for prefix in _MAKERS_AT_BEDROCK]
-    if provider in _SOLD_BESIDE:
-        listed.append((_SOLD_BESIDE[provider], model))
-    # An unknown provider may serve a model of a known maker: ask again by model name alone, then by who makes such names.
-    for candidate, name in dict.fromkeys(((provider_id or None, model), *listed, (None, model), (maker, model))):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                return calc_price(
-                    usage, name, provider_id=candidate, genai_request_timestamp=moment, price_context=_PRICED_TIERS.get(tier)
-                )
-            except (LookupError, ValueError):
-                continue
-    return None
-
-
-def _read_usage(tokens: TokenUsage) -> Usage:
-    cache_read, input_audio = tokens.cache_read_tokens, tokens.input_audio_tokens
-    return Usage(
-        input_tokens=tokens.input_tokens,
-        output_tokens=tokens.output_tokens,
-        cache_read_tokens=cache_read or None,
-        cache_write_tokens=tokens.cache_write_tokens or None,
-        output_reasoning_tokens=tokens.reasoning_tokens or None,
-        cache_write_1h_tokens=tokens.cache_write_1h_tokens or None,
-        input_audio_tokens=input_audio or None,
-        output_audio_tokens=tokens.output_audio_tokens or None,
-        # The catalogue wants to know how many cached tokens are audio; nobody says. No more than text leaves room for.
-        cache_audio_read_tokens=max(0, cache_read - (tokens.input_tokens - input_audio)) if input_audio and cache_read else None,
-    )

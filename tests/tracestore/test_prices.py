@@ -15,10 +15,12 @@ from tests.spans import build_request
 from tracestore import prices
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.custom_prices import find_custom_price
 from tracestore.language import parse_query
 from tracestore.models import ModelPrice, Project
+from tracestore.price_catalogue import TOKEN_CLASSES, Sold, TokenUsage
 from tracestore.prices import load_prices
-from tracestore.pricing import TOKEN_CLASSES, Sold, TokenUsage, explain_call, find_custom_price, price_call, price_calls
+from tracestore.pricing import explain_call, price_call, price_calls
 from tracestore.queries.metrics.series import metric_value
 from tracestore.queries.spans import get_span
 from tracestore.queries.tree import find_steps

@@ -8,7 +8,8 @@ from ingest.privacy import _is_id
 from tracestore import pricing
 from tracestore.content.keys import Part, find_part, find_part_in_event
 from tracestore.fingerprint import STACK_CHARS, find_own_frames
-from tracestore.pricing import TokenUsage, price_call
+from tracestore.price_catalogue import TokenUsage
+from tracestore.pricing import price_call
 from tracestore.remember import remember_short
 
 
@@ -39,7 +40,7 @@ def test_names_of_any_length_are_understood_and_not_kept() -> None:
 
 def test_price_is_asked_for_by_a_short_name(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(pricing, "_calculate", lambda sold, tokens, day: asked.append(sold))
+    monkeypatch.setattr(pricing, "calculate", lambda sold, tokens, day: asked.append(sold))
 
     assert price_call("p" * 100_000, "m" * 100_000, TokenUsage(1, 1), 10**18) is None
 

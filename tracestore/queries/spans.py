@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from operator import itemgetter
 from typing import Any
 
-from tracestore import pricing
 from tracestore.clickhouse.attributes import BINARY_TYPES, decode_attributes
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.language import Query
 from tracestore.model import Page, Span, SpanEvent, SpanLink, SpanSummary
+from tracestore.price_catalogue import TokenUsage
+from tracestore.pricing import Call, price_each
 from tracestore.queries.conditions import IN_RANGE, Params
 from tracestore.queries.paging import Position, decode_cursor, read_newest, threads_for
 from tracestore.queries.predicates import span_predicate
@@ -334,9 +335,9 @@ def _read_spans(rows: Sequence[tuple[Any, ...]], project_id: int) -> list[SpanSu
     spans = [dict(zip(_COLUMNS, row, strict=False)) for row in rows]
     priced = [values for values in spans if values["kind"] in PRICED_KINDS]
     calls = [
-        pricing.Call(
+        Call(
             values["provider"], values["request_model"], values["response_model"], values["service_tier"], values["start_ns"],
-            pricing.TokenUsage(
+            TokenUsage(
                 values["input_tokens"], values["output_tokens"], values["cached_input_tokens"],
                 values["cache_creation_input_tokens"], values["reasoning_tokens"], values["cache_creation_1h_input_tokens"],
                 values["input_audio_tokens"], values["output_audio_tokens"],
@@ -344,7 +345,7 @@ def _read_spans(rows: Sequence[tuple[Any, ...]], project_id: int) -> list[SpanSu
         )
         for values in priced
     ]  # fmt: skip
-    for values, cost_usd in zip(priced, pricing.price_each(calls, project_id), strict=True):
+    for values, cost_usd in zip(priced, price_each(calls, project_id), strict=True):
         values["cost_usd"] = cost_usd
     return [SpanSummary(**{"cost_usd": None} | values | {"tags": tuple(values["tags"])}) for values in spans]
 

@@ -10,7 +10,8 @@ from django.views.decorators.http import require_GET
 
 from dashboards.forms import SearchRefused
 from dashboards.refusal import render_failed
-from dashboards.why import WhySearch, build_answer, build_attributes, parse_why
+from dashboards.why import build_answer, build_attributes
+from dashboards.why_search import WhySearch, parse_why
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of

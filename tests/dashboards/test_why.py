@@ -12,7 +12,8 @@ import pytest
 from django.test import Client
 
 from dashboards.forms import SearchRefused
-from dashboards.why import build_answer, parse_why, points, points_interval
+from dashboards.why import build_answer, points, points_interval
+from dashboards.why_search import parse_why
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.queries.why.comparison import Comparison

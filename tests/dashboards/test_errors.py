@@ -168,7 +168,9 @@ def test_query_of_the_detail_narrows_it_and_its_links(client: Client, store: Sto
     page = _text(client.get(f"/errors/{TIMEOUT}", {"q": "version:v3 OR version:v4"}))
 
     assert "1 trace<" in page
-    assert f"q=%28version%3Av3+OR+version%3Av4%29+fingerprint%3A{TIMEOUT}" in page
+    narrowed = f"?q=%28version%3Av3+OR+version%3Av4%29+fingerprint%3A{TIMEOUT}"
+    assert f'href="/traces{narrowed}" id="error-traces"' in page
+    assert f'href="/why{narrowed}" id="error-why"' in page
 
 
 @pytest.mark.parametrize("name", ["f" * 12, "nonsense", "A" * 12, "..", HOSTILE])

@@ -8,6 +8,7 @@ import hashlib
 import json
 import select
 import time
+import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -259,9 +260,13 @@ def test_bomb_is_answered_413_without_inflating_it(receiver: Receiver, settings:
     settings.MAX_BODY_BYTES = 2**20
     member = gzip.compress(b"\0" * 2**26)
 
+    tracemalloc.start()
     answer = receiver.send(member * 8, content_encoding="gzip")
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
 
     assert answer.status == 413
+    assert peak_bytes < 2**24  # inflated, one member alone is four times as large
 
 
 # Success and partial success

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import itertools
 import os
 import re
 import shutil
@@ -44,7 +45,9 @@ from django.conf import settings  # noqa: E402  # after the environment is set
 from django.core.cache import cache  # noqa: E402
 
 from alerts import evidence  # noqa: E402
+from tests.spans import T0, SendSpans, build_request  # noqa: E402
 from tracestore.clickhouse.client import Store, get_store  # noqa: E402
+from tracestore.clickhouse.landing import insert_batch  # noqa: E402
 from tracestore.clickhouse.migrate import migrate  # noqa: E402
 
 # A second of processor time goes into each password otherwise; instances of their own hash as they do for users.
@@ -109,3 +112,18 @@ def store(_migrated_store: Store) -> Store:
     for (table,) in _migrated_store.query_rows(written, tables=list(TABLES)):
         _migrated_store.command(f"TRUNCATE TABLE {table}")
     return _migrated_store
+
+
+# The engine remembers batch tokens across truncation, hence a counter that never starts again.
+_batches = itertools.count(1)
+
+
+@pytest.fixture
+def send_spans(store: Store) -> SendSpans:
+    """Store spans given as for `build_request`, as ingest does."""
+
+    def send(*spans: dict[str, Any], project_id: int = 1, received_ns: int = T0, **envelope: Any) -> None:
+        payload = build_request(*spans, **{"scope": ""} | envelope)
+        insert_batch(store, [(project_id, received_ns, payload)], writer="test", batch_seq=next(_batches))
+
+    return send

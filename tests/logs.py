@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from tests.queries.conftest import any_value, key_values
+from tests.spans import any_value, key_values
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
 from tracestore.model import Signal

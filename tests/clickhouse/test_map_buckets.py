@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.queries.conftest import T0, SendSpans, send_spans
+from tests.spans import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.queries.spans import get_span
-
-__all__ = ["send_spans"]  # a fixture
 
 
 def test_merge_keeps_attributes_their_order_and_types(store: Store, send_spans: SendSpans) -> None:

@@ -9,8 +9,7 @@ from django.test import Client
 from dashboards.trace.waterfall import build_waterfall
 from dashboards.views.peek import build_steps
 from tests.factories import insert_traces
-from tests.queries.conftest import T0, SendSpans
-from tests.queries.conftest import send_spans as send_spans
+from tests.spans import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.queries.traces import get_trace
 

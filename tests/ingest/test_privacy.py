@@ -32,7 +32,7 @@ from ingest.privacy import Cleaner
 from tests.ingest.conftest import JSON, Answer, Receiver, build_request, build_span
 from tests.ingest.test_grpc import LOGS, TRACES
 from tests.live import LiveServer, start_server
-from tests.queries.conftest import key_values
+from tests.spans import key_values
 from tests.waiting import wait_until
 from tracestore import privacy
 from tracestore.masking import PRESETS, build_masker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.queries.conftest import T0, SendSpans
+from tests.spans import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.queries.events import EventMark, find_event_marks

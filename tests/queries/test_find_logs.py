@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.logs import insert_logs
-from tests.queries.conftest import T0
+from tests.spans import T0
 from tracestore.clickhouse.client import Store
 from tracestore.language import QueryError, parse_log_query, parse_query
 from tracestore.language.fields import LOG_FIELDS, FieldType

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.logs import insert_logs
-from tests.queries.conftest import T0, SendSpans
+from tests.spans import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.model import LogRecord, Page

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.factories import insert_traces
-from tests.queries.conftest import SendSpans
+from tests.spans import SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.language import parse_query

@@ -6,7 +6,7 @@ import pytest
 
 from tests.factories import insert_traces
 from tests.logs import insert_logs
-from tests.queries.conftest import T0
+from tests.spans import T0
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.queries.metrics.definitions import MetricError

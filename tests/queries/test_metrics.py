@@ -9,8 +9,8 @@ import pytest
 
 from tests.factories import insert_traces, new_trace_id
 from tests.logs import insert_logs
-from tests.queries.conftest import T0, SendSpans
 from tests.queries.metrics import EIGHT_HOURS, HOUR_S, ONE_HOUR, START_NS, model_columns, seconds, series_of, value_of
+from tests.spans import T0, SendSpans
 from tracestore.buckets import MAX_RELATIVE_ERROR
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.factories import insert_traces
-from tests.queries.conftest import T0, SendSpans
+from tests.spans import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.queries import offers
 from tracestore.queries.offers import Wanted, count_offers

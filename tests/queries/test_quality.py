@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.logs import build_logs
-from tests.queries.conftest import key_values
+from tests.spans import key_values
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch, read_span_count, stamp
 from tracestore.model import Signal

@@ -11,8 +11,7 @@ import pytest
 from dashboards.trace.logs import read_scores
 from tests.factories import insert_traces, new_trace_id
 from tests.logs import insert_logs
-from tests.queries.conftest import T0, SendSpans
-from tests.spans import build_request
+from tests.spans import T0, SendSpans, build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
 from tracestore.clickhouse.migrate import FOLDER

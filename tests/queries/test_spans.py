@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from tests.factories import insert_traces
-from tests.queries.conftest import T0, SendSpans
+from tests.spans import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.language import parse_query
@@ -92,9 +92,9 @@ def test_span_is_given_back_as_it_was_sent(store: Store, send_spans: SendSpans) 
         "false": False, "list": ["x", 1, b"\xff", None, [2.5]], "map": {"k": {"deep": True}}, "bytes": b"\xff\x00", "none": None,
     }  # fmt: skip
     send_spans(
-        {"trace_id": A, "attributes": attributes, "events": [("exception", {"exception.message": "bad", "n": 1})],
+        {"trace_id": A, "attributes": attributes, "events": [("exception", {"exception.message": "bad", "n": 1}, 2)],
          "links": [(B, "5" * 16, {"why": "retry"})]},
-        resource={"host.name": "h", "raw": b"\xfe"}, scope={"s": [1]}, received_ns=T0 + 7,
+        resource={"host.name": "h", "raw": b"\xfe"}, scope_attributes={"s": [1]}, received_ns=T0 + 7,
     )  # fmt: skip
 
     span = get_span(store, project_id=1, trace_id=A, span_id="1" * 16)

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.factories import insert_traces
-from tests.queries.conftest import T0
+from tests.spans import T0
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.queries.spans import find_spans

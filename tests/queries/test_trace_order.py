@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.factories import insert_traces
-from tests.queries.conftest import T0
+from tests.spans import T0
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.model import TraceSummary

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.factories import insert_traces
-from tests.queries.conftest import T0, SendSpans
+from tests.spans import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.language import parse_query
@@ -117,7 +117,7 @@ def test_contents_of_spans_are_searched(store: Store, send_spans: SendSpans) -> 
                                        "tags": ["alpha", "beta"], "gen_ai.response.model": "gpt-5-2026"}},
         {"trace_id": A, "span_id": "2" * 16, "parent": "1" * 16, "name": "execute_tool refund", "start_ns": T0 + 10**10,
          "events": [("checkpoint", {"exception.type": "TimeoutError", "exception.message": "Rate limited"})]},
-        resource={"cloud.region": "eu-west"}, scope={"lib": "1.9.0"},
+        resource={"cloud.region": "eu-west"}, scope_attributes={"lib": "1.9.0"},
     )  # fmt: skip
 
     assert [text for text, matches in CONTENT_CASES if bool(_found(store, text)) != matches] == []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.queries.conftest import T0, SendSpans
+from tests.spans import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.queries.spans import get_span, get_spans

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.factories import insert_traces, new_trace_id
-from tests.queries.conftest import T0, SendSpans
+from tests.spans import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.queries.why import attributes

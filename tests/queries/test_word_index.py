@@ -10,15 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.queries.conftest import T0, SendSpans, send_spans
+from tests.spans import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.part_contents import PartContents
 from tracestore.language import parse_query
 from tracestore.queries.conditions import IN_RANGE, Params
 from tracestore.queries.predicates import span_predicate
 from tracestore.timerange import DAY_NS
-
-__all__ = ["send_spans"]  # a fixture
 
 
 def quote(text: str) -> str:
@@ -105,7 +103,7 @@ def test_what_is_found_is_the_same_with_and_without_the_index(store: Store, send
     others = len(_CASES) + 1
     send_spans(
         {"span_id": f"{others:016x}", "start_ns": T0 + others * _MONTH_NS},
-        resource={"host.name": "Host-13 b", "list": ["r 1"]}, scope={"level": "deep 5 down"},
+        resource={"host.name": "Host-13 b", "list": ["r 1"]}, scope_attributes={"level": "deep 5 down"},
     )  # fmt: skip
     expected = {query: [f"{number + 1:016x}"] for number, (_, queries) in enumerate(_CASES) for query in queries}
     for query in ('attr.host.name:"Host-13 b"', '"host-13 B"', 'attr.list:"r 1"', 'attr.level:"deep 5 down"', '"deep 5 DOWN"'):

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from pytest_django.live_server_helper import LiveServer
 
 from tests.factories import insert_traces
-from tests.queries.conftest import T0
+from tests.spans import T0
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.models import Project

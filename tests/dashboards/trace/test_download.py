@@ -13,14 +13,13 @@ from django.http import StreamingHttpResponse
 from django.test import Client
 
 from ingest.otlp import check_json
-from tests.queries.conftest import T0, SendSpans, send_spans
+from tests.spans import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
 from tracestore.queries import spans
 from tracestore.queries.spans import get_span, stream_spans
 
 pytestmark = pytest.mark.usefixtures("default_project")
-__all__ = ["send_spans"]  # a fixture
 
 A, ROOT, CHAT = "a" * 32, "1" * 16, "2" * 16
 _batches = itertools.count(1)
@@ -46,7 +45,7 @@ def _send(send: SendSpans) -> None:
         {"span_id": ROOT, "name": "root", "attributes": MANY, "links": [("b" * 32, "c" * 16, {"why": "retry"})]},
         {"span_id": CHAT, "parent": ROOT, "name": "chat", "start_ns": T0 + 9, "error": True, "events": [("said", MANY)]},
         resource={"service.name": "shop", "host": {"cores": 2}},
-        scope={"scope.key": "v"},
+        scope_attributes={"scope.key": "v"},
     )
 
 

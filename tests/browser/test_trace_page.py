@@ -319,6 +319,43 @@ def test_idle_time_is_offered_and_cut_out(open_page: OpenPage, send_trace: SendT
     assert after["width"] > before["width"] * 10
 
 
+def test_timeline_zooms_to_a_step_and_a_drag_moves_it_without_selecting(open_page: OpenPage, send_trace: SendTrace) -> None:
+    now_ns = time.time_ns() - 120 * 10**9
+    url = send_trace(
+        {"span_id": ROOT, "name": "all", "start_ns": now_ns, "duration_ns": 10**10},
+        {"span_id": CHAT, "parent": ROOT, "name": "ask", "start_ns": now_ns + 4 * 10**9, "duration_ns": 10**9},
+    )
+    page = open_page(url.replace("view=tree", "view=timeline") + f"&span={CHAT}")
+    wait_ready(page)
+    bar = page.locator(f'.trow[data-span-id="{CHAT}"] .bar')
+
+    def place() -> tuple[float, float]:
+        """The bar's left side and width, as shares of the room for bars."""
+        left, width = bar.evaluate("bar => [bar.offsetLeft, bar.offsetWidth].map((px) => px / bar.parentElement.clientWidth)")
+        return float(left), float(width)
+
+    whole = place()
+    page.keyboard.press("z")
+
+    reset = page.locator('[data-tree="reset-zoom"]')
+    expect(reset).to_be_visible()
+    zoomed = place()
+    room = page.locator(f'.trow[data-span-id="{ROOT}"] .trow__bars').bounding_box()
+    assert room
+    page.mouse.move(room["x"] + room["width"] / 2, room["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(room["x"] + room["width"] / 4, room["y"] + 10, steps=4)
+    page.mouse.up()
+    dragged = place()
+    expect(selected(page)).to_have_attribute("data-span-id", CHAT)
+    reset.click()
+    expect(reset).to_be_hidden()
+    assert whole == pytest.approx((0.4, 0.1), abs=0.02)
+    assert zoomed == pytest.approx((0.05, 0.9), abs=0.02)
+    assert dragged == pytest.approx((0, 0.7), abs=0.02)
+    assert place() == pytest.approx(whole, abs=0.001)
+
+
 def test_five_thousand_steps_scroll_and_can_be_selected(open_page: OpenPage, send_trace: SendTrace) -> None:
     spans: list[dict[str, Any]] = [{"span_id": ROOT, "name": "root", "duration_ns": 20 * 10**9}]
     spans += [

@@ -1,4 +1,4 @@
-"""The table of settings in README.md is the one in the code."""
+"""The table of settings in docs/settings.md is the one in the code."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ ROW = re.compile(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*) \| ([^|]*) \| (.*) \|$", re
 
 
 def read_table() -> list[tuple[str, str, str, str, str]]:
-    section = (ROOT / "README.md").read_text().split("## Settings")[1].split("\n## ")[0]
-    return [(name, kind, unit, default.strip().strip("`"), text) for name, kind, unit, default, text in ROW.findall(section)]
+    rows = ROW.findall((ROOT / "docs" / "settings.md").read_text())
+    return [(name, kind, unit, default.strip().strip("`"), text) for name, kind, unit, default, text in rows]
 
 
-def test_readme_lists_every_setting_with_type_unit_default_and_meaning() -> None:
+def test_manual_lists_every_setting_with_type_unit_default_and_meaning() -> None:
     assert read_table() == [(setting.name, setting.type, setting.unit, setting.default, setting.help) for setting in SETTINGS]
 
 

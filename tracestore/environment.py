@@ -1,6 +1,6 @@
 """The settings that come from the environment: name, type, unit, default and meaning, and the reader that refuses bad values.
 
-README.md shows the same table; a test compares the two. Pure: settings.py reads the process's environment through this.
+docs/settings.md shows the same table; a test compares the two. Pure: settings.py reads the process's environment through this.
 """
 
 from __future__ import annotations

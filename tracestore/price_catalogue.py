@@ -93,6 +93,7 @@ def calculate(sold: Sold, tokens: TokenUsage, day: int) -> PriceCalculation | No
 
 
 def read_usage(tokens: TokenUsage) -> Usage:
+    """Return what the catalogue computes prices from; classes without a token are None there, those of plain tokens 0."""
     cache_read, input_audio = tokens.cache_read_tokens, tokens.input_audio_tokens
     return Usage(
         input_tokens=tokens.input_tokens,

@@ -41,6 +41,8 @@ class Params:
 
 
 def text_column(column: str) -> Compile:
+    """A term asks for the text of a column."""
+
     def compile_term(term: Term, params: Params) -> str:
         return matches(column, pattern_of(term), params)
 
@@ -60,6 +62,8 @@ def none_when_empty(compile_present: Compile) -> Compile:
 
 
 def array_column(column: str) -> Compile:
+    """A term asks whether one of the texts of a column fits; for "", whether there is none."""
+
     def compile_term(term: Term, params: Params) -> str:
         pattern = pattern_of(term)
         if pattern.is_presence:
@@ -74,6 +78,8 @@ def array_column(column: str) -> Compile:
 
 
 def number_column(column: str, type_name: str) -> Compile:
+    """A term asks for an interval of numbers, whose bounds bind as ClickHouse's `type_name`."""
+
     def compile_term(term: Term, params: Params) -> str:
         return between(column, interval_of(term), type_name, params)
 
@@ -81,6 +87,8 @@ def number_column(column: str, type_name: str) -> Compile:
 
 
 def nullable_number_column(column: str, type_name: str) -> Compile:
+    """As number_column, where an unknown number (NULL) lies in no interval."""
+
     def compile_term(term: Term, params: Params) -> str:
         # NOT of NULL is NULL: without this neither `cost:>1` nor `-cost:>1` would match an unpriced trace.
         return f"ifNull({between(column, interval_of(term), type_name, params)}, false)"

@@ -40,6 +40,11 @@ _RANGE_NS = "{end_ns:Int64} - {start_ns:Int64}"
 
 
 def search_in(columns: Sequence[str], value_arrays: Sequence[str], *, is_indexed: bool = False) -> Compile:
+    """A term asks for a text anywhere, in any case: in one of these columns, or in an item of these arrays of texts.
+
+    `is_indexed`: together they are what the index of words holds, which then leaves out the spans without these words.
+    """
+
     def compile_term(term: Term, params: Params) -> str:
         pattern = pattern_of(term)
         found = _finder(pattern, params)

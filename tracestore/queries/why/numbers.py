@@ -62,6 +62,7 @@ def _scale_bars(number: Number, one: Histogram, other: Histogram) -> list[Bar]:
 
 
 def upper_quantiles(histograms: Mapping[str, tuple[Histogram, Histogram]]) -> dict[str, float]:
+    """Return the 95th percentile of both sides together of each number that is not 0 there, in its unit, by its name."""
     found = {}
     for number in NUMBERS:
         if number.name in histograms:

@@ -110,6 +110,11 @@ class Counts:
 
 
 def count_values(sides: Sides, dimensions: Sequence[Dimension], numbers: Sequence[Number], min_support: int) -> Counts:
+    """Count the traces of both sides, by value of each dimension and by bin of each number.
+
+    Values of fewer than `min_support` traces on both sides are left out, but count as tests: they were looked at. One read for
+    all that a trace has one or few of, one more for each other dimension.
+    """
     counts = Counts()
     grouped = [item for shape in (Shape.TEXT, Shape.LIST) for item in dimensions if item.shape is shape]
     names = [item.field for item in grouped] + [number.name for number in numbers]

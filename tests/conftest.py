@@ -45,13 +45,18 @@ from django.conf import settings  # noqa: E402  # after the environment is set
 from django.core.cache import cache  # noqa: E402
 
 from alerts import evidence  # noqa: E402
+from tests.factories import default_project  # noqa: E402
 from tests.spans import T0, SendSpans, build_request  # noqa: E402
 from tracestore.clickhouse.client import Store, get_store  # noqa: E402
 from tracestore.clickhouse.landing import insert_batch  # noqa: E402
 from tracestore.clickhouse.migrate import migrate  # noqa: E402
+from tracestore.models import Project  # noqa: E402
 
 # A second of processor time goes into each password otherwise; instances of their own hash as they do for users.
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# Pages are rendered without `collectstatic`: names of static files stay as they are.
+settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
 # Users and alerts wait so long for an answer and then do without. A test does not: the same answer takes a busy machine longer.
 settings.QUERY_TIMEOUT_S = 60
@@ -127,3 +132,9 @@ def send_spans(store: Store) -> SendSpans:
         insert_batch(store, [(project_id, received_ns, payload)], writer="test", batch_seq=next(_batches))
 
     return send
+
+
+@pytest.fixture(name="default_project")
+def _default_project(db: None) -> Project:
+    """The project that every page shows."""
+    return default_project()

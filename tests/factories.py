@@ -6,10 +6,16 @@ import time
 from typing import Any
 
 from tracestore.clickhouse.client import Store
+from tracestore.models import Project
 from tracestore.queries.previews import Preview, Unpreviewed, write_previews
 from tracestore.timerange import NS_PER_S
 
 _counter = 0
+
+
+def default_project() -> Project:
+    """Return the project that every page shows, made as a start of the server makes it."""
+    return Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})[0]
 
 
 def new_trace_id() -> str:

@@ -9,14 +9,9 @@ from django.utils import timezone
 
 from alerts import services
 from alerts.models import AlertRule, AlertTransition, NotificationChannel
-from tests.factories import insert_traces
+from tests.factories import default_project, insert_traces
 from tracestore.clickhouse.client import Store
-from tracestore.models import Project
 from tracestore.timerange import NS_PER_S, ns_of
-
-
-def default_project() -> Project:
-    return Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})[0]
 
 
 def create_channel(**overrides: Any) -> NotificationChannel:

@@ -20,7 +20,7 @@ from alerts.models import (
     instance_key,
 )
 from alerts.notify import add_deliveries
-from tests.alerts.factories import default_project
+from tests.factories import default_project
 from tracestore.timerange import NS_PER_S
 
 EVIDENCE = Evidence("status:error", "failing traces", 0, NS_PER_S).to_json()

@@ -6,17 +6,13 @@ import pytest
 from django.test import Client
 
 from alerts.models import Alert, AlertRule
-from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from tests.alerts.test_pages import now
+from tests.factories import default_project
 from tracestore.clickhouse.client import Store
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.usefixtures("default_project")
 RULES = "/api/v1/alert-rules"
-
-
-@pytest.fixture(autouse=True)
-def _project() -> None:
-    default_project()
 
 
 def post(client: Client, **values: Any) -> Any:

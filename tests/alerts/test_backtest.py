@@ -13,8 +13,8 @@ from alerts.chart import build_backtest_chart
 from alerts.models import Alert, AlertRule, IncidentMark
 from alerts.observing import observe_rule
 from alerts.past import observe_past, step_of
-from tests.alerts.factories import create_rule, default_project, evaluate_rule
-from tests.factories import insert_traces
+from tests.alerts.factories import create_rule, evaluate_rule
+from tests.factories import default_project, insert_traces
 from tests.simulator.traffic import Incident, Kind, Traffic, to_ns, write_traffic
 from tracestore.clickhouse.client import Store
 from tracestore.timerange import NS_PER_S, TimeRange, moment_of

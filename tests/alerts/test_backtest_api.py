@@ -10,19 +10,15 @@ from django.test import Client
 
 from alerts.backtest import find_marks
 from alerts.models import AlertRule, Incident, IncidentMark
-from tests.alerts.factories import create_rule, default_project
+from tests.alerts.factories import create_rule
 from tests.alerts.test_backtest_pages import breach  # noqa: F401  # a fixture
+from tests.factories import default_project
 from tests.simulator.traffic import to_ns
 from tracestore.clickhouse.client import Store
 from tracestore.timerange import TimeRange
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.usefixtures("default_project")
 DRAFT = {"name": "Draft", "metric": "failure_rate", "threshold": 0.1}
-
-
-@pytest.fixture(autouse=True)
-def _project() -> None:
-    default_project()
 
 
 def mark(client: Client, start: datetime, end: datetime, status: int = 201) -> Any:

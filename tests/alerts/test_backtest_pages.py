@@ -12,18 +12,13 @@ from django.test import Client
 from django.utils import timezone
 
 from alerts.models import IncidentMark
-from tests.alerts.factories import create_rule, default_project, insert_traffic
+from tests.alerts.factories import create_rule, insert_traffic
 from tracestore.clickhouse.client import Store
 from tracestore.models import Project
 from tracestore.queries.rollups import recompute_rollups
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.usefixtures("default_project")
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture(autouse=True)
-def _project() -> None:
-    default_project()
 
 
 @pytest.fixture

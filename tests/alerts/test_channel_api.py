@@ -12,20 +12,15 @@ from pytest_django import Settings
 
 from alerts.delivery import deliver, find_due_deliveries
 from alerts.models import AlertRule, Delivery, DeliveryStatus, NotificationChannel
-from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from tests.alerts.receivers import receive_webhooks
 from tests.alerts.test_pages import now
 from tracestore.clickhouse.client import Store
 from tracestore.models import Project
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.usefixtures("default_project")
 CHANNELS = "/api/v1/channels"
 SECRET_URL = "https://user:hush@hooks.example.com/services/hush?key=hush"
-
-
-@pytest.fixture(autouse=True)
-def _project() -> None:
-    default_project()
 
 
 def post(client: Client, **values: Any) -> Any:

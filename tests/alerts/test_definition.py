@@ -9,13 +9,13 @@ from django.test import Client
 
 from alerts.definition import find_problems
 from alerts.models import AlertRule, RuleInstance
-from tests.alerts.factories import create_rule, default_project, insert_traffic
+from tests.alerts.factories import create_rule, insert_traffic
 from tests.alerts.test_pages import filled_in, now, roll_up
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.timerange import NS_PER_S, ns_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.usefixtures("default_project")
 RULES = "/api/v1/alert-rules"
 EVERYTHING = {
     "name": "Slow tools", "kind": "baseline", "metric": "duration_p95", "query": "service:shop", "group_by": ["tool", "version"],
@@ -25,11 +25,6 @@ EVERYTHING = {
     "schedule": {"days": [0, 4], "start": "07:30", "end": "18:00"}, "time_zone": "Europe/Vienna", "severity": "critical",
     "labels": {"team": "payments"},
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _project() -> None:
-    default_project()
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from alerts.delivery import release_claims
 from alerts.digests import covered_time, last_due
 from alerts.models import Digest, DigestRun, NotificationChannel
 from alerts.report import build_report
-from tests.alerts.factories import create_channel, create_rule, default_project, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, insert_traffic
 from tests.alerts.incidents import begin, end
 from tests.alerts.receivers import lock_database_while_answering, receive_mail, receive_webhooks
+from tests.factories import default_project
 from tracestore.clickhouse.client import Store
 from tracestore.models import Project
 

@@ -11,8 +11,9 @@ from alerts.detection import find_beginning
 from alerts.focus import narrow
 from alerts.history import Episode, find_history, summarise
 from alerts.models import Alert, Incident
-from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from tests.alerts.incidents import begin, end
+from tests.factories import default_project
 from tracestore.clickhouse.client import Store
 
 NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)

@@ -14,8 +14,9 @@ from alerts import incidents
 from alerts.links import ack_url, sign_ack
 from alerts.models import Alert, Delivery, Incident, IncidentMark
 from alerts.timeline import build_timeline
-from tests.alerts.factories import create_channel, create_rule, default_project
+from tests.alerts.factories import create_channel, create_rule
 from tests.alerts.incidents import begin, end, worsen
+from tests.factories import default_project
 from tracestore.models import Project
 
 pytestmark = pytest.mark.django_db

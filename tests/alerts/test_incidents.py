@@ -10,9 +10,10 @@ from django.test.utils import CaptureQueriesContext
 from alerts import delivery, incidents
 from alerts.incidents import IncidentError
 from alerts.models import Delivery, Grouping, Incident, Silence, Suppression
-from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from tests.alerts.incidents import begin, create_route, create_silence, end, told, worsen
 from tests.alerts.receivers import receive_webhooks
+from tests.factories import default_project
 from tracestore.clickhouse.client import Store
 from tracestore.models import Project
 

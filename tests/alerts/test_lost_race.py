@@ -11,19 +11,17 @@ from django.db.models import QuerySet
 from django.test import Client
 
 from alerts.models import AlertRule, NotificationChannel, Route
-from tests.alerts.factories import create_channel, create_rule, default_project
+from tests.alerts.factories import create_channel, create_rule
 from tracestore.clickhouse.client import Store
 from tracestore.models import ModelPrice, SavedView
 
-pytestmark = pytest.mark.django_db(transaction=True)  # what fails must not take the test's own transaction with it
+pytestmark = [
+    pytest.mark.django_db(transaction=True),  # what fails must not take the test's own transaction with it
+    pytest.mark.usefixtures("default_project"),
+]
 Arrange = Callable[[type, Callable[[], Any]], None]
 WEBHOOK = {"kind": "webhook", "target": "https://hooks.example.com/secret"}
 RULE = {"metric": "failure_rate", "comparison": "above", "threshold": "5", "window_s": "5m", "enabled": "on"}
-
-
-@pytest.fixture(autouse=True)
-def _project() -> None:
-    default_project()
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from alerts.message import build_notification
 from alerts.models import BROKEN_KEY, Alert, AlertTransition, Delivery, RuleKind
 from alerts.notification import Event, Notification
 from alerts.rendering.text import render_text
-from tests.alerts.factories import create_channel, create_rule, default_project
+from tests.alerts.factories import create_channel, create_rule
+from tests.factories import default_project
 from tracestore.timerange import NS_PER_S, ns_of
 
 pytestmark = pytest.mark.django_db

@@ -8,16 +8,11 @@ from django.test import Client
 from django.utils import timezone
 
 from alerts.models import Delivery, Grouping, Route, Silence
-from tests.alerts.factories import create_channel, create_rule, default_project
+from tests.alerts.factories import create_channel, create_rule
 from tests.alerts.incidents import begin, create_route, create_silence
 from tracestore.models import Project
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _project() -> None:
-    default_project()
+pytestmark = pytest.mark.usefixtures("default_project")
 
 
 def silence_fields(**overrides: Any) -> dict[str, Any]:

@@ -23,8 +23,9 @@ from alerts.channels import ChannelError, deadline
 from alerts.channels.deadline import call_within
 from alerts.message import build_notification
 from alerts.models import Delivery, NotificationChannel
-from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from tests.alerts.receivers import lock_database_while_answering, receive_mail, receive_webhooks
+from tests.factories import default_project
 from tests.live import ROOT
 from tests.waiting import wait_until
 from tracestore.clickhouse.client import Store

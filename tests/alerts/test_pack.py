@@ -14,19 +14,14 @@ from alerts import services
 from alerts.definition import find_problems
 from alerts.models import Alert, AlertRule
 from alerts.pack import LABEL, add_pack, build_pack, suggest_budgets
-from tests.alerts.factories import create_channel, create_rule, default_project
-from tests.factories import insert_traces
+from tests.alerts.factories import create_channel, create_rule
+from tests.factories import default_project, insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.queries.rollups import recompute_rollups
 from tracestore.timerange import NS_PER_S, ns_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.usefixtures("default_project")
 ALL = len(build_pack())
-
-
-@pytest.fixture(autouse=True)
-def _project() -> None:
-    default_project()
 
 
 def test_every_rule_makes_sense_and_is_saved_once(db: None) -> None:

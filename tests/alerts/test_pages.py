@@ -12,18 +12,14 @@ from django.utils import timezone
 
 from alerts.focus import traces_path
 from alerts.models import BROKEN_KEY, Alert, AlertRule, NotificationChannel
-from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from tests.alerts.receivers import receive_webhooks
+from tests.factories import default_project
 from tracestore.clickhouse.client import Store
 from tracestore.queries.rollups import recompute_rollups
 from tracestore.timerange import TimeRange
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _project() -> None:
-    default_project()
+pytestmark = pytest.mark.usefixtures("default_project")
 
 
 def now() -> datetime:

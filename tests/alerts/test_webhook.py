@@ -15,8 +15,9 @@ from django.utils import timezone
 from alerts import delivery
 from alerts.channels.signing import sign
 from alerts.models import NotificationChannel
-from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from tests.alerts.receivers import WebhookReceiver, receive_webhooks
+from tests.factories import default_project
 from tests.live import ROOT
 from tracestore.clickhouse.client import Store
 

@@ -19,8 +19,7 @@ PRICE = {"model": "house-7b", "provider": "", "input_usd": "0.20", "output_usd":
 
 
 @pytest.fixture(autouse=True)
-def _default_project(db: None) -> None:
-    Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})
+def _projects(default_project: Project) -> None:
     Project.objects.get_or_create(pk=2, defaults={"slug": "other", "name": "Other"})
 
 

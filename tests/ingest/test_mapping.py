@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from pytest_django import Settings
 
 from ingest.service import Ingest
 from tests.ingest.conftest import build_request, build_span
@@ -119,20 +118,13 @@ def test_batch_replayed_after_its_project_lost_its_rules_counts_once(store: Stor
 SPAN = {"name": "ask", "attributes": [{"key": "acme.conv", "value": {"stringValue": "c-1"}}]}
 
 
-@pytest.fixture
-def project(settings: Settings, db: None) -> Project:
-    """The project that pages and API show, on pages without `collectstatic`."""
-    settings.STORAGES = settings.STORAGES | {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
-    return Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})[0]
-
-
 def _post(client: Client, path: str, body: object) -> tuple[int, Any]:
     answer = client.post(f"/api/v1/mapping/{path}", body, content_type="application/json")
     return answer.status_code, answer.json()
 
 
 @pytest.mark.django_db
-@pytest.mark.usefixtures("project")
+@pytest.mark.usefixtures("default_project")
 class TestApi:
     def test_rules_are_made_changed_listed_and_deleted(self, client: Client) -> None:
         status, rule = _post(client, "rules", {"key": "acme.conv", "target": "session_id"})
@@ -274,7 +266,7 @@ class TestApi:
 
 
 @pytest.mark.django_db
-@pytest.mark.usefixtures("project")
+@pytest.mark.usefixtures("default_project")
 class TestPage:
     def test_empty_page_says_what_a_rule_is_for(self, client: Client) -> None:
         page = client.get("/setup/mapping").content.decode()

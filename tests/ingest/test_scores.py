@@ -15,7 +15,7 @@ from pytest_django import Settings
 from ingest import service
 from ingest.scores_api import MAX_SCORES, _writer
 from ingest.service import Ingest
-from tests.factories import new_trace_id
+from tests.factories import default_project, new_trace_id
 from tests.ingest.conftest import IdleFlusher
 from tests.spans import build_request
 from tracestore import privacy
@@ -37,16 +37,10 @@ STEP = "1" * 16
 
 
 @pytest.fixture(autouse=True)
-def plain_static_files(settings: Settings) -> None:
-    static = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": static}
-
-
-@pytest.fixture(autouse=True)
 def project() -> Iterator[Project]:
     forget_keys()
     privacy.forget_policies()
-    yield Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})[0]
+    yield default_project()
     privacy.forget_policies()
 
 

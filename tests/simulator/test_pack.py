@@ -12,7 +12,7 @@ from pytest_django import DjangoDbBlocker
 from alerts.backtest import run_backtest
 from alerts.models import Alert, AlertRule, RuleKind
 from alerts.pack import LABEL, add_pack
-from tests.alerts.factories import default_project
+from tests.factories import default_project
 from tests.simulator.clock import live_through
 from tests.simulator.traffic import CAUSES, Incident, Kind, Traffic, to_ns, write_traffic
 from tracestore.clickhouse.client import Store

@@ -14,7 +14,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from alerts.backtest import run_backtest
 from alerts.models import Alert, AlertRule, RuleKind
 from alerts.pack import LABEL, add_pack
-from tests.alerts.factories import create_rule, default_project
+from tests.alerts.factories import create_rule
+from tests.factories import default_project
 from tests.ingest.conftest import Receiver, build_request, build_span, receiver
 from tests.simulator.clock import STEP, live_through
 from tests.simulator.traffic import to_ns

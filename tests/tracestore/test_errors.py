@@ -12,15 +12,10 @@ from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.errors import TrackedError, change_state, find_tracked_errors, has_regressed
 from tracestore.language import parse_query
-from tracestore.models import ErrorState, Project
+from tracestore.models import ErrorState
 from tracestore.timerange import NS_PER_S, TimeRange
 
 TIMEOUT = "a" * 12
-
-
-@pytest.fixture
-def project(db: None) -> Project:
-    return Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})[0]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +55,8 @@ def _resolve(store: Store, version: str, fingerprint: str = TIMEOUT) -> bool:
     )  # fmt: skip
 
 
-def test_error_goes_from_open_to_resolved_to_regressed(store: Store, project: Project) -> None:
+@pytest.mark.usefixtures("default_project")
+def test_error_goes_from_open_to_resolved_to_regressed(store: Store) -> None:
     now_ns = time.time_ns()
     _insert_failure(store, now_ns - 600 * NS_PER_S, "v2")
     assert [error.state for error in _find(store)] == ["open"]
@@ -78,7 +74,8 @@ def test_error_goes_from_open_to_resolved_to_regressed(store: Store, project: Pr
     assert after == ["regressed"]
 
 
-def test_states_choose_the_errors_and_ignored_stays_ignored(store: Store, project: Project) -> None:
+@pytest.mark.usefixtures("default_project")
+def test_states_choose_the_errors_and_ignored_stays_ignored(store: Store) -> None:
     _insert_failure(store, time.time_ns() - 600 * NS_PER_S, "v2")
     change_state(
         store, project_id=1, fingerprint=TIMEOUT, status=ErrorState.Status.IGNORED, resolved_version="v3", changed_by="",
@@ -90,6 +87,7 @@ def test_states_choose_the_errors_and_ignored_stays_ignored(store: Store, projec
     assert [(error.state, error.resolved_version) for error in _find(store, states=("ignored",))] == [("ignored", "")]
 
 
-def test_nothing_is_kept_about_an_error_that_nobody_has_seen(store: Store, project: Project) -> None:
+@pytest.mark.usefixtures("default_project")
+def test_nothing_is_kept_about_an_error_that_nobody_has_seen(store: Store) -> None:
     assert not _resolve(store, "v3", "f" * 12)
     assert not ErrorState.objects.exists()

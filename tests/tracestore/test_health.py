@@ -15,6 +15,7 @@ import pytest
 from django.test import Client
 
 from ingest.service import Ingest
+from tests.factories import default_project
 from tests.live import ROOT, copy_template
 from tracestore import liveness
 from tracestore.clickhouse.client import Store
@@ -65,7 +66,7 @@ def test_ended_spool_is_a_reason_and_refuses_requests(client: Client, ingest: In
 
 def test_protected_instance_tells_reasons_to_keys_of_the_default_project(client: Client, store: Store, settings: Any) -> None:
     settings.KEY_REQUIRED, settings.API_KEY = True, "operator"
-    Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})
+    default_project()
     tenant = Project.objects.create(slug="tenant", name="Tenant")
     IngestKey.objects.create(project=tenant, name="theirs", sha256=hashlib.sha256(b"tenant").hexdigest())
     forget_keys()

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from django.core.management import call_command
 
+from tests.factories import default_project
 from tests.spans import build_request
 from tracestore import prices
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
 from tracestore.custom_prices import find_custom_price
 from tracestore.language import parse_query
-from tracestore.models import ModelPrice, Project
+from tracestore.models import ModelPrice
 from tracestore.price_catalogue import TOKEN_CLASSES, Sold, TokenUsage
 from tracestore.prices import load_prices
 from tracestore.pricing import explain_call, price_call, price_calls
@@ -37,7 +38,7 @@ TRACE_ID, SPAN_ID = "cd" * 16, "2" * 16
 
 @pytest.fixture(autouse=True)
 def _no_prices_are_left() -> Iterator[None]:
-    Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})
+    default_project()
     yield
     ModelPrice.objects.all().delete()
     load_prices(now=True)

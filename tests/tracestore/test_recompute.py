@@ -33,11 +33,6 @@ HOUR_S = 1_790_002_800  # 2026-09-21T15:00:00Z
 START_NS = HOUR_S * NS_PER_S
 
 
-@pytest.fixture(autouse=True)
-def _default_project(db: None) -> None:
-    Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})
-
-
 def count_requests(store: Store, table: str = "rollups") -> list[tuple[Any, ...]]:
     return store.query_rows(
         f"SELECT toUnixTimestamp(toStartOfHour(bucket_start)) AS hour_s, sum(requests) FROM {table} FINAL WHERE dimension = ''"

@@ -21,17 +21,12 @@ from tracestore.queries import reread as reread_queries
 from tracestore.reread import AlreadyRunning, cancel_reread, reread_pending, start_reread
 from tracestore.summarize import roll_up_pending, summarize_pending
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.usefixtures("default_project")
 
 MINUTE_NS = 60 * 10**9
 # In the middle of a month, so that a test decides itself whether it crosses into another.
 START_NS = 1_789_500_000 * 10**9 // MINUTE_NS * MINUTE_NS
 TRACES = 12
-
-
-@pytest.fixture(autouse=True)
-def _default_project(db: None) -> None:
-    Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})
 
 
 def save(*rules: MappingRule) -> None:

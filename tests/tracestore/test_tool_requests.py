@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from tests.factories import default_project
 from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.clickhouse.landing import insert_batch
-from tracestore.models import MappingRule, Project
+from tracestore.models import MappingRule
 from tracestore.queries import tool_requests
 from tracestore.summarize import summarize_pending
 from tracestore.summary import requests
@@ -233,7 +234,7 @@ def test_asked_for_tools_that_hand_over_do(store: Store, tool: str, escalates: b
 def test_rule_about_a_tool_holds_where_only_an_answer_names_it(
     store: Store, signal: str, escalated: bool, handed_over: bool
 ) -> None:
-    Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})
+    default_project()
     MappingRule.objects.create(project_id=1, source="tool", pattern="page_*", target="signal", value=signal)
     MappingRule.objects.create(project_id=1, source="tool", pattern="*", target="signal", value="human_escalation", position=9)
     MappingRule.objects.create(project_id=1, source="name", pattern="x", target="signal", value="human_escalation")

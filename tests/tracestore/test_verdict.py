@@ -10,11 +10,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.live_server_helper import LiveServer
 
-from tests.factories import insert_traces
+from tests.factories import default_project, insert_traces
 from tests.spans import T0
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
-from tracestore.models import Project
 from tracestore.timerange import TimeRange
 from tracestore.verdict import JUDGED, Decision, Outcome, Verdict, judge_version
 
@@ -140,7 +139,7 @@ def run_command(*arguments: str) -> tuple[int, str]:
 
 @pytest.mark.django_db
 def test_exit_status_tells_pass_worse_and_unknown(store: Store) -> None:
-    Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})
+    default_project()
     times = ("--start", str(RANGE.start_ns), "--end", str(RANGE.end_ns))
 
     assert run_command(*times)[0] == 2
@@ -170,7 +169,7 @@ def test_exit_status_tells_pass_worse_and_unknown(store: Store) -> None:
     ],
 )
 def test_wrong_argument_is_named_and_leaves_with_two(store: Store, arguments: tuple[str, ...], said: str) -> None:
-    Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})
+    default_project()
 
     with pytest.raises(CommandError, match=said) as refused:
         call_command("verdict", "v3", "v2", *arguments)
@@ -179,7 +178,7 @@ def test_wrong_argument_is_named_and_leaves_with_two(store: Store, arguments: tu
 
 
 def test_command_asks_a_running_instance(store: Store, live_server: LiveServer) -> None:
-    Project.objects.get_or_create(pk=1, defaults={"slug": "default", "name": "Default"})
+    default_project()
     insert_version(store, "v2", 200)
     insert_version(store, "v3", 200, failed=50)
     times = ("--start", str(RANGE.start_ns), "--end", str(RANGE.end_ns))

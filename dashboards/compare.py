@@ -8,10 +8,9 @@ from itertools import combinations
 from urllib.parse import urlencode
 
 from dashboards.forms import PRESETS, Draft, Search, SearchRefused, describe_range, parse_search, widen_range
-from dashboards.panels import narrow
 from dashboards.templatetags import formatting
 from dashboards.why import points, points_interval
-from tracestore.language import Query, format_filter
+from tracestore.language import Query, add_condition, format_filter
 from tracestore.queries.cohort_tools import ToolComparison
 from tracestore.queries.cohorts import CohortComparison, CohortMetric
 from tracestore.queries.versions import ServiceVersion
@@ -317,10 +316,10 @@ def _build_tool(asked: CompareSearch, tool: ToolComparison) -> ToolRow:
         name=tool.name,
         a=formatting.ratio(tool.a.value) if tool.a else formatting.NONE,
         a_calls=tool.a_calls,
-        a_href=asked.list_href(narrow(asked.a_text, failed)) if tool.a and tool.a.value else "",
+        a_href=asked.list_href(add_condition(asked.a_text, failed)) if tool.a and tool.a.value else "",
         b=formatting.ratio(tool.b.value) if tool.b else formatting.NONE,
         b_calls=tool.b_calls,
-        b_href=asked.list_href(narrow(asked.b_text, failed)) if tool.b and tool.b.value else "",
+        b_href=asked.list_href(add_condition(asked.b_text, failed)) if tool.b and tool.b.value else "",
         change=_change(tool.difference, "ratio") if tool.difference else "",
         interval=_change_interval(tool.difference, "ratio"),
         trend=trend,
@@ -374,7 +373,7 @@ def _relative(a: Interval | None, difference: Interval | None) -> str:
 
 
 def _build_error(asked: CompareSearch, found: Difference, *, in_b: bool) -> ErrorRow:
-    text = narrow(asked.b_text if in_b else asked.a_text, format_filter(found.dimension.field, found.value))
+    text = add_condition(asked.b_text if in_b else asked.a_text, format_filter(found.dimension.field, found.value))
     return ErrorRow(
         value=found.value,
         count=found.selected if in_b else found.others,
@@ -395,6 +394,6 @@ def _build_share(asked: CompareSearch, found: Difference) -> ShareRow:
         b_share=found.selected_share,
         points=points(found.difference.value),
         interval=points_interval(found.difference),
-        a_href=asked.list_href(narrow(asked.a_text, condition)),
-        b_href=asked.list_href(narrow(asked.b_text, condition)),
+        a_href=asked.list_href(add_condition(asked.a_text, condition)),
+        b_href=asked.list_href(add_condition(asked.b_text, condition)),
     )

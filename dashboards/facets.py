@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 from dashboards.forms import Search
-from tracestore.language import Query, QueryError, add_filter, has_filter, parse_query, remove_filter
+from tracestore.language import Query, add_condition, add_filter, has_filter, remove_filter
 from tracestore.language.tree import Pattern
 from tracestore.model import FacetValue
 
@@ -135,19 +135,9 @@ def build_preset_chips(search: Search) -> list[Chip]:
     chips = []
     for label, condition, icon in PRESETS:
         is_on = condition in conditions
-        text = " ".join(kept for kept in conditions if kept != condition) if is_on else _narrowed(search, condition)
+        text = " ".join(kept for kept in conditions if kept != condition) if is_on else add_condition(search.text, condition)
         chips.append(Chip(label, condition, icon, is_on, search.querystring(q=text)))
     return chips
-
-
-def _narrowed(search: Search, condition: str) -> str:
-    """The query text with one condition more; `a OR b` binds looser than a condition and needs parentheses first."""
-    text = f"{search.text.strip()} {condition}".strip()
-    expected = search.query.conditions + parse_query(condition).conditions
-    try:
-        return text if parse_query(text).conditions == expected else f"({search.text.strip()}) {condition}"
-    except QueryError:  # a query as long as one can be: whoever follows the link reads so
-        return text
 
 
 def build_condition_chips(search: Search) -> list[Chip]:

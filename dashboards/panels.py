@@ -25,7 +25,7 @@ from dashboards.charts import (
     per_minute,
 )
 from dashboards.measures import Measure, find_measure, narrowing, read_measure, short_labels
-from tracestore.language import Query, QueryError, format_filter, join_queries, parse_query
+from tracestore.language import Query, add_condition, format_filter, join_queries, parse_query
 from tracestore.language.fields import find_field
 from tracestore.model import Series
 from tracestore.queries.metrics.definitions import GROUPINGS, group_field
@@ -158,8 +158,8 @@ def find_traces_query(metric: str, text: str, query: Query, group_by: str, group
     condition = narrowing(metric, query, group_by, group)
     field = group_field(group_by)
     if group_by and not (group_by == "tool" and condition.startswith("tool")):
-        text = narrow(text, format_filter(field, group) if group else f"-has:{field}")
-    return narrow(text, condition)
+        text = add_condition(text, format_filter(field, group) if group else f"-has:{field}")
+    return add_condition(text, condition)
 
 
 def build_chart(panel: Panel, scope: Scope, read: ReadMetric) -> dict[str, Any]:
@@ -319,20 +319,6 @@ def step_name(step_s: int) -> str:
 def _says_something(value: float | None, unit: str) -> bool:
     """A failure rate of 0 is an answer; a cost of 0 means that nothing was priced."""
     return value is not None and (unit == "ratio" or value > 0)
-
-
-def narrow(query_text: str, condition: str) -> str:
-    """Return a query that asks for `condition` too. `query_text` must be valid.
-
-    What comes out need not be: with a long value it may be longer than a query can be, and whoever follows the link reads so.
-    """
-    text = query_text.strip()
-    try:
-        if not condition or parse_query(condition).root in parse_query(text).conditions:
-            return text
-        return join_queries(text, condition)
-    except QueryError:
-        return f"{text} {condition}".strip()
 
 
 def chart_range(time_range: TimeRange) -> tuple[TimeRange, int]:

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from dashboards.panels import narrow
 from dashboards.templatetags import formatting
 from dashboards.text import make_visible
 from dashboards.why_search import WhySearch
 from tracestore.histogram import Bar
-from tracestore.language import format_filter
+from tracestore.language import add_condition, format_filter
 from tracestore.queries.why.attributes import AttributeComparison
 from tracestore.queries.why.comparison import Comparison
 from tracestore.queries.why.numbers import Quantiles, Shift
@@ -270,14 +269,14 @@ def _build_row(why: WhySearch, found: Difference) -> ValueRow:
         lift=_times(found.lift) if found.is_significant else "",
         is_significant=found.is_significant,
         along_with=_name(found.along_with) if found.along_with else "",
-        href=why.search.querystring(q=narrow(why.search.text, wanted)),
+        href=why.search.querystring(q=add_condition(why.search.text, wanted)),
         narrow_href=_on_both_sides(why, wanted),
         exclude_href=_on_both_sides(why, unwanted),
     )
 
 
 def _on_both_sides(why: WhySearch, condition: str) -> str:
-    return why.querystring(q=narrow(why.search.text, condition), against=narrow(why.against_text, condition))
+    return why.querystring(q=add_condition(why.search.text, condition), against=add_condition(why.against_text, condition))
 
 
 def _name(found: Difference) -> str:
@@ -301,7 +300,7 @@ def _build_pair(why: WhySearch, pair: Pair) -> PairRow:
         pair=pair,
         points=points(pair.excess.value),
         interval=points_interval(pair.excess),
-        href=why.search.querystring(q=narrow(narrow(why.search.text, filters[0]), filters[1])),
+        href=why.search.querystring(q=add_condition(add_condition(why.search.text, filters[0]), filters[1])),
     )
 
 
@@ -353,7 +352,7 @@ def _build_presets(why: WhySearch, all_p95: Mapping[str, float]) -> list[Link]:
     return [
         Link(
             label,
-            why.querystring(q=narrow(why.context, condition), against=why.context),
+            why.querystring(q=add_condition(why.context, condition), against=why.context),
             is_on=why.question == condition,
             icon=icon,
             condition=condition,

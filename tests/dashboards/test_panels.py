@@ -19,7 +19,6 @@ from dashboards.panels import (
     build_csv,
     chart_range,
     find_traces_query,
-    narrow,
     read_panel,
     step_name,
     whole_range,
@@ -328,17 +327,6 @@ def test_long_ranges_are_widened_to_whole_minutes_so_that_rollups_can_serve_them
     assert time_range.start_ns % (step_s * NS_PER_S) == 0
     assert step_s % 60 == 0
     assert time_range.end_ns % MINUTE_NS == whole.start_ns % MINUTE_NS == whole.end_ns % MINUTE_NS == 0
-
-
-@pytest.mark.parametrize(("text", "condition", "expected"), [
-    ("", "status:error", "status:error"),
-    ("status:error", "status:error", "status:error"),
-    ("a OR b", "version:v3", "(a OR b) version:v3"),
-    ("status:error OR b", "status:error", "(status:error OR b) status:error"),
-    ("env:prod", "", "env:prod"),
-])  # fmt: skip
-def test_narrowing_keeps_the_meaning_of_the_query(text: str, condition: str, expected: str) -> None:
-    assert narrow(text, condition) == expected
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tracestore.language import add_filter, format_filter, has_filter, join_queries, parse_query, remove_filter, without_field
+from tracestore.language import (
+    add_condition,
+    add_filter,
+    format_filter,
+    has_filter,
+    join_queries,
+    parse_query,
+    remove_filter,
+    without_field,
+)
 
 
 @pytest.mark.parametrize(
@@ -93,3 +102,15 @@ def test_two_queries_are_one_that_finds_what_both_find() -> None:
     assert join_queries("a OR b", "c OR d") == "(a OR b) (c OR d)"
     assert join_queries('text:"this OR that"', "status:error") == 'text:"this OR that" status:error'
     assert (join_queries("", "c"), join_queries("a", " ")) == ("c", "a")
+
+
+@pytest.mark.parametrize(("text", "condition", "expected"), [
+    ("", "status:error", "status:error"),
+    ("status:error", "status:error", "status:error"),
+    ("a OR b", "version:v3", "(a OR b) version:v3"),
+    ("status:error OR b", "status:error", "(status:error OR b) status:error"),
+    ("env:prod", "", "env:prod"),
+    ("name:a\\ ", "status:error", "name:a\\  status:error"),
+])  # fmt: skip
+def test_narrowing_keeps_the_meaning_of_the_query(text: str, condition: str, expected: str) -> None:
+    assert add_condition(text, condition) == expected

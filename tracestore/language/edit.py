@@ -28,6 +28,20 @@ def join_queries(one: str, other: str) -> str:
     return f"{_closed(one)} {_closed(other)}" if one and other else one or other
 
 
+def add_condition(text: str, condition: str) -> str:
+    """Return a valid query narrowed to a condition, as it is where it demands just that already.
+
+    What comes out need not be valid: it may be longer than a query can be, and whoever follows the link reads so.
+    """
+    text = _strip(text)
+    try:
+        if not condition or parse_query(condition).root in parse_query(text).conditions:
+            return text
+        return join_queries(text, condition)
+    except QueryError:
+        return f"{text} {condition}".strip()
+
+
 def _closed(text: str) -> str:
     return f"({text})" if isinstance(parse_query(text).root, Or) else text
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from tracestore.clickhouse.client import Store
-from tracestore.language import Query, format_filter, parse_query
+from tracestore.language import Query, format_filter, join_queries, parse_query
 from tracestore.queries.cohorts import CohortMetric, compare_cohorts, strict_confidence
 from tracestore.queries.metrics.definitions import MetricError
 from tracestore.statistics import Interval
@@ -136,8 +136,7 @@ def judge_version(
 
 
 def _narrow(query: Query, version: str) -> Query:
-    condition = format_filter("version", version)
-    return parse_query(f"({query.text}) {condition}" if query.root else condition)
+    return parse_query(join_queries(query.text, format_filter("version", version)))
 
 
 def _judge(metric: CohortMetric, a_traces: int, b_traces: int, minimum_samples: int, tolerance: float) -> MetricVerdict:

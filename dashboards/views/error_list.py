@@ -24,7 +24,7 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.errors import REGRESSED, STATES, change_state, find_tracked_errors
 from tracestore.fingerprint import FINGERPRINT_HEX_DIGITS
-from tracestore.language import add_filter, parse_query
+from tracestore.language import add_filter, join_queries, parse_query
 from tracestore.language.fields import FIELDS
 from tracestore.models import ErrorState
 from tracestore.queries.errors import MAX_GROUPS, SORTS, count_shares
@@ -102,7 +102,7 @@ def _explain_emptiness(request: PageRequest, search: ListSearch) -> dict[str, An
     store, project_id = get_store(), request.project.pk
     if not has_any_trace(store, project_id=project_id):
         return {"has_no_traces": True}
-    failed = parse_query(f"({search.text}) fingerprint:*" if search.text.strip() else "fingerprint:*")
+    failed = parse_query(join_queries(search.text, "fingerprint:*"))
     newest = find_newest_trace(store, project_id=project_id, query=failed)
     if newest is None or search.time_range.start_ns <= newest.start_ns < search.time_range.end_ns:
         return {}

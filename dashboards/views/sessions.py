@@ -25,7 +25,7 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.errors import find_tracked_errors
 from tracestore.fragments import fragment_of
-from tracestore.language import add_filter, format_filter, parse_log_query, parse_query
+from tracestore.language import add_filter, format_filter, join_queries, parse_log_query, parse_query
 from tracestore.language.fields import FIELDS
 from tracestore.model import TraceSummary
 from tracestore.queries.logs import find_logs
@@ -107,9 +107,7 @@ def _explain_emptiness(request: PageRequest, search: ListSearch, kind: _Kind) ->
     if not has_any_trace(store, project_id=project_id):
         return {"has_no_traces": True}
     named = f"{kind.field}:*"
-    match = find_newest_trace(
-        store, project_id=project_id, query=parse_query(f"({search.text}) {named}" if search.text.strip() else named)
-    )
+    match = find_newest_trace(store, project_id=project_id, query=parse_query(join_queries(search.text, named)))
     if match is not None:
         return {"newest": match, "widened_href": widened_href(search, match.start_ns, time.time_ns())}
     if search.text.strip() and find_newest_trace(store, project_id=project_id, query=parse_query(named)) is not None:

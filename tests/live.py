@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 150  # a busy machine is slow, not wrong
@@ -184,6 +185,11 @@ def _wait_for_answer(server: LiveServer, url: str, expected_status: int) -> None
         time.sleep(0.1)
     server.process.kill()
     raise AssertionError(f"the server did not start:\n{server.log.read_text()[-4000:]}")
+
+
+def get_json(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=90) as answer:
+        return json.load(answer)
 
 
 # In a process of its own: the embedded engine takes one folder per process.

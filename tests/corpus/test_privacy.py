@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.corpus.recordings import END, START, recordings, replay
-from tests.live import LiveServer, start_server
+from tests.live import LiveServer, get_json, start_server
 
 RECORDINGS = recordings()
 SUMMARY_TIMEOUT_S = 300
@@ -21,18 +21,13 @@ _VARYING = ("error_message", "completeness", "escalation_reasons", "handoff_reas
 _REPEATS = ("retried_calls", "loops", "looping_calls", "wasted_tokens", "wasted_cost_usd")
 
 
-def _get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=90) as answer:
-        return json.load(answer)
-
-
 def _read_traces(server: LiveServer, expected_spans: int) -> dict[str, dict[str, Any]]:
     deadline = time.monotonic() + SUMMARY_TIMEOUT_S
     while True:
         traces: dict[str, dict[str, Any]] = {}
         url: str | None = f"{server.url}/api/v1/traces?start={START}&end={END}&limit=1000"
         while url:
-            page = _get(url)
+            page = get_json(url)
             traces |= {trace["trace_id"]: trace for trace in page["results"]}
             url = page["next"]
         if sum(trace["span_count"] for trace in traces.values()) >= expected_spans:
@@ -91,7 +86,9 @@ def test_traces_are_the_same_without_content(servers: tuple[LiveServer, LiveServ
 
 def test_nothing_of_the_content_is_found_any_more(servers: tuple[LiveServer, LiveServer]) -> None:
     # An order's number stands in prompts, arguments, results, answers and messages of errors, and nowhere else.
-    whole, private = (_get(f"{server.url}/api/v1/traces?start={START}&end={END}&q=%22A-1099%22")["results"] for server in servers)
+    whole, private = (
+        get_json(f"{server.url}/api/v1/traces?start={START}&end={END}&q=%22A-1099%22")["results"] for server in servers
+    )
 
     assert len(whole) > 10
     assert private == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import urllib.request
 from collections import Counter, defaultdict
@@ -13,7 +12,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from ingest.checkpoint import is_drained
 from tests.corpus.recordings import END, START, Recording, recordings
-from tests.live import LiveServer
+from tests.live import LiveServer, get_json
 
 pytestmark = pytest.mark.timeout(900)  # the first waits until all recordings are stored
 
@@ -89,16 +88,11 @@ NOT_SENT: dict[str, dict[str, tuple[Any, str]]] = {
 }
 
 
-def _get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=90) as answer:
-        return json.load(answer)
-
-
 def _all_traces(base: str) -> list[dict[str, Any]]:
     traces: list[dict[str, Any]] = []
     url: str | None = f"{base}/api/v1/traces?start={START}&end={END}&limit=1000"
     while url:
-        page = _get(url)
+        page = get_json(url)
         traces += page["results"]
         url = page["next"]
     return traces
@@ -237,7 +231,7 @@ def test_every_recorded_log_stands_with_its_trace(stored: Any) -> None:
     assert {name: count.total() for name, count in counts.items() if count} == {name: n for name, (n, _) in LOGGED.items()}
     for name, count in counts.items():
         for trace_id in [trace["trace_id"] for trace in by_source[name] if trace["trace_id"] in count]:
-            records = _get(f"{server.url}/api/v1/traces/{trace_id}/logs?limit=1000")["results"]
+            records = get_json(f"{server.url}/api/v1/traces/{trace_id}/logs?limit=1000")["results"]
             assert sum(record["joined_by"] == "trace_id" for record in records) == count[trace_id], (name, trace_id)
         named = set(count) - {""}
         assert named <= {trace["trace_id"] for trace in by_source[name]}
@@ -249,7 +243,7 @@ def test_recorded_logs_are_visible_on_the_trace_page(name: str, stored: Any) -> 
     shown = 0
     recorded = _records_by_trace(next(recording for recording in RECORDINGS if recording.name == name))
     for trace in [trace for trace in by_source[name] if trace["trace_id"] in recorded][:12]:
-        records = _get(f"{server.url}/api/v1/traces/{trace['trace_id']}/logs")["results"]
+        records = get_json(f"{server.url}/api/v1/traces/{trace['trace_id']}/logs")["results"]
         for span_id in {record["span_id"] for record in records if record["span_id"]}:
             with urllib.request.urlopen(f"{server.url}/traces/{trace['trace_id']}?span={span_id}", timeout=90) as answer:
                 page = answer.read().decode()

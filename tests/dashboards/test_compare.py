@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import re
 import time
-from html import unescape
 
 import pytest
 from django.test import Client
 
 from dashboards.compare import parse_compare
 from dashboards.forms import SearchRefused
+from tests.dashboards.answers import text_of, words_of
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
 
 pytestmark = pytest.mark.usefixtures("default_project")
 VERSIONS = "a=version:v2&b=version:v3"
-
-
-def text_of(client: Client, path: str, status: int = 200) -> str:
-    response = client.get(path)
-    assert response.status_code == status, response.content
-    return unescape(response.content.decode())
-
-
-def words_of(client: Client, path: str, status: int = 200) -> str:
-    """The text between tags on one line."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text_of(client, path, status)))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import time
@@ -13,6 +12,7 @@ import pytest
 from django.test import Client
 
 from dashboards.builtin import BUILT_IN
+from tests.dashboards.answers import body_of
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
@@ -29,13 +29,6 @@ def make_board(project: Project, *panels: dict[str, Any], slug: str = "mine") ->
     full = [{"title": "T", "metrics": ["requests"], "kind": "line", "group_by": "", "query": ""} | panel for panel in panels]
     Dashboard.objects.create(project=project, name="Mine", slug=slug, panels=full)
     return f"/dashboards/{slug}"
-
-
-def body_of(response: Any) -> str:
-    async def gather() -> bytes:
-        return b"".join([piece async for piece in response.streaming_content])
-
-    return asyncio.run(gather()).decode()
 
 
 def test_old_address_leads_to_the_overview_with_its_search(client: Client) -> None:

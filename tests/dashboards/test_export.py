@@ -1,18 +1,17 @@
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from django.test import Client
 
 from dashboards import export
 from dashboards.export import CSV_COLUMNS, defuse, stream_csv
+from tests.dashboards.answers import body_of
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreUnavailable
@@ -20,13 +19,6 @@ from tracestore.model import Page, TraceSummary
 from tracestore.timerange import NS_PER_S
 
 pytestmark = pytest.mark.usefixtures("default_project")
-
-
-def _body(response: Any) -> str:
-    async def gather() -> bytes:
-        return b"".join([piece async for piece in response.streaming_content])
-
-    return asyncio.run(gather()).decode()
 
 
 def _rows(text: str) -> list[dict[str, str]]:
@@ -43,7 +35,7 @@ def test_csv_holds_what_the_list_shows_in_its_order(client: Client, store: Store
 
     response = client.get("/traces/export.csv", {"q": "version:v3", "sort": "-cost"})
 
-    rows = _rows(_body(response))
+    rows = _rows(body_of(response))
     assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert response.headers["Content-Disposition"] == 'attachment; filename="traces-2.csv"'
     assert [row["trace_id"] for row in rows] == [dear, cheap]
@@ -56,7 +48,7 @@ def test_csv_holds_what_the_list_shows_in_its_order(client: Client, store: Store
 def test_text_of_a_trace_never_becomes_a_formula(client: Client, store: Store, text: str) -> None:
     insert_traces(store, name=text, user_id=text, error_types=[text, "b"])
 
-    (row,) = _rows(_body(client.get("/traces/export.csv")))
+    (row,) = _rows(body_of(client.get("/traces/export.csv")))
 
     assert row["name"] == row["user_id"] == "'" + text
     assert row["error_types"] == f"'{text} b"
@@ -74,20 +66,20 @@ def test_export_is_whole_for_who_reads_compressed_answers(client: Client, store:
     response = client.get("/traces/export.csv", headers={"accept-encoding": "gzip, br"})
 
     assert "content-encoding" not in response.headers
-    assert {row["trace_id"] for row in _rows(_body(response))} == set(ids)
+    assert {row["trace_id"] for row in _rows(body_of(response))} == set(ids)
 
 
 def test_json_is_that_of_the_api(client: Client, store: Store) -> None:
     insert_traces(store, {"name": "größe \u2028"}, {"cost_usd": None})
 
-    body = json.loads(_body(client.get("/traces/export.json")))
+    body = json.loads(body_of(client.get("/traces/export.json")))
 
     assert body == {"traces": client.get("/api/v1/traces").json()["results"], "truncated": False}
 
 
 def test_export_of_nothing_is_empty_and_well_formed(client: Client, store: Store) -> None:
-    assert json.loads(_body(client.get("/traces/export.json"))) == {"traces": [], "truncated": False}
-    assert _rows(_body(client.get("/traces/export.csv"))) == []
+    assert json.loads(body_of(client.get("/traces/export.json"))) == {"traces": [], "truncated": False}
+    assert _rows(body_of(client.get("/traces/export.csv"))) == []
 
 
 def test_export_ends_at_its_cap_and_says_so(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +89,7 @@ def test_export_ends_at_its_cap_and_says_so(client: Client, store: Store, monkey
     ids = insert_traces(store, *({"start_ns": start_ns - at * NS_PER_S} for at in range(8)))
 
     response = client.get("/traces/export.json")
-    body = json.loads(_body(response))
+    body = json.loads(body_of(response))
 
     assert [trace["trace_id"] for trace in body["traces"]] == ids[:5]
     assert body["truncated"] is True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +13,7 @@ from django.test import Client
 from dashboards.forms import SearchRefused
 from dashboards.why import build_answer, points, points_interval
 from dashboards.why_search import parse_why
+from tests.dashboards.answers import text_of, words_of
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.queries.why.comparison import Comparison
@@ -21,19 +21,6 @@ from tracestore.statistics import Interval
 
 pytestmark = pytest.mark.usefixtures("default_project")
 NOTHING = Comparison(10, 90, [], [], [], 0, {})
-
-
-def text_of(client: Client, path: str, status: int = 200) -> str:
-    response = client.get(path)
-    assert response.status_code == status, response.content
-    return unescape(response.content.decode())
-
-
-def words_of(client: Client, path: str, status: int = 200) -> str:
-    """The text between tags on one line."""
-    response = client.get(path)
-    assert response.status_code == status, response.content
-    return unescape(re.sub(r"\s+", " ", re.sub(r"</?[^>]*>", "", response.content.decode())))
 
 
 def query_of(href: str) -> dict[str, str]:

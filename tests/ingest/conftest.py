@@ -21,6 +21,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from ingest import service
 from ingest.receiver import application
 from ingest.service import Ingest
+from tests.ingest.drains import wait_until_drained
 from tests.live import free_ports
 from tracestore import privacy
 from tracestore.clickhouse.client import Store
@@ -66,11 +67,8 @@ class Receiver:
         finally:
             connection.close()
 
-    def wait_until_drained(self, timeout_s: float = 90) -> None:
-        deadline = time.monotonic() + timeout_s
-        while self.ingest.status().waiting_bytes:
-            assert time.monotonic() < deadline, f"not drained: {self.ingest.status()}"
-            time.sleep(0.02)
+    def wait_until_drained(self) -> None:
+        wait_until_drained(self.ingest)
 
     def stored_spans(self) -> list[tuple[str, str]]:
         """Return (trace id, span id) in hex of every row, duplicates included, after everything accepted has been inserted."""

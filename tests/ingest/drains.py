@@ -1,4 +1,4 @@
-"""A drain with its spool, for tests."""
+"""A drain with its spool, and waiting for the drain of a whole ingest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 from ingest.checkpoint import Checkpoint
 from ingest.dead_letters import DeadLetters
 from ingest.drain import Drain, Insert
+from ingest.service import Ingest
 from ingest.spool import Spool
+from tests.waiting import wait_until
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch, recover_batch
 
@@ -54,3 +56,8 @@ class Bench:
     def ids(self) -> list[tuple[str, str]]:
         rows = self.store.query_rows("SELECT lower(hex(trace_id)), lower(hex(span_id)) FROM spans WHERE project_id > 0")
         return sorted((str(trace_id), str(span_id)) for trace_id, span_id in rows)
+
+
+def wait_until_drained(ingest: Ingest) -> None:
+    """Wait until all that it has acknowledged is in the store."""
+    wait_until(lambda: not ingest.status().waiting_bytes)

@@ -10,6 +10,7 @@ import pytest
 from ingest.checkpoint import Batch
 from ingest.service import Ingest
 from tests.ingest.conftest import Receiver, build_request, build_span, ids_of
+from tests.ingest.drains import wait_until_drained
 from tests.ingest.test_grpc import TRACES, open_channel
 from tracestore.clickhouse.client import Store
 
@@ -58,7 +59,7 @@ def test_jump_before_a_replay_doubles_nothing(
     ingest.start(lambda *_: None)
     start = ingest.spool.end
     ingest.accept(1, build_request(*spans).SerializeToString(), spans=len(spans)).result(60)  # one batch
-    _wait_until_drained(ingest)
+    wait_until_drained(ingest)
     end, batch_seq = ingest.spool.end, ingest._checkpoint.batch.batch_seq
     assert batch_seq == 1
     ingest.stop(60)
@@ -68,16 +69,9 @@ def test_jump_before_a_replay_doubles_nothing(
     again = Ingest(store, data=tmp_path)
     again.start(lambda *_: None)
     again.accept(1, build_request(late := build_span()).SerializeToString(), spans=1).result(60)
-    _wait_until_drained(again)
+    wait_until_drained(again)
     again.stop(60)
 
     rows = store.query_rows("SELECT lower(hex(trace_id)), lower(hex(span_id)) FROM spans WHERE project_id > 0")
     assert sorted(rows) == ids_of(*spans, late)
     assert store.query_rows("SELECT sum(spans) FROM intake") == [(4,)]
-
-
-def _wait_until_drained(ingest: Ingest) -> None:
-    deadline = time.monotonic() + 90
-    while ingest.status().waiting_bytes:
-        assert time.monotonic() < deadline, ingest.status()
-        time.sleep(0.02)

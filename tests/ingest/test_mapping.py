@@ -12,6 +12,7 @@ from django.test import Client
 
 from ingest.service import Ingest
 from tests.ingest.conftest import build_request, build_span
+from tests.ingest.drains import wait_until_drained
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreUnavailable
 from tracestore.clickhouse.landing import insert_batch, stamp
@@ -31,13 +32,6 @@ def _request(conversation: str) -> bytes:
     return body
 
 
-def _drain(ingest: Ingest) -> None:
-    deadline = time.monotonic() + 90
-    while ingest.status().waiting_bytes:
-        assert time.monotonic() < deadline, ingest.status()
-        time.sleep(0.02)
-
-
 RULES = encode_rules([MappingRule(key="acme.conv", target="session_id")])
 
 
@@ -47,7 +41,7 @@ def test_one_batch_of_projects_with_and_without_rules(store: Store, tmp_path: Pa
 
     for future in [ingest.accept(project_id, _request("c"), spans=1) for project_id in (1, 2, 1, 2)]:
         future.result(60)
-    _drain(ingest)
+    wait_until_drained(ingest)
     ingest.stop(60)
 
     assert (_session(store, 1), _session(store, 2)) == (["", ""], ["c", "c"])
@@ -60,7 +54,7 @@ def test_large_batch_under_rules_goes_in_pieces_each_once(store: Store, tmp_path
 
     for future in [ingest.accept(1, _request(f"c{number}"), spans=1) for number in range(12)]:
         future.result(60)
-    _drain(ingest)
+    wait_until_drained(ingest)
     ingest.stop(60)
 
     assert sorted(_session(store, 1)) == sorted(f"c{number}" for number in range(12))
@@ -80,7 +74,7 @@ def test_spans_wait_while_the_rules_cannot_be_read(store: Store, tmp_path: Path)
     ingest.start(lambda *_: None)
 
     ingest.accept(1, _request("c"), spans=1).result(60)
-    _drain(ingest)
+    wait_until_drained(ingest)
     ingest.stop(60)
 
     assert not away
@@ -99,7 +93,7 @@ def test_batch_replayed_after_its_project_lost_its_rules_counts_once(store: Stor
     ingest = Ingest(store, data=tmp_path, find_mappings=find)
     ingest.start(lambda *_: None)
     ingest.accept(1, _request("c"), spans=1).result(60)
-    _drain(ingest)
+    wait_until_drained(ingest)
     ingest.stop(60)
     assert '"mapped": [1]' in open_batches[-1]
 
@@ -107,7 +101,7 @@ def test_batch_replayed_after_its_project_lost_its_rules_counts_once(store: Stor
     rules.clear()
     again = Ingest(store, data=tmp_path, find_mappings=find)
     again.start(lambda *_: None)
-    _drain(again)
+    wait_until_drained(again)
     again.stop(60)
 
     assert len(open_batches) == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ingest.scores_api import MAX_SCORES, _writer
 from ingest.service import Ingest
 from tests.factories import default_project, new_trace_id
 from tests.ingest.conftest import IdleFlusher
+from tests.ingest.drains import wait_until_drained
 from tests.spans import build_request
 from tracestore import privacy
 from tracestore.clickhouse.client import Store
@@ -51,13 +53,7 @@ def drain(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     ingest = Ingest(store, data=tmp_path)
     ingest.start(lambda writer, batch_seq: None)
 
-    def wait() -> None:
-        deadline = time.monotonic() + 90
-        while ingest.status().waiting_bytes:
-            assert time.monotonic() < deadline, ingest.status()
-            time.sleep(0.02)
-
-    yield wait
+    yield partial(wait_until_drained, ingest)
     ingest.stop(60)
 
 
@@ -151,9 +147,7 @@ def test_acknowledged_score_survives_a_restart_and_is_stored_once(client: Client
 
     again = Ingest(store, data=tmp_path)
     again.start(lambda writer, batch_seq: None)
-    deadline = time.monotonic() + 90
-    while again.status().waiting_bytes and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until_drained(again)
     again.stop(60)
 
     assert statuses == [201] * 5

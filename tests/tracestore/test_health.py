@@ -23,26 +23,12 @@ from tracestore.keys import forget_keys
 from tracestore.models import IngestKey, Project
 from tracestore.summarize import summarize_pending
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def nothing_watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(liveness, "_threads", {})
-    monkeypatch.setattr(liveness, "_jobs", {})
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("nothing_watched")]
 
 
 def ask(client: Client) -> tuple[int, dict[str, Any]]:
     response = client.get("/readyz")
     return response.status_code, response.json()["reasons"]
-
-
-@pytest.fixture
-def ingest(store: Store, tmp_path: Path) -> Any:
-    ingest = Ingest(store, data=tmp_path)
-    ingest.start(lambda *_: None)
-    yield ingest
-    ingest.stop(60)
 
 
 def test_running_instance_is_ready(client: Client, ingest: Ingest) -> None:

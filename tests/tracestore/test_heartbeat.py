@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -18,21 +16,7 @@ from tracestore import liveness, telemetry
 from tracestore.clickhouse.client import Store
 from tracestore.heartbeat import Heartbeat, beat
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def nothing_watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(liveness, "_threads", {})
-    monkeypatch.setattr(liveness, "_jobs", {})
-
-
-@pytest.fixture
-def ingest(store: Store, tmp_path: Path) -> Any:
-    ingest = Ingest(store, data=tmp_path)
-    ingest.start(lambda *_: None)
-    yield ingest
-    ingest.stop(60)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("nothing_watched")]
 
 
 def test_monitor_is_asked_while_all_is_well(ingest: Ingest) -> None:

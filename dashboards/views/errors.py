@@ -12,7 +12,7 @@ def _is_api(request: HttpRequest) -> bool:
 
 
 def _api_error(message: str, status: int) -> JsonResponse:
-    """The shape of every error of the API (api_errors.py)."""
+    """The shape of every error of the API (dashboards/api/errors.py)."""
     return JsonResponse({"error": {"parameter": None, "message": message, "suggestion": None}}, status=status)
 
 

@@ -11,7 +11,7 @@ from dashboards.text import make_visible
 from dashboards.text_diff import TextDiff, diff_texts
 from dashboards.trace.content import Content
 from dashboards.trace.waterfall import Row, Waterfall
-from tracestore.content.payloads import Payload
+from tracestore.content.payload_readers import Payload
 from tracestore.model import Span, SpanSummary
 from tracestore.queries.digests import Digest
 

@@ -8,18 +8,8 @@ from typing import Any
 
 from dashboards.trace.logs import as_span
 from tracestore.content.messages import Part
-from tracestore.content.payloads import (
-    ARGUMENTS,
-    INPUTS,
-    OUTPUTS,
-    RESULTS,
-    Payload,
-    Table,
-    first_payload,
-    read_instructions,
-    unflatten,
-    value_of,
-)
+from tracestore.content.payload_readers import Payload, unflatten, value_of
+from tracestore.content.payloads import ARGUMENTS, INPUTS, OUTPUTS, RESULTS, Table, first_payload, read_instructions
 from tracestore.content.values import decode_value, to_text
 from tracestore.model import LogRecord, Span, SpanEvent
 

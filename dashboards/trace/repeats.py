@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dashboards.trace.transcript import Transcript, Usage
-from tracestore.content.payloads import open_envelope
+from tracestore.content.payload_readers import open_envelope
 from tracestore.content.values import decode_value
 from tracestore.model import SpanSummary
 from tracestore.summary.calls import find_calls, find_tool_calls

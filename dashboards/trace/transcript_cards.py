@@ -12,7 +12,8 @@ from dashboards.trace.content import read_documents
 from dashboards.trace.logs import as_span, read_fields
 from dashboards.trace.repeats import Mark
 from dashboards.trace.transcript import Item, Transcript
-from tracestore.content.payloads import Payload, read_input, read_output, read_tool_call
+from tracestore.content.payload_readers import Payload
+from tracestore.content.payloads import read_input, read_output, read_tool_call
 from tracestore.content.values import decode_value
 from tracestore.model import LogRecord, Span, SpanSummary
 from tracestore.semconv.signals import ACCEPTED, BY_PERSON, DECISION_EVENTS

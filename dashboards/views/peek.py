@@ -14,7 +14,7 @@ from dashboards.trace.content import read_content
 from dashboards.trace.waterfall import Row, Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
-from tracestore.content.payloads import Payload
+from tracestore.content.payload_readers import Payload
 from tracestore.fragments import fragment_of
 from tracestore.model import Outcome, SpanSummary, Trace
 from tracestore.queries.spans import get_span

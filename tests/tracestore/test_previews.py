@@ -12,7 +12,8 @@ from tests.tracestore.summarize.runs import AGENT, CALL, START_NS, insert, new_t
 from tracestore import previews
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
-from tracestore.content.payloads import Payload, read_input
+from tracestore.content.payload_readers import Payload
+from tracestore.content.payloads import read_input
 from tracestore.language import parse_query
 from tracestore.previews import Previews
 from tracestore.queries import previews as reads

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tracestore.content.keys import REDACTED
-from tracestore.content.payloads import ABSENT, Payload
+from tracestore.content.payload_readers import ABSENT, Payload
 from tracestore.content.values import decode_value
 
 Payloads = Sequence[Payload | None]

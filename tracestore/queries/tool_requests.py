@@ -14,7 +14,8 @@ from itertools import takewhile
 
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
-from tracestore.content.payloads import OUTPUTS, Telling, read_output
+from tracestore.content.payload_readers import Telling
+from tracestore.content.payloads import OUTPUTS, read_output
 from tracestore.content.values import decode_value
 from tracestore.oddities import tell_once
 from tracestore.queries.contents import contents_sql, read_contents

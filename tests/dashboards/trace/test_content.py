@@ -12,7 +12,7 @@ from dashboards.trace.content import find_text, read_content
 from dashboards.trace.message_cards import lay_out
 from tests.spans import make_span
 from tracestore.content.messages import read_messages
-from tracestore.content.payloads import Payload, unflatten
+from tracestore.content.payload_readers import Payload, unflatten
 
 Turns = list[tuple[str, str, str]]
 

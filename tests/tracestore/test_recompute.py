@@ -27,7 +27,7 @@ from tracestore.summarize import roll_up_pending, summarize_pending
 from tracestore.summary import costs
 from tracestore.timerange import NS_PER_S, TimeRange
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.usefixtures("default_project")
 
 HOUR_S = 1_790_002_800  # 2026-09-21T15:00:00Z
 START_NS = HOUR_S * NS_PER_S

@@ -11,7 +11,7 @@ from ingest.checkpoint import Batch
 from ingest.service import Ingest
 from tests.ingest.conftest import Receiver, build_request, build_span, ids_of
 from tests.ingest.drains import wait_until_drained
-from tests.ingest.test_grpc import TRACES, open_channel
+from tests.ingest.grpc_calls import TRACES, open_channel
 from tracestore.clickhouse.client import Store
 
 _HOUR_NS = 3600 * 10**9

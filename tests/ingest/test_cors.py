@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 
 from tests.browser.conftest import CHROMIUM, TIMEOUT_MS
 from tests.ingest.conftest import JSON, Answer, Receiver
-from tests.ingest.test_receiver import JSON_SPAN, json_body
+from tests.ingest.http_answers import JSON_SPAN, json_body
 from tests.waiting import wait_until
 
 APP, OTHER = "https://app.example.com", "https://other.example.com"

@@ -10,7 +10,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span, open_connection
-from tests.ingest.test_receiver import read_status
+from tests.ingest.http_answers import read_status
 from tests.logs import build_logs
 from tracestore.guessing import TRIES
 from tracestore.keys import find_key

@@ -30,7 +30,7 @@ from ingest import receiver as receiver_module
 from ingest.otlp import check_logs_json, check_logs_protobuf, check_protobuf
 from ingest.privacy import Cleaner
 from tests.ingest.conftest import JSON, Answer, Receiver, build_request, build_span
-from tests.ingest.test_grpc import LOGS, TRACES
+from tests.ingest.grpc_calls import LOGS, TRACES
 from tests.live import LiveServer, start_server
 from tests.spans import key_values
 from tests.waiting import wait_until

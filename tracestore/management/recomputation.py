@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tracestore.models import Project, Recomputation
+from tracestore.management.projects import add_project_argument, get_project
+from tracestore.models import Recomputation
 from tracestore.recompute import AlreadyRunning, cancel_recomputation, start_recomputation
 from tracestore.timerange import TimeError, parse_time_range
 
@@ -22,16 +23,14 @@ class RecomputeCommand(BaseCommand):
     kind: Recomputation.Kind
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--project", default="default", help="slug of the project; default: default")
+        add_project_argument(parser)
         parser.add_argument("--start", default="", help="such as 2026-11-01 or now-30d; default: everything")
         parser.add_argument("--end", default="", help="default: now")
         parser.add_argument("--no-wait", action="store_true", help="only start it")
         parser.add_argument("--cancel", action="store_true", help="stop the one under way; what is done stays done")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            raise CommandError(f"There is no project {options['project']!r}.")
+        project = get_project(options)
         if options["cancel"]:
             self.stdout.write("Cancelled." if cancel_recomputation(project.pk, self.kind) else "Nothing is under way.")
             return

@@ -10,14 +10,14 @@ from django.utils import timezone
 
 from alerts.models import NotificationChannel
 from alerts.pack import DAILY_BUDGET_USD, USER_QUOTA_USD, add_pack
-from tracestore.models import Project
+from tracestore.management.projects import add_project_argument, get_project
 
 
 class Command(BaseCommand):
     help = "Add the ready-made alert rules that a project does not have yet; those that it has stay as they are."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--project", default="default", help="slug of the project; default: default")
+        add_project_argument(parser)
         parser.add_argument(
             "--channel", action="append", default=[], help="name of a channel to tell; may be given more than once"
         )
@@ -27,9 +27,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            raise CommandError(f"There is no project {options['project']!r}.")
+        project = get_project(options)
         channels = list(NotificationChannel.objects.filter(project=project, name__in=options["channel"]))
         unknown = set(options["channel"]) - {channel.name for channel in channels}
         if unknown:

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tracestore.models import Project, Reread
+from tracestore.management.projects import add_project_argument, get_project
+from tracestore.models import Reread
 from tracestore.reread import AlreadyRunning, cancel_reread, start_reread
 
 
@@ -14,14 +15,12 @@ class Command(BaseCommand):
     help = "Have the running worker read a project's stored spans again: by its mapping rules, with the dialects of this version."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--project", default="default", help="slug of the project; default: default")
+        add_project_argument(parser)
         parser.add_argument("--status", action="store_true", help="only say how far the last run is")
         parser.add_argument("--cancel", action="store_true", help="stop the run under way; what is done stays done")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            raise CommandError(f"There is no project {options['project']!r}.")
+        project = get_project(options)
         if options["cancel"]:
             self.stdout.write("Cancelled." if cancel_reread(project.pk) else "Nothing is under way.")
         elif options["status"]:

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
-from tracestore.models import Project
+from tracestore.management.projects import get_project
 from tracestore.queries.metrics.definitions import MetricError
 from tracestore.timerange import TimeError, parse_time_range
 from tracestore.verdict import DEFAULT_METRICS, JUDGED, MINIMUM_SAMPLES, Outcome, find_judged, judge_version
@@ -54,9 +54,7 @@ class Command(BaseCommand):
 
 
 def _ask_store(options: dict[str, Any]) -> dict[str, Any]:
-    project = Project.objects.filter(slug=options["project"]).first()
-    if project is None:
-        raise CommandError(f"There is no project {options['project']!r}.", returncode=_UNKNOWN)
+    project = get_project(options, returncode=_UNKNOWN)
     if options["min_samples"] < 2 or not options["tolerance"] >= 0:
         raise CommandError("--min-samples is 2 or more, --tolerance 0 or more.", returncode=_UNKNOWN)
     try:

@@ -9,7 +9,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span
-from tests.ingest.test_receiver import read_status
+from tests.ingest.http_answers import read_status
 from tests.logs import build_logs
 from tracestore.models import IngestKey, Project
 from tracestore.projects import forget_projects

@@ -81,7 +81,8 @@ class Condition:
 class Observation:
     """What one evaluation saw at `at_ns`: None is no data; `samples` is how many traces the value is made of.
 
-    `baseline` is what to compare with and `margin` how far from it chance alone leads, both in the metric's unit.
+    `baseline` is what to compare with and `margin` how far from it chance alone leads, both in the metric's unit. `might_be` is
+    what the value may have been where part of the window could not be received; None where all could.
     """
 
     value: float | None
@@ -89,6 +90,7 @@ class Observation:
     at_ns: int
     baseline: float | None = None
     margin: float = 0.0
+    might_be: float | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,16 @@ def absolute_threshold(threshold: float, observation: Observation, condition: Co
 
 
 def judge(observation: Observation, condition: Condition) -> int | None:
-    """Return the observation's rank (see `InstanceState.ranks`); None when it says nothing."""
+    """Return the observation's rank (see `InstanceState.ranks`); None when it says nothing.
+
+    Where part of the window could not be received it says only what is so whatever that part held.
+    """
+    if observation.might_be is not None:
+        if not has_data(observation, condition):
+            return None
+        seen = replace(observation, might_be=None)
+        rank = judge(seen, condition)
+        return rank if rank == judge(replace(seen, value=observation.might_be), condition) else None
     if not has_data(observation, condition):
         ranks = {NoData.OK.value: 0, NoData.KEEP.value: None, NoData.ALERT.value: 1 + len(condition.levels)}
         return ranks[condition.no_data]

@@ -19,12 +19,18 @@ from tracestore.language import QueryError, parse_query
 from tracestore.queries.metrics.definitions import METRICS, READ_APART, MetricError
 from tracestore.queries.metrics.groups import MAX_GROUPS, Answer, Question, answer_questions, find_groups, reads_spans
 from tracestore.queries.metrics.rollups import ROLLUPS_FROM_S
+from tracestore.reception import Gaps, find_gaps
 from tracestore.storable import storable
 from tracestore.timerange import NS_PER_S, TimeRange, ns_of
 
 _WEEK = timedelta(days=7)
 # The pace of the first moments of a period foretells nothing.
 _PACE_FROM = 1 / 48
+# Of so much time in which spans could be received silence says something, also of a longer window.
+_TELLING_S = 15 * 60
+# A week of which more of the window could not be received is none to compare amounts with.
+_MOST_LOST = 0.05
+_MINUTE_S = 60
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ def observe_rules(store: Store, rules: Sequence[AlertRule], now: datetime) -> li
 
     Rules without groups share one read per window; the others ask by themselves.
     """
+    gaps = gaps_of(rules, now)
     seen: dict[int, list[Sight] | Exception] = {}
     asked: dict[TimeRange, list[int]] = defaultdict(list)
     for index, rule in enumerate(rules):
@@ -63,10 +70,10 @@ def observe_rules(store: Store, rules: Sequence[AlertRule], now: datetime) -> li
             if rule.kind == RuleKind.VERSION:
                 seen[index] = _observe_version(store, rule, now)
             elif rule.group_by:
-                seen[index] = _observe_groups(store, rule, now)
+                seen[index] = _observe_groups(store, rule, now, gaps)
             else:
                 parse_query(rule.query)
-                for time_range in _ranges(rule, now):
+                for time_range in _compared_ranges(rule, now, gaps):
                     asked[time_range].append(index)
         except (StoreError, QueryError, MetricError) as error:
             seen[index] = error
@@ -80,7 +87,7 @@ def observe_rules(store: Store, rules: Sequence[AlertRule], now: datetime) -> li
     for index, of_rule in answers.items():
         failure = next((answer for answer in of_rule if isinstance(answer, Exception)), None)
         known = [answer for answer in of_rule if isinstance(answer, Answer)]
-        seen[index] = failure or [_sight(rules[index], now, known[0], known[1:])]
+        seen[index] = failure or [_sight(rules[index], now, known[0], known[1:], gaps)]
     return [seen[index] for index in range(len(rules))]
 
 
@@ -94,14 +101,48 @@ def is_alone(rule: AlertRule) -> bool:
         return False  # fails before anything is asked
 
 
-def absent(rule: AlertRule, labels: dict[str, str], now: datetime) -> Sight:
+def absent(rule: AlertRule, labels: dict[str, str], now: datetime, gaps: Gaps) -> Sight:
     """Return the sight of a group that has vanished: nothing where nothing adds up to 0, no data elsewhere."""
-    return Sight(Observation(0.0 if adds_up(rule) else None, 0, ns_of(now)), _ranges(rule, now)[0], labels)
+    window = _ranges(rule, now)[0]
+    seen = Observation(0.0 if adds_up(rule) else None, 0, ns_of(now))
+    return Sight(with_gaps(rule, seen, window, gaps), window, labels)
+
+
+def gaps_of(rules: Sequence[AlertRule], now: datetime) -> Gaps:
+    """Return what could not be received of the windows that the rules look at."""
+    weeks = max((rule.baseline_weeks for rule in rules if rule.kind == RuleKind.BASELINE), default=0)
+    longest_s = max((rule.window_s + rule.grace_s for rule in rules), default=0) + _MINUTE_S
+    return find_gaps(window_before(now, weeks * int(_WEEK.total_seconds()) + longest_s), now)
+
+
+def with_gaps(rule: AlertRule, seen: Observation, window: TimeRange, gaps: Gaps) -> Observation:
+    """Say what the value might have been had all of its window been received.
+
+    A number that adds up grows with the time. The others are as they are, unless nothing came of a window of which too little was
+    received for that to say anything. Budgets and guards of versions look at far more than a window.
+    """
+    lost_ns = gaps.lost_ns(window)
+    if not lost_ns or rule.kind in (RuleKind.BUDGET, RuleKind.VERSION):
+        return seen
+    received_s = window.duration_s - lost_ns / NS_PER_S
+    is_telling = received_s >= min(window.duration_s, _TELLING_S)
+    if adds_up(rule):
+        value = seen.value or 0.0
+        return replace(seen, might_be=value * window.duration_s / received_s if is_telling else math.inf)
+    has_value = seen.value is not None and seen.samples >= rule.min_samples
+    return seen if is_telling or has_value else replace(seen, might_be=0.0)
+
+
+def counts_as_week(rule: AlertRule, window: TimeRange, gaps: Gaps) -> bool:
+    """Tell whether the window of a past week can be compared with: an amount of which much was not received is none."""
+    return gaps.lost_ns(window) <= _MOST_LOST * window.duration_s * NS_PER_S or not adds_up(rule)
 
 
 def adds_up(rule: AlertRule) -> bool:
     """Tell whether the rule's metric is 0 where there are no traces."""
-    return rule.kind in (RuleKind.THRESHOLD, RuleKind.BASELINE, RuleKind.BUDGET) and METRICS[rule.metric].additive
+    if rule.kind not in (RuleKind.THRESHOLD, RuleKind.BASELINE, RuleKind.BUDGET):
+        return False
+    return rule.metric in METRICS and METRICS[rule.metric].additive
 
 
 def is_resting(rule: AlertRule, now: datetime) -> bool:
@@ -161,7 +202,15 @@ def _ranges(rule: AlertRule, now: datetime) -> list[TimeRange]:
     return [TimeRange(window.start_ns - shift, window.end_ns - shift) for shift in shifts]
 
 
-def _sight(rule: AlertRule, now: datetime, answer: Answer, past: Sequence[Answer], labels: dict[str, str] | None = None) -> Sight:
+def _compared_ranges(rule: AlertRule, now: datetime, gaps: Gaps) -> list[TimeRange]:
+    """Return the window, and of the weeks before those that count."""
+    window, *weeks = _ranges(rule, now)
+    return [window, *(week for week in weeks if counts_as_week(rule, week, gaps))]
+
+
+def _sight(
+    rule: AlertRule, now: datetime, answer: Answer, past: Sequence[Answer], gaps: Gaps, labels: dict[str, str] | None = None
+) -> Sight:
     observation = Observation(answer.value, answer.samples, ns_of(now))
     spent_at, compared_with = None, ""
     if rule.kind == RuleKind.BASELINE:
@@ -171,7 +220,8 @@ def _sight(rule: AlertRule, now: datetime, answer: Answer, past: Sequence[Answer
         compared_with = f"the same hours of the past {weeks} weeks" if weeks > 1 else "the same hours of the past week"
     elif rule.kind == RuleKind.BUDGET:
         spent_at = forecast(rule, answer.value, now)
-    return Sight(observation, _ranges(rule, now)[0], labels or {}, answer.trace_id, spent_at, compared_with)
+    window = _ranges(rule, now)[0]
+    return Sight(with_gaps(rule, observation, window, gaps), window, labels or {}, answer.trace_id, spent_at, compared_with)
 
 
 def baseline_of(rule: AlertRule, past: Sequence[Answer], samples: int) -> tuple[float | None, float]:
@@ -208,9 +258,9 @@ def forecast(rule: AlertRule, spent: float | None, now: datetime) -> datetime | 
     return (now + timedelta(seconds=left_s)).astimezone(UTC) if left_s < (end - now).total_seconds() else None
 
 
-def _observe_groups(store: Store, rule: AlertRule, now: datetime) -> list[Sight]:
+def _observe_groups(store: Store, rule: AlertRule, now: datetime, gaps: Gaps) -> list[Sight]:
     question = Question(parse_query(rule.query), rule.metric)
-    window, *earlier = _ranges(rule, now)
+    window, *earlier = _compared_ranges(rule, now, gaps)
     descending = rule.comparison == Comparison.ABOVE
     found = find_groups(
         store, project_id=rule.project_id, time_range=window, question=question, group_by=rule.group_by, descending=descending
@@ -226,7 +276,7 @@ def _observe_groups(store: Store, rule: AlertRule, now: datetime) -> list[Sight]
         known = {answer.labels for answer in found}
         found += [Answer(0.0, 0, labels) for labels in list(past) if labels not in known][: MAX_GROUPS - len(found)]
     return [
-        _sight(rule, now, answer, past[answer.labels], storable(dict(zip(rule.group_by, answer.labels, strict=True))))
+        _sight(rule, now, answer, past[answer.labels], gaps, storable(dict(zip(rule.group_by, answer.labels, strict=True))))
         for answer in found
     ]
 

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
 
+from django.utils import timezone
+
 from alerts.evaluation import Observation
 from alerts.models import AlertRule, RuleKind
-from alerts.observing import baseline_of, is_resting, judged_window, period_of
+from alerts.observing import baseline_of, counts_as_week, is_resting, judged_window, period_of, window_before, with_gaps
 from alerts.version_guard import observe_past_versions
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.queries.metrics.groups import Answer, Question
 from tracestore.queries.metrics.windows import Windows, read_windows
+from tracestore.reception import Gaps, find_gaps
 from tracestore.timerange import NS_PER_S, TimeRange, moment_of, ns_of
 
 # Evaluations of one backtest at most, and of that of a version guard, whose test takes a while.
@@ -81,15 +84,32 @@ def _since_first_trace(windows: Windows) -> Windows:
 
 
 def _read(store: Store, rule: AlertRule, time_range: TimeRange, step_s: int) -> list[Group]:
-    grace_ns = rule.grace_s * NS_PER_S
+    grace_ns, gaps = rule.grace_s * NS_PER_S, _find_gaps(rule, time_range)
     return [
-        Group(_labels(rule, group), [Observation(value, samples, at_ns + grace_ns) for at_ns, value, samples in windows])
+        Group(
+            _labels(rule, group),
+            [
+                with_gaps(rule, Observation(value, samples, at_ns + grace_ns), _window(rule, at_ns), gaps)
+                for at_ns, value, samples in windows
+            ],
+        )
         for group, windows in _windows(store, rule, time_range, step_s, rule.window_s).items()
     ]
 
 
+def _find_gaps(rule: AlertRule, time_range: TimeRange) -> Gaps:
+    weeks = rule.baseline_weeks if rule.kind == RuleKind.BASELINE else 0
+    start_ns = time_range.start_ns - (weeks * _WEEK_S + 2 * rule.window_s) * NS_PER_S
+    return find_gaps(TimeRange(max(0, start_ns), time_range.end_ns), timezone.now())
+
+
+def _window(rule: AlertRule, end_ns: int) -> TimeRange:
+    return window_before(moment_of(end_ns), rule.window_s)
+
+
 def _compare(store: Store, rule: AlertRule, time_range: TimeRange, step_s: int) -> list[Group]:
     """Read the range and the same of the weeks before; a step that does not divide a week looks at the nearest windows."""
+    gaps = _find_gaps(rule, time_range)
     earlier: dict[tuple[str, ...], dict[int, list[Answer]]] = defaultdict(lambda: defaultdict(list))
     for week in range(1, rule.baseline_weeks + 1):
         shift_ns = week * _WEEK_S // step_s * step_s * NS_PER_S
@@ -98,13 +118,16 @@ def _compare(store: Store, rule: AlertRule, time_range: TimeRange, step_s: int) 
         before = TimeRange(time_range.start_ns - shift_ns, time_range.end_ns - shift_ns)
         for group, windows in _windows(store, rule, before, step_s, rule.window_s).items():
             for at_ns, value, samples in windows:
+                if not counts_as_week(rule, _window(rule, at_ns), gaps):
+                    continue
                 earlier[group][at_ns + shift_ns].append(Answer(value, samples))
     groups = []
     for group, windows in _windows(store, rule, time_range, step_s, rule.window_s).items():
         observations = []
         for at_ns, value, samples in windows:
             base, margin = baseline_of(rule, earlier[group][at_ns], samples)
-            observations.append(Observation(value, samples, at_ns + rule.grace_s * NS_PER_S, base, margin))
+            seen = Observation(value, samples, at_ns + rule.grace_s * NS_PER_S, base, margin)
+            observations.append(with_gaps(rule, seen, _window(rule, at_ns), gaps))
         groups.append(Group(_labels(rule, group), observations))
     return groups
 

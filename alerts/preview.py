@@ -9,10 +9,11 @@ from django.utils import timezone
 
 from alerts.evaluation import Episode, Observation, absolute_threshold, has_data, replay
 from alerts.models import AlertRule
-from alerts.observing import Sight, observe_rule
+from alerts.observing import Sight, observe_rule, with_gaps
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.queries.metrics.series import MAX_POINTS, metric_series
+from tracestore.reception import find_gaps
 from tracestore.timerange import NS_PER_S, TimeRange
 
 
@@ -80,8 +81,11 @@ def preview_rule(store: Store, rule: AlertRule, time_range: TimeRange) -> Previe
         )[0].points
         for metric in (rule.metric, "requests")
     )
+    gaps = find_gaps(whole, timezone.now())
     observations = [
-        Observation(value, int(count or 0), start_ns + window_ns)
+        with_gaps(
+            rule, Observation(value, int(count or 0), start_ns + window_ns), TimeRange(start_ns, start_ns + window_ns), gaps
+        )
         for (start_ns, value), (_, count) in zip(values, samples, strict=True)
     ]
     return Preview(rule, whole, values, replay(observations, rule.condition().stepping(rule.window_s)))

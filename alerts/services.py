@@ -28,7 +28,7 @@ from alerts.models import (
     Side,
     instance_key,
 )
-from alerts.observing import Sight, absent, is_alone, is_resting, observe_rules, span_s, window_before
+from alerts.observing import Sight, absent, gaps_of, is_alone, is_resting, observe_rules, span_s, window_before
 from alerts.recording import end_of, raise_peak, record_change
 from tracestore import telemetry
 from tracestore.clickhouse.client import Store, get_store
@@ -221,8 +221,9 @@ def _take(rule: AlertRule, sights: list[Sight], known: dict[str, RuleInstance], 
         instance = unseen.pop(key, None) or RuleInstance(rule=rule, key=key, labels=sight.labels)
         steps.append(_step(instance, sight, condition, now))
     # Of more groups than are read, an absent one may be there all the same.
-    for instance in unseen.values() if len(sights) < MAX_GROUPS else ():
-        steps.append(_step(instance, absent(rule, instance.labels, now), condition, now))
+    if unseen and len(sights) < MAX_GROUPS:
+        gaps = gaps_of([rule], now)
+        steps += [_step(instance, absent(rule, instance.labels, now, gaps), condition, now) for instance in unseen.values()]
     return steps
 
 

@@ -116,6 +116,7 @@ class Drain:
         self._holds_merges = False
         self.last_error = ""
         self.oldest_received_at_ns = 0  # of the batch in work; 0 when nothing waits
+        self.has_looked = False  # at what an earlier process may have left in the spool
         self._is_replay = False  # of a batch that an earlier process may have inserted
         self._finish = threading.Event()  # drain what is there, then end
         self._abort = threading.Event()  # end now
@@ -196,6 +197,7 @@ class Drain:
         self._spool.release(batch.start)
         if requests:
             self.oldest_received_at_ns = min(request.received_at_ns for request in requests)
+            self.has_looked = True
             self._insert_batch_of_signals(requests, batch.batch_seq)
             spans = sum(read_span_count(request.payload) for request in requests if request.signal is Signal.TRACES)
             telemetry.DRAIN_BATCHES.inc()
@@ -232,6 +234,7 @@ class Drain:
 
     def _note_idle(self, position: Position) -> None:
         self.oldest_received_at_ns = 0
+        self.has_looked = True
         batch = self._checkpoint.batch
         if batch.start < position:
             self._checkpoint.save(Batch(batch.batch_seq, position, position))

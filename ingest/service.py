@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from tracestore.keys import DEFAULT_PROJECT_ID
 from tracestore.masked import masked_counts
 from tracestore.model import Signal
 from tracestore.refusals import refusals
+from tracestore.timerange import moment_of
 
 log = logging.getLogger(__name__)
 
@@ -197,6 +199,16 @@ class Ingest:
             self._accepted[signal] += accepted
             self._rejected[signal] += rejected
             self._last_rejection = message or self._last_rejection
+
+    def find_oldest_waiting(self) -> datetime | None:
+        """Return when the oldest of what was acknowledged and cannot be queried yet came, None when nothing waits.
+
+        What an earlier process has left may be of any age until the drain has looked at it.
+        """
+        oldest_ns = self._drain.oldest_received_at_ns
+        if not self.spool.waiting_bytes or (self._drain.has_looked and not oldest_ns):  # it came this very moment
+            return None
+        return moment_of(oldest_ns)
 
     def status(self) -> IngestStatus:
         oldest_ns = self._drain.oldest_received_at_ns

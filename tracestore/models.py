@@ -76,6 +76,17 @@ class Refusal(models.Model):
         ]
 
 
+class Reception(models.Model):
+    """A stretch of time in which one process received spans (reception.py), noted every few seconds while it lasts.
+
+    All that it had received until `stored_until` could be queried at `seen_at`.
+    """
+
+    began_at = models.DateTimeField()
+    seen_at = models.DateTimeField(db_index=True)
+    stored_until = models.DateTimeField()
+
+
 class Privacy(models.Model):
     """What of a project's data is masked or left out before it is stored (privacy.py). A project without a row stores all.
 

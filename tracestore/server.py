@@ -47,6 +47,7 @@ from tracestore.lease import release_leases
 from tracestore.liveness import watch_job, watch_thread
 from tracestore.mapping import find_mappings_to_insert
 from tracestore.models import Project
+from tracestore.reception import Attendance
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ ROLES = ("web", "ingest", "worker")
 _REQUESTS_STOP_S = 3
 _INGEST_STOP_S = 3.0
 _WORKER_STOP_S = 3.0
+_NOTE_S = 0.5
 # The system may hand the signal to any thread. Python then runs the handler once the main thread does something again.
 _SIGNAL_S = 0.5
 _SIMULTANEOUS_DELIVERIES = 8  # they only wait for their receivers
@@ -206,6 +208,9 @@ def _start_ingest(stack: ExitStack) -> None:
     ingest = import_string("ingest.service.Ingest")(get_store(), find_mappings=find_mappings_to_insert)
     ingest.start(_ask_for_summaries)
     stack.callback(ingest.stop, _INGEST_STOP_S)
+    attendance = Flusher(Attendance(ingest.refusal, ingest.find_oldest_waiting).note)
+    attendance.start()
+    stack.callback(attendance.stop, _NOTE_S)
 
 
 def _ask_for_summaries(writer: str, batch_seq: int) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -527,3 +528,27 @@ def test_segment_that_is_gone_is_told_and_the_next_are_stored(store: Store, tmp_
     ]
     assert len(bench.ids()) == 2
     assert ids_of(span)[0] in bench.ids()
+
+
+def test_age_of_what_waits_is_known(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ingest = Ingest(store, data=tmp_path)
+    ingest.start(lambda writer, batch_seq: None)
+    wait_until(lambda: not ingest.status().waiting_bytes)
+    assert ingest.find_oldest_waiting() is None
+    away = [True]
+
+    def insert(*args: object, **kwargs: object) -> None:
+        if away:
+            raise StoreUnavailable("the store is away")
+
+    monkeypatch.setattr(ingest._drain, "_insert_batch", insert)
+    before = datetime.now(UTC)
+    ingest.accept(1, build_request(build_span()).SerializeToString(), spans=1).result(60)
+    wait_until(lambda: ingest.status().drain_error)
+    oldest = ingest.find_oldest_waiting()
+    away.clear()
+    wait_until(lambda: ingest.find_oldest_waiting() is None)
+    ingest.stop(60)
+
+    assert oldest is not None
+    assert before <= oldest <= datetime.now(UTC)

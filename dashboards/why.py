@@ -43,6 +43,7 @@ _PHRASES = {
     "name": "are named {}",
     "user": "came from the user {}",
     "session": "belong to the session {}",
+    "loops": "had loops: {}",
 }
 
 

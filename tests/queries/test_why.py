@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.factories import insert_traces
 from tests.spans import T0
 from tracestore.clickhouse.client import Store
-from tracestore.language import parse_query
+from tracestore.language import format_filter, join_queries, parse_query
 from tracestore.language.fields import find_field
 from tracestore.queries.why.comparison import Comparison, find_differences
 from tracestore.queries.why.fields import DIMENSIONS, NUMBERS, OUTCOME_FIELDS, demanded_fields
@@ -242,3 +242,18 @@ def test_every_field_and_number_is_one_of_the_language() -> None:
     named = [*DIMENSIONS, *OUTCOME_FIELDS, *(number.field for number in NUMBERS if number.field)]
 
     assert all(found is not None and found.name == field for field in named for found in [find_field(field)])
+
+
+def test_loops_and_retries_are_told_apart_from_none(store: Store) -> None:
+    insert_traces(
+        store, *[{"loops": n, "looping_calls": 9, "retried_calls": 2} for n in (1, 2, 3, 4)], start_ns=T0, outcome="error"
+    )
+    insert_traces(store, *[{"loops": n > 4} for n in range(6)], start_ns=T0)
+
+    comparison = compare(store, "status:error")
+
+    loops, retries = find(comparison, "loops", ">0"), find(comparison, "retries", ">0")
+    assert (loops.selected, loops.others, loops.dimension.is_symptom) == (4, 1, False)
+    assert (retries.selected, retries.others, retries.dimension.is_symptom) == (4, 0, True)
+    narrowed = compare(store, join_queries("status:error", format_filter("loops", loops.value)), min_support=1)
+    assert narrowed.selected == 4

@@ -33,6 +33,8 @@ class Dimension:
     is_symptom: bool = False
 
 
+# Of what is counted: at least one.
+SOME = ">0"
 _FAILED_TOOLS = "arrayFilter((name, errors) -> errors > 0, `tools.name`, `tools.errors`)"
 DIMENSIONS: dict[str, Dimension] = {
     dimension.field: dimension
@@ -49,6 +51,8 @@ DIMENSIONS: dict[str, Dimension] = {
         Dimension("name", "Name of the trace", "name", Shape.TEXT),
         Dimension("user", "User", "user_id", Shape.ID),
         Dimension("session", "Session", "session_id", Shape.ID),
+        Dimension("loops", "Loops", f"if(loops > 0, '{SOME}', '0')", Shape.TEXT),
+        Dimension("retries", "Retried calls", f"if(retried_calls > 0, '{SOME}', '0')", Shape.TEXT, is_symptom=True),
         Dimension("status", "Status", "outcome", Shape.TEXT, is_symptom=True),
         Dimension("error", "Error type", "error_types", is_symptom=True),
         Dimension("tool_error", "Failed tool", _FAILED_TOOLS, is_symptom=True),

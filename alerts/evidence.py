@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from alerts.focus import ESCALATED, find_focus, narrow
+from alerts.focus import ESCALATED, LOOPING, SLOWER, find_focus, is_about_time, narrow
 from alerts.models import AlertRule, Side
+from alerts.steps import Loop, SlowSteps, StepGrowth, find_loops, find_slow_steps, find_steps_to_open
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.language import join_queries, parse_query
@@ -20,7 +21,7 @@ from tracestore.queries.metrics.series import metric_series, metric_value
 from tracestore.queries.traces import find_traces
 from tracestore.queries.why.attributes import compare_attributes
 from tracestore.queries.why.comparison import Comparison, find_differences
-from tracestore.queries.why.fields import DIMENSIONS, demanded_fields
+from tracestore.queries.why.fields import DIMENSIONS, SOME, demanded_fields
 from tracestore.queries.why.sides import Selection
 from tracestore.queries.why.values import Difference
 from tracestore.semconv.signals import HUMAN
@@ -93,6 +94,11 @@ class Distinction:
     least: float
 
     @property
+    def is_loop(self) -> bool:
+        """Whether it is that the same call came again and again, which `Evidence.loops` then names."""
+        return (self.field, self.value) == ("loops", SOME)
+
+    @property
     def explains_most(self) -> bool:
         """Whether it can be the cause: more than chance, and of at least half of the traces behind the breach."""
         return self.least > 0 and self.failing_share >= _MOST
@@ -116,7 +122,10 @@ class SeenError:
 
 @dataclass(frozen=True)
 class Example:
-    """One of the traces behind the breach. `failing_span_id` is the step at which it failed, "" when none did."""
+    """One of the traces behind the breach. `failing_span_id` is the step at which it failed, "" when none did.
+
+    `opened_at` is the step that says most about this breach where that is another one: the slowest, or the escalation.
+    """
 
     trace_id: str
     name: str
@@ -126,6 +135,7 @@ class Example:
     error_message: str
     versions: list[str]
     failing_span_id: str = ""
+    opened_at: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,8 +146,8 @@ class Evidence:
     `causes.failing` counts them, `causes.others` the rest of the rule's traces in the window. `distinctions` compare them with
     `compared` others of the window or, when there are none, with the rule's traces since `earlier_start_ns`. `cost_usd` is what
     they cost, None when unknown. `reasons` are those for which escalated traces were handed to a person, by the number of traces,
-    most frequent first. Empty where the store could not be asked, or not in time: an alert is never held back for want
-    of reasons.
+    most frequent first. `steps` say where slow traces lost their time, `loops` which calls came again and again.
+    Empty where the store could not be asked, or not in time: an alert is never held back for want of reasons.
     """
 
     query: str
@@ -153,6 +163,8 @@ class Evidence:
     cost_usd: float | None = None
     among: str = ""
     reasons: dict[str, int] = field(default_factory=dict)
+    steps: SlowSteps | None = None
+    loops: list[Loop] = field(default_factory=list)
 
     @property
     def time_range(self) -> TimeRange:
@@ -174,9 +186,12 @@ class Evidence:
         causes = Causes(told["failing"], told["others"], [Cause(**cause) for cause in told["failing_tools"]])
         lists = {
             name: [kind(**item) for item in data.get(name, ())]
-            for name, kind in (("examples", Example), ("distinctions", Distinction), ("errors", SeenError))
+            for name, kind in (("examples", Example), ("distinctions", Distinction), ("errors", SeenError), ("loops", Loop))
         }
-        return cls(**data | lists | {"causes": causes})
+        steps = data.get("steps")
+        if steps:
+            steps = SlowSteps(**steps | {"top": [StepGrowth(**step) for step in steps["top"]]})
+        return cls(**data | lists | {"causes": causes, "steps": steps})
 
 
 def outline_evidence(rule: AlertRule, time_range: TimeRange, labels: Mapping[str, str] | None = None) -> Evidence:
@@ -193,15 +208,18 @@ def collect_evidence(store: Store, rule: AlertRule, time_range: TimeRange, label
     """
     store = store.limited(_EVIDENCE_S)
     outline = outline_evidence(rule, time_range, labels)
-    is_escalated = outline.noun == ESCALATED.noun
+    is_escalated, is_slow = outline.noun == ESCALATED.noun, outline.noun == SLOWER.noun
     # What an alert can least do without comes first.
     steps: tuple[Callable[[Evidence], Evidence], ...] = (
         lambda found: _focus_on_dear(store, rule, found),
         lambda found: replace(found, examples=_find_examples(store, rule, found)),
+        lambda found: replace(found, steps=_find_slow_steps(store, rule, found)) if is_slow else found,
+        lambda found: replace(found, examples=_open_examples(store, rule, found)),
         lambda found: replace(found, cost_usd=find_cost(store, rule.project_id, found)),
         lambda found: replace(found, **_compare(store, rule, found)),
         lambda found: replace(found, errors=_find_errors(store, rule, found)),
         lambda found: replace(found, reasons=_find_reasons(store, rule, found)) if is_escalated else found,
+        lambda found: replace(found, loops=_find_loops(store, rule, found)),
     )
     for step in steps:
         try:
@@ -285,6 +303,42 @@ def _compare(store: Store, rule: AlertRule, outline: Evidence) -> dict[str, Any]
     }
 
 
+def _find_slow_steps(store: Store, rule: AlertRule, outline: Evidence) -> SlowSteps | None:
+    """Compare with what was before the breach began: at most a hold and a window ago."""
+    end_ns = outline.start_ns - rule.hold_s * NS_PER_S
+    start_ns = _earlier_start_ns(outline) - rule.hold_s * NS_PER_S
+    if start_ns < 0:
+        return None
+    return find_slow_steps(
+        store, project_id=rule.project_id, query=parse_query(outline.query), time_range=outline.time_range,
+        among=parse_query(outline.among), before=TimeRange(start_ns, end_ns),
+    )  # fmt: skip
+
+
+def _open_examples(store: Store, rule: AlertRule, outline: Evidence) -> list[Example]:
+    """Let traces that are slow, or were handed to a person, be opened at the step that shows it."""
+    if (
+        not outline.examples
+        or not (is_about_time(rule.metric) or outline.noun == ESCALATED.noun)
+        or rule.comparison == Side.BELOW
+    ):
+        return outline.examples
+    opened_at = find_steps_to_open(
+        store, project_id=rule.project_id, query=parse_query(outline.query), time_range=outline.time_range,
+        trace_ids=[example.trace_id for example in outline.examples], metric=rule.metric,
+        named=outline.steps.named if outline.steps else None,
+    )  # fmt: skip
+    return [replace(example, opened_at=opened_at.get(example.trace_id, "")) for example in outline.examples]
+
+
+def _find_loops(store: Store, rule: AlertRule, outline: Evidence) -> list[Loop]:
+    """Name what loops where loops set the traces apart, or are what the rule is about."""
+    query = join_queries(outline.query, LOOPING.query)
+    if outline.noun != LOOPING.noun and not any(found.is_loop for found in outline.distinctions):
+        return []
+    return find_loops(store, project_id=rule.project_id, query=parse_query(query), time_range=outline.time_range)
+
+
 def _without_the_escalation(differences: list[Difference]) -> list[Difference]:
     """Leave out what hands over; what means the same traces as that speaks for itself then."""
     return [
@@ -343,7 +397,9 @@ def _suspect(comparison: Comparison) -> list[Difference]:
 
 
 def _is_explanation(found: Difference) -> bool:
-    return bool(found.selected) and found.difference.value > 0 and not found.dimension.is_symptom and found.along_with is None
+    # A loop says what happened also where it has come with a version.
+    speaks = found.along_with is None or found.dimension.field == "loops"
+    return bool(found.selected) and found.difference.value > 0 and not found.dimension.is_symptom and speaks
 
 
 def _distinction(found: Difference) -> Distinction:

@@ -28,12 +28,13 @@ ALL_TRACES = Focus("", "traces")
 _FAILED = Focus("status:error", "failing traces")
 _WITH_ERRORS = Focus("has_errors:true", "traces with errors")
 ESCALATED = Focus("escalated:true", "escalated traces")
-_LOOPING = Focus("loops:>0", "traces with a loop")
+LOOPING = Focus("loops:>0", "traces with a loop")
+SLOWER = Focus("", "slower traces")
 _WASTEFUL = Focus("wasted_tokens:>0", "traces with retries or loops")
 _WHEN_ABOVE = {
     "retried_calls": Focus("retries:>0", "traces with retried calls"),
-    "looping_calls": _LOOPING,
-    "looping_traces": _LOOPING,
+    "looping_calls": LOOPING,
+    "looping_traces": LOOPING,
     "wasted_tokens": _WASTEFUL,
     "wasted_cost": _WASTEFUL,
     "wasted_cost_share": _WASTEFUL,
@@ -58,14 +59,19 @@ def find_focus(metric: str, query: Query, *, comparison: str, threshold: float) 
         return _slower_calls(metric, query, threshold) if threshold >= 0 else ALL_TRACES
     if metric.startswith("duration_"):
         # Durations are of finished traces only.
-        return Focus(f"duration:>{_decimal(threshold)}s -status:running", "slower traces") if threshold >= 0 else ALL_TRACES
+        return Focus(f"duration:>{_decimal(threshold)}s -status:running", SLOWER.noun) if threshold >= 0 else ALL_TRACES
     if metric in ("cost_per_trace", "run_cost"):
         return Focus(f"cost:>{_decimal(threshold)}", "dearer traces") if threshold >= 0 else ALL_TRACES
     if metric == "run_duration":
-        return Focus(f"duration:>{_decimal(threshold)}s", "slower traces")
+        return Focus(f"duration:>{_decimal(threshold)}s", SLOWER.noun)
     if metric in ("run_tokens", "run_spans"):
         return Focus(f"{metric.removeprefix('run_')}:>{_decimal(threshold)}", "larger traces")
     return _WHEN_ABOVE.get(metric, ALL_TRACES)
+
+
+def is_about_time(metric: str) -> bool:
+    """Tell whether a metric is the duration of runs, or of calls of models or tools."""
+    return "duration" in metric or metric.startswith("time_to_first_token_")
 
 
 def narrow(query: str, labels: Mapping[str, str]) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from alerts.causes import build_step_sections, describe_cause, shorten
 from alerts.evaluation import AlertState
 from alerts.evidence import Distinction, Evidence, Example, SeenError
-from alerts.focus import traces_path, why_path
+from alerts.focus import ESCALATED, traces_path, why_path
 from alerts.links import ack_url, incident_url
 from alerts.models import Alert, AlertTransition, Delivery, DeliveryEvent, NotificationChannel, RuleKind
 from alerts.notification import Event, Item, Link, Notification, Section, one_line
@@ -21,7 +22,6 @@ from alerts.wording import (
     metric_label,
     sign_of,
 )
-from tracestore.queries.why.fields import DIMENSIONS
 from tracestore.timerange import TimeRange
 
 _TOOLS_SHOWN = _REASONS_SHOWN = 3
@@ -96,7 +96,7 @@ def _build_firing(delivery: Delivery, evidence: Evidence, cost_usd: float | None
     held = f" It had been so for {format_seconds(alert.hold_s)}." if alert.hold_s and not rose else ""
     name, severity = one_line(alert.rule_name), transition.severity or alert.severity
     state = f"is now {severity}" if rose else f"is firing ({severity})"
-    cause = _describe_cause(alert, evidence)
+    cause = describe_cause(evidence, alert.labels)
     breach = f"{value} {sign_of(alert.comparison)} {threshold}" if transition.value is not None else value
     return Notification(
         event=Event.FIRING,
@@ -163,34 +163,6 @@ def _build_acknowledged(delivery: Delivery, base_url: str) -> Notification:
     )
 
 
-def _describe_cause(alert: Alert, evidence: Evidence) -> str:
-    """Return what at least half of the traces behind the alert share and the title does not say, in one line; "" for nothing.
-
-    For example "Likely cause: version v3; tool refund; new error TimeoutError: refund timed out".
-    """
-    if not evidence.causes.failing:  # not counted in time
-        return ""
-    half, named = evidence.causes.failing / 2, set(alert.labels.values())
-    parts = [
-        f"{found.label.lower() if found.field in DIMENSIONS else found.label} {_shorten(found.value, 60)}"
-        for found in evidence.distinctions
-        if evidence.compared and found.explains_most and found.value and found.value not in named
-    ][:1]
-    tools = (tool for tool in evidence.causes.failing_tools if tool.failing >= half and tool.value not in named)
-    parts += [f"failing tool {_shorten(tool.value, 60)}" for tool in tools][:1]
-    for error in (error for error in evidence.errors if error.traces >= half):
-        said = ": ".join(part for part in (_shorten(error.error_type, 60), _shorten(error.message, 100)) if part)
-        parts.append(f"{'new error' if error.is_new else 'error'} {said or 'without a message'}")
-        break
-    parts += [f"reason {_shorten(reason, 60)}" for reason, count in evidence.reasons.items() if count >= half][:1]
-    return f"Likely cause: {'; '.join(parts)}" if parts else ""
-
-
-def _shorten(text: str, most: int) -> str:
-    text = one_line(text)
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
-
-
 def _said_again(delivery: Delivery) -> list[str]:
     """Return why this is not the first message about the transition, such as an escalation."""
     reason = one_line(delivery.reason)
@@ -243,7 +215,7 @@ def _describe_breach(alert: Alert, transition: AlertTransition, evidence: Eviden
 def _silence_facts(evidence: Evidence) -> Iterator[tuple[str, str]]:
     """Where there is no trace, nothing is as telling as when the last one came and which version sent it."""
     if last := evidence.last_before:
-        said = ", ".join(_shorten(part, 60) for part in (last.name, *last.versions[:1]) if part)
+        said = ", ".join(shorten(part, 60) for part in (last.name, *last.versions[:1]) if part)
         yield "Last trace", f"{format_moment_ns(last.start_ns)}{f' ({said})' if said else ''}"
 
 
@@ -254,6 +226,7 @@ def _cost_facts(evidence: Evidence, cost_usd: float | None) -> Iterator[tuple[st
 
 def _sections(evidence: Evidence, base_url: str) -> Iterator[Section]:
     noun = f"{evidence.causes.failing} {evidence.noun}"
+    yield from build_step_sections(evidence)
     if evidence.distinctions:
         than = f"the {evidence.compared} others" if evidence.earlier_start_ns is None else f"the {evidence.compared} before"
         heading = f"What differs about these {noun} from {than}" if evidence.compared else f"What these {noun} have in common"
@@ -265,19 +238,24 @@ def _sections(evidence: Evidence, base_url: str) -> Iterator[Section]:
     if errors:
         yield Section("How they failed", errors)
     if evidence.reasons:
-        reasons = [Item(f"{_shorten(reason, 120)}: {count}") for reason, count in list(evidence.reasons.items())[:_REASONS_SHOWN]]
+        reasons = [Item(f"{shorten(reason, 120)}: {count}") for reason, count in list(evidence.reasons.items())[:_REASONS_SHOWN]]
         yield Section("Why they were handed over", reasons)
     if evidence.examples:
-        at_the_step = any(example.failing_span_id for example in evidence.examples)
-        heading = "Examples, opened at the failing step" if at_the_step else "Examples"
-        if evidence.last_before:
-            heading = "The last trace before"
-        yield Section(heading, [_example_item(example, base_url) for example in evidence.examples])
+        yield Section(_examples_heading(evidence), [_example_item(example, base_url) for example in evidence.examples])
+
+
+def _examples_heading(evidence: Evidence) -> str:
+    if evidence.last_before:
+        return "The last trace before"
+    if any(example.opened_at for example in evidence.examples):
+        return f"Examples, opened {'where they were handed over' if evidence.noun == ESCALATED.noun else 'at the slowest step'}"
+    return "Examples, opened at the failing step" if any(example.failing_span_id for example in evidence.examples) else "Examples"
 
 
 def _distinction_item(found: Distinction, evidence: Evidence) -> Item:
     """Return for example "Version v3: 35 (95%), against 20 (12%) of the others"."""
-    text = f"{found.label} {_shorten(found.value, 120) or '(none)'}: {found.failing} ({format_share(found.failing_share)})"
+    what = "With a loop" if found.is_loop else f"{found.label} {shorten(found.value, 120) or '(none)'}"
+    text = f"{what}: {found.failing} ({format_share(found.failing_share)})"
     if evidence.compared:
         text += f", against {found.others} ({format_share(found.other_share)})"
     chance = "may be chance: too few traces" if evidence.compared and not found.least else ""
@@ -285,7 +263,7 @@ def _distinction_item(found: Distinction, evidence: Evidence) -> Item:
 
 
 def _error_item(error: SeenError, base_url: str) -> Item:
-    said = ": ".join(part for part in (_shorten(error.error_type, 80), _shorten(error.message, 120)) if part)
+    said = ": ".join(part for part in (shorten(error.error_type, 80), shorten(error.message, 120)) if part)
     seen = f"first seen {format_moment_ns(error.first_seen_ns)}"
     if error.first_version:
         seen += f" in version {one_line(error.first_version)[:60]}"
@@ -297,7 +275,7 @@ def _error_item(error: SeenError, base_url: str) -> Item:
 
 
 def _example_item(example: Example, base_url: str) -> Item:
-    said = ": ".join(part for part in (", ".join(example.error_types), _shorten(example.error_message, 120)) if part)
+    said = ": ".join(part for part in (", ".join(example.error_types), shorten(example.error_message, 120)) if part)
     parts = (example.name or "(no name)", ", ".join(example.versions), said)
     return Item(" | ".join(one_line(part) for part in parts if part), url=example_url(example, base_url))
 

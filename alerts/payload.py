@@ -11,6 +11,7 @@ from alerts.focus import traces_path
 from alerts.links import ack_url
 from alerts.models import Alert, Delivery
 from alerts.notification import Event
+from alerts.steps import SlowSteps
 from alerts.wording import format_value, metric_label, metric_unit
 from tracestore.timerange import format_time_ns
 
@@ -24,7 +25,8 @@ def alert_key(alert: Alert) -> str:
 
 
 def example_url(example: Example, base_url: str) -> str:
-    return f"{base_url}/traces/{example.trace_id}" + (f"?span={example.failing_span_id}" if example.failing_span_id else "")
+    span_id = example.opened_at or example.failing_span_id
+    return f"{base_url}/traces/{example.trace_id}" + (f"?span={span_id}" if span_id else "")
 
 
 def build_frame(delivery: Delivery, event: Event, base_url: str) -> dict[str, Any]:
@@ -72,13 +74,15 @@ def build_payload(delivery: Delivery, evidence: Evidence, cost_usd: float | None
 
 
 def build_reasons(evidence: Evidence, base_url: str) -> dict[str, Any]:
-    """Return what differs about the traces behind the breach, the errors that they failed with, and examples."""
+    """Return what differs about the traces behind the breach, where their time went, how they failed, and examples."""
     return {
         "differences": {
             "compared": evidence.compared,
             "earlier_start": format_time_ns(evidence.earlier_start_ns) if evidence.earlier_start_ns is not None else None,
             "top": [asdict(found) for found in evidence.distinctions],
         },
+        "slow_steps": _slow_steps_payload(evidence.steps) if evidence.steps else None,
+        "loops": [asdict(loop) for loop in evidence.loops],
         "errors": [
             {
                 "fingerprint": error.fingerprint,
@@ -97,6 +101,7 @@ def build_reasons(evidence: Evidence, base_url: str) -> dict[str, Any]:
                 "trace_id": example.trace_id,
                 "url": example_url(example, base_url),
                 "failing_span_id": example.failing_span_id or None,
+                "opened_at": example.opened_at or example.failing_span_id or None,
                 "name": example.name,
                 "start_time": format_time_ns(example.start_ns),
                 "duration_ns": example.duration_ns,
@@ -107,6 +112,11 @@ def build_reasons(evidence: Evidence, base_url: str) -> dict[str, Any]:
             for example in evidence.examples
         ],
     }
+
+
+def _slow_steps_payload(steps: SlowSteps) -> dict[str, Any]:
+    told = asdict(steps)
+    return {"before": {"start": format_time_ns(told.pop("start_ns")), "end": format_time_ns(told.pop("end_ns"))}} | told
 
 
 def _alert_payload(delivery: Delivery, base_url: str) -> dict[str, Any]:

@@ -271,8 +271,9 @@ class AlertRuleOutput(serializers.ModelSerializer[AlertRule]):
 class AlertOutput(serializers.ModelSerializer[Alert]):
     """One firing episode with the rule as it was then.
 
-    What is told of its traces is as of its start: their number, that of the others of the window, and as in a webhook's body what
-    differs about them, the errors that they failed with, and examples. `incident_id` is null for one that was never grouped.
+    What is told of its traces is as of its start: their number, that of the others of the window, and as in a webhook's body
+    where their time went, which calls looped, what differs about them, the errors that they failed with, and examples.
+    `incident_id` is null for one that was never grouped.
     """
 
     state = serializers.ChoiceField(choices=[AlertState.FIRING.value, AlertState.RESOLVED.value])
@@ -282,6 +283,8 @@ class AlertOutput(serializers.ModelSerializer[Alert]):
     incident_url = serializers.SerializerMethodField()
     traces_count = serializers.IntegerField(source="evidence.causes.failing")
     others_count = serializers.IntegerField(source="evidence.causes.others")
+    slow_steps = serializers.SerializerMethodField()
+    loops = serializers.SerializerMethodField()
     differences = serializers.SerializerMethodField()
     errors: Any = serializers.SerializerMethodField()
     examples = serializers.SerializerMethodField()
@@ -292,7 +295,7 @@ class AlertOutput(serializers.ModelSerializer[Alert]):
             "id", "state", "rule_id", "rule_name", "kind", "labels", "severity", "metric", "query", "window_s", "comparison",
             "threshold", "hold_s", "value", "peak_value", "samples", "baseline", "compared_with", "trace_id", "started_at",
             "resolved_at", "resolve_reason", "url", "incident_id", "incident_url", "traces_url", "traces_query", "traces_count",
-            "others_count", "differences", "errors", "examples",
+            "others_count", "slow_steps", "loops", "differences", "errors", "examples",
         ]  # fmt: skip
 
     def get_url(self, alert: Alert) -> str:
@@ -307,6 +310,14 @@ class AlertOutput(serializers.ModelSerializer[Alert]):
 
     def get_incident_url(self, alert: Alert) -> str | None:
         return incident_url(alert) if alert.incident_id else None
+
+    @extend_schema_field(serializers.DictField(allow_null=True))
+    def get_slow_steps(self, alert: Alert) -> Any:
+        return self._reasons(alert)["slow_steps"]
+
+    @extend_schema_field(serializers.ListField(child=serializers.DictField()))
+    def get_loops(self, alert: Alert) -> Any:
+        return self._reasons(alert)["loops"]
 
     @extend_schema_field(serializers.DictField())
     def get_differences(self, alert: Alert) -> Any:

@@ -43,6 +43,16 @@ def _trim(number: float, decimals: int) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def format_short_s(seconds: float) -> str:
+    """Return a duration of a step as people say it: 0.04 s, 6.12 s, 31.4 s."""
+    return f"{_trim(seconds, 2 if seconds < 10 else 1)} s"
+
+
+def format_mean(count: float) -> str:
+    """Return an average number of things: 1, 0.4, 10.2."""
+    return _trim(count, 1)
+
+
 def format_share(share: float) -> str:
     """Return a share of 0 to 1 as a whole percentage that rounds nothing up to all or down to none."""
     percent = round(share * 100)

@@ -12,6 +12,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from alerts import services
 from alerts.alert_figure import draw_alert
+from alerts.causes import build_step_sections
 from alerts.evidence import Evidence
 from alerts.focus import traces_path, why_path
 from alerts.models import Alert, AlertRule, NotificationChannel
@@ -58,6 +59,7 @@ def alert_detail(request: PageRequest, alert_id: int) -> HttpResponse:
         "alert": alert,
         "evidence": evidence,
         "reasons": build_reasons(evidence),
+        "step_sections": list(build_step_sections(evidence)),
         "transitions": alert.transitions.all(),
         "deliveries": alert.deliveries.select_related("channel", "transition"),
         "traces_href": here(traces_path(evidence.query, evidence.time_range)),

@@ -17,6 +17,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from alerts import incidents
 from alerts.alert_figure import draw_alert
+from alerts.causes import name_step_causes
 from alerts.evidence import Evidence
 from alerts.focus import traces_path, why_path
 from alerts.incidents import IncidentError
@@ -141,6 +142,7 @@ def _describe(incident: Incident) -> dict[str, Any]:
             "also_firing_more": context["firing_count"] - 1 - len(also_firing),
             "evidence": evidence,
             "why": why,
+            "step_causes": name_step_causes(why),
             "traces_href": here(traces_path(evidence.query, _outage_of(incident, alerts[0]))),
             "why_href": why_href,
             "why_answer_href": f"{reverse('why-answer')}?{urlsplit(why_href).query}",

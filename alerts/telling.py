@@ -13,7 +13,9 @@ from django.db import Error as RelationalError
 from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 
+from alerts.causes import find_subjects, name_causes
 from alerts.evaluation import AlertState
+from alerts.evidence import Evidence
 from alerts.matcher import Matcher, alert_facts, parse_matcher
 from alerts.models import (
     Alert,
@@ -42,16 +44,20 @@ _PASSED_ON = Q(channel__kind=ChannelKind.PAGERDUTY)
 # A channel that failed for good still gets its rows: they wait, visibly, until someone repairs it.
 _REACHABLE = Q(enabled=True) | ~Q(disabled_reason="")
 _LONGEST_INCIDENT = timedelta(days=30)
+_OTHER_FAULT = "Another fault: what it names was in no message about this incident so far."
+# A channel hears of so many in an incident.
+_MOST_FAULTS = 3
 
 
 @dataclass(frozen=True)
 class Due:
-    """One message to make: `reason` is "" for the first news."""
+    """One message to make: `reason` is "" for the first news. One that `is_beside` what was told takes the place of none."""
 
     alert: Alert
     transition: AlertTransition
     channel_id: int
     reason: str
+    is_beside: bool = False
 
 
 def facts_of(alert: Alert) -> dict[str, str]:
@@ -142,10 +148,11 @@ def find_due(
 ) -> list[Due]:
     """Return the messages to make now. With `news`, those of its alert alone; nobody else's time has changed by it.
 
-    A channel hears of the worst alert that is due for it. An acknowledgement or a snooze stops everything but news to channels
-    that have not heard of this incident at all.
+    A channel hears of the worst alert that is due for it, and of another fault than what it was told (`_is_other_fault`).
+    An acknowledgement or a snooze stops everything but news to channels that have not heard of this incident at all; of another
+    fault those hear that were told what was acknowledged.
     """
-    is_held = bool(incident.acked_at or (incident.snoozed_until and incident.snoozed_until > now))
+    is_held = bool(incident.acked_at) or _is_snoozed(incident, now)
     if is_held and news is None:
         return []
     arrangements = arrangements or load_arrangements(incident.project_id, now)
@@ -177,6 +184,9 @@ def find_due(
             if channel_id in due:
                 continue
             told = sent_to.get(channel_id, [])
+            if told and transition is news and not _is_snoozed(incident, now) and _is_other_fault(incident, alert, news, told):
+                due[channel_id] = Due(alert, transition, channel_id, _OTHER_FAULT, is_beside=True)
+                continue
             if is_held and (told or turn.after_s):
                 continue
             # What it has not yet received need not be said again.
@@ -187,6 +197,34 @@ def find_due(
             if moment is not None and moment <= now:
                 due[channel_id] = Due(alert, transition, channel_id, _reason(turn, incident, alert, bool(heard), now))
     return list(due.values())
+
+
+def _is_snoozed(incident: Incident, now: datetime) -> bool:
+    return bool(incident.snoozed_until and incident.snoozed_until > now)
+
+
+def _is_other_fault(incident: Incident, alert: Alert, news: AlertTransition, told: list[Delivery]) -> bool:
+    """Tell whether an alert that joins names a cause, and nothing that a message to this channel about the incident has named.
+
+    Not while the incident flaps, not for what begins at one evaluation with a group of the same rule that was told, and only
+    so often: what fails everywhere names ever other things.
+    """
+    if incident.flapping_since or any(one.alert_id == alert.pk for one in told):
+        return False
+    if any(one.alert.rule_id == alert.rule_id and one.transition.at == news.at for one in told):
+        return False
+    if sum(one.reason == _OTHER_FAULT for one in told) >= _MOST_FAULTS or not news.evidence:
+        return False
+    evidence = Evidence.from_json(news.evidence)
+    if not name_causes(evidence, alert.labels):
+        return False
+    transitions = AlertTransition.objects.filter(pk__in={one.transition_id for one in told}).select_related("alert")
+    known = (
+        find_subjects(Evidence.from_json(one.evidence), one.labels)
+        for one in transitions.defer("alert__evidence")
+        if one.evidence
+    )
+    return find_subjects(evidence, alert.labels).isdisjoint(subject for subjects in known for subject in subjects)
 
 
 def _rank_of(delivery: Delivery) -> int:
@@ -219,7 +257,8 @@ def tell(due: Iterable[Due], now: datetime, wait_s: int = 0) -> None:
     for one in due:
         waiting = _waiting(now).filter(alert__incident=one.alert.incident_id, channel_id=one.channel_id)
         send_at = min([now + timedelta(seconds=wait_s), *waiting.values_list("next_attempt_at", flat=True)])
-        waiting.delete()
+        if not one.is_beside:
+            waiting.delete()
         before = Delivery.objects.filter(transition=one.transition, channel_id=one.channel_id).count()
         Delivery.objects.create(
             alert=one.alert, transition=one.transition, channel_id=one.channel_id, repeat=before, reason=one.reason[:200],

@@ -57,6 +57,7 @@ def _change(alert: Alert, before: str, after: str, now: datetime) -> None:
     transition = AlertTransition.objects.create(
         rule=alert.rule, alert=alert, from_state=before, to_state=after, at=now, value=0.5, threshold=alert.threshold,
         severity=alert.severity, labels=alert.labels, window_start_ns=0, window_end_ns=NS_PER_S,
+        evidence=alert.evidence if after == "firing" else {},
     )  # fmt: skip
     add_deliveries(alert, transition, now)
 

@@ -27,10 +27,10 @@ class NamedCause:
 
 def name_causes(evidence: Evidence, labels: Mapping[str, str]) -> list[NamedCause]:
     """Return what is likely, the most telling first; without what the alert's labels, and so its title, say already."""
-    if not evidence.causes.failing:  # not counted in time
-        return []
-    half, named = evidence.causes.failing / 2, set(labels.values())
     found = name_step_causes(evidence)
+    if not evidence.causes.failing:  # not counted in time
+        return found
+    half, named = evidence.causes.failing / 2, set(labels.values())
     found += [
         NamedCause(
             (one.field, one.value), f"{one.label.lower() if one.field in DIMENSIONS else one.label} {shorten(one.value, 60)}"

@@ -13,7 +13,7 @@ from alerts.focus import ESCALATED, LOOPING, SLOWER, find_focus, is_about_time, 
 from alerts.models import AlertRule, Side
 from alerts.steps import Loop, SlowSteps, StepGrowth, find_loops, find_slow_steps, find_steps_to_open
 from tracestore.clickhouse.client import Store
-from tracestore.clickhouse.errors import QueryTooExpensive
+from tracestore.clickhouse.errors import QueryTooExpensive, StoreError
 from tracestore.language import join_queries, parse_query
 from tracestore.queries.costs import find_dear_traces
 from tracestore.queries.errors import find_errors, find_first_versions
@@ -202,7 +202,7 @@ def outline_evidence(rule: AlertRule, time_range: TimeRange, labels: Mapping[str
 
 
 def collect_evidence(store: Store, rule: AlertRule, time_range: TimeRange, labels: Mapping[str, str] | None = None) -> Evidence:
-    """Return what can be found out within _EVIDENCE_S: an alert waits for it. What is too expensive is left out.
+    """Return what can be found out within _EVIDENCE_S: an alert waits for it. What is too expensive, or breaks, is left out.
 
     Raises StoreError.
     """
@@ -226,6 +226,10 @@ def collect_evidence(store: Store, rule: AlertRule, time_range: TimeRange, label
             outline = step(outline)
         except QueryTooExpensive as error:
             logger.warning("some evidence for alert rule %s (%s) takes too long: %s", rule.pk, rule.name, error)
+        except StoreError:
+            raise
+        except Exception:  # what breaks here must not cost the alert what the others find
+            logger.exception("some evidence for alert rule %s (%s) broke", rule.pk, rule.name)
     return outline
 
 

@@ -314,3 +314,17 @@ def test_alert_goes_out_without_evidence_when_there_is_no_time_for_any(store: St
 
     assert transition.evidence["query"] == "status:error"
     assert transition.evidence["examples"] == []
+
+
+def test_part_that_breaks_costs_the_alert_nothing_else(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert_traffic(store, NOW, failed=5, ok=10)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise ValueError("math domain error")
+
+    monkeypatch.setattr("alerts.evidence.find_differences", fail)
+
+    evidence = collect(store)
+
+    assert evidence.distinctions == []
+    assert (len(evidence.examples), [error.error_type for error in evidence.errors]) == (3, ["TimeoutError"])

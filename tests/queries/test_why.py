@@ -17,7 +17,7 @@ from tracestore.language import format_filter, join_queries, parse_query
 from tracestore.language.fields import find_field
 from tracestore.queries.why.comparison import Comparison, find_differences
 from tracestore.queries.why.fields import DIMENSIONS, NUMBERS, OUTCOME_FIELDS, demanded_fields
-from tracestore.queries.why.sides import Selection
+from tracestore.queries.why.sides import Selection, Sides
 from tracestore.queries.why.values import Difference
 from tracestore.timerange import TimeRange
 
@@ -257,3 +257,25 @@ def test_loops_and_retries_are_told_apart_from_none(store: Store) -> None:
     assert (retries.selected, retries.others, retries.dimension.is_symptom) == (4, 0, True)
     narrowed = compare(store, join_queries("status:error", format_filter("loops", loops.value)), min_support=1)
     assert narrowed.selected == 4
+
+
+def test_traces_that_arrive_between_the_reads_do_no_harm(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def insert(count: int, **columns: Any) -> None:
+        insert_traces(store, *[{"tools": [("refund", 1, 0)], "user_id": "ann"} for _ in range(count)], start_ns=T0, **columns)
+
+    insert(4, outcome="error")
+    insert(1)
+    read = Sides.read
+
+    def read_and_receive(*args: Any, **more: Any) -> Any:
+        rows = read(*args, **more)
+        insert(3, outcome="error")
+        insert(3)
+        return rows
+
+    monkeypatch.setattr(Sides, "read", read_and_receive)
+
+    comparison = compare(store, "status:error")
+
+    assert (comparison.selected, comparison.others) == (4, 1)
+    assert (find(comparison, "tool", "refund").selected, find(comparison, "user", "ann").others) == (4, 1)

@@ -208,7 +208,13 @@ def compare_attributes(
         return AttributeComparison(selected, others, share, [], None, 0)
     rows = scope.read(COUNT_ATTRIBUTES, min_support=MIN_SUPPORT, selected=selected, others=others)
     tests = sum(row[3] for row in rows)
-    differences = _find_texts(scope, [best for row in rows for best in row[4]], selected, others, tests)
+    # Traces arrive between the reads: no side has a value more often than it has traces.
+    best = [
+        (distance, code, min(a, selected), min(b, others), start_ns, trace_id)
+        for row in rows
+        for distance, code, a, b, start_ns, trace_id in row[4]
+    ]
+    differences = _find_texts(scope, best, selected, others, tests)
     found = AttributeComparison(selected, others, share, differences, None, tests, share)
     try:
         if share < 1:
@@ -233,7 +239,8 @@ def _count_all(whole: _Scope, found: AttributeComparison) -> AttributeComparison
     [(selected, others)] = whole.read(COUNT_SIDES)
     params = Params()
     counts = {place: (a, b) for place, a, b in whole.read(COUNT_FOUND, params, _build_masks(wanted, params))} if wanted else {}
-    sides = [counts.get(place, (0, 0)) for place in range(len(wanted))]
+    found_in = [counts.get(place, (0, 0)) for place in range(len(wanted))]
+    sides = [(min(a, selected), min(b, others)) for a, b in found_in]  # as above
     stands = find_discoveries([share_test(a, selected, b, others) for a, b in sides], tests=max(found.tests, len(wanted)))
     differences = [
         _measure(item.dimension, item.value, (a, selected), (b, others), stands_out)

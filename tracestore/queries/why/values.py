@@ -133,7 +133,8 @@ def count_values(sides: Sides, dimensions: Sequence[Dimension], numbers: Sequenc
             items = f"arrayJoin(emptyArrayToSingle({dimension.values}))"
             parts = {"values": items if dimension.shape is Shape.LONG_LIST else dimension.values}
             for value, selected, others, tests in sides.read(COUNT_APART, Params(), parts, **totals):
-                counts.values[dimension.field].append((value, selected, others))
+                # Traces arrive between the reads: no side has a value more often than it has traces.
+                counts.values[dimension.field].append((value, min(selected, counts.selected), min(others, counts.others)))
                 counts.tests[dimension.field] = tests
     return counts
 

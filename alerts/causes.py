@@ -30,14 +30,13 @@ def name_causes(evidence: Evidence, labels: Mapping[str, str]) -> list[NamedCaus
     found = name_step_causes(evidence)
     if not evidence.causes.failing:  # not counted in time
         return found
-    half, named = evidence.causes.failing / 2, set(labels.values())
-    found += [
-        NamedCause(
-            (one.field, one.value), f"{one.label.lower() if one.field in DIMENSIONS else one.label} {shorten(one.value, 60)}"
-        )
-        for one in evidence.distinctions
-        if evidence.compared and one.explains_most and one.value and one.value not in named and not one.is_loop
-    ][:1]
+    half, named, subjects = evidence.causes.failing / 2, set(labels.values()), {cause.subject for cause in found}
+    for one in evidence.distinctions:
+        is_news = one.value and one.value not in named and (one.field, one.value) not in subjects and not one.is_loop
+        if evidence.compared and one.explains_most and is_news:
+            label = one.label.lower() if one.field in DIMENSIONS else one.label
+            found.append(NamedCause((one.field, one.value), f"{label} {shorten(one.value, 60)}"))
+            break
     tools = (tool.value for tool in evidence.causes.failing_tools if tool.failing >= half and tool.value not in named)
     found += [NamedCause(("tool", tool), f"failing tool {shorten(tool, 60)}") for tool in tools][:1]
     for error in (error for error in evidence.errors if error.traces >= half):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from alerts.focus import ESCALATED, LOOPING, SLOWER, find_focus, is_about_time, narrow
+from alerts.focus import ESCALATED, LOOPING, SLOWER, find_focus, is_about_time, narrow, worst_first
 from alerts.models import AlertRule, Side
 from alerts.steps import Loop, SlowSteps, StepGrowth, find_loops, find_slow_steps, find_steps_to_open
 from tracestore.clickhouse.client import Store
@@ -433,9 +433,7 @@ def _list_causes(comparison: Comparison) -> Causes:
 
 def _find_examples(store: Store, rule: AlertRule, outline: Evidence) -> list[Example]:
     """Return the worst of slow and dear traces, the newest of others; where there is none, the last one before the window."""
-    # Durations and costs are in the language what they are in the list.
-    sort = "-duration" if "duration:" in outline.query else "-cost" if rule.metric.startswith("cost") else ""
-    query = parse_query(outline.query)
+    query, sort = parse_query(outline.query), worst_first(rule.metric, outline.query)
     page = find_traces(store, project_id=rule.project_id, time_range=outline.time_range, query=query, limit=_EXAMPLES, sort=sort)
     if not page.items and rule.comparison == Side.BELOW:
         before = TimeRange(outline.start_ns - _LAST_TRACE_NS, outline.start_ns)

@@ -74,6 +74,12 @@ def is_about_time(metric: str) -> bool:
     return "duration" in metric or metric.startswith("time_to_first_token_")
 
 
+def worst_first(metric: str, query: str) -> str:
+    """Return the order in which the traces of a focus tell most: the slowest or dearest first, "" for the newest."""
+    # Durations and costs are in the language what they are in the list.
+    return "-duration" if "duration:" in query else "-cost" if metric.startswith("cost") else ""
+
+
 def narrow(query: str, labels: Mapping[str, str]) -> str:
     """Return the query of one group of a rule: that of the rule with the group's values demanded.
 

@@ -102,5 +102,5 @@ def fullness(rule: AlertRule) -> int:
     if rule.last_value is None:
         return 0
     if rule.comparison == "above":
-        return round(min(1.0, rule.last_value / rule.threshold) * 100) if rule.threshold else 100 * (rule.last_value > 0)
-    return round(min(1.0, rule.threshold / rule.last_value) * 100) if rule.last_value else 100
+        return int(min(1.0, rule.last_value / rule.threshold) * 100) if rule.threshold else 100 * (rule.last_value > 0)
+    return int(min(1.0, rule.threshold / rule.last_value) * 100) if rule.last_value else 100

@@ -12,9 +12,9 @@ from django.views.decorators.vary import vary_on_headers
 
 from alerts import services
 from alerts.alert_figure import draw_alert
-from alerts.causes import build_step_sections
+from alerts.causes import build_step_sections, name_causes
 from alerts.evidence import Evidence
-from alerts.focus import traces_path, why_path
+from alerts.focus import traces_path, why_path, worst_first
 from alerts.models import Alert, AlertRule, NotificationChannel
 from alerts.observing import window_before
 from alerts.reasons import build_reasons
@@ -59,6 +59,7 @@ def alert_detail(request: PageRequest, alert_id: int) -> HttpResponse:
         "alert": alert,
         "evidence": evidence,
         "reasons": build_reasons(evidence),
+        "causes": [cause.text for cause in name_causes(evidence, alert.labels)],
         "step_sections": list(build_step_sections(evidence)),
         "transitions": alert.transitions.all(),
         "deliveries": alert.deliveries.select_related("channel", "transition"),
@@ -75,8 +76,14 @@ def alert_detail(request: PageRequest, alert_id: int) -> HttpResponse:
             time_range=evidence.time_range,
             query=parse_query(evidence.query),
             limit=_TRACES_SHOWN,
+            sort=worst_first(alert.metric, evidence.query),
         )
-        context |= {"traces": page.items, "has_more": bool(page.next_cursor), "figure": draw_alert(alert)}
+        opened_at = {example.trace_id: example.opened_at for example in evidence.examples}
+        context |= {
+            "traces": [(trace, opened_at.get(trace.trace_id) or trace.failing_span_id) for trace in page.items],
+            "has_more": bool(page.next_cursor),
+            "figure": draw_alert(alert),
+        }
     except (StoreError, QueryError, MetricError) as error:
         context["store_error"] = str(error)
     return render(request, "alerts/alert_detail.html", context)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from alerts import services, steps
 from alerts.evidence import Evidence, collect_evidence
@@ -210,3 +211,22 @@ def test_alert_fires_with_the_slow_step_in_its_payload(store: Store) -> None:
     ]
     assert payload["slow_steps"]["before"]["end"] == "2026-11-20T08:25:01.000000000Z"
     assert payload["examples"][0]["url"].endswith("?span=" + payload["examples"][0]["opened_at"])
+
+
+def test_pages_name_the_step_and_open_the_slowest_traces_there(store: Store, client: Client) -> None:
+    rule = create_rule(create_channel(), name="Runs are slow", metric="duration_p95", threshold=3)
+    send_runs(store, BEFORE_NS, *[[llm("gpt", 1)]] * 3)
+    slowest, *_ = send_runs(store, NOW_NS, [tool("search_kb", 14), llm("gpt", 1)], *[[llm("gpt", 1), tool("search_kb", 9)]] * 4)
+    services.evaluate_rules([rule.pk], NOW + timedelta(seconds=1))
+    alert = Alert.objects.get()
+
+    page = client.get(f"/alerts/{alert.pk}").content.decode()
+    incident = client.get(f"/alerts/incidents/{alert.incident_id}").content.decode()
+
+    cause = "tool search_kb took 10 s of 11 s on average, 0 s before"
+    assert f"<strong><bdi>{cause}</bdi></strong>" in page
+    assert "Tool search_kb: 10 s in 1 call, against 0 s" in page
+    first = page.index('class="trace-line"')
+    assert page.index(f"/traces/{slowest}?span={span_named(store, slowest, 'search_kb')}", first) < first + 200
+    assert f"<bdi>{cause}</bdi>" in incident
+    assert "No value of any field" not in incident

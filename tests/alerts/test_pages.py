@@ -13,6 +13,8 @@ from django.utils import timezone
 from alerts.focus import traces_path
 from alerts.models import BROKEN_KEY, Alert, AlertRule, NotificationChannel
 from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
+from alerts.templatetags.alerting import fullness
+from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
 from tests.alerts.receivers import receive_webhooks
 from tests.factories import default_project
 from tracestore.clickhouse.client import Store
@@ -349,3 +351,11 @@ def test_traces_path_is_absolute_in_time() -> None:
     assert traces_path("a b", TimeRange(0, 10**9)) == (
         "/traces?q=a+b&start=1970-01-01T00%3A00%3A00.000000000Z&end=1970-01-01T00%3A00%3A01.000000000Z"
     )
+
+
+def test_bar_of_a_rule_is_full_only_at_its_threshold() -> None:
+    below = AlertRule(comparison="below", threshold=0.85, last_value=0.8539)
+    above = AlertRule(comparison="above", threshold=6, last_value=5.99)
+
+    assert (fullness(below), fullness(above)) == (99, 99)
+    assert [fullness(AlertRule(comparison=side, threshold=6, last_value=6)) for side in ("above", "below")] == [100, 100]

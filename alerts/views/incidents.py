@@ -129,9 +129,11 @@ def _describe(incident: Incident) -> dict[str, Any]:
         **_describe_marks(incident, alerts),
     }
     if alerts:
-        # The number is that of the worst alert; the cause is asked where there is something to compare with.
+        # The number is that of the worst alert; the cause is asked where there is something to compare with, and what is over
+        # does not explain what fires.
         evidence = Evidence.from_json(alerts[0].evidence)
-        explained = next((alert for alert in alerts if alert.evidence.get("compared")), alerts[0])
+        present = [alert for alert in alerts if alert.resolved_at is None] or alerts
+        explained = next((alert for alert in present if alert.evidence.get("compared")), alerts[0])
         why = Evidence.from_json(explained.evidence)
         among = (why.among or explained.query) if why.causes.others else ""
         why_href = here(why_path(why.query, among, _outage_of(incident, explained)))

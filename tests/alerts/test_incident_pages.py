@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from alerts import incidents
+from alerts.evidence import Causes, Evidence, Example, SeenError
 from alerts.links import ack_url, sign_ack
 from alerts.models import Alert, Delivery, Incident, IncidentMark
 from alerts.timeline import build_timeline
@@ -18,6 +19,7 @@ from tests.alerts.factories import create_channel, create_rule
 from tests.alerts.incidents import begin, end, worsen
 from tests.factories import default_project
 from tracestore.models import Project
+from tracestore.timerange import NS_PER_S
 
 pytestmark = pytest.mark.django_db
 
@@ -340,3 +342,20 @@ def test_api_lists_incidents_and_acts_on_them(client: Client, alert: Alert) -> N
     assert post("/snooze", for_s=1).status_code == 400
     assert client.get("/api/v1/incidents?state=bad").status_code == 400
     assert client.get("/api/v1/incidents/99999").status_code == 404
+
+
+def test_what_is_over_does_not_explain_what_fires(client: Client) -> None:
+    begun = timezone.now() - timedelta(minutes=5)
+    error = SeenError("f00d", "RefundDeclined", "502", 14, 0, "v3", True)
+    failing = Evidence("status:error", "failing traces", 0, NS_PER_S, causes=Causes(18, 74), compared=74, errors=[error])
+    last = Example("ab" * 16, "invoke_agent support", NS_PER_S, NS_PER_S, [], "", ["v3"])
+    silent = Evidence("", "traces", 2 * NS_PER_S, 3 * NS_PER_S, examples=[last])
+    end(begin(create_rule(name="Failures"), begun, evidence=failing.to_json()), begun + timedelta(minutes=1))
+    rule = create_rule(name="No traffic", metric="requests", comparison="below", threshold=1)
+    alert = begin(rule, begun + timedelta(minutes=2), value=0, peak_value=0, evidence=silent.to_json())
+
+    head = page_of(client, alert).partition('id="incident-what"')[2].partition("</div>")[0]
+
+    assert "RefundDeclined" not in head
+    assert f'Last trace</span> <a href="/traces/{last.trace_id}">' in head
+    assert "Last trace" in client.get(f"/alerts/{alert.pk}").content.decode()

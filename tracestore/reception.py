@@ -6,15 +6,19 @@ and until when all that it has received can be queried; what lies between the no
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import DatabaseError
 from django.db.models import Max
 from django.utils import timezone
 
 from tracestore.models import Reception
 from tracestore.timerange import TimeRange, moment_of, ns_of
+
+log = logging.getLogger(__name__)
 
 _NOTED_EVERY_S = 5.0
 # A busy process or a locked database may be late. What waits for so long is no gap: each insert takes a moment.
@@ -36,9 +40,19 @@ class Attendance:
     def __init__(self, find_refusal: Callable[[], str], find_oldest: Callable[[], datetime | None]) -> None:
         self._find_refusal, self._find_oldest = find_refusal, find_oldest
         self._row: Reception | None = None
+        self._is_away = False
 
     def note(self) -> None:
-        """Write it down, unless that was done a moment ago."""
+        """Write it down, unless that was done a moment ago, or the database is away: for longer, that is a gap."""
+        try:
+            self._note()
+            self._is_away = False
+        except DatabaseError as error:
+            if not self._is_away:
+                log.warning("reception: what is received cannot be noted: %s", error)
+            self._is_away = True
+
+    def _note(self) -> None:
         now, row = timezone.now(), self._row
         if self._find_refusal():
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from tracestore.models import Reception
@@ -105,3 +106,19 @@ def test_old_notes_are_forgotten() -> None:
     Attendance(lambda: "", lambda: moment_of(1)).note()
 
     assert Reception.objects.get().stored_until == moment_of(1)
+
+
+def test_database_that_is_away_is_told_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    attendance = Attendance(lambda: "", lambda: None)
+
+    def fail(**_: object) -> None:
+        raise OperationalError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reception.objects, "create", fail)
+        attendance.note()
+        attendance.note()
+    attendance.note()
+
+    assert [record.message for record in caplog.records] == ["reception: what is received cannot be noted: disk full"]
+    assert Reception.objects.count() == 1

@@ -21,6 +21,7 @@ import pytest
 
 from tests.live import ROOT, LiveServer, copy_template, free_ports, start_server, wait_until_ready
 from tests.spans import build_request
+from tests.waiting import wait_until
 from tracestore import server as server_module
 
 STOP_S = 10  # what a supervisor usually grants
@@ -188,7 +189,8 @@ def test_page_under_way_that_nobody_waits_for_does_not_hold_up_the_stop(data: Pa
 
 
 def test_what_a_stop_waits_for_is_less_than_supervisors_grant() -> None:
-    assert server_module._REQUESTS_STOP_S + server_module._INGEST_STOP_S + server_module._WORKER_STOP_S < STOP_S
+    parts = ("_REQUESTS_STOP_S", "_NOTE_S", "_INGEST_STOP_S", "_WORKER_STOP_S")
+    assert sum(getattr(server_module, part) for part in parts) < STOP_S
 
 
 @pytest.mark.parametrize("name", ["TRACESTORE_PORT", "TRACESTORE_OTLP_HTTP_PORT", "TRACESTORE_OTLP_GRPC_PORT"])
@@ -234,6 +236,16 @@ def test_start_of_another_version_beside_a_running_one_leaves_its_databases_alon
     assert status == 2
     assert f"is in use by process {running.process.pid}, which started at " in said
     assert "relational" not in said
+
+
+def test_running_instance_notes_that_it_receives(instance: LiveServer) -> None:
+    def last_note() -> str:
+        with contextlib.closing(sqlite3.connect(instance.data / "tracestore.sqlite3", timeout=60)) as database:
+            return str(database.execute("SELECT coalesce(max(seen_at), '') FROM tracestore_reception").fetchone()[0])
+
+    first = wait_until(last_note)
+
+    wait_until(lambda: last_note() > first)
 
 
 def test_probes_answer_without_login(instance: LiveServer) -> None:

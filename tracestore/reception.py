@@ -26,6 +26,8 @@ _PATIENCE = timedelta(seconds=20)
 # Exporters wait ever longer between attempts, up to about a minute in all before they give a batch up
 # (https://opentelemetry.io/docs/specs/otlp/#retry): for so long after a gap what comes may still be of the time before.
 _RETRIES = timedelta(seconds=60)
+# What had waited long is summarised some time after it is stored.
+_SUMMARIES = timedelta(seconds=60)
 # The eight weeks of a baseline, and its window.
 _KEPT = timedelta(weeks=9)
 _MOST_KEPT = 10_000  # of a process that dies again and again
@@ -41,6 +43,7 @@ class Attendance:
         self._find_refusal, self._find_oldest = find_refusal, find_oldest
         self._row: Reception | None = None
         self._is_away = False
+        self._behind: tuple[datetime, datetime] | None = None  # when much waited last, and since when
 
     def note(self) -> None:
         """Write it down, unless that was done a moment ago, or the database is away: for longer, that is a gap."""
@@ -58,13 +61,21 @@ class Attendance:
             return
         if row and abs((now - row.seen_at).total_seconds()) < _NOTED_EVERY_S:
             return
-        stored_until = self._find_oldest() or now
+        stored_until = self._find_stored_until(now)
         if row and abs(now - row.seen_at) <= _PATIENCE:
             row.seen_at, row.stored_until = now, stored_until
             if Reception.objects.filter(pk=row.pk).update(seen_at=now, stored_until=stored_until):
                 return
         self._row = Reception.objects.create(began_at=now, seen_at=now, stored_until=stored_until)
         _forget_old(now)
+
+    def _find_stored_until(self, now: datetime) -> datetime:
+        stored_until = self._find_oldest() or now
+        if now - stored_until > _PATIENCE:
+            self._behind = now, stored_until
+        elif self._behind and now - self._behind[0] <= _SUMMARIES:
+            return min(stored_until, self._behind[1])
+        return stored_until
 
 
 def _forget_old(now: datetime) -> None:

@@ -122,3 +122,21 @@ def test_database_that_is_away_is_told_once(monkeypatch: pytest.MonkeyPatch, cap
 
     assert [record.message for record in caplog.records] == ["reception: what is received cannot be noted: disk full"]
     assert Reception.objects.count() == 1
+
+
+def test_what_had_waited_long_gets_its_time_to_be_summarised(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = NOW
+    oldest: datetime | None = NOW - timedelta(minutes=10)
+    monkeypatch.setattr(timezone, "now", lambda: clock)
+    attendance = Attendance(lambda: "", lambda: oldest)
+
+    attendance.note()
+    oldest = None
+    noted = []
+    for _ in range(8):
+        clock += timedelta(seconds=10)
+        attendance.note()
+        noted.append(Reception.objects.get().stored_until)
+
+    assert noted[:6] == [NOW - timedelta(minutes=10)] * 6
+    assert noted[6:] == [NOW + timedelta(seconds=70), NOW + timedelta(seconds=80)]

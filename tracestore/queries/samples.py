@@ -15,14 +15,13 @@ from tracestore.timerange import TimeRange
 
 # By a hash of their ids: which traces those are has nothing to do with how they went. Those that are wanted come first.
 SAMPLE_TRACES = f"""
-SELECT count(), groupArraySorted({{most:UInt32}})((rank, lower(hex(trace_id)), toUnixTimestamp64Nano(start_time), duration_ns,
-    span_count))
+SELECT total, arrayMap(found -> (lower(hex(found.3)), found.4, found.5, found.6), sample)
 FROM
 (
-    SELECT (lower(hex(trace_id)) NOT IN {{wanted:Array(String)}}, cityHash64(trace_id)) AS rank,
-        trace_id, start_time, duration_ns, span_count
+    SELECT count() AS total, groupArraySorted({{most:UInt32}})((
+        %(is_other)s, cityHash64(trace_id), trace_id, toUnixTimestamp64Nano(start_time), duration_ns, span_count)) AS sample
     FROM traces FINAL
-    WHERE {IN_RANGE} AND outcome != 'running' AND %s
+    WHERE {IN_RANGE} AND outcome != 'running' AND %(matching)s
 )
 {FINAL_SETTINGS}
 """
@@ -57,11 +56,12 @@ def sample_traces(
     Raises QueryTooExpensive, StoreUnavailable or StoreError.
     """
     params = Params()
-    sql = SAMPLE_TRACES % trace_predicate(query, params)
+    is_other = f"NOT has({params.bind(list(wanted), 'Array(String)')}, lower(hex(trace_id)))" if wanted else "0"
+    sql = SAMPLE_TRACES % {"is_other": is_other, "matching": trace_predicate(query, params)}
     scope = {"project_id": project_id, "start_ns": time_range.start_ns, "end_ns": time_range.end_ns}
-    [(total, found)] = store.query_rows(sql, most=most, wanted=list(wanted), **scope, **params.values)
+    [(total, found)] = store.query_rows(sql, most=most, **scope, **params.values)
     taken, left = {}, most_spans
-    for _, trace_id, start_ns, duration_ns, span_count in found:
+    for trace_id, start_ns, duration_ns, span_count in found:
         if span_count <= left:
             taken[trace_id], left = (start_ns, duration_ns), left - span_count
     if not taken:

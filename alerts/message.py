@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from alerts.causes import build_step_sections, describe_cause, shorten
 from alerts.evaluation import AlertState
 from alerts.evidence import Distinction, Evidence, Example, SeenError
-from alerts.focus import ESCALATED, traces_path, why_path
+from alerts.focus import ESCALATED, SLOWER, traces_path, why_path
 from alerts.links import ack_url, incident_url
 from alerts.models import Alert, AlertTransition, Delivery, DeliveryEvent, NotificationChannel, RuleKind
 from alerts.notification import Event, Item, Link, Notification, Section, one_line
@@ -18,11 +18,12 @@ from alerts.wording import (
     format_range,
     format_seconds,
     format_share,
+    format_short_s,
     format_value,
     metric_label,
     sign_of,
 )
-from tracestore.timerange import TimeRange
+from tracestore.timerange import NS_PER_S, TimeRange
 
 _TOOLS_SHOWN = _REASONS_SHOWN = 3
 
@@ -241,7 +242,7 @@ def _sections(evidence: Evidence, base_url: str) -> Iterator[Section]:
         reasons = [Item(f"{shorten(reason, 120)}: {count}") for reason, count in list(evidence.reasons.items())[:_REASONS_SHOWN]]
         yield Section("Why they were handed over", reasons)
     if evidence.examples:
-        yield Section(_examples_heading(evidence), [_example_item(example, base_url) for example in evidence.examples])
+        yield Section(_examples_heading(evidence), [_example_item(example, evidence, base_url) for example in evidence.examples])
 
 
 def _examples_heading(evidence: Evidence) -> str:
@@ -274,9 +275,10 @@ def _error_item(error: SeenError, base_url: str) -> Item:
     )  # fmt: skip
 
 
-def _example_item(example: Example, base_url: str) -> Item:
+def _example_item(example: Example, evidence: Evidence, base_url: str) -> Item:
     said = ": ".join(part for part in (", ".join(example.error_types), shorten(example.error_message, 120)) if part)
-    parts = (example.name or "(no name)", ", ".join(example.versions), said)
+    took = format_short_s(example.duration_ns / NS_PER_S) if evidence.noun == SLOWER.noun else ""
+    parts = (example.name or "(no name)", ", ".join(example.versions), took, said)
     return Item(" | ".join(one_line(part) for part in parts if part), url=example_url(example, base_url))
 
 

@@ -59,6 +59,10 @@ def test_step_whose_time_grew_is_named_with_what_it_took_before(store: Store) ->
     cause, sections = told(evidence)
 
     assert cause == "Likely cause: tool search_kb took 6.5 s of 8 s on average, 0.4 s before"
+    assert sections["Examples, opened at the slowest step"] == [
+        "invoke_agent support | v1 | 8.5 s",
+        "invoke_agent support | v1 | 7.5 s",
+    ]
     heading = "Where the time of 2 slower traces went, on average, against 6 from 2026-11-20 07:25:00 to 08:25:00 UTC"
     assert sections[heading] == [
         "Tool search_kb: 6.5 s in 1 call, against 0.4 s in 1 call",

@@ -124,7 +124,7 @@ class SeenError:
 class Example:
     """One of the traces behind the breach. `failing_span_id` is the step at which it failed, "" when none did.
 
-    `opened_at` is the step that says most about this breach where that is another one: the slowest, or the escalation.
+    `telling_span_id` is the step that says most about this breach where that is another one: the slowest, or the escalation.
     """
 
     trace_id: str
@@ -135,7 +135,7 @@ class Example:
     error_message: str
     versions: list[str]
     failing_span_id: str = ""
-    opened_at: str = ""
+    telling_span_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -327,12 +327,12 @@ def _open_examples(store: Store, rule: AlertRule, outline: Evidence) -> list[Exa
         or rule.comparison == Side.BELOW
     ):
         return outline.examples
-    opened_at = find_steps_to_open(
+    telling = find_steps_to_open(
         store, project_id=rule.project_id, query=parse_query(outline.query), time_range=outline.time_range,
         trace_ids=[example.trace_id for example in outline.examples], metric=rule.metric,
         named=outline.steps.named if outline.steps else None,
     )  # fmt: skip
-    return [replace(example, opened_at=opened_at.get(example.trace_id, "")) for example in outline.examples]
+    return [replace(example, telling_span_id=telling.get(example.trace_id, "")) for example in outline.examples]
 
 
 def _find_loops(store: Store, rule: AlertRule, outline: Evidence) -> list[Loop]:

@@ -248,7 +248,7 @@ def _sections(evidence: Evidence, base_url: str) -> Iterator[Section]:
 def _examples_heading(evidence: Evidence) -> str:
     if evidence.last_before:
         return "The last trace before"
-    if any(example.opened_at for example in evidence.examples):
+    if any(example.telling_span_id for example in evidence.examples):
         return f"Examples, opened {'where they were handed over' if evidence.noun == ESCALATED.noun else 'at the slowest step'}"
     return "Examples, opened at the failing step" if any(example.failing_span_id for example in evidence.examples) else "Examples"
 

@@ -25,7 +25,7 @@ def alert_key(alert: Alert) -> str:
 
 
 def example_url(example: Example, base_url: str) -> str:
-    span_id = example.opened_at or example.failing_span_id
+    span_id = example.telling_span_id or example.failing_span_id
     return f"{base_url}/traces/{example.trace_id}" + (f"?span={span_id}" if span_id else "")
 
 
@@ -101,7 +101,7 @@ def build_reasons(evidence: Evidence, base_url: str) -> dict[str, Any]:
                 "trace_id": example.trace_id,
                 "url": example_url(example, base_url),
                 "failing_span_id": example.failing_span_id or None,
-                "opened_at": example.opened_at or example.failing_span_id or None,
+                "telling_span_id": example.telling_span_id or example.failing_span_id or None,
                 "name": example.name,
                 "start_time": format_time_ns(example.start_ns),
                 "duration_ns": example.duration_ns,

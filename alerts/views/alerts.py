@@ -78,9 +78,9 @@ def alert_detail(request: PageRequest, alert_id: int) -> HttpResponse:
             limit=_TRACES_SHOWN,
             sort=worst_first(alert.metric, evidence.query),
         )
-        opened_at = {example.trace_id: example.opened_at for example in evidence.examples}
+        telling = {example.trace_id: example.telling_span_id for example in evidence.examples}
         context |= {
-            "traces": [(trace, opened_at.get(trace.trace_id) or trace.failing_span_id) for trace in page.items],
+            "traces": [(trace, telling.get(trace.trace_id) or trace.failing_span_id) for trace in page.items],
             "has_more": bool(page.next_cursor),
             "figure": draw_alert(alert),
         }

@@ -147,7 +147,7 @@ def test_slow_examples_open_at_the_step_that_is_named(store: Store) -> None:
 
     [example] = collect(store, threshold=6).examples
 
-    assert example.opened_at == span_named(store, slow, "search_kb", 1)
+    assert example.telling_span_id == span_named(store, slow, "search_kb", 1)
 
 
 def test_example_without_the_named_step_opens_where_it_took_longest(store: Store) -> None:
@@ -157,7 +157,7 @@ def test_example_without_the_named_step_opens_where_it_took_longest(store: Store
 
     example = collect(store).examples[0]
 
-    assert (example.trace_id, example.opened_at) == (other, span_named(store, other, "gpt"))
+    assert (example.trace_id, example.telling_span_id) == (other, span_named(store, other, "gpt"))
 
 
 def test_examples_of_slow_calls_open_at_the_longest_of_them(store: Store) -> None:
@@ -165,7 +165,7 @@ def test_examples_of_slow_calls_open_at_the_longest_of_them(store: Store) -> Non
 
     [example] = collect(store, metric="model_duration_p95").examples
 
-    assert example.opened_at == span_named(store, slow, "gpt", 1)
+    assert example.telling_span_id == span_named(store, slow, "gpt", 1)
 
 
 def test_escalated_examples_open_where_they_were_handed_over(store: Store) -> None:
@@ -173,7 +173,7 @@ def test_escalated_examples_open_where_they_were_handed_over(store: Store) -> No
 
     evidence = collect(store, metric="escalation_rate", threshold=0.1)
 
-    assert [example.opened_at for example in evidence.examples] == [span_named(store, handed, "escalate_to_human")]
+    assert [example.telling_span_id for example in evidence.examples] == [span_named(store, handed, "escalate_to_human")]
     assert "Examples, opened where they were handed over" in told(evidence, metric="escalation_rate")[1]
 
 
@@ -214,7 +214,7 @@ def test_alert_fires_with_the_slow_step_in_its_payload(store: Store) -> None:
         {"kind": "llm", "name": "gpt", "seconds": 9.0, "seconds_before": 1.0, "calls": 1.0, "calls_before": 1.0}
     ]
     assert payload["slow_steps"]["before"]["end"] == "2026-11-20T08:25:01.000000000Z"
-    assert payload["examples"][0]["url"].endswith("?span=" + payload["examples"][0]["opened_at"])
+    assert payload["examples"][0]["url"].endswith("?span=" + payload["examples"][0]["telling_span_id"])
 
 
 def test_pages_name_the_step_and_open_the_slowest_traces_there(store: Store, client: Client) -> None:

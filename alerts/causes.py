@@ -27,7 +27,7 @@ class NamedCause:
 
 def name_causes(evidence: Evidence, labels: Mapping[str, str]) -> list[NamedCause]:
     """Return what is likely, the most telling first; without what the alert's labels, and so its title, say already."""
-    found = name_step_causes(evidence)
+    found = [cause for cause in name_step_causes(evidence) if cause.subject[1] not in labels.values()]
     if not evidence.causes.failing:  # not counted in time
         return found
     half, named, subjects = evidence.causes.failing / 2, set(labels.values()), {cause.subject for cause in found}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from alerts.focus import ESCALATED, LOOPING, SLOWER, find_focus, is_about_time, narrow, worst_first
+from alerts.focus import ALL_TRACES, ESCALATED, LOOPING, SLOWER, find_focus, is_about_time, narrow, worst_first
 from alerts.models import AlertRule, Side
 from alerts.steps import Loop, SlowSteps, StepGrowth, find_loops, find_slow_steps, find_steps_to_open
 from tracestore.clickhouse.client import Store
@@ -208,7 +208,8 @@ def collect_evidence(store: Store, rule: AlertRule, time_range: TimeRange, label
     """
     store = store.limited(_EVIDENCE_S)
     outline = outline_evidence(rule, time_range, labels)
-    is_escalated, is_slow = outline.noun == ESCALATED.noun, outline.noun == SLOWER.noun
+    is_escalated = outline.noun == ESCALATED.noun
+    is_slow = outline.noun == SLOWER.noun or (is_about_time(rule.metric) and outline.noun != ALL_TRACES.noun)
     # What an alert can least do without comes first.
     steps: tuple[Callable[[Evidence], Evidence], ...] = (
         lambda found: _focus_on_dear(store, rule, found),

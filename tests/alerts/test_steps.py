@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from alerts import services, steps
+from alerts.causes import describe_cause
 from alerts.evidence import Evidence, collect_evidence
 from alerts.message import build_notification
 from alerts.models import Alert, Delivery
@@ -166,6 +167,16 @@ def test_examples_of_slow_calls_open_at_the_longest_of_them(store: Store) -> Non
     [example] = collect(store, metric="model_duration_p95").examples
 
     assert example.telling_span_id == span_named(store, slow, "gpt", 1)
+
+
+def test_rule_on_the_calls_of_all_tools_names_the_slow_one(store: Store) -> None:
+    send_runs(store, BEFORE_NS, *[[llm("gpt", 1), tool("search_kb", 1), tool("refund", 1)]] * 3)
+    send_runs(store, NOW_NS, *[[llm("gpt", 1), tool("search_kb", 5), tool("refund", 1)]] * 3)
+
+    evidence = collect(store, metric="tool_duration_p95")
+
+    assert told(evidence, metric="tool_duration_p95")[0] == "Likely cause: tool search_kb took 5 s of 7 s on average, 1 s before"
+    assert describe_cause(evidence, {"tool": "search_kb"}) == ""  # the title says it
 
 
 def test_escalated_examples_open_where_they_were_handed_over(store: Store) -> None:

@@ -26,6 +26,8 @@ _PATIENCE = timedelta(seconds=20)
 # Exporters wait ever longer between attempts, up to about a minute in all before they give a batch up
 # (https://opentelemetry.io/docs/specs/otlp/#retry): for so long after a gap what comes may still be of the time before.
 _RETRIES = timedelta(seconds=60)
+_LONGEST = timedelta(minutes=15)
+_STARTED = timezone.now()
 # What had waited long is summarised some time after it is stored.
 _SUMMARIES = timedelta(seconds=60)
 # The eight weeks of a baseline, and its window.
@@ -97,7 +99,8 @@ class Gaps:
 def find_gaps(time_range: TimeRange, now: datetime) -> Gaps:
     """Return where in the range, with the minute that retries take, nobody received, or what came cannot be queried yet.
 
-    Before the first note nothing is known, and nothing is a gap.
+    Before the first note nothing is known, and nothing is a gap. What has gone on for a quarter of an hour while this process
+    watched is none either.
     """
     start = moment_of(time_range.start_ns) - _RETRIES - _PATIENCE
     before = Reception.objects.filter(seen_at__lt=start).order_by("-seen_at")[:1]
@@ -110,12 +113,20 @@ def find_gaps(time_range: TimeRange, now: datetime) -> Gaps:
         if row.began_at > seen_at:
             found.append((seen_at, row.began_at + _RETRIES))
         seen_at = max(seen_at, row.seen_at)
-    if now - seen_at > _PATIENCE:
+    if now - seen_at > _PATIENCE and _may_pass(seen_at, now):
         found.append((seen_at, now))
     waiting = [row.stored_until for row in noted if abs(now - row.seen_at) <= _PATIENCE and now - row.stored_until > _PATIENCE]
-    if waiting:
+    if waiting and _may_pass(min(waiting), now):
         found.append((min(waiting), now))
     return Gaps(tuple(_merge([(ns_of(begin), min(ns_of(end), ns_of(now))) for begin, end in found], time_range)))
+
+
+def _may_pass(since: datetime, now: datetime) -> bool:
+    """Tell whether what goes on since then may be over soon: no longer once this process has watched it for long.
+
+    Nobody must wait for ever for an alert about silence because of what keeps spans from coming.
+    """
+    return now - max(since, _STARTED) <= _LONGEST
 
 
 def _merge(stretches: list[tuple[int, int]], within: TimeRange) -> list[tuple[int, int]]:

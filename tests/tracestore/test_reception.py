@@ -8,6 +8,7 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
+from tracestore import reception
 from tracestore.models import Reception
 from tracestore.reception import Attendance, find_gaps
 from tracestore.timerange import NS_PER_S, TimeRange, moment_of, ns_of
@@ -140,3 +141,18 @@ def test_what_had_waited_long_gets_its_time_to_be_summarised(monkeypatch: pytest
 
     assert noted[:6] == [NOW - timedelta(minutes=10)] * 6
     assert noted[6:] == [NOW + timedelta(seconds=70), NOW + timedelta(seconds=80)]
+
+
+def test_what_goes_on_for_long_is_no_gap_that_anyone_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reception, "_STARTED", NOW - timedelta(minutes=14))
+    note(5000, 1200)
+    assert gaps() == [(1200, 0)]  # a start after a downtime: watched for a quarter of an hour at most so far
+
+    monkeypatch.setattr(reception, "_STARTED", NOW - timedelta(hours=2))
+    assert gaps() == []
+
+    Reception.objects.update(seen_at=NOW, stored_until=NOW - timedelta(minutes=20))
+    assert gaps() == []
+
+    Reception.objects.update(stored_until=NOW - timedelta(minutes=14))
+    assert gaps() == [(840, 0)]

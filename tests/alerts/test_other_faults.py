@@ -10,8 +10,9 @@ import pytest
 from alerts import incidents
 from alerts.evidence import Cause, Causes, Distinction, Evidence, SeenError
 from alerts.models import Alert, AlertRule, Delivery, Grouping, Incident
-from tests.alerts.factories import create_channel, create_rule, default_project
+from tests.alerts.factories import create_channel, create_rule
 from tests.alerts.incidents import begin, create_silence, end, told, worsen
+from tests.factories import default_project
 from tracestore.timerange import NS_PER_S
 
 pytestmark = pytest.mark.django_db

@@ -12,9 +12,8 @@ from django.utils import timezone
 
 from alerts.focus import traces_path
 from alerts.models import BROKEN_KEY, Alert, AlertRule, NotificationChannel
-from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from alerts.templatetags.alerting import fullness
-from tests.alerts.factories import create_channel, create_rule, default_project, evaluate_rule, insert_traffic
+from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from tests.alerts.receivers import receive_webhooks
 from tests.factories import default_project
 from tracestore.clickhouse.client import Store

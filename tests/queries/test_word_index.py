@@ -174,7 +174,7 @@ def test_indexed_parts_without_the_words_are_not_read(store: Store, send_spans: 
 def test_parts_without_the_key_or_the_pieces_of_words_are_not_opened(
     store: Store, send_spans: SendSpans, query: str, *, is_read: bool
 ) -> None:
-    send_spans({"attributes": {"k": "silver", "number": 7}}, resource={"host.name": "host"}, scope={"scoped": "1"})
+    send_spans({"attributes": {"k": "silver", "number": 7}}, resource={"host.name": "host"}, scope_attributes={"scoped": 1})
     _build_index(store)
     before = _plan(store, query)
     _note_contents(store)

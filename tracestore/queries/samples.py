@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
-from tracestore.queries.predicates import IN_RANGE, Params, trace_predicate
+from tracestore.queries.conditions import IN_RANGE, Params
+from tracestore.queries.predicates import trace_predicate
 from tracestore.queries.summaries import read_spans
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.summary.columns import SpanColumns

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tracestore', '0008_dashboard'),
+        ('tracestore', '0010_project_retention'),
     ]
 
     operations = [

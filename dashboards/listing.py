@@ -1,12 +1,14 @@
 """How the trace list is shown: its columns, its order, whether it is live. All of it stands in the URL, as the search does.
 
 `?cols=status,name,cost&sort=-cost&live=1`; without `cols` those of the reader's last choice are shown, which a cookie keeps.
+How wide columns are is a matter of the reader's window: a cookie alone keeps it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from dashboards.forms import Draft, Search
@@ -14,7 +16,7 @@ from tracestore.queries.traces import SORTS
 
 Texts = TypeVar("Texts", Search, Draft)
 
-COLUMNS_COOKIE = "columns"
+COLUMNS_COOKIE, WIDTHS_COOKIE = "columns", "widths"
 
 
 @dataclass(frozen=True)
@@ -57,15 +59,21 @@ _ALWAYS = "name"
 DEFAULT_SORT = "-start"
 # More columns than this do not fit beside each other: the table then scrolls sideways.
 _MOST_FITTING = 11
+# Pixels, as in trace-columns.js. The name of a trace takes what the other columns leave, and at least so much of it.
+_LEAST_WIDTH, _MOST_WIDTH, _LEAST_NAME_WIDTH = 48, 960, 200
 
 
 @dataclass(frozen=True)
 class Head:
-    """A column's header: the link that sorts by it, and which way it is sorted now: "ascending", "descending" or ""."""
+    """A column's header: the link that sorts by it, and which way it is sorted now: "ascending", "descending" or "".
+
+    `width` is in pixels, 0 where the style sheet decides.
+    """
 
     column: Column
     href: str
     order: str
+    width: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,13 +81,15 @@ class Listing:
     """What the reader chose. `columns` are in the order they are shown; `sort` is a key of SORTS, with a - before it for
     the largest first.
 
-    `is_usual` when these are the columns of whoever chose none: links then need not name them.
+    `is_usual` when these are the columns of whoever chose none: links then need not name them. `widths` are the pixels of the
+    columns that the reader has made wider or narrower.
     """
 
     columns: tuple[Column, ...]
     sort: str
     is_live: bool
     is_usual: bool = True
+    widths: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_default_order(self) -> bool:
@@ -93,6 +103,10 @@ class Listing:
     @property
     def is_wide(self) -> bool:
         return len(self.columns) > _MOST_FITTING
+
+    @property
+    def is_name_sized(self) -> bool:
+        return _ALWAYS in self.widths
 
     @property
     def extra(self) -> dict[str, str]:
@@ -114,7 +128,8 @@ def read_listing(params: Mapping[str, str], cookies: Mapping[str, str]) -> Listi
         sort = DEFAULT_SORT
     # Nothing new comes into a range that has ended, nor to a certain place in another order.
     is_live = params.get("live") == "1" and sort == DEFAULT_SORT and params.get("end", "").strip() in ("", "now")
-    return Listing(columns, sort, is_live, is_usual=columns == _DEFAULT == remembered)
+    widths = _read_widths(cookies.get(WIDTHS_COOKIE, ""), columns)
+    return Listing(columns, sort, is_live, is_usual=columns == _DEFAULT == remembered, widths=widths)
 
 
 def _read_columns(text: str) -> tuple[Column, ...]:
@@ -123,6 +138,12 @@ def _read_columns(text: str) -> tuple[Column, ...]:
     if names and _ALWAYS not in names:
         names.insert(0, _ALWAYS)
     return tuple(_BY_NAME[name] for name in names)
+
+
+def _read_widths(text: str, columns: tuple[Column, ...]) -> dict[str, int]:
+    """Read `tools.300-error.420`: the pixels of those of the columns that it names."""
+    widths = {name: min(_MOST_WIDTH, max(_LEAST_WIDTH, int(px))) for name, px in re.findall(r"(\w+)\.(\d{1,4})\b", text[:1000])}
+    return {column.name: widths[column.name] for column in columns if column.name in widths}
 
 
 def keep_listing(search: Texts, listing: Listing) -> Texts:
@@ -136,12 +157,13 @@ def build_heads(search: Search, listing: Listing) -> list[Head]:
 
 
 def _build_head(search: Search, listing: Listing, column: Column) -> Head:
+    width = listing.widths.get(column.name, _LEAST_NAME_WIDTH if column.name == _ALWAYS and listing.widths else 0)
     if not column.sort:
-        return Head(column, "", "")
+        return Head(column, "", "", width)
     falling, rising = f"-{column.sort}", column.sort
     order = {falling: "descending", rising: "ascending"}.get(listing.sort, "")
     target = rising if order == "descending" else falling
-    return Head(column, search.querystring(sort="" if target == DEFAULT_SORT else target, live=""), order)
+    return Head(column, search.querystring(sort="" if target == DEFAULT_SORT else target, live=""), order, width)
 
 
 def sort_links(search: Search, listing: Listing) -> list[tuple[str, str, bool]]:

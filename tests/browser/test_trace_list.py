@@ -19,6 +19,7 @@ from tests.spans import build_request
 
 TRACE_ADDRESS = re.compile(r"/traces/[0-9a-f]{32}")
 RUNS = 7  # of the module's instance
+SHOWN_WHOLE = "texts => texts.every((text) => text.scrollWidth <= text.clientWidth)"
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
@@ -336,6 +337,73 @@ def test_columns_are_reordered_by_dragging_and_by_keyboard(server: LiveServer, o
     expect(heads).to_have_text(["Version", "Trace", "Cost", "Duration"])
     page.goto(f"{server.url}/traces?start=now-1h")
     expect(heads).to_have_text(["Version", "Trace", "Cost", "Duration"])
+
+
+def test_columns_are_resized_by_mouse_and_by_keys_and_stay_so(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces?start=now-1h&cols=name,status,tools,error,duration")
+    head = page.locator("#trace-heads [data-column=tools]")
+    edge = page.get_by_role("separator", name="Width of Tools")
+
+    def width(column: str) -> int:
+        box = page.locator(f"#trace-heads [data-column={column}]").bounding_box()
+        assert box is not None
+        return round(box["width"])
+
+    before = {column: width(column) for column in ("name", "status", "tools", "error", "duration")}
+    expect(edge).to_have_attribute("aria-valuenow", str(before["tools"]))
+    head.hover()
+    box = edge.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 4, box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 64, box["y"] + 10)
+    page.mouse.up()
+
+    # The name gives what another column takes, and no header was dragged to another place nor sorted by.
+    after = before | {"tools": before["tools"] + 60, "name": before["name"] - 60}
+    assert {column: width(column) for column in before} == after
+    edge.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(edge).to_have_attribute("aria-valuenow", str(after["tools"] - 8))
+    page.keyboard.press("Shift+ArrowRight")
+    expect(edge).to_have_attribute("aria-valuetext", f"{after['tools'] + 40} pixels")
+
+    page.add_init_script("""window.moved = 0;
+        new PerformanceObserver((list) => list.getEntries().forEach((entry) => { window.moved += entry.value; }))
+            .observe({ type: "layout-shift", buffered: true })""")
+    page.reload()
+    page.wait_for_load_state("networkidle")
+    assert width("tools") == after["tools"] + 40
+    assert page.evaluate("window.moved") == 0
+
+    edge.focus()
+    page.keyboard.press("Enter")  # fits it, and opens no trace
+    assert width("tools") > after["tools"] + 40
+    assert page.locator(".trace-row__tools .truncate").evaluate_all(SHOWN_WHOLE)
+    page.locator("#columns-menu summary").click()
+    page.get_by_role("button", name="Reset").click()
+    page.wait_for_load_state()
+    assert page.evaluate("document.cookie").find("widths") == -1
+
+
+def test_columns_wider_than_the_card_scroll_and_leave_the_name_room(server: LiveServer, open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/traces?start=now-1h")
+    edge = page.get_by_role("separator", name="Width of Error")
+    head, card = page.locator("#trace-heads [data-column=name]"), page.locator(".traces__card")
+    expect(card).not_to_have_class(re.compile("scrolls"))
+
+    edge.focus()
+    for _ in range(20):
+        page.keyboard.press("Shift+ArrowRight")
+
+    expect(edge).to_have_attribute("aria-valuenow", "960")
+    expect(card).to_have_class(re.compile("scrolls"))
+    assert round(head.evaluate("head => head.getBoundingClientRect().width")) == 200
+    assert page.evaluate("document.documentElement.scrollWidth") == 1440
+
+    page.get_by_role("separator", name="Width of Trace").dblclick()
+    assert round(head.evaluate("head => head.getBoundingClientRect().width")) > 200
+    assert page.locator(".trace-row__link").evaluate_all(SHOWN_WHOLE)
 
 
 def test_unknown_field_is_mended_with_one_click(server: LiveServer, open_page: OpenPage) -> None:

@@ -43,6 +43,18 @@ def test_links_keep_a_choice_and_say_nothing_of_none() -> None:
     assert read_listing({"cols": ",".join(USUAL)}, {"columns": "cost"}).extra == {"cols": ",".join(USUAL)}
 
 
+def test_widths_of_shown_columns_are_kept_within_bounds() -> None:
+    def widths(cookie: str) -> dict[str, int]:
+        listing = read_listing({"cols": "name,tools,cost"}, {"widths": cookie})
+        return {head.column.name: head.width for head in build_heads(parse_search({}), listing)}
+
+    assert widths("") == {"name": 0, "tools": 0, "cost": 0}
+    # What the others leave is the name's, and at least so much.
+    assert widths("tools.300-error.420") == {"name": 200, "tools": 300, "cost": 0}
+    assert widths("name.420-cost.5-tools.9999") == {"name": 420, "tools": 960, "cost": 48}
+    assert widths("tools.-3-cost.<b>-nothing.100-tools.12345") == {"name": 0, "tools": 0, "cost": 0}
+
+
 def test_live_list_is_newest_first_and_ends_now() -> None:
     assert read_listing({"live": "1"}, {}).is_live
     assert not read_listing({"live": "1", "sort": "-cost"}, {}).is_live

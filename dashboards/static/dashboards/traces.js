@@ -1,5 +1,5 @@
-// The trace list: the row under the keys, selected rows, facets, columns, dragging a time range, following live, relative times
-// that stay true. peek.js adds the preview.
+// The trace list: the row under the keys, selected rows, facets, dragging a time range, following live, relative times
+// that stay true. trace-columns.js has the columns, peek.js adds the preview.
 (function () {
   "use strict";
   const { isPressed, onKey, show, walkRows } = window.tracestore;
@@ -104,78 +104,6 @@
     menu.open = !menu.open;
     menu.querySelector("summary").focus();
   });
-
-  // --- Columns and their order: in the address, and remembered for the next visit
-  const columns = document.querySelector("[data-columns]");
-
-  function remember(names) {
-    document.cookie = "columns=" + names.join("|") + "; path=/; max-age=" + (names.length ? 31536000 : 0) + "; samesite=lax";
-  }
-
-  columns.addEventListener("submit", () => {
-    const names = [...columns.querySelectorAll("[name=col]:checked")].map((box) => box.value);
-    remember(names);
-    columns.elements.cols.value = names.join(",");
-  });
-  columns.addEventListener("formdata", (event) => event.formData.delete("col"));
-  columns.querySelector("[data-columns-reset]").addEventListener("click", () => {
-    remember([]);
-    columns.elements.cols.remove();
-    columns.submit(); // without the event that would read the boxes
-  });
-
-  columns.addEventListener("click", (event) => {
-    const move = event.target.closest("[data-column-move]");
-    if (!move) return;
-    const row = move.closest("[data-column-row]");
-    if (move.dataset.columnMove === "1") row.nextElementSibling?.after(row);
-    else row.previousElementSibling?.matches("[data-column-row]") && row.previousElementSibling.before(row);
-    move.focus();
-  });
-
-  // A header dragged onto another takes its place.
-  const heads = document.getElementById("trace-heads");
-  let dragged = null;
-
-  function headUnder(event) {
-    const over = dragged && event.target.closest("[data-column]");
-    return over && over !== dragged ? over : null;
-  }
-
-  function markDrop(over) {
-    const isRight = over && dragged.compareDocumentPosition(over) & Node.DOCUMENT_POSITION_FOLLOWING;
-    heads.querySelectorAll("[data-column]").forEach((head) => {
-      head.classList.toggle("trace-table__drop", head === over);
-      head.classList.toggle("trace-table__drop--after", head === over && Boolean(isRight));
-    });
-  }
-
-  if (heads) {
-    heads.addEventListener("dragstart", (event) => {
-      dragged = event.target.closest("[data-column]");
-      if (dragged) event.dataTransfer.effectAllowed = "move";
-    });
-    heads.addEventListener("dragover", (event) => {
-      const over = headUnder(event);
-      if (over) event.preventDefault();
-      markDrop(over);
-    });
-    heads.addEventListener("drop", (event) => {
-      const over = headUnder(event);
-      if (!over) return;
-      event.preventDefault(); // or the browser follows the link that was dragged
-      over[over.classList.contains("trace-table__drop--after") ? "after" : "before"](dragged);
-      const names = [...heads.querySelectorAll("[data-column]")].map((head) => head.dataset.column);
-      remember(names);
-      const params = new URLSearchParams(location.search);
-      params.set("cols", names.join(","));
-      location.search = "?" + params;
-    });
-    heads.addEventListener("dragend", () => {
-      markDrop(null);
-      dragged = null;
-    });
-  }
 
   // --- Facets
   const isDrawer = () => matchMedia(layout.closest(".page--peek") ? "(max-width: 1599px)" : "(max-width: 1080px)").matches;

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
+from textwrap import indent
 from typing import Any
 
 from tracestore.model import Span
@@ -18,6 +19,8 @@ OTLP, ROWS = "otlp", "rows"
 FORMATS = {OTLP: "OTLP/JSON", ROWS: "Stored rows"}
 _OPENING = {OTLP: '{"resourceSpans":[', ROWS: "["}
 _CLOSING = {OTLP: "]}\n", ROWS: "]\n"}
+# Where a span stands in a document that is indented by two: in resourceSpans, scopeSpans and spans, or in the list of rows.
+_INDENTS = {OTLP: " " * 12, ROWS: " " * 2}
 _KINDS = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 _STATUSES = {"ok": 1, "error": 2}
 
@@ -27,10 +30,23 @@ def build_items(spans: Sequence[Span], form: str) -> list[dict[str, Any]]:
     return [asdict(span) for span in spans] if form == ROWS else list(_resource_spans(spans))
 
 
-def format_excerpt(spans: Sequence[Span], form: str) -> str:
-    """Return a whole document of these spans, indented for reading."""
+def format_excerpt(spans: Sequence[Span], form: str, selected_id: str = "") -> tuple[str, str, str]:
+    """Return a whole document of these spans, indented for reading, in three parts: the lines before the selected span, its own,
+    and those after it. All of it is the first part when it is not among them.
+    """
     items = build_items(spans, form)
-    return json.dumps({"resourceSpans": items} if form == OTLP else items, indent=2, ensure_ascii=False, default=str)
+    text = _dump({"resourceSpans": items} if form == OTLP else items)
+    selected = next((span for span in spans if span.summary.span_id == selected_id), None)
+    if selected is None:
+        return text, "", ""
+    own = indent(_dump(_span(selected) if form == OTLP else asdict(selected)), _INDENTS[form])
+    start = text.index(own)
+    end = text.index("\n", start + len(own)) + 1  # with the comma
+    return text[:start], text[start:end], text[end:]
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
 def stream(parts: Iterable[Sequence[Span]], form: str) -> Iterator[bytes]:

@@ -56,7 +56,7 @@ PATH_STEPS = 3
 LOG_LIMIT = 100
 HIT_LIMIT = 1_000
 SEARCH_CHARACTERS = 200
-_EXCERPT_SPANS, _EXCERPT_CHARS = 20, 100_000
+_EXCERPT_SPANS, _EXCERPT_BEFORE, _EXCERPT_CHARS = 20, 3, 100_000
 _NO_LOGS: Page[LogRecord] = Page([])
 VIEWS = {
     "transcript": "Transcript", "tree": "Tree", "timeline": "Timeline", "graph": "Graph", "raw": "Raw", "logs": "Logs",
@@ -190,24 +190,36 @@ def trace_search(request: PageRequest, trace_id: str) -> HttpResponse:
 @fragment_of("trace-detail", "trace_id", view="raw")
 @_span_view
 def trace_raw(request: PageRequest, trace_id: str) -> HttpResponse:
-    """The tab Raw: the beginning of the trace in both forms, and the links to all of it."""
+    """The tab Raw: the trace in both forms, from somewhat before the step of `?span=` on, and the links to all of it."""
     store, project_id = get_store(), request.project.id
     form = request.GET.get("format", OTLP)
     if form not in FORMATS:
         return _as_text(None)
     try:
-        ids = find_span_ids(store, project_id=project_id, trace_id=trace_id, limit=_EXCERPT_SPANS + 1)
-        spans = get_spans(store, project_id=project_id, trace_id=trace_id, span_ids=ids[:_EXCERPT_SPANS])
+        ids = find_span_ids(store, project_id=project_id, trace_id=trace_id)
+        selected_id = request.GET.get("span", "").lower()
+        place = ids.index(selected_id) if selected_id in ids else 0
+        first = max(0, min(place - _EXCERPT_BEFORE, len(ids) - _EXCERPT_SPANS))
+        spans = get_spans(store, project_id=project_id, trace_id=trace_id, span_ids=ids[first : first + _EXCERPT_SPANS])
     except TraceNotFound:
         return _as_text(None)
-    excerpt = cut_text(format_excerpt(spans, form), _EXCERPT_CHARS)
+    before, own, after = format_excerpt(spans, form, selected_id)
+    if len(before) + len(own) > _EXCERPT_CHARS:  # what comes before is not to hide what was asked for
+        spans, first = spans[place - first :], place
+        before, own, after = format_excerpt(spans, form, selected_id)
+    excerpt = cut_text(before + own + after, _EXCERPT_CHARS)
     context = {
         "trace_id": trace_id,
+        "selected_id": selected_id,
         "forms": FORMATS.items(),
         "form": form,
-        "text": excerpt.text,
-        "shown": len(spans),
-        "has_more": len(ids) > _EXCERPT_SPANS or excerpt.hidden_chars > 0,
+        "before": excerpt.text[: len(before)],
+        "own": excerpt.text[len(before) : len(before) + len(own)],
+        "after": excerpt.text[len(before) + len(own) :],
+        "first": first + 1,
+        "last": first + len(spans),
+        "total": len(ids),
+        "cut_at": _EXCERPT_CHARS if excerpt.hidden_chars else 0,
     }
     return render(request, "dashboards/_trace_raw.html", context)
 

@@ -132,6 +132,32 @@ def test_views_share_the_selected_step_and_stand_in_the_address(open_page: OpenP
     expect(selected(page)).to_have_attribute("data-span-id", TOOL)
 
 
+def test_raw_shows_the_selected_step_also_by_its_link(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*failed_run()).replace("view=tree", f"view=raw&span={CHAT}"))
+    wait_ready(page)
+    own = page.locator("#raw-step")
+    expect(own).to_contain_text(f'"spanId": "{CHAT}"')
+
+    page.keyboard.press("e")  # the next error
+
+    expect(own).to_contain_text(f'"spanId": "{TOOL}"')
+    expect(own).to_be_in_viewport()
+    page.keyboard.press("k")
+    expect(own).to_contain_text(f'"spanId": "{INFRA}"')
+    page.keyboard.press("j")
+    expect(own).to_contain_text(f'"spanId": "{TOOL}"')
+    page.get_by_role("link", name="Stored rows").click()
+    expect(own).to_contain_text(f'"span_id": "{TOOL}"')
+    page.reload()
+    wait_ready(page)
+    expect(own).to_contain_text(f'"span_id": "{TOOL}"')
+    expect(own).to_be_in_viewport()
+    page.get_by_role("tab", name="Tree").click()
+    page.keyboard.press("k")
+    page.get_by_role("tab", name="Raw").first.click()
+    expect(own).to_contain_text(f'"span_id": "{CHAT}"')
+
+
 def test_buttons_pressed_before_the_steps_are_here_count_and_keys_do_nothing(open_page: OpenPage, send_trace: SendTrace) -> None:
     page = open_page("about:blank")
     held = Held(page, "**/tree")

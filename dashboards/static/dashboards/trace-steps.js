@@ -381,6 +381,16 @@
     return true;
   }
 
+  function walk(by) {
+    if (isOpen()) body.focus();
+    if (T.view !== "raw" || !tree) return move(by);
+    // Arrow keys scroll its text; these go from step to step.
+    let place = T.selected + by;
+    while (place >= 0 && place < tree.size && has(place, "placeholder")) place += by;
+    if (place >= 0 && place < tree.size) T.select(place);
+    return true;
+  }
+
   function foldSelected(close) {
     if (T.selected < 0 || isInPanel() || !isOpen()) return false;
     const above = tree.parent[T.selected];
@@ -393,8 +403,8 @@
   // These four walk through a view of the server before the steps are here.
   window.tracestore.onKey("ArrowDown", () => move(1));
   window.tracestore.onKey("ArrowUp", () => move(-1));
-  window.tracestore.onKey("j", () => { if (isOpen()) body.focus(); move(1); });
-  window.tracestore.onKey("k", () => { if (isOpen()) body.focus(); move(-1); });
+  window.tracestore.onKey("j", () => walk(1));
+  window.tracestore.onKey("k", () => walk(-1));
   const { onKey } = T;
   onKey("ArrowLeft", () => foldSelected(true));
   onKey("ArrowRight", () => foldSelected(false));

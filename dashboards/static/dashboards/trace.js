@@ -258,10 +258,43 @@
       record.classList.toggle("log--selected", isOn);
       if (isOn) first ??= record;
     });
-    if (!first || !scroll) return;
-    const [box, room] = [first, first.closest(".view")].map((element) => element.getBoundingClientRect());
-    if (box.top < room.top || box.bottom > room.bottom) first.closest(".view").scrollTop += box.top - room.top - room.height / 3; // and not the page
+    if (first && scroll) bringIn(first);
   }
+
+  function bringIn(marked) {
+    const view = marked.closest(".view");
+    const [box, room] = [marked, view].map((element) => element.getBoundingClientRect());
+    if (box.top < room.top || box.bottom > room.bottom) view.scrollTop += box.top - room.top - room.height / 3; // and not the page
+  }
+
+  // In the tab Raw: the text around the selected step, once it has stayed selected for a moment.
+  const raw = document.getElementById("view-raw");
+  let rawTimer = 0;
+  let rawId = null; // the step whose text was asked for
+
+  function showRaw() {
+    clearTimeout(rawTimer);
+    if (raw.hidden || rawId === T.selectedId) return;
+    rawTimer = setTimeout(() => {
+      rawId = T.selectedId;
+      raw.dispatchEvent(new CustomEvent("stepshown"));
+    }, rawId === null ? 0 : 150);
+  }
+
+  raw.addEventListener("viewshown", showRaw);
+  document.addEventListener("trace:selected", showRaw);
+  raw.addEventListener("htmx:configRequest", (event) => {
+    const { parameters } = event.detail;
+    if (T.selectedId) parameters.span = T.selectedId;
+    const form = raw.querySelector("[data-form]")?.dataset.form || new URL(location.href).searchParams.get("format");
+    if (event.target === raw && form) parameters.format = form;
+  });
+  raw.addEventListener("htmx:afterSettle", () => {
+    const form = raw.querySelector("[data-form]")?.dataset.form;
+    if (form !== "otlp" || new URL(location.href).searchParams.has("format")) writeAddress("format", form);
+    const own = document.getElementById("raw-step");
+    if (own) bringIn(own);
+  });
 
   document.addEventListener("trace:selected", () => { if (T.tree) markRecords(!document.activeElement?.closest("#view-logs")); });
 

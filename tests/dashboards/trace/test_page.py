@@ -489,6 +489,45 @@ def test_trace_without_logs_says_how_to_send_them(client: Client, store: Store) 
     assert "No log records" in _text(client.get(f"/traces/{trace_id}/logs"))
 
 
+def _raw(client: Client, trace_id: str, **params: str) -> tuple[str, str, str]:
+    """The text of the tab Raw: before the selected step, its own, and after it."""
+    text = _text(client.get(f"/traces/{trace_id}/raw", params))
+    found = re.search(r'<pre>(.*?)(?:<mark class="raw__step" id="raw-step">(.*?)</mark>(.*?))?</pre>', text, re.DOTALL)
+    assert found
+    before, own, after = (part or "" for part in found.groups())
+    return before, own, after
+
+
+@pytest.mark.parametrize("form", ["otlp", "rows"])
+def test_raw_tab_marks_the_selected_step(client: Client, store: Store, form: str) -> None:
+    trace_id = _failed_run(store)
+
+    before, own, after = _raw(client, trace_id, format=form, span=TOOL)
+
+    step = json.loads(own.rstrip().removesuffix(","))
+    assert (step["spanId"] if form == "otlp" else step["summary"]["span_id"]) == TOOL
+    assert json.loads(before + own + after)
+    assert _raw(client, trace_id, format=form, span="f" * 16) == (before + own + after, "", "")
+
+
+def test_raw_tab_begins_near_a_step_that_is_far_down(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_views, "_EXCERPT_SPANS", 5)
+    now_ns = time.time_ns()
+    trace_id = _store_trace(store, *({"span_id": f"{n:016x}", "start_ns": now_ns - 10**10 + n} for n in range(1, 31)))
+
+    before, own, after = _raw(client, trace_id, span=f"{20:016x}")
+
+    shown = json.loads(before + own + after)["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    assert [int(span["spanId"], 16) for span in shown] == [17, 18, 19, 20, 21]
+    assert "Steps 17 to 21 of 30" in _text(client.get(f"/traces/{trace_id}/raw", {"span": f"{20:016x}"}))
+    assert "Steps 26 to 30 of 30" in _text(client.get(f"/traces/{trace_id}/raw", {"span": f"{30:016x}"}))
+    # What comes before is left out where it would hide the step that was asked for.
+    monkeypatch.setattr(trace_views, "_EXCERPT_CHARS", 1500)
+    before, own, after = _raw(client, trace_id, span=f"{20:016x}")
+    assert f'"spanId": "{20:016x}"' in own
+    assert "spanId" not in before
+
+
 def test_raw_tab_shows_the_beginning_and_links_to_all(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace_views, "_EXCERPT_SPANS", 1)
     trace_id = _failed_run(store)
@@ -497,7 +536,7 @@ def test_raw_tab_shows_the_beginning_and_links_to_all(client: Client, store: Sto
 
     assert '"resourceSpans"' in otlp
     assert '"request_model"' in rows
-    assert "The beginning of the first 1 step." in otlp
+    assert "Step 1 of 2, by their start" in otlp
     assert f'href="/traces/{trace_id}/download?format=rows"' in rows
     assert client.get(f"/traces/{trace_id}/raw", {"format": "yaml"}).status_code == 404
 

@@ -140,6 +140,13 @@ def _read_columns(text: str) -> tuple[Column, ...]:
     return tuple(_BY_NAME[name] for name in names)
 
 
+def find_unknown(params: Mapping[str, str]) -> tuple[list[str], str]:
+    """Return the names of columns and the order, "" for none, that `read_listing` leaves out of these parameters."""
+    columns = [name for name in params.get("cols", "").split(",") if name and name not in _BY_NAME]
+    order = params.get("sort", "").removeprefix("-")
+    return columns, "" if order in SORTS else order
+
+
 def _read_widths(text: str, columns: tuple[Column, ...]) -> dict[str, int]:
     """Read `tools.300-error.420`: the pixels of those of the columns that it names."""
     widths = {name: min(_MOST_WIDTH, max(_LEAST_WIDTH, int(px))) for name, px in re.findall(r"(\w+)\.(\d{1,4})\b", text[:1000])}

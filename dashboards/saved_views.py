@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qs, parse_qsl, urlencode
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Q, QuerySet
 
-from dashboards.forms import MAX_QUERY_CHARACTERS
+from dashboards.forms import MAX_QUERY_CHARACTERS, SearchRefused, parse_search
+from dashboards.listing import find_unknown
 from dashboards.text import make_visible
 from tracestore.models import Project, SavedView
 
@@ -24,6 +25,14 @@ class ViewRefused(ValueError):
     """A view that cannot be kept; the message says what to do."""
 
 
+class NameTaken(ViewRefused):
+    """The reader has a view of that name, which shows something else: `view`."""
+
+    def __init__(self, view: SavedView) -> None:
+        super().__init__(f"There is a view named {view.name} already.")
+        self.view = view
+
+
 def find_views(project: Project, reader: Reader) -> QuerySet[SavedView]:
     """Return what the reader may open, by name: own views, shared ones, and those of an instance without logins."""
     visible = Q(is_shared=True) | Q(owner=None) | Q(owner=reader.pk)
@@ -35,27 +44,51 @@ def find_own_views(project: Project, reader: Reader) -> QuerySet[SavedView]:
     return SavedView.objects.filter(Q(owner=None) | Q(owner=reader.pk), project=project)
 
 
-def save_view(project: Project, reader: Reader, name: str, querystring: str, *, is_shared: bool) -> SavedView:
-    """Keep a search; one's own view of that name is replaced. Raises ViewRefused."""
-    name = _read_name(name)
-    others = SavedView.objects.filter(project=project, owner=reader.pk).exclude(name=name)
-    if others.count() >= MAX_VIEWS:
+def save_view(
+    project: Project, reader: Reader, name: str, querystring: str, *, is_shared: bool, replaces: bool = False
+) -> SavedView:
+    """Keep a search. Raises ViewRefused; of these NameTaken, unless it `replaces` one's own view of that name."""
+    name, querystring = _read_name(name), clean_querystring(querystring)
+    own = SavedView.objects.filter(project=project, owner=reader.pk)
+    twin = own.filter(name=name).first()
+    if twin is not None and twin.querystring != querystring and not replaces:
+        raise NameTaken(twin)
+    if own.exclude(name=name).count() >= MAX_VIEWS:
         raise ViewRefused(f"You have {MAX_VIEWS} views already. Delete one that nobody needs.")
     view, _ = SavedView.objects.update_or_create(
-        project=project, owner_id=reader.pk, name=name,
-        defaults={"querystring": clean_querystring(querystring), "is_shared": is_shared},
-    )  # fmt: skip
+        project=project, owner_id=reader.pk, name=name, defaults={"querystring": querystring, "is_shared": is_shared}
+    )
     return view
 
 
-def change_view(view: SavedView, name: str, *, is_shared: bool) -> None:
-    """Rename a view, share it or take it back. Raises ViewRefused."""
+def change_view(view: SavedView, name: str, *, is_shared: bool, seen_name: str) -> None:
+    """Rename a view that the reader saw as `seen_name`, share it or take it back. Raises ViewRefused."""
     name = _read_name(name)
+    if view.name not in (seen_name, name):
+        raise ViewRefused(
+            f"The view {seen_name} has been renamed to {view.name} in the meantime. If {name} is better, change it again."
+        )
     twins = SavedView.objects.filter(project=view.project_id, owner=view.owner_id, name=name).exclude(pk=view.pk)
     if twins.exists():
-        raise ViewRefused(f"There is a view named {name} already.")
+        raise ViewRefused(f"There is a view named {name} already. Choose another name, or delete that one first.")
     view.name, view.is_shared = name, is_shared
     view.save(update_fields=["name", "is_shared"])
+
+
+def find_problems(view: SavedView) -> list[str]:
+    """Say what of a view this version does not understand any more, a sentence each."""
+    params = {name: values[-1] for name, values in parse_qs(view.querystring).items()}
+    problems = []
+    try:
+        parse_search(params)
+    except SearchRefused as refused:
+        problems = [problem.message for problem in refused.draft.problems]
+    columns, order = find_unknown(params)
+    if columns:
+        problems.append(f"There is no column {' nor '.join(columns)} any more: the others are shown.")
+    if order:
+        problems.append(f"The order {order} is none any more: the newest come first.")
+    return problems
 
 
 def clean_querystring(text: str) -> str:

@@ -71,13 +71,98 @@ def test_shared_view_is_changed_by_its_owner_alone(ada: Client, bob: Client) -> 
     assert not SavedView.objects.exists()
 
 
-def test_view_of_the_same_name_is_replaced_and_nobody_elses(ada: Client, bob: Client) -> None:
+def test_view_of_the_same_name_is_replaced_when_asked_and_nobody_elses(ada: Client, bob: Client) -> None:
     _save(ada, "same")
     _save(bob, "same")
-    ada.post("/traces/views", {"name": " same ", "querystring": "?q=status%3Aok"})
+    other = {"name": " same ", "querystring": "?q=status%3Aok"}
 
+    asked = ada.post("/traces/views", other)
+
+    assert asked.status_code == 422
+    page = unescape(asked.content.decode())
+    assert "There is a view named <strong><bdi>same</bdi></strong> already." in page
+    assert "It shows <code>status:error tool:refund</code>, Last 7 days." in page
+    assert _offered(ada) == {"same": "/traces" + SEARCH}
+    # What was to be saved goes along with both answers.
+    assert page.count('name="querystring" value="?q=status%3Aok"') == 2
+    assert ada.post("/traces/views", other | {"replace": "on"}).headers["Location"] == "/traces?q=status%3Aok"
     assert _offered(ada) == {"same": "/traces?q=status%3Aok"}
     assert _offered(bob) == {"same": "/traces" + SEARCH}
+
+
+def test_two_views_of_one_name_are_told_apart(ada: Client, bob: Client) -> None:
+    _save(ada, "same", shared="on")
+    _save(bob, "same")
+
+    views = bob.get("/traces/views.json").json()["views"]
+
+    assert [(view["name"], view["by"]) for view in views] == [("same", "ada"), ("same", "")]
+    assert "by ada" in bob.get("/traces/views/menu").content.decode()
+    assert "shared by ada" in bob.get("/traces/views").content.decode()
+
+
+@pytest.mark.parametrize("action", ["", "/delete"])
+def test_view_that_somebody_deleted_is_said_to_be_gone(client: Client, action: str) -> None:
+    _save(client, "gone")
+    _save(client, "still there")
+    pk = SavedView.objects.get(name="gone").pk
+    client.post(f"/traces/views/{pk}/delete")
+
+    response = client.post(f"/traces/views/{pk}{action}", {"name": "better"})
+
+    assert response.status_code == 404
+    assert "This view is not there any more" in response.content.decode()
+    assert "still there" in response.content.decode()
+
+
+def test_view_that_somebody_renamed_keeps_that_name(client: Client) -> None:
+    _save(client, "first")
+    pk = SavedView.objects.get().pk
+    client.post(f"/traces/views/{pk}", {"name": "second", "seen": "first"})
+
+    response = client.post(f"/traces/views/{pk}", {"name": "third", "seen": "first"})
+
+    assert response.status_code == 422
+    assert "The view first has been renamed to second in the meantime. If third is better, change it again." in unescape(
+        response.content.decode()
+    )
+    assert set(_offered(client)) == {"second"}
+
+
+@pytest.mark.parametrize(
+    ("querystring", "said"),
+    [
+        ("q=nosuchfield:x", "nosuchfield"),
+        ("q=status:", "status"),
+        ("start=never", "Time range"),
+        ("cols=name,mood,cost", "There is no column mood any more: the others are shown."),
+        ("sort=-mood", "The order mood is none any more: the newest come first."),
+    ],
+)
+def test_view_that_is_not_understood_any_more_says_what_to_do(
+    ada: Client, bob: Client, default_project: Project, querystring: str, said: str
+) -> None:
+    _save(ada, "whole")
+    _save(ada, "broken", shared="on")
+    SavedView.objects.filter(name="broken").update(querystring=querystring)
+
+    own, others = (unescape(client.get("/traces/views").content.decode()) for client in (ada, bob))
+
+    assert own.count("views__broken") == 1
+    assert said in own
+    assert "Open it, mend it, and save it under this name again." in own
+    assert "Only ada can mend it" in others
+    assert ada.get("/traces/views/menu").content.decode().count("Needs mending") == 2  # an icon's label and title
+
+
+def test_menu_marks_the_view_that_is_open(client: Client) -> None:
+    _save(client, "this")
+    client.post("/traces/views", {"name": "other", "querystring": "?q=status%3Aok"})
+
+    menu = client.get("/traces/views/menu" + SEARCH + "&live=1").content.decode()
+
+    assert menu.count('aria-current="true"') == 1
+    assert menu.index('aria-current="true"') > menu.index("other")
 
 
 def test_view_is_not_renamed_onto_another(client: Client) -> None:
@@ -87,7 +172,9 @@ def test_view_is_not_renamed_onto_another(client: Client) -> None:
     response = client.post(f"/traces/views/{SavedView.objects.get(name='two').pk}", {"name": "one"})
 
     assert response.status_code == 422
-    assert "There is a view named one already." in unescape(response.content.decode())
+    assert "There is a view named one already. Choose another name, or delete that one first." in unescape(
+        response.content.decode()
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,7 +201,7 @@ def test_views_do_not_grow_without_end(client: Client, default_project: Project)
     SavedView.objects.bulk_create(SavedView(project=default_project, name=f"view {number}") for number in range(MAX_VIEWS))
 
     assert _save(client, "one more").status_code == 422
-    assert _save(client, "view 7").status_code == 302
+    assert _save(client, "view 7", replace="on").status_code == 302
 
 
 def test_empty_page_says_how_to_save_one(client: Client) -> None:

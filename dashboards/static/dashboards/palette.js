@@ -61,7 +61,7 @@
       { group: "Do", label: "Switch between light and dark", run: window.tracestore.actions.theme },
       { group: "Do", label: "Show keyboard shortcuts", run: window.tracestore.actions.help },
     ];
-    const saved = views.map((view) => ({ group: "Saved views", label: view.name, href: view.href }));
+    const saved = views.map((view) => ({ group: "Saved views", label: view.name + (view.by && " · by " + view.by), href: view.href }));
     const recent = readRecent().map((query) => ({ group: "Recent queries", label: query, href: searchFor(query), isCode: true }));
     const search = typed && !id ? [{ group: "Search", label: "Traces: " + typed, href: searchFor(typed) }] : [];
     return [...direct, ...[...pages, ...saved, ...recent, ...commands].filter(matches), ...search].slice(0, MOST_SHOWN);

@@ -81,7 +81,12 @@ def test_every_chart_is_drawn_in_the_frame_that_stood_there(server: LiveServer, 
     assert len(frames) == 8
     assert [frame.bounding_box() for frame in frames] == before
     assert page.locator(".chart__note--error").count() == 0
-    assert page.locator(".panel .annotation-text").first.text_content() in ("v2", "v3")
+    name = page.locator(".panel .annotation-text").first
+    assert name.text_content() in ("v2", "v3")
+    box, plot = name.bounding_box(), page.locator(".panel .nsewdrag").first.bounding_box()
+    assert box is not None
+    assert plot is not None
+    assert box["y"] + box["height"] <= plot["y"], "the name of a version lies over the lines"
 
 
 @pytest.mark.parametrize("width", [1440, 390])

@@ -113,12 +113,15 @@
 
   const marked = new Map(); // element with data-markers -> its markers
 
-  /** A thin line where each version was seen first, with its name; of two that stand close together the newer one is named. */
+  /** A thin line where each version was seen first, with its name above the plot; of two that stand close together the newer is named. */
   function markerLayout(element) {
     const answer = charts.get(element);
     const range = answer.figure.layout.xaxis?.range;
-    const found = answer.over_time && range ? marked.get(element.closest("[data-markers]")) : null;
-    if (!found) return {};
+    const area = answer.over_time && range ? element.closest("[data-markers]") : null;
+    if (!area) return {};
+    const layout = { margin: { t: 18 } }; // room for names that come later
+    const found = marked.get(area);
+    if (!found) return layout;
     const inRange = found.filter((marker) => marker.at_ms >= range[0] && marker.at_ms <= range[1]);
     const width = Math.max(1, element.clientWidth - 60);
     const pixel = (marker) => ((marker.at_ms - range[0]) / (range[1] - range[0])) * width;
@@ -127,6 +130,7 @@
       return !next || pixel(next) - pixel(marker) > 14 + 6 * Math.min(marker.version.length, 12);
     });
     return {
+      ...layout,
       shapes: inRange.map((marker) => ({
         type: "line", xref: "x", yref: "paper", x0: marker.at_ms, x1: marker.at_ms, y0: 0, y1: 1, layer: "below",
         line: { color: "var(--border-strong)", width: 1, dash: "2px,2px" },
@@ -135,8 +139,8 @@
         const atEnd = width - pixel(marker) < 12 + 6 * Math.min(marker.version.length, 12);
         return {
           text: asText(marker.version.length > 12 ? marker.version.slice(0, 11) + "…" : marker.version),
-          x: marker.at_ms, xref: "x", xanchor: atEnd ? "right" : "left", y: 1, yref: "paper", yanchor: "top", showarrow: false,
-          font: { size: 10, color: "var(--text-muted)" }, bgcolor: "var(--surface, 75%)", borderpad: 1, captureevents: false,
+          x: marker.at_ms, xref: "x", xanchor: atEnd ? "right" : "left", y: 1, yref: "paper", yanchor: "bottom", showarrow: false,
+          font: { size: 10, color: "var(--text-muted)" }, captureevents: false,
         };
       }),
     };

@@ -161,6 +161,8 @@ def build_answer(why: WhySearch, comparison: Comparison) -> Answer:
     more = [found for found in causes if found.is_significant and found.difference.value > 0]
     # What they have says more than what they lack, which often only tells one kind of sender from another.
     strongest = next((found for found in more if found.value), more[0] if more else None)
+    if strongest:  # its field stands first: on a phone only the first ones show
+        causes.sort(key=lambda found: found.dimension.field != strongest.dimension.field)
     same_place = bool(why.context) and why.against_text.strip() == why.context
     return Answer(
         selected=comparison.selected,

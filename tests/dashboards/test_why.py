@@ -72,6 +72,8 @@ def test_sentence_prefers_what_the_traces_have_to_what_they_lack(client: Client,
 
     assert "90% of them used the tool refund" in said, said
     assert "have no prompt" not in said
+    # The field that it names stands first, though the prompt differs more: phones show the first ones alone.
+    assert said.index("Tool ") < said.index("Prompt ")
 
 
 def test_sentence_names_what_is_missing_where_nothing_else_differs(client: Client, store: Store) -> None:

@@ -53,9 +53,11 @@
     /** Show what a narrow window leaves out of a list, and go on from the first of it. */
     more(button) {
       const list = button.closest("[data-more]");
-      const hidden = [...list.children].find((item) => item !== button && !item.checkVisibility());
+      const hidden = [...list.querySelectorAll(":scope > *, tr")].find((item) => item !== button && !item.checkVisibility());
       list.classList.add("is-whole");
-      hidden?.querySelector("a, button")?.focus({ preventScroll: true });
+      const next = hidden?.querySelector("a, button") || hidden;
+      if (next === hidden) hidden?.setAttribute("tabindex", "-1"); // it has nothing of its own to go on from
+      next?.focus({ preventScroll: true });
     },
     unfold(button) {
       const folded = button.closest("[data-text]").classList.toggle("text--folded");

@@ -63,6 +63,9 @@ def test_empty_instance_notices_the_first_trace_by_itself(tmp_path_factory: pyte
         page = open_page(empty.url)
         expect(page.get_by_role("heading", name="Send the first trace")).to_be_visible()
         expect(page.locator("#setup-env-text")).to_contain_text(f"OTEL_EXPORTER_OTLP_ENDPOINT={empty.otlp_url}")
+        page.keyboard.press("?")  # the keys of every page, and none of the list that is not there
+        expect(page.locator("#shortcuts dd:visible")).to_have_count(4)
+        page.keyboard.press("Escape")
 
         send_run(empty.otlp_url, version="v1")
 
@@ -204,6 +207,19 @@ def test_help_lists_the_keys_that_the_page_has(server: LiveServer, open_page: Op
     page.keyboard.press("?")
     expect(page.locator("#shortcuts dd", has_text="Search")).to_be_visible()
     expect(page.locator("#shortcuts dd", has_text="Load the list again")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/traces?q=nosuchfield:x", "/errors?q=nosuchfield:x", "/logs?q=)", "/sessions?start=never", "/dashboards/overview?q=)"],
+)
+def test_help_of_a_refused_query_lists_no_key_that_does_nothing(server: LiveServer, open_page: OpenPage, path: str) -> None:
+    page = open_page(server.url + path)
+    page.keyboard.press("?")
+
+    expect(page.locator("#shortcuts dd", has_text="This list")).to_be_visible()
+    for nothing in ("Next, previous", "Open it", "Compare", "Follow live", "filters", "From node to node", "In a chart"):
+        expect(page.locator("#shortcuts dd", has_text=nothing).locator("visible=true")).to_have_count(0)
 
 
 def test_link_to_a_moving_range_is_copied_with_the_times_as_they_are(server: LiveServer, open_page: OpenPage) -> None:

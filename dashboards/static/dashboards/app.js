@@ -44,7 +44,7 @@
     help() {
       const dialog = document.getElementById("shortcuts");
       if (!dialog || dialog.open) return;
-      dialog.querySelectorAll("[data-needs]").forEach((line) => { line.hidden = !document.querySelector(line.dataset.needs); });
+      dialog.querySelectorAll("dt[data-needs]").forEach((keys) => { keys.hidden = keys.nextElementSibling.hidden = !document.querySelector(keys.dataset.needs); });
       dialog.showModal();
     },
     "close-dialog"(button) {

@@ -169,6 +169,32 @@ def test_graph_shows_numbers_sorts_and_leads_to_the_traces(
     assert urllib.parse.parse_qs(urllib.parse.urlsplit(page.url).query)["q"] == ["tool:search_orders"]
 
 
+def test_graph_is_one_stop_of_the_tab_key_and_walked_by_arrow_keys(
+    server: LiveServer, runs: tuple[str, str], open_page: OpenPage
+) -> None:
+    page = open_page(f"{server.url}/agents")
+    expect(page.locator("#agents")).to_have_attribute("aria-busy", "false")
+    expect(page.locator(".graph a[tabindex='0']")).to_have_count(1)
+    page.locator("#agents-canvas").focus()
+
+    page.keyboard.press("Tab")
+    start = page.locator(":focus").get_attribute("aria-label")
+    page.keyboard.press("ArrowRight")
+    along = page.locator(":focus").get_attribute("aria-label") or ""
+    page.keyboard.press("ArrowRight")
+    end = page.locator(":focus").get_attribute("aria-label") or ""
+
+    assert along.startswith(str(start).split(" ", 1)[1])
+    assert end.split(" ", 1)[1] in along
+    expect(page.locator("#graph-card")).to_contain_text(end.split(" ", 1)[1])
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(":focus")).to_have_attribute("aria-label", str(start))
+    expect(page.locator(".graph a[tabindex='0']")).to_have_count(1)
+    page.keyboard.press("Tab")
+    expect(page.locator(".graph a:focus")).to_have_count(0)
+
+
 def test_graph_opens_where_the_runs_begin_though_a_tool_is_called_more_often(server: LiveServer, open_page: OpenPage) -> None:
     root = {"name": "run", "attributes": {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "opener"}}
     tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "pick_lock"}

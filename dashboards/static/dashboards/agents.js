@@ -6,7 +6,9 @@
   if (!section) return;
   section.addEventListener("htmx:afterSettle", () => {
     section.setAttribute("aria-busy", "false");
-    center(firstNode());
+    const first = firstNode();
+    center(first);
+    first?.setAttribute("tabindex", "0");
   });
   let shown = null;
 
@@ -40,7 +42,7 @@
     shown = link;
     link.classList.add("is-shown");
     row.classList.add("is-shown");
-    const title = document.createElement("h3");
+    const title = document.createElement("strong");
     const list = document.createElement("dl");
     const names = [];
     row.querySelectorAll("td").forEach((cell) => {
@@ -73,6 +75,35 @@
     const link = event.target.closest("[data-row]");
     if (link) show(link, false);
   });
+  // The drawing, which may have hundreds of links, is one stop for Tab; arrow keys go on from there.
+  section.addEventListener("keydown", (event) => {
+    const link = event.target.closest(".graph a");
+    const next = link && !event.ctrlKey && !event.metaKey && !event.altKey ? neighbour(link, event.key) : undefined;
+    if (next === undefined) return;
+    event.preventDefault();
+    if (!next) return; // the end of the road
+    link.setAttribute("tabindex", "-1");
+    next.setAttribute("tabindex", "0");
+    next.focus();
+  });
+
+  /** The node or line that an arrow key leads to: null when there is none, undefined for another key. */
+  function neighbour(link, key) {
+    const isForth = key === "ArrowRight" || key === "ArrowDown";
+    const side = isForth ? "to" : "from";
+    if (key === "ArrowRight" || key === "ArrowLeft") {
+      if (link.dataset[side]) return section.querySelector(`.graph [data-row="node-${link.dataset[side]}"]`);
+      return section.querySelector(`.graph [data-${isForth ? "from" : "to"}="${link.dataset.row.slice(5)}"]`);
+    }
+    if (key !== "ArrowDown" && key !== "ArrowUp") return undefined;
+    const beside = [...section.querySelectorAll(link.dataset.from ? `.graph [data-from="${link.dataset.from}"]` : ".graph__node")];
+    if (!link.dataset.from) { // by columns, each from above
+      const places = new Map(beside.map((node) => [node, node.getBoundingClientRect()]));
+      beside.sort((one, other) => Math.round(places.get(one).left - places.get(other).left) || places.get(one).top - places.get(other).top);
+    }
+    return beside[beside.indexOf(link) + (isForth ? 1 : -1)] || null;
+  }
+
   let isTouch = false;
   section.addEventListener("pointerdown", (event) => { isTouch = event.pointerType === "touch"; });
   section.addEventListener("click", (event) => {

@@ -5,6 +5,7 @@ Each page fails its test on a script error or a violation of the Content-Securit
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -130,6 +131,25 @@ def test_views_share_the_selected_step_and_stand_in_the_address(open_page: OpenP
     assert page.url.endswith(f"?view=raw&span={TOOL}")
     page.get_by_role("tab", name="Tree").click()
     expect(selected(page)).to_have_attribute("data-span-id", TOOL)
+
+
+def test_steps_are_told_to_who_hears_the_page(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*failed_run()))
+    wait_ready(page)
+    failed = page.get_by_role("treeitem", name=re.compile(r"^tool execute_tool refund, failed with GatewayTimeout, \d"))
+    expect(failed).to_have_count(1)
+
+    # A row of the tree is read out as it is; elsewhere a sentence tells which step it is, and not all of its panel.
+    page.keyboard.press("2")
+    page.locator("#tree-body").focus()
+    page.keyboard.press("k")
+    expect(page.locator("#span-panel")).to_have_attribute("data-span", CHAT)
+    expect(page.locator("#step-said")).to_be_empty()
+    page.keyboard.press("4")
+    page.keyboard.press("e")
+    page.keyboard.press("e")
+    expect(page.locator("#step-said")).to_contain_text("failed")
+    expect(page.locator("#panel")).not_to_have_attribute("aria-live", re.compile("."))
 
 
 def test_raw_shows_the_selected_step_also_by_its_link(open_page: OpenPage, send_trace: SendTrace) -> None:

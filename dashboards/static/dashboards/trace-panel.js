@@ -68,8 +68,15 @@
     window.htmx.process(panel);
     panel.scrollTop = 0;
     showTab(tab);
+    say();
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     if (T.lead) reveal();
+  }
+
+  /** Who hears the page hears which step it is, and not all that the panel holds; rows of the tree are read out as they are. */
+  function say() {
+    const place = document.activeElement?.getAttribute("role") === "tree" ? -1 : T.selected;
+    document.getElementById("step-said").textContent = place < 0 ? "" : T.describe(place);
   }
 
   /** On a phone the panel lies below the steps. Only once it holds the step: while its content changes, a scroll would stop. */

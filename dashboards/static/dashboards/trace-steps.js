@@ -141,6 +141,7 @@
     line.setAttribute("role", "treeitem");
     line.setAttribute("aria-level", level[index] + 1);
     line.setAttribute("aria-selected", index === T.selected);
+    if (!has(index, "placeholder")) line.setAttribute("aria-label", T.describe(index));
     line.classList.toggle("trow--error", has(index, "error"));
     line.classList.toggle("trow--placeholder", has(index, "placeholder"));
     line.classList.toggle("trow--dim", T.matching.size > 0 && !T.matching.has(index));

@@ -157,6 +157,16 @@
     return svg;
   }
 
+  /** A step in words. */
+  function describe(index) {
+    const { tree } = T;
+    const subject = textOf("subject", index);
+    const used = tree.input[index] || tree.output[index] ? tokens(tree.input[index]) + " tokens in, " + tokens(tree.output[index]) + " out" : "";
+    const failed = has(index, "error") ? "failed" + (textOf("errorType", index) && " with " + textOf("errorType", index)) : "";
+    const what = [kindOf(index) === "other" ? "" : kindOf(index), nameOf(index), has(index, "named") ? "" : subject].filter(Boolean).join(" ");
+    return [what, failed, duration(tree.duration[index]), used, tree.cost[index] !== null ? cost(tree.cost[index]) : ""].filter(Boolean).join(", ");
+  }
+
   const isNarrow = () => matchMedia("(max-width: 760px)").matches;
 
   // --- Card that follows the pointer ----------------------------------------------------------------------------------
@@ -289,7 +299,7 @@
     const form = raw.querySelector("[data-form]")?.dataset.form || new URL(location.href).searchParams.get("format");
     if (event.target === raw && form) parameters.format = form;
   });
-  raw.addEventListener("htmx:afterSettle", () => {
+  raw.addEventListener("htmx:afterSwap", () => {
     const form = raw.querySelector("[data-form]")?.dataset.form;
     if (form !== "otlp" || new URL(location.href).searchParams.has("format")) writeAddress("format", form);
     const own = document.getElementById("raw-step");
@@ -537,7 +547,7 @@
       return index < 0 || T.tree.parent[index] < 0 ? "" : idOf(T.tree.parent[index]);
     },
     idOf, has, nameOf, kindOf, textOf, criticalOf, below, inRange,
-    duration, durationCell, tokens, cost, costCell, count, element, icon, isNarrow, hover,
+    duration, durationCell, tokens, cost, costCell, count, describe, element, icon, isNarrow, hover,
     select, selectId, setRange, step, showView, splitter, onKey,
   };
   window.tracestore.trace = T;

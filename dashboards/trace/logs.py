@@ -167,6 +167,11 @@ def read_scores(span: Span | None, records: Sequence[LogRecord]) -> list[Score]:
     return list(told.values())
 
 
+def is_told_by(record: LogRecord, evaluation: str) -> bool:
+    """True when the record is a result of the evaluation of this name."""
+    return record.event_name == EVALUATION_EVENT and read_fields(record).get("gen_ai.evaluation.name") == evaluation
+
+
 def _given_id(said: Mapping[str, Any]) -> str:
     return next((attribute_text(said[key]) for key in SCORE_IDS if said.get(key)), "")
 

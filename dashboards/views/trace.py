@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import wraps
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -18,9 +19,10 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET
 
 from dashboards.refusal import refuse
+from dashboards.reviews import REVIEW, find_reviews
 from dashboards.text import cut_text, split_stacktrace
 from dashboards.trace.download import FORMATS, OTLP, format_excerpt, stream
-from dashboards.trace.logs import LogRow, Score, build_log_rows, find_record_text, read_scores
+from dashboards.trace.logs import LogRow, Score, build_log_rows, find_record_text, is_told_by, read_scores
 from dashboards.trace.step_panel import Panel, build_panel, find_referenced_text, format_raw
 from dashboards.trace.waterfall import build_waterfall, pack_rows
 from dashboards.views.export import without_blocking
@@ -86,9 +88,10 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
         summary = get_trace_summary(store, project_id=project_id, trace_id=trace_id, time_range=time_range)
         trace = Trace(summary, [], truncated=True)
         judging = beside.submit(find_completeness, store, project_id=project_id, trace=trace, time_range=time_range)
+        reviewing = beside.submit(_find_reviews, request, summary)
         selected_id = requested or summary.failing_span_id or summary.root_span_id
         selected = _find_span(request, trace_id, selected_id, time_range)
-        located, completeness = locating.result(), judging.result()
+        located, completeness, reviews = locating.result(), judging.result(), reviewing.result()
     panel = _panel_context(request, trace_id, selected_id, selected, located)
     failure: dict[str, object] = {}
     if summary.outcome == Outcome.ERROR:
@@ -110,9 +113,20 @@ def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str,
         "selected_id": selected_id,
         "record": request.GET.get("record", ""),
         **_trace_logs(request.project.id, located, summary),
+        **reviews,
         **panel,
         "list_range": list_range(summary.start_ns, time.time_ns()),
     }
+
+
+def _find_reviews(request: PageRequest, summary: TraceSummary) -> dict[str, object]:
+    """Return what people said about the trace, or why that cannot be told, and whether the reader may say something."""
+    reader = request.user.get_username()
+    context: dict[str, object] = {"reader": reader, "can_review": bool(reader) or not settings.KEY_REQUIRED}
+    try:
+        return context | {"reviews": find_reviews(request.project.id, summary, reader)}
+    except StoreError as error:
+        return context | {"reviews_error": str(error)}
 
 
 def _failure_context(
@@ -413,11 +427,12 @@ def _trace_logs(project_id: int, located: LogLocation | str, summary: TraceSumma
     try:
         page = find_logs_of_no_step(get_store(), located, limit=LOG_LIMIT)
         events = count_agent_events(get_store(), located)
-        scores = _still_here(project_id, summary.trace_id, summary.session_id, read_scores(None, page.items))
+        records = [record for record in page.items if not is_told_by(record, REVIEW)]  # the page has a place for these
+        scores = _still_here(project_id, summary.trace_id, summary.session_id, read_scores(None, records))
     except StoreError as error:
         return {"trace_logs_error": str(error)}
     return {
-        "trace_logs": build_log_rows(page.items, summary.start_ns),
+        "trace_logs": build_log_rows(records, summary.start_ns),
         "has_more_trace_logs": bool(page.next_cursor),
         "trace_scores": scores,
         "agent_events": events,

@@ -65,6 +65,35 @@ def test_of_two_forms_of_the_raw_trace_the_one_chosen_last_is_shown(open_page: O
     expect(forms.nth(last)).to_have_attribute("aria-current", "page")
 
 
+def test_run_and_step_are_reviewed_and_a_review_is_withdrawn(open_page: OpenPage, send_trace: SendTrace) -> None:
+    page = open_page(send_trace(*failed_run()).replace("view=tree", f"span={TOOL}"))
+    wait_ready(page)
+    page.keyboard.press("n")
+    expect(page.get_by_label("Note", exact=True)).to_be_focused()
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#toasts")).to_contain_text("Write the note first.")
+
+    page.get_by_label("Bad").check()
+    page.get_by_label("Note", exact=True).fill("the gateway was down")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#reviews")).to_contain_text("the gateway was down")
+    wait_ready(page)
+    page.locator("#review-menu summary").click()
+    page.get_by_role("radio", name="The selected step").check()
+    page.get_by_label("Note", exact=True).fill("no answer for 8 s")
+    page.get_by_role("button", name="Save").click()
+
+    reviews = page.locator("#reviews li")
+    expect(reviews).to_have_count(2)
+    expect(reviews.nth(0).locator(".badge")).to_have_text("Bad")
+    expect(reviews.nth(1)).to_contain_text("about a step")
+    wait_ready(page)
+    expect(page.locator('[data-io="scores"]')).to_contain_text("no answer for 8 s")  # also with the step
+    reviews.nth(0).get_by_role("button", name="Withdraw").click()
+    expect(reviews).to_have_count(1)
+    expect(reviews).to_contain_text("no answer for 8 s")
+
+
 def test_text_stays_plain_when_its_markdown_comes_too_late(open_page: OpenPage, send_trace: SendTrace) -> None:
     said = [{"role": "user", "parts": [{"type": "text", "content": "**Refund**:\n\n- A-1\n- A-2"}]}]
     attributes = {"gen_ai.operation.name": "chat", "gen_ai.input.messages": json.dumps(said)}

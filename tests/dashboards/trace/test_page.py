@@ -483,6 +483,45 @@ def test_logs_of_the_trace_come_in_pages_with_links_to_their_steps(
     assert client.get(f"/traces/{trace_id}/logs?cursor=nonsense").status_code == 400
 
 
+def _review(trace_id: str, **said: Any) -> dict[str, Any]:
+    attributes = {f"gen_ai.evaluation.{name}": value for name, value in ({"name": "review"} | said).items()}
+    return {"trace_id": trace_id, "time_ns": time.time_ns(), "event_name": "gen_ai.evaluation.result", "attributes": attributes}
+
+
+def test_reviews_stand_in_the_head_and_not_among_the_log_records(client: Client, store: Store) -> None:
+    trace_id = _failed_run(store)
+    good = _review(trace_id, **{"score.value": 1.0, "score.label": "true"}, explanation="as it should <b>be</b>")
+    note = _review(trace_id, **{"score.label": "note"}, explanation="ask OPS-412") | {"span_id": TOOL}
+    insert_logs(store, good, note)
+
+    page = client.get(f"/traces/{trace_id}").content.decode()
+
+    reviews = page[page.index('id="reviews"') :]
+    reviews = reviews[: reviews.index("</ul>")]
+    assert (
+        reviews.index("Good")
+        < reviews.index("as it should &lt;b&gt;be&lt;/b&gt;")
+        < reviews.index("Note")
+        < reviews.index("ask OPS-412")
+    )
+    assert reviews.count(f'data-span-id="{TOOL}"') == 1
+    assert reviews.count("Withdraw") == 2  # nobody signed them
+    assert "of no step" not in page
+
+
+def test_who_may_change_nothing_is_offered_no_review(client: Client, store: Store, settings: Any) -> None:
+    trace_id = _failed_run(store)
+    insert_logs(store, _review(trace_id, **{"score.label": "note"}, explanation="ask OPS-412"))
+
+    assert 'id="review-menu"' in _text(client.get(f"/traces/{trace_id}"))
+    settings.KEY_REQUIRED = True
+    page = _text(client.get(f"/traces/{trace_id}"))
+
+    assert "ask OPS-412" in page
+    assert 'id="review-menu"' not in page
+    assert "Withdraw" not in page
+
+
 def test_trace_without_logs_says_how_to_send_them(client: Client, store: Store) -> None:
     trace_id = _failed_run(store)
 

@@ -181,6 +181,8 @@ def places(server: LiveServer) -> dict[str, str]:
     )
     wait_until_summarised(server, "", 5)
     wait_until(lambda: len(get_json(server.url + "/api/v1/logs")["results"]) == len(records))
+    review = {"trace_id": trace_id, "name": "review", "value": False, "comment": "the limit is too low", "annotator": "ada"}
+    post_json(server.url + "/api/v1/scores", review)
     trace = get_json(f"{server.url}/api/v1/traces/{trace_id}")
     incident = wait_until(lambda: get_json(server.url + "/api/v1/incidents")["results"])[0]
     return {

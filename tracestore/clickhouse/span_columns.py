@@ -26,7 +26,7 @@ _MAX_TAGS = 64
 _RESULT_CHARS = 1000  # of a tool's result that stands for the message of its error
 TOKEN_FIELDS = (
     "input_tokens", "output_tokens", "total_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
-    "cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens",
+    "cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens", "cache_write_5m_tokens",
 )  # fmt: skip
 
 
@@ -88,18 +88,18 @@ def _tools(*, by_rules: bool) -> str:
     rule_signal = tool_signal(f"carried.{len(carried()) + 1}") if by_rules else "''"
     return f"""SELECT *,
         if(kind = 'tool', true, is_execution) AS runs_tool,
-        -- What a framework says when it refuses a call; arguments cut short are refused without a word. Those that Python
-        -- shows are not JSON either.
+        -- What a framework says when it refuses a call, Logfire in the error's type; arguments cut short are refused
+        -- without a word. Those that Python shows are not JSON either.
         multiIf(NOT runs_tool, '',
             multiIf(NOT is_error, false, startsWith(tool_arguments, '{{\\''), false, startsWith(tool_arguments, '{{'),
                 NOT isValidJSON(tool_arguments), false),
             'invalid json',
-            concat(error_text, ' ', substring(tool_result, 1, 200))) AS tool_text,
+            concat(if(error_text = '', raw_error_type, error_text), ' ', substring(tool_result, 1, 200))) AS tool_text,
         multiIf(
             kind != 'tool', '',
             -- Semantic Kernel names a tool plugin-function.
             startsWith(scope_name, 'semantic_kernel.functions'), replaceRegexpOne(tool_attribute, '^[A-Za-z0-9_]+-', ''),
-            tool_attribute != '', tool_attribute,
+            tool_attribute != '', replaceRegexpOne(tool_attribute, {literal(kinds.MCP_PREFIX)}, ''),
             -- LangChain.js's class of tools; the answer is a message that names the tool.
             if(other_tool_name IN ({literals(kinds.TOOL_CLASSES)}), JSONHas(tool_result, 'kwargs', 'name'), false),
             JSONExtractString(tool_result, 'kwargs', 'name'),
@@ -136,7 +136,7 @@ def _counted() -> str:
         -- An output that is the total holds the input, too (ADK up to 1.5).
         multiIf(tokens[2] != tokens_total, tokens[2], tokens_in < tokens_total, toUInt64(tokens_total - tokens_in), tokens[2])
             AS tokens_out,
-        tokens[4] AS cached, tokens[5] AS cache_written,
+        tokens[4] AS cached, if(tokens[5] > 0, tokens[5], tokens[7] + tokens[10]) AS cache_written,
         -- Gemini's total has its thoughts, which some senders (OpenLLMetry) tell in no other number.
         multiIf(tokens[6] > 0, tokens[6], tokens_total <= tokens_in + tokens_out, 0, tokens_in = 0, 0,
             match(any_raw_model, {literal(calls.GEMINI)}), toUInt64(tokens_total - tokens_in - tokens_out), 0) AS reasoned,

@@ -28,6 +28,8 @@ FAILURE_FLAGS = (
     ("success", ("false", "False")), ("langfuse.observation.level", ("ERROR",)), ("gen_ai.tool.status", ("error",)),
     ("lk.function_tool.is_error", ("true",)), ("genkit:state", ("error",)), ("tool.result_status", ("error",)),
     ("haystack.tool.error", ("true",)), ("tool.status", ("error",)), ("tool.success", ("false",)),
+    # How a conversation of the Claude Agent SDK ended, as LangSmith's integration says it.
+    ("langsmith.metadata.is_error", ("True", "true")),
     # AgentOps ends a run so that raised; a run that nobody ended is shut down.
     ("agentops.session.end_state", ("Indeterminate", "Error", "Fail")),
 )  # fmt: skip

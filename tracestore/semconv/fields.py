@@ -248,8 +248,10 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "cache_write_1h_tokens": (
         *plain("gen_ai.usage.cache_creation.input_tokens.ephemeral_1h", "gen_ai.usage.cache_creation.ephemeral_1h_input_tokens"),
         *plain("anthropic.usage.cache_creation.ephemeral_1h_input_tokens"),
-        *told("ephemeral_1h_input_tokens"),
+        *told("ephemeral_1h_input_tokens", "ephemeral_1hr_input_tokens"),
     ),
+    # The rest of cache_write_tokens; where nobody tells the sum, or LangChain 0 for it, it is that of these two.
+    "cache_write_5m_tokens": told("ephemeral_5m_input_tokens"),
     "reasoning_tokens": (
         *plain("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens", "gen_ai.usage.output_tokens.reasoning"),
         *plain("llm.token_count.completion_details.reasoning", "gen_ai.usage.details.reasoning_tokens"),
@@ -324,7 +326,8 @@ MAPPED_FIELDS = {
 # Texts that hold a call's usage at a depth and in a notation of their own (JSON, Python's repr): the provider's answer, mostly.
 # Read in spans of model calls, or of no declared kind; the first member of each name counts.
 USAGE_TEXTS = (
-    "gen_ai.usage.raw", "usage", "metadata.usage_object", "gen_ai.usage.input_token_details", "gen_ai.usage.output_token_details",
+    "gen_ai.usage.raw", "usage", "metadata.usage_object", "langsmith.metadata.usage_metadata",
+    "gen_ai.usage.input_token_details", "gen_ai.usage.output_token_details",
     "haystack.component.output", "haystack.agent.step.llm.output", "gcp.vertex.agent.llm_response", "genkit:output",
     "mlflow.spanOutputs", "output.value",
     "gen_ai.completion", "lmnr.span.output", "langfuse.observation.output", "braintrust.metrics", "final_result",

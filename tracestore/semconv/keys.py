@@ -11,7 +11,7 @@ from tracestore.semconv.signals import HANDOFF_SOURCES, HANDOFF_TARGETS, SIGNAL_
 OTHER_KEYS = (
     "success", "langfuse.observation.level", "gen_ai.tool.status", "logfire.span_type", "name", "error.type",
     "lk.function_tool.is_error", "genkit:state", "tool.result_status", "genkit:name", "haystack.component.type",
-    "haystack.tool.error", "tool.status", "tool.success", "agentops.session.end_state",
+    "haystack.tool.error", "tool.status", "tool.success", "agentops.session.end_state", "langsmith.metadata.is_error",
     "mcp.method.name", "server.address", "langsmith.trace.name", "langsmith.span.parent_id", "gen_ai.request.batch",
     "pydantic_ai.tool.deferral.name", "source", "decision", EVENT_SPAN_KEY, SIGNAL_KEY, *HANDOFF_TARGETS,
     *HANDOFF_SOURCES, *HTTP_STATUS_KEYS, FAILED_ANSWER_KEY,

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 # "OpenAI Agent" is what an instrumentation of the OpenAI Agents SDK calls every agent, "(merged tools)" no tool but several.
 # "__fake_id__" is the id that the OpenAI Agents SDK gives to every answer of a chat completion. "none" is Micrometer's
 # KeyValue.NONE_VALUE, which Spring AI sends for a model or id that it does not know. "__REDACTED__" stands where OpenInference
-# hides content (spec/configuration.md).
+# hides content (spec/configuration.md). "<synthetic>" is the model of what Claude Code says itself ("API Error: 500").
 ABSENT = (
     "<REDACTED>", "[REDACTED]", "__REDACTED__", "<not specified>", "N/A", "null", "undefined", "None", "OpenAI Agent",
-    "(merged tools)", "__fake_id__", "none",
+    "(merged tools)", "__fake_id__", "none", "<synthetic>",
 )  # fmt: skip
 SCRUBBED_PREFIX = "[Scrubbed due to "
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from tracestore.semconv.calls import LOOP_SCOPE
-from tracestore.semconv.kinds import HOOK_NAME
+from tracestore.semconv.kinds import HOOK_NAME, MCP_CALL
 from tracestore.summary.columns import Ints, Mask, SpanColumns, mark_ancestors, nearest_ancestor
 
 # Parts of a call's tokens that have a price of their own: of two spans about one call the one that knows some of them counts.
@@ -18,6 +19,8 @@ _DETAILS = (
     "output_audio_tokens",
 )  # fmt: skip
 _HOOK = re.compile(HOOK_NAME)
+# So many calls of one tool at a time are looked at.
+_MOST_PARALLEL = 64
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ def find_calls(spans: SpanColumns) -> Calls:
     account[inner[owned]] = owner[owned]
     unnamed = ~has_model & ((counted & ~model_call) | (is_call & ~counted))
     _name_by_call_around(spans, account, unnamed, model_call & has_model & ~has_usage, barrier)
+    _name_by_calls_below(spans, account, counted & ~model_call & ~has_model, is_call & has_model & ~has_usage)
     return Calls(_drop_enclosed_siblings(spans, is_call), counted, account)
 
 
@@ -125,6 +129,13 @@ def _name_by_call_around(spans: SpanColumns, account: Ints, unnamed: Mask, call:
     owner = nearest_ancestor(spans.parent, steps, call | barrier)
     owned = (owner >= 0) & call[owner]
     account[steps[owned]] = owner[owned]
+
+
+def _name_by_calls_below(spans: SpanColumns, account: Ints, unnamed: Mask, call: Mask) -> None:
+    """Let the first call below a span that alone tells the usage say which model it was (Logfire's runs of Claude's agents)."""
+    calls = np.flatnonzero(call & spans.traces_with(unnamed)[spans.trace])[::-1]
+    owner = nearest_ancestor(spans.parent, calls, unnamed)
+    account[owner[owner >= 0]] = calls[owner >= 0]
 
 
 def _take_sums_of_loops(spans: SpanColumns, counted: Mask, agent: Mask, model_call: Mask, barrier: Mask) -> None:
@@ -248,7 +259,11 @@ def find_tool_calls(spans: SpanColumns) -> ToolCalls:
     nested = (enclosing >= 0) & is_tool[enclosing] & (tool.codes[enclosing] == tool.codes[members])
     is_call = is_tool.copy()
     is_call[members[nested]] = False
-    errors = _hand_up(spans.mask("is_error"), members[nested], enclosing[nested])
+    served, asked = _find_served(spans, is_call)
+    is_call[served] = False
+    inner, outer = np.append(members[nested], served), np.append(enclosing[nested], asked)
+    order = np.argsort(inner, kind="stable")
+    errors = _hand_up(spans.mask("is_error"), inner[order], outer[order])
 
     call_id = spans.labels("tool_call_id")
     keys = (spans.trace * max(len(call_id.values), 1) + call_id.codes) * max(len(tool.values), 1) + tool.codes
@@ -264,6 +279,32 @@ def find_tool_calls(spans: SpanColumns) -> ToolCalls:
     refused &= is_call
     is_call &= ~refused
     return ToolCalls(is_call, failed & is_call, refused)
+
+
+def _find_served(spans: SpanColumns, is_call: Mask) -> tuple[Ints, Ints]:
+    """Return the positions of an MCP server's spans for calls that have another span, and the positions of those.
+
+    The server is in the agent's process and its span not below that of the call, or somebody else's span stands for the call:
+    one of the same tool that began before and ended after it.
+    """
+    none = np.empty(0, dtype=np.int64)
+    is_served = is_call & spans.labels("name").matching(lambda name: name.startswith(MCP_CALL))
+    if not is_served.any():
+        return none, none
+    tool, start = spans.labels("tool").codes, spans.numbers("start_ns")
+    end = start + spans.numbers("duration_ns")
+    by_tool: dict[tuple[int, int], list[int]] = {}
+    for position in np.flatnonzero(is_call & ~is_served).tolist():
+        by_tool.setdefault((spans.trace[position], tool[position]), []).append(position)
+    pairs = []
+    for position in np.flatnonzero(is_served).tolist():
+        others = by_tool.get((spans.trace[position], tool[position]), [])
+        before = bisect_right(others, start[position], key=lambda other: start[other])
+        around = [other for other in others[max(before - _MOST_PARALLEL, 0) : before] if end[position] <= end[other]]
+        if around:
+            pairs.append((position, min(around, key=lambda other: int(end[other]))))
+    served, asked = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return served, asked
 
 
 def _hand_up(errors: Mask, inner: Ints, outer: Ints) -> Mask:

@@ -114,6 +114,10 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
     ),
     "success false": (build_span({"success": False}), (True, "unknown", "")),
     "gptme's tool failed": (build_span({"tool.name": "shell", "tool.success": False}), (True, "unknown", "")),
+    "LangSmith's conversation of the Claude Agent SDK": (
+        build_span({"langsmith.span.kind": "chain", "langsmith.metadata.is_error": "True"}, status=1),
+        (True, "unknown", ""),
+    ),
     "success true": (build_span({"success": True}), (False, "", "")),
     "Langfuse level": (build_span({"langfuse.observation.level": "ERROR"}), (True, "unknown", "")),
     "Langfuse warning": (build_span({"langfuse.observation.level": "WARNING"}), (False, "", "")),

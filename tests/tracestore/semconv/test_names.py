@@ -14,7 +14,7 @@ from tracestore.semconv.sources import ABSENT, Source
 
 TOKENS = (
     "input_tokens", "output_tokens", "total_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
-    "cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens",
+    "cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens", "cache_write_5m_tokens",
 )  # fmt: skip
 # canonical field -> (column that shows it, attributes that the column needs besides)
 SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
@@ -28,6 +28,7 @@ SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
         "cache_write_1h_tokens",
         {"gen_ai.usage.input_tokens": 1000, "gen_ai.usage.cache_write.input_tokens": 500},
     ),
+    "cache_write_5m_tokens": ("cache_write_tokens", {"gen_ai.usage.input_tokens": 1000}),
     "input_audio_tokens": ("input_audio_tokens", {"gen_ai.usage.input_tokens": 1000}),
     "output_audio_tokens": ("output_audio_tokens", {"gen_ai.usage.output_tokens": 1000}),
     "time_to_first_token": ("time_to_first_token_ns", {}),

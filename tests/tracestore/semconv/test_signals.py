@@ -99,6 +99,10 @@ SIGNAL_CASES = {
         "",
     ),
     "AG2 waits for a person": (build_span({"gen_ai.operation.name": "await_human_input"}), "human_wait"),
+    "bad arguments to a tool of the Claude Agent SDK, by Logfire": (
+        build_span(TOOL | {"error.type": "Input validation error: 'order_id' is a required property"}, status=2),
+        "refused_call",
+    ),
     "bad arguments": (build_span(TOOL, status=2, status_message="1 validation error for refund"), "refused_call"),
     "broken arguments": (build_span(TOOL | {"gen_ai.tool.call.arguments": '{"a": '}, status=2), "refused_call"),
     "arguments as Python shows them (OpenInference's LangChain)": (

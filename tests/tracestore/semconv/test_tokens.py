@@ -472,6 +472,25 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         (1100, 5, 100, 0, 0),
     ),
     "embedding of the AI SDK": ({"ai.operationId": "ai.embed.doEmbed", "ai.usage.tokens": 12}, (12, 0, 0, 0, 0)),
+    "LangSmith's turn of the Claude Agent SDK, which splits what it cached": (
+        {
+            "langsmith.span.kind": "llm",
+            "gen_ai.system": "anthropic",
+            "langsmith.metadata.usage_metadata": json.dumps(
+                {
+                    "input_tokens": 573,
+                    "output_tokens": 29,
+                    "total_tokens": 602,
+                    "input_token_details": {
+                        "cache_read": 64,
+                        "ephemeral_5m_input_tokens": 33,
+                        "ephemeral_1hr_input_tokens": 12,
+                    },
+                }
+            ),
+        },
+        (573, 29, 64, 45, 0),
+    ),
     "LiveKit's realtime session counts text alone": (
         {IN: 100, OUT: 10, "gen_ai.usage.input_audio_tokens": 800, "gen_ai.usage.output_audio_tokens": 90},
         (900, 100, 0, 0, 0),

@@ -25,6 +25,9 @@ TOOL_NAME_CASES = {
     "LiveKit": (build_span({"lk.function_tool.name": "refund"}, name="function_tool"), "refund"),
     "Genkit": (build_span({"genkit:metadata:subtype": "tool", "genkit:name": "refund"}, name="tool"), "refund"),
     "MCP": (build_span({"mcp.method.name": "tools/call"}, name="tools/call refund"), "refund"),
+    "MCP by the Claude Agent SDK": (
+        build_span({"openinference.span.kind": "TOOL", "tool.name": "mcp__the_shop__issue__refund"}), "issue__refund"
+    ),
     "Spring AI": (
         build_span({"spring.ai.kind": "tool_call", "spring.ai.tool.definition.name": "refund"}, name="tool_call refund"),
         "refund",

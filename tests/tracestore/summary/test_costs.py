@@ -73,6 +73,18 @@ def test_failure_within_a_call_is_that_of_the_calls_model() -> None:
     assert (row["llm_calls"], row["llm_errors"], row["outcome_rule"]) == (2, 1, "recovered")
 
 
+def test_run_that_alone_knows_its_tokens_used_the_model_of_its_calls() -> None:
+    # Logfire's of Claude's agents, when the last word is Claude Code's own and so no model's.
+    row = summarize(
+        span("run", end=90, kind="agent", tokens=(1000, 10), provider="anthropic"),
+        span("call", "run", 1, 50, "llm", request_model="claude-sonnet-4-5", provider="anthropic"),
+        span("word", "run", 60, 70, "llm", provider="anthropic", error="server_error"),
+    )
+
+    assert (row["models.model"], row["models.calls"], row["models.input_tokens"]) == (["claude-sonnet-4-5"], [1], [1000])
+    assert (row["llm_calls"], row["llm_errors"], row["unpriced_models"]) == (2, 1, [])
+
+
 def test_call_of_an_unpriced_model_around_a_silent_one_has_no_difference() -> None:
     row = summarize(
         span("outer", end=50, kind="llm", tokens=(10, 2), request_model="home-made", provider="acme", supplied_cost_usd=0.5),

@@ -55,6 +55,16 @@ TOOLS: dict[str, tuple[list[Span], list[tuple[str, int, int]]]] = {
         ],
         [("t", 1, 0)],
     ),
+    # Tools of the Claude Agent SDK are served by MCP in the same process.
+    "an MCP server's spans beside it": (
+        [
+            span("one", "root", 1, 9, "tool", tool="t"), span("two", "root", 2, 20, "tool", tool="t"),
+            span("serve2", "root", 3, 19, "tool", tool="t", name="tools/call t", error="E"),
+            span("serve1", "root", 4, 8, "tool", tool="t", name="tools/call t"),
+            span("serve3", "root", 30, 40, "tool", tool="t", name="tools/call t"),
+        ],
+        [("t", 3, 1)],
+    ),
     "another tool inside it is another call": (
         [span("outer", "root", 1, 9, "tool", tool="t"), span("inner", "outer", 2, 8, "tool", tool="u")],
         [("t", 1, 0), ("u", 1, 0)],

@@ -115,15 +115,20 @@ def _candidate(run: list[Source]) -> str:
             return at(_name(source)) if len(run) == 1 else f"run_{slots()[_name(source)] // RUN}"
 
 
-def first_of(candidates: list[str]) -> str:
-    if len(candidates) == 1:
-        return candidates[0]
-    return f"multiIf({', '.join(f'{value} != {chr(39) * 2}, {value}' for value in candidates[:-1])}, {candidates[-1]})"
+def first_of(values: list[str]) -> str:
+    if len(values) == 1:
+        return values[0]
+    return f"multiIf({', '.join(f'{value} != {chr(39) * 2}, {value}' for value in values[:-1])}, {values[-1]})"
+
+
+def candidates(field: str) -> list[str]:
+    """Return the expressions for a field's values, '' when absent, in order of precedence; of a run of names the first value."""
+    return [_candidate(run) for run in _runs(field)]
 
 
 def first(field: str) -> str:
     """Return the expression for a field's first non-empty value."""
-    return first_of([_candidate(run) for run in _runs(field)])
+    return first_of(candidates(field))
 
 
 def first_slot(field: str) -> str:

@@ -6,6 +6,7 @@ import re
 
 from tracestore.clickhouse.lookups import (
     at,
+    candidates,
     first,
     first_of,
     first_slot,
@@ -18,7 +19,7 @@ from tracestore.clickhouse.lookups import (
 )
 from tracestore.clickhouse.span_source import carried, carried_at, members_of, tuple_of
 from tracestore.semconv import calls, errors, fields, kinds, signals
-from tracestore.semconv.sources import ABSENT, Source
+from tracestore.semconv.sources import ABSENT, SCRUBBED_PREFIX, Source
 
 # More tokens than any call can have; keeps sums of hostile numbers far from overflow.
 MAX_TOKENS = 10**12
@@ -332,8 +333,9 @@ def _settled() -> dict[str, str]:
         "prompt_name": f"if(if({session} = '', false, startsWith({prompt}, {session})), '', {prompt})",
         "prompt_version": first("prompt_version"),
         # An answer's id: Microsoft's agent framework continues from the answer before, which is another in every call.
-        "session_id": f"arrayFirst(x -> NOT startsWith(x, {literal(fields.RESPONSE_ID_PREFIX)}),"
-        f" [{first('session_id')}, {at('session.id')}])",
+        # Nor is what Logfire's scrubber left of it in an attribute's JSON one.
+        "session_id": f"arrayFirst(x -> multiIf(x = '', false, startsWith(x, {literal(fields.RESPONSE_ID_PREFIX)}), false,"
+        f" NOT startsWith(x, {literal(SCRUBBED_PREFIX)})), [{', '.join(candidates('session_id'))}, {at('session.id')}])",
         "user_id": first("user_id"),
         "agent_id": first("agent_id"),
         "tags": _tags(),

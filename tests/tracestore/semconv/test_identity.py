@@ -93,3 +93,12 @@ def test_turn_of_a_session_is_no_prompt(store: Store) -> None:
     rows = store_spans(store, spans, ("prompt_name",))
 
     assert [row["prompt_name"] for row in rows] == ["", "", "triage", "triage"]
+
+
+def test_session_is_not_what_logfires_scrubber_left_of_it(store: Store) -> None:
+    scrubbed = {"metadata": '{"session_id": "[Scrubbed due to \'session\']", "user_id": "u-ana"}'}
+    spans = [build_span(scrubbed), build_span(scrubbed | {"gen_ai.conversation.id": "run-1"})]
+
+    rows = store_spans(store, spans, ("session_id", "user_id"))
+
+    assert [tuple(row.values()) for row in rows] == [("", "u-ana"), ("run-1", "u-ana")]

@@ -202,7 +202,7 @@ def _kind() -> str:
     """Return the kind of a span: what it declares, else what it looks like; with the cases where a declaration misleads."""
     misdeclared = ", ".join(f"match(name, {literal(pattern)}), {literal(kind)}" for pattern, kind in kinds.MISDECLARED_KINDS)
     declared = "if(is_langfuse_generation, 'llm', declared_kind)"
-    called = "failed_request != '', 'llm', is_unnamed_agent, 'chain'"
+    called = "failed_request != '', 'llm', is_unnamed_agent, 'chain', is_tool_as_agent, 'tool'"
     return f"multiIf({misdeclared}, {called}, declared_kind != '', {declared}, {_shape()})"
 
 
@@ -402,6 +402,8 @@ def _looked_up() -> str:
         -- Workflows, tasks and steps that are sent as invocations of an agent that has no name.
         multiIf(declared_kind != 'agent', false, agent_attribute != '', false, agent_of_agent_span != '', false,
             match(scope_name, {literal(kinds.STEPS_AS_AGENTS)})) AS is_unnamed_agent,
+        -- A tool with "agent" in its name, such as a hand-off, is an agent to OpenInference's instrumentation of LangChain.
+        if({at("openinference.span.kind")} = 'AGENT', {at("tool.name")} != '', false) AS is_tool_as_agent,
         -- Langfuse's older SDKs call everything a span, generations too.
         multiIf({at("langfuse.observation.type")} != 'span', false, declared_kind != 'chain', false,
             {at("langfuse.observation.model.name")} != '') AS is_langfuse_generation,

@@ -40,6 +40,9 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
         build_span({"gen_ai.operation.name": "chat", "mastra.span.type": "model_chunk"}),
         "llm",
     ),
+    "LangChain's tool with an agent in its name, which OpenInference calls one": (
+        build_span({"openinference.span.kind": "AGENT", "tool.name": "contact_agent"}, name="contact_agent"), "tool"
+    ),
     "OpenInference's decision of a model": (build_span({"openinference.span.kind": "DECISION"}), "llm"),
     "one answer in a realtime session": (build_span({"gen_ai.operation.name": "realtime_inference"}), "llm"),
     "tool by attribute": (build_span({"tool.name": "refund"}), "tool"),

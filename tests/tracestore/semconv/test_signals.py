@@ -32,6 +32,12 @@ SIGNAL_CASES = {
     "Traceloop kind": (build_span({"traceloop.span.kind": "handoff"}), "agent_handoff"),
     "Logfire name": (build_span(name="Handoff: triage → refunds"), "agent_handoff"),
     "OpenInference name": (build_span({"openinference.span.kind": "TOOL"}, name="handoff to refunds"), "agent_handoff"),
+    "LangGraph's hand-off, which OpenInference calls an agent": (
+        build_span(
+            {"openinference.span.kind": "AGENT", "tool.name": "transfer_to_billing_agent"}, name="transfer_to_billing_agent"
+        ),
+        "agent_handoff",
+    ),
     "Microsoft's agent answers its own hand-off": (
         build_span(
             {

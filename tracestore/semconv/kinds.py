@@ -149,8 +149,6 @@ NOT_TOOL_NAME = r"^(execute_tool |tools/call |tool[.: /]|langchain4j[.]tools[.])
 # What Claude Code and its SDK put before the name of a tool of an MCP server: mcp__github__create_issue. MCP's own spans
 # (https://opentelemetry.io/docs/specs/semconv/gen-ai/mcp/) and Claude Code's have the name that the server gave.
 MCP_PREFIX = "^mcp__.+?__"
-# How the spans begin that MCP's clients and servers have for a call of a tool.
-MCP_CALL = "tools/call "
 # Classes of tools that some instrumentations send in place of a tool's name.
 TOOL_CLASSES = ("DynamicStructuredTool", "DynamicTool")
 # Coding agents whose spans give an agent no name, by how their scope begins.

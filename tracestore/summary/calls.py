@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from tracestore.semconv.calls import LOOP_SCOPE
-from tracestore.semconv.kinds import HOOK_NAME, MCP_CALL
+from tracestore.semconv.kinds import HOOK_NAME
 from tracestore.summary.columns import Ints, Mask, SpanColumns, mark_ancestors, nearest_ancestor
 
 # Parts of a call's tokens that have a price of their own: of two spans about one call the one that knows some of them counts.
@@ -19,8 +18,8 @@ _DETAILS = (
     "output_audio_tokens",
 )  # fmt: skip
 _HOOK = re.compile(HOOK_NAME)
-# So many calls of one tool at a time are looked at.
-_MOST_PARALLEL = 64
+# So many calls of one tool that go on at a time, and so many spans around a call, are looked at.
+_MOST_PARALLEL, _DEEPEST = 64, 256
 
 
 @dataclass(frozen=True)
@@ -259,9 +258,9 @@ def find_tool_calls(spans: SpanColumns) -> ToolCalls:
     nested = (enclosing >= 0) & is_tool[enclosing] & (tool.codes[enclosing] == tool.codes[members])
     is_call = is_tool.copy()
     is_call[members[nested]] = False
-    served, asked = _find_served(spans, is_call)
-    is_call[served] = False
-    inner, outer = np.append(members[nested], served), np.append(enclosing[nested], asked)
+    copies, originals = _find_copies(spans, is_call)
+    is_call[copies] = False
+    inner, outer = np.append(members[nested], copies), np.append(enclosing[nested], originals)
     order = np.argsort(inner, kind="stable")
     errors = _hand_up(spans.mask("is_error"), inner[order], outer[order])
 
@@ -276,35 +275,51 @@ def find_tool_calls(spans: SpanColumns) -> ToolCalls:
     failed[owners[~spans.labels("status").where("ok")[owners]]] = True
     refused = spans.labels("signal").where("refused_call")
     refused[_owning_tools(spans, is_tool, refused & kind.where("other"))] = True
+    refused[originals[refused[copies]]] = True
     refused &= is_call
     is_call &= ~refused
     return ToolCalls(is_call, failed & is_call, refused)
 
 
-def _find_served(spans: SpanColumns, is_call: Mask) -> tuple[Ints, Ints]:
-    """Return the positions of an MCP server's spans for calls that have another span, and the positions of those.
+def _find_copies(spans: SpanColumns, is_call: Mask) -> tuple[Ints, Ints]:
+    """Return the positions of spans of tools that repeat another instrumentation's, and the positions of those.
 
-    The server is in the agent's process and its span not below that of the call, or somebody else's span stands for the call:
-    one of the same tool that began before and ended after it.
+    Two frameworks' instrumentations at once, or an MCP server in the process of the agent that calls it: spans of one tool and
+    service by two scopes that overlap in time, the later not below the earlier. Each repeats one.
     """
-    none = np.empty(0, dtype=np.int64)
-    is_served = is_call & spans.labels("name").matching(lambda name: name.startswith(MCP_CALL))
-    if not is_served.any():
-        return none, none
-    tool, start = spans.labels("tool").codes, spans.numbers("start_ns")
-    end = start + spans.numbers("duration_ns")
-    by_tool: dict[tuple[int, int], list[int]] = {}
-    for position in np.flatnonzero(is_call & ~is_served).tolist():
-        by_tool.setdefault((spans.trace[position], tool[position]), []).append(position)
+    tool, scope, service = (spans.labels(name).codes for name in ("tool", "scope_name", "service"))
+    members = np.flatnonzero(is_call & spans.labels("tool").present)
+    _, first, group = np.unique(
+        np.stack([spans.trace[members], tool[members]], axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    group = group.reshape(-1)
+    mixed = np.zeros(len(first), dtype=bool)
+    mixed[group[scope[members] != scope[members[first]][group]]] = True
+    members, group = members[mixed[group]], group[mixed[group]]
+    start, end = spans.numbers("start_ns"), spans.numbers("start_ns") + spans.numbers("duration_ns")
+    # Calls by (group, service) that may still be going on, with the scopes that have one.
+    going_on: dict[tuple[int, int], list[tuple[int, set[int]]]] = {}
     pairs = []
-    for position in np.flatnonzero(is_served).tolist():
-        others = by_tool.get((spans.trace[position], tool[position]), [])
-        before = bisect_right(others, start[position], key=lambda other: start[other])
-        around = [other for other in others[max(before - _MOST_PARALLEL, 0) : before] if end[position] <= end[other]]
-        if around:
-            pairs.append((position, min(around, key=lambda other: int(end[other]))))
-    served, asked = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    return served, asked
+    for position, key in zip(members.tolist(), zip(group.tolist(), service[members].tolist(), strict=True), strict=True):
+        calls = going_on[key] = [call for call in going_on.get(key, []) if end[call[0]] > start[position]]
+        for other, scopes in calls[-_MOST_PARALLEL:]:
+            if scope[position] not in scopes and not _is_below(spans, position, other):
+                scopes.add(int(scope[position]))
+                pairs.append((position, other))
+                break
+        else:
+            calls.append((position, {int(scope[position])}))
+    copies, originals = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return copies, originals
+
+
+def _is_below(spans: SpanColumns, position: int, other: int) -> bool:
+    # Bounded, because parents may go round in a circle.
+    for _ in range(_DEEPEST):
+        if position in (other, -1):
+            break
+        position = int(spans.parent[position])
+    return position == other
 
 
 def _hand_up(errors: Mask, inner: Ints, outer: Ints) -> Mask:

@@ -58,12 +58,43 @@ TOOLS: dict[str, tuple[list[Span], list[tuple[str, int, int]]]] = {
     # Tools of the Claude Agent SDK are served by MCP in the same process.
     "an MCP server's spans beside it": (
         [
-            span("one", "root", 1, 9, "tool", tool="t"), span("two", "root", 2, 20, "tool", tool="t"),
-            span("serve2", "root", 3, 19, "tool", tool="t", name="tools/call t", error="E"),
-            span("serve1", "root", 4, 8, "tool", tool="t", name="tools/call t"),
-            span("serve3", "root", 30, 40, "tool", tool="t", name="tools/call t"),
+            span("one", "root", 1, 9, "tool", tool="t", scope_name="sdk"),
+            span("two", "root", 2, 20, "tool", tool="t", scope_name="sdk"),
+            span("serve1", "root", 3, 8, "tool", tool="t", scope_name="mcp"),
+            span("serve2", "root", 4, 19, "tool", tool="t", scope_name="mcp", error="E"),
+            span("serve3", "root", 30, 40, "tool", tool="t", scope_name="mcp"),
         ],
         [("t", 3, 1)],
+    ),
+    # LangChain by OpenLLMetry and OpenInference at once.
+    "another instrumentation's span beside it": (
+        [
+            span("step", "root", 1, 9), span("one", "step", 2, 7, "tool", tool="t", scope_name="a"),
+            span("task", "root", 1, 9), span("copy", "task", 3, 8, "tool", tool="t", scope_name="b"),
+            span("again", "root", 10, 19, "tool", tool="t", scope_name="b"),
+        ],
+        [("t", 2, 0)],
+    ),
+    "refused in another instrumentation's span beside it": (
+        [
+            span("one", "root", 1, 9, "tool", tool="t", scope_name="a", error="E"),
+            span("copy", "root", 2, 8, "tool", tool="t", scope_name="b", error="E", signal="refused_call"),
+        ],
+        [],
+    ),
+    "another service's span beside it is another call": (
+        [
+            span("one", "root", 1, 9, "tool", tool="t", scope_name="a"),
+            span("other", "root", 2, 8, "tool", tool="t", scope_name="b", service="shop"),
+        ],
+        [("t", 2, 0)],
+    ),
+    "another framework's call through an agent is another call": (
+        [
+            span("outer", "root", 1, 9, "tool", tool="t", scope_name="a"), span("agent", "outer", 2, 8, "agent"),
+            span("inner", "agent", 3, 7, "tool", tool="t", scope_name="b"),
+        ],
+        [("t", 2, 0)],
     ),
     "another tool inside it is another call": (
         [span("outer", "root", 1, 9, "tool", tool="t"), span("inner", "outer", 2, 8, "tool", tool="u")],

@@ -215,7 +215,8 @@ def _drop_enclosed_siblings(spans: SpanColumns, is_call: Mask, *, same_usage: bo
     """Drop a call within the time of a sibling call of another instrumentation to the same model: it is the same call.
 
     Or one that began before the other's first token, when that came after the other span had ended: LlamaIndex ends the span of
-    a streamed call once it has the stream. With `same_usage` only one that reports the same tokens, too.
+    a streamed call once it has the stream. With `same_usage` only one that reports the same tokens, too, as far as either
+    reports them, and of the two the one that reports less.
     """
     members = np.flatnonzero(is_call & (spans.parent >= 0))
     if not members.size:
@@ -226,13 +227,16 @@ def _drop_enclosed_siblings(spans: SpanColumns, is_call: Mask, *, same_usage: bo
     order = members[np.lexsort((-end[members], start[members], model[members], spans.parent[members]))]
     outer, inner = order[:-1], order[1:]
     same = (spans.parent[outer] == spans.parent[inner]) & (model[outer] == model[inner]) & (scope[outer] != scope[inner])
+    dropped = inner
     if same_usage:
-        for name in ("input_tokens", "output_tokens"):
-            same &= spans.numbers(name)[outer] == spans.numbers(name)[inner]
+        told = [(spans.numbers(name)[outer], spans.numbers(name)[inner]) for name in ("input_tokens", "output_tokens")]
+        for tokens, other in told:
+            same &= (tokens == other) | (tokens == 0) | (other == 0)
+        dropped = np.where(sum(other for _, other in told) > sum(tokens for tokens, _ in told), outer, inner)
     enclosed = end[inner] <= end[outer]
     streamed = (first_token[outer] > end[outer]) & (start[inner] < first_token[outer])
     result = is_call.copy()
-    result[inner[same & (enclosed | streamed)]] = False
+    result[dropped[same & (enclosed | streamed)]] = False
     return result
 
 

@@ -224,6 +224,15 @@ DOUBLE_COUNTING: dict[str, tuple[list[Span], tuple[int, int, int]]] = {
         ],
         (30, 3, 2),
     ),
+    # LangChain's stream of Anthropic by OpenLLMetry, beside the span of Anthropic's own SDK.
+    "a call beside one that knows half of its tokens": (
+        [
+            span("root", end=90, kind="agent"),
+            span("half", "root", 1, 50, "llm", tokens=(0, 2), scope_name="a", request_model="m"),
+            span("whole", "root", 2, 49, "llm", tokens=(10, 2), scope_name="b", request_model="m", response_id="r1"),
+        ],
+        (10, 2, 1),
+    ),
     "two equal calls of one instrumentation are two": (
         [
             span("root", end=90, kind="agent"),

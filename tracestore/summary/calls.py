@@ -10,7 +10,7 @@ import numpy as np
 
 from tracestore.semconv.calls import LOOP_SCOPE
 from tracestore.semconv.kinds import HOOK_NAME
-from tracestore.summary.columns import Ints, Mask, SpanColumns, mark_ancestors, nearest_ancestor
+from tracestore.summary.columns import Ints, Labels, Mask, SpanColumns, mark_ancestors, nearest_ancestor
 
 # Parts of a call's tokens that have a price of their own: of two spans about one call the one that knows some of them counts.
 _DETAILS = (
@@ -18,7 +18,7 @@ _DETAILS = (
     "output_audio_tokens",
 )  # fmt: skip
 _HOOK = re.compile(HOOK_NAME)
-# So many calls of one tool that go on at a time, and so many spans around a call, are looked at.
+# So many equal calls that go on at a time, and so many spans around a call, are looked at.
 _MOST_PARALLEL, _DEEPEST = 64, 256
 
 
@@ -35,14 +35,14 @@ class Calls:
 
 
 def _drop_repeated(
-    keep: Mask, keys: Ints, has_key: Mask, preferred: Mask, same: Callable[[Ints, Ints], Mask] | None = None
+    keep: Mask, keys: Ints, has_key: Mask, preferred: Ints | Mask, same: Callable[[Ints, Ints], Mask] | None = None
 ) -> Mask:
-    """Among kept spans with equal keys leave one: a preferred one if any, the last to start (the innermost) of those.
+    """Among kept spans with equal keys leave one: the most preferred, the last to start (the innermost) of those.
 
     `same` tells for (left, repeated) positions whether the key is to be believed.
     """
     members = np.flatnonzero(keep & has_key)
-    order = members[np.lexsort((-members, ~preferred[members], keys[members]))]
+    order = members[np.lexsort((-members, -preferred[members].astype(np.int64), keys[members]))]
     repeats = np.zeros(len(order), dtype=bool)
     repeats[1:] = keys[order][1:] == keys[order][:-1]
     if same is not None:
@@ -59,8 +59,8 @@ def find_calls(spans: SpanColumns) -> Calls:
     An agent or chain span may repeat the sum of the calls below it, a framework's span the numbers of the SDK span inside it:
     the deepest counts. But a call that runs a tool or another agent below itself (streamed calls of the Vercel AI SDK do)
     reports its own tokens, so tools and agents are barriers between calls. Two instrumentations of one call that are siblings
-    share the provider's response id, or lie inside each other's time. Of two spans about one call the one that knows its parts
-    (_DETAILS) or, where neither does, its model counts: vLLM's own span tells the tokens and no model.
+    share the provider's response id, or lie inside each other's time. Of two spans about one call the one that knows most of its
+    parts (_DETAILS) or, where they know as many, its model counts: vLLM's own span tells the tokens and no model.
     """
     kind = spans.labels("kind")
     model_call = kind.where("llm", "embedding")
@@ -70,9 +70,9 @@ def find_calls(spans: SpanColumns) -> Calls:
 
     response_id = spans.labels("response_id")
     response_keys = spans.trace * max(len(response_id.values), 1) + response_id.codes
-    detailed = np.zeros(spans.count, dtype=bool)
+    details = np.zeros(spans.count, dtype=np.int64)
     for name in _DETAILS:
-        detailed |= spans.numbers(name) > 0
+        details += spans.numbers(name) > 0
 
     start, end = spans.numbers("start_ns"), spans.numbers("start_ns") + spans.numbers("duration_ns")
 
@@ -85,13 +85,14 @@ def find_calls(spans: SpanColumns) -> Calls:
     usage_calls = model_call & has_usage
     counted = usage_calls & ~mark_ancestors(spans.parent, usage_calls, barrier)
     has_model = spans.labels("request_model").present | spans.labels("response_model").present
-    plain = np.flatnonzero(counted & ~detailed)
+    plain = np.flatnonzero(counted)
     outer = nearest_ancestor(spans.parent, plain, usage_calls | barrier)
     equal = (tokens_in[outer] == tokens_in[plain]) & (tokens_out[outer] == tokens_out[plain])
     shared = response_id.present[plain] & (response_keys[outer] == response_keys[plain])
-    knows_more = (outer >= 0) & usage_calls[outer] & (detailed[outer] | (has_model[outer] & ~has_model[plain])) & (shared | equal)
+    names_model = (details[outer] == details[plain]) & has_model[outer] & ~has_model[plain]
+    knows_more = (outer >= 0) & usage_calls[outer] & ((details[outer] > details[plain]) | names_model) & (shared | equal)
     counted[plain[knows_more]], counted[outer[knows_more]] = False, True
-    counted = _drop_repeated(counted, response_keys, response_id.present, detailed, same_answer)
+    counted = _drop_repeated(counted, response_keys, response_id.present, details, same_answer)
     named = _drop_unnamed_copies(spans, counted, response_id.present)
     unnamed_copy = counted & ~named
     counted = named
@@ -119,7 +120,17 @@ def find_calls(spans: SpanColumns) -> Calls:
     unnamed = ~has_model & ((counted & ~model_call) | (is_call & ~counted))
     _name_by_call_around(spans, account, unnamed, model_call & has_model & ~has_usage, barrier)
     _name_by_calls_below(spans, account, counted & ~model_call & ~has_model, is_call & has_model & ~has_usage)
-    return Calls(_drop_enclosed_siblings(spans, is_call), counted, account)
+    is_call = _drop_enclosed_siblings(spans, is_call)
+    told = np.flatnonzero(model_call & (is_call | counted) & (has_usage | spans.mask("is_error")))
+    copies, originals = _find_copies(
+        spans, told, model.codes, tokens_in, tokens_out, spans.mask("is_error").astype(np.int64), ids=response_id
+    )
+    better = details[copies] > details[originals]
+    copies, originals = np.where(better, originals, copies), np.where(better, copies, originals)
+    for calls in (is_call, counted):
+        calls[originals] |= calls[copies]
+        calls[copies] = False
+    return Calls(is_call, counted, account)
 
 
 def _name_by_call_around(spans: SpanColumns, account: Ints, unnamed: Mask, call: Mask, barrier: Mask) -> None:
@@ -240,6 +251,47 @@ def _drop_enclosed_siblings(spans: SpanColumns, is_call: Mask, *, same_usage: bo
     return result
 
 
+def _find_copies(spans: SpanColumns, members: Ints, *same: Ints, ids: Labels) -> tuple[Ints, Ints]:
+    """Return the positions of spans that repeat another instrumentation's, and the positions of those: each repeats one.
+
+    Two instrumentations at once, or an MCP server in the process of the agent that calls it: spans of one service by two scopes
+    that are the `same` and overlap in time, of which not both have an id and the later is not below the earlier.
+    """
+    scope, service = spans.labels("scope_name").codes, spans.labels("service").codes
+    columns = [values[members] for values in (spans.trace, service, *same)]
+    _, first, group = np.unique(np.stack(columns, axis=1), axis=0, return_index=True, return_inverse=True)
+    group = group.reshape(-1)
+    # Only a group of two scopes can have copies; most have one.
+    mixed = np.zeros(len(first), dtype=bool)
+    mixed[group[scope[members] != scope[members[first]][group]]] = True
+    members, group = members[mixed[group]], group[mixed[group]]
+    start, end = spans.numbers("start_ns"), spans.numbers("start_ns") + spans.numbers("duration_ns")
+    # Spans by group that may still be going on, with the scopes that have one.
+    going_on: dict[int, list[tuple[int, set[int]]]] = {}
+    pairs = []
+    for position, key in zip(members.tolist(), group.tolist(), strict=True):
+        others = going_on[key] = [other for other in going_on.get(key, []) if end[other[0]] > start[position]]
+        for other, scopes in others[-_MOST_PARALLEL:]:
+            is_same = scope[position] not in scopes and not (ids.present[position] and ids.present[other])
+            if is_same and not _is_below(spans, position, other):
+                scopes.add(int(scope[position]))
+                pairs.append((position, other))
+                break
+        else:
+            others.append((position, {int(scope[position])}))
+    copies, originals = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return copies, originals
+
+
+def _is_below(spans: SpanColumns, position: int, other: int) -> bool:
+    # Bounded, because parents may go round in a circle.
+    for _ in range(_DEEPEST):
+        if position in (other, -1):
+            break
+        position = int(spans.parent[position])
+    return position == other
+
+
 @dataclass(frozen=True)
 class ToolCalls:
     """Which spans stand for one execution of a tool, which of those failed, and which for a call that was refused."""
@@ -262,13 +314,13 @@ def find_tool_calls(spans: SpanColumns) -> ToolCalls:
     nested = (enclosing >= 0) & is_tool[enclosing] & (tool.codes[enclosing] == tool.codes[members])
     is_call = is_tool.copy()
     is_call[members[nested]] = False
-    copies, originals = _find_copies(spans, is_call)
+    call_id = spans.labels("tool_call_id")
+    copies, originals = _find_copies(spans, np.flatnonzero(is_call & tool.present), tool.codes, ids=call_id)
     is_call[copies] = False
     inner, outer = np.append(members[nested], copies), np.append(enclosing[nested], originals)
     order = np.argsort(inner, kind="stable")
     errors = _hand_up(spans.mask("is_error"), inner[order], outer[order])
 
-    call_id = spans.labels("tool_call_id")
     keys = (spans.trace * max(len(call_id.values), 1) + call_id.codes) * max(len(tool.values), 1) + tool.codes
     is_call = _drop_repeated(is_call, keys, call_id.present, errors)
 
@@ -283,47 +335,6 @@ def find_tool_calls(spans: SpanColumns) -> ToolCalls:
     refused &= is_call
     is_call &= ~refused
     return ToolCalls(is_call, failed & is_call, refused)
-
-
-def _find_copies(spans: SpanColumns, is_call: Mask) -> tuple[Ints, Ints]:
-    """Return the positions of spans of tools that repeat another instrumentation's, and the positions of those.
-
-    Two frameworks' instrumentations at once, or an MCP server in the process of the agent that calls it: spans of one tool and
-    service by two scopes that overlap in time, the later not below the earlier. Each repeats one.
-    """
-    tool, scope, service = (spans.labels(name).codes for name in ("tool", "scope_name", "service"))
-    members = np.flatnonzero(is_call & spans.labels("tool").present)
-    _, first, group = np.unique(
-        np.stack([spans.trace[members], tool[members]], axis=1), axis=0, return_index=True, return_inverse=True
-    )
-    group = group.reshape(-1)
-    mixed = np.zeros(len(first), dtype=bool)
-    mixed[group[scope[members] != scope[members[first]][group]]] = True
-    members, group = members[mixed[group]], group[mixed[group]]
-    start, end = spans.numbers("start_ns"), spans.numbers("start_ns") + spans.numbers("duration_ns")
-    # Calls by (group, service) that may still be going on, with the scopes that have one.
-    going_on: dict[tuple[int, int], list[tuple[int, set[int]]]] = {}
-    pairs = []
-    for position, key in zip(members.tolist(), zip(group.tolist(), service[members].tolist(), strict=True), strict=True):
-        calls = going_on[key] = [call for call in going_on.get(key, []) if end[call[0]] > start[position]]
-        for other, scopes in calls[-_MOST_PARALLEL:]:
-            if scope[position] not in scopes and not _is_below(spans, position, other):
-                scopes.add(int(scope[position]))
-                pairs.append((position, other))
-                break
-        else:
-            calls.append((position, {int(scope[position])}))
-    copies, originals = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    return copies, originals
-
-
-def _is_below(spans: SpanColumns, position: int, other: int) -> bool:
-    # Bounded, because parents may go round in a circle.
-    for _ in range(_DEEPEST):
-        if position in (other, -1):
-            break
-        position = int(spans.parent[position])
-    return position == other
 
 
 def _hand_up(errors: Mask, inner: Ints, outer: Ints) -> Mask:

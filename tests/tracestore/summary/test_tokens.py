@@ -233,6 +233,30 @@ DOUBLE_COUNTING: dict[str, tuple[list[Span], tuple[int, int, int]]] = {
         ],
         (10, 2, 1),
     ),
+    # The AI SDK's two integrations at once, below a span of the application.
+    "each of two instrumentations has a tree of its own": (
+        [
+            span("root", end=90),
+            span("agent a", "root", 1, 80, "agent"),
+            span("agent b", "root", 1, 81, "agent"),
+            span("embed a", "agent a", 2, 5, "embedding", tokens=(9, 0), scope_name="a", request_model="e"),
+            span("embed b", "agent b", 2, 6, "embedding", tokens=(9, 0), scope_name="b", request_model="e"),
+            span("call a", "agent a", 10, 20, "llm", tokens=(10, 2), scope_name="a", request_model="m"),
+            span("call b", "agent b", 11, 19, "llm", tokens=(10, 2), scope_name="b", request_model="m", response_id="r1"),
+            span("fail a", "agent a", 30, 40, "llm", scope_name="a", request_model="m", error="E"),
+            span("fail b", "agent b", 31, 41, "llm", scope_name="b", request_model="m", error="E"),
+        ],
+        (19, 2, 3),
+    ),
+    "answers of their own are two, however equal": (
+        [
+            span("root", end=90),
+            span("call a", "root", 10, 20, "llm", tokens=(10, 2), scope_name="a", request_model="m", response_id="r1"),
+            span("other", "root", 10, 20, "chain"),
+            span("call b", "other", 11, 19, "llm", tokens=(10, 2), scope_name="b", request_model="m", response_id="r2"),
+        ],
+        (20, 4, 2),
+    ),
     "two equal calls of one instrumentation are two": (
         [
             span("root", end=90, kind="agent"),
@@ -335,6 +359,21 @@ def test_copy_with_cache_detail_is_the_one_kept() -> None:
     )
 
     assert (row["input_tokens"], row["cached_input_tokens"], row["reasoning_tokens"]) == (10, 8, 1)
+
+
+def test_copy_that_knows_more_parts_is_the_one_kept() -> None:
+    row = summarize(
+        span("root", end=90),
+        span("some", "root", 1, 50, "llm", tokens=(10, 2), response_id="r1", cache_read_tokens=8, reasoning_tokens=1),
+        span("fewer", "root", 2, 49, "llm", tokens=(10, 2), response_id="r1", cache_read_tokens=8),
+        span("agent a", "root", 60, 80, "agent"),
+        span("call a", "agent a", 61, 70, "llm", tokens=(7, 3), scope_name="a", request_model="m", cache_read_tokens=4),
+        span("agent b", "root", 60, 80, "agent"),
+        span("call b", "agent b", 61, 70, "llm", tokens=(7, 3), scope_name="b", request_model="m", reasoning_tokens=2,
+             cache_read_tokens=4),
+    )  # fmt: skip
+
+    assert (row["input_tokens"], row["cached_input_tokens"], row["reasoning_tokens"], row["llm_calls"]) == (17, 12, 3, 2)
 
 
 @pytest.mark.parametrize("id_inside", ["r1", ""])

@@ -384,7 +384,7 @@ def _looked_up() -> str:
             AS named_model,
         {first_of([first("request_model"), genkit_model, "named_model"])} AS raw_request_model,
         {first("response_model")} AS raw_response_model,
-        if({at("gen_ai.request.model")} = '', {json_member("llm.invocation_parameters", "model")} != '',
+        if({json_member("llm.invocation_parameters", "model")} != '', true,
             startsWith(scope_name, {literal(calls.ECHOING_SCOPE)})) AS echoed_model,
         -- "openai.chat", "anthropic.messages" and "google.generative-ai" are the Vercel AI SDK's names.
         multiIf({at("ai.model.provider")} = '', {provider}, {at("gen_ai.provider.name")} != '', {provider},

@@ -34,9 +34,13 @@ _ERROR_TEXTS = frozenset(
     {"exception.message", "exception.stacktrace", "error.stack", "error.stack_trace"}
     | {source.key for source in fields.FIELDS["error_text_attribute"]}
 )  # fmt: skip
-_USAGE_ALONE = {"gen_ai.usage.raw", "usage", "metadata.usage_object", "braintrust.metrics"} | {
-    key for key in fields.USAGE_TEXTS if key.startswith("gen_ai.usage.")
-}
+_USAGE_ALONE = {
+    "gen_ai.usage.raw",
+    "usage",
+    "metadata.usage_object",
+    "braintrust.metrics",
+    "langsmith.metadata.usage_metadata",
+} | {key for key in fields.USAGE_TEXTS if key.startswith("gen_ai.usage.")}
 # Settings of a call as JSON, with the model's name among them, and definitions of tools and answers.
 _PARAMETERS = {"llm.invocation_parameters", "langfuse.observation.model.parameters", "model_config", "braintrust.metadata"}
 _KEPT_SETTINGS = ("model", "model_name", "provider", "service_tier")

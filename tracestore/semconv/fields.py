@@ -1,9 +1,10 @@
 """Attribute names of every dialect, by canonical field, in order of precedence.
 
-Dialects: OpenTelemetry GenAI conventions (current and deprecated names), OpenInference, OpenLLMetry (traceloop.*), Vercel AI SDK
-(ai.*), Langfuse, LangSmith, MLflow, pydantic-ai and Logfire, Claude Code, Codex, Gemini CLI, Qwen Code, gptme, Mastra, LiteLLM,
-OpenLIT, Laminar, ADK, Genkit, Haystack, LiveKit, Pipecat, CrewAI, AG2, Microsoft's agent framework, Azure's agent service, Spring
-AI, Quarkus, Copilot, Braintrust, AgentOps, promptflow, OpenRouter, Sentry and vLLM. The first non-empty value of each field wins.
+Dialects: OpenTelemetry GenAI conventions (current and deprecated names), OpenInference, OpenLLMetry (traceloop.*), Vercel AI
+SDK (ai.*), Langfuse, LangSmith, MLflow, pydantic-ai and Logfire, Claude Code, Codex, Gemini CLI, Qwen Code, gptme, Mastra,
+LiteLLM, OpenLIT, Laminar, ADK, Genkit, Haystack, LiveKit, Pipecat, CrewAI, AG2, Microsoft's agent framework, Azure's agent
+service, Spring AI, Quarkus, Copilot, Braintrust, AgentOps, promptflow, DeepEval, OpenRouter, Sentry and vLLM. The first
+non-empty value of each field wins.
 A value that is one JSON string (MLflow quotes scalars, old Langfuse SDKs encode twice) is read as what it quotes.
 """
 
@@ -22,7 +23,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     ),
     "agent_of_agent_span": (
         *plain("graph.node.name", "graph.node.id", "traceloop.entity.name", "resource.name", "agent_name", "lk.agent_label"),
-        *plain("mastra.agent.name", "agent_role", "haystack.component.name", "entity.name"),
+        *plain("mastra.agent.name", "agent_role", "haystack.component.name", "entity.name", "confident.agent.name"),
     ),
     "version": (
         *plain("gen_ai.agent.version", "langfuse.version", "langfuse.release"),
@@ -38,13 +39,13 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "prompt_name": (
         *plain("gen_ai.prompt.name", "langfuse.observation.prompt.name", "langfuse.prompt.name"),
         json_at("ai.telemetry.metadata.langfusePrompt", "name"),
-        *plain("traceloop.prompt.key", "prompt.id"),
+        *plain("traceloop.prompt.key", "prompt.id", "confident.span.prompt_alias"),
         pattern("mlflow.linkedPrompts", '"name": *"([^"]+)"'),
     ),
     "prompt_version": (
         *plain("gen_ai.prompt.version", "langfuse.observation.prompt.version", "langfuse.prompt.version"),
         *plain("traceloop.prompt.version", "traceloop.prompt.version_name", "traceloop.prompt.version_hash"),
-        *plain("llm.prompt_template.version"),
+        *plain("llm.prompt_template.version", "confident.span.prompt_version"),
         json_at("ai.telemetry.metadata.langfusePrompt", "version"),
         pattern("mlflow.linkedPrompts", '"version": *"?([^",} ]+)'),
     ),
@@ -52,7 +53,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *plain("gen_ai.workflow.name", "gen_ai.workflow.type", "traceloop.workflow.name", "workflow.name"),
         *plain("workflow_builder.name", "workflow.id"),
         *plain("langfuse.trace.name", "mlflow.traceName", "crewai.crew.name", "crew_name", "haystack.pipeline.name"),
-        *plain("genkit:metadata:flow:name", "workflow.run_id"),
+        *plain("genkit:metadata:flow:name", "workflow.run_id", "confident.trace.name"),
     ),
     "session_id": (
         # The application's own word before the conversation id that some frameworks make up for every run.
@@ -71,6 +72,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         pattern("thread.id", "^([0-9]*[^0-9].*)$"),
         *plain("session_id", "conversation_id", "thread_id", "sessionId", "threadId"),
         *plain("spring.ai.chat.client.conversation.id", "gen_ai.thread.id", "lk.pii.room_name", "wandb.thread_id"),
+        *plain("confident.trace.thread_id"),
         json_at("metadata", "thread_id"),
         json_at("metadata", "conversation_id"),
         json_at("metadata", "sessionId"),
@@ -86,7 +88,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *plain("gen_ai.user", "llm.user", "gen_ai.request.user", "ai.telemetry.metadata.userId", "ai.settings.context.userId"),
         *plain("langsmith.metadata.user_id", "mlflow.trace.user", "mastra.metadata.userId", "mastra.metadata.resourceId"),
         *plain("lmnr.association.properties.user_id", "metadata.user_api_key_end_user_id", "user.account_uuid"),
-        *plain("user.account_id", "user.email", "user_id", "userId"),
+        *plain("user.account_id", "user.email", "user_id", "userId", "confident.trace.user_id"),
         json_at("metadata", "user_id"),
         json_at("metadata", "userId"),
         *resource("user.id", "enduser.id"),
@@ -95,7 +97,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *plain("langfuse.environment"),
         *resource("langfuse.environment", "deployment.environment.name", "deployment.environment"),
         *plain("deployment.environment.name", "deployment.environment", "gen_ai.environment"),
-        *plain("traceloop.association.properties.environment"),
+        *plain("traceloop.association.properties.environment", "confident.trace.environment"),
     ),
     "service": (
         *resource("service.name"),
@@ -105,11 +107,14 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "request_model": (
         # LangSmith's own name first: Logfire puts the model that answered where LangSmith sends the requested one again.
         *plain("langsmith.metadata.ls_model_name"),
-        *plain("gen_ai.request.model", "llm.request.model_name", "ai.model.id", "aisdk.model.id", "llm.request.model"),
+        # OpenInference puts the model that answered into OpenTelemetry's name, where it is told to send that
+        # (OPENINFERENCE_ENABLE_GENAI_SEMCONV).
         json_at("llm.invocation_parameters", "model_name"),
         json_at("llm.invocation_parameters", "model"),
+        *plain("gen_ai.request.model", "llm.request.model_name", "ai.model.id", "aisdk.model.id", "llm.request.model"),
         json_at("langfuse.observation.model.parameters", "model"),
         *plain("model", "model_name", "llm.model", "ai.model.name", "decision.request.model_name"),
+        *plain("confident.llm.model"),
         json_at("braintrust.metadata", "model"),
         # Logfire's calls of Anthropic, up to version 3.
         pattern("request_data", _MODEL_MEMBER),
@@ -124,6 +129,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "provider": (
         *plain("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider", "llm.vendor"),
         *plain("mlflow.llm.provider", "langsmith.metadata.ls_provider", "decision.provider", "decision.system"),
+        *plain("confident.span.provider"),
         json_at("metadata", "ls_provider"),
         json_at("braintrust.metadata", "provider"),
     ),
@@ -140,7 +146,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "agent_id": plain("gen_ai.agent.id", "gen_ai.main_agent.id", "agent_id"),
     "tags": (
         *plain("langfuse.trace.tags", "langfuse.tags", "tag.tags", "ai.telemetry.metadata.tags", "langsmith.span.tags"),
-        *plain("logfire.tags", "traceloop.association.properties.tags", "agentops.tags"),
+        *plain("logfire.tags", "traceloop.association.properties.tags", "agentops.tags", "confident.trace.tags"),
     ),
     # What was served before what was asked for: a provider may answer in another tier.
     "service_tier": (
@@ -154,6 +160,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "tool_attribute": (
         *plain("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "mcp.tool.name", "tool_name", "lk.function_tool.name"),
         *plain("crewai.tool.name", "spring.ai.tool.definition.name", "tool.function_name", "haystack.tool.name"),
+        *plain("confident.tool.name"),
         # What a tool of LlamaIndex returns, as OpenLLMetry sends it.
         pattern("traceloop.entity.output", '"tool_name": *"([^"]+)", *"raw_input"'),
     ),
@@ -162,13 +169,13 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *plain("gen_ai.tool.args", "input.value", "traceloop.entity.input", "tool_input", "gen_ai.tool.input"),
         *plain("lk.function_tool.arguments", "mlflow.spanInputs", "genkit:input", "arguments", "spring.ai.tool.call.arguments"),
         *plain("tool.arguments", "lk.pii.function_tool.arguments", "braintrust.input_json", "haystack.agent.step.tool.input"),
-        *plain("gen_ai.prompt", "input"),
+        *plain("gen_ai.prompt", "input", "confident.span.input"),
     ),
     "tool_result": (
         *plain("gen_ai.tool.call.result", "tool_response", "ai.toolCall.result", "output.value", "traceloop.entity.output"),
         *plain("gcp.vertex.agent.tool_response", "gen_ai.tool.output", "lk.function_tool.output", "spring.ai.tool.call.result"),
         *plain("tool.result", "lk.pii.function_tool.output", "braintrust.output_json", "haystack.agent.step.tool.output"),
-        *plain("agentops.tool.output", "gen_ai.completion", "error.message", "error"),
+        *plain("agentops.tool.output", "gen_ai.completion", "confident.span.output", "error.message", "error"),
     ),
     "tool_call_id": (
         *plain("gen_ai.tool.call.id", "tool_call.id", "tool.id", "ai.toolCall.id", "tool_use_id", "call_id"),
@@ -185,6 +192,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         json_at("mlflow.chat.tokenUsage", "input_tokens"),
         json_at("ai.response.providerMetadata", "anthropic", "usage", "input_tokens"),
         *plain("input_tokens", "input_token_count", "usage.prompt_tokens", "decision.token_count.input"),
+        *plain("confident.llm.input_token_count"),
         *told("prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "prompt_token_count", "promptTokenCount"),
     ),
     "output_tokens": (
@@ -195,6 +203,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *plain("llm.usage.completion_tokens", "ai.usage.outputTokens", "ai.usage.completionTokens"),
         json_at("mlflow.chat.tokenUsage", "output_tokens"),
         *plain("output_tokens", "output_token_count", "usage.completion_tokens", "decision.token_count.output"),
+        *plain("confident.llm.output_token_count"),
         *told("completion_tokens", "output_tokens", "completionTokens", "outputTokens", "candidates_token_count"),
         *told("candidatesTokenCount"),
     ),

@@ -102,6 +102,8 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
         {"llm": "llm", "embedding": "embedding", "retrieval": "retriever"}
         | {"function": "chain", "flow": "chain", "langchain": "chain"},
     ),
+    # DeepEval (deepeval.tracing.otel), whose integrations add it to the spans of others, too.
+    (Source("confident.span.type"), _PLAIN_KINDS),
     # What AG2 says besides its operations: an account of a call.
     (Source("ag2.span.type"), {"usage": "other"}),
     # gptme's function that starts a tool; the call itself has a span of the same name beside it.

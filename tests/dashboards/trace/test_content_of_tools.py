@@ -88,6 +88,7 @@ from tests.spans import make_span
                 ("haystack.agent.step.tool.input", "haystack.agent.step.tool.output"),
                 ("lmnr.span.input", "lmnr.span.output"),
                 ("agentops.tool.input", "agentops.tool.output"),
+                ("confident.span.input", "confident.span.output"),
                 ("gen_ai.prompt", "gen_ai.completion"),
                 ("input", "output"),
             )

@@ -96,9 +96,13 @@ def test_parameters_that_echo_the_answer_are_no_request(store: Store) -> None:
     echoed = {"llm.model_name": "gpt-4.1-2025-04-14", "llm.invocation_parameters": '{"model": "gpt-4.1-2025-04-14"}'}
     asked = {"llm.model_name": "gpt-4.1-2025-04-14", "llm.invocation_parameters": '{"model": "gpt-4.1"}'}
 
-    rows = store_spans(store, [build_span(echoed), build_span(asked)], ("request_model", "response_model"))
+    # With OPENINFERENCE_ENABLE_GENAI_SEMCONV.
+    in_both = {"gen_ai.request.model": "gpt-4.1-2025-04-14"}
+    spans = [build_span(echoed), build_span(asked), build_span(echoed | in_both), build_span(asked | in_both)]
 
-    assert [tuple(row.values()) for row in rows] == [("", "gpt-4.1-2025-04-14"), ("gpt-4.1", "gpt-4.1-2025-04-14")]
+    rows = store_spans(store, spans, ("request_model", "response_model"))
+
+    assert [tuple(row.values()) for row in rows] == [("", "gpt-4.1-2025-04-14"), ("gpt-4.1", "gpt-4.1-2025-04-14")] * 2
 
 
 def test_requested_model_that_is_the_answers_is_none(store: Store) -> None:

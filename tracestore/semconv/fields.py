@@ -106,12 +106,12 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     ),
     "request_model": (
         # LangSmith's own name first: Logfire puts the model that answered where LangSmith sends the requested one again.
-        *plain("langsmith.metadata.ls_model_name"),
-        # OpenInference puts the model that answered into OpenTelemetry's name, where it is told to send that
+        # OpenInference, too, puts the model that answered into OpenTelemetry's name, where it is told to send that
         # (OPENINFERENCE_ENABLE_GENAI_SEMCONV).
+        *plain("langsmith.metadata.ls_model_name", "llm.request.model_name"),
         json_at("llm.invocation_parameters", "model_name"),
         json_at("llm.invocation_parameters", "model"),
-        *plain("gen_ai.request.model", "llm.request.model_name", "ai.model.id", "aisdk.model.id", "llm.request.model"),
+        *plain("gen_ai.request.model", "ai.model.id", "aisdk.model.id", "llm.request.model"),
         json_at("langfuse.observation.model.parameters", "model"),
         *plain("model", "model_name", "llm.model", "ai.model.name", "decision.request.model_name"),
         *plain("confident.llm.model"),

@@ -99,10 +99,14 @@ def test_parameters_that_echo_the_answer_are_no_request(store: Store) -> None:
     # With OPENINFERENCE_ENABLE_GENAI_SEMCONV.
     in_both = {"gen_ai.request.model": "gpt-4.1-2025-04-14"}
     spans = [build_span(echoed), build_span(asked), build_span(echoed | in_both), build_span(asked | in_both)]
+    newest = {"llm.request.model_name": "gpt-4.1", "llm.response.model_name": "gpt-4.1-2025-04-14"}
+    spans += [build_span(newest), build_span(newest | in_both)]
 
     rows = store_spans(store, spans, ("request_model", "response_model"))
+    newest_rows = [rows.pop(), rows.pop()]
 
     assert [tuple(row.values()) for row in rows] == [("", "gpt-4.1-2025-04-14"), ("gpt-4.1", "gpt-4.1-2025-04-14")] * 2
+    assert [tuple(row.values()) for row in newest_rows] == [("gpt-4.1", "gpt-4.1-2025-04-14")] * 2
 
 
 def test_requested_model_that_is_the_answers_is_none(store: Store) -> None:

@@ -258,10 +258,15 @@ def _find_copies(spans: SpanColumns, members: Ints, *same: Ints, ids: Labels) ->
     that are the `same` and overlap in time, of which not both have an id and the later is not below the earlier.
     """
     scope, service = spans.labels("scope_name").codes, spans.labels("service").codes
+    # Only a trace of two scopes can have copies; most have one.
+    trace = spans.trace[members]
+    other_scope = scope[members] != scope[members[np.searchsorted(trace, trace)]]
+    members = members[spans.traces_with(members[other_scope])[trace]]
+    if not members.size:
+        return members, members
     columns = [values[members] for values in (spans.trace, service, *same)]
     _, first, group = np.unique(np.stack(columns, axis=1), axis=0, return_index=True, return_inverse=True)
     group = group.reshape(-1)
-    # Only a group of two scopes can have copies; most have one.
     mixed = np.zeros(len(first), dtype=bool)
     mixed[group[scope[members] != scope[members[first]][group]]] = True
     members, group = members[mixed[group]], group[mixed[group]]

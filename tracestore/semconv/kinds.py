@@ -65,6 +65,11 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
     # OpenLIT's nodes of pydantic-ai's graph come beside the calls made in them, and know neither the answer nor a tool's name.
     (Source("gen_ai.agent.lifecycle.phase"), {"model_request": "chain", "tool_execution": "chain"}),
     (Source("gen_ai.operation.name"), _OPERATIONS),
+    # Before OpenInference's kind: Guardrails calls its calls of models guardrails, too (guardrails.telemetry).
+    (
+        Source("type"),
+        {"guardrails/guard/step/call": "llm", "guardrails/guard/step": "guardrail", "guardrails/guard": "guardrail"},
+    ),
     # Before OpenInference's kind: Mastra's exporter for Arize calls each chunk of an answer LLM, and the call itself CHAIN.
     (Source("mastra.span.type"), {"model_inference": "llm", "model_chunk": "other"}),
     (Source("openinference.span.kind"), _OPENINFERENCE),

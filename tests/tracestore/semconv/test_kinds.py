@@ -43,6 +43,9 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     "LangChain's tool with an agent in its name, which OpenInference calls one": (
         build_span({"openinference.span.kind": "AGENT", "tool.name": "contact_agent"}, name="contact_agent"), "tool"
     ),
+    "Guardrails' call of a model": (
+        build_span({"type": "guardrails/guard/step/call", "openinference.span.kind": "GUARDRAIL"}, name="call"), "llm"
+    ),
     "OpenInference's decision of a model": (build_span({"openinference.span.kind": "DECISION"}), "llm"),
     "one answer in a realtime session": (build_span({"gen_ai.operation.name": "realtime_inference"}), "llm"),
     "tool by attribute": (build_span({"tool.name": "refund"}), "tool"),

@@ -169,7 +169,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *plain("gen_ai.tool.args", "input.value", "traceloop.entity.input", "tool_input", "gen_ai.tool.input"),
         *plain("lk.function_tool.arguments", "mlflow.spanInputs", "genkit:input", "arguments", "spring.ai.tool.call.arguments"),
         *plain("tool.arguments", "lk.pii.function_tool.arguments", "braintrust.input_json", "haystack.agent.step.tool.input"),
-        *plain("gen_ai.prompt", "input", "confident.span.input"),
+        *plain("gen_ai.prompt", "input"),
     ),
     "tool_result": (
         *plain("gen_ai.tool.call.result", "tool_response", "ai.toolCall.result", "output.value", "traceloop.entity.output"),

@@ -232,6 +232,7 @@ RESULTS: Table = (
     ("gen_ai.choice", readers.result_event),
     ("gen_ai.output.messages", readers.result),
     ("agentops.tool.output", readers.result),
+    ("confident.span.output", readers.result),
     ("output", readers.result),
     ("return", readers.result),
     ("codex.tool_result", readers.event_field(("codex.tool_result", "output"))),

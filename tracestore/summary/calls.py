@@ -275,10 +275,14 @@ def _find_copies(spans: SpanColumns, members: Ints, *same: Ints, ids: Labels) ->
     going_on: dict[int, list[tuple[int, set[int]]]] = {}
     pairs = []
     for position, key in zip(members.tolist(), group.tolist(), strict=True):
-        others = going_on[key] = [other for other in going_on.get(key, []) if end[other[0]] > start[position]]
-        for other, scopes in others[-_MOST_PARALLEL:]:
-            is_same = scope[position] not in scopes and not (ids.present[position] and ids.present[other])
-            if is_same and not _is_below(spans, position, other):
+        others = [other for other in going_on.get(key, []) if end[other[0]] > start[position]][-_MOST_PARALLEL:]
+        going_on[key] = others
+        around: set[int] | None = None
+        for other, scopes in others:
+            if scope[position] in scopes or (ids.present[position] and ids.present[other]):
+                continue
+            around = _find_ancestors(spans, position) if around is None else around
+            if other not in around:
                 scopes.add(int(scope[position]))
                 pairs.append((position, other))
                 break
@@ -288,13 +292,15 @@ def _find_copies(spans: SpanColumns, members: Ints, *same: Ints, ids: Labels) ->
     return copies, originals
 
 
-def _is_below(spans: SpanColumns, position: int, other: int) -> bool:
-    # Bounded, because parents may go round in a circle.
+def _find_ancestors(spans: SpanColumns, position: int) -> set[int]:
+    """Return the positions of the spans around one, the nearest of them: parents may go round in a circle."""
+    found: set[int] = set()
     for _ in range(_DEEPEST):
-        if position in (other, -1):
-            break
         position = int(spans.parent[position])
-    return position == other
+        if position == -1:
+            break
+        found.add(position)
+    return found
 
 
 @dataclass(frozen=True)

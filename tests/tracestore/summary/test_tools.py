@@ -24,6 +24,11 @@ TOOLS: dict[str, tuple[list[Span], list[tuple[str, int, int]]]] = {
         [span("outer", "root", 1, 9, "tool", tool="t", error="E"), span("inner", "outer", 2, 8, "tool", tool="t", error="E")],
         [("t", 1, 1)],
     ),
+    # More at a time than are looked at.
+    "two instrumentations of many calls at a time": (
+        [span(f"s{n}", "root", n, 900, "tool", tool="t", scope_name="ab"[n % 2]) for n in range(400)],
+        [("t", 200, 0)],
+    ),
     # AutoGen's own span inside OpenInference's, which says OK.
     "an error inside it": (
         [

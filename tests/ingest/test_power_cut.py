@@ -25,7 +25,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from ingest import checkpoint as checkpoint_module
 from ingest import drain as drain_module
-from ingest import spool as spool_module
+from ingest import durable_files
 from ingest.checkpoint import Checkpoint
 from ingest.dead_letters import DeadLetters
 from ingest.drain import Drain
@@ -134,7 +134,7 @@ class Disk:
         monkeypatch.setattr(os, "replace", replace)
         monkeypatch.setattr(os, "unlink", unlink)
         monkeypatch.setattr(os, "link", link)
-        for module in (spool_module, checkpoint_module):
+        for module in (durable_files, checkpoint_module):
             monkeypatch.setattr(module, "open", self._open_file, raising=False)
 
     def _open_file(self, path: Path, mode: str) -> Any:

@@ -46,7 +46,8 @@
     const spanId = form.elements.about.value === "step" ? T.selectedId : "";
     const score = { trace_id: trace, name: "review", value: verdict === "note" ? "note" : verdict === "good", comment, source: "human" };
     if (spanId) score.span_id = spanId;
-    if (reader) Object.assign(score, { annotator: reader, id: "review-" + reader + "-" + (spanId || "run") }); // one's own is replaced
+    // One's own is replaced. The trace is part of the id, because a score is withdrawn wherever it has that id.
+    if (reader) Object.assign(score, { annotator: reader, id: ["review", trace, spanId || "run", reader.slice(0, 140)].join("-") });
     const button = form.querySelector("button.btn--primary");
     button.disabled = true;
     try {

@@ -144,8 +144,11 @@ def _play_turn(
     failed = False
     try:
         _answer_turn(run, scene)
-    except (Failure, Killed):
+    except Failure:
         failed = True
+    except Killed:
+        failed = True
+        run.tools_called.pop()  # its span never arrives
     turn = Turn(
         trace_id=recorder.trace_id.hex(),
         resource_spans=recorder.build(),

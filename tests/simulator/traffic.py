@@ -40,7 +40,7 @@ CAUSES: dict[Kind, tuple[str, str]] = {
     Kind.SLOW_MODEL: ("model", "claude-haiku-4-5"),
     Kind.COST_LEAK: ("agent", "summariser"),
     Kind.BAD_VERSION: ("version", BAD_VERSION),
-    Kind.LOOP: ("agent", "planner"),
+    Kind.LOOP: ("loops", ">0"),
     Kind.GREEDY_USER: ("user", "user-13"),
 }
 

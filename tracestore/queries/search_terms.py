@@ -119,19 +119,18 @@ def _finder(pattern: Pattern, params: Params) -> Callable[[str], str]:
 
 def has_attribute(term: Term, params: Params, columns: Sequence[str] = ATTRIBUTE_MAPS) -> str:
     """True when the span, its resource or its scope has the attribute with that value."""
-    key = params.bind(term.key, "String")
     test = _attribute_test(term, params)
+    # One key's values are read alone; asking for the key as well reads all keys.
+    asks_for_key = test is None or not _is_never_empty(term)
+    is_plain = _PLAIN_KEY.fullmatch(term.key)
+    key = params.bind(term.key, "String") if asks_for_key or not is_plain else ""
     conditions = []
     for column in columns:
-        present = f"mapContains({column}, {key})"
-        if test is None:
-            conditions.append(present)
-            continue
-        # By its name: beside the index of words, which names whole maps, ClickHouse would read all keys for one in brackets.
-        is_plain = _PLAIN_KEY.fullmatch(term.key)
-        value = params.bind(f"{column}.key_{term.key}", "Identifier") if is_plain else f"{column}[{key}]"
-        # One key's values are read alone; asking for the key as well reads all keys.
-        conditions.append(test(value) if _is_never_empty(term) else f"{present} AND {test(value)}")
+        tests = [f"mapContains({column}, {key})"] if asks_for_key else []
+        if test is not None:
+            # By its name: beside the index of words, which names whole maps, ClickHouse would read all keys for one in brackets.
+            tests.append(test(params.bind(f"{column}.key_{term.key}", "Identifier") if is_plain else f"{column}[{key}]"))
+        conditions.append(" AND ".join(tests))
     return "(" + " OR ".join(conditions) + ")"
 
 

@@ -136,6 +136,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     running.stop()
 
 
+def log_in(page: Page, server: LiveServer, path: str, password: str) -> None:
+    """Log in as the admin, and go on to the page at `path`."""
+    page.goto(f"{server.url}/login?next={path}")
+    page.get_by_label("User name").fill("admin")
+    page.get_by_label("Password").fill(password)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{server.url}{path}")
+
+
 @pytest.fixture(scope="module")
 def send_trace(server: LiveServer) -> SendTrace:
     """Send spans as one trace over OTLP/HTTP, wait until it is summarized, and return the URL of its page.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import TIMEOUT_MS
+from tests.browser.conftest import TIMEOUT_MS, log_in
 from tests.browser.traces import wait_ready
 from tests.ingest.conftest import PROTOBUF
 from tests.live import LiveServer, start_server
@@ -40,11 +40,7 @@ def page(browser: Browser, server: LiveServer) -> Iterator[Page]:
     with browser.new_context(reduced_motion="reduce") as context:
         context.set_default_timeout(TIMEOUT_MS)
         page = context.new_page()
-        page.goto(f"{server.url}/login?next=/traces/{RUNS[0]}")
-        page.get_by_label("User name").fill("admin")
-        page.get_by_label("Password").fill(PASSWORD)
-        page.keyboard.press("Enter")
-        page.wait_for_url(f"{server.url}/traces/{RUNS[0]}")
+        log_in(page, server, f"/traces/{RUNS[0]}", PASSWORD)
         yield page
 
 

@@ -112,6 +112,8 @@ PAGES = (
 AXE = Axe().axe_script
 # Layout that moves under the reader counts from 0.1 on as poor (https://web.dev/articles/cls); here nothing should move at all.
 MAX_LAYOUT_SHIFT = 0.01
+# What comes slowly is drawn in pieces.
+SLOW_NETWORK = {"offline": False, "latency": 20, "downloadThroughput": 40_000, "uploadThroughput": -1}  # ms, bytes/s
 WATCH_LAYOUT = """
 window.layoutShift = 0;
 new PerformanceObserver((list) => {
@@ -316,6 +318,20 @@ def test_nothing_moves_while_a_page_loads(
     page.wait_for_timeout(200)
 
     assert page.evaluate("window.layoutShift") <= MAX_LAYOUT_SHIFT
+
+
+def test_nothing_moves_while_a_trace_comes_in_pieces(server: LiveServer, places: dict[str, str], browser: Browser) -> None:
+    with browser.new_context(viewport=PHONE) as context:
+        context.add_init_script(WATCH_LAYOUT)
+        page = context.new_page()
+        page.goto(server.url + "/traces/" + places["trace"])
+        page.wait_for_function(SETTLED)
+        context.new_cdp_session(page).send("Network.emulateNetworkConditions", SLOW_NETWORK)
+        page.reload()
+        page.wait_for_function(SETTLED)
+        page.wait_for_timeout(200)
+
+        assert page.evaluate("window.layoutShift") <= MAX_LAYOUT_SHIFT
 
 
 @pytest.mark.parametrize("path", ["/traces", "/traces/{trace}", "/dashboards/overview", "/dashboards/new", "/alerts/rules/new"])

@@ -40,8 +40,6 @@ _ERRORS_RANKED = 50
 _EARLIER_WINDOWS, _EARLIER_LEAST_S, _EARLIER_MOST_S = 4, 3600, 7 * 86_400
 # Of the traces before, as many were dear; where it is twice as many, dearness is what has changed.
 _USUALLY_DEAR = 0.01
-# About a tenth of a second of reading: attributes only fill up what the fields do not explain.
-_ATTRIBUTE_SPANS = 40_000
 # Where there is no trace at all, the last one before says since when and from whom nothing comes.
 _LAST_TRACE_NS = 7 * DAY_NS
 # Of fewer traces the differences may be said that may be chance, when the shares are at least so far apart.
@@ -289,7 +287,6 @@ def _compare(store: Store, rule: AlertRule, outline: Evidence) -> dict[str, Any]
     if len(differences) < _DISTINCTIONS and comparison.others:
         attributes = compare_attributes(
             store, project_id=rule.project_id, time_range=time_range, selection=selection, against=among,
-            span_cap=_ATTRIBUTE_SPANS,
         )  # fmt: skip
         differences += [
             found

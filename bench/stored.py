@@ -142,7 +142,7 @@ INSERT INTO traces (project_id, trace_id, start_time, duration_ns, name, service
     versions, environment, session_id, user_id, llm_calls, input_tokens, output_tokens, cached_input_tokens, cost_usd,
     tools.name, tools.calls, tools.errors, models.model, models.provider, models.calls, models.errors, models.input_tokens,
     models.output_tokens, models.cached_input_tokens, models.cost_usd, models.supplied_cost_usd, models.compared_cost_usd,
-    models.cost_difference_usd, summarized_at, is_deleted)
+    models.cost_difference_usd, attribute_codes, summarized_at, is_deleted)
 WITH parent_span_id = toFixedString('', 8) AS is_root
 SELECT project_id, trace_id, min(start_time) AS began, anyIf(duration_ns, is_root), anyIf(name, is_root), any(service),
     [any(service)],     if(maxIf(is_error, is_root), 'error', 'ok'), 'root_status', max(is_error), max(tool = 'tool-39'), count(),
@@ -152,7 +152,8 @@ SELECT project_id, trace_id, min(start_time) AS began, anyIf(duration_ns, is_roo
     sum(cache_read_tokens), sum(input_tokens) * 2e-6 + sum(output_tokens) * 8e-6 AS cost,
     (sumMap(if(tool = '', [], [toString(tool)]), if(tool = '', [], [1]), if(tool = '', [], [toUInt32(is_error)])) AS used).1,
     used.2, used.3, [maxIf(request_model, kind = 'llm')], ['openai'], [countIf(kind = 'llm')], [0], [sum(input_tokens)],
-    [sum(output_tokens)], [sum(cache_read_tokens)], [cost], [NULL], [NULL], [NULL], max(received_at), 0
+    [sum(output_tokens)], [sum(cache_read_tokens)], [cost], [NULL], [NULL], [NULL],
+    arrayConcat([0], arraySort(groupUniqArrayArray(attribute_codes))), max(received_at), 0
 FROM spans
 WHERE project_id = {PROJECT_ID} AND start_time >= fromUnixTimestamp64Nano({{first_ns:Int64}})
     AND start_time < fromUnixTimestamp64Nano({{last_ns:Int64}} + {_REACH_NS})

@@ -185,15 +185,11 @@ def build_answer(why: WhySearch, comparison: Comparison) -> Answer:
 
 @dataclass(frozen=True)
 class AttributeAnswer:
-    """What is different about attributes; `selected` and `others` traces were read, `read_share` of the range.
-
-    Keys and values were looked for in `searched_share` of it.
-    """
+    """What is different about attributes of `selected` and `others` traces, `read_share` of those in the range."""
 
     selected: int
     others: int
     read_share: float
-    searched_share: float
     groups: list[Group]
     more: int
     first_token: ShiftRow | None
@@ -207,9 +203,8 @@ def build_attributes(why: WhySearch, comparison: AttributeComparison) -> Attribu
         selected=comparison.selected,
         others=comparison.others,
         read_share=comparison.read_share,
-        searched_share=comparison.searched_share,
         groups=groups[:_ATTRIBUTES],
-        more=max(0, len(groups) - _ATTRIBUTES) + comparison.more_keys,
+        more=max(0, len(groups) - _ATTRIBUTES),
         first_token=_build_shift(comparison.first_token) if comparison.first_token else None,
         tests=comparison.tests,
     )

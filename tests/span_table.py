@@ -22,7 +22,7 @@ _TYPES = {
     "output_audio_tokens": pa.uint64(), "time_to_first_token_ns": pa.uint64(), "arguments_hash": pa.uint64(),
     "supplied_cost_usd": pa.float64(), "error_message":
     pa.binary(), "response_id": pa.binary(),
-    "tool_call_id": pa.binary(), "session_id": pa.binary(), "user_id": pa.binary(),
+    "tool_call_id": pa.binary(), "session_id": pa.binary(), "user_id": pa.binary(), "attribute_codes": pa.list_(pa.uint64()),
 }  # fmt: skip
 _LABELS = (
     "name", "span_kind", "kind", "status", "error_type", "service", "environment", "scope_name", "agent", "version", "workflow",
@@ -45,6 +45,7 @@ def span(span_id: str, parent: str = "", start: int = 0, end: int = 0, kind: str
         "status": "error" if error else "unset", "is_error": bool(error), "error_type": error, "service": "bot",
         "environment": "default", "supplied_cost_usd": None, "input_tokens": tokens[0], "output_tokens": tokens[1],
         "error_message": "", "response_id": "", "tool_call_id": "", "session_id": "", "user_id": "",
+        "attribute_codes": [],
     }  # fmt: skip
     unknown = set(overrides) - set(values)
     if unknown:

@@ -107,9 +107,8 @@ class WhySerializer(serializers.Serializer[Any]):
     others = serializers.IntegerField(help_text="Traces to compare with.")
     tests = serializers.IntegerField(help_text="Values compared.")
     read_share = serializers.FloatField(
-        help_text="Part of the range that was counted: below 1 only for attributes of many spans."
+        help_text="Part of the traces that was compared: below 1 only for attributes of traces summarised by older versions."
     )
-    searched_share = serializers.FloatField(help_text="Part of the range in which values that differ were looked for.")
     results = DifferenceSerializer(many=True, help_text="What differs most for certain first.")
     pairs = PairSerializer(many=True)
     numbers = ShiftSerializer(many=True)

@@ -53,11 +53,10 @@ class WhyView(APIView):
                 "pairs": [],
                 "numbers": shifts,
                 "read_share": found.read_share,
-                "searched_share": found.searched_share,
             }
             return Response(_explain(found.selected, found.others, found.tests, found.differences, answer))
         compared = find_differences(get_store(), project_id=project_id, time_range=time_range, selection=chosen, against=against)
-        answer = {"pairs": compared.pairs, "numbers": compared.shifts, "read_share": 1.0, "searched_share": 1.0}
+        answer = {"pairs": compared.pairs, "numbers": compared.shifts, "read_share": 1.0}
         return Response(_explain(compared.selected, compared.others, compared.tests, compared.differences, answer))
 
 

@@ -14,11 +14,12 @@ from alerts.models import AlertRule
 from alerts.observing import window_before
 from alerts.services import evaluate_rules
 from tests.alerts.factories import create_rule, insert_traffic
-from tests.factories import insert_traces
+from tests.factories import insert_traces, new_trace_id
 from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.summarize import summarize_pending
 from tracestore.timerange import DAY_NS, NS_PER_S, ns_of
 
 pytestmark = pytest.mark.django_db
@@ -195,18 +196,15 @@ def test_escalations_are_told_by_their_reasons_and_not_by_the_tool_that_escalate
 
 def test_attribute_of_most_of_the_traces_comes_before_a_field_of_some(store: Store) -> None:
     start_ns = ns_of(NOW) - 60 * NS_PER_S
-    failed = insert_traces(
-        store, *[{"outcome": "error", "user_id": "ann" if n < 8 else f"u{n}"} for n in range(20)], start_ns=start_ns
-    )
-    good = insert_traces(store, *[{"user_id": f"w{n}"} for n in range(80)], start_ns=start_ns)
     spans = [
         {
-            "trace_id": trace_id, "span_id": "22" * 8, "start_ns": start_ns,
-            "attributes": {"tenant.id": "globex" if trace_id in failed[:17] else "acme"},
+            "trace_id": new_trace_id(), "span_id": "22" * 8, "start_ns": start_ns, "error": n < 20,
+            "attributes": {"tenant.id": "globex" if n < 17 else "acme", "user.id": "ann" if n < 8 else f"u{n}"},
         }
-        for trace_id in failed + good
+        for n in range(100)
     ]  # fmt: skip
     insert_batch(store, [(1, start_ns, build_request(*spans))], writer="tenants", batch_seq=1)
+    summarize_pending()
 
     evidence = collect(store, query="service:support-bot")
 

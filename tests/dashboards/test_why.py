@@ -128,7 +128,7 @@ def test_words_of_an_or_are_taken_as_they_are() -> None:
     ("path", "sentence"),
     [
         ("/why/answer?q=status:error", "No trace to explain"),
-        ("/why/attributes?q=status:error", "lies in the part that was read"),
+        ("/why/attributes?q=status:error", "No attributes are noted of the selection"),
     ],
 )
 def test_empty_store_says_what_to_do(client: Client, store: Store, path: str, sentence: str) -> None:

@@ -114,10 +114,12 @@ SELECT trace_id, span_id, parent_span_id, toUnixTimestamp64Nano(start_time) AS s
     agent, version, workflow, request_model, response_model, provider, response_id, tool, tool_call_id,
     service_tier, prompt_name, prompt_version, session_id, user_id, signal,
     input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, supplied_cost_usd,
-    cache_write_1h_tokens, input_audio_tokens, output_audio_tokens, time_to_first_token_ns, arguments_hash
+    cache_write_1h_tokens, input_audio_tokens, output_audio_tokens, time_to_first_token_ns, arguments_hash,
+    attribute_codes
 FROM
 (
-    SELECT * EXCEPT (attributes, resource_attributes, scope_attributes, event_attributes, link_attributes), arguments_hash
+    SELECT * EXCEPT (attributes, resource_attributes, scope_attributes, event_attributes, link_attributes), arguments_hash,
+        attribute_codes
     FROM spans
     WHERE project_id = {{project_id:UInt32}}
         AND start_time >= fromUnixTimestamp64Nano({{min_start_ns:Int64}})

@@ -116,6 +116,13 @@ class SpanColumns:
     def mask(self, name: str) -> Mask:
         return self._array(name, np.bool_)
 
+    def lists(self, name: str) -> tuple[npt.NDArray[np.uint64], Ints]:
+        """Return the entries of a column of lists, one after the other, and the trace number of each."""
+        column = self._table.column(name)
+        chunk = column.chunk(0) if column.num_chunks else column.combine_chunks()
+        entries = np.asarray(chunk.flatten().to_numpy(zero_copy_only=False), dtype=np.uint64)
+        return entries, np.repeat(self.trace, chunk.value_lengths().to_numpy(zero_copy_only=False))
+
     def _array(self, name: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
         if name not in self._arrays:
             self._arrays[name] = np.asarray(self._table.column(name).to_numpy(zero_copy_only=False), dtype=dtype)

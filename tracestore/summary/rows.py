@@ -11,6 +11,7 @@ from tracestore.buckets import bucket_of
 from tracestore.fingerprint import fingerprint, normalize_message
 from tracestore.queries.summaries import MAX_ERRORS
 from tracestore.queries.tool_requests import ToolRequest
+from tracestore.summary.attributes import codes_by_trace
 from tracestore.summary.calls import ToolCalls, find_calls, find_tool_calls
 from tracestore.summary.columns import (
     Buckets,
@@ -123,6 +124,7 @@ def build_rows(
         **_repeats_by_trace(spans, repeats),
         **_tools_by_trace(spans, tools, durations, requested.tools),
         **_steps_by_trace(spans, durations),
+        "attribute_codes": codes_by_trace(spans),
     }
 
 

@@ -20,11 +20,11 @@ from django.utils import timezone
 
 from alerts.channels import ChannelError, Notification, send_notification
 from alerts.channels.signing import OVERLAP, new_secret
-from alerts.evaluation import AlertState
-from alerts.evidence import Evidence, find_cost
-from alerts.illustration import illustrate
-from alerts.message import build_notification, build_test_notification
+from alerts.evidence.gathering import Evidence, find_cost
+from alerts.messages.illustration import illustrate
+from alerts.messages.message import build_notification, build_test_notification
 from alerts.models import ChannelKind, Delivery, DeliveryEvent, DeliveryStatus, DigestRun, NotificationChannel
+from alerts.rules.evaluation import AlertState
 from tracestore import telemetry
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError

@@ -6,7 +6,11 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from alerts import delivery, detection, digests, incidents, services
+from alerts import delivery
+from alerts.on_call import incidents
+from alerts.past import detection
+from alerts.reports import digests
+from alerts.rules import services
 from tracestore.clickhouse.client import get_store
 from tracestore.telemetry import timed_job
 

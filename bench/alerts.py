@@ -103,7 +103,7 @@ def _run(count: int, traces: int) -> float:
 
 def _time_evidence(data: Stored, window_s: int) -> tuple[float, float]:
     """Return the elapsed seconds, and those of processors, of explaining an alert about the failures of a tool."""
-    from alerts.evidence import collect_evidence
+    from alerts.evidence.gathering import collect_evidence
     from alerts.models import AlertRule
     from bench.stored import END_NS, PROJECT_ID
     from tracestore.timerange import NS_PER_S, TimeRange
@@ -131,8 +131,8 @@ def _save(rules: list[tuple[str, dict[str, Any]]]) -> Counter[str]:
 
 def _pass(data: Stored, place: int, kind: str = "") -> tuple[float, float, int]:
     """Evaluate all rules, or those of one kind; return elapsed seconds, those of processors, and how many were evaluated."""
-    from alerts import services
     from alerts.models import AlertRule
+    from alerts.rules import services
     from bench.stored import END_NS
     from tracestore.timerange import NS_PER_S
 

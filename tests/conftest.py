@@ -44,7 +44,7 @@ django.setup()
 from django.conf import settings  # noqa: E402  # after the environment is set
 from django.core.cache import cache  # noqa: E402
 
-from alerts import evidence  # noqa: E402
+from alerts.evidence import gathering  # noqa: E402
 from tests.factories import default_project  # noqa: E402
 from tests.spans import T0, SendSpans, build_request  # noqa: E402
 from tracestore.clickhouse.client import Store, get_store  # noqa: E402
@@ -60,7 +60,7 @@ settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.stora
 
 # Users and alerts wait so long for an answer and then do without. A test does not: the same answer takes a busy machine longer.
 settings.QUERY_TIMEOUT_S = 60
-evidence._EVIDENCE_S = 300.0
+gathering._EVIDENCE_S = 300.0
 _CEILING = re.compile(r"max_execution_time = \d+")
 
 

@@ -66,6 +66,8 @@ def find_reasons(*, evaluation: bool = True) -> dict[str, str]:
         if status.refusal or status.drain_error:
             reasons["ingest"] = status.refusal or status.drain_error
     reasons |= find_stopped()
-    if evaluation and "database" not in reasons and (late := import_string("alerts.lateness.find_late_rules")(timezone.now())):
-        reasons["evaluation"] = late
+    if evaluation and "database" not in reasons:
+        late = import_string("alerts.rules.lateness.find_late_rules")(timezone.now())
+        if late:
+            reasons["evaluation"] = late
     return reasons

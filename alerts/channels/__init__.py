@@ -10,7 +10,7 @@ from django.conf import settings
 from alerts.channels import apprise_url, email, pagerduty, slack, webhook
 from alerts.channels.base import ChannelError
 from alerts.channels.deadline import call_within
-from alerts.notification import Notification
+from alerts.messages.notification import Notification
 
 if TYPE_CHECKING:
     from alerts.models import NotificationChannel

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from alerts.channels.base import USER_AGENT, ChannelError, is_forbidden, refusal, unreachable, wait_s
-from alerts.notification import Event, Notification
-from alerts.rendering.text import render_text
+from alerts.messages.notification import Event, Notification
+from alerts.messages.rendering.text import render_text
 
 if TYPE_CHECKING:
     from apprise import AppriseAttachment, NotifyBase

@@ -16,9 +16,9 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from alerts.channels.base import ChannelError, no_answer, wait_s
-from alerts.notification import Notification
-from alerts.rendering.html import render_html
-from alerts.rendering.text import render_text
+from alerts.messages.notification import Notification
+from alerts.messages.rendering.html import render_html
+from alerts.messages.rendering.text import render_text
 
 if TYPE_CHECKING:
     from alerts.models import NotificationChannel

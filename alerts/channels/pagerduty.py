@@ -12,8 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 from django.conf import settings
 
 from alerts.channels.base import check_http_url, post
-from alerts.notification import Event, Notification
-from alerts.rendering.pagerduty import render_pagerduty
+from alerts.messages.notification import Event, Notification
+from alerts.messages.rendering.pagerduty import render_pagerduty
 
 if TYPE_CHECKING:
     from alerts.models import NotificationChannel

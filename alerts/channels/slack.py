@@ -9,8 +9,8 @@ import json
 from typing import TYPE_CHECKING
 
 from alerts.channels.base import check_http_url, post, show_host
-from alerts.notification import Notification
-from alerts.rendering.slack import render_slack
+from alerts.messages.notification import Notification
+from alerts.messages.rendering.slack import render_slack
 
 if TYPE_CHECKING:
     from alerts.models import NotificationChannel

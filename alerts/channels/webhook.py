@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from alerts.channels.base import check_http_url, post, show_host
 from alerts.channels.signing import HEADER, sign
-from alerts.notification import Notification
-from alerts.rendering.text import render_text
+from alerts.messages.notification import Notification
+from alerts.messages.rendering.text import render_text
 
 if TYPE_CHECKING:
     from alerts.models import NotificationChannel

@@ -7,8 +7,8 @@ from datetime import datetime
 from django.db import models
 from django.utils import timezone
 
-from alerts.evaluation import AlertState
 from alerts.models.rules import BROKEN_KEY, STATES, AlertRule, RuleKind, Severity, Side
+from alerts.rules.evaluation import AlertState
 from tracestore.models import Project
 
 
@@ -20,7 +20,7 @@ class Alert(models.Model):
     own is a change. `evidence` is `alerts.evidence.Evidence.to_json()` as of the start; `peak_value` the value farthest past
     the threshold. `value` is None when missing data are the breach. `samples` is how many traces the value is made of,
     `baseline` what it was compared with, which is that of `compared_with`, and `trace_id` the run of an alert about a single run.
-    `breached_at` is when the breach began, as alerts/detection.py finds it afterwards.
+    `breached_at` is when the breach began, as alerts/past/detection.py finds it afterwards.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="alerts")

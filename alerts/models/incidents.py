@@ -41,7 +41,7 @@ class IncidentState(models.TextChoices):
 
 
 class Incident(models.Model):
-    """One outage: the alerts of one group (alerts/paging.py says which), told as one.
+    """One outage: the alerts of one group (alerts/on_call/paging.py says which), told as one.
 
     `severity` is the worst that any of its alerts had since it was last opened, at `opened_at`: later than `started_at` once it
     was opened again or slept. `flapping_since` is set when it is held open although nothing fires at the moment. Who acted is a

@@ -6,9 +6,9 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 from django.db import models
 
-from alerts.matcher import MAX_LENGTH, MatcherError, parse_matcher
 from alerts.models.channels import NotificationChannel
-from alerts.paging import RoutePlan, Step
+from alerts.on_call.matcher import MAX_LENGTH, MatcherError, parse_matcher
+from alerts.on_call.paging import RoutePlan, Step
 from tracestore.models import Project
 
 MAX_STEPS = 5

@@ -11,8 +11,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
-from alerts.evaluation import AlertState, Comparison, Condition, InstanceState, Level, NoData
 from alerts.models.channels import NotificationChannel
+from alerts.rules.evaluation import AlertState, Comparison, Condition, InstanceState, Level, NoData
 from tracestore.language import QueryError, parse_query
 from tracestore.models import Project
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django.db import models
 
-from alerts.matcher import MAX_LENGTH
 from alerts.models.history import Alert
 from alerts.models.routes import validate_matcher
 from alerts.models.rules import validate_time_zone
-from alerts.quiet import Quiet
+from alerts.on_call.matcher import MAX_LENGTH
+from alerts.on_call.quiet import Quiet
 from tracestore.models import Project
 
 MAX_SILENCE_S = 7 * 86_400

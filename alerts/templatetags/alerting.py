@@ -8,11 +8,11 @@ from typing import Any
 
 from django import template
 
-from alerts import wording
-from alerts.evaluation import AlertState
+from alerts.messages import wording
 from alerts.models import AlertRule, RuleInstance
-from alerts.silences import DAYS
-from alerts.timeline import STATE_CLASSES
+from alerts.on_call.silences import DAYS
+from alerts.on_call.timeline import STATE_CLASSES
+from alerts.rules.evaluation import AlertState
 from tracestore.timerange import ns_of
 
 register = template.Library()

@@ -10,14 +10,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
-from alerts import services
-from alerts.alert_figure import draw_alert
-from alerts.causes import build_step_sections, name_causes
-from alerts.evidence import Evidence
-from alerts.focus import traces_path, why_path, worst_first
+from alerts.evidence.causes import build_step_sections, name_causes
+from alerts.evidence.focus import traces_path, why_path, worst_first
+from alerts.evidence.gathering import Evidence
+from alerts.evidence.reasons import build_reasons
 from alerts.models import Alert, AlertRule, NotificationChannel
-from alerts.observing import window_before
-from alerts.reasons import build_reasons
+from alerts.past.alert_figure import draw_alert
+from alerts.rules import services
+from alerts.rules.observing import window_before
 from alerts.views.editing import find_page
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError

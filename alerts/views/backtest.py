@@ -15,12 +15,12 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from alerts.backtest import Suggestion, find_marks, run_backtest
-from alerts.chart import build_backtest_chart
-from alerts.forms import PreviewForm
+from alerts.forms.rules import PreviewForm
+from alerts.messages.wording import format_condition
 from alerts.models import AlertRule, IncidentMark
-from alerts.units import format_threshold
-from alerts.wording import format_condition
+from alerts.past.backtest import Suggestion, find_marks, run_backtest
+from alerts.past.chart import build_backtest_chart
+from alerts.rules.units import format_threshold
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError

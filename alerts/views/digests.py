@@ -8,10 +8,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from alerts.channels import ChannelError, send_notification
-from alerts.digests import covered_time, find_digests
+from alerts.forms.on_call import DigestForm
 from alerts.models import Digest, NotificationChannel
-from alerts.on_call_forms import DigestForm
-from alerts.report import build_report
+from alerts.reports.digests import covered_time, find_digests
+from alerts.reports.report import build_report
 from alerts.views.editing import answer_editor, delete_one, find_or_new
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from alerts.history import find_history
+from alerts.past.history import find_history
 from tracestore.requests import PageRequest
 
 RANGES = (7, 30, 90)

@@ -15,18 +15,18 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from alerts import incidents
-from alerts.alert_figure import draw_alert
-from alerts.causes import name_step_causes
-from alerts.evidence import Evidence
-from alerts.focus import traces_path, why_path
-from alerts.incidents import IncidentError
-from alerts.links import LinkRefused, read_ack
+from alerts.evidence.causes import name_step_causes
+from alerts.evidence.focus import traces_path, why_path
+from alerts.evidence.gathering import Evidence
+from alerts.messages.links import LinkRefused, read_ack
 from alerts.models import Alert, Incident, IncidentMark, Suppression
-from alerts.observing import window_before
-from alerts.paging import FLAPPING_HOLD, severity_rank
-from alerts.silences import suggest_matcher
-from alerts.timeline import build_timeline
+from alerts.on_call import incidents
+from alerts.on_call.incidents import IncidentError
+from alerts.on_call.paging import FLAPPING_HOLD, severity_rank
+from alerts.on_call.silences import suggest_matcher
+from alerts.on_call.timeline import build_timeline
+from alerts.past.alert_figure import draw_alert
+from alerts.rules.observing import window_before
 from alerts.views.editing import find_page
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from alerts.models import NotificationChannel
-from alerts.pack import DAILY_BUDGET_USD, USER_QUOTA_USD, add_pack, build_pack, find_missing, suggest_budgets
+from alerts.rules.pack import DAILY_BUDGET_USD, USER_QUOTA_USD, add_pack, build_pack, find_missing, suggest_budgets
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.models import Project

@@ -10,17 +10,17 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from alerts import services
-from alerts.backtest import run_backtest
-from alerts.chart import build_backtest_chart, build_rule_chart
-from alerts.definition import metrics_of
-from alerts.forms import DEFAULT_RANGE, RANGES, AlertRuleForm, PreviewForm
+from alerts.forms.rules import DEFAULT_RANGE, RANGES, AlertRuleForm, PreviewForm
 from alerts.models import MAX_GROUP_FIELDS, AlertRule, NotificationChannel, RuleKind
-from alerts.observing import window_before
-from alerts.preview import find_guarded, preview_rule
-from alerts.silences import DAYS
-from alerts.telling import find_routed
-from alerts.units import threshold_unit
+from alerts.on_call.silences import DAYS
+from alerts.on_call.telling import find_routed
+from alerts.past.backtest import run_backtest
+from alerts.past.chart import build_backtest_chart, build_rule_chart
+from alerts.past.preview import find_guarded, preview_rule
+from alerts.rules import services
+from alerts.rules.definition import metrics_of
+from alerts.rules.observing import window_before
+from alerts.rules.units import threshold_unit
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.queries.metrics.definitions import GROUPINGS, METRICS, MetricError

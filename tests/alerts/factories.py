@@ -7,8 +7,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from alerts import services
 from alerts.models import AlertRule, AlertTransition, NotificationChannel
+from alerts.rules import services
 from tests.factories import default_project, insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.timerange import NS_PER_S, ns_of

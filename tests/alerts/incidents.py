@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction as database
 
-from alerts.evidence import Evidence
+from alerts.evidence.gathering import Evidence
 from alerts.models import (
     Alert,
     AlertRule,
@@ -19,7 +19,7 @@ from alerts.models import (
     Silence,
     instance_key,
 )
-from alerts.notify import add_deliveries
+from alerts.on_call.notify import add_deliveries
 from tests.factories import default_project
 from tracestore.timerange import NS_PER_S
 

@@ -23,12 +23,12 @@ def post(client: Client, **values: Any) -> Any:
 @pytest.mark.parametrize(
     ("limit", "address", "body"),
     [
-        ("alerts.api.MAX_RULES", RULES, {"name": "v3 fails", "metric": "failure_rate", "threshold": 0.05}),
-        ("alerts.api.MAX_CHANNELS", "/api/v1/channels", {"name": "Chat", "kind": "slack", "target": "https://hooks.example.com/x"}),
-        ("alerts.on_call_api.MAX_ROUTES", "/api/v1/alert-routes", {"name": "All", "steps": [{"channels": ["On-call"]}]}),
-        ("alerts.on_call_api.MAX_SILENCES", "/api/v1/silences", {"ends_at": "2100-01-01T00:00:00Z"}),
-        ("alerts.on_call_api.MAX_REPORTS", "/api/v1/digests", {"channel": "On-call"}),
-        ("alerts.backtest_api.MAX_MARKS", "/api/v1/incident-marks",
+        ("alerts.api.rules.MAX_RULES", RULES, {"name": "v3 fails", "metric": "failure_rate", "threshold": 0.05}),
+        ("alerts.api.rules.MAX_CHANNELS", "/api/v1/channels", {"name": "Chat", "kind": "slack", "target": "https://hooks.example.com/x"}),
+        ("alerts.api.on_call.MAX_ROUTES", "/api/v1/alert-routes", {"name": "All", "steps": [{"channels": ["On-call"]}]}),
+        ("alerts.api.on_call.MAX_SILENCES", "/api/v1/silences", {"ends_at": "2100-01-01T00:00:00Z"}),
+        ("alerts.api.on_call.MAX_REPORTS", "/api/v1/digests", {"channel": "On-call"}),
+        ("alerts.api.backtests.MAX_MARKS", "/api/v1/incident-marks",
          {"name": "Outage", "started_at": "2026-01-01T00:00:00Z", "ended_at": "2026-01-01T01:00:00Z"}),
         ("dashboards.api.prices.MAX_PRICES", "/api/v1/prices", {"model": "own-1", "input_usd": "1", "output_usd": "2"}),
     ],

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from alerts.backtest import Mark, find_marks, run_backtest
-from alerts.chart import build_backtest_chart
 from alerts.models import Alert, AlertRule, IncidentMark
-from alerts.observing import observe_rule
-from alerts.past import observe_past, step_of
+from alerts.past.backtest import Mark, find_marks, run_backtest
+from alerts.past.chart import build_backtest_chart
+from alerts.past.observations import observe_past, step_of
+from alerts.rules.observing import observe_rule
 from tests.alerts.factories import create_rule, evaluate_rule
 from tests.factories import default_project, insert_traces
 from tests.simulator.traffic import Incident, Kind, Traffic, to_ns, write_traffic

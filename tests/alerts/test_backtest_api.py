@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from alerts.backtest import find_marks
 from alerts.models import AlertRule, Incident, IncidentMark
+from alerts.past.backtest import find_marks
 from tests.alerts.factories import create_rule
 from tests.alerts.test_backtest_pages import breach  # noqa: F401  # a fixture
 from tests.factories import default_project

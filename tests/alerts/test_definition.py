@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from alerts.definition import find_problems
 from alerts.models import AlertRule, RuleInstance
+from alerts.rules.definition import find_problems
 from tests.alerts.factories import create_rule, insert_traffic
 from tests.alerts.test_pages import filled_in, now, roll_up
 from tests.factories import insert_traces

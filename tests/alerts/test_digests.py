@@ -8,11 +8,11 @@ import pytest
 from django.db import connections
 from django.test import Client
 
-from alerts import digests
 from alerts.delivery import release_claims
-from alerts.digests import covered_time, last_due
 from alerts.models import Digest, DigestRun, NotificationChannel
-from alerts.report import build_report
+from alerts.reports import digests
+from alerts.reports.digests import covered_time, last_due
+from alerts.reports.report import build_report
 from tests.alerts.factories import create_channel, create_rule, insert_traffic
 from tests.alerts.incidents import begin, end
 from tests.alerts.receivers import lock_database_while_answering, receive_mail, receive_webhooks

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from alerts import services
 from alerts.models import AlertRule
-from alerts.past import observe_past
-from alerts.preview import preview_rule
+from alerts.past.observations import observe_past
+from alerts.past.preview import preview_rule
+from alerts.rules import services
 from tests.alerts.factories import create_rule, insert_traffic
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store

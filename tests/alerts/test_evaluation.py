@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from alerts.evaluation import AlertState, Condition, Episode, InstanceState, Level, Observation, judge, replay, step
+from alerts.rules.evaluation import AlertState, Condition, Episode, InstanceState, Level, Observation, judge, replay, step
 from tracestore.timerange import NS_PER_S
 
 MINUTE_NS = 60 * NS_PER_S

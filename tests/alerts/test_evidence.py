@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from alerts.evidence import Causes, Distinction, Evidence, collect_evidence, find_cost
+from alerts.evidence.gathering import Causes, Distinction, Evidence, collect_evidence, find_cost
 from alerts.models import AlertRule
-from alerts.observing import window_before
-from alerts.services import evaluate_rules
+from alerts.rules.observing import window_before
+from alerts.rules.services import evaluate_rules
 from tests.alerts.factories import create_rule, insert_traffic
 from tests.factories import insert_traces, new_trace_id
 from tests.spans import build_request
@@ -293,7 +293,7 @@ def test_evidence_that_takes_too_long_is_left_out_one_by_one(store: Store, monke
             cut.append(error)
             raise
 
-    monkeypatch.setattr("alerts.evidence.find_differences", hang)
+    monkeypatch.setattr("alerts.evidence.gathering.find_differences", hang)
 
     found = collect(store)
 
@@ -305,7 +305,7 @@ def test_evidence_that_takes_too_long_is_left_out_one_by_one(store: Store, monke
 
 def test_alert_goes_out_without_evidence_when_there_is_no_time_for_any(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     insert_traffic(store, NOW, failed=3, ok=5)
-    monkeypatch.setattr("alerts.evidence._EVIDENCE_S", 0.0)
+    monkeypatch.setattr("alerts.evidence.gathering._EVIDENCE_S", 0.0)
     rule = create_rule()
 
     (transition,) = evaluate_rules([rule.pk], NOW, store)
@@ -320,7 +320,7 @@ def test_part_that_breaks_costs_the_alert_nothing_else(store: Store, monkeypatch
     def fail(*_: Any, **__: Any) -> Any:
         raise ValueError("math domain error")
 
-    monkeypatch.setattr("alerts.evidence.find_differences", fail)
+    monkeypatch.setattr("alerts.evidence.gathering.find_differences", fail)
 
     evidence = collect(store)
 

@@ -6,11 +6,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from alerts import detection, incidents
-from alerts.detection import find_beginning
-from alerts.focus import narrow
-from alerts.history import Episode, find_history, summarise
+from alerts.evidence.focus import narrow
 from alerts.models import Alert, Incident
+from alerts.on_call import incidents
+from alerts.past import detection
+from alerts.past.detection import find_beginning
+from alerts.past.history import Episode, find_history, summarise
 from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from tests.alerts.incidents import begin, end
 from tests.factories import default_project

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from alerts import delivery, incidents
+from alerts import delivery
 from alerts.channels import check_target, describe_target
 from alerts.models import Delivery, Incident, NotificationChannel
+from alerts.on_call import incidents
 from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from tests.alerts.receivers import receive_webhooks
 from tracestore.clickhouse.client import Store

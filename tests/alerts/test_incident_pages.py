@@ -10,11 +10,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from alerts import incidents
-from alerts.evidence import Causes, Evidence, Example, SeenError
-from alerts.links import ack_url, sign_ack
+from alerts.evidence.gathering import Causes, Evidence, Example, SeenError
+from alerts.messages.links import ack_url, sign_ack
 from alerts.models import Alert, Delivery, Incident, IncidentMark
-from alerts.timeline import build_timeline
+from alerts.on_call import incidents
+from alerts.on_call.timeline import build_timeline
 from tests.alerts.factories import create_channel, create_rule
 from tests.alerts.incidents import begin, end, worsen
 from tests.factories import default_project

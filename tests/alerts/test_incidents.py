@@ -7,9 +7,10 @@ import pytest
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from alerts import delivery, incidents
-from alerts.incidents import IncidentError
+from alerts import delivery
 from alerts.models import Delivery, Grouping, Incident, Silence, Suppression
+from alerts.on_call import incidents
+from alerts.on_call.incidents import IncidentError
 from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from tests.alerts.incidents import begin, create_route, create_silence, end, told, worsen
 from tests.alerts.receivers import receive_webhooks

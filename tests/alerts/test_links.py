@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alerts.links import ACK_DAYS, LinkRefused, ack_url, incident_url, read_ack, sign_ack
+from alerts.messages.links import ACK_DAYS, LinkRefused, ack_url, incident_url, read_ack, sign_ack
 from alerts.models import Alert
 from tracestore.models import Project
 from tracestore.projects import address_of

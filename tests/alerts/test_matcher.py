@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from alerts.matcher import MatcherError, alert_facts, parse_matcher
+from alerts.on_call.matcher import MatcherError, alert_facts, parse_matcher
 
 FACTS = alert_facts(rule="Refunds fail", severity="critical", metric="failure_rate", labels={"tool": "refund", "team": "Pay"})
 

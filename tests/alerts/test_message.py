@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from alerts.evidence import Cause, Causes, Distinction, Evidence, Example, SeenError
-from alerts.message import build_notification
+from alerts.evidence.gathering import Cause, Causes, Distinction, Evidence, Example, SeenError
+from alerts.messages.message import build_notification
+from alerts.messages.notification import Event, Notification
+from alerts.messages.rendering.text import render_text
 from alerts.models import BROKEN_KEY, Alert, AlertTransition, Delivery, RuleKind
-from alerts.notification import Event, Notification
-from alerts.rendering.text import render_text
 from tests.alerts.factories import create_channel, create_rule
 from tests.factories import default_project
 from tracestore.timerange import NS_PER_S, ns_of

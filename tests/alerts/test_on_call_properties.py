@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alerts import incidents
 from alerts.models import Alert, Delivery, Incident, IncidentEvent
+from alerts.on_call import incidents
 from tests.alerts.factories import create_channel, create_rule
 from tests.alerts.incidents import begin, create_route, create_silence, end, worsen
 

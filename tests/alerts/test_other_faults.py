@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from alerts import incidents
-from alerts.evidence import Cause, Causes, Distinction, Evidence, SeenError
+from alerts.evidence.gathering import Cause, Causes, Distinction, Evidence, SeenError
 from alerts.models import Alert, AlertRule, Delivery, Grouping, Incident
+from alerts.on_call import incidents
 from tests.alerts.factories import create_channel, create_rule
 from tests.alerts.incidents import begin, create_silence, end, told, worsen
 from tests.factories import default_project

@@ -21,7 +21,7 @@ from django.utils import timezone
 from alerts import delivery
 from alerts.channels import ChannelError, deadline
 from alerts.channels.deadline import call_within
-from alerts.message import build_notification
+from alerts.messages.message import build_notification
 from alerts.models import Delivery, NotificationChannel
 from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from tests.alerts.receivers import lock_database_while_answering, receive_mail, receive_webhooks

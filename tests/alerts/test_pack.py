@@ -10,10 +10,10 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from alerts import services
-from alerts.definition import find_problems
 from alerts.models import Alert, AlertRule
-from alerts.pack import LABEL, add_pack, build_pack, suggest_budgets
+from alerts.rules import services
+from alerts.rules.definition import find_problems
+from alerts.rules.pack import LABEL, add_pack, build_pack, suggest_budgets
 from tests.alerts.factories import create_channel, create_rule
 from tests.factories import default_project, insert_traces
 from tracestore.clickhouse.client import Store

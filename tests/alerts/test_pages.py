@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from alerts.focus import traces_path
+from alerts.evidence.focus import traces_path
 from alerts.models import BROKEN_KEY, Alert, AlertRule, NotificationChannel
 from alerts.templatetags.alerting import fullness
 from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alerts.matcher import alert_facts, parse_matcher
-from alerts.paging import Candidate, RoutePlan, Step, Turn, choose_incident, due_at, group_key, is_flapping, plan_turns
+from alerts.on_call.matcher import alert_facts, parse_matcher
+from alerts.on_call.paging import Candidate, RoutePlan, Step, Turn, choose_incident, due_at, group_key, is_flapping, plan_turns
 
 NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
 FACTS = alert_facts(rule="Refunds", severity="critical", metric="failure_rate", labels={"tool": "refund"})

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from alerts import delivery
+from alerts.messages.notification import Picture
+from alerts.messages.picture import HEIGHT, WIDTH, Chart, draw_chart
 from alerts.models import Delivery
-from alerts.notification import Picture
-from alerts.picture import HEIGHT, WIDTH, Chart, draw_chart
 from tests.alerts.factories import create_channel, create_rule, evaluate_rule, insert_traffic
 from tests.alerts.receivers import receive_mail, receive_webhooks
 from tracestore.clickhouse.client import Store
@@ -112,7 +112,7 @@ def test_message_goes_without_its_picture_when_that_cannot_be_drawn(
     with receive_mail() as mail:
         settings.SMTP_URL = mail.url
         evaluate_rule(create_rule(create_channel(kind="email", target="ann@example.com")).pk, NOW)
-        monkeypatch.setattr("alerts.illustration.metric_series", fail)
+        monkeypatch.setattr("alerts.messages.illustration.metric_series", fail)
 
         assert delivery.deliver(Delivery.objects.get().pk, NOW)
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
-from alerts.quiet import Quiet
+from alerts.on_call.quiet import Quiet
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NIGHTLY = Quiet(START, None, frozenset({5}), time(23, 0), 3 * 3600, "Europe/Vienna")  # Saturdays 23:00 to 02:00

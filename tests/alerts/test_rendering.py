@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from alerts.channels.email import build_mail
-from alerts.notification import Event, Item, Link, Notification, Picture, Section, one_line
-from alerts.rendering.html import render_html
-from alerts.rendering.pagerduty import render_pagerduty
-from alerts.rendering.slack import render_slack
-from alerts.rendering.text import render_text
+from alerts.messages.notification import Event, Item, Link, Notification, Picture, Section, one_line
+from alerts.messages.rendering.html import render_html
+from alerts.messages.rendering.pagerduty import render_pagerduty
+from alerts.messages.rendering.slack import render_slack
+from alerts.messages.rendering.text import render_text
 
 URL = "https://t.example"
 HOSTILE = '<script>alert(1)</script> <!channel> *b* "q" & http://evil.example'

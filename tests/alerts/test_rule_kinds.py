@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from alerts import services
 from alerts.models import Alert, AlertRule, AlertTransition, Delivery, RuleInstance
-from alerts.observing import forecast
+from alerts.rules import services
+from alerts.rules.observing import forecast
 from tests.alerts.factories import create_channel, create_rule, find_due_rules, insert_traffic
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
@@ -387,7 +387,7 @@ def test_hours_over_midnight_belong_to_the_day_on_which_they_start(store: Store)
 def test_rule_that_fails_again_and_again_tells_its_channels(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     rule = create_rule(create_channel())
     with monkeypatch.context() as patch:
-        patch.setattr("alerts.services.observe_rules", lambda *_: [StoreError("Code 42")])
+        patch.setattr("alerts.rules.services.observe_rules", lambda *_: [StoreError("Code 42")])
         happened = [evaluate(rule, NOW + 15 * turn * SECOND) for turn in range(services.FAILURES_BEFORE_ALERT + 2)]
 
     assert happened == [[], [], [], ["firing"], [], []]
@@ -416,7 +416,7 @@ def test_store_that_is_away_fails_every_rule_and_loses_none(store: Store, monkey
     def fail(*_: Any) -> None:
         raise StoreUnavailable("connection refused")
 
-    monkeypatch.setattr("alerts.services.observe_rules", fail)
+    monkeypatch.setattr("alerts.rules.services.observe_rules", fail)
 
     assert services.evaluate_due(NOW) == []
 

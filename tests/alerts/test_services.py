@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 from django.db import DataError, connections
 
-from alerts import services
-from alerts.evidence import collect_evidence
+from alerts.evidence.gathering import collect_evidence
 from alerts.models import Alert, AlertRule, AlertTransition, Delivery, Route, Silence
-from alerts.observing import Sight, judged_window, observe_rules, window_before
-from alerts.recording import record_change
+from alerts.rules import services
+from alerts.rules.observing import Sight, judged_window, observe_rules, window_before
+from alerts.rules.recording import record_change
 from tests.alerts.factories import create_channel, create_rule, evaluate_rule, find_due_rules, insert_traffic
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
@@ -169,7 +169,7 @@ def test_store_failure_keeps_the_state_and_is_shown(store: Store, monkeypatch: p
     def fail(*_: Any, **__: Any) -> float:
         raise StoreUnavailable("connection refused")
 
-    monkeypatch.setattr("alerts.services.observe_rules", fail)
+    monkeypatch.setattr("alerts.rules.services.observe_rules", fail)
 
     evaluate_rule(rule.pk, NOW)
 
@@ -225,7 +225,7 @@ def test_evaluation_that_an_edit_overtook_is_dropped(store: Store, monkeypatch: 
         services.save_rule(edited, NOW)
         return measure(*args, **kwargs)
 
-    monkeypatch.setattr("alerts.services.observe_rules", measure_while_someone_edits)
+    monkeypatch.setattr("alerts.rules.services.observe_rules", measure_while_someone_edits)
 
     assert evaluate_rule(rule.pk, NOW) is None
 
@@ -298,11 +298,11 @@ def test_evaluation_slower_than_the_interval_still_counts(store: Store, monkeypa
 
     def measure_slowly(*args: Any, **kwargs: Any) -> Any:
         due_meanwhile.extend(find_due_rules(NOW + timedelta(seconds=30)))
-        monkeypatch.setattr("alerts.services.observe_rules", measure)
+        monkeypatch.setattr("alerts.rules.services.observe_rules", measure)
         evaluate_rule(rule.pk, NOW + timedelta(seconds=90))  # the lease has run out: someone else begins
         return measure(*args, **kwargs)
 
-    monkeypatch.setattr("alerts.services.observe_rules", measure_slowly)
+    monkeypatch.setattr("alerts.rules.services.observe_rules", measure_slowly)
 
     evaluate_rule(rule.pk, NOW)
 
@@ -433,7 +433,7 @@ def test_silence_and_route_that_can_no_longer_be_read_hold_up_no_alert(store: St
 
     assert Alert.objects.get().state == "firing"
     assert Delivery.objects.count() == 1
-    said = [record.getMessage() for record in caplog.records if record.name == "alerts.telling"]
+    said = [record.getMessage() for record in caplog.records if record.name == "alerts.on_call.telling"]
     assert [line.partition(":")[0] for line in said] == [f"route {route.pk} is left out", f"silence {odd.pk} is left out"]
 
 

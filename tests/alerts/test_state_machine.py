@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.evaluation import AlertState, Condition, InstanceState, Level, NoData, Observation, Transition, step
+from alerts.rules.evaluation import AlertState, Condition, InstanceState, Level, NoData, Observation, Transition, step
 from tracestore.timerange import NS_PER_S
 
 VALUES = st.one_of(st.none(), st.integers(0, 12).map(float))

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from alerts import services, steps
-from alerts.causes import describe_cause
-from alerts.evidence import Evidence, collect_evidence
-from alerts.message import build_notification
+from alerts.evidence import steps
+from alerts.evidence.causes import describe_cause
+from alerts.evidence.gathering import Evidence, collect_evidence
+from alerts.messages.message import build_notification
 from alerts.models import Alert, Delivery
-from alerts.observing import window_before
+from alerts.rules import services
+from alerts.rules.observing import window_before
 from tests.alerts.factories import create_channel, create_rule
 from tests.alerts.runs import Step, llm, send_runs, tool
 from tracestore.clickhouse.client import Store

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from alerts.focus import find_focus, narrow
-from alerts.units import format_duration_s, format_threshold, parse_duration_s, parse_threshold
-from alerts.wording import format_range, format_seconds, format_share, format_value
+from alerts.evidence.focus import find_focus, narrow
+from alerts.messages.wording import format_range, format_seconds, format_share, format_value
+from alerts.rules.units import format_duration_s, format_threshold, parse_duration_s, parse_threshold
 from dashboards.templatetags.formatting import duration_s
 from tracestore.language import parse_query
 

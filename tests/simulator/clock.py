@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from alerts import services
 from alerts.models import AlertRule, AlertTransition
+from alerts.rules import services
 from tracestore.clickhouse.client import Store
 
 STEP = timedelta(minutes=1)

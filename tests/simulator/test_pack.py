@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from alerts.backtest import run_backtest
 from alerts.models import Alert, AlertRule, RuleKind
-from alerts.pack import LABEL, add_pack
+from alerts.past.backtest import run_backtest
+from alerts.rules.pack import LABEL, add_pack
 from tests.factories import default_project
 from tests.simulator.clock import live_through
 from tests.simulator.traffic import CAUSES, Incident, Kind, Traffic, to_ns, write_traffic

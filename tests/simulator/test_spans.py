@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from alerts.backtest import run_backtest
 from alerts.models import Alert, AlertRule, RuleKind
-from alerts.pack import LABEL, add_pack
+from alerts.past.backtest import run_backtest
+from alerts.rules.pack import LABEL, add_pack
 from tests.alerts.factories import create_rule
 from tests.factories import default_project
 from tests.ingest.conftest import Receiver, build_request, build_span, receiver

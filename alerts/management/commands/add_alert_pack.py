@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from alerts.models import NotificationChannel
-from alerts.pack import DAILY_BUDGET_USD, USER_QUOTA_USD, add_pack
+from alerts.rules.pack import DAILY_BUDGET_USD, USER_QUOTA_USD, add_pack
 from tracestore.management.projects import add_project_argument, get_project
 
 

@@ -10,7 +10,7 @@ from alerts import delivery
 from alerts.on_call import incidents
 from alerts.past import detection
 from alerts.reports import digests
-from alerts.rules import services
+from alerts.rules import evaluator, schedule
 from tracestore.clickhouse.client import get_store
 from tracestore.telemetry import timed_job
 
@@ -21,7 +21,7 @@ DIGEST_INTERVAL_S = 30
 @shared_task(ignore_result=True)
 def evaluate_alert_rules() -> None:
     """Runs every TRACESTORE_ALERT_INTERVAL_S seconds."""
-    for rule_ids in services.find_due_batches(timezone.now()):
+    for rule_ids in schedule.find_due_batches(timezone.now()):
         # One that waited for a whole interval is stale: the next tick asks again, and the queue does not grow.
         evaluate_alert_rule_batch.apply_async((rule_ids,), expires=settings.ALERT_INTERVAL_S)
 
@@ -29,7 +29,7 @@ def evaluate_alert_rules() -> None:
 @shared_task(ignore_result=True)
 def evaluate_alert_rule_batch(rule_ids: list[int]) -> None:
     with timed_job("evaluate_alert_rules"):
-        services.evaluate_rules(rule_ids, timezone.now())
+        evaluator.evaluate_rules(rule_ids, timezone.now())
 
 
 @shared_task(ignore_result=True)

@@ -132,7 +132,7 @@ def _save(rules: list[tuple[str, dict[str, Any]]]) -> Counter[str]:
 def _pass(data: Stored, place: int, kind: str = "") -> tuple[float, float, int]:
     """Evaluate all rules, or those of one kind; return elapsed seconds, those of processors, and how many were evaluated."""
     from alerts.models import AlertRule
-    from alerts.rules import services
+    from alerts.rules import evaluator
     from bench.stored import END_NS
     from tracestore.timerange import NS_PER_S
 
@@ -142,7 +142,7 @@ def _pass(data: Stored, place: int, kind: str = "") -> tuple[float, float, int]:
         AlertRule.objects.filter(labels__kind=kind).update(enabled=True)
     data.store.command("SYSTEM DROP QUERY CONDITION CACHE")
     started, used = time.perf_counter(), time.process_time()
-    services.evaluate_due(now, data.store)
+    evaluator.evaluate_due(now, data.store)
     seconds, processor_s = time.perf_counter() - started, time.process_time() - used
     failed = AlertRule.objects.exclude(last_error="").first()
     if failed:

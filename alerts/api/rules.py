@@ -24,7 +24,8 @@ from alerts.api.serializers import (
 )
 from alerts.delivery import rotate_secret, set_channel_enabled
 from alerts.models import AlertRule, ChannelKind, NotificationChannel
-from alerts.rules import services
+from alerts.rules.editing import delete_rule, save_rule
+from alerts.rules.finding import find_alerts
 from tracestore.queries.paging import read_cursor
 from tracestore.rest import checked, next_page_url, page_of, project_of, refuse_unknown, require_room
 
@@ -96,7 +97,7 @@ class AlertRuleDetail(APIView):
 
     @extend_schema(operation_id="delete_alert_rule", responses={204: None})
     def delete(self, request: Request, rule_id: int) -> Response:
-        services.delete_rule(self._rule(request, rule_id), timezone.now())
+        delete_rule(self._rule(request, rule_id), timezone.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _rule(self, request: Request, rule_id: int) -> AlertRule:
@@ -116,7 +117,7 @@ def _save(rule: AlertRule, values: dict[str, Any]) -> AlertRule:
     for name, value in values.items():
         if name != "channels":
             setattr(rule, name, value)
-    services.save_rule(rule, timezone.now())
+    save_rule(rule, timezone.now())
     if "channels" in values:
         rule.channels.set(values["channels"])
     return rule
@@ -216,5 +217,5 @@ class AlertList(APIView):
         wanted = request.query_params.get("state", "")
         if wanted not in ("", "firing", "resolved"):
             raise serializers.ValidationError({"state": [f"must be firing or resolved, not {wanted!r}."]})
-        alerts = services.find_alerts(project_of(request).pk, firing=wanted == "firing" if wanted else None)
+        alerts = find_alerts(project_of(request).pk, firing=wanted == "firing" if wanted else None)
         return answer_page(request, alerts, AlertOutput, "state")

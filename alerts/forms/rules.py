@@ -32,7 +32,7 @@ from alerts.models import (
     validate_time_zone,
 )
 from alerts.rules.definition import find_problems
-from alerts.rules.services import DEFINITION_FIELDS, save_rule
+from alerts.rules.editing import DEFINITION_FIELDS, save_rule
 from alerts.rules.units import format_duration_s, format_threshold, parse_duration_s, parse_threshold
 from tracestore.language import QueryError, parse_query
 from tracestore.models import Project

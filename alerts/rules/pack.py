@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from alerts.models import AlertRule, NotificationChannel
-from alerts.rules.services import save_rule
+from alerts.rules.editing import save_rule
 from alerts.rules.units import round_off
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query

@@ -16,7 +16,7 @@ from alerts.evidence.gathering import Evidence
 from alerts.evidence.reasons import build_reasons
 from alerts.models import Alert, AlertRule, NotificationChannel
 from alerts.past.alert_figure import draw_alert
-from alerts.rules import services
+from alerts.rules.finding import count_firing, find_alerts
 from alerts.rules.observing import window_before
 from alerts.views.editing import find_page
 from tracestore.clickhouse.client import get_store
@@ -36,7 +36,7 @@ _TRACES_SHOWN = 20
 def alert_list(request: PageRequest) -> HttpResponse:
     """One URL: the whole page, or to htmx its list, which it asks for every few seconds."""
     context = {
-        "page": find_page(request, services.find_alerts(request.project.pk)),
+        "page": find_page(request, find_alerts(request.project.pk)),
         "rule_count": AlertRule.objects.filter(project=request.project).count(),
         "broken_channels": NotificationChannel.objects.filter(project=request.project).exclude(disabled_reason=""),
     }
@@ -46,7 +46,7 @@ def alert_list(request: PageRequest) -> HttpResponse:
 @fragment_of("alert-list")
 @require_GET
 def alert_badge(request: PageRequest) -> HttpResponse:
-    return render(request, "alerts/_badge.html", {"firing_count": services.count_firing(request.project.pk)})
+    return render(request, "alerts/_badge.html", {"firing_count": count_firing(request.project.pk)})
 
 
 @require_GET

@@ -17,8 +17,9 @@ from alerts.on_call.telling import find_routed
 from alerts.past.backtest import run_backtest
 from alerts.past.chart import build_backtest_chart, build_rule_chart
 from alerts.past.preview import find_guarded, preview_rule
-from alerts.rules import services
 from alerts.rules.definition import metrics_of
+from alerts.rules.editing import delete_rule, save_rule
+from alerts.rules.finding import find_rules
 from alerts.rules.observing import window_before
 from alerts.rules.units import threshold_unit
 from tracestore.clickhouse.client import get_store
@@ -47,7 +48,7 @@ _NEW_RULE = {
 @vary_on_headers("HX-Request")
 def rule_list(request: PageRequest) -> HttpResponse:
     """One URL: the whole page, or to htmx its list."""
-    rules = services.find_rules(request.project.pk)
+    rules = find_rules(request.project.pk)
     context = {
         "rules": rules,
         "routed": find_routed(request.project.pk, rules),
@@ -123,12 +124,12 @@ def rule_switch(request: PageRequest, rule_id: int) -> HttpResponseRedirect:
     """Switch a rule on or off (`enabled` is "1" or "0")."""
     rule = get_object_or_404(AlertRule, pk=rule_id, project=request.project)
     rule.enabled = request.POST.get("enabled") == "1"
-    services.save_rule(rule, timezone.now())
+    save_rule(rule, timezone.now())
     return redirect("alert-rule-list")
 
 
 @require_POST
 def rule_delete(request: PageRequest, rule_id: int) -> HttpResponseRedirect:
     rule = get_object_or_404(AlertRule, pk=rule_id, project=request.project)
-    services.delete_rule(rule, timezone.now())
+    delete_rule(rule, timezone.now())
     return redirect("alert-rule-list")

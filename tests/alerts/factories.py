@@ -8,7 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from alerts.models import AlertRule, AlertTransition, NotificationChannel
-from alerts.rules import services
+from alerts.rules import evaluator, schedule
 from tests.factories import default_project, insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.timerange import NS_PER_S, ns_of
@@ -33,11 +33,11 @@ def long_ago() -> datetime:
 
 def evaluate_rule(rule_id: int, now: datetime, store: Store | None = None) -> AlertTransition | None:
     """Evaluate one rule if its time has come; return its first change of state, if there was one."""
-    return next(iter(services.evaluate_rules([rule_id], now, store)), None)
+    return next(iter(evaluator.evaluate_rules([rule_id], now, store)), None)
 
 
 def find_due_rules(now: datetime) -> list[int]:
-    return [rule_id for batch in services.find_due_batches(now) for rule_id in batch]
+    return [rule_id for batch in schedule.find_due_batches(now) for rule_id in batch]
 
 
 def insert_traffic(

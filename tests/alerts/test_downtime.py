@@ -10,7 +10,7 @@ import pytest
 from alerts.models import AlertRule
 from alerts.past.observations import observe_past
 from alerts.past.preview import preview_rule
-from alerts.rules import services
+from alerts.rules import evaluator
 from tests.alerts.factories import create_rule, insert_traffic
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
@@ -39,7 +39,7 @@ def insert(store: Store, at: datetime, count: int, **columns: Any) -> None:
 
 
 def evaluate(rule: AlertRule, now: datetime) -> list[str]:
-    return [change.to_state for change in services.evaluate_rules([rule.pk], now)]
+    return [change.to_state for change in evaluator.evaluate_rules([rule.pk], now)]
 
 
 def silence_rule(**overrides: Any) -> AlertRule:

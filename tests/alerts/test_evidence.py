@@ -11,8 +11,8 @@ import pytest
 
 from alerts.evidence.gathering import Causes, Distinction, Evidence, collect_evidence, find_cost
 from alerts.models import AlertRule
+from alerts.rules.evaluator import evaluate_rules
 from alerts.rules.observing import window_before
-from alerts.rules.services import evaluate_rules
 from tests.alerts.factories import create_rule, insert_traffic
 from tests.factories import insert_traces, new_trace_id
 from tests.spans import build_request

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from alerts.models import Alert, AlertRule
-from alerts.rules import services
+from alerts.rules import evaluator
 from alerts.rules.definition import find_problems
 from alerts.rules.pack import LABEL, add_pack, build_pack, suggest_budgets
 from tests.alerts.factories import create_channel, create_rule
@@ -74,7 +74,7 @@ def test_run_whose_retries_all_fail_is_no_failing_tool(store: Store, failing: in
         insert_traces(store, *({"tools": calls} for calls in tools), start_ns=start_ns)
     rule = next(rule for rule in add_pack(default_project(), [], now) if rule.labels[LABEL] == "tool-failures")
 
-    services.evaluate_rules([rule.pk], now)
+    evaluator.evaluate_rules([rule.pk], now)
 
     assert [alert.labels["tool"] for alert in Alert.objects.all()] == happens
 

@@ -10,7 +10,7 @@ import pytest
 from django.db import connections
 
 from alerts.models import Alert, AlertRule, AlertTransition, Delivery, RuleInstance
-from alerts.rules import services
+from alerts.rules import broken, evaluator
 from alerts.rules.observing import forecast
 from tests.alerts.factories import create_channel, create_rule, find_due_rules, insert_traffic
 from tests.factories import insert_traces
@@ -40,7 +40,7 @@ def roll_up_day(store: Store) -> None:
 def evaluate(rule: AlertRule, at: datetime) -> list[str]:
     """Return what happened, as "v3 firing"."""
     AlertRule.objects.filter(pk=rule.pk).update(next_evaluation_at=at)
-    return [" ".join([*row.labels.values(), row.to_state]) for row in services.evaluate_rules([rule.pk], at)]
+    return [" ".join([*row.labels.values(), row.to_state]) for row in evaluator.evaluate_rules([rule.pk], at)]
 
 
 # Groups
@@ -345,7 +345,7 @@ def test_rule_with_a_long_read_of_its_own_is_evaluated_less_often(store: Store) 
     create_rule(name="every minute", window_s=86_400, interval_s=60, **each)
     create_rule(name="shared", window_s=86_400, next_evaluation_at=NOW)
 
-    assert services.evaluate_due(NOW) == []
+    assert evaluator.evaluate_due(NOW) == []
 
     def due_after(seconds: int) -> set[str]:
         ids = find_due_rules(NOW + seconds * SECOND)
@@ -387,8 +387,8 @@ def test_hours_over_midnight_belong_to_the_day_on_which_they_start(store: Store)
 def test_rule_that_fails_again_and_again_tells_its_channels(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     rule = create_rule(create_channel())
     with monkeypatch.context() as patch:
-        patch.setattr("alerts.rules.services.observe_rules", lambda *_: [StoreError("Code 42")])
-        happened = [evaluate(rule, NOW + 15 * turn * SECOND) for turn in range(services.FAILURES_BEFORE_ALERT + 2)]
+        patch.setattr("alerts.rules.evaluator.observe_rules", lambda *_: [StoreError("Code 42")])
+        happened = [evaluate(rule, NOW + 15 * turn * SECOND) for turn in range(broken.FAILURES_BEFORE_ALERT + 2)]
 
     assert happened == [[], [], [], ["firing"], [], []]
     alert = Alert.objects.get()
@@ -401,13 +401,13 @@ def test_rule_that_fails_again_and_again_tells_its_channels(store: Store, monkey
 
 
 def test_turn_that_two_workers_fail_counts_once(store: Store) -> None:
-    rule = create_rule(create_channel(), failed_evaluations=services.FAILURES_BEFORE_ALERT - 1)
+    rule = create_rule(create_channel(), failed_evaluations=broken.FAILURES_BEFORE_ALERT - 1)
     copies = [AlertRule.objects.get(pk=rule.pk) for _ in range(2)]  # the first worker's lease ran out while the store was slow
 
-    happened = [services._fail(copy, StoreError("too slow"), NOW) for copy in copies]
+    happened = [evaluator._fail(copy, StoreError("too slow"), NOW) for copy in copies]
 
     assert [len(transitions) for transitions in happened] == [1, 0]
-    assert AlertRule.objects.get().failed_evaluations == services.FAILURES_BEFORE_ALERT
+    assert AlertRule.objects.get().failed_evaluations == broken.FAILURES_BEFORE_ALERT
 
 
 def test_store_that_is_away_fails_every_rule_and_loses_none(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,9 +416,9 @@ def test_store_that_is_away_fails_every_rule_and_loses_none(store: Store, monkey
     def fail(*_: Any) -> None:
         raise StoreUnavailable("connection refused")
 
-    monkeypatch.setattr("alerts.rules.services.observe_rules", fail)
+    monkeypatch.setattr("alerts.rules.evaluator.observe_rules", fail)
 
-    assert services.evaluate_due(NOW) == []
+    assert evaluator.evaluate_due(NOW) == []
 
     assert set(AlertRule.objects.values_list("last_error", flat=True)) == {"connection refused"}
     assert set(find_due_rules(NOW + 15 * SECOND)) == {rule.pk for rule in rules}
@@ -438,14 +438,14 @@ def test_many_rules_are_evaluated_in_one_pass(store: Store, monkeypatch: pytest.
 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "query_rows", count)
-        transitions = services.evaluate_due(NOW)
+        transitions = evaluator.evaluate_due(NOW)
 
     fired = {row.rule.name for row in transitions if row.rule}
     assert fired == {f"{n}" for n in range(40) if {2: 7, 3: 3}.get(n % 4, 0) > n % 10}
     assert len([sql for sql in asked if "matches0" in sql]) == 1
     bad.refresh_from_db()
     assert "no metric" in bad.last_error
-    assert services.evaluate_due(NOW) == []
+    assert evaluator.evaluate_due(NOW) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -457,7 +457,7 @@ def test_workers_that_race_for_many_rules_evaluate_each_once(store: Store) -> No
 
     def work() -> None:
         start.wait(60)
-        results.extend(services.evaluate_rules(ids, NOW))
+        results.extend(evaluator.evaluate_rules(ids, NOW))
         connections.close_all()
 
     threads = [threading.Thread(target=work) for _ in range(3)]

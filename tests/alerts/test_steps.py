@@ -13,7 +13,7 @@ from alerts.evidence.causes import describe_cause
 from alerts.evidence.gathering import Evidence, collect_evidence
 from alerts.messages.message import build_notification
 from alerts.models import Alert, Delivery
-from alerts.rules import services
+from alerts.rules import evaluator
 from alerts.rules.observing import window_before
 from tests.alerts.factories import create_channel, create_rule
 from tests.alerts.runs import Step, llm, send_runs, tool
@@ -219,7 +219,7 @@ def test_alert_fires_with_the_slow_step_in_its_payload(store: Store) -> None:
     send_runs(store, BEFORE_NS, *[[llm("gpt", 1)]] * 3)
     send_runs(store, NOW_NS, *[[llm("gpt", 9)]] * 3)
 
-    services.evaluate_rules([rule.pk], NOW + timedelta(seconds=1))
+    evaluator.evaluate_rules([rule.pk], NOW + timedelta(seconds=1))
 
     payload = build_notification(Delivery.objects.get(), "http://base").payload
     assert payload["slow_steps"]["top"] == [
@@ -233,7 +233,7 @@ def test_pages_name_the_step_and_open_the_slowest_traces_there(store: Store, cli
     rule = create_rule(create_channel(), name="Runs are slow", metric="duration_p95", threshold=3)
     send_runs(store, BEFORE_NS, *[[llm("gpt", 1)]] * 3)
     slowest, *_ = send_runs(store, NOW_NS, [tool("search_kb", 14), llm("gpt", 1)], *[[llm("gpt", 1), tool("search_kb", 9)]] * 4)
-    services.evaluate_rules([rule.pk], NOW + timedelta(seconds=1))
+    evaluator.evaluate_rules([rule.pk], NOW + timedelta(seconds=1))
     alert = Alert.objects.get()
 
     page = client.get(f"/alerts/{alert.pk}").content.decode()

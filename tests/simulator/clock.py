@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from alerts.models import AlertRule, AlertTransition
-from alerts.rules import services
+from alerts.rules import evaluator
 from tracestore.clickhouse.client import Store
 
 STEP = timedelta(minutes=1)
@@ -17,6 +17,6 @@ def live_through(store: Store, start: datetime, end: datetime, step: timedelta =
     now = start
     while now <= end:
         AlertRule.objects.update(next_evaluation_at=now)
-        transitions += services.evaluate_due(now, store)
+        transitions += evaluator.evaluate_due(now, store)
         now += step
     return transitions

@@ -10,7 +10,7 @@ from django.db import DataError, connections
 
 from alerts.evidence.gathering import collect_evidence
 from alerts.models import Alert, AlertRule, AlertTransition, Delivery, Route, Silence
-from alerts.rules import services
+from alerts.rules import editing, evaluator, schedule
 from alerts.rules.observing import Sight, judged_window, observe_rules, window_before
 from alerts.rules.recording import record_change
 from tests.alerts.factories import create_channel, create_rule, evaluate_rule, find_due_rules, insert_traffic
@@ -169,7 +169,7 @@ def test_store_failure_keeps_the_state_and_is_shown(store: Store, monkeypatch: p
     def fail(*_: Any, **__: Any) -> float:
         raise StoreUnavailable("connection refused")
 
-    monkeypatch.setattr("alerts.rules.services.observe_rules", fail)
+    monkeypatch.setattr("alerts.rules.evaluator.observe_rules", fail)
 
     evaluate_rule(rule.pk, NOW)
 
@@ -184,7 +184,7 @@ def test_alert_fires_even_when_its_evidence_cannot_be_read(store: Store, monkeyp
     def fail(*_: Any, **__: Any) -> None:
         raise StoreUnavailable("connection refused")
 
-    monkeypatch.setattr(services, "collect_evidence", fail)
+    monkeypatch.setattr(evaluator, "collect_evidence", fail)
 
     evaluate_rule(rule.pk, NOW)
 
@@ -222,10 +222,10 @@ def test_evaluation_that_an_edit_overtook_is_dropped(store: Store, monkeypatch: 
     def measure_while_someone_edits(*args: Any, **kwargs: Any) -> Any:
         edited = AlertRule.objects.get(pk=rule.pk)
         edited.threshold = 0.9
-        services.save_rule(edited, NOW)
+        editing.save_rule(edited, NOW)
         return measure(*args, **kwargs)
 
-    monkeypatch.setattr("alerts.rules.services.observe_rules", measure_while_someone_edits)
+    monkeypatch.setattr("alerts.rules.evaluator.observe_rules", measure_while_someone_edits)
 
     assert evaluate_rule(rule.pk, NOW) is None
 
@@ -241,7 +241,7 @@ def test_editing_the_condition_resolves_a_firing_alert_and_says_why(store: Store
     rule.refresh_from_db()
     rule.threshold = 0.8
 
-    services.save_rule(rule, NOW + timedelta(seconds=5))
+    editing.save_rule(rule, NOW + timedelta(seconds=5))
 
     alert = Alert.objects.get()
     assert (alert.state, alert.resolve_reason) == ("resolved", "the rule was edited")
@@ -256,7 +256,7 @@ def test_renaming_a_firing_rule_leaves_its_alert_alone(store: Store) -> None:
     rule.refresh_from_db()
     rule.name = "Renamed"
 
-    services.save_rule(rule, NOW)
+    editing.save_rule(rule, NOW)
 
     assert rule.state == "firing"
     assert Alert.objects.get().state == "firing"
@@ -267,7 +267,7 @@ def test_deleting_a_firing_rule_resolves_its_alert_and_keeps_it(store: Store) ->
     insert_traffic(store, NOW, failed=3, ok=7)
     evaluate_rule(rule.pk, NOW)
 
-    services.delete_rule(rule, NOW + timedelta(seconds=1))
+    editing.delete_rule(rule, NOW + timedelta(seconds=1))
 
     alert = Alert.objects.get()
     assert (alert.rule_id, alert.state, alert.rule_name) == (None, "resolved", "Failures")
@@ -298,11 +298,11 @@ def test_evaluation_slower_than_the_interval_still_counts(store: Store, monkeypa
 
     def measure_slowly(*args: Any, **kwargs: Any) -> Any:
         due_meanwhile.extend(find_due_rules(NOW + timedelta(seconds=30)))
-        monkeypatch.setattr("alerts.rules.services.observe_rules", measure)
+        monkeypatch.setattr("alerts.rules.evaluator.observe_rules", measure)
         evaluate_rule(rule.pk, NOW + timedelta(seconds=90))  # the lease has run out: someone else begins
         return measure(*args, **kwargs)
 
-    monkeypatch.setattr("alerts.rules.services.observe_rules", measure_slowly)
+    monkeypatch.setattr("alerts.rules.evaluator.observe_rules", measure_slowly)
 
     evaluate_rule(rule.pk, NOW)
 
@@ -319,10 +319,10 @@ def test_overtaken_evaluation_counts_when_the_one_that_overtook_has_no_result_ye
 
     def collect_while_someone_else_begins(*args: Any) -> Any:
         AlertRule.objects.filter(pk=rule.pk).update(next_evaluation_at=NOW)
-        assert services._claim([rule.pk], NOW)
+        assert schedule.claim([rule.pk], NOW)
         return collect_evidence(*args)
 
-    monkeypatch.setattr(services, "collect_evidence", collect_while_someone_else_begins)
+    monkeypatch.setattr(evaluator, "collect_evidence", collect_while_someone_else_begins)
 
     assert evaluate_rule(rule.pk, NOW) is not None
 
@@ -366,7 +366,7 @@ def test_rule_that_breaks_costs_no_other_rule_its_alert(store: Store, caplog: py
     ]
     good = create_rule()
 
-    services.evaluate_due(NOW)
+    evaluator.evaluate_due(NOW)
 
     assert [alert.rule_id for alert in Alert.objects.all()] == [good.pk]
     for rule in odd:
@@ -387,9 +387,9 @@ def test_rule_whose_change_cannot_be_written_costs_no_other_rule_its_alert(store
             raise DataError("unsupported Unicode escape sequence")
         return record_change(rule, *rest)
 
-    monkeypatch.setattr(services, "record_change", refuse_odd)
+    monkeypatch.setattr(evaluator, "record_change", refuse_odd)
 
-    services.evaluate_due(NOW)
+    evaluator.evaluate_due(NOW)
 
     assert [alert.rule_id for alert in Alert.objects.all()] == [good.pk]
     odd.refresh_from_db()
@@ -399,7 +399,7 @@ def test_rule_whose_change_cannot_be_written_costs_no_other_rule_its_alert(store
 def test_alert_fires_even_when_its_evidence_breaks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     rule = create_rule()
     insert_traffic(store, NOW, failed=3, ok=7)
-    monkeypatch.setattr(services, "collect_evidence", lambda *_: 1 / 0)
+    monkeypatch.setattr(evaluator, "collect_evidence", lambda *_: 1 / 0)
 
     evaluate_rule(rule.pk, NOW)
 
@@ -442,6 +442,6 @@ def test_group_whose_name_no_query_can_hold_fires_like_the_others(store: Store) 
     for user in ("u" * 3000, "u17"):
         insert_traffic(store, NOW, failed=3, ok=0, user_id=user)
 
-    services.evaluate_rules([rule.pk], NOW)
+    evaluator.evaluate_rules([rule.pk], NOW)
 
     assert {len(alert.labels["user"]) for alert in Alert.objects.all()} == {3, 3000}

@@ -20,7 +20,8 @@ from django.utils import timezone
 
 from alerts.channels import ChannelError, Notification, send_notification
 from alerts.channels.signing import OVERLAP, new_secret
-from alerts.evidence.gathering import Evidence, find_cost
+from alerts.evidence.gathering import find_cost
+from alerts.evidence.model import Evidence
 from alerts.messages.illustration import illustrate
 from alerts.messages.message import build_notification, build_test_notification
 from alerts.models import ChannelKind, Delivery, DeliveryEvent, DeliveryStatus, DigestRun, NotificationChannel

@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from alerts.channels import check_target, describe_target
 from alerts.evidence.focus import traces_path
-from alerts.evidence.gathering import Evidence
+from alerts.evidence.model import Evidence
 from alerts.messages.links import incident_url
 from alerts.messages.payload import build_reasons
 from alerts.models import (

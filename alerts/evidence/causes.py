@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from alerts.evidence.focus import LOOPING
-from alerts.evidence.gathering import Evidence
+from alerts.evidence.model import Evidence
 from alerts.evidence.steps import Loop, SlowSteps, StepGrowth
 from alerts.messages.notification import Item, Section, one_line
 from alerts.messages.wording import format_mean, format_range, format_short_s

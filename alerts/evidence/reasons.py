@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alerts.evidence.focus import traces_path
-from alerts.evidence.gathering import Distinction, Evidence
+from alerts.evidence.model import Distinction, Evidence
 from tracestore.language import format_filter, join_queries
 from tracestore.projects import here
 

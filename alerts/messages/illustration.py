@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alerts.evidence.gathering import Evidence
+from alerts.evidence.model import Evidence
 from alerts.messages.notification import Picture
 from alerts.messages.picture import Chart, draw_chart
 from alerts.messages.wording import format_value, metric_label, metric_unit

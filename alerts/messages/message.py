@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from alerts.evidence.causes import build_step_sections, describe_cause, shorten
 from alerts.evidence.focus import ESCALATED, SLOWER, traces_path, why_path
-from alerts.evidence.gathering import Distinction, Evidence, Example, SeenError
+from alerts.evidence.model import Distinction, Evidence, Example, SeenError
 from alerts.messages.links import ack_url, incident_url
 from alerts.messages.notification import Event, Item, Link, Notification, Section, one_line
 from alerts.messages.payload import PAYLOAD_VERSION, alert_key, build_frame, build_payload, example_url

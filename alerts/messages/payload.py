@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from alerts.evidence.focus import traces_path
-from alerts.evidence.gathering import Evidence, Example
+from alerts.evidence.model import Evidence, Example
 from alerts.evidence.steps import SlowSteps
 from alerts.messages.links import ack_url
 from alerts.messages.notification import Event

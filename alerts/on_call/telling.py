@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 
 from alerts.evidence.causes import find_subjects, name_causes
-from alerts.evidence.gathering import Evidence
+from alerts.evidence.model import Evidence
 from alerts.messages.wording import format_seconds
 from alerts.models import (
     Alert,

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from alerts.evidence.gathering import Evidence
+from alerts.evidence.model import Evidence
 from alerts.models import Alert, AlertRule, RuleKind
 from alerts.past.backtest import run_backtest
 from alerts.past.chart import build_alert_chart, build_backtest_chart

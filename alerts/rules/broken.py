@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from alerts.evidence.gathering import Evidence
+from alerts.evidence.model import Evidence
 from alerts.models import BROKEN_KEY, AlertRule, AlertTransition, RuleInstance
 from alerts.rules.evaluation import AlertState, Observation, Transition
 from alerts.rules.observing import Sight, window_before

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 
-from alerts.evidence.gathering import Evidence, collect_evidence, outline_evidence
+from alerts.evidence.gathering import collect_evidence, outline_evidence
+from alerts.evidence.model import Evidence
 from alerts.models import (
     AlertRule,
     AlertTransition,

@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 
 from alerts.evidence.focus import narrow
-from alerts.evidence.gathering import Evidence
+from alerts.evidence.model import Evidence
 from alerts.models import BROKEN_KEY, Alert, AlertRule, AlertTransition, RuleInstance
 from alerts.on_call.notify import add_deliveries
 from alerts.rules.evaluation import AlertState, Condition, Transition, farther

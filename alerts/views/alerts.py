@@ -12,7 +12,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from alerts.evidence.causes import build_step_sections, name_causes
 from alerts.evidence.focus import traces_path, why_path, worst_first
-from alerts.evidence.gathering import Evidence
+from alerts.evidence.model import Evidence
 from alerts.evidence.reasons import build_reasons
 from alerts.models import Alert, AlertRule, NotificationChannel
 from alerts.past.alert_figure import draw_alert

@@ -17,7 +17,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from alerts.evidence.causes import name_step_causes
 from alerts.evidence.focus import traces_path, why_path
-from alerts.evidence.gathering import Evidence
+from alerts.evidence.model import Evidence
 from alerts.messages.links import LinkRefused, read_ack
 from alerts.models import Alert, Incident, IncidentMark, Suppression
 from alerts.on_call import incidents

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction as database
 
-from alerts.evidence.gathering import Evidence
+from alerts.evidence.model import Evidence
 from alerts.models import (
     Alert,
     AlertRule,

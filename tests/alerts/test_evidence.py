@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from alerts.evidence.gathering import Causes, Distinction, Evidence, collect_evidence, find_cost
+from alerts.evidence.gathering import collect_evidence, find_cost
+from alerts.evidence.model import Causes, Distinction, Evidence
 from alerts.models import AlertRule
 from alerts.rules.evaluator import evaluate_rules
 from alerts.rules.observing import window_before
@@ -293,7 +294,7 @@ def test_evidence_that_takes_too_long_is_left_out_one_by_one(store: Store, monke
             cut.append(error)
             raise
 
-    monkeypatch.setattr("alerts.evidence.gathering.find_differences", hang)
+    monkeypatch.setattr("alerts.evidence.differences.find_differences", hang)
 
     found = collect(store)
 
@@ -320,7 +321,7 @@ def test_part_that_breaks_costs_the_alert_nothing_else(store: Store, monkeypatch
     def fail(*_: Any, **__: Any) -> Any:
         raise ValueError("math domain error")
 
-    monkeypatch.setattr("alerts.evidence.gathering.find_differences", fail)
+    monkeypatch.setattr("alerts.evidence.differences.find_differences", fail)
 
     evidence = collect(store)
 

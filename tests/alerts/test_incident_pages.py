@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from alerts.evidence.gathering import Causes, Evidence, Example, SeenError
+from alerts.evidence.model import Causes, Evidence, Example, SeenError
 from alerts.messages.links import ack_url, sign_ack
 from alerts.models import Alert, Delivery, Incident, IncidentMark
 from alerts.on_call import incidents

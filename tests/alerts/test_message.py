@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alerts.evidence.gathering import Cause, Causes, Distinction, Evidence, Example, SeenError
+from alerts.evidence.model import Cause, Causes, Distinction, Evidence, Example, SeenError
 from alerts.messages.message import build_notification
 from alerts.messages.notification import Event, Notification
 from alerts.messages.rendering.text import render_text

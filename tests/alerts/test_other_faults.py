@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alerts.evidence.gathering import Cause, Causes, Distinction, Evidence, SeenError
+from alerts.evidence.model import Cause, Causes, Distinction, Evidence, SeenError
 from alerts.models import Alert, AlertRule, Delivery, Grouping, Incident
 from alerts.on_call import incidents
 from tests.alerts.factories import create_channel, create_rule

@@ -10,7 +10,8 @@ from django.test import Client
 
 from alerts.evidence import steps
 from alerts.evidence.causes import describe_cause
-from alerts.evidence.gathering import Evidence, collect_evidence
+from alerts.evidence.gathering import collect_evidence
+from alerts.evidence.model import Evidence
 from alerts.messages.message import build_notification
 from alerts.models import Alert, Delivery
 from alerts.rules import evaluator

@@ -12,8 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from alerts.api.rules import AlertRuleDetail
-from alerts.api.serializers import AlertRuleInput
+from alerts.api.rules import AlertRuleInput, get_rule
 from alerts.models import AlertRule, IncidentMark
 from alerts.past.backtest import find_marks, run_backtest
 from tracestore.clickhouse.client import get_store
@@ -96,15 +95,15 @@ class BacktestSerializer(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True, read_only=True, help_text="Always null.")
 
 
-class RuleBacktest(AlertRuleDetail):
+class RuleBacktest(APIView):
     """A saved rule over the past."""
 
-    http_method_names = ["get", "head", "options"]
+    query_parameter = "query"
 
     @extend_schema(operation_id="backtest_alert_rule", parameters=[BacktestParameters], responses=BacktestSerializer)
     def get(self, request: Request, rule_id: int) -> Response:
         """Pages, flaps, time to detect marked incidents, and a threshold to use."""
-        return _replay(request, self._rule(request, rule_id))
+        return _replay(request, get_rule(request, rule_id))
 
 
 class _DraftInput(AlertRuleInput):

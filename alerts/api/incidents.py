@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Prefetch
-from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import exceptions, serializers
@@ -15,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from alerts.api.rules import PAGING, answer_page
+from alerts.api.resources import PAGING, answer_page, get_of_project
 from alerts.models import Alert, Incident, IncidentEvent, IncidentState
 from alerts.on_call import incidents
 from alerts.on_call.incidents import MAX_COMMENT_LENGTH, MAX_SNOOZE_S, IncidentError
@@ -169,8 +168,4 @@ class IncidentComments(_Act):
 
 
 def _find(request: Request, incident_id: int) -> Incident:
-    found = Incident.objects.filter(project=project_of(request), pk=incident_id)
-    incident = found.prefetch_related(_ALERT_IDS).first()
-    if incident is None:
-        raise Http404(f"There is no incident {incident_id}.")
-    return incident
+    return get_of_project(Incident.objects.prefetch_related(_ALERT_IDS), "incident", request, incident_id)

@@ -11,7 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from alerts.api.serializers import AlertRuleOutput, ChannelReference, find_channels
+from alerts.api.names import ChannelReference, find_channels
+from alerts.api.rules import AlertRuleOutput
 from alerts.models import NotificationChannel
 from alerts.rules.pack import add_pack, suggest_budgets
 from tracestore.clickhouse.client import get_store

@@ -1,60 +1,173 @@
-"""REST API of alerting: CRUD of rules and channels, and the alerts that fired."""
+"""REST API of alert rules. What a client may set is not what it gets: input and output are apart, here as beside."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
-from django.http import Http404
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from alerts.api.serializers import (
-    AlertOutput,
-    AlertRuleInput,
-    AlertRuleOutput,
-    ChannelDetailOutput,
-    ChannelInput,
-    CreatedChannelOutput,
+from alerts.api.channels import ChannelOutput
+from alerts.api.names import ChannelReference, NamedInput, find_channels
+from alerts.api.resources import PAGING, answer_page, get_of_project
+from alerts.models import (
+    MAX_EVALUATIONS,
+    MAX_GRACE_S,
+    MAX_GROUP_FIELDS,
+    MAX_HOLD_S,
+    MAX_INTERVAL_S,
+    MAX_WEEKS,
+    MAX_WINDOW_S,
+    MIN_WINDOW_S,
+    AlertRule,
+    NoDataPolicy,
+    NotificationChannel,
+    Period,
+    RuleInstance,
+    RuleKind,
+    Severity,
+    Side,
+    validate_time_zone,
 )
-from alerts.delivery import rotate_secret, set_channel_enabled
-from alerts.models import AlertRule, ChannelKind, NotificationChannel
+from alerts.rules.definition import find_problems
 from alerts.rules.editing import delete_rule, save_rule
-from alerts.rules.finding import find_alerts
-from tracestore.queries.paging import read_cursor
-from tracestore.rest import checked, next_page_url, page_of, project_of, refuse_unknown, require_room
+from alerts.rules.evaluation import AlertState
+from tracestore.language import parse_query
+from tracestore.queries.metrics.definitions import GROUPINGS, METRICS
+from tracestore.queries.metrics.groups import RUN_METRICS
+from tracestore.rest import checked, page_of, project_of, require_room
 
-DEFAULT_LIMIT, MAX_LIMIT = 50, 1000
-MAX_RULES, MAX_CHANNELS = 2000, 200
-PAGING = [
-    OpenApiParameter("limit", int, description=f"How many at most, 1 to {MAX_LIMIT}."),
-    OpenApiParameter("cursor", str, description="Continues a list: that of `next` of the page before, or all of `next`."),
-]
-
-
-def _read_whole_number(name: str, text: str, default: int, low: int, high: int) -> int:
-    text = text or str(default)
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
-        raise serializers.ValidationError({name: [f"must be a whole number from {low} to {high}, not {text[:40]!r}."]})
-    return int(text)
+MAX_RULES = 2000
+_RULE_FIELDS = [
+    "id", "name", "kind", "metric", "query", "group_by", "window_s", "interval_s", "grace_s", "comparison", "threshold",
+    "warning_threshold", "recovery_threshold", "hold_s", "breaches_needed", "of_evaluations", "min_samples", "no_data",
+    "baseline_weeks", "baseline_deviations", "budget_period", "schedule", "time_zone", "severity", "labels", "channels",
+    "enabled", "groups", "state", "state_since", "last_value", "last_evaluated_at", "last_error", "created_at",
+]  # fmt: skip
 
 
-def answer_page(
-    request: Request, items: QuerySet[Any], output: type[serializers.ModelSerializer[Any]], *filters: str
-) -> Response:
-    """The cursor is the number of items before: rules and alerts are few, and an item that moves does no harm."""
-    given = request.query_params
-    refuse_unknown(given, ("limit", "cursor", *filters))
-    limit = _read_whole_number("limit", given.get("limit", ""), DEFAULT_LIMIT, 1, MAX_LIMIT)
-    first = _read_whole_number("cursor", read_cursor(given.get("cursor", "")), 0, 0, 10**8)
-    found = list(items[first : first + limit + 1])
-    following = next_page_url(request, cursor=str(first + limit)) if len(found) > limit else None
-    return Response({"results": output(found[:limit], many=True).data, "next": following})
+class AlertRuleInput(NamedInput):
+    """A rule's definition. `threshold` is in the metric's unit (rates 0 to 1), `channels` are ids or names of channels.
+
+    For the kinds `baseline` and `version` thresholds are changes: 0.5 is half as much again.
+    """
+
+    noun, model, answered = "rule", AlertRule, _RULE_FIELDS
+
+    name = serializers.CharField(max_length=128)
+    kind = serializers.ChoiceField(choices=RuleKind.choices, default=RuleKind.THRESHOLD)
+    metric = serializers.CharField(max_length=64, help_text=f"{', '.join(METRICS)}; for the kind `run` {', '.join(RUN_METRICS)}.")
+    # Kept as it came: an error's position counts its characters. The language bounds its length.
+    query = serializers.CharField(
+        required=False, allow_blank=True, default="", trim_whitespace=False, help_text="Which traces count; empty for all."
+    )
+    group_by = serializers.ListField(
+        child=serializers.CharField(max_length=64), default=list, max_length=MAX_GROUP_FIELDS,
+        help_text=f"Fields whose values have a state each: {', '.join(GROUPINGS)}.",
+    )  # fmt: skip
+    window_s = serializers.IntegerField(
+        min_value=MIN_WINDOW_S, max_value=MAX_WINDOW_S, default=300, help_text="How much of the past each evaluation looks at."
+    )
+    interval_s = serializers.IntegerField(
+        min_value=0,
+        max_value=MAX_INTERVAL_S,
+        default=0,
+        help_text="Seconds between evaluations; 0 for as often as the server does.",
+    )
+    grace_s = serializers.IntegerField(
+        min_value=0, max_value=MAX_GRACE_S, default=0, help_text="The window ends so many seconds ago, for data that come late."
+    )
+    comparison = serializers.ChoiceField(choices=Side.choices, default=Side.ABOVE)
+    threshold = serializers.FloatField()
+    warning_threshold = serializers.FloatField(default=None, allow_null=True, help_text="Of a critical rule: where it warns.")
+    recovery_threshold = serializers.FloatField(default=None, allow_null=True, help_text="What the value must reach to resolve.")
+    hold_s = serializers.IntegerField(
+        min_value=0, max_value=MAX_HOLD_S, default=0, help_text="How long the breach must last; 0 fires at the first one."
+    )
+    breaches_needed = serializers.IntegerField(
+        min_value=1, max_value=MAX_EVALUATIONS, default=1, help_text="Fires when so many of the last `of_evaluations` breach."
+    )
+    of_evaluations = serializers.IntegerField(
+        min_value=1, max_value=MAX_EVALUATIONS, default=1, help_text="Of how many evaluations, see `breaches_needed`."
+    )
+    min_samples = serializers.IntegerField(
+        min_value=0, max_value=10**9, default=0, help_text="A value of fewer traces or calls counts as no data."
+    )
+    no_data = serializers.ChoiceField(choices=NoDataPolicy.choices, default=NoDataPolicy.OK)
+    baseline_weeks = serializers.IntegerField(
+        min_value=1, max_value=MAX_WEEKS, default=4, help_text="Of the kind `baseline`: how many past weeks to compare with."
+    )
+    baseline_deviations = serializers.FloatField(
+        min_value=0, max_value=100, default=3.0,
+        help_text="Of the kind `baseline`: standard deviations that chance may make; 0 counts every difference.",
+    )  # fmt: skip
+    budget_period = serializers.ChoiceField(choices=Period.choices, default=Period.DAY)
+    schedule = serializers.JSONField(
+        default=dict, help_text='When it is evaluated: {} for always, or {"days": [0, 1], "start": "08:00", "end": "18:00"}.'
+    )
+    time_zone = serializers.CharField(max_length=64, default="UTC", help_text="Of `schedule` and of a budget's days and months.")
+    severity = serializers.ChoiceField(choices=Severity.choices, default=Severity.WARNING)
+    labels = serializers.DictField(
+        child=serializers.CharField(max_length=200),
+        default=dict,
+        help_text="What routes and silences match by, besides the groups.",
+    )
+    channels = serializers.ListField(
+        child=ChannelReference(), default=list, help_text="Who is told: names or ids; routes may tell others."
+    )
+    enabled = serializers.BooleanField(default=True)
+
+    def validate_query(self, text: str) -> str:
+        """Raises QueryError, which the API answers with its place in the text."""
+        parse_query(text)
+        return text
+
+    def validate_time_zone(self, name: str) -> str:
+        validate_time_zone(name)
+        return name
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        """What the fields say together must make sense, also where only some of them are changed."""
+        rule = copy.copy(self.instance) if self.instance else AlertRule()
+        for name, value in values.items():
+            if name != "channels":
+                setattr(rule, name, value)
+        if problems := find_problems(rule):
+            raise serializers.ValidationError({name: [problem] for name, problem in problems.items()})
+        return values
+
+    def validate_channels(self, names: list[str]) -> list[NotificationChannel]:
+        return find_channels(self.context["project"], names)
+
+
+class RuleInstanceOutput(serializers.ModelSerializer[RuleInstance]):
+    """The state of one group. `value` and `baseline` are in the metric's unit; `spent_at` is when a budget will be spent."""
+
+    value = serializers.FloatField(source="last_value", allow_null=True)
+    samples = serializers.IntegerField(source="last_samples")
+    baseline = serializers.FloatField(source="last_baseline", allow_null=True)
+
+    class Meta:
+        model = RuleInstance
+        fields = ["labels", "state", "severity", "value", "samples", "baseline", "spent_at"]
+
+
+class AlertRuleOutput(serializers.ModelSerializer[AlertRule]):
+    """A rule with its state. `last_value` is null for no data, `last_error` says why the last evaluation failed."""
+
+    channels = ChannelOutput(many=True)
+    state = serializers.ChoiceField(choices=[state.value for state in AlertState if state != AlertState.RESOLVED])
+    groups = RuleInstanceOutput(source="instances", many=True, read_only=True)
+
+    class Meta:
+        model = AlertRule
+        fields = _RULE_FIELDS
 
 
 class AlertRuleList(APIView):
@@ -85,7 +198,7 @@ class AlertRuleDetail(APIView):
 
     @extend_schema(operation_id="get_alert_rule", responses=AlertRuleOutput)
     def get(self, request: Request, rule_id: int) -> Response:
-        return Response(AlertRuleOutput(self._rule(request, rule_id)).data)
+        return Response(AlertRuleOutput(get_rule(request, rule_id)).data)
 
     @extend_schema(operation_id="replace_alert_rule", request=AlertRuleInput, responses=AlertRuleOutput)
     def put(self, request: Request, rule_id: int) -> Response:
@@ -97,19 +210,17 @@ class AlertRuleDetail(APIView):
 
     @extend_schema(operation_id="delete_alert_rule", responses={204: None})
     def delete(self, request: Request, rule_id: int) -> Response:
-        delete_rule(self._rule(request, rule_id), timezone.now())
+        delete_rule(get_rule(request, rule_id), timezone.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    def _rule(self, request: Request, rule_id: int) -> AlertRule:
-        rule = AlertRule.objects.filter(project=project_of(request), pk=rule_id).first()
-        if rule is None:
-            raise Http404(f"There is no alert rule {rule_id}.")
-        return rule
-
     def _change(self, request: Request, rule_id: int, *, partial: bool) -> Response:
-        rule = self._rule(request, rule_id)
+        rule = get_rule(request, rule_id)
         data = checked(AlertRuleInput(rule, data=request.data, partial=partial, context={"project": rule.project}))
         return Response(AlertRuleOutput(_save(rule, data)).data)
+
+
+def get_rule(request: Request, rule_id: int) -> AlertRule:
+    return get_of_project(AlertRule.objects, "alert rule", request, rule_id)
 
 
 @transaction.atomic
@@ -121,101 +232,3 @@ def _save(rule: AlertRule, values: dict[str, Any]) -> AlertRule:
     if "channels" in values:
         rule.channels.set(values["channels"])
     return rule
-
-
-class ChannelList(APIView):
-    """All notification channels, and the place to add one."""
-
-    @extend_schema(operation_id="list_channels", parameters=PAGING, responses=page_of("ChannelPage", ChannelDetailOutput))
-    def get(self, request: Request) -> Response:
-        channels = NotificationChannel.objects.filter(project=project_of(request)).order_by("name", "pk")
-        return answer_page(request, channels, ChannelDetailOutput)
-
-    @extend_schema(operation_id="create_channel", request=ChannelInput, responses={201: CreatedChannelOutput})
-    def post(self, request: Request) -> Response:
-        project = project_of(request)
-        require_room(NotificationChannel.objects.filter(project=project), MAX_CHANNELS, "channels")
-        data = checked(ChannelInput(data=request.data, context={"project": project}))
-        channel = _save_channel(NotificationChannel(project=project), data)
-        secret = rotate_secret(channel, timezone.now()) if channel.can_sign else None
-        return Response(ChannelDetailOutput(channel).data | {"secret": secret}, status=status.HTTP_201_CREATED)
-
-
-class ChannelSecret(APIView):
-    """The secret with which a webhook's requests are signed."""
-
-    @extend_schema(
-        operation_id="rotate_channel_secret",
-        request=None,
-        responses=inline_serializer("ChannelSecret", {"secret": serializers.CharField()}),
-        description="Makes a new secret and answers it, once. The one before stays in force for 24 hours beside it.",
-    )
-    def post(self, request: Request, channel_id: int) -> Response:
-        channel = NotificationChannel.objects.filter(project=project_of(request), pk=channel_id, kind=ChannelKind.WEBHOOK).first()
-        if channel is None:
-            raise Http404(f"There is no webhook {channel_id}.")
-        return Response({"secret": rotate_secret(channel, timezone.now())})
-
-
-class ChannelDetail(APIView):
-    """One notification channel."""
-
-    @extend_schema(operation_id="get_channel", responses=ChannelDetailOutput)
-    def get(self, request: Request, channel_id: int) -> Response:
-        return Response(ChannelDetailOutput(self._channel(request, channel_id)).data)
-
-    @extend_schema(operation_id="replace_channel", request=ChannelInput, responses=ChannelDetailOutput)
-    def put(self, request: Request, channel_id: int) -> Response:
-        return self._change(request, channel_id, partial=False)
-
-    @extend_schema(operation_id="change_channel", request=ChannelInput(partial=True), responses=ChannelDetailOutput)
-    def patch(self, request: Request, channel_id: int) -> Response:
-        return self._change(request, channel_id, partial=True)
-
-    @extend_schema(operation_id="delete_channel", responses={204: None})
-    def delete(self, request: Request, channel_id: int) -> Response:
-        self._channel(request, channel_id).delete()
-        return Response(status=status.HTTP_204_NO_CONTENT)
-
-    def _channel(self, request: Request, channel_id: int) -> NotificationChannel:
-        channel = NotificationChannel.objects.filter(project=project_of(request), pk=channel_id).first()
-        if channel is None:
-            raise Http404(f"There is no channel {channel_id}.")
-        return channel
-
-    def _change(self, request: Request, channel_id: int, *, partial: bool) -> Response:
-        channel = self._channel(request, channel_id)
-        data = checked(ChannelInput(channel, data=request.data, partial=partial, context={"project": channel.project}))
-        return Response(ChannelDetailOutput(_save_channel(channel, data)).data)
-
-
-@transaction.atomic
-def _save_channel(channel: NotificationChannel, values: dict[str, Any]) -> NotificationChannel:
-    """A new target switches a channel on that a refusal had switched off, unless `enabled` says otherwise."""
-    repaired = "target" in values and bool(channel.disabled_reason)
-    enabled = values.pop("enabled", channel.enabled or repaired)
-    for name, value in values.items():
-        setattr(channel, name, value)
-    channel.save()
-    if enabled or channel.enabled:  # one that stays off keeps the reason why it is
-        set_channel_enabled(channel, enabled=enabled)
-    return channel
-
-
-class AlertList(APIView):
-    """Alerts, firing ones first, then newest first."""
-
-    @extend_schema(
-        operation_id="list_alerts",
-        parameters=[
-            OpenApiParameter("state", str, enum=["firing", "resolved"], description="Only those; both without it."),
-            *PAGING,
-        ],
-        responses=page_of("AlertPage", AlertOutput),
-    )
-    def get(self, request: Request) -> Response:
-        wanted = request.query_params.get("state", "")
-        if wanted not in ("", "firing", "resolved"):
-            raise serializers.ValidationError({"state": [f"must be firing or resolved, not {wanted!r}."]})
-        alerts = find_alerts(project_of(request).pk, firing=wanted == "firing" if wanted else None)
-        return answer_page(request, alerts, AlertOutput, "state")

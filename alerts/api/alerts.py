@@ -15,9 +15,7 @@ from alerts.evidence.focus import traces_path
 from alerts.evidence.model import Evidence
 from alerts.messages.links import incident_url
 from alerts.messages.payload import build_reasons
-from alerts.models import (
-    Alert,
-)
+from alerts.models import Alert
 from alerts.rules.evaluation import AlertState
 from alerts.rules.finding import find_alerts
 from tracestore.projects import address_of

@@ -7,11 +7,7 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from alerts.models import (
-    AlertRule,
-    NotificationChannel,
-    Route,
-)
+from alerts.models import AlertRule, NotificationChannel, Route
 from tracestore.models import Project
 from tracestore.rest import StrictSerializer
 

@@ -13,18 +13,11 @@ from rest_framework.views import APIView
 
 from alerts.api.names import NamedInput, find_channels
 from alerts.api.resources import PAGING, answer_page, get_of_project
-from alerts.forms.on_call import next_position, save_steps
-from alerts.models import (
-    MAX_PAUSE_S,
-    MAX_STEPS,
-    Grouping,
-    NotificationChannel,
-    Route,
-    RouteStep,
-)
+from alerts.models import MAX_PAUSE_S, MAX_STEPS, Grouping, NotificationChannel, Route, RouteStep
 from alerts.models.incidents import MAX_GROUP_WINDOW_S, MAX_WAIT_S
 from alerts.models.routes import validate_matcher
 from alerts.on_call.incidents import find_grouping
+from alerts.on_call.routing import next_position, save_steps
 from tracestore.rest import StrictSerializer, checked, page_of, project_of, require_room
 
 MAX_ROUTES = 200

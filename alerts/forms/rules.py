@@ -1,8 +1,7 @@
-"""What people type into the rule editor and the channel editor, checked, with a sentence for everything that is wrong."""
+"""What people type into the rule editor, checked, with a sentence for everything that is wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,8 +10,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from alerts.channels import check_target
-from alerts.messages.wording import format_seconds
+from alerts.forms.fields import DurationField, LabelsField, TextListField, at_least, at_most
 from alerts.models import (
     MAX_EVALUATIONS,
     MAX_GRACE_S,
@@ -33,45 +31,13 @@ from alerts.models import (
 )
 from alerts.rules.definition import find_problems
 from alerts.rules.editing import DEFINITION_FIELDS, save_rule
-from alerts.rules.units import format_duration_s, format_threshold, parse_duration_s, parse_threshold
+from alerts.rules.units import format_threshold, parse_threshold
 from tracestore.language import QueryError, parse_query
-from tracestore.models import Project
 from tracestore.queries.metrics.definitions import METRICS
 from tracestore.queries.metrics.groups import RUN_METRICS
 
 RANGES = {"6h": (6 * 3600, "6 hours"), "24h": (86_400, "24 hours"), "7d": (7 * 86_400, "7 days")}
 DEFAULT_RANGE = "24h"
-
-
-def _at_least(seconds: int) -> Callable[[int], None]:
-    def check(value: int) -> None:
-        if value < seconds:
-            raise ValidationError(f"This must be at least {format_seconds(seconds)}.")
-
-    return check
-
-
-def _at_most(seconds: int) -> Callable[[int], None]:
-    def check(value: int) -> None:
-        if value > seconds:
-            raise ValidationError(f"This must be at most {format_seconds(seconds)}.")
-
-    return check
-
-
-class DurationField(forms.Field):
-    """Seconds, typed as 5m or 1h."""
-
-    def to_python(self, value: Any) -> int | None:
-        if value in self.empty_values:
-            return None
-        try:
-            return parse_duration_s(str(value))
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-    def prepare_value(self, value: Any) -> Any:
-        return format_duration_s(value) if isinstance(value, int) else value
 
 
 @dataclass(frozen=True)
@@ -82,40 +48,6 @@ class QueryProblem:
     position: int
     length: int
     suggestion: str
-
-
-class _Texts(forms.MultipleHiddenInput):
-    """Several inputs of one name: the fields that a rule is grouped by, the days on which it is evaluated."""
-
-
-class TextListField(forms.Field):
-    """The values of all inputs of one name that are not empty, each once."""
-
-    widget = _Texts
-
-    def to_python(self, value: Any) -> list[str]:
-        return list(dict.fromkeys(str(text) for text in value or () if text))
-
-    def prepare_value(self, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value or []  # an address fills in one
-
-
-class LabelsField(forms.CharField):
-    """Labels typed as team=payments, tier=1."""
-
-    def to_python(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return value
-        labels = {}
-        for part in filter(None, (part.strip() for part in (super().to_python(value) or "").split(","))):
-            name, sign, text = (piece.strip() for piece in part.partition("="))
-            if not sign:
-                raise ValidationError(f"“{part[:80]}” is no label: type for example team=payments, tier=1.")
-            labels[name] = text
-        return labels
-
-    def prepare_value(self, value: Any) -> Any:
-        return ", ".join(f"{name}={text}" for name, text in value.items()) if isinstance(value, dict) else value
 
 
 # Fields of the editor that are stored under their own name, with what an empty one means.
@@ -146,14 +78,14 @@ class ConditionForm(forms.Form):
     metric = forms.ChoiceField(choices=[(name, known.label) for name, known in (METRICS | RUN_METRICS).items()])
     q = forms.CharField(required=False, max_length=4000)
     group_by = TextListField(label="For each", required=False)
-    window_s = DurationField(label="Window", validators=[_at_least(MIN_WINDOW_S), _at_most(MAX_WINDOW_S)])
+    window_s = DurationField(label="Window", validators=[at_least(MIN_WINDOW_S), at_most(MAX_WINDOW_S)])
     comparison = forms.ChoiceField(choices=Side.choices)
     threshold = forms.CharField(max_length=32)
     warning_threshold = forms.CharField(label="Warn from", max_length=32, required=False)
     recovery_threshold = forms.CharField(label="Resolve at", max_length=32, required=False)
-    hold_s = DurationField(label="Hold", required=False, validators=[_at_most(MAX_HOLD_S)])
-    interval_s = DurationField(label="Evaluate every", required=False, validators=[_at_most(MAX_INTERVAL_S)])
-    grace_s = DurationField(label="Wait for late data", required=False, validators=[_at_most(MAX_GRACE_S)])
+    hold_s = DurationField(label="Hold", required=False, validators=[at_most(MAX_HOLD_S)])
+    interval_s = DurationField(label="Evaluate every", required=False, validators=[at_most(MAX_INTERVAL_S)])
+    grace_s = DurationField(label="Wait for late data", required=False, validators=[at_most(MAX_GRACE_S)])
     breaches_needed = _count("Breaches", 1, MAX_EVALUATIONS)
     of_evaluations = _count("Of the last evaluations", 1, MAX_EVALUATIONS)
     min_samples = _count("At least so many traces", 0, 10**9)
@@ -281,33 +213,3 @@ class AlertRuleForm(ConditionForm):
         with transaction.atomic():
             save_rule(self.rule, now)
             self.rule.channels.set(self.cleaned_data["channels"])
-
-
-class ChannelForm(forms.ModelForm[NotificationChannel]):
-    """The channel editor."""
-
-    class Meta:
-        model = NotificationChannel
-        fields = ["name", "kind", "target"]
-
-    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.project = project
-        self.instance.project = project
-
-    def clean_name(self) -> str:
-        name = str(self.cleaned_data["name"])
-        taken = NotificationChannel.objects.filter(project=self.project, name=name).exclude(pk=self.instance.pk)
-        if taken.exists():
-            raise ValidationError("Another channel has this name.")
-        return name
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        if cleaned.get("kind") and cleaned.get("target"):
-            try:
-                check_target(cleaned["kind"], cleaned["target"].strip())
-                cleaned["target"] = cleaned["target"].strip()
-            except ValueError as error:
-                self.add_error("target", str(error))
-        return cleaned

@@ -14,14 +14,7 @@ from django.db.models import F
 
 from alerts.evidence.gathering import collect_evidence, outline_evidence
 from alerts.evidence.model import Evidence
-from alerts.models import (
-    AlertRule,
-    AlertTransition,
-    NoDataPolicy,
-    RuleInstance,
-    Side,
-    instance_key,
-)
+from alerts.models import AlertRule, AlertTransition, NoDataPolicy, RuleInstance, Side, instance_key
 from alerts.rules.broken import FAILURES_BEFORE_ALERT, begin_broken, end_broken, is_broken
 from alerts.rules.ending import end_state
 from alerts.rules.evaluation import AlertState, Condition, InstanceState, Transition, step

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from alerts.channels import ChannelError, describe_target
 from alerts.delivery import describe_backlog, rotate_secret, send_test, set_channel_enabled
-from alerts.forms.rules import ChannelForm
+from alerts.forms.channels import ChannelForm
 from alerts.models import ChannelKind, NotificationChannel
 from tracestore.requests import PageRequest
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from alerts.channels import ChannelError, send_notification
-from alerts.forms.on_call import DigestForm
+from alerts.forms.digests import DigestForm
 from alerts.models import Digest, NotificationChannel
 from alerts.reports.digests import covered_time, find_digests
 from alerts.reports.report import build_report

@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from alerts.forms.on_call import GroupingForm, RouteForm
+from alerts.forms.routes import GroupingForm, RouteForm
 from alerts.models import NotificationChannel, Route
 from alerts.on_call.incidents import find_grouping
 from alerts.views.editing import answer_editor, delete_one, find_or_new

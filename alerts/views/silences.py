@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from alerts.forms.on_call import SilenceForm
+from alerts.forms.silences import SilenceForm
 from alerts.models import Silence
 from alerts.on_call.silences import end_silence, find_matching, list_silences
 from alerts.views.editing import answer_editor, delete_one, find_or_new

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from dashboards.lists import TrendBar, build_trend
 from dashboards.text import preview, split_stacktrace
+from dashboards.trends import TrendBar, build_trend
 from tracestore.errors import TrackedError
 from tracestore.timerange import TimeRange
 

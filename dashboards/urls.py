@@ -7,7 +7,7 @@ from django.urls import path, register_converter
 from django.views.generic import RedirectView
 
 from dashboards.api.prometheus import PrometheusView
-from dashboards.lists import AnyText
+from dashboards.converters import AnyText
 from dashboards.views import (
     agents,
     compare,

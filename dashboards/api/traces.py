@@ -35,7 +35,7 @@ from dashboards.api.serializers import (
     TraceSerializer,
 )
 from dashboards.error_rows import build_error_row
-from dashboards.lists import trend_step_s
+from dashboards.trends import trend_step_s
 from tracestore.clickhouse.client import get_store
 from tracestore.completeness import find_completeness
 from tracestore.errors import STATES, find_tracked_errors

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.http import QueryDict
 
-from dashboards.lists import TREND_HEIGHT, build_trend, parse_list_search, read_offset, trend_buckets, trend_step_s
+from dashboards.list_search import parse_list_search, read_offset
+from dashboards.trends import TREND_HEIGHT, build_trend, trend_buckets, trend_step_s
 from tracestore.timerange import NS_PER_S, TimeRange
 
 HOUR_NS = 3600 * NS_PER_S

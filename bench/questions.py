@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from string import Template
 
 from bench.stored import SENTENCE, Stored
-from dashboards.builtin import BUILT_IN
-from dashboards.panels import Panel, Scope, build_chart, chart_range, whole_range
-from dashboards.tiles import build_table
-from dashboards.volume import BUCKETS
+from dashboards.panels.builtin import BUILT_IN
+from dashboards.panels.panel import Panel, Scope, build_chart, chart_range, whole_range
+from dashboards.panels.tiles import build_table
+from dashboards.trace_list.volume import BUCKETS
 from tracestore.language import Query, parse_log_query, parse_query
 from tracestore.model import Series
 from tracestore.queries.agents import find_agent_graph

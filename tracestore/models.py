@@ -117,7 +117,7 @@ class MaskedValues(models.Model):
 
 
 class SavedView(models.Model):
-    """A search of the trace list under a name (dashboards/saved_views.py).
+    """A search of the trace list under a name (dashboards/trace_list/saved_views.py).
 
     `querystring` is what stands after the ? of its address. Without an owner (an instance without logins) it is everybody's.
     """
@@ -144,7 +144,7 @@ class SavedView(models.Model):
 
 
 class Dashboard(models.Model):
-    """Panels under a name, made by somebody (dashboards/own_dashboards.py). Those that every project has stand in no table.
+    """Panels under a name, made by somebody (dashboards/panels/own_dashboards.py). Those of every project stand in no table.
 
     `panels` is a list of {"title", "metrics", "kind", "group_by", "query"}. Without an owner it is everybody's.
     """

@@ -19,7 +19,7 @@ from dashboards.api.comparison_serializers import (
     WhySerializer,
 )
 from dashboards.api.parameters import parse_parameter, read_parameters, read_search, read_window
-from dashboards.compare import gone_errors, new_errors
+from dashboards.comparing.cohorts import gone_errors, new_errors
 from tracestore.clickhouse.client import get_store
 from tracestore.mapping import build_tool_signals
 from tracestore.queries.agents import find_agent_graph

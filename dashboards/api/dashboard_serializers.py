@@ -6,9 +6,9 @@ from typing import Any
 
 from rest_framework import serializers
 
-from dashboards.measures import MEASURES
-from dashboards.own_dashboards import MAX_METRICS
-from dashboards.panels import KINDS, OFFERED_GROUPINGS
+from dashboards.panels.measures import MEASURES
+from dashboards.panels.own_dashboards import MAX_METRICS
+from dashboards.panels.panel import KINDS, OFFERED_GROUPINGS
 
 
 def _listed(names: Any) -> str:
@@ -16,7 +16,7 @@ def _listed(names: Any) -> str:
 
 
 class PanelSerializer(serializers.Serializer[Any]):
-    """One panel. What its values may be is checked with those of the dashboard (dashboards/own_dashboards.py)."""
+    """One panel. What its values may be is checked with those of the dashboard (dashboards/panels/own_dashboards.py)."""
 
     title = serializers.CharField(required=False, allow_blank=True, default="", help_text="Made of its metrics when empty.")
     metrics = serializers.ListField(

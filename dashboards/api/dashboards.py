@@ -15,9 +15,17 @@ from rest_framework.views import APIView
 
 from dashboards.api.dashboard_serializers import DashboardInput, DashboardListSerializer, DashboardSerializer
 from dashboards.api.errors import ParameterError
-from dashboards.builtin import BUILT_IN
-from dashboards.own_dashboards import Board, DashboardRefused, as_board, find_board, find_boards, find_own_boards, save_board
-from dashboards.saved_views import Reader
+from dashboards.panels.builtin import BUILT_IN
+from dashboards.panels.own_dashboards import (
+    Board,
+    DashboardRefused,
+    as_board,
+    find_board,
+    find_boards,
+    find_own_boards,
+    save_board,
+)
+from dashboards.trace_list.saved_views import Reader
 from tracestore.models import Dashboard
 from tracestore.rest import checked, project_of, refuse_unknown
 

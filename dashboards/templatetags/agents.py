@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import template
 
-from dashboards.agent_graph import Difference, Measure, Numbers
+from dashboards.agents.graph import Difference, Measure, Numbers
 from dashboards.templatetags.comparing import signed_cost_cell, signed_duration_cell, signed_points
 from dashboards.templatetags.formatting import NONE, cost_usd, duration_ns, ratio
 from tracestore.agent_graph import AGENT, MODEL, PERSON, SERVICE, TOOL

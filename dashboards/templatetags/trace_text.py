@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from django import template
 from django.urls import reverse
 
-from dashboards.forms import Search
+from dashboards.search.query_string import Search
 from dashboards.text import EXCERPT_CHARS, cut_text, make_visible, preview
 from dashboards.trace.markdown import has_markup, render_markdown
 from dashboards.trace.message_cards import lay_out

@@ -6,9 +6,9 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from dashboards.agent_graph import FAILING_FROM, MEASURES, MOST_ROWS, against_querystring, draw, find_measure, quick_comparisons
-from dashboards.forms import Draft, Problem, Search, SearchRefused, parse_search
+from dashboards.agents.graph import FAILING_FROM, MEASURES, MOST_ROWS, against_querystring, draw, find_measure, quick_comparisons
 from dashboards.refusal import render_failed
+from dashboards.search.query_string import Draft, Problem, Search, SearchRefused, parse_search
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from dashboards.compare import (
+from dashboards.comparing.cohorts import (
     CompareSearch,
     Elsewhere,
     build_compare,
@@ -19,8 +19,8 @@ from dashboards.compare import (
     parse_compare,
     version_options,
 )
-from dashboards.forms import SearchRefused
 from dashboards.refusal import render_failed
+from dashboards.search.query_string import SearchRefused
 from dashboards.views.setup import find_newest_trace
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError

@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
-from dashboards.comparison import Compared, Comparison, Fold, build_sections, compare_waterfalls, describe_error, fold_rows
-from dashboards.questions import find_phrase, is_same_question, may_begin
+from dashboards.comparing.questions import find_phrase, is_same_question, may_begin
+from dashboards.comparing.traces import Compared, Comparison, Fold, build_sections, compare_waterfalls, describe_error, fold_rows
 from dashboards.refusal import refuse, render_failed
 from dashboards.trace.content import read_content
 from dashboards.trace.conversation import build_turn, find_telling_steps

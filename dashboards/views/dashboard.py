@@ -15,12 +15,10 @@ from django.urls import reverse
 from django.utils.text import slugify
 from django.views.decorators.http import require_GET
 
-from dashboards.builtin import BUILT_IN
-from dashboards.export import defuse, take
-from dashboards.forms import Search, SearchRefused, parse_search
-from dashboards.measures import MEASURES, find_measure
-from dashboards.own_dashboards import Board, find_board, find_boards
-from dashboards.panels import (
+from dashboards.panels.builtin import BUILT_IN
+from dashboards.panels.measures import MEASURES, find_measure
+from dashboards.panels.own_dashboards import Board, find_board, find_boards
+from dashboards.panels.panel import (
     OFFERED_GROUPINGS,
     OVER_TIME,
     Panel,
@@ -32,7 +30,9 @@ from dashboards.panels import (
     find_traces_query,
     whole_range,
 )
-from dashboards.tiles import build_table, build_tiles
+from dashboards.panels.tiles import build_table, build_tiles
+from dashboards.search.query_string import Search, SearchRefused, parse_search
+from dashboards.trace_list.export import defuse, take
 from dashboards.views.export import without_blocking
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError

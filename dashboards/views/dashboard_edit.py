@@ -14,8 +14,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from dashboards.api.dashboard_serializers import PanelSerializer
-from dashboards.measures import HEADINGS, MEASURES, Measure
-from dashboards.own_dashboards import (
+from dashboards.panels.measures import HEADINGS, MEASURES, Measure
+from dashboards.panels.own_dashboards import (
     MAX_METRICS,
     MAX_PANELS,
     DashboardRefused,
@@ -25,7 +25,7 @@ from dashboards.own_dashboards import (
     find_own_boards,
     save_board,
 )
-from dashboards.panels import KINDS, OFFERED_GROUPINGS, Panel
+from dashboards.panels.panel import KINDS, OFFERED_GROUPINGS, Panel
 from dashboards.views.dashboard import answer_panel, answer_tile
 from tracestore.fragments import fragment_of
 from tracestore.models import Dashboard

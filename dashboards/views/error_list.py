@@ -14,9 +14,9 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from dashboards.error_rows import ErrorRow, build_error_row
-from dashboards.forms import Search, SearchRefused
-from dashboards.list_search import PAGE_SIZE, ListSearch, parse_list_search, read_offset
 from dashboards.refusal import refuse
+from dashboards.search.list_search import PAGE_SIZE, ListSearch, parse_list_search, read_offset
+from dashboards.search.query_string import Search, SearchRefused
 from dashboards.trace.step_panel import Failure, build_panel
 from dashboards.trends import TREND_HEIGHT, trend_buckets, trend_step_s
 from dashboards.views.setup import find_newest_trace

@@ -10,9 +10,9 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_GET
 
-from dashboards.export import MAX_TRACES, PAGE_SIZE, stream_csv, stream_json
-from dashboards.forms import SearchRefused, parse_search
-from dashboards.listing import read_listing
+from dashboards.search.query_string import SearchRefused, parse_search
+from dashboards.trace_list.columns import read_listing
+from dashboards.trace_list.export import MAX_TRACES, PAGE_SIZE, stream_csv, stream_json
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.model import Page, TraceSummary

@@ -9,9 +9,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
-from dashboards.forms import Search, SearchRefused, parse_search
 from dashboards.refusal import refuse
-from dashboards.search_bar import answer_typing
+from dashboards.search.bar import answer_typing
+from dashboards.search.query_string import Search, SearchRefused, parse_search
 from dashboards.trace.logs import LogRow, build_log_rows, find_record_text
 from dashboards.views.setup import build_setup, ever
 from dashboards.views.traces import widened_href

@@ -7,8 +7,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
-from dashboards.forms import SearchRefused, parse_search
 from dashboards.quality import Report, build_report
+from dashboards.search.query_string import SearchRefused, parse_search
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.requests import PageRequest

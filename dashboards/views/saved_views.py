@@ -9,8 +9,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from dashboards.forms import describe_range
-from dashboards.saved_views import (
+from dashboards.search.query_string import describe_range
+from dashboards.trace_list.saved_views import (
     NameTaken,
     ViewRefused,
     change_view,

@@ -14,9 +14,9 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from dashboards.error_rows import build_error_row
-from dashboards.forms import SearchRefused
-from dashboards.list_search import PAGE_SIZE, ListSearch, parse_list_search, read_offset
 from dashboards.refusal import refuse, render_failed
+from dashboards.search.list_search import PAGE_SIZE, ListSearch, parse_list_search, read_offset
+from dashboards.search.query_string import SearchRefused
 from dashboards.trace.conversation import build_turn, find_telling_steps
 from dashboards.trace.logs import Score, read_scores
 from dashboards.trends import TREND_HEIGHT, trend_buckets, trend_step_s

@@ -13,14 +13,14 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
-from dashboards.export import MAX_TRACES as MAX_EXPORTED
-from dashboards.facets import build_condition_chips, build_facet_rows, build_preset_chips, find_facet, reserve_rows
-from dashboards.forms import Search, SearchRefused, parse_search, widen_range
-from dashboards.listing import Listing, build_heads, keep_listing, read_listing, sort_links
 from dashboards.refusal import refuse, render_failed
-from dashboards.search_bar import answer_typing
+from dashboards.search.bar import answer_typing
+from dashboards.search.query_string import Search, SearchRefused, parse_search, widen_range
+from dashboards.trace_list.columns import Listing, build_heads, keep_listing, read_listing, sort_links
+from dashboards.trace_list.export import MAX_TRACES as MAX_EXPORTED
+from dashboards.trace_list.facets import build_condition_chips, build_facet_rows, build_preset_chips, find_facet, reserve_rows
+from dashboards.trace_list.volume import BUCKETS, HEIGHT, build_outliers, build_volume, find_strip_ends, wider_href
 from dashboards.views.setup import build_setup, find_newest_trace
-from dashboards.volume import BUCKETS, HEIGHT, build_outliers, build_volume, find_strip_ends, wider_href
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of

@@ -8,10 +8,10 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from dashboards.forms import SearchRefused
+from dashboards.comparing.why import build_answer, build_attributes
+from dashboards.comparing.why_search import WhySearch, parse_why
 from dashboards.refusal import render_failed
-from dashboards.why import build_answer, build_attributes
-from dashboards.why_search import WhySearch, parse_why
+from dashboards.search.query_string import SearchRefused
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.fragments import fragment_of

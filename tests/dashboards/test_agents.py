@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.test import Client
 
-from dashboards.agent_graph import MAX_NODES, find_measure
-from dashboards.agent_graph import draw as draw_graph
-from dashboards.forms import parse_search
+from dashboards.agents.graph import MAX_NODES, find_measure
+from dashboards.agents.graph import draw as draw_graph
+from dashboards.search.query_string import parse_search
 from tests.factories import new_trace_id
 from tests.spans import build_request
 from tracestore.agent_graph import AgentGraph, Edge, Node

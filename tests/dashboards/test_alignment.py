@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboards import alignment
-from dashboards.alignment import Pair, align_sequences, align_waterfalls
+from dashboards.comparing import alignment
+from dashboards.comparing.alignment import Pair, align_sequences, align_waterfalls
 from dashboards.trace.waterfall import Waterfall, build_waterfall
 from tests.spans import make_summary
 from tracestore.model import SpanSummary

@@ -8,8 +8,8 @@ import time
 import pytest
 from django.test import Client
 
-from dashboards.compare import parse_compare
-from dashboards.forms import SearchRefused
+from dashboards.comparing.cohorts import parse_compare
+from dashboards.search.query_string import SearchRefused
 from tests.dashboards.answers import text_of, words_of
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store

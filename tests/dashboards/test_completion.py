@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dashboards.completion import Completion, complete
+from dashboards.search.completion import Completion, complete
 from tracestore.language import QueryError, parse_query
 from tracestore.language.fields import FIELDS, LOG_NAMES, SPAN_GROUPS
 from tracestore.model import FacetValue

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.test import Client
 
-from dashboards.builtin import BUILT_IN
+from dashboards.panels.builtin import BUILT_IN
 from tests.dashboards.answers import body_of
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from django.test import Client
 
-from dashboards import export
-from dashboards.export import CSV_COLUMNS, defuse, stream_csv
+from dashboards.trace_list import export
+from dashboards.trace_list.export import CSV_COLUMNS, defuse, stream_csv
 from tests.dashboards.answers import body_of
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store

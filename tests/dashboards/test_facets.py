@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs
 
-from dashboards.facets import build_condition_chips, build_facet_rows, build_preset_chips
-from dashboards.forms import parse_search
+from dashboards.search.query_string import parse_search
+from dashboards.trace_list.facets import build_condition_chips, build_facet_rows, build_preset_chips
 from tracestore.model import FacetValue
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dashboards.forms import Search, SearchRefused, parse_search, time_range_querystring
+from dashboards.search.query_string import Search, SearchRefused, parse_search, time_range_querystring
 from tracestore.timerange import DAY_NS, NS_PER_S
 
 NOW_NS = 1_795_163_400 * NS_PER_S  # 2026-11-20T08:30:00Z

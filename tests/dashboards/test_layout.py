@@ -7,7 +7,7 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboards.layout import Sizes, lay_out
+from dashboards.agents.layout import Sizes, lay_out
 
 SIZES = Sizes()
 

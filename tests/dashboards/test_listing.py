@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs
 
-from dashboards.forms import parse_search
-from dashboards.listing import COLUMNS, build_heads, keep_listing, read_listing, sort_links
+from dashboards.search.query_string import parse_search
+from dashboards.trace_list.columns import COLUMNS, build_heads, keep_listing, read_listing, sort_links
 from tracestore.queries.traces import SORTS
 
 USUAL = tuple(column.name for column in COLUMNS if column.is_default)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import QueryDict
 
-from dashboards.list_search import parse_list_search, read_offset
+from dashboards.search.list_search import parse_list_search, read_offset
 from dashboards.trends import TREND_HEIGHT, build_trend, trend_buckets, trend_step_s
 from tracestore.timerange import NS_PER_S, TimeRange
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from dashboards.builtin import BUILT_IN
-from dashboards.own_dashboards import MAX_DASHBOARDS, MAX_PANELS, RESERVED
+from dashboards.panels.builtin import BUILT_IN
+from dashboards.panels.own_dashboards import MAX_DASHBOARDS, MAX_PANELS, RESERVED
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.models import Dashboard, Project

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from dashboards.builtin import BUILT_IN
-from dashboards.charts import Line, build_figure, duration_unit, per_minute
-from dashboards.measures import MEASURES, describe_change, read_values, rise_means, short_labels
-from dashboards.own_dashboards import check_panels
-from dashboards.panels import (
+from dashboards.panels.builtin import BUILT_IN
+from dashboards.panels.charts import Line, build_figure, duration_unit, per_minute
+from dashboards.panels.measures import MEASURES, describe_change, read_values, rise_means, short_labels
+from dashboards.panels.own_dashboards import check_panels
+from dashboards.panels.panel import (
     OFFERED_GROUPINGS,
     WHOLE_RANGE_S,
     Panel,
@@ -23,7 +23,7 @@ from dashboards.panels import (
     step_name,
     whole_range,
 )
-from dashboards.tiles import build_table, build_tiles
+from dashboards.panels.tiles import build_table, build_tiles
 from tracestore.language import Query, parse_query
 from tracestore.model import Series
 from tracestore.queries.metrics.definitions import GROUPINGS, METRICS, MetricError

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from dashboards.saved_views import MAX_VIEWS
+from dashboards.trace_list.saved_views import MAX_VIEWS
 from tracestore.models import Project, SavedView
 
 pytestmark = pytest.mark.usefixtures("default_project")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboards.text_diff import MAX_CHARS, MAX_LINES, Piece, TextDiff, diff_texts
+from dashboards.comparing.text_diff import MAX_CHARS, MAX_LINES, Piece, TextDiff, diff_texts
 
 _WORDS = ["the ", "order", " was", "\n", "refunded", "é", "{", '"a": 1,\n', "   "]
 _TEXTS = st.lists(st.sampled_from(_WORDS), max_size=40).map("".join)

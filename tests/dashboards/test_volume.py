@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from dashboards.forms import parse_search, time_range_querystring
-from dashboards.volume import HEIGHT, build_outliers, build_volume, find_strip_ends, wider_href
+from dashboards.search.query_string import parse_search, time_range_querystring
+from dashboards.trace_list.volume import HEIGHT, build_outliers, build_volume, find_strip_ends, wider_href
 from tracestore.queries.outliers import OutlierBucket
 from tracestore.timerange import NS_PER_S, format_time_ns
 

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.test import Client
 
-from dashboards.forms import SearchRefused
-from dashboards.why import build_answer, points, points_interval
-from dashboards.why_search import parse_why
+from dashboards.comparing.why import build_answer, points, points_interval
+from dashboards.comparing.why_search import parse_why
+from dashboards.search.query_string import SearchRefused
 from tests.dashboards.answers import text_of, words_of
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
-from dashboards.builtin import BUILT_IN
+from dashboards.panels.builtin import BUILT_IN
 from tracestore.models import Dashboard
 
 pytestmark = pytest.mark.usefixtures("default_project")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dashboards.panels import Panel
+from dashboards.panels.panel import Panel
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dashboards.measures import MEASURES, Trend, describe_change, find_measure, format_value, read_values, rise_means
-from dashboards.panels import Panel, ReadMetric, Scope, find_traces_query, measure
+from dashboards.panels.measures import MEASURES, Trend, describe_change, find_measure, format_value, read_values, rise_means
+from dashboards.panels.panel import Panel, ReadMetric, Scope, find_traces_query, measure
 from tracestore.language import Query, join_queries, parse_query
 from tracestore.timerange import TimeRange
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dashboards.forms import Search, time_range_querystring
+from dashboards.search.query_string import Search, time_range_querystring
 from tracestore.queries.outliers import OutlierBucket
 from tracestore.timerange import NS_PER_S, format_time_ns
 

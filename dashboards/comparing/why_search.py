@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from dashboards.forms import Draft, Problem, Search, SearchRefused, parse_search
+from dashboards.search.query_string import Draft, Problem, Search, SearchRefused, parse_search
 from tracestore.language import Query
 from tracestore.language.tree import Node
 from tracestore.queries.why.fields import OUTCOME_FIELDS

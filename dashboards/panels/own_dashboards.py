@@ -11,11 +11,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils.text import slugify
 
-from dashboards.builtin import BUILT_IN
-from dashboards.measures import MEASURES, find_measure
-from dashboards.panels import KINDS, OFFERED_GROUPINGS, Panel, read_panel
-from dashboards.saved_views import Reader
+from dashboards.panels.builtin import BUILT_IN
+from dashboards.panels.measures import MEASURES, find_measure
+from dashboards.panels.panel import KINDS, OFFERED_GROUPINGS, Panel, read_panel
 from dashboards.text import make_visible
+from dashboards.trace_list.saved_views import Reader
 from tracestore.language import QueryError, parse_query
 from tracestore.models import Dashboard, Project
 from tracestore.queries.metrics.definitions import MetricError

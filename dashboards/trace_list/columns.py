@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from dashboards.forms import Draft, Search
+from dashboards.search.query_string import Draft, Search
 from tracestore.queries.traces import SORTS
 
 Texts = TypeVar("Texts", Search, Draft)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from urllib.parse import urlencode
 
-from dashboards.forms import PRESETS, Draft, Search, SearchRefused, describe_range, parse_search, widen_range
+from dashboards.comparing.why import points, points_interval
+from dashboards.search.query_string import PRESETS, Draft, Search, SearchRefused, describe_range, parse_search, widen_range
 from dashboards.templatetags import formatting
-from dashboards.why import points, points_interval
 from tracestore.language import Query, add_condition, format_filter
 from tracestore.queries.cohort_tools import ToolComparison
 from tracestore.queries.cohorts import CohortComparison, CohortMetric

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from django.core.cache import cache
 from django.http import JsonResponse
 
-from dashboards.completion import complete
-from dashboards.forms import MAX_QUERY_CHARACTERS, SearchRefused, parse_search
+from dashboards.search.completion import complete
+from dashboards.search.query_string import MAX_QUERY_CHARACTERS, SearchRefused, parse_search
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
 from tracestore.language.fields import TRACE_NAMES, Known

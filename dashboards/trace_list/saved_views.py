@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, parse_qsl, urlencode
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Q, QuerySet
 
-from dashboards.forms import MAX_QUERY_CHARACTERS, SearchRefused, parse_search
-from dashboards.listing import find_unknown
+from dashboards.search.query_string import MAX_QUERY_CHARACTERS, SearchRefused, parse_search
 from dashboards.text import make_visible
+from dashboards.trace_list.columns import find_unknown
 from tracestore.models import Project, SavedView
 
 Reader = User | AnonymousUser

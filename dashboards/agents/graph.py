@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from dashboards.forms import Search
-from dashboards.layout import Curve, Layout, Place, Sizes, lay_out
+from dashboards.agents.layout import Curve, Layout, Place, Sizes, lay_out
+from dashboards.search.query_string import Search
 from tracestore.agent_graph import AGENT, MODEL, PERSON, SERVICE, TOOL, AgentGraph, Edge, Node, NodeKey
 from tracestore.language import QueryError, add_filter, format_filter, parse_query
 from tracestore.language.parser import MAX_LENGTH

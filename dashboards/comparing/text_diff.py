@@ -9,7 +9,7 @@ from itertools import groupby
 
 import numpy as np
 
-from dashboards.alignment import align_sequences
+from dashboards.comparing.alignment import align_sequences
 
 # What is compared of each text; a page of both still loads quickly.
 MAX_CHARS = 40_000

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
+from dashboards.comparing.why_search import WhySearch
 from dashboards.templatetags import formatting
 from dashboards.text import make_visible
-from dashboards.why_search import WhySearch
 from tracestore.histogram import Bar
 from tracestore.language import add_condition, format_filter
 from tracestore.queries.why.attributes import AttributeComparison

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, takewhile
 
-from dashboards.alignment import Alignment, align_waterfalls, find_subject
+from dashboards.comparing.alignment import Alignment, align_waterfalls, find_subject
+from dashboards.comparing.text_diff import TextDiff, diff_texts
 from dashboards.text import make_visible
-from dashboards.text_diff import TextDiff, diff_texts
 from dashboards.trace.content import Content
 from dashboards.trace.waterfall import Row, Waterfall
 from tracestore.content.payload_readers import Payload

@@ -1,6 +1,6 @@
 """Panels of a dashboard: a metric or several, of which traces, grouped by what, drawn how; and the traces behind each point.
 
-A panel of ours and one that somebody made are the same thing (dashboards/builtin.py, dashboards/own_dashboards.py).
+A panel of ours and one that somebody made are the same thing (dashboards/panels/builtin.py, dashboards/panels/own_dashboards.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from dashboards.charts import (
+from dashboards.panels.charts import (
     ACCENT,
     ERROR,
     FAULTS,
@@ -24,7 +24,7 @@ from dashboards.charts import (
     find_unit,
     per_minute,
 )
-from dashboards.measures import Measure, find_measure, narrowing, read_measure, short_labels
+from dashboards.panels.measures import Measure, find_measure, narrowing, read_measure, short_labels
 from tracestore.language import Query, add_condition, format_filter, join_queries, parse_query
 from tracestore.language.fields import find_field
 from tracestore.model import Series

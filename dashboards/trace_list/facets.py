@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from dashboards.forms import Search
+from dashboards.search.query_string import Search
 from tracestore.language import Query, add_condition, add_filter, has_filter, remove_filter
 from tracestore.language.tree import Pattern
 from tracestore.model import FacetValue

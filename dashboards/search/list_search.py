@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from django.http import QueryDict
 
-from dashboards.forms import Search, parse_search
+from dashboards.search.query_string import Search, parse_search
 
 PAGE_SIZE = 50
 _MAX_OFFSET_DIGITS = 5

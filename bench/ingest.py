@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bench.bodies import SPANS_A_REQUEST, build_body
 from bench.load import Generator, Load, generator
-from ingest.checkpoint import is_drained
+from ingest.spool.checkpoint import is_drained
 from tests.live import LiveServer, start_server
 
 _DRAIN_TIMEOUT_S = 1800

@@ -68,7 +68,7 @@ def main() -> None:
         import django
 
         django.setup()
-        from ingest.otlp import check_protobuf
+        from ingest.otlp.check import check_protobuf
         from tracestore.clickhouse.client import Store
         from tracestore.clickhouse.landing import Record, insert_batch
         from tracestore.clickhouse.migrate import migrate

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.durable_files import make_folder, sync_folder, write_durably
+from ingest.spool.durable_files import make_folder, sync_folder, write_durably
 from tracestore.model import Signal
 
 

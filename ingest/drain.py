@@ -13,11 +13,11 @@ from typing import Protocol
 
 from google.protobuf.message import DecodeError
 
-from ingest.checkpoint import Batch, Checkpoint
 from ingest.dead_letters import DeadLetters
-from ingest.otlp import canonicalize
-from ingest.spool import Spool, SpoolUnwritable
-from ingest.spool_records import Position, SpooledRequest
+from ingest.otlp.check import canonicalize
+from ingest.spool.checkpoint import Batch, Checkpoint
+from ingest.spool.queue import Spool, SpoolUnwritable
+from ingest.spool.records import Position, SpooledRequest
 from tracestore import telemetry
 from tracestore.clickhouse.errors import BadInsert, StoreError, StoreUnavailable
 from tracestore.clickhouse.landing import Record, read_span_count

@@ -9,7 +9,7 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from ingest.otlp_json import decode_json_object, encode_traces
+from ingest.otlp.json_form import decode_json_object, encode_traces
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.mapping import encode_rules

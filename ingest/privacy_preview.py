@@ -12,7 +12,7 @@ from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from ingest.otlp_json import encode_logs, encode_traces
+from ingest.otlp.json_form import encode_logs, encode_traces
 from ingest.privacy import MAX_CLEANING_S, Cleaner
 from tracestore.privacy import Policy
 

@@ -18,11 +18,11 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from ingest.checkpoint import Checkpoint
 from ingest.dead_letters import DeadLetters
 from ingest.drain import Drain
-from ingest.spool import Spool
-from ingest.spool_records import Damage, Position
+from ingest.spool.checkpoint import Checkpoint
+from ingest.spool.queue import Spool
+from ingest.spool.records import Damage, Position
 from tracestore import telemetry
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import Record, insert_batch, recover_batch, stamp

@@ -33,7 +33,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import set_span_in_context
 
-from ingest.checkpoint import is_drained
+from ingest.spool.checkpoint import is_drained
 from tests.live import LiveServer, count_stored, free_ports, start_server, wait_until_accepting
 from tests.logs import build_logs
 

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application  # the settings module must be named first
 
 _django = get_asgi_application()
-_receiver = import_module("ingest.receiver")
+_receiver = import_module("ingest.receivers.otlp_http")
 _find_root = import_module("tracestore.projects").find_root
 _TOO_LARGE = "The body of this request is too large."
 _TOO_SLOW = "The body of this request did not arrive in time."

@@ -241,7 +241,7 @@ class Server(uvicorn.Server):
             os.environ.setdefault("GRPC_VERBOSITY", "NONE")
             # By name and here only: other roles do not need grpc, and the start does not wait for it.
             try:
-                self._grpc_server = await import_string("ingest.grpc_receiver.start")(settings.HOST, self._grpc_port)
+                self._grpc_server = await import_string("ingest.receivers.otlp_grpc.start")(settings.HOST, self._grpc_port)
             except OSError:
                 raise _cannot_listen(_Address("TRACESTORE_OTLP_GRPC_PORT", self._grpc_port), "Address already in use") from None
         await super().startup(sockets)

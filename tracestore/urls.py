@@ -13,7 +13,7 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/v1/", include("dashboards.api.urls")),
     path("api/v1/", include("alerts.api.urls")),
-    path("api/v1/", include("ingest.api_urls")),
+    path("api/v1/", include("ingest.api.urls")),
     path("", include("alerts.urls")),
     path("", include("ingest.urls")),
     path("", include("dashboards.urls")),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from ingest.checkpoint import is_drained
+from ingest.spool.checkpoint import is_drained
 from tests.corpus.recordings import END, START, Recording, recordings
 from tests.live import LiveServer, get_json
 

@@ -25,8 +25,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from ingest.body import Allowance, MemoryBudget, inflate
-from ingest.otlp import CHECKS
+from ingest.otlp.check import CHECKS
+from ingest.receivers.body import Allowance, MemoryBudget, inflate
 from tests.corpus.recordings import recordings
 from tests.otlp_messages import to_otlp_dict
 from tracestore.model import Signal

@@ -15,10 +15,10 @@ from unittest.mock import patch
 
 import grpc
 
-from ingest.checkpoint import is_drained
 from ingest.dead_letters import DeadLetters
-from ingest.receiver import application
+from ingest.receivers.otlp_http import application
 from ingest.service import Ingest
+from ingest.spool.checkpoint import is_drained
 from tests.fuzz.mutations import GUARD, JSON, PROTOBUF, Body, Mutator
 from tests.fuzz.result import Result
 from tests.live import LiveServer, start_server
@@ -84,7 +84,7 @@ def fuzz_in_process(store: Store, data: Path, mutator: Mutator, bodies: int) -> 
     ingest = Ingest(store, data=data)
     ingest.start(lambda writer, batch_seq: None)
     try:
-        with patch("ingest.receiver.find_policy_async", find_policy):
+        with patch("ingest.receivers.otlp_http.find_policy_async", find_policy):
             asyncio.run(_send_all(ingest, mutator, bodies, result, data))
         _wait_until_drained(ingest, 0, timeout_s=600)
         _count_stored(store, ingest, result)

@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ingest import service
-from ingest.receiver import application
+from ingest.receivers.otlp_http import application
 from ingest.service import Ingest
 from tests.ingest.drains import wait_until_drained
 from tests.live import free_ports

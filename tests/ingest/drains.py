@@ -6,11 +6,11 @@ import time
 from functools import partial
 from pathlib import Path
 
-from ingest.checkpoint import Checkpoint
 from ingest.dead_letters import DeadLetters
 from ingest.drain import Drain, Insert
 from ingest.service import Ingest
-from ingest.spool import Spool
+from ingest.spool.checkpoint import Checkpoint
+from ingest.spool.queue import Spool
 from tests.waiting import wait_until
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch, recover_batch

@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from ingest.body import Allowance, Corrupt, MemoryBudget, NoMemory, inflate
+from ingest.receivers.body import Allowance, Corrupt, MemoryBudget, NoMemory, inflate
 
 
 def test_what_a_thread_takes_after_its_request_has_gone_is_refused() -> None:

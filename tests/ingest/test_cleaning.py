@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from ingest.otlp import check_logs_json, check_logs_protobuf, check_protobuf
+from ingest.otlp.check import check_logs_json, check_logs_protobuf, check_protobuf
 from ingest.privacy import Cleaner
 from tests.ingest.conftest import build_request, build_span
 from tests.ingest.private_spans import SECRET, build_full_span, policy, text

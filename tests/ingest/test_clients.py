@@ -24,8 +24,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from ingest import receiver as receiver_module
-from ingest.checkpoint import is_drained
+from ingest.receivers import otlp_http as receiver_module
+from ingest.spool.checkpoint import is_drained
 from tests.ingest.conftest import Receiver
 from tests.ingest.faulty_proxy import Fault, FaultyProxy, answer_429, lose_answer, reset
 from tests.live import count_stored, start_server

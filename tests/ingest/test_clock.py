@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.checkpoint import Batch
 from ingest.service import Ingest
+from ingest.spool.checkpoint import Batch
 from tests.ingest.conftest import Receiver, build_request, build_span, ids_of
 from tests.ingest.drains import wait_until_drained
 from tests.ingest.grpc_calls import TRACES, open_channel

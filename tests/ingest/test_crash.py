@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from ingest.checkpoint import is_drained
+from ingest.spool.checkpoint import is_drained
 from tests.ingest.conftest import PROTOBUF, build_request, build_span
 from tests.live import LiveServer, count_stored, start_server, wait_until_accepting
 from tests.logs import build_logs

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from ingest import drain as drain_module
-from ingest.checkpoint import Batch
 from ingest.service import Ingest
+from ingest.spool.checkpoint import Batch
 from tests.ingest.conftest import build_request, build_span, ids_of
 from tests.ingest.drains import REFUSED_BYTES, Bench
 from tests.logs import build_logs
@@ -214,9 +214,9 @@ from pathlib import Path
 import django
 django.setup()
 from ingest import drain
-from ingest.checkpoint import Checkpoint
+from ingest.spool.checkpoint import Checkpoint
 from ingest.dead_letters import DeadLetters
-from ingest.spool import Spool
+from ingest.spool.queue import Spool
 folder = Path(sys.argv[1])
 spool = Spool(folder / "spool", max_bytes=10**9)
 for future in [spool.append(1, 1, b"x" * 100) for _ in range(4)]:

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import pytest
 
-from ingest.checkpoint import Batch, Checkpoint, is_drained
 from ingest.dead_letters import DeadLetters
 from ingest.drain import Drain
-from ingest.spool import Spool, SpoolUnwritable
-from ingest.spool_records import Position
+from ingest.spool.checkpoint import Batch, Checkpoint, is_drained
+from ingest.spool.queue import Spool, SpoolUnwritable
+from ingest.spool.records import Position
 from tests.ingest.conftest import PROTOBUF, build_request, build_span
 from tests.live import LiveServer, start_server
 from tracestore.clickhouse.errors import BadInsert, StoreUnavailable

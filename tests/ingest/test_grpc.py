@@ -21,9 +21,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from pytest_django.fixtures import Settings
 
-from ingest import grpc_receiver
-from ingest.body import Allowance
-from ingest.receiver import budget
+from ingest.receivers import otlp_grpc
+from ingest.receivers.body import Allowance
+from ingest.receivers.otlp_http import budget
 from tests.ingest.conftest import Receiver, build_request, build_span, ids_of
 from tests.ingest.grpc_calls import CODE, LOGS, METRICS, TRACES, GrpcAnswer, call, call_on, check_retry_is_asked_for, open_channel
 from tests.waiting import wait_until
@@ -241,7 +241,7 @@ def test_memory_is_shared_with_http(receiver: Receiver, settings: Settings) -> N
 
 
 def test_calls_beyond_the_bound_ask_for_a_retry(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grpc_receiver, "_MAX_CALLS", 0)
+    monkeypatch.setattr(otlp_grpc, "_MAX_CALLS", 0)
 
     check_retry_is_asked_for(call(receiver, build_request(build_span()).SerializeToString()))
 
@@ -256,25 +256,25 @@ def test_bodies_that_do_not_arrive_hold_up_no_other_project(receiver: Receiver, 
     project = Project.objects.create(pk=7, slug="other", name="Other")
     IngestKey.objects.create(project=project, name="ci", sha256=hashlib.sha256(b"project-key").hexdigest())
     reading: list[int] = []
-    read = grpc_receiver._Exports._read
+    read = otlp_grpc._Exports._read
 
     async def note_and_read(exports: Any, context: Any, project_id: int, allowance: Allowance) -> bytes:
         reading.append(project_id)
         return await read(exports, context, project_id, allowance)
 
-    monkeypatch.setattr(grpc_receiver._Exports, "_read", note_and_read)
-    monkeypatch.setattr(grpc_receiver, "_READ_S", 3600)
+    monkeypatch.setattr(otlp_grpc._Exports, "_read", note_and_read)
+    monkeypatch.setattr(otlp_grpc, "_READ_S", 3600)
     over = threading.Event()
     body = build_request(build_span()).SerializeToString()
-    count = grpc_receiver._MAX_PROJECT_READS
+    count = otlp_grpc._MAX_PROJECT_READS
     with open_channel(receiver) as channel:
         slow = [channel.stream_unary(TRACES).future(_send_nothing(over), timeout=90) for _ in range(count)]
         wait_until(lambda: len(reading) == count)
 
         of_another = call(receiver, body, metadata=(("x-api-key", "project-key"),))
-        monkeypatch.setattr(grpc_receiver, "_WAIT_S", 0.2)
+        monkeypatch.setattr(otlp_grpc, "_WAIT_S", 0.2)
         refused = call(receiver, body)
-        monkeypatch.setattr(grpc_receiver, "_WAIT_S", 60)
+        monkeypatch.setattr(otlp_grpc, "_WAIT_S", 60)
         over.set()
         afterwards = call(receiver, body)
         codes = [pending.code() for pending in slow]
@@ -286,7 +286,7 @@ def test_bodies_that_do_not_arrive_hold_up_no_other_project(receiver: Receiver, 
 
 
 def test_body_that_does_not_arrive_is_given_up(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grpc_receiver, "_READ_S", 0.2)
+    monkeypatch.setattr(otlp_grpc, "_READ_S", 0.2)
     over = threading.Event()
     with open_channel(receiver) as channel:
         code = channel.stream_unary(TRACES).future(_send_nothing(over), timeout=90).code()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ingest import grpc_receiver
+from ingest.receivers import otlp_grpc
 from tests.ingest.conftest import Receiver, build_request, build_span
 from tests.ingest.grpc_calls import CODE, TRACES, call, call_on, open_channel
 from tests.live import free_ports
@@ -55,8 +55,8 @@ def read_until(connection: socket.socket, received: bytes, kind: int, count: int
 
 @pytest.fixture
 def short_ping_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert grpc_receiver._MIN_PING_INTERVAL_MS <= 10_000  # clients ping every 20 s
-    monkeypatch.setattr(grpc_receiver, "_MIN_PING_INTERVAL_MS", 300)
+    assert otlp_grpc._MIN_PING_INTERVAL_MS <= 10_000  # clients ping every 20 s
+    monkeypatch.setattr(otlp_grpc, "_MIN_PING_INTERVAL_MS", 300)
 
 
 @pytest.mark.usefixtures("short_ping_interval")
@@ -75,8 +75,8 @@ def test_keepalive_pings_are_tolerated_down_to_the_interval(receiver: Receiver) 
 
 
 def test_connection_moves_on_when_it_is_old_and_no_call_notices(monkeypatch: pytest.MonkeyPatch, request: Any) -> None:
-    assert 60_000 <= grpc_receiver._MAX_CONNECTION_AGE_MS < 3_600_000
-    monkeypatch.setattr(grpc_receiver, "_MAX_CONNECTION_AGE_MS", 500)
+    assert 60_000 <= otlp_grpc._MAX_CONNECTION_AGE_MS < 3_600_000
+    monkeypatch.setattr(otlp_grpc, "_MAX_CONNECTION_AGE_MS", 500)
     receiver: Receiver = request.getfixturevalue("receiver")
 
     with open_channel(receiver) as channel:
@@ -159,7 +159,7 @@ def test_client_that_leaves_without_taking_its_answer_leaves_no_traceback(
 
 def test_second_server_on_the_port_fails(receiver: Receiver) -> None:
     async def start_another() -> None:
-        await grpc_receiver.start("127.0.0.1", receiver.grpc_port)
+        await otlp_grpc.start("127.0.0.1", receiver.grpc_port)
 
     with pytest.raises(OSError, match=f":{receiver.grpc_port}"):
         asyncio.run(start_another())
@@ -180,7 +180,7 @@ def test_connection_too_many_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
         return b""
 
     async def connect_three() -> list[bytes]:
-        server = await grpc_receiver.start("127.0.0.1", port)
+        server = await otlp_grpc.start("127.0.0.1", port)
         answers = [await asyncio.wait_for(connect(), 60) for _ in range(3)]
         for writer in opened:
             writer.close()

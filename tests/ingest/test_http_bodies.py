@@ -14,8 +14,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from pytest_django.fixtures import Settings
 
-from ingest import body as body_module
-from ingest import receiver as receiver_module
+from ingest.receivers import body as body_module
+from ingest.receivers import otlp_http as receiver_module
 from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span, ids_of, open_connection
 from tests.ingest.http_answers import JSON_HEAD, JSON_SPAN, json_body, read_status
 from tests.waiting import wait_until

@@ -20,11 +20,11 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from ingest.checkpoint import Batch
 from ingest.dead_letters import DeadLetters
-from ingest.otlp import BadBody, check_logs_json, check_logs_protobuf
-from ingest.spool import Spool
-from ingest.spool_records import decode_records
+from ingest.otlp.check import BadBody, check_logs_json, check_logs_protobuf
+from ingest.spool.checkpoint import Batch
+from ingest.spool.queue import Spool
+from ingest.spool.records import decode_records
 from tests.ingest.conftest import JSON, Receiver, build_request, build_span
 from tests.ingest.drains import REFUSED_BYTES, Bench
 from tests.otlp_messages import log_requests, sized, to_otlp_dict

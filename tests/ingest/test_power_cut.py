@@ -23,13 +23,13 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
-from ingest import checkpoint as checkpoint_module
 from ingest import drain as drain_module
-from ingest import durable_files
-from ingest.checkpoint import Checkpoint
 from ingest.dead_letters import DeadLetters
 from ingest.drain import Drain
-from ingest.spool import Spool
+from ingest.spool import checkpoint as checkpoint_module
+from ingest.spool import durable_files
+from ingest.spool.checkpoint import Checkpoint
+from ingest.spool.queue import Spool
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import BadInsert
 from tracestore.clickhouse.landing import Record, stamp

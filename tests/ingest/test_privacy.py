@@ -20,7 +20,7 @@ import pytest
 from django.db import DatabaseError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from ingest import receiver as receiver_module
+from ingest.receivers import otlp_http as receiver_module
 from tests.ingest.conftest import JSON, Answer, Receiver, build_request, build_span
 from tests.ingest.grpc_calls import LOGS, TRACES
 from tests.ingest.private_spans import SECRET, TOKEN, build_full_span, policy

@@ -15,9 +15,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 from opentelemetry.proto.trace.v1.trace_pb2 import Status as SpanStatus
 
-from ingest import body as body_module
-from ingest import receiver as receiver_module
-from ingest.receiver import handles
+from ingest.receivers import body as body_module
+from ingest.receivers import otlp_http as receiver_module
+from ingest.receivers.otlp_http import handles
 from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span, ids_of, open_connection
 from tests.ingest.http_answers import JSON_HEAD, JSON_SPAN, json_body, read_status
 from tracestore.queries.spans import get_span

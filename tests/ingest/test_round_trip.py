@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from ingest.otlp import check_json, check_protobuf
+from ingest.otlp.check import check_json, check_protobuf
 from tests.otlp_messages import attributes, spans, to_otlp_dict
 from tracestore.clickhouse.attributes import _any_value
 from tracestore.clickhouse.client import Store

@@ -14,7 +14,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from ingest import service
-from ingest.scores_api import MAX_SCORES, _writer
+from ingest.api.scores import MAX_SCORES, _writer
 from ingest.service import Ingest
 from tests.factories import default_project, new_trace_id
 from tests.ingest.conftest import IdleFlusher
@@ -261,7 +261,7 @@ def test_scores_that_the_server_does_not_take_are_to_be_sent_again(
     client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.CLICKHOUSE_URL = "http://clickhouse"
-    monkeypatch.setattr("ingest.scores_api.insert_batch", refuse_insert)
+    monkeypatch.setattr("ingest.api.scores.insert_batch", refuse_insert)
 
     answer = post(client, {"session_id": "s", "name": "n", "value": 1})
 

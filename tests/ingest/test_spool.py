@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from ingest.checkpoint import Batch, Checkpoint
-from ingest.spool import Spool, SpoolInUse, SpoolUnwritable
-from ingest.spool_records import Damage, Position, SpooledRequest
+from ingest.spool.checkpoint import Batch, Checkpoint
+from ingest.spool.queue import Spool, SpoolInUse, SpoolUnwritable
+from ingest.spool.records import Damage, Position, SpooledRequest
 from tests.live import ROOT
 
 MAX_BYTES = 10**9
@@ -260,7 +260,7 @@ def test_nothing_more_is_written_to_a_segment_that_cannot_be_read(tmp_path: Path
 _AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from ingest.spool import Spool, SpoolUnreadable
+from ingest.spool.queue import Spool, SpoolUnreadable
 os.setgid(65534)
 os.setuid(65534)
 try:
@@ -353,7 +353,7 @@ def test_power_cut_keeps_a_prefix(
 _FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from ingest.spool import Spool, SpoolUnwritable
+from ingest.spool.queue import Spool, SpoolUnwritable
 spool = Spool(Path(sys.argv[1]), max_bytes=10**9)
 spool.append(1, 1, b"kept").result(60)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))

@@ -12,7 +12,7 @@ from asgiref.sync import async_to_sync
 from django.http import StreamingHttpResponse
 from django.test import Client
 
-from ingest.otlp import check_json
+from ingest.otlp.check import check_json
 from tests.spans import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch

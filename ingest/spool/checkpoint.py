@@ -10,8 +10,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.durable_files import sync_folder
-from ingest.spool_records import Position
+from ingest.spool.durable_files import sync_folder
+from ingest.spool.records import Position
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from ingest.durable_files import make_folder, sync_folder, write_all, write_durably
-from ingest.spool_records import (
+from ingest.spool.durable_files import make_folder, sync_folder, write_all, write_durably
+from ingest.spool.records import (
     HEADER_BYTES,
     Damage,
     Position,

@@ -18,8 +18,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
-from ingest.otlp_json import decode_json_object, encode_logs, encode_traces
-from ingest.otlp_repair import RepairError, read_varint, repair
+from ingest.otlp.json_form import decode_json_object, encode_logs, encode_traces
+from ingest.otlp.repair import RepairError, read_varint, repair
 from tracestore.clickhouse.landing import INGEST_KEY_FIELD, read_span_count, stamp
 from tracestore.model import Signal
 

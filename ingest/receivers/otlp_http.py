@@ -3,7 +3,7 @@
 Outside Django's request cycle, because that refuses bodies over 2.5 MB with HTML, redirects, and reads a body before the
 key is known. Every refusal is a google.rpc.Status in the encoding of the request, as the OTLP specification asks.
 
-`admit` and `store_signal` know nothing of HTTP: OTLP/gRPC (grpc_receiver.py) goes through them as well.
+`admit` and `store_signal` know nothing of HTTP: OTLP/gRPC (otlp_grpc.py) goes through them as well.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from ingest.body import (
+from ingest.otlp.check import CHECKS, BadBody, Checked, count_data_points, estimate_parsing_bytes, most_parsing_bytes
+from ingest.privacy import Cleaner
+from ingest.receivers.body import (
     ENCODINGS,
     Allowance,
     Corrupt,
@@ -41,11 +43,9 @@ from ingest.body import (
     inflate,
     read_body,
 )
-from ingest.cors import Headers, build_cors_headers, build_preflight_headers
-from ingest.otlp import CHECKS, BadBody, Checked, count_data_points, estimate_parsing_bytes, most_parsing_bytes
-from ingest.privacy import Cleaner
+from ingest.receivers.cors import Headers, build_cors_headers, build_preflight_headers
 from ingest.service import Ingest, get_running_ingest
-from ingest.spool import SpoolUnwritable
+from ingest.spool.queue import SpoolUnwritable
 from tracestore import telemetry
 from tracestore.guessing import TooManyGuesses
 from tracestore.keys import DEFAULT_PROJECT_ID, describe_unknown, extract_key, find_key_async, recall_key

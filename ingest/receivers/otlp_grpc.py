@@ -24,8 +24,8 @@ from django.conf import settings
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 
-from ingest.body import Allowance, NoMemory
-from ingest.receiver import (
+from ingest.receivers.body import Allowance, NoMemory
+from ingest.receivers.otlp_http import (
     Refused,
     admit,
     budget,

@@ -28,7 +28,7 @@ from rest_framework.views import APIView
 from ingest.privacy import Cleaner
 from ingest.scores import build_export
 from ingest.service import Ingest, get_running_ingest
-from ingest.spool import SpoolUnwritable
+from ingest.spool.queue import SpoolUnwritable
 from tracestore import telemetry
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreUnavailable

@@ -9,7 +9,7 @@ import sys
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tracestore.settings")
     if sys.argv[1:2] == ["up"]:
-        gc.disable()  # until all is loaded (tracestore/server.py): a tenth of a start goes into looking for garbage there
+        gc.disable()  # until all is loaded (tracestore/process/server.py): a tenth of a start goes into looking for garbage there
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
     from django.db import OperationalError

@@ -26,10 +26,10 @@ from alerts.messages.illustration import illustrate
 from alerts.messages.message import build_notification, build_test_notification
 from alerts.models import ChannelKind, Delivery, DeliveryEvent, DeliveryStatus, DigestRun, NotificationChannel
 from alerts.rules.evaluation import AlertState
-from tracestore import telemetry
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError
+from tracestore.process import telemetry
 from tracestore.projects import address_of
 from tracestore.queries.metrics.definitions import MetricError
 

@@ -12,7 +12,7 @@ from alerts.past import detection
 from alerts.reports import digests
 from alerts.rules import evaluator, schedule
 from tracestore.clickhouse.client import get_store
-from tracestore.telemetry import timed_job
+from tracestore.process.telemetry import timed_job
 
 DELIVERY_INTERVAL_S = 5
 DIGEST_INTERVAL_S = 30

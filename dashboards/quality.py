@@ -8,7 +8,8 @@ from typing import Generic, TypeVar
 
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.masked import MaskedSum, find_masked
+from tracestore.intake.refusals import RefusalSum, find_refusals
+from tracestore.privacy.counts import MaskedSum, find_masked
 from tracestore.queries.quality import (
     CostComparison,
     Intake,
@@ -23,7 +24,6 @@ from tracestore.queries.quality import (
     find_log_intake,
     whole_minutes,
 )
-from tracestore.refusals import RefusalSum, find_refusals
 from tracestore.timerange import NS_PER_S, TimeRange
 
 # A sender whose quickest span took this long to arrive has a clock that is behind, or a queue in between.

@@ -9,7 +9,7 @@ from django.shortcuts import render
 
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError
-from tracestore.requests import PageRequest
+from tracestore.web.requests import PageRequest
 
 
 def refuse(request: PageRequest, message: str, parameter: str) -> HttpResponse:

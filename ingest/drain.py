@@ -18,10 +18,10 @@ from ingest.otlp.check import canonicalize
 from ingest.spool.checkpoint import Batch, Checkpoint
 from ingest.spool.queue import Spool, SpoolUnwritable
 from ingest.spool.records import Position, SpooledRequest
-from tracestore import telemetry
 from tracestore.clickhouse.errors import BadInsert, StoreError, StoreUnavailable
 from tracestore.clickhouse.landing import Record, read_span_count
 from tracestore.model import Signal
+from tracestore.process import telemetry
 
 log = logging.getLogger(__name__)
 

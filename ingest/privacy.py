@@ -22,9 +22,9 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tracestore.content.keys import REDACTED, Part, find_part, find_part_in_event, reduce_content, reduce_error
-from tracestore.masked import CONTENT, ERROR_TEXT
-from tracestore.masking import MaskingTooSlow
-from tracestore.privacy import Policy
+from tracestore.privacy.counts import CONTENT, ERROR_TEXT
+from tracestore.privacy.masking import MaskingTooSlow
+from tracestore.privacy.policy import Policy
 from tracestore.remember import remember_short
 from tracestore.semconv.fields import FIELDS
 

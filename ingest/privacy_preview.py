@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from ingest.otlp.json_form import encode_logs, encode_traces
 from ingest.privacy import MAX_CLEANING_S, Cleaner
-from tracestore.privacy import Policy
+from tracestore.privacy.policy import Policy
 
 MAX_TEXT_CHARACTERS = 100_000
 TOO_SLOW = "These rules take too long for this text. Try a shorter one; rules with large repetitions are the slow ones."

@@ -23,15 +23,15 @@ from ingest.drain import Drain
 from ingest.spool.checkpoint import Checkpoint
 from ingest.spool.queue import Spool
 from ingest.spool.records import Damage, Position
-from tracestore import telemetry
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import Record, insert_batch, recover_batch, stamp
 from tracestore.clickhouse.migrate import SYNCED
-from tracestore.flusher import Flusher
+from tracestore.intake.flusher import Flusher
+from tracestore.intake.refusals import refusals
 from tracestore.keys import DEFAULT_PROJECT_ID
-from tracestore.masked import masked_counts
 from tracestore.model import Signal
-from tracestore.refusals import refusals
+from tracestore.privacy.counts import masked_counts
+from tracestore.process import telemetry
 from tracestore.timerange import moment_of
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import yaml
 
 from tests.live import ROOT
 from tracestore.environment import SETTINGS, read_environment
-from tracestore.server import ROLES
+from tracestore.process.server import ROLES
 
 NAMES = {setting.name for setting in SETTINGS}
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")

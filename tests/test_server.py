@@ -22,7 +22,7 @@ import pytest
 from tests.live import ROOT, LiveServer, copy_template, free_ports, start_server, wait_until_ready
 from tests.spans import build_request
 from tests.waiting import wait_until
-from tracestore import server as server_module
+from tracestore.process import server as server_module
 
 STOP_S = 10  # what a supervisor usually grants
 
@@ -115,7 +115,7 @@ def run_script(script: str, data: Path) -> subprocess.CompletedProcess[str]:
 EARLY_SIGNAL = """
 import signal, django
 django.setup()
-from tracestore import server
+from tracestore.process import server
 def signal_before(call):
     def signalled(*arguments):
         signal.raise_signal(signal.SIGTERM)
@@ -137,7 +137,8 @@ def test_signal_during_the_start_is_not_lost(data: Path, name: str) -> None:
 SLOW_JOB = """
 import os, signal, threading, time, django
 django.setup()
-from tracestore import server, summarize
+from tracestore.process import server
+from tracestore.jobs import summarize
 started = threading.Event()
 def take_long():
     started.set()
@@ -162,7 +163,7 @@ SLOW_PAGE = """
 import os, signal, threading, time, urllib.request, django
 django.setup()
 from django.conf import settings
-from tracestore import server
+from tracestore.process import server
 from dashboards.views import help
 started = threading.Event()
 def take_long(*_):

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from tracestore.price_catalogue import TokenUsage
-from tracestore.pricing import price_call
+from tracestore.prices.catalogue import TokenUsage
+from tracestore.prices.pricing import price_call
 from tracestore.summary.outcomes import ESCALATION_TOOL
 
 AGENT, MODEL, TOOL, SERVICE, PERSON, HANDOFF = "agent", "model", "tool", "service", "person", "handoff"

@@ -22,9 +22,9 @@ from django.core.exceptions import ValidationError
 from django.db import DatabaseError, close_old_connections
 from django.db.models import Count, Max, QuerySet
 
-from tracestore.guessing import WINDOW_S, check_address, refund_try, spend_try
-from tracestore.key_uses import key_uses
+from tracestore.intake.key_uses import key_uses
 from tracestore.models import IngestKey, Project
+from tracestore.web.guessing import WINDOW_S, check_address, refund_try, spend_try
 
 log = logging.getLogger(__name__)
 

@@ -129,17 +129,17 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     # A list is a hundred kilobytes of HTML and a tenth of that on the wire. Against guesses from the length (breachattack.com) it
     # adds random bytes, and CSRF tokens are masked anew in each answer.
-    "tracestore.middleware.CompressionMiddleware",
+    "tracestore.web.middleware.CompressionMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
-    "tracestore.middleware.ContentSecurityPolicyMiddleware",
+    "tracestore.web.middleware.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "tracestore.middleware.AccessMiddleware",
-    "tracestore.middleware.LostRaceMiddleware",
+    "tracestore.web.middleware.AccessMiddleware",
+    "tracestore.web.middleware.LostRaceMiddleware",
     "dashboards.refusal.WrongMethodMiddleware",
     "dashboards.refusal.ExtendedQueryMiddleware",
 ]
@@ -154,7 +154,7 @@ TEMPLATES = [
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
-                "tracestore.context.instance",
+                "tracestore.web.context.instance",
             ],
         },
     }
@@ -233,7 +233,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "filters": {"clients": {"()": "tracestore.log_lines.WithoutTracebacksOfClients"}},
+    "filters": {"clients": {"()": "tracestore.process.log_lines.WithoutTracebacksOfClients"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["clients"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {

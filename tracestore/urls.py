@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
-from tracestore import health
+from tracestore.process import health
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),

@@ -12,7 +12,7 @@ from tracestore.clickhouse.client import Store
 from tracestore.language import Query, format_filter, join_queries, parse_query
 from tracestore.queries.cohorts import CohortMetric, compare_cohorts, strict_confidence
 from tracestore.queries.metrics.definitions import MetricError
-from tracestore.statistics import Interval
+from tracestore.statistics.samples import Interval
 from tracestore.timerange import TimeRange, format_time_ns
 
 # What can be judged: metrics of which it is plain whether more is worse. The first four are, unless others are named.

@@ -19,7 +19,7 @@ from alerts.models import Alert
 from alerts.rules.evaluation import AlertState
 from alerts.rules.finding import find_alerts
 from tracestore.projects import address_of
-from tracestore.rest import page_of, project_of
+from tracestore.web.rest import page_of, project_of
 
 
 class AlertOutput(serializers.ModelSerializer[Alert]):

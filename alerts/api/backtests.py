@@ -16,8 +16,8 @@ from alerts.api.rules import AlertRuleInput, get_rule
 from alerts.models import AlertRule, IncidentMark
 from alerts.past.backtest import find_marks, run_backtest
 from tracestore.clickhouse.client import get_store
-from tracestore.rest import StrictSerializer, checked, page_of, project_of, require_room
 from tracestore.timerange import DAY_NS, TimeError, TimeRange, format_time_ns, parse_time_range
+from tracestore.web.rest import StrictSerializer, checked, page_of, project_of, require_room
 
 _WEEK_NS = 7 * DAY_NS
 _TIME_HELP = "RFC 3339, Unix nanoseconds, or `now-7d`."

@@ -17,7 +17,7 @@ from alerts.api.resources import PAGING, answer_page, get_of_project
 from alerts.channels import check_target, describe_target
 from alerts.delivery import rotate_secret, set_channel_enabled
 from alerts.models import ChannelKind, NotificationChannel
-from tracestore.rest import checked, page_of, project_of, require_room
+from tracestore.web.rest import checked, page_of, project_of, require_room
 
 MAX_CHANNELS = 200
 _CHANNEL_FIELDS = ["id", "name", "kind", "target_shown", "enabled", "disabled_reason", "created_at"]

@@ -15,7 +15,7 @@ from alerts.api.names import find_channels
 from alerts.api.resources import PAGING, answer_page, get_of_project
 from alerts.models import ChannelKind, Digest, DigestPeriod, DigestRun, NotificationChannel, validate_time_zone
 from alerts.reports.digests import find_digests
-from tracestore.rest import StrictSerializer, checked, page_of, project_of, require_room
+from tracestore.web.rest import StrictSerializer, checked, page_of, project_of, require_room
 
 MAX_REPORTS = 100
 

@@ -19,7 +19,7 @@ from alerts.models import Alert, Incident, IncidentEvent, IncidentState
 from alerts.on_call import incidents
 from alerts.on_call.incidents import MAX_COMMENT_LENGTH, MAX_SNOOZE_S, IncidentError
 from tracestore.projects import address_of
-from tracestore.rest import checked, page_of, project_of
+from tracestore.web.rest import checked, page_of, project_of
 
 # Of an alert its id is asked for, not its evidence.
 _ALERT_IDS = Prefetch("alerts", queryset=Alert.objects.only("pk", "incident_id"))

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from alerts.models import AlertRule, NotificationChannel, Route
 from tracestore.models import Project
-from tracestore.rest import StrictSerializer
+from tracestore.web.rest import StrictSerializer
 
 
 class ChannelReference(serializers.CharField):

@@ -16,7 +16,7 @@ from alerts.api.rules import AlertRuleOutput
 from alerts.models import NotificationChannel
 from alerts.rules.pack import add_pack, suggest_budgets
 from tracestore.clickhouse.client import get_store
-from tracestore.rest import StrictSerializer, checked, page_of, project_of
+from tracestore.web.rest import StrictSerializer, checked, page_of, project_of
 
 
 class PackInput(StrictSerializer):

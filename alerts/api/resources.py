@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tracestore.queries.paging import read_cursor
-from tracestore.rest import next_page_url, project_of, refuse_unknown
+from tracestore.web.rest import next_page_url, project_of, refuse_unknown
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 1000
 PAGING = [

@@ -18,7 +18,7 @@ from alerts.models.incidents import MAX_GROUP_WINDOW_S, MAX_WAIT_S
 from alerts.models.routes import validate_matcher
 from alerts.on_call.incidents import find_grouping
 from alerts.on_call.routing import next_position, save_steps
-from tracestore.rest import StrictSerializer, checked, page_of, project_of, require_room
+from tracestore.web.rest import StrictSerializer, checked, page_of, project_of, require_room
 
 MAX_ROUTES = 200
 

@@ -41,7 +41,7 @@ from alerts.rules.evaluation import AlertState
 from tracestore.language import parse_query
 from tracestore.queries.metrics.definitions import GROUPINGS, METRICS
 from tracestore.queries.metrics.groups import RUN_METRICS
-from tracestore.rest import checked, page_of, project_of, require_room
+from tracestore.web.rest import checked, page_of, project_of, require_room
 
 MAX_RULES = 2000
 _RULE_FIELDS = [

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from alerts.api.resources import PAGING, answer_page, get_of_project
 from alerts.models import MAX_SILENCE_S, Silence, validate_time_zone
 from alerts.models.routes import validate_matcher
-from tracestore.rest import StrictSerializer, checked, page_of, project_of, require_room
+from tracestore.web.rest import StrictSerializer, checked, page_of, project_of, require_room
 
 MAX_SILENCES = 2000
 

@@ -15,14 +15,12 @@ from tracestore.queries.why.fields import DIMENSIONS, demanded_fields
 from tracestore.queries.why.sides import Selection
 from tracestore.queries.why.values import Difference
 from tracestore.semconv.signals import HUMAN
-from tracestore.statistics import share_test
+from tracestore.statistics.samples import share_test
 from tracestore.timerange import NS_PER_S, TimeRange
 
 _DISTINCTIONS = 3
 # A window whose traces are all behind the breach is compared with what came before it: four windows, an hour to a week.
 _EARLIER_WINDOWS, _EARLIER_LEAST_S, _EARLIER_MOST_S = 4, 3600, 7 * 86_400
-# About a tenth of a second of reading: attributes only fill up what the fields do not explain.
-_ATTRIBUTE_SPANS = 40_000
 # Of fewer traces the differences may be said that may be chance, when the shares are at least so far apart.
 _FEW, _CONSPICUOUS = 10, 0.5
 # An alert looks at a hundred values or so, and who is woken by it acts on the first: of a hundred p-values one below this is
@@ -69,7 +67,6 @@ def add_differences(store: Store, project_id: int, outline: Evidence) -> Evidenc
     if len(differences) < _DISTINCTIONS and comparison.others:
         attributes = compare_attributes(
             store, project_id=project_id, time_range=time_range, selection=selection, against=among,
-            span_cap=_ATTRIBUTE_SPANS,
         )  # fmt: skip
         differences += [
             found

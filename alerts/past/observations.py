@@ -15,10 +15,10 @@ from alerts.rules.evaluation import Observation
 from alerts.rules.observing import baseline_of, counts_as_week, is_resting, judged_window, period_of, window_before, with_gaps
 from alerts.rules.version_guard import observe_past_versions
 from tracestore.clickhouse.client import Store
+from tracestore.intake.reception import Gaps, find_gaps
 from tracestore.language import parse_query
 from tracestore.queries.metrics.groups import Answer, Question
 from tracestore.queries.metrics.windows import Windows, read_windows
-from tracestore.reception import Gaps, find_gaps
 from tracestore.timerange import NS_PER_S, TimeRange, moment_of, ns_of
 
 # Evaluations of one backtest at most, and of that of a version guard, whose test takes a while.

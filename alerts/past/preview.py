@@ -11,9 +11,9 @@ from alerts.models import AlertRule
 from alerts.rules.evaluation import Episode, Observation, absolute_threshold, has_data, replay
 from alerts.rules.observing import Sight, observe_rule, with_gaps
 from tracestore.clickhouse.client import Store
+from tracestore.intake.reception import find_gaps
 from tracestore.language import parse_query
 from tracestore.queries.metrics.series import MAX_POINTS, metric_series
-from tracestore.reception import find_gaps
 from tracestore.timerange import NS_PER_S, TimeRange
 
 

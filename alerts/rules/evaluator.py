@@ -21,10 +21,10 @@ from alerts.rules.evaluation import AlertState, Condition, InstanceState, Transi
 from alerts.rules.observing import Sight, absent, gaps_of, is_resting, observe_rules
 from alerts.rules.recording import end_of, raise_peak, record_change
 from alerts.rules.schedule import claim, condition_of, find_due_batches, next_turn, unchanged
-from tracestore import telemetry
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError, StoreUnavailable
 from tracestore.language import QueryError
+from tracestore.process import telemetry
 from tracestore.queries.metrics.groups import MAX_GROUPS
 from tracestore.timerange import moment_of, ns_of
 

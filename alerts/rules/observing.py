@@ -15,11 +15,11 @@ from alerts.rules.evaluation import Comparison, Observation
 from alerts.rules.version_guard import observe_newest_version
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreError
+from tracestore.intake.reception import Gaps, find_gaps
 from tracestore.language import QueryError, parse_query
 from tracestore.queries.metrics.definitions import METRICS, READ_APART, MetricError
 from tracestore.queries.metrics.groups import MAX_GROUPS, Answer, Question, answer_questions, find_groups, reads_spans
 from tracestore.queries.metrics.rollups import ROLLUPS_FROM_S
-from tracestore.reception import Gaps, find_gaps
 from tracestore.storable import storable
 from tracestore.timerange import NS_PER_S, TimeRange, ns_of
 

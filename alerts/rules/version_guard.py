@@ -18,7 +18,7 @@ from tracestore.queries.version_samples import (
     find_newest_version,
     sample_versions,
 )
-from tracestore.sequential import ALPHA, least_for_quantile, mean_margin, quantile_reach, share_margin
+from tracestore.statistics.sequential import ALPHA, least_for_quantile, mean_margin, quantile_reach, share_margin
 from tracestore.timerange import TimeRange
 
 

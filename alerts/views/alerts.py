@@ -21,12 +21,12 @@ from alerts.rules.observing import window_before
 from alerts.views.editing import find_page
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.fragments import fragment_of
 from tracestore.language import QueryError, parse_query
 from tracestore.projects import here
 from tracestore.queries.metrics.definitions import MetricError
 from tracestore.queries.traces import find_traces
-from tracestore.requests import PageRequest
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 _TRACES_SHOWN = 20
 

@@ -25,8 +25,8 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError
 from tracestore.queries.metrics.definitions import MetricError
-from tracestore.requests import PageRequest
 from tracestore.timerange import NS_PER_S, TimeError, TimeRange, moment_of, parse_time_range
+from tracestore.web.requests import PageRequest
 
 _WEEK_NS = 7 * 86_400 * NS_PER_S
 _DEFAULT_START = "now-7d"

@@ -12,7 +12,7 @@ from alerts.channels import ChannelError, describe_target
 from alerts.delivery import describe_backlog, rotate_secret, send_test, set_channel_enabled
 from alerts.forms.channels import ChannelForm
 from alerts.models import ChannelKind, NotificationChannel
-from tracestore.requests import PageRequest
+from tracestore.web.requests import PageRequest
 
 
 @require_GET

@@ -15,7 +15,7 @@ from alerts.reports.report import build_report
 from alerts.views.editing import answer_editor, delete_one, find_or_new
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.requests import PageRequest
+from tracestore.web.requests import PageRequest
 
 
 @require_GET

@@ -11,7 +11,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 
-from tracestore.requests import PageRequest
+from tracestore.web.requests import PageRequest
 
 PAGE_SIZE = 30
 _Kind = TypeVar("_Kind", bound=Model)

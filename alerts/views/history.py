@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from alerts.past.history import find_history
-from tracestore.requests import PageRequest
+from tracestore.web.requests import PageRequest
 
 RANGES = (7, 30, 90)
 

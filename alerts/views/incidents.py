@@ -29,12 +29,12 @@ from alerts.past.alert_figure import draw_alert
 from alerts.rules.observing import window_before
 from alerts.views.editing import find_page
 from tracestore.clickhouse.errors import StoreError
-from tracestore.fragments import fragment_of
 from tracestore.language import QueryError
 from tracestore.projects import here
 from tracestore.queries.metrics.definitions import MetricError
-from tracestore.requests import PageRequest
 from tracestore.timerange import TimeRange
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 _ALERTS_SHOWN = 50
 _ALSO_FIRING_SHOWN = 3

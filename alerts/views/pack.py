@@ -15,7 +15,7 @@ from alerts.rules.pack import DAILY_BUDGET_USD, USER_QUOTA_USD, add_pack, build_
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.models import Project
-from tracestore.requests import PageRequest
+from tracestore.web.requests import PageRequest
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from alerts.forms.routes import GroupingForm, RouteForm
 from alerts.models import NotificationChannel, Route
 from alerts.on_call.incidents import find_grouping
 from alerts.views.editing import answer_editor, delete_one, find_or_new
-from tracestore.requests import PageRequest
+from tracestore.web.requests import PageRequest
 
 
 @require_GET

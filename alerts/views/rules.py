@@ -26,7 +26,7 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.queries.metrics.definitions import GROUPINGS, METRICS, MetricError
 from tracestore.queries.metrics.groups import RUN_METRICS
-from tracestore.requests import PageRequest
+from tracestore.web.requests import PageRequest
 
 # Where fewer windows than these lie in a range, side by side they would say little.
 _SIDE_BY_SIDE = 24

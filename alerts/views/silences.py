@@ -14,7 +14,7 @@ from alerts.models import Silence
 from alerts.on_call.silences import end_silence, find_matching, list_silences
 from alerts.views.editing import answer_editor, delete_one, find_or_new
 from alerts.views.incidents import actor_of
-from tracestore.requests import PageRequest
+from tracestore.web.requests import PageRequest
 
 _SHOWN = 100
 

@@ -12,10 +12,10 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Pe
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
-from tracestore.guessing import WINDOW_S, TooManyGuesses
 from tracestore.keys import describe_unknown, extract_key, find_key
 from tracestore.models import Project
 from tracestore.projects import describe_other_project, read_slug
+from tracestore.web.guessing import WINDOW_S, TooManyGuesses
 
 
 class SessionOrKeyAuthentication(SessionAuthentication):

@@ -29,8 +29,8 @@ from tracestore.queries.why.attributes import compare_attributes
 from tracestore.queries.why.comparison import find_differences
 from tracestore.queries.why.sides import Selection
 from tracestore.queries.why.values import Difference
-from tracestore.rest import project_of
 from tracestore.verdict import DEFAULT_METRICS, find_judged, judge_version
+from tracestore.web.rest import project_of
 
 
 class WhyView(APIView):

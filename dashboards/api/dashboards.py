@@ -27,7 +27,7 @@ from dashboards.panels.own_dashboards import (
 )
 from dashboards.trace_list.saved_views import Reader
 from tracestore.models import Dashboard
-from tracestore.rest import checked, project_of, refuse_unknown
+from tracestore.web.rest import checked, project_of, refuse_unknown
 
 
 class DashboardListView(APIView):

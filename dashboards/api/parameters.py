@@ -13,8 +13,8 @@ from rest_framework.serializers import Serializer
 
 from dashboards.api.errors import ParameterError
 from tracestore.language import Query, QueryError, parse_query
-from tracestore.rest import checked, next_page_url, refuse_unknown
 from tracestore.timerange import DAY_NS, TimeError, TimeRange, parse_time_ns
+from tracestore.web.rest import checked, next_page_url, refuse_unknown
 
 _STEP = re.compile(r"(\d{1,9})([smhd]?)")
 _STEP_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}

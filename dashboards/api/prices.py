@@ -12,8 +12,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from tracestore.models import ModelPrice
-from tracestore.prices import load_prices
-from tracestore.rest import page_of, project_of, require_room
+from tracestore.prices.stored import load_prices
+from tracestore.web.rest import page_of, project_of, require_room
 
 # All of them are read anew every few seconds.
 MAX_PRICES = 1000

@@ -48,7 +48,7 @@ from tracestore.queries.metrics.series import metric_series
 from tracestore.queries.paging import read_cursor
 from tracestore.queries.spans import find_spans, get_span
 from tracestore.queries.traces import find_traces, get_trace
-from tracestore.rest import project_of, refuse_unknown
+from tracestore.web.rest import project_of, refuse_unknown
 
 _FAILING = OpenApiExample(
     "Failing traces of version v3 that used the tool refund",

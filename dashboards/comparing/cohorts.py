@@ -16,7 +16,7 @@ from tracestore.queries.cohorts import CohortComparison, CohortMetric
 from tracestore.queries.versions import ServiceVersion
 from tracestore.queries.why.comparison import Comparison
 from tracestore.queries.why.values import Difference
-from tracestore.statistics import Interval
+from tracestore.statistics.samples import Interval
 from tracestore.timerange import parse_time_range
 
 _ROWS = 12

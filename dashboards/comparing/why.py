@@ -9,14 +9,14 @@ from itertools import groupby
 from dashboards.comparing.why_search import WhySearch
 from dashboards.templatetags import formatting
 from dashboards.text import make_visible
-from tracestore.histogram import Bar
 from tracestore.language import add_condition, format_filter
 from tracestore.queries.why.attributes import AttributeComparison
 from tracestore.queries.why.comparison import Comparison
 from tracestore.queries.why.numbers import Quantiles, Shift
 from tracestore.queries.why.pairs import Pair
 from tracestore.queries.why.values import Difference
-from tracestore.statistics import Interval
+from tracestore.statistics.histogram import Bar
+from tracestore.statistics.samples import Interval
 
 # Shares of fewer traces say little, whatever their interval.
 FEW = 10

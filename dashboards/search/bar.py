@@ -16,8 +16,8 @@ from tracestore.language import QueryError, parse_query
 from tracestore.language.fields import TRACE_NAMES, Known
 from tracestore.model import FacetValue
 from tracestore.queries.offers import Wanted
-from tracestore.requests import PageRequest
 from tracestore.timerange import TimeRange
+from tracestore.web.requests import PageRequest
 
 # A person types on in the same field: the values that occur are counted once, not for each key.
 _KEEP_S = 30

@@ -14,8 +14,8 @@ from dashboards.trace.logs import LogRow, Score, build_log_rows, find_record_tex
 from tracestore.content.values import to_text
 from tracestore.fingerprint import fingerprint
 from tracestore.model import LogRecord, Span, SpanEvent, SpanSummary
-from tracestore.price_catalogue import TokenUsage
-from tracestore.pricing import PriceBreakdown, explain_call, find_priced_names
+from tracestore.prices.catalogue import TokenUsage
+from tracestore.prices.pricing import PriceBreakdown, explain_call, find_priced_names
 
 RAW, STATUS_STACKTRACE = "raw", "status_stacktrace"
 _EVENT_LIMIT = 200

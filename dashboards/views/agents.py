@@ -11,12 +11,12 @@ from dashboards.refusal import render_failed
 from dashboards.search.query_string import Draft, Problem, Search, SearchRefused, parse_search
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.fragments import fragment_of
 from tracestore.language.fields import FIELDS
 from tracestore.mapping import build_tool_signals
 from tracestore.queries.agents import MAX_PAIRS, MAX_SPANS, MAX_STEPS_ABOVE, find_agent_graph
 from tracestore.queries.traces import has_any_trace
-from tracestore.requests import PageRequest
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 
 @require_GET

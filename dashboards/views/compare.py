@@ -24,12 +24,12 @@ from dashboards.search.query_string import SearchRefused
 from dashboards.views.setup import find_newest_trace
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.fragments import fragment_of
 from tracestore.queries.cohort_tools import compare_tools
 from tracestore.queries.cohorts import compare_cohorts, find_cohort_differences
 from tracestore.queries.versions import find_service_versions
-from tracestore.requests import PageRequest
 from tracestore.timerange import TimeRange
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 _VERSIONS = 50
 

@@ -20,14 +20,14 @@ from dashboards.trace.conversation import build_turn, find_telling_steps
 from dashboards.trace.waterfall import Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, TraceNotFound
-from tracestore.fragments import fragment_of
 from tracestore.language import QueryError, format_filter, parse_query
 from tracestore.model import Span, SpanSummary, Trace, TraceSummary
 from tracestore.queries.digests import Digest, find_digests
 from tracestore.queries.spans import get_span, get_spans
 from tracestore.queries.traces import find_traces, get_trace
-from tracestore.requests import PageRequest
 from tracestore.timerange import DAY_NS, MAX_NS, TimeRange
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 # Of each trace, by start: more is a page nobody reads to its end.
 SPAN_LIMIT = 5_000

@@ -36,7 +36,6 @@ from dashboards.trace_list.export import defuse, take
 from dashboards.views.export import without_blocking
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.fragments import fragment_of
 from tracestore.language import Query, QueryError, join_queries, parse_query
 from tracestore.model import Series
 from tracestore.queries.metrics.definitions import MetricError
@@ -44,8 +43,9 @@ from tracestore.queries.metrics.series import metric_series, metric_values
 from tracestore.queries.traces import has_any_trace
 from tracestore.queries.unpriced_models import find_unpriced_models
 from tracestore.queries.versions import find_first_seen
-from tracestore.requests import PageRequest
 from tracestore.timerange import TimeRange, format_time_ns
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 # Parameters of the address beside query and range, with what they may be; "" is the default and stands in no address.
 CHOICES: dict[str, tuple[str, ...]] = {

@@ -27,9 +27,9 @@ from dashboards.panels.own_dashboards import (
 )
 from dashboards.panels.panel import KINDS, OFFERED_GROUPINGS, Panel
 from dashboards.views.dashboard import answer_panel, answer_tile
-from tracestore.fragments import fragment_of
 from tracestore.models import Dashboard
-from tracestore.requests import PageRequest
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 _FIRST = Panel("", ("requests",))
 PREVIEW_RANGES = {"now-1h": "Last hour", "now-24h": "Last 24 hours", "now-7d": "Last 7 days", "now-30d": "Last 30 days"}

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET
 
 from dashboards.design import read_tokens
 from tracestore.language.fields import KINDS
-from tracestore.requests import PageRequest
+from tracestore.web.requests import PageRequest
 
 
 @require_GET

@@ -31,7 +31,7 @@ from tracestore.models import ErrorState
 from tracestore.queries.errors import MAX_GROUPS, SORTS, count_shares
 from tracestore.queries.spans import get_span, is_id
 from tracestore.queries.traces import find_traces, has_any_trace
-from tracestore.requests import PageRequest
+from tracestore.web.requests import PageRequest
 
 _SAMPLES = 10
 # Value of `show`, label, and the states that it stands for; "new" and "regressed" ask for open errors of their kind.

@@ -18,7 +18,7 @@ from tracestore.clickhouse.errors import StoreError
 from tracestore.model import Page, TraceSummary
 from tracestore.queries.metrics.series import metric_value
 from tracestore.queries.traces import find_traces
-from tracestore.requests import PageRequest
+from tracestore.web.requests import PageRequest
 
 _FORMATS = {"csv": (stream_csv, "text/csv; charset=utf-8"), "json": (stream_json, "application/json")}
 

@@ -11,7 +11,7 @@ from tracestore.language.fields import FIELDS, LOG_FIELDS
 from tracestore.language.parser import MAX_DEPTH, MAX_LENGTH, MAX_RELATIONS, MAX_TERMS
 from tracestore.queries.predicates import REACH_DAYS
 from tracestore.queries.structure import MAX_LEVELS
-from tracestore.requests import PageRequest
+from tracestore.web.requests import PageRequest
 
 
 @require_GET

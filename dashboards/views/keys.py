@@ -15,8 +15,8 @@ from dashboards.templatetags.formatting import ago
 from dashboards.views.setup import build_setup
 from tracestore.keys import DEFAULT_PROJECT_ID, make_key, revoke_keys
 from tracestore.models import IngestKey
-from tracestore.requests import PageRequest
 from tracestore.timerange import ns_of
+from tracestore.web.requests import PageRequest
 
 
 class KeyForm(forms.Form):

@@ -9,7 +9,7 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 
-from tracestore.guessing import WINDOW_S, TooManyGuesses, refund_try, spend_try
+from tracestore.web.guessing import WINDOW_S, TooManyGuesses, refund_try, spend_try
 
 
 class Login(LoginView):

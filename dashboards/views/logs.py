@@ -23,8 +23,8 @@ from tracestore.model import FacetValue, LogRecord
 from tracestore.queries.logs import COUNTED, count_log_values, find_logs, get_log
 from tracestore.queries.offers import Wanted
 from tracestore.queries.paging import CursorError
-from tracestore.requests import PageRequest
 from tracestore.timerange import TimeRange
+from tracestore.web.requests import PageRequest
 
 PAGE_SIZE = 50
 _COMPLETION_VALUES = 200

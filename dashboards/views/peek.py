@@ -15,12 +15,12 @@ from dashboards.trace.waterfall import Row, Waterfall, build_waterfall
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.content.payload_readers import Payload
-from tracestore.fragments import fragment_of
 from tracestore.model import Outcome, SpanSummary, Trace
 from tracestore.queries.spans import get_span
 from tracestore.queries.traces import get_trace
-from tracestore.requests import PageRequest
 from tracestore.summary.outcomes import OUTCOME_RULES
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 # A preview reads no more of a long trace; its page has the rest.
 _SPAN_LIMIT = 2_000

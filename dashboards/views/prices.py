@@ -13,13 +13,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
+from tracestore.jobs.recompute import AlreadyRunning, cancel_recomputation, start_recomputation
 from tracestore.language import parse_query
 from tracestore.models import ModelPrice, Recomputation
-from tracestore.prices import load_prices
+from tracestore.prices.stored import load_prices
 from tracestore.queries.unpriced_models import find_unpriced_models
-from tracestore.recompute import AlreadyRunning, cancel_recomputation, start_recomputation
-from tracestore.requests import PageRequest
 from tracestore.timerange import DAY_NS, TimeRange
+from tracestore.web.requests import PageRequest
 
 _UNPRICED_DAYS = 30
 

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from dashboards.views.keys import user_of
 from tracestore.models import Project
 from tracestore.projects import here, make_project, root_of, set_retention_days
-from tracestore.requests import PageRequest
+from tracestore.web.requests import PageRequest
 
 
 class ProjectForm(forms.Form):

@@ -11,7 +11,7 @@ from dashboards.quality import Report, build_report
 from dashboards.search.query_string import SearchRefused, parse_search
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.requests import PageRequest
+from tracestore.web.requests import PageRequest
 
 
 @require_GET

@@ -20,9 +20,9 @@ from dashboards.trace_list.saved_views import (
     find_views,
     save_view,
 )
-from tracestore.fragments import fragment_of
 from tracestore.models import SavedView
-from tracestore.requests import PageRequest
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 # A menu, or a palette, of more would not be read.
 _MOST_OFFERED = 300

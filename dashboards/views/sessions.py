@@ -25,7 +25,6 @@ from dashboards.views.traces import widened_href
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.errors import find_tracked_errors
-from tracestore.fragments import fragment_of
 from tracestore.language import add_filter, format_filter, join_queries, parse_log_query, parse_query
 from tracestore.language.fields import FIELDS
 from tracestore.model import TraceSummary
@@ -34,9 +33,10 @@ from tracestore.queries.paging import CursorError
 from tracestore.queries.sessions import SESSION, SORTS, USER, Usage, count_models, find_usages
 from tracestore.queries.spans import get_spans
 from tracestore.queries.traces import find_traces, get_trace, has_any_trace
-from tracestore.requests import PageRequest
 from tracestore.semconv.scores import EVALUATION_EVENT
 from tracestore.timerange import DAY_NS, TimeRange, format_time_ns
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 TURNS = 100  # of a session on one page; each loads its texts when it comes into view
 _TURN_SPANS = 2_000

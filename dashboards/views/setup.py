@@ -14,14 +14,14 @@ from django.views.decorators.http import require_GET
 
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.fragments import fragment_of
 from tracestore.keys import DEFAULT_PROJECT_ID
 from tracestore.language import Query, parse_query
 from tracestore.model import TraceSummary
 from tracestore.projects import root_of
 from tracestore.queries.traces import find_traces, has_any_trace
-from tracestore.requests import PageRequest
 from tracestore.timerange import DAY_NS, TimeRange
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 # "Ever", for a list that is read in windows: far enough back for any agent, and ahead for clocks that run fast.
 _PAST_NS, _FUTURE_NS = 5 * 365 * DAY_NS, 2 * DAY_NS

@@ -18,14 +18,14 @@ from dashboards.trace.step_panel import find_failure, find_referenced_text
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, TraceNotFound
 from tracestore.content.messages import Part
-from tracestore.fragments import fragment_of
 from tracestore.model import LogRecord, Span
 from tracestore.queries.errors import count_other_traces, find_onset
 from tracestore.queries.logs import find_logs_of_step, locate_logs
 from tracestore.queries.spans import get_span
 from tracestore.queries.steps import find_call, get_history
-from tracestore.requests import PageRequest
 from tracestore.timerange import DAY_NS, TimeRange
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 _LOG_LIMIT = 100
 _FEW = 20

@@ -29,7 +29,6 @@ from dashboards.views.export import without_blocking
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
 from tracestore.completeness import find_completeness
-from tracestore.fragments import fragment_of
 from tracestore.model import LogRecord, Outcome, Page, Span, Trace, TraceSummary
 from tracestore.queries.events import find_event_marks
 from tracestore.queries.logs import (
@@ -48,9 +47,10 @@ from tracestore.queries.scores import find_places
 from tracestore.queries.spans import find_trace_times, get_span, get_spans, stream_spans
 from tracestore.queries.traces import get_trace_summary
 from tracestore.queries.tree import find_ancestors, find_span_ids, find_steps, search_steps
-from tracestore.requests import PageRequest
 from tracestore.summary.outcomes import OUTCOME_RULES
 from tracestore.timerange import DAY_NS, TimeRange, format_time_ns
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 # Beyond these the page shows the first ones and says so.
 SPAN_LIMIT = 200_000

@@ -23,7 +23,6 @@ from dashboards.trace_list.volume import BUCKETS, HEIGHT, build_outliers, build_
 from dashboards.views.setup import build_setup, find_newest_trace
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.fragments import fragment_of
 from tracestore.language import parse_query
 from tracestore.language.fields import FIELDS
 from tracestore.model import FacetValue, Page, TraceSummary
@@ -34,8 +33,9 @@ from tracestore.queries.offers import Wanted, count_offers
 from tracestore.queries.outliers import find_outliers
 from tracestore.queries.paging import CursorError
 from tracestore.queries.traces import find_traces, find_updated_traces, has_any_trace
-from tracestore.requests import PageRequest
 from tracestore.timerange import NS_PER_S, TimeRange
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 PAGE_SIZE = 50
 # Counting stops here: the pill then says "50+".

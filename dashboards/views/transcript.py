@@ -26,14 +26,14 @@ from dashboards.trace.transcript_cards import (
 )
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError, TraceNotFound
-from tracestore.fragments import fragment_of
 from tracestore.model import SpanSummary, Trace
 from tracestore.queries.logs import find_logs_of_steps, locate_logs
 from tracestore.queries.spans import find_trace_times
 from tracestore.queries.steps import find_step_contents
 from tracestore.queries.summaries import read_spans
-from tracestore.requests import PageRequest
 from tracestore.summary.columns import SpanColumns
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 # Cards in one answer: two screens of them. Each brings the content of a step or three.
 WINDOW = 25

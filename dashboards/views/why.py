@@ -14,10 +14,10 @@ from dashboards.refusal import render_failed
 from dashboards.search.query_string import SearchRefused
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.fragments import fragment_of
 from tracestore.queries.why.attributes import compare_attributes
 from tracestore.queries.why.comparison import find_differences
-from tracestore.requests import PageRequest
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 
 @require_GET

@@ -17,10 +17,10 @@ from rest_framework.views import APIView
 
 from ingest.mapping import TARGETS, BadSpan, try_rules
 from tracestore.clickhouse.client import get_store
+from tracestore.jobs.reread import AlreadyRunning, cancel_reread, start_reread
 from tracestore.mapping import MAX_RULES, check_rule
 from tracestore.models import MappingRule, Reread
-from tracestore.reread import AlreadyRunning, cancel_reread, start_reread
-from tracestore.rest import StrictSerializer, checked, page_of, project_of
+from tracestore.web.rest import StrictSerializer, checked, page_of, project_of
 
 _DEFINITION = ("position", "source", "key", "pattern", "target", "value")
 

@@ -11,10 +11,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ingest.privacy_preview import MAX_TEXT_CHARACTERS, TOO_SLOW, preview_text
-from tracestore.masking import MAX_PATTERN_CHARACTERS, MAX_RULES, PRESETS, BadRule, MaskingTooSlow, build_rule
 from tracestore.models import Privacy
-from tracestore.privacy import build_policy, get_privacy, save_privacy
-from tracestore.rest import StrictSerializer, project_of
+from tracestore.privacy.masking import MAX_PATTERN_CHARACTERS, MAX_RULES, PRESETS, BadRule, MaskingTooSlow, build_rule
+from tracestore.privacy.policy import build_policy, get_privacy, save_privacy
+from tracestore.web.rest import StrictSerializer, project_of
 
 
 class MaskingRule(serializers.Serializer[Any]):

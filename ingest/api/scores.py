@@ -29,19 +29,19 @@ from ingest.privacy import Cleaner
 from ingest.scores import build_export
 from ingest.service import Ingest, get_running_ingest
 from ingest.spool.queue import SpoolUnwritable
-from tracestore import telemetry
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreUnavailable
 from tracestore.clickhouse.landing import insert_batch, stamp
 from tracestore.keys import extract_key, recall_key
-from tracestore.masked import masked_counts
-from tracestore.masking import BadRule, MaskingTooSlow
 from tracestore.model import Score, Signal
-from tracestore.privacy import find_policy
+from tracestore.privacy.counts import masked_counts
+from tracestore.privacy.masking import BadRule, MaskingTooSlow
+from tracestore.privacy.policy import find_policy
+from tracestore.process import telemetry
 from tracestore.queries.paging import read_cursor
 from tracestore.queries.scores import find_scores, find_scores_of_id
-from tracestore.rest import StrictSerializer, checked, next_page_url, project_of
 from tracestore.timerange import DAY_NS, NS_PER_S, TimeError, TimeRange, format_time_ns, parse_time_ns
+from tracestore.web.rest import StrictSerializer, checked, next_page_url, project_of
 
 log = logging.getLogger(__name__)
 

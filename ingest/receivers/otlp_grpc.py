@@ -35,8 +35,8 @@ from ingest.receivers.otlp_http import (
     note_refusal,
     store_signal,
 )
-from tracestore import telemetry
-from tracestore.http_protocol import max_connections
+from tracestore.process import telemetry
+from tracestore.process.http_protocol import max_connections
 
 log = logging.getLogger(__name__)
 

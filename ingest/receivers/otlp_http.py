@@ -46,15 +46,15 @@ from ingest.receivers.body import (
 from ingest.receivers.cors import Headers, build_cors_headers, build_preflight_headers
 from ingest.service import Ingest, get_running_ingest
 from ingest.spool.queue import SpoolUnwritable
-from tracestore import telemetry
-from tracestore.guessing import TooManyGuesses
+from tracestore.intake.refusals import refusals
 from tracestore.keys import DEFAULT_PROJECT_ID, describe_unknown, extract_key, find_key_async, recall_key
-from tracestore.masked import masked_counts
-from tracestore.masking import BadRule, MaskingTooSlow
 from tracestore.model import Signal
-from tracestore.privacy import Policy, find_policy_async
+from tracestore.privacy.counts import masked_counts
+from tracestore.privacy.masking import BadRule, MaskingTooSlow
+from tracestore.privacy.policy import Policy, find_policy_async
+from tracestore.process import telemetry
 from tracestore.projects import describe_other_project, find_project_id_async, read_slug, recall_project_id
-from tracestore.refusals import refusals
+from tracestore.web.guessing import TooManyGuesses
 
 log = logging.getLogger(__name__)
 

@@ -31,8 +31,8 @@ from ingest.spool.records import (
     find_damage,
     measure_first,
 )
-from tracestore import telemetry
 from tracestore.model import Signal
+from tracestore.process import telemetry
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from ingest.dead_letters import DeadLetter, DeadLetters
 from ingest.service import get_running_ingest
-from tracestore.fragments import fragment_of
-from tracestore.requests import PageRequest
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 _SHOWN = 50
 

@@ -13,13 +13,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from ingest.mapping import MAX_PASTED_CHARACTERS, BadSpan, try_rules
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.fragments import fragment_of
+from tracestore.jobs.reread import AlreadyRunning, cancel_reread, start_reread
 from tracestore.mapping import check_rule
 from tracestore.models import MappingRule, Reread
-from tracestore.requests import PageRequest
-from tracestore.reread import AlreadyRunning, cancel_reread, start_reread
 from tracestore.semconv.kinds import SPAN_KINDS
 from tracestore.semconv.signals import SIGNALS
+from tracestore.web.fragments import fragment_of
+from tracestore.web.requests import PageRequest
 
 # What people call the targets, in the groups of the form's menu.
 TARGETS = (

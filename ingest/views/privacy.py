@@ -10,10 +10,18 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from ingest.privacy_preview import MAX_TEXT_CHARACTERS, TOO_SLOW, preview_text
-from tracestore.masking import MAX_PATTERN_CHARACTERS, MAX_RULES, PRESETS, BadRule, MaskingTooSlow, build_masker, build_rule
 from tracestore.models import Privacy
-from tracestore.privacy import build_policy, get_privacy, save_privacy
-from tracestore.requests import PageRequest
+from tracestore.privacy.masking import (
+    MAX_PATTERN_CHARACTERS,
+    MAX_RULES,
+    PRESETS,
+    BadRule,
+    MaskingTooSlow,
+    build_masker,
+    build_rule,
+)
+from tracestore.privacy.policy import build_policy, get_privacy, save_privacy
+from tracestore.web.requests import PageRequest
 
 _BLANK_ROWS = 2
 

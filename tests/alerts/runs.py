@@ -11,7 +11,7 @@ from typing import Any
 from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
-from tracestore.summarize import summarize_pending
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.timerange import NS_PER_S
 
 

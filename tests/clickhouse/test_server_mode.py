@@ -14,11 +14,11 @@ from ingest.service import Ingest
 from tests.clickhouse.gateway import Gateway, serve
 from tests.ingest.conftest import build_request, build_span
 from tests.waiting import wait_until
-from tracestore import summarize
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError
 from tracestore.clickhouse.landing import insert_batch
 from tracestore.clickhouse.migrate import migrate
+from tracestore.jobs import summarize
 
 
 @pytest.fixture

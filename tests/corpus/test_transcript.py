@@ -11,9 +11,9 @@ from dashboards.views.transcript import read_repeats
 from tests.corpus.recordings import recordings
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.model import Signal, SpanSummary
 from tracestore.queries.traces import get_trace
-from tracestore.summarize import summarize_pending
 
 RECORDINGS = {recording.name: recording for recording in recordings() if recording.trace_requests()}
 _RECEIVED_NS = 1_795_000_000 * 10**9

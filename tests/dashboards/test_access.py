@@ -12,11 +12,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
-from tracestore import guessing
 from tracestore.clickhouse.client import Store
 from tracestore.keys import forget_keys
-from tracestore.middleware import CONTENT_SECURITY_POLICY
-from tracestore.server import settle_admin
+from tracestore.process.server import settle_admin
+from tracestore.web import guessing
+from tracestore.web.middleware import CONTENT_SECURITY_POLICY
 
 pytestmark = pytest.mark.usefixtures("default_project")
 

@@ -20,7 +20,7 @@ from tests.spans import build_request
 from tracestore.agent_graph import AgentGraph, Edge, Node
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
-from tracestore.summarize import summarize_pending
+from tracestore.jobs.summarize import summarize_pending
 
 pytestmark = pytest.mark.usefixtures("default_project")
 _batches = itertools.count(1)

@@ -10,8 +10,8 @@ from django.test import Client
 
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
-from tracestore.custom_prices import find_custom_price
 from tracestore.models import ModelPrice, Project, Recomputation
+from tracestore.prices.custom import find_custom_price
 
 pytestmark = pytest.mark.django_db
 

@@ -22,10 +22,10 @@ from tests.queries.test_quality import build_payload
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreUnavailable
 from tracestore.clickhouse.landing import insert_batch, stamp
+from tracestore.intake.refusals import Refusals, find_refusals
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.model import Signal
 from tracestore.queries.quality import LogCount, SpanCount
-from tracestore.refusals import Refusals, find_refusals
-from tracestore.summarize import summarize_pending
 from tracestore.timerange import TimeRange
 
 pytestmark = pytest.mark.usefixtures("default_project")

@@ -17,7 +17,7 @@ from tests.dashboards.answers import text_of, words_of
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
 from tracestore.queries.why.comparison import Comparison
-from tracestore.statistics import Interval
+from tracestore.statistics.samples import Interval
 
 pytestmark = pytest.mark.usefixtures("default_project")
 NOTHING = Comparison(10, 90, [], [], [], 0, {})

@@ -22,12 +22,12 @@ from ingest.spool.checkpoint import is_drained
 from tests.fuzz.mutations import GUARD, JSON, PROTOBUF, Body, Mutator
 from tests.fuzz.result import Result
 from tests.live import LiveServer, start_server
-from tracestore import privacy
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import read_span_count
-from tracestore.masking import PRESETS
 from tracestore.model import Signal
 from tracestore.models import Privacy
+from tracestore.privacy import policy
+from tracestore.privacy.masking import PRESETS
 
 _GROUP = 200  # sent at once, so that they share a sync
 _TRIES = 10
@@ -75,10 +75,10 @@ def fuzz_in_process(store: Store, data: Path, mutator: Mutator, bodies: int) -> 
     Every other body passes the strictest privacy rules, which rewrite it. The relational database has no part in this.
     """
     result = Result()
-    strictest = privacy.build_policy(Privacy(presets=list(PRESETS), stores_content=False, stores_error_texts=False))
+    strictest = policy.build_policy(Privacy(presets=list(PRESETS), stores_content=False, stores_error_texts=False))
     policies = itertools.cycle((None, strictest))
 
-    async def find_policy(project_id: int) -> privacy.Policy | None:
+    async def find_policy(project_id: int) -> policy.Policy | None:
         return next(policies)
 
     ingest = Ingest(store, data=data)

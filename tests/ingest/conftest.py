@@ -23,10 +23,10 @@ from ingest.receivers.otlp_http import application
 from ingest.service import Ingest
 from tests.ingest.drains import wait_until_drained
 from tests.live import free_ports
-from tracestore import privacy
 from tracestore.clickhouse.client import Store
 from tracestore.keys import forget_keys
-from tracestore.server import Server
+from tracestore.privacy import policy
+from tracestore.process.server import Server
 
 # grpc.aio ends its poller when the last of its objects is collected, wherever that is, and may then wait for itself for ever.
 # One more user of it keeps the poller until the process ends.
@@ -120,9 +120,9 @@ class IdleFlusher:
 @pytest.fixture
 def receiver(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     forget_keys()
-    privacy.forget_policies()
+    policy.forget_policies()
     # Most tests have no relational database; those of privacy put rules here, or use a whole server.
-    monkeypatch.setattr(privacy, "find_policy", lambda project_id: None)
+    monkeypatch.setattr(policy, "find_policy", lambda project_id: None)
     monkeypatch.setattr(service, "Flusher", IdleFlusher)
     announced: list[tuple[str, int]] = []
     ingest = Ingest(store, data=tmp_path)

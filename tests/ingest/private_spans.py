@@ -9,8 +9,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from tests.ingest.conftest import build_span
-from tracestore.masking import build_masker
-from tracestore.privacy import Policy
+from tracestore.privacy.masking import build_masker
+from tracestore.privacy.policy import Policy
 
 SECRET = "jane.secretive@example.com"
 TOKEN = "sk-proj-abcdefghijklmnopqrstuvwxyz123456"

@@ -20,7 +20,7 @@ from ingest.privacy import Cleaner
 from tests.ingest.conftest import build_request, build_span
 from tests.ingest.private_spans import SECRET, build_full_span, policy, text
 from tests.spans import key_values
-from tracestore.privacy import Policy
+from tracestore.privacy.policy import Policy
 
 
 def clean(span: Span, policy: Policy) -> Span:

@@ -19,8 +19,8 @@ from ingest.receivers import otlp_grpc
 from tests.ingest.conftest import Receiver, build_request, build_span
 from tests.ingest.grpc_calls import CODE, TRACES, call, call_on, open_channel
 from tests.live import free_ports
-from tracestore import http_protocol
-from tracestore import server as server_module
+from tracestore.process import http_protocol
+from tracestore.process import server as server_module
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS_FRAME, PING_FRAME, GOAWAY_FRAME = 4, 6, 7

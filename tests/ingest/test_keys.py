@@ -12,10 +12,10 @@ from pytest_django.fixtures import Settings
 from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span, open_connection
 from tests.ingest.http_answers import read_status
 from tests.logs import build_logs
-from tracestore.guessing import TRIES
+from tracestore.intake.refusals import refusals
 from tracestore.keys import find_key
 from tracestore.models import IngestKey, Project
-from tracestore.refusals import refusals
+from tracestore.web.guessing import TRIES
 
 KEY = "secret-key"
 

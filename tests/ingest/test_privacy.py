@@ -26,9 +26,9 @@ from tests.ingest.grpc_calls import LOGS, TRACES
 from tests.ingest.private_spans import SECRET, TOKEN, build_full_span, policy
 from tests.live import LiveServer, start_server
 from tests.waiting import wait_until
-from tracestore import privacy
-from tracestore.masking import PRESETS
-from tracestore.privacy import Policy, forget_policies
+from tracestore.privacy import policy as policy_module
+from tracestore.privacy.masking import PRESETS
+from tracestore.privacy.policy import Policy, forget_policies
 
 # --- through real sockets -----------------------------------------------------------------------------------------------------
 
@@ -41,7 +41,7 @@ def masked_receiver(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Iter
         return policy("email", "api_key")
 
     forget_policies()
-    monkeypatch.setattr(privacy, "find_policy", find)
+    monkeypatch.setattr(policy_module, "find_policy", find)
     yield receiver
     forget_policies()
 
@@ -111,14 +111,14 @@ def test_while_rules_cannot_be_read_nothing_is_stored(receiver: Receiver, monkey
         raise DatabaseError("away")
 
     forget_policies()
-    monkeypatch.setattr(privacy, "find_policy", fail)
+    monkeypatch.setattr(policy_module, "find_policy", fail)
     body = build_request(build_span()).SerializeToString()
 
     answer = receiver.send(body)
     with grpc.insecure_channel(f"127.0.0.1:{receiver.grpc_port}") as channel, pytest.raises(grpc.RpcError) as refused:
         channel.unary_unary(TRACES)(body, timeout=90)
     monkeypatch.undo()
-    monkeypatch.setattr(privacy, "find_policy", lambda project_id: None)
+    monkeypatch.setattr(policy_module, "find_policy", lambda project_id: None)
 
     assert answer.status == 503
     assert b"privacy rules" in answer.body

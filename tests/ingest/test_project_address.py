@@ -11,9 +11,9 @@ from pytest_django.fixtures import Settings
 from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span
 from tests.ingest.http_answers import read_status
 from tests.logs import build_logs
+from tracestore.intake.refusals import refusals
 from tracestore.models import IngestKey, Project
 from tracestore.projects import forget_projects
-from tracestore.refusals import refusals
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SIGNALS = ("traces", "logs", "metrics")

@@ -20,16 +20,16 @@ from tests.factories import default_project, new_trace_id
 from tests.ingest.conftest import IdleFlusher
 from tests.ingest.drains import wait_until_drained
 from tests.spans import build_request
-from tracestore import privacy
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreUnavailable
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.keys import forget_keys
 from tracestore.language import parse_query
-from tracestore.masked import masked_counts
 from tracestore.models import IngestKey, MaskedValues, Privacy, Project
+from tracestore.privacy import policy
+from tracestore.privacy.counts import masked_counts
 from tracestore.queries.metrics.series import metric_value
-from tracestore.summarize import summarize_pending
 from tracestore.timerange import NS_PER_S, TimeRange
 
 pytestmark = pytest.mark.django_db
@@ -41,9 +41,9 @@ STEP = "1" * 16
 @pytest.fixture(autouse=True)
 def project() -> Iterator[Project]:
     forget_keys()
-    privacy.forget_policies()
+    policy.forget_policies()
     yield default_project()
-    privacy.forget_policies()
+    policy.forget_policies()
 
 
 @pytest.fixture

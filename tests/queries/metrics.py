@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from tracestore.buckets import bucket_of
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.model import Series
 from tracestore.queries.metrics.series import metric_series, metric_value
+from tracestore.statistics.buckets import bucket_of
 from tracestore.timerange import NS_PER_S, TimeRange
 
 HOUR_S = 3600

@@ -9,11 +9,11 @@ import pytest
 from tests.spans import T0, SendSpans
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreUnavailable
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.language import parse_query
 from tracestore.queries.messages import find_messages, name_of, name_traces
 from tracestore.queries.spans import get_span
 from tracestore.queries.traces import find_traces
-from tracestore.summarize import summarize_pending
 from tracestore.timerange import TimeRange
 
 A, ROOT, STEP, OTHER = "a" * 32, "1" * 16, "2" * 16, "3" * 16

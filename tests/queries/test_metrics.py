@@ -11,7 +11,6 @@ from tests.factories import insert_traces, new_trace_id
 from tests.logs import insert_logs
 from tests.queries.metrics import EIGHT_HOURS, HOUR_S, ONE_HOUR, START_NS, model_columns, seconds, series_of, value_of
 from tests.spans import T0, SendSpans
-from tracestore.buckets import MAX_RELATIVE_ERROR
 from tracestore.clickhouse.client import Store
 from tracestore.language import parse_query
 from tracestore.queries.metrics import sources
@@ -19,6 +18,7 @@ from tracestore.queries.metrics.definitions import MetricError
 from tracestore.queries.metrics.groups import Answer, Question, answer_questions, find_groups
 from tracestore.queries.rollups import recompute_rollups
 from tracestore.semconv.scores import SCORE_IDS
+from tracestore.statistics.buckets import MAX_RELATIVE_ERROR
 from tracestore.timerange import NS_PER_S, TimeRange
 
 EVALUATION = "gen_ai.evaluation.result"

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.factories import insert_traces, new_trace_id
-from tracestore.buckets import bucket_of
 from tracestore.clickhouse.client import Store
 from tracestore.queries.rollups import MINUTE_S, recompute_hours, recompute_rollups
+from tracestore.statistics.buckets import bucket_of
 from tracestore.timerange import NS_PER_S
 
 MINUTE = 1_780_000_020

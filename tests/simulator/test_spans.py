@@ -20,9 +20,9 @@ from tests.ingest.conftest import Receiver, build_request, build_span, receiver
 from tests.simulator.clock import STEP, live_through
 from tests.simulator.traffic import to_ns
 from tracestore.clickhouse.client import Store
+from tracestore.jobs.summarize import roll_up_pending, summarize_pending
 from tracestore.language import parse_query
 from tracestore.queries.metrics.series import metric_values
-from tracestore.summarize import roll_up_pending, summarize_pending
 from tracestore.timerange import NS_PER_S, TimeRange
 
 pytestmark = pytest.mark.django_db

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ingest.service import Ingest
-from tracestore import liveness
 from tracestore.clickhouse.client import Store
+from tracestore.process import liveness
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tracestore.clickhouse.client import Store
 PROGRAM = """
 import sys
 from pathlib import Path
-from tracestore.allocator import return_freed_memory
+from tracestore.process.allocator import return_freed_memory
 
 if sys.argv[1] == "set":
     return_freed_memory()
@@ -47,7 +47,7 @@ def test_freed_blocks_leave_the_process() -> None:
 
 PINNED = """
 from pathlib import Path
-from tracestore.allocator import return_freed_memory, return_what_is_free
+from tracestore.process.allocator import return_freed_memory, return_what_is_free
 
 return_freed_memory()
 

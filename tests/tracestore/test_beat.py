@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from tracestore.beat import SteadyScheduler
+from tracestore.process.beat import SteadyScheduler
 
 
 @pytest.fixture

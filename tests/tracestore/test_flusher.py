@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from tracestore import flusher
-from tracestore.flusher import Flusher
+from tracestore.intake import flusher
+from tracestore.intake.flusher import Flusher
 
 
 @pytest.mark.django_db(transaction=True)

@@ -17,11 +17,11 @@ from django.test import Client
 from ingest.service import Ingest
 from tests.factories import default_project
 from tests.live import ROOT, copy_template
-from tracestore import liveness
 from tracestore.clickhouse.client import Store
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.keys import forget_keys
 from tracestore.models import IngestKey, Project
-from tracestore.summarize import summarize_pending
+from tracestore.process import liveness
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("nothing_watched")]
 
@@ -95,7 +95,7 @@ import os, signal, threading, time, urllib.error, urllib.request, django
 django.setup()
 from celery.worker import WorkController
 from tests.live import free_port
-from tracestore import server
+from tracestore.process import server
 from django.conf import settings
 WorkController.start = lambda self: None
 settings.PORT = free_port()

@@ -12,9 +12,9 @@ from ingest.service import Ingest
 from tests.alerts.factories import create_rule
 from tests.alerts.receivers import receive_webhooks
 from tests.waiting import wait_until
-from tracestore import liveness, telemetry
 from tracestore.clickhouse.client import Store
-from tracestore.heartbeat import Heartbeat, beat
+from tracestore.process import liveness, telemetry
+from tracestore.process.heartbeat import Heartbeat, beat
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("nothing_watched")]
 

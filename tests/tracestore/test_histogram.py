@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from tracestore.histogram import MOST_BINS, Histogram, align, draw_bars
+from tracestore.statistics.histogram import MOST_BINS, Histogram, align, draw_bars
 
 
 def count(values: list[int]) -> Histogram:

@@ -13,8 +13,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from tracestore import asgi, http_protocol
+from tracestore import asgi
 from tracestore.asgi import application
+from tracestore.process import http_protocol
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes]]
 WAIT_S = 120

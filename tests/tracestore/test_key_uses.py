@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from tracestore import keys
-from tracestore.key_uses import KeyUses
+from tracestore.intake.key_uses import KeyUses
 from tracestore.keys import find_key, forget_keys
 from tracestore.models import IngestKey, Project
 

@@ -11,7 +11,7 @@ import re2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracestore.masking import MAX_RULES, PRESETS, BadRule, MaskingTooSlow, build_masker, build_rule
+from tracestore.privacy.masking import MAX_RULES, PRESETS, BadRule, MaskingTooSlow, build_masker, build_rule
 
 ALL = build_masker(PRESETS, ())
 

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from tests.tracestore.summarize.runs import AGENT, CALL, START_NS, insert, new_trace_id, step
-from tracestore import previews
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.content.payload_readers import Payload
 from tracestore.content.payloads import read_input
+from tracestore.jobs import previews
+from tracestore.jobs.previews import Previews
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.language import parse_query
-from tracestore.previews import Previews
 from tracestore.queries import previews as reads
 from tracestore.queries.contents import StepContent
 from tracestore.queries.traces import find_traces, find_updated_traces
-from tracestore.summarize import summarize_pending
 from tracestore.timerange import TimeRange
 
 pytestmark = pytest.mark.django_db

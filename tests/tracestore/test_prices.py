@@ -13,20 +13,20 @@ from django.core.management import call_command
 
 from tests.factories import default_project
 from tests.spans import build_request
-from tracestore import prices
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
-from tracestore.custom_prices import find_custom_price
+from tracestore.jobs.recompute import recompute_pending
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.language import parse_query
 from tracestore.models import ModelPrice
-from tracestore.price_catalogue import TOKEN_CLASSES, Sold, TokenUsage
-from tracestore.prices import load_prices
-from tracestore.pricing import explain_call, price_call, price_calls
+from tracestore.prices import stored
+from tracestore.prices.catalogue import TOKEN_CLASSES, Sold, TokenUsage
+from tracestore.prices.custom import find_custom_price
+from tracestore.prices.pricing import explain_call, price_call, price_calls
+from tracestore.prices.stored import load_prices
 from tracestore.queries.metrics.series import metric_value
 from tracestore.queries.spans import get_span
 from tracestore.queries.tree import find_steps
-from tracestore.recompute import recompute_pending
-from tracestore.summarize import summarize_pending
 from tracestore.timerange import NS_PER_S, TimeRange
 
 pytestmark = pytest.mark.django_db
@@ -117,7 +117,7 @@ def test_price_named_later_reaches_history_steps_and_metrics(store: Store, monke
     assert (ask("cost"), ask("unpriced_calls")) == (0, 1)
 
     price("house-*", usd="3")
-    monkeypatch.setattr(prices._Loaded, "at_s", float("-inf"))
+    monkeypatch.setattr(stored._Loaded, "at_s", float("-inf"))
     call_command("reprice", "--no-wait")
     recompute_pending()
 

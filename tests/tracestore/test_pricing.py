@@ -12,8 +12,8 @@ from genai_prices.types import ModelPrice, TieredPrices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracestore.price_catalogue import TOKEN_CLASSES, Sold, TokenUsage
-from tracestore.pricing import Call, explain_call, find_priced_names, price_call, price_calls, price_each
+from tracestore.prices.catalogue import TOKEN_CLASSES, Sold, TokenUsage
+from tracestore.prices.pricing import Call, explain_call, find_priced_names, price_call, price_calls, price_each
 
 NOON_NS = int(datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()) * 10**9
 

@@ -8,11 +8,11 @@ import time
 import pytest
 from prometheus_client import REGISTRY
 
-from tracestore import privacy
-from tracestore.masked import MaskedCounts, MaskedSum, find_masked
-from tracestore.masking import BadRule
 from tracestore.models import Privacy, Project
-from tracestore.privacy import find_policy, forget_policies, get_privacy, save_privacy
+from tracestore.privacy import policy
+from tracestore.privacy.counts import MaskedCounts, MaskedSum, find_masked
+from tracestore.privacy.masking import BadRule
+from tracestore.privacy.policy import find_policy, forget_policies, get_privacy, save_privacy
 from tracestore.timerange import NS_PER_S, TimeRange
 
 
@@ -45,14 +45,14 @@ def test_policy_holds_presets_rules_and_switches(project: Project) -> None:
 def test_change_counts_at_once_here_and_what_did_not_change_is_not_compiled_again(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(privacy, "_KNOWN_S", 3600)
+    monkeypatch.setattr(policy, "_KNOWN_S", 3600)
     row = get_privacy(project)
     row.presets = ["email"]
     save_privacy(row)
     first = find_policy(project.pk)
 
     assert find_policy(project.pk) is first
-    assert asyncio.run(privacy.find_policy_async(project.pk)) is first  # without asking the database
+    assert asyncio.run(policy.find_policy_async(project.pk)) is first  # without asking the database
     row.presets = ["card"]
     save_privacy(row)
     changed = find_policy(project.pk)
@@ -63,14 +63,14 @@ def test_change_counts_at_once_here_and_what_did_not_change_is_not_compiled_agai
 
 def test_what_is_remembered_grows_old_after_seconds(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(privacy, "_KNOWN_S", 3600)
+    monkeypatch.setattr(policy, "_KNOWN_S", 3600)
     find_policy(project.pk)
-    monkeypatch.setattr(privacy, "find_policy", asked.append)
+    monkeypatch.setattr(policy, "find_policy", asked.append)
 
-    asyncio.run(privacy.find_policy_async(project.pk))
-    late = time.monotonic() + privacy._KNOWN_S + 1
-    monkeypatch.setattr("tracestore.privacy.time.monotonic", lambda: late)
-    asyncio.run(privacy.find_policy_async(project.pk))
+    asyncio.run(policy.find_policy_async(project.pk))
+    late = time.monotonic() + policy._KNOWN_S + 1
+    monkeypatch.setattr("tracestore.privacy.policy.time.monotonic", lambda: late)
+    asyncio.run(policy.find_policy_async(project.pk))
 
     assert asked == [project.pk]
 

@@ -8,9 +8,9 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from tracestore import reception
+from tracestore.intake import reception
+from tracestore.intake.reception import Attendance, find_gaps
 from tracestore.models import Reception
-from tracestore.reception import Attendance, find_gaps
 from tracestore.timerange import NS_PER_S, TimeRange, moment_of, ns_of
 
 pytestmark = pytest.mark.django_db

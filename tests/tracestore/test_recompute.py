@@ -18,12 +18,12 @@ from tests.factories import insert_traces
 from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
-from tracestore.lease import release_leases
+from tracestore.jobs.lease import release_leases
+from tracestore.jobs.recompute import recompute_pending, start_recomputation
+from tracestore.jobs.summarize import roll_up_pending, summarize_pending
 from tracestore.models import JobCursor, Project, Recomputation
 from tracestore.queries import recompute as queries
 from tracestore.queries.rollups import recompute_hours, recompute_rollups
-from tracestore.recompute import recompute_pending, start_recomputation
-from tracestore.summarize import roll_up_pending, summarize_pending
 from tracestore.summary import costs
 from tracestore.timerange import NS_PER_S, TimeRange
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import DatabaseError
 
-from tracestore import refusals as module
+from tracestore.intake import refusals as module
+from tracestore.intake.refusals import Refusals, find_refusals
 from tracestore.models import Refusal
-from tracestore.refusals import Refusals, find_refusals
 from tracestore.timerange import DAY_NS, TimeRange
 
 pytestmark = pytest.mark.django_db

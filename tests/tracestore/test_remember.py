@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from ingest.privacy import _is_id
-from tracestore import pricing
 from tracestore.content.keys import Part, find_part, find_part_in_event
 from tracestore.fingerprint import STACK_CHARS, find_own_frames
-from tracestore.price_catalogue import TokenUsage
-from tracestore.pricing import price_call
+from tracestore.prices import pricing
+from tracestore.prices.catalogue import TokenUsage
+from tracestore.prices.pricing import price_call
 from tracestore.remember import remember_short
 
 

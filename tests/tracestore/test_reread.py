@@ -12,14 +12,14 @@ from django.core.management.base import CommandError
 
 from tests.spans import build_request
 from tests.tracestore.test_mapping import ACME, rule
-from tracestore import reread
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch, stamp
+from tracestore.jobs import reread
+from tracestore.jobs.reread import AlreadyRunning, cancel_reread, reread_pending, start_reread
+from tracestore.jobs.summarize import roll_up_pending, summarize_pending
 from tracestore.mapping import encode_rules
 from tracestore.models import MappingRule, Project, Reread
 from tracestore.queries import reread as reread_queries
-from tracestore.reread import AlreadyRunning, cancel_reread, reread_pending, start_reread
-from tracestore.summarize import roll_up_pending, summarize_pending
 
 pytestmark = pytest.mark.usefixtures("default_project")
 

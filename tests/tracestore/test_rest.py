@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rest_framework.exceptions import ValidationError
 
-from tracestore.rest import refuse_unknown
+from tracestore.web.rest import refuse_unknown
 
 
 def test_unknown_name_is_shown_up_to_forty_characters() -> None:

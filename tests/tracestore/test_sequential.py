@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracestore.sequential import ALPHA, least_for_quantile, mean_margin, quantile_reach, share_margin
+from tracestore.statistics.sequential import ALPHA, least_for_quantile, mean_margin, quantile_reach, share_margin
 
 RUNS = 200
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracestore.statistics import (
+from tracestore.statistics.samples import (
     Interval,
     clustered_share_interval,
     combine,

@@ -15,9 +15,9 @@ from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.models import MappingRule
 from tracestore.queries import tool_requests
-from tracestore.summarize import summarize_pending
 from tracestore.summary import requests
 
 pytestmark = pytest.mark.django_db

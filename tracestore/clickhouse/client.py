@@ -22,13 +22,13 @@ import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 from django.conf import settings
 
-from tracestore import telemetry
-from tracestore.allocator import drop_unused_code, return_what_is_free
 from tracestore.clickhouse.errors import BadInsert, QueryTooExpensive, StoreError, StoreUnavailable
 from tracestore.clickhouse.folder import refuse_folder_in_use
 from tracestore.clickhouse.machine_memory import find_memory_bytes, share_memory
 from tracestore.clickhouse.parts import PartCheck
 from tracestore.clickhouse.places import Places
+from tracestore.process import telemetry
+from tracestore.process.allocator import drop_unused_code, return_what_is_free
 
 if TYPE_CHECKING:
     import pyarrow

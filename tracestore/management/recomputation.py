@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from tracestore.jobs.recompute import AlreadyRunning, cancel_recomputation, start_recomputation
 from tracestore.management.projects import add_project_argument, get_project
 from tracestore.models import Recomputation
-from tracestore.recompute import AlreadyRunning, cancel_recomputation, start_recomputation
 from tracestore.timerange import TimeError, parse_time_range
 
 _POLL_S = 0.5

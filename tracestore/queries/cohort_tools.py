@@ -10,7 +10,7 @@ from tracestore.queries.conditions import IN_RANGE, Params
 from tracestore.queries.predicates import trace_predicate
 from tracestore.queries.terms import value_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
-from tracestore.statistics import CONFIDENCE, Interval, clustered_share_interval, combine
+from tracestore.statistics.samples import CONFIDENCE, Interval, clustered_share_interval, combine
 from tracestore.timerange import TimeRange
 
 # The tools with most calls: names that a run makes up are not worth a row.

@@ -14,7 +14,7 @@ from tracestore.queries.terms import value_predicate
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.queries.why.comparison import Comparison, find_differences
 from tracestore.queries.why.sides import Selection
-from tracestore.statistics import (
+from tracestore.statistics.samples import (
     CONFIDENCE,
     Interval,
     clustered_share_interval,

@@ -1,4 +1,4 @@
-"""Which traces of the past are to be computed again (tracestore/recompute.py)."""
+"""Which traces of the past are to be computed again (tracestore/jobs/recompute.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The statements that read stored spans again with today's view and a project's rules (tracestore/reread.py)."""
+"""The statements that read stored spans again with today's view and a project's rules (tracestore/jobs/reread.py)."""
 
 from __future__ import annotations
 

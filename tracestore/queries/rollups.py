@@ -11,9 +11,9 @@ import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator
 
-from tracestore.buckets import BUCKET_SQL
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
+from tracestore.statistics.buckets import BUCKET_SQL
 from tracestore.timerange import NS_PER_S
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
 from tracestore.language import Query
 from tracestore.model import Page, Span, SpanEvent, SpanLink, SpanSummary
-from tracestore.price_catalogue import TokenUsage
-from tracestore.pricing import Call, price_each
+from tracestore.prices.catalogue import TokenUsage
+from tracestore.prices.pricing import Call, price_each
 from tracestore.queries.conditions import IN_RANGE, Params
 from tracestore.queries.paging import Position, decode_cursor, read_newest, threads_for
 from tracestore.queries.predicates import span_predicate

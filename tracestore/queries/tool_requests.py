@@ -17,7 +17,7 @@ from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.content.payload_readers import Telling
 from tracestore.content.payloads import OUTPUTS, read_output
 from tracestore.content.values import decode_value
-from tracestore.oddities import tell_once
+from tracestore.jobs.oddities import tell_once
 from tracestore.queries.contents import contents_sql, read_contents
 
 log = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tracestore.clickhouse.client import Store
-from tracestore.price_catalogue import TOKEN_CLASSES, TokenUsage
-from tracestore.pricing import Call, price_each
+from tracestore.prices.catalogue import TOKEN_CLASSES, TokenUsage
+from tracestore.prices.pricing import Call, price_each
 from tracestore.queries.conditions import IN_RANGE
 from tracestore.queries.handoffs import IS_HANDOFF, TARGET_BY_NAME, TOLD_TARGET
 from tracestore.queries.spans import PRICED_KINDS, find_trace_times

@@ -1,7 +1,7 @@
 """What version guards would have seen at many moments of the past, in three reads whatever their number.
 
 Traces are counted between all the moments at which a sample of one of them begins or ends, and the samples added up from that.
-They are those of `version_samples`, which reads one moment; quantiles of durations are those of `tracestore/buckets.py`.
+They are those of `version_samples`, which reads one moment; quantiles of durations are those of `statistics/buckets.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tracestore.buckets import BUCKET_SQL, seconds_of
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
 from tracestore.queries.conditions import IN_RANGE, Params
@@ -29,6 +28,7 @@ from tracestore.queries.version_samples import (
     measure_of,
     start_before,
 )
+from tracestore.statistics.buckets import BUCKET_SQL, seconds_of
 from tracestore.timerange import TimeRange
 
 # Of all moments together, those seen last: a project that gives each run a version of its own has no other to compare with.

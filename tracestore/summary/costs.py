@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracestore.buckets import bucket_of
-from tracestore.price_catalogue import TOKEN_CLASSES, Sold
-from tracestore.pricing import names_its_price, price_calls
+from tracestore.prices.catalogue import TOKEN_CLASSES, Sold
+from tracestore.prices.pricing import names_its_price, price_calls
+from tracestore.statistics.buckets import bucket_of
 from tracestore.summary.calls import Calls
 from tracestore.summary.columns import Buckets, Floats, Groups, Ints, Mask, Names, SpanColumns, group_by_trace, nearest_ancestor
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracestore.buckets import bucket_of
 from tracestore.fingerprint import fingerprint, normalize_message
 from tracestore.queries.summaries import MAX_ERRORS
 from tracestore.queries.tool_requests import ToolRequest
+from tracestore.statistics.buckets import bucket_of
 from tracestore.summary.attributes import codes_by_trace
 from tracestore.summary.calls import ToolCalls, find_calls, find_tool_calls
 from tracestore.summary.columns import (

@@ -19,9 +19,9 @@ from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreUnavailable
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.model import Span
 from tracestore.queries.spans import get_span
-from tracestore.summarize import summarize_pending
 
 pytestmark = pytest.mark.usefixtures("default_project")
 

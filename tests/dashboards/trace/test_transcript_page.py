@@ -20,9 +20,9 @@ from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreUnavailable, TraceNotFound
 from tracestore.clickhouse.landing import insert_batch
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.model import Trace
 from tracestore.queries.traces import get_trace
-from tracestore.summarize import summarize_pending
 
 pytestmark = pytest.mark.usefixtures("default_project")
 

@@ -9,8 +9,8 @@ import pytest
 from tests.span_table import START_NS, span, summarize
 from tests.tracestore.semconv.conftest import build_span, store_spans
 from tracestore.clickhouse.client import Store
-from tracestore.price_catalogue import TokenUsage
-from tracestore.pricing import price_call
+from tracestore.prices.catalogue import TokenUsage
+from tracestore.prices.pricing import price_call
 
 
 def read(store: Store, column: str, attributes: dict[str, Any], **overrides: Any) -> Any:

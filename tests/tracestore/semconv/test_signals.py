@@ -10,8 +10,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from ingest.privacy import Cleaner
 from tests.tracestore.semconv.conftest import Row, RowsOf, add_to, build_span, raised, store_spans
 from tracestore.clickhouse.client import Store
-from tracestore.masking import build_masker
-from tracestore.privacy import Policy
+from tracestore.privacy.masking import build_masker
+from tracestore.privacy.policy import Policy
 
 TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "refund"}
 # As agent-framework 1.x sends it; the call itself has a type, too.

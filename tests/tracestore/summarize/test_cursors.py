@@ -10,12 +10,12 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from tests.tracestore.summarize.runs import CALL, WRITER, a_run, insert, new_trace_id, read_traces, step
-from tracestore import summarize
 from tracestore.clickhouse.client import Store
-from tracestore.lease import release_leases
+from tracestore.jobs import summarize
+from tracestore.jobs.lease import release_leases
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.models import JobCursor
 from tracestore.queries import summaries
-from tracestore.summarize import summarize_pending
 from tracestore.tasks import summarize_traces
 
 pytestmark = pytest.mark.django_db

@@ -11,8 +11,8 @@ from tests.tracestore.summarize.runs import AGENT, CALL, START_NS, a_run, batch_
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.migrate import FOLDER
 from tracestore.fingerprint import fingerprint
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.models import JobCursor
-from tracestore.summarize import summarize_pending
 
 pytestmark = pytest.mark.django_db
 

@@ -8,13 +8,13 @@ import pytest
 from django.db import OperationalError
 
 from tests.tracestore.summarize.runs import AGENT, CALL, START_NS, WRITER, a_run, insert, new_trace_id, read_traces, step
-from tracestore import summarize
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.content.payloads import read_output
+from tracestore.jobs import summarize
+from tracestore.jobs.summarize import settle_running, summarize_pending
 from tracestore.models import JobCursor
 from tracestore.queries import summaries, tool_requests
-from tracestore.summarize import settle_running, summarize_pending
 from tracestore.summary.rows import build_rows
 from tracestore.tasks import summarize_traces
 

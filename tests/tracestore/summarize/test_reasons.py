@@ -8,8 +8,8 @@ import pytest
 
 from tests.tracestore.summarize.runs import a_run, insert, new_trace_id, read_traces, step
 from tracestore.clickhouse.client import Store
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.semconv.signals import HANDOFF_REASONS
-from tracestore.summarize import summarize_pending
 
 pytestmark = pytest.mark.django_db
 

@@ -11,12 +11,12 @@ from django.utils import timezone
 
 from tests.factories import insert_traces
 from tests.tracestore.summarize.runs import AGENT, CALL, a_run, insert, new_trace_id, step
-from tracestore import summarize
 from tracestore.clickhouse.client import Store
+from tracestore.jobs import summarize
+from tracestore.jobs.summarize import roll_up_pending, summarize_pending
 from tracestore.models import JobCursor
 from tracestore.queries import summaries
 from tracestore.queries.rollups import recompute_rollups
-from tracestore.summarize import roll_up_pending, summarize_pending
 
 pytestmark = pytest.mark.django_db
 

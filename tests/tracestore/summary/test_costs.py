@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.span_table import span, summarize, summarize_all
-from tracestore.price_catalogue import TokenUsage
-from tracestore.pricing import find_priced_names, price_call
+from tracestore.prices.catalogue import TokenUsage
+from tracestore.prices.pricing import find_priced_names, price_call
 
 
 def test_call_in_a_cheaper_tier_costs_what_that_tier_costs() -> None:

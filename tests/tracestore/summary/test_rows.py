@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.span_table import ROOT, START_NS, span, summarize, summarize_all
-from tracestore.buckets import GROWTH
+from tracestore.statistics.buckets import GROWTH
 
 
 def test_durations_of_calls_and_steps_are_kept_by_tool_model_and_kind() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from tracestore.jobs.reread import AlreadyRunning, cancel_reread, start_reread
 from tracestore.management.projects import add_project_argument, get_project
 from tracestore.models import Reread
-from tracestore.reread import AlreadyRunning, cancel_reread, start_reread
 
 
 class Command(BaseCommand):

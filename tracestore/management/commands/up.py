@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from tracestore.server import ROLES, run
+from tracestore.process.server import ROLES, run
 
 
 class Command(BaseCommand):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-from tracestore.buckets import SECONDS_SQL
 from tracestore.language.fields import find_field
 from tracestore.queries.rollups import PERCENTILES
+from tracestore.statistics.buckets import SECONDS_SQL
 
 
 class MetricError(ValueError):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracestore.buckets import BUCKET_SQL
 from tracestore.language import Query
 from tracestore.queries.conditions import Params
 from tracestore.queries.rollups import PERCENTILES
 from tracestore.queries.terms import value_predicate
+from tracestore.statistics.buckets import BUCKET_SQL
 
 _LEVELS = ", ".join(map(str, PERCENTILES))
 

@@ -1,7 +1,7 @@
 """Numbers over time: one metric of the traces that match a query, by step and group.
 
 Read from `traces`, or from `rollups` when those hold the same answer (rollups.py). Percentiles are taken of numbers
-of buckets on both ways (tracestore/buckets.py), so both give the same one, at most 0.5 % off.
+of buckets on both ways (tracestore/statistics/buckets.py), so both give the same one, at most 0.5 % off.
 """
 
 from __future__ import annotations

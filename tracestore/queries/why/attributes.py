@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracestore.clickhouse.client import Store
-from tracestore.histogram import Histogram, bin_sql
 from tracestore.language import Query
 from tracestore.queries.conditions import IN_RANGE, PROJECT, Params
 from tracestore.queries.traces import FINAL_SETTINGS
@@ -22,7 +21,8 @@ from tracestore.queries.why.values import Difference
 from tracestore.semconv.errors import HTTP_STATUS_KEYS
 from tracestore.semconv.fields import FIELDS
 from tracestore.semconv.keys import wanted_keys
-from tracestore.statistics import find_discoveries, share_difference, share_test
+from tracestore.statistics.histogram import Histogram, bin_sql
+from tracestore.statistics.samples import find_discoveries, share_difference, share_test
 from tracestore.summary.attributes import VALUE_BITS
 from tracestore.timerange import TimeRange
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tracestore.histogram import Bar, Histogram, align, draw_bars
 from tracestore.queries.why.fields import NUMBERS, Number
-from tracestore.statistics import find_discoveries, kolmogorov_smirnov
+from tracestore.statistics.histogram import Bar, Histogram, align, draw_bars
+from tracestore.statistics.samples import find_discoveries, kolmogorov_smirnov
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.queries.why.fields import Shape
 from tracestore.queries.why.sides import MIN_SUPPORT, SIDES, Sides
 from tracestore.queries.why.values import Difference
-from tracestore.statistics import CONFIDENCE, Interval, combine, share_interval
+from tracestore.statistics.samples import CONFIDENCE, Interval, combine, share_interval
 
 # How many of the best values are counted together.
 _PAIRED = 10

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracestore.histogram import MOST_BINS, Histogram, bin_sql
 from tracestore.queries.conditions import Params
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.queries.why.fields import DIMENSIONS, Dimension, Number, Shape
 from tracestore.queries.why.sides import SIDES, Sides
-from tracestore.statistics import Interval, find_discoveries, share_difference, share_test
+from tracestore.statistics.histogram import MOST_BINS, Histogram, bin_sql
+from tracestore.statistics.samples import Interval, find_discoveries, share_difference, share_test
 
 # How many values of a field are shown.
 _SHOWN = 12

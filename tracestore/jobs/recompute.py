@@ -9,11 +9,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from tracestore.clickhouse.client import Store
+from tracestore.jobs.past import WORK_S, AlreadyRunning, advance_jobs, finish
+from tracestore.jobs.summarize import summarize_again
 from tracestore.models import Recomputation
-from tracestore.past_jobs import WORK_S, AlreadyRunning, advance_jobs, finish
 from tracestore.queries import recompute as queries
 from tracestore.queries.rollups import HOUR_S, MINUTE_S, find_hours_end_ns, recompute_hours, recompute_rollups
-from tracestore.summarize import summarize_again
 from tracestore.timerange import NS_PER_S, TimeRange
 
 __all__ = ["AlreadyRunning", "cancel_recomputation", "recompute_pending", "start_recomputation"]

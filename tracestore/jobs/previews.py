@@ -16,7 +16,7 @@ from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive
 from tracestore.content.payloads import read_input, read_output
 from tracestore.content.turns import find_answered, find_asked
-from tracestore.oddities import tell_once
+from tracestore.jobs.oddities import tell_once
 from tracestore.queries import previews
 from tracestore.queries.contents import StepContent
 from tracestore.queries.previews import Preview, Unpreviewed

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from django.db import close_old_connections
 
-from tracestore.masking import Masker, build_masker
 from tracestore.models import Privacy, Project
+from tracestore.privacy.masking import Masker, build_masker
 
 _KNOWN_S = 5.0  # a change made in another process counts this much later
 _MAX_REMEMBERED = 4096

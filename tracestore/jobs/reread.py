@@ -11,9 +11,9 @@ from django.db.models import F, Q
 
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.partitions import partition_of
+from tracestore.jobs.past import WORK_S, AlreadyRunning, advance_jobs, finish
 from tracestore.mapping import find_mappings
 from tracestore.models import Reread
-from tracestore.past_jobs import WORK_S, AlreadyRunning, advance_jobs, finish
 from tracestore.queries import reread as queries
 from tracestore.timerange import MAX_NS, TimeRange
 

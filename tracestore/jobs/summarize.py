@@ -20,15 +20,15 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from tracestore import telemetry
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import QueryTooExpensive
-from tracestore.lease import is_free
-from tracestore.liveness import note_progress
+from tracestore.jobs.lease import is_free
+from tracestore.jobs.oddities import NOT_OF_A_TRACE, tell_once
 from tracestore.mapping import build_tool_signals
 from tracestore.models import JobCursor
-from tracestore.oddities import NOT_OF_A_TRACE, tell_once
-from tracestore.prices import load_prices
+from tracestore.prices.stored import load_prices
+from tracestore.process import telemetry
+from tracestore.process.liveness import note_progress
 from tracestore.queries import summaries
 from tracestore.queries.rollups import HOUR_S, MINUTE_S, find_hours_with_traces, recompute_hours, recompute_rollups
 from tracestore.queries.summaries import TouchedBatch, TouchedTraces

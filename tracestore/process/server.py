@@ -32,22 +32,22 @@ from django.db import OperationalError
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from tracestore.allocator import drop_unused_code, return_freed_memory
 from tracestore.celery import app as celery_app
 from tracestore.celery import delivery_app
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import FolderInUse, StoreError
 from tracestore.clickhouse.folder import refuse_folder_in_use
 from tracestore.clickhouse.migrate import migrate
-from tracestore.flusher import Flusher
-from tracestore.heartbeat import Heartbeat
-from tracestore.http_protocol import BoundedHttp, raise_file_limit
-from tracestore.key_uses import key_uses
-from tracestore.lease import release_leases
-from tracestore.liveness import watch_job, watch_thread
+from tracestore.intake.flusher import Flusher
+from tracestore.intake.key_uses import key_uses
+from tracestore.intake.reception import Attendance
+from tracestore.jobs.lease import release_leases
 from tracestore.mapping import find_mappings_to_insert
 from tracestore.models import Project
-from tracestore.reception import Attendance
+from tracestore.process.allocator import drop_unused_code, return_freed_memory
+from tracestore.process.heartbeat import Heartbeat
+from tracestore.process.http_protocol import BoundedHttp, raise_file_limit
+from tracestore.process.liveness import watch_job, watch_thread
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ def _start_worker(stack: ExitStack) -> None:
             app=delivery_app, pool_cls="threads", concurrency=_SIMULTANEOUS_DELIVERIES, hostname=f"deliveries@{host}", **quiet
         ),
     ]
-    beat = EmbeddedService(celery_app, max_interval=1, thread=True, scheduler_cls="tracestore.beat:SteadyScheduler")
+    beat = EmbeddedService(celery_app, max_interval=1, thread=True, scheduler_cls="tracestore.process.beat:SteadyScheduler")
     beat.daemon = True
     for worker, name in zip(workers, ("jobs", "deliveries"), strict=True):
         thread = threading.Thread(target=worker.start, name=name, daemon=True)

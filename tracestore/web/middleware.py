@@ -21,7 +21,7 @@ from django.utils.functional import SimpleLazyObject
 
 from tracestore.keys import DEFAULT_PROJECT_ID
 from tracestore.models import Project
-from tracestore.prices import load_prices
+from tracestore.prices.stored import load_prices
 from tracestore.projects import read_slug
 
 logger = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from django.views.decorators.http import require_safe
 
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
-from tracestore.guessing import TooManyGuesses
 from tracestore.keys import DEFAULT_PROJECT_ID, extract_key, find_key
-from tracestore.liveness import find_stopped
+from tracestore.process.liveness import find_stopped
+from tracestore.web.guessing import TooManyGuesses
 
 
 @require_safe

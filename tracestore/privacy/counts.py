@@ -15,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 from django.db import DatabaseError, transaction
 from django.db.models import F, Sum
 
-from tracestore import telemetry
-from tracestore.masking import PRESETS
 from tracestore.models import MaskedValues
+from tracestore.privacy.masking import PRESETS
+from tracestore.process import telemetry
 from tracestore.timerange import TimeRange, moment_of
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from tracestore.clickhouse.client import Store, get_store
 from tracestore.clickhouse.errors import StoreError, StoreUnavailable
-from tracestore.lease import is_free
+from tracestore.jobs.lease import is_free
 from tracestore.models import PastJob
 
 log = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from datetime import date
 
-from tracestore.custom_prices import CustomPrice, set_custom_prices
 from tracestore.models import ModelPrice
+from tracestore.prices.custom import CustomPrice, set_custom_prices
 
 _FRESH_S = 5.0
 _EPOCH = date(1970, 1, 1)

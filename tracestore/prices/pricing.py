@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from genai_prices.types import ModelPrice, TieredPrices
 
-from tracestore.custom_prices import CustomPrice, find_custom_price, has_custom_prices
-from tracestore.price_catalogue import TOKEN_CLASSES, Sold, TokenUsage, calculate, name_sold, read_usage
+from tracestore.prices.catalogue import TOKEN_CLASSES, Sold, TokenUsage, calculate, name_sold, read_usage
+from tracestore.prices.custom import CustomPrice, find_custom_price, has_custom_prices
 from tracestore.semconv.calls import BEDROCK_ID
 
 _NS_PER_DAY = 86_400 * 10**9

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from tracestore.models import Project
-from tracestore.requests import PageRequest
+from tracestore.web.requests import PageRequest
 
 
 def project_of(request: Request) -> Project:

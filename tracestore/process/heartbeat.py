@@ -12,8 +12,8 @@ import threading
 import requests
 from django.db import connections
 
-from tracestore import telemetry
-from tracestore.health import find_reasons
+from tracestore.process import telemetry
+from tracestore.process.health import find_reasons
 
 logger = logging.getLogger(__name__)
 

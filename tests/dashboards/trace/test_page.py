@@ -91,7 +91,7 @@ def test_page_names_what_failed_and_opens_it(client: Client, store: Store, monke
         reads.append(span_id)
         return get_span(store, span_id=span_id, **scope)
 
-    monkeypatch.setattr("dashboards.views.trace.get_span", read)
+    monkeypatch.setattr("dashboards.views.span.get_span", read)
 
     response = client.get(f"/traces/{trace_id}")
 
@@ -366,7 +366,7 @@ def test_store_that_cannot_answer_is_said_to_be_at_fault(client: Client, store: 
         raise StoreUnavailable("The store does not answer.")
 
     monkeypatch.setattr("dashboards.views.trace.find_trace_times", refuse)
-    monkeypatch.setattr("dashboards.views.trace.get_span", refuse)
+    monkeypatch.setattr("dashboards.views.span.get_span", refuse)
 
     page, panel = client.get(f"/traces/{'0' * 32}"), client.get(f"/traces/{'0' * 32}/spans/{ROOT}", headers=PANEL)
 

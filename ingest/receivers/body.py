@@ -78,6 +78,9 @@ class MemoryBudget:
                 del self._held_by[project_id]
 
 
+budget = MemoryBudget()  # of all requests, whatever brought them
+
+
 class Allowance:
     """One request's part of the budget, given back at the end of a `with` block.
 

@@ -24,17 +24,10 @@ from django.conf import settings
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 
-from ingest.receivers.body import Allowance, NoMemory
-from ingest.receivers.otlp_http import (
-    Refused,
-    admit,
-    budget,
-    build_status,
-    choose_retry_delay_s,
-    no_memory,
-    note_refusal,
-    store_signal,
-)
+from ingest.receivers.admission import admit
+from ingest.receivers.body import Allowance, NoMemory, budget
+from ingest.receivers.refusing import Refused, build_status, choose_retry_delay_s, no_memory, note_refusal
+from ingest.receivers.storing import store_signal
 from tracestore.process import telemetry
 from tracestore.process.http_protocol import max_connections
 

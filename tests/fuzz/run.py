@@ -84,7 +84,7 @@ def fuzz_in_process(store: Store, data: Path, mutator: Mutator, bodies: int) -> 
     ingest = Ingest(store, data=data)
     ingest.start(lambda writer, batch_seq: None)
     try:
-        with patch("ingest.receivers.otlp_http.find_policy_async", find_policy):
+        with patch("ingest.receivers.admission.find_policy_async", find_policy):
             asyncio.run(_send_all(ingest, mutator, bodies, result, data))
         _wait_until_drained(ingest, 0, timeout_s=600)
         _count_stored(store, ingest, result)

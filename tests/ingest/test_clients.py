@@ -25,6 +25,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from ingest.receivers import otlp_http as receiver_module
+from ingest.receivers.refusing import Refused
 from ingest.spool.checkpoint import is_drained
 from tests.ingest.conftest import Receiver
 from tests.ingest.faulty_proxy import Fault, FaultyProxy, answer_429, lose_answer, reset
@@ -229,7 +230,7 @@ def test_exporter_tries_again_after_429_and_503_alone(receiver: Receiver, monkey
 
     async def refuse_once(*arguments: Any) -> bytes:
         if due:
-            raise receiver_module.Refused(due.pop(), "not now")
+            raise Refused(due.pop(), "not now")
         return await answer(*arguments)
 
     monkeypatch.setattr(receiver_module, "_answer", refuse_once)

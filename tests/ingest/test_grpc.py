@@ -22,8 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from pytest_django.fixtures import Settings
 
 from ingest.receivers import otlp_grpc
-from ingest.receivers.body import Allowance
-from ingest.receivers.otlp_http import budget
+from ingest.receivers.body import Allowance, budget
 from tests.ingest.conftest import Receiver, build_request, build_span, ids_of
 from tests.ingest.grpc_calls import CODE, LOGS, METRICS, TRACES, GrpcAnswer, call, call_on, check_retry_is_asked_for, open_channel
 from tests.waiting import wait_until

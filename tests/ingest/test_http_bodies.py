@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from pytest_django.fixtures import Settings
 
 from ingest.receivers import body as body_module
-from ingest.receivers import otlp_http as receiver_module
+from ingest.receivers import parsing
 from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span, ids_of, open_connection
 from tests.ingest.http_answers import JSON_HEAD, JSON_SPAN, json_body, read_status
 from tests.waiting import wait_until
@@ -135,7 +135,7 @@ def test_busy_memory_is_answered_503(receiver: Receiver, settings: Settings, mon
     others = [open_connection(receiver.port) for _ in range(5)]  # 5 * 64 bytes are more than three whole bodies
     for connection in others:
         connection.sendall(unfinished)
-    wait_until(lambda: receiver_module.budget._held == 4 * 64)  # what the fifth asks for is too much
+    wait_until(lambda: body_module.budget._held == 4 * 64)  # what the fifth asks for is too much
 
     answer = receiver.send(b" " * 64, content_type=JSON)
 
@@ -156,7 +156,7 @@ def test_bodies_of_one_project_leave_memory_to_others(
     others = [open_connection(receiver.port) for _ in range(7)]
     for connection in others:
         connection.sendall(unfinished)
-    wait_until(lambda: receiver_module.budget._held >= 4 * 64)
+    wait_until(lambda: body_module.budget._held >= 4 * 64)
 
     answer = receiver.send(b"{}" + b" " * 94, content_type=JSON, authorization="Bearer project-key")
 
@@ -170,7 +170,7 @@ def test_large_bodies_whose_values_do_not_fit_in_memory_together_are_answered_50
     span = JSON_SPAN | {"attributes": [{"key": "k", "value": {"intValue": number}} for number in range(100)]}
     many_values = json_body(*[span] * 100)
     few_values = build_request(build_span(name="x" * len(many_values))).SerializeToString()
-    others = receiver_module._parsing_budget
+    others = parsing._parsing_budget
 
     alone = receiver.send(many_values, content_type=JSON)
     others.take(2**20, 2**22)  # another large request is being parsed

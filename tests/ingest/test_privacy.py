@@ -20,7 +20,7 @@ import pytest
 from django.db import DatabaseError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from ingest.receivers import otlp_http as receiver_module
+from ingest.receivers import parsing
 from tests.ingest.conftest import JSON, Answer, Receiver, build_request, build_span
 from tests.ingest.grpc_calls import LOGS, TRACES
 from tests.ingest.private_spans import SECRET, TOKEN, build_full_span, policy
@@ -144,21 +144,21 @@ def test_body_that_waited_behind_slow_rules_is_asked_for_again_or_stored(
     """Slow rules of one project must cost no other its data: 413 would, because exporters drop what is answered so."""
     body = build_request(build_full_span(SECRET)).SerializeToString()
     go_on = threading.Event()
-    busy = [receiver_module._cleaners.submit(go_on.wait, 120) for _ in range(2)]
+    busy = [parsing._cleaners.submit(go_on.wait, 120) for _ in range(2)]
     ahead_s = 0.0
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + ahead_s)
     monkeypatch.setattr("ingest.privacy.time", clock)
     monkeypatch.setattr("ingest.privacy.MAX_CLEANING_S", 90)
-    monkeypatch.setattr(receiver_module, "_CLEANER_WAIT_S", 3600)
+    monkeypatch.setattr(parsing, "_CLEANER_WAIT_S", 3600)
     answers: list[Answer] = []
     thread = threading.Thread(target=lambda: answers.append(masked_receiver.send(body)))
     thread.start()
-    wait_until(receiver_module._cleaners._work_queue.qsize)
+    wait_until(parsing._cleaners._work_queue.qsize)
     ahead_s = 100  # longer than cleaning may take
     go_on.set()
     thread.join(90)
     wait(busy)
-    monkeypatch.setattr(receiver_module, "_CLEANER_WAIT_S", -1.0)
+    monkeypatch.setattr(parsing, "_CLEANER_WAIT_S", -1.0)
     late = masked_receiver.send(body)
 
     assert answers[0].status == 200

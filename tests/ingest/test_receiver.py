@@ -18,6 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status as SpanStatus
 from ingest.receivers import body as body_module
 from ingest.receivers import otlp_http as receiver_module
 from ingest.receivers.otlp_http import handles
+from ingest.receivers.refusing import Refused
 from tests.ingest.conftest import JSON, PROTOBUF, Receiver, build_request, build_span, ids_of, open_connection
 from tests.ingest.http_answers import JSON_HEAD, JSON_SPAN, json_body, read_status
 from tracestore.queries.spans import get_span
@@ -208,7 +209,7 @@ def test_bad_body_details_name_the_field(receiver: Receiver) -> None:
     ("status", "code"), [(400, 3), (401, 16), (403, 7), (404, 12), (413, 3), (415, 3), (429, 8), (503, 14), (500, 2)]
 )
 def test_each_refusal_has_the_code_that_the_collector_gives_it(status: int, code: int, content_type: str) -> None:
-    body = receiver_module._encode_status(receiver_module.Refused(status, "why"), content_type)
+    body = receiver_module._encode_status(Refused(status, "why"), content_type)
 
     assert read_status(body, content_type) == (code, "why")
 

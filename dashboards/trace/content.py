@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dashboards.trace.logs import as_span
-from tracestore.content.messages import Part
+from tracestore.content.message_parts import Part
 from tracestore.content.payload_readers import Payload, unflatten, value_of
 from tracestore.content.payloads import ARGUMENTS, INPUTS, OUTPUTS, RESULTS, Table, first_payload, read_instructions
 from tracestore.content.values import decode_value, to_text

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from dashboards.text import EXCERPT_CHARS
 from dashboards.trace.markdown import MARKDOWN_CHARS
-from tracestore.content.messages import Message, Part
+from tracestore.content.message_parts import Part
+from tracestore.content.messages import Message
 
 _PANEL_CHARS, _LAYOUT_CHARS = 400_000, 100_000
 # Of a message and of a part in it.

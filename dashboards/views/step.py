@@ -17,7 +17,7 @@ from dashboards.trace.markdown import render_markdown
 from dashboards.trace.step_panel import find_failure, find_referenced_text
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError, TraceNotFound
-from tracestore.content.messages import Part
+from tracestore.content.message_parts import Part
 from tracestore.model import LogRecord, Span
 from tracestore.queries.errors import count_other_traces, find_onset
 from tracestore.queries.logs import find_logs_of_step, locate_logs

@@ -8,12 +8,23 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracestore.content.message_parts import (
+    PART_LIMIT,
+    TYPES_THAT_ARE_ROLES,
+    Part,
+    decode_content,
+    read_item,
+    read_parts,
+    read_reasoning_text,
+    read_text_field,
+    read_tool_call,
+    type_of,
+    unwrap,
+)
 from tracestore.content.values import decode_value, to_text
 
 MESSAGE_LIMIT = 500
-_PART_LIMIT = 200
 _DEPTH_LIMIT = 8
-
 ROLES = {
     "human": "user",
     "humanmessage": "user",
@@ -31,25 +42,19 @@ ROLES = {
     "tool_response": "tool",
 }
 _ROLE_WORDS = ("user", "human", "system", "assistant", "ai")
-_TYPES_THAT_ARE_ROLES = {
-    *("human", "ai", "system", "tool"),
-    *("HumanMessage", "AIMessage", "SystemMessage", "ToolMessage", "HumanMessageChunk", "AIMessageChunk"),
-}
-
-
-@dataclass(frozen=True)
-class Part:
-    """One piece of a message. `kind` is text, reasoning, tool_call, tool_result, media or data.
-
-    `name` and `call_id` belong to tools. `image` is that of a media part that was sent inline: a data URI or base64 alone.
-    """
-
-    kind: str
-    text: str = ""
-    name: str = ""
-    call_id: str = ""
-    is_error: bool = False
-    image: str = field(default="", repr=False)
+_MESSAGE_KEYS = (
+    "content",
+    "parts",
+    "contents",
+    "blocks",
+    "tool_calls",
+    "function_call",
+    "reasoning_content",
+    "message",
+    "refusal",
+)
+# Items of the OpenAI Responses API that stand in a list of messages without being one.
+_LOOSE_ITEMS = {"function_call": "assistant", "function_call_output": "tool", "reasoning": "assistant"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def read_messages(value: Any, *, role: str = "") -> list[Message] | None:
     try:
         messages = _search(decode_value(value), 0)
         if messages is None and role:
-            parts = _parts_list(decode_value(value))
+            parts = read_parts(decode_value(value))
             messages = [Message(role, parts)] if parts else None
     except RecursionError:  # hundreds of levels: no message has them
         return None
@@ -120,86 +125,46 @@ def _search_dict(value: dict[str, Any], depth: int) -> list[Message] | None:
 
 def _as_message(value: dict[str, Any]) -> Message | None:
     """Return the message if this dict is one."""
-    value = _unwrap(value)
+    value = unwrap(value)
     role = value.get("role")
-    if not isinstance(role, str) and _type_of(value) in _TYPES_THAT_ARE_ROLES:
+    if not isinstance(role, str) and type_of(value) in TYPES_THAT_ARE_ROLES:
         role = value["type"]
     if isinstance(role, str) and role and any(key in value for key in _MESSAGE_KEYS):
         return _build_message(role, value)
-    if _type_of(value) in _LOOSE_ITEMS:
-        return Message(_LOOSE_ITEMS[value["type"]], _parts_of(value))
+    if type_of(value) in _LOOSE_ITEMS:
+        return Message(_LOOSE_ITEMS[value["type"]], read_item(value))
     return None
-
-
-def _type_of(value: dict[str, Any]) -> str:
-    """Return what a dict says it is; "" where that is no text, as in a JSON schema whose types are a list."""
-    found = value.get("type")
-    return found if isinstance(found, str) else ""
-
-
-_CALL_ID_KEYS = ("call_id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "id", "ref")
-_MESSAGE_KEYS = (
-    "content",
-    "parts",
-    "contents",
-    "blocks",
-    "tool_calls",
-    "function_call",
-    "reasoning_content",
-    "message",
-    "refusal",
-)
-# Items of the OpenAI Responses API that stand in a list of messages without being one.
-_LOOSE_ITEMS = {"function_call": "assistant", "function_call_output": "tool", "reasoning": "assistant"}
-
-
-def _unwrap(value: dict[str, Any]) -> dict[str, Any]:
-    """Undo LangChain's serialisation and OpenInference's one-key dicts."""
-    for _ in range(3):
-        inner: Any = None
-        if _type_of(value) == "constructor" and isinstance(value.get("kwargs"), dict):
-            inner = dict(value["kwargs"])
-            identity = value.get("id")
-            inner.setdefault("type", identity[-1] if isinstance(identity, list) and identity else "")
-        elif isinstance(value.get("data"), dict) and _type_of(value) in _TYPES_THAT_ARE_ROLES:
-            inner = {"type": value["type"], **value["data"]}
-        elif len(value) == 1:
-            inner = next((value[key] for key in ("message", "message_content", "tool_call") if key in value), None)
-        if not isinstance(inner, dict):
-            return value
-        value = inner
-    return value
 
 
 def _build_message(role: str, value: dict[str, Any]) -> Message:
     role = role.rpartition(".")[2].strip().lower()[:40]
     role = ROLES.get(role, role)
-    name = _text_field(value, "name")
+    name = read_text_field(value, "name")
     parts: list[Part] = []
     reasoning = next((value[key] for key in ("reasoning_content", "reasoning", "thinking") if value.get(key)), None)
     if reasoning:
-        parts.append(Part("reasoning", _reasoning_text(reasoning)))
+        parts.append(Part("reasoning", read_reasoning_text(reasoning)))
     for key in ("parts", "content", "contents", "message", "blocks"):
         if value.get(key) not in (None, "", []):
-            parts += _parts_list(decode_value(value[key]) if key != "content" else _decode_content(value[key]))
+            parts += read_parts(decode_value(value[key]) if key != "content" else decode_content(value[key]))
             break
     if value.get("refusal"):
         parts.append(Part("text", to_text(value["refusal"]), name="refusal"))
     calls = decode_value(value.get("tool_calls") or value.get("toolCalls"))
     asked = {part.call_id for part in parts if part.kind == "tool_call" and part.call_id}
-    for call in (calls if isinstance(calls, list) else [])[:_PART_LIMIT]:
+    for call in (calls if isinstance(calls, list) else [])[:PART_LIMIT]:
         if isinstance(call, dict):
-            part = _tool_call(_unwrap(call))
+            part = read_tool_call(unwrap(call))
             if not part.call_id or part.call_id not in asked:  # LangChain says them twice: in content and beside it
                 parts.append(part)
     if isinstance(value.get("function_call"), dict):
-        parts.append(_tool_call(value["function_call"]))
+        parts.append(read_tool_call(value["function_call"]))
     if role == "tool":
-        call_id = _text_field(value, "tool_call_id", "toolCallId", "id")
+        call_id = read_text_field(value, "tool_call_id", "toolCallId", "id")
         parts = [_as_result(part, name, call_id, value.get("status") == "error") for part in parts]
     if role == "user" and parts and all(part.kind == "tool_result" for part in parts):
         role = "tool"  # Anthropic and pydantic-ai have no such role and let the user bring results
-    return Message(role, parts, name, _text_field(value, "finish_reason", "finishReason", "stop_reason"))
+    return Message(role, parts, name, read_text_field(value, "finish_reason", "finishReason", "stop_reason"))
 
 
 def _as_result(part: Part, name: str, call_id: str, is_error: bool) -> Part:
@@ -207,153 +172,6 @@ def _as_result(part: Part, name: str, call_id: str, is_error: bool) -> Part:
         return part
     return Part("tool_result", to_text(part.text), name=name, call_id=call_id, is_error=is_error)
 
-
-def _decode_content(content: Any) -> Any:
-    """Content is text even where that text is JSON (a structured answer), unless it is a list of parts."""
-    decoded = decode_value(content)
-    return decoded if _are_parts(decoded) else content
-
-
-def _are_parts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) and _is_part(item) for item in value)
-
-
-def _is_part(item: dict[str, Any]) -> bool:
-    return _type_of(item) in _PART_READERS or any(key in item for key in _KEYED_PARTS) or set(item) == {"text"}
-
-
-def _parts_list(content: Any) -> list[Part]:
-    if isinstance(content, list):
-        return [part for item in content[:_PART_LIMIT] for part in _parts_of(item)]
-    return _parts_of(content)
-
-
-def _parts_of(item: Any) -> list[Part]:
-    if item is None or item == "":
-        return []
-    if isinstance(item, str):
-        return [Part("text", item)]
-    if not isinstance(item, dict):
-        return [Part("data", to_text(item))]
-    if isinstance(item.get("tool_call"), dict):  # OpenInference, since contents hold calls too
-        return [_tool_call(item["tool_call"])]
-    item = _unwrap(item)
-    if isinstance(item.get("block_type"), str):  # LlamaIndex
-        item = {**item, "type": item["block_type"]}
-    reader = _PART_READERS.get(_type_of(item))
-    if reader is not None:
-        return [reader(item)]
-    for key, keyed_reader in _KEYED_PARTS.items():
-        if isinstance(item.get(key), dict):
-            return [keyed_reader(item[key])]
-    if "tool_name" in item and "arguments" in item:  # Haystack
-        return [_tool_call(item)]
-    if isinstance(item.get("text"), str):
-        return [Part("reasoning" if item.get("thought") is True else "text", item["text"])]
-    return [Part("data", to_text(item))]
-
-
-def _text_part(item: dict[str, Any]) -> Part:
-    return Part("text", to_text_or_same(_first(item, "content", "text", "value", "refusal")))
-
-
-def to_text_or_same(value: Any) -> str:
-    """Like to_text, but text that happens to be JSON stays as the model wrote it."""
-    return value if isinstance(value, str) else to_text(value)
-
-
-def _reasoning_part(item: dict[str, Any]) -> Part:
-    value = _first(item, "content", "text", "thinking", "reasoning", "summary", "reasoningText", "data")
-    return Part("reasoning", _reasoning_text(value))
-
-
-def _reasoning_text(value: Any) -> str:
-    if isinstance(value, list):
-        return "\n".join(filter(None, (_reasoning_text(item) for item in value)))
-    if isinstance(value, dict):
-        return _reasoning_text(_first(value, "text", "content", "thinking", "summary", "reasoningText"))
-    return to_text_or_same(value)
-
-
-def _tool_call(item: dict[str, Any]) -> Part:
-    function = decode_value(item.get("function"))
-    inner = function if isinstance(function, dict) else item
-    name = _text_field(inner, "name", "toolName", "tool_name") or _text_field(item, "name", "toolName")
-    arguments = _first(inner, "arguments", "args", "input", "parameters", "toolInput", "tool_kwargs")
-    return Part("tool_call", to_text(arguments), name=name, call_id=_text_field(item, *_CALL_ID_KEYS))
-
-
-def _tool_result(item: dict[str, Any]) -> Part:
-    value = decode_value(_first(item, "response", "result", "output", "content", "value"))
-    if isinstance(value, dict) and value.keys() == {"type", "value"}:  # Vercel AI: {"type": "json", "value": ...}
-        value = value["value"]
-    text = "\n".join(to_text(part.text) for part in _parts_list(value)) if _are_parts(value) else to_text(value)
-    failed = bool(item.get("is_error") or item.get("isError") or item.get("status") == "error" or item.get("error") is True)
-    call = item["origin"] if isinstance(item.get("origin"), dict) else item
-    call_id = _text_field(call, *_CALL_ID_KEYS)
-    return Part("tool_result", text, name=_text_field(call, "name", "toolName", "tool_name"), call_id=call_id, is_error=failed)
-
-
-_IMAGE_TYPES = ("png", "jpeg", "jpg", "gif", "webp")
-_IMAGE_CHARS = 14_000_000  # ten megabytes of image
-
-
-def _media_part(item: dict[str, Any]) -> Part:
-    """Describe an image, sound or file; nothing is ever fetched, and only an image that was sent inline can be shown."""
-    holders = ("source", "image_url", "input_audio", "file", "image")
-    source = next((item[key] for key in holders if isinstance(item.get(key), dict)), item)
-    source = source["image"] if isinstance(source.get("image"), dict) else source
-    mime = _text_field(source, "mime_type", "mediaType", "media_type", "mimeType", "format")
-    mime = mime or _text_field(item, "modality", "type")
-    body = to_text_or_same(_first(source, "uri", "url", "content", "data", "image_url", "image", "file_id", "id", "filename"))
-    where = f"{len(body):,} characters" if body.startswith("data:") or len(body) > 500 else body
-    return Part("media", f"{mime} {where}".strip(), image=body if _is_image(mime, body) else "")
-
-
-def _is_image(mime: str, body: str) -> bool:
-    named = body[5:40].lower() if body[:5].lower() == "data:" else mime.lower()
-    is_inline = body[:5].lower() == "data:" or (len(body) > 40 and "://" not in body[:40])
-    kind = named.partition(";")[0].removeprefix("image/")
-    return is_inline and len(body) <= _IMAGE_CHARS and kind in _IMAGE_TYPES
-
-
-def _first(item: dict[str, Any], *keys: str) -> Any:
-    return next((item[key] for key in keys if item.get(key) is not None), None)
-
-
-def _text_field(item: dict[str, Any], *keys: str) -> str:
-    value = _first(item, *keys)
-    return "" if value is None or isinstance(value, dict | list) else str(value)[:200]
-
-
-_PART_READERS: dict[str, Callable[[dict[str, Any]], Part]] = {
-    **dict.fromkeys(("text", "input_text", "output_text", "refusal"), _text_part),
-    **dict.fromkeys(("reasoning", "thinking", "redacted_thinking", "redacted-reasoning"), _reasoning_part),
-    **dict.fromkeys(
-        ("tool_call", "tool-call", "tool_use", "function_call", "function", "server_tool_call", "server_tool_use"), _tool_call
-    ),
-    **dict.fromkeys(
-        (
-            "tool_call_response",
-            "tool-result",
-            "tool_result",
-            "function_call_output",
-            "server_tool_call_response",
-            "web_search_tool_result",
-        ),
-        _tool_result,
-    ),
-    **dict.fromkeys(
-        ("image", "image_url", "input_image", "blob", "uri", "file", "input_file", "audio", "input_audio", "video", "document"),
-        _media_part,
-    ),
-}
-_KEYED_PARTS: dict[str, Callable[[dict[str, Any]], Part]] = {
-    **dict.fromkeys(("toolUse", "functionCall", "function_call", "toolRequest"), _tool_call),
-    **dict.fromkeys(("toolResult", "functionResponse", "function_response", "tool_call_result", "toolResponse"), _tool_result),
-    **dict.fromkeys(("reasoningContent", "reasoningText"), _reasoning_part),
-    **dict.fromkeys(("inlineData", "inline_data", "fileData", "file_data"), _media_part),
-}
 
 Shape = tuple[Callable[[dict[str, Any]], bool], Callable[[dict[str, Any], int], list[Message] | None]]
 
@@ -384,12 +202,12 @@ def _with_system(key: str) -> Callable[[dict[str, Any], int], list[Message] | No
 
 def _system_parts(system: Any) -> list[Part]:
     system = decode_value(system)
-    return _parts_list(system["parts"]) if isinstance(system, dict) and "parts" in system else _parts_list(system)
+    return read_parts(system["parts"]) if isinstance(system, dict) and "parts" in system else read_parts(system)
 
 
 def _read_prompt(value: dict[str, Any], depth: int) -> list[Message] | None:
     messages = [Message("system", _system_parts(value["system"]))] if value.get("system") else []
-    return [*messages, Message("user", _parts_list(value["prompt"]))]
+    return [*messages, Message("user", read_parts(value["prompt"]))]
 
 
 def _read_choices(value: dict[str, Any], depth: int) -> list[Message] | None:
@@ -414,7 +232,7 @@ def _read_answer(value: dict[str, Any], depth: int) -> list[Message] | None:
 
 def _read_gemini(value: dict[str, Any], depth: int) -> list[Message] | None:
     content = value["content"]
-    reason = _text_field(value, "finish_reason", "finishReason")
+    reason = read_text_field(value, "finish_reason", "finishReason")
     return [_build_message(str(content.get("role") or "assistant"), {**content, "finish_reason": reason})]
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
-from tracestore.content.messages import Message, Part, read_messages
+from tracestore.content.message_parts import Part
+from tracestore.content.messages import Message, read_messages
 from tracestore.content.values import decode_value, is_structured, to_text
 from tracestore.model import SpanEvent
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from tracestore.content import payload_readers as readers
-from tracestore.content.messages import Part, read_messages
+from tracestore.content.message_parts import Part
+from tracestore.content.messages import read_messages
 from tracestore.content.payload_readers import EVENT_ROLES, KEY_LIMIT, Payload, Reader, Telling, value_of
 
 _CALLING = ("tool_calls", "tool_call", "tool_use", "function_call")

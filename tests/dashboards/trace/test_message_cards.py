@@ -6,7 +6,8 @@ import sys
 from types import FrameType
 
 from dashboards.trace.message_cards import ShownMessage, pair_calls
-from tracestore.content.messages import Message, Part
+from tracestore.content.message_parts import Part
+from tracestore.content.messages import Message
 
 
 def _call(call_id: str = "", name: str = "search") -> Part:

@@ -183,7 +183,7 @@ _NAME_CHARS = 200
 
 
 def pack_rows(waterfall: Waterfall[Step], marks: Mapping[str, Sequence[EventMark]]) -> dict[str, object]:
-    """Return the rows as compact JSON for trace.js, by column and less than 100 bytes each; its reader is `readTree` there.
+    """Return the rows as compact JSON for trace-tree.js, by column and less than 100 bytes each.
 
     `ids` are the span ids one after another, 16 digits each. `parent` is a position in the rows, -1 for none. `name`, `kind`,
     `subject` (the tool, model or agent), `service` and `error` are positions in `strings`. `cost` is in USD, null for none.

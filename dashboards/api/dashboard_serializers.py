@@ -16,7 +16,7 @@ def _listed(names: Any) -> str:
 
 
 class PanelSerializer(serializers.Serializer[Any]):
-    """One panel. What its values may be is checked with those of the dashboard (dashboards/panels/own_dashboards.py)."""
+    """One panel. What its values may be is checked with those of the whole dashboard."""
 
     title = serializers.CharField(required=False, allow_blank=True, default="", help_text="Made of its metrics when empty.")
     metrics = serializers.ListField(

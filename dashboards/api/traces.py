@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from dashboards.api.errors import ParameterError
@@ -39,8 +43,9 @@ from dashboards.trends import trend_step_s
 from tracestore.clickhouse.client import get_store
 from tracestore.completeness import find_completeness
 from tracestore.errors import STATES, find_tracked_errors
-from tracestore.language import parse_log_query
+from tracestore.language import Query, parse_log_query, parse_query
 from tracestore.language.fields import find_field
+from tracestore.model import Page
 from tracestore.queries.facets import FACETS, count_facet
 from tracestore.queries.logs import find_logs, find_logs_of_trace
 from tracestore.queries.metrics.definitions import find_metric
@@ -57,6 +62,23 @@ _FAILING = OpenApiExample(
 )
 
 
+def _answer_search(
+    request: Request,
+    find: Callable[..., Page[Any]],
+    item: type[Serializer[Any]],
+    parameters: type[Serializer[Any]] = SearchParameters,
+    parse: Callable[[str], Query] = parse_query,
+) -> Response:
+    """Answer a page of what `find` finds by the query and range of the request."""
+    given = read_parameters(parameters, request)
+    query, time_range = read_search(given, parse)
+    page = find(
+        get_store(), project_id=project_of(request).pk, time_range=time_range, query=query, limit=given["limit"],
+        cursor=read_cursor(given["cursor"]),
+    )  # fmt: skip
+    return answer_page(request, item(page.items, many=True).data, page.next_cursor, time_range)
+
+
 class TraceListView(APIView):
     @extend_schema(
         operation_id="list_traces", summary="Find traces", tags=["traces"], parameters=[SearchParameters],
@@ -64,13 +86,7 @@ class TraceListView(APIView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Traces that started in the range and match, newest start first."""
-        given = read_parameters(SearchParameters, request)
-        query, time_range = read_search(given)
-        page = find_traces(
-            get_store(), project_id=project_of(request).pk, time_range=time_range, query=query, limit=given["limit"],
-            cursor=read_cursor(given["cursor"]),
-        )  # fmt: skip
-        return answer_page(request, TraceSerializer(page.items, many=True).data, page.next_cursor, time_range)
+        return _answer_search(request, find_traces, TraceSerializer)
 
 
 class TraceView(APIView):
@@ -109,13 +125,7 @@ class LogListView(APIView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Records of the range that match, of a trace or of none, newest first. A page of large ones ends early."""
-        given = read_parameters(LogSearchParameters, request)
-        query, time_range = read_search(given, parse_log_query)
-        page = find_logs(
-            get_store(), project_id=project_of(request).pk, time_range=time_range, query=query, limit=given["limit"],
-            cursor=read_cursor(given["cursor"]),
-        )  # fmt: skip
-        return answer_page(request, LogRecordSerializer(page.items, many=True).data, page.next_cursor, time_range)
+        return _answer_search(request, find_logs, LogRecordSerializer, LogSearchParameters, parse_log_query)
 
 
 class SpanView(APIView):
@@ -137,13 +147,7 @@ class SpanListView(APIView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Spans that started in the range and match themselves, newest start first."""
-        given = read_parameters(SearchParameters, request)
-        query, time_range = read_search(given)
-        page = find_spans(
-            get_store(), project_id=project_of(request).pk, time_range=time_range, query=query, limit=given["limit"],
-            cursor=read_cursor(given["cursor"]),
-        )  # fmt: skip
-        return answer_page(request, SpanSerializer(page.items, many=True).data, page.next_cursor, time_range)
+        return _answer_search(request, find_spans, SpanSerializer)
 
 
 class MetricView(APIView):

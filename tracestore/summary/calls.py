@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from tracestore.semconv.calls import LOOP_SCOPE
 from tracestore.semconv.kinds import HOOK_NAME
 from tracestore.summary.columns import Ints, Labels, Mask, SpanColumns, mark_ancestors, nearest_ancestor
+from tracestore.summary.copies import drop_accounts, drop_enclosed_siblings, drop_repeated, drop_unnamed_copies, find_copies
 
 # Parts of a call's tokens that have a price of their own: of two spans about one call the one that knows some of them counts.
 _DETAILS = (
@@ -18,8 +18,6 @@ _DETAILS = (
     "output_audio_tokens",
 )  # fmt: skip
 _HOOK = re.compile(HOOK_NAME)
-# So many equal calls that go on at a time, and so many spans around a call, are looked at.
-_MOST_PARALLEL, _DEEPEST = 64, 256
 
 
 @dataclass(frozen=True)
@@ -34,23 +32,56 @@ class Calls:
     account: Ints
 
 
-def _drop_repeated(
-    keep: Mask, keys: Ints, has_key: Mask, preferred: Ints | Mask, same: Callable[[Ints, Ints], Mask] | None = None
-) -> Mask:
-    """Among kept spans with equal keys leave one: the most preferred, the last to start (the innermost) of those.
+@dataclass(frozen=True)
+class _Told:
+    """What spans say of themselves that decides which of them are calls. `details` counts the _DETAILS that each knows."""
 
-    `same` tells for (left, repeated) positions whether the key is to be believed.
-    """
-    members = np.flatnonzero(keep & has_key)
-    order = members[np.lexsort((-members, -preferred[members].astype(np.int64), keys[members]))]
-    repeats = np.zeros(len(order), dtype=bool)
-    repeats[1:] = keys[order][1:] == keys[order][:-1]
-    if same is not None:
-        left = order[np.maximum.accumulate(np.where(repeats, 0, np.arange(len(order))))]
-        repeats &= same(left, order)
-    result = keep.copy()
-    result[order[repeats]] = False
-    return result
+    model_call: Mask
+    agent: Mask
+    barrier: Mask
+    has_model: Mask
+    has_usage: Mask
+    details: Ints
+    tokens_in: Ints
+    tokens_out: Ints
+    start: Ints
+    end: Ints
+    response_id: Labels
+    response_keys: Ints
+
+    def is_same_answer(self, left: Ints, right: Ints) -> Mask:
+        """Whether spans with one response id tell of one call.
+
+        Some SDKs send one placeholder as the id of every answer: calls apart in time with other tokens are others.
+        """
+        overlap = (self.start[left] <= self.end[right]) & (self.start[right] <= self.end[left])
+        equal = (self.tokens_in[left] == self.tokens_in[right]) & (self.tokens_out[left] == self.tokens_out[right])
+        return np.asarray(overlap | equal | ~self.has_usage[left] | ~self.has_usage[right], dtype=np.bool_)
+
+    def drop_repeated_answers(self, keep: Mask, preferred: Ints | Mask) -> Mask:
+        return drop_repeated(keep, self.response_keys, self.response_id.present, preferred, self.is_same_answer)
+
+
+def _read(spans: SpanColumns) -> _Told:
+    kind, response_id = spans.labels("kind"), spans.labels("response_id")
+    tokens_in, tokens_out = spans.numbers("input_tokens"), spans.numbers("output_tokens")
+    details = np.zeros(spans.count, dtype=np.int64)
+    for name in _DETAILS:
+        details += spans.numbers(name) > 0
+    return _Told(
+        model_call=kind.where("llm", "embedding"),
+        agent=kind.where("agent"),
+        barrier=kind.where("tool", "agent"),
+        has_model=spans.labels("request_model").present | spans.labels("response_model").present,
+        has_usage=(tokens_in + tokens_out) > 0,
+        details=details,
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        start=spans.numbers("start_ns"),
+        end=spans.numbers("start_ns") + spans.numbers("duration_ns"),
+        response_id=response_id,
+        response_keys=spans.trace * max(len(response_id.values), 1) + response_id.codes,
+    )
 
 
 def find_calls(spans: SpanColumns) -> Calls:
@@ -62,75 +93,83 @@ def find_calls(spans: SpanColumns) -> Calls:
     share the provider's response id, or lie inside each other's time. Of two spans about one call the one that knows most of its
     parts (_DETAILS) or, where they know as many, its model counts: vLLM's own span tells the tokens and no model.
     """
-    kind = spans.labels("kind")
-    model_call = kind.where("llm", "embedding")
-    barrier = kind.where("tool", "agent")
-    tokens_in, tokens_out = spans.numbers("input_tokens"), spans.numbers("output_tokens")
-    has_usage = (tokens_in + tokens_out) > 0
+    told = _read(spans)
+    counted, unnamed_copy = _count_usage(spans, told)
+    is_call = _find_model_calls(spans, told, counted, unnamed_copy)
+    account = _find_accounts(spans, told, is_call, counted)
+    is_call = drop_enclosed_siblings(spans, is_call)
+    _merge_copies(spans, told, is_call, counted)
+    return Calls(is_call, counted, account)
 
-    response_id = spans.labels("response_id")
-    response_keys = spans.trace * max(len(response_id.values), 1) + response_id.codes
-    details = np.zeros(spans.count, dtype=np.int64)
-    for name in _DETAILS:
-        details += spans.numbers(name) > 0
 
-    start, end = spans.numbers("start_ns"), spans.numbers("start_ns") + spans.numbers("duration_ns")
-
-    def same_answer(left: Ints, right: Ints) -> Mask:
-        # Some SDKs send one placeholder as the id of every answer: calls apart in time with other tokens are others.
-        overlap = (start[left] <= end[right]) & (start[right] <= end[left])
-        equal = (tokens_in[left] == tokens_in[right]) & (tokens_out[left] == tokens_out[right])
-        return np.asarray(overlap | equal | ~has_usage[left] | ~has_usage[right], dtype=np.bool_)
-
-    usage_calls = model_call & has_usage
-    counted = usage_calls & ~mark_ancestors(spans.parent, usage_calls, barrier)
-    has_model = spans.labels("request_model").present | spans.labels("response_model").present
-    plain = np.flatnonzero(counted)
-    outer = nearest_ancestor(spans.parent, plain, usage_calls | barrier)
-    equal = (tokens_in[outer] == tokens_in[plain]) & (tokens_out[outer] == tokens_out[plain])
-    shared = response_id.present[plain] & (response_keys[outer] == response_keys[plain])
-    names_model = (details[outer] == details[plain]) & has_model[outer] & ~has_model[plain]
-    knows_more = (outer >= 0) & usage_calls[outer] & ((details[outer] > details[plain]) | names_model) & (shared | equal)
-    counted[plain[knows_more]], counted[outer[knows_more]] = False, True
-    counted = _drop_repeated(counted, response_keys, response_id.present, details, same_answer)
-    named = _drop_unnamed_copies(spans, counted, response_id.present)
+def _count_usage(spans: SpanColumns, told: _Told) -> tuple[Mask, Mask]:
+    """Return the spans whose usage counts, and those left out of them because they repeat a call that has a response id."""
+    usage_calls = told.model_call & told.has_usage
+    counted = usage_calls & ~mark_ancestors(spans.parent, usage_calls, told.barrier)
+    _prefer_who_knows_more(spans, told, counted, usage_calls)
+    counted = told.drop_repeated_answers(counted, told.details)
+    named = drop_unnamed_copies(spans, counted, told.response_id.present)
     unnamed_copy = counted & ~named
-    counted = named
-    counted = _drop_enclosed_siblings(spans, counted, same_usage=True)
-    aggregate = has_usage & ~model_call
-    counted |= aggregate & ~mark_ancestors(spans.parent, has_usage)
-    counted = _drop_accounts(spans, counted)
-    _take_sums_of_loops(spans, counted, kind.where("agent") & has_usage, model_call, barrier)
-    counted = _drop_repeated(counted, response_keys, response_id.present, model_call, same_answer)
+    counted = drop_enclosed_siblings(spans, named, same_usage=True)
+    aggregate = told.has_usage & ~told.model_call
+    counted |= aggregate & ~mark_ancestors(spans.parent, told.has_usage)
+    counted = drop_accounts(spans, counted)
+    _take_sums_of_loops(spans, counted, told.agent & told.has_usage, told.model_call, told.barrier)
+    return told.drop_repeated_answers(counted, told.model_call), unnamed_copy
 
-    is_call = model_call & ~mark_ancestors(spans.parent, model_call, barrier) & ~unnamed_copy
-    is_call = _drop_repeated(is_call, response_keys, response_id.present, counted, same_answer)
+
+def _prefer_who_knows_more(spans: SpanColumns, told: _Told, counted: Mask, usage_calls: Mask) -> None:
+    """Let a call around another count in its place where both are one call and the outer one knows more of it."""
+    inner = np.flatnonzero(counted)
+    outer = nearest_ancestor(spans.parent, inner, usage_calls | told.barrier)
+    equal = (told.tokens_in[outer] == told.tokens_in[inner]) & (told.tokens_out[outer] == told.tokens_out[inner])
+    shared = told.response_id.present[inner] & (told.response_keys[outer] == told.response_keys[inner])
+    names_model = (told.details[outer] == told.details[inner]) & told.has_model[outer] & ~told.has_model[inner]
+    knows_more = (told.details[outer] > told.details[inner]) | names_model
+    replaced = (outer >= 0) & usage_calls[outer] & knows_more & (shared | equal)
+    counted[inner[replaced]], counted[outer[replaced]] = False, True
+
+
+def _find_model_calls(spans: SpanColumns, told: _Told, counted: Mask, unnamed_copy: Mask) -> Mask:
+    """Return the innermost span of each model call, where those that are counted stand for it before others."""
+    is_call = told.model_call & ~mark_ancestors(spans.parent, told.model_call, told.barrier) & ~unnamed_copy
+    is_call = told.drop_repeated_answers(is_call, counted)
     # A call takes time. Zero-length spans are log records of a call that has a span of its own; a refused connection takes less
     # than the millisecond that JavaScript's clock counts.
     model = spans.labels("request_model")
     keys = spans.trace * len(model.values) + model.codes if spans.count else spans.trace
     timed = (spans.numbers("duration_ns") > 0) | spans.mask("is_error")
     is_call &= timed | ~np.isin(keys, keys[is_call & timed])
-    _take_failures_from_around(spans, is_call, model_call | barrier, model_call & has_model & ~has_usage, has_model | has_usage)
+    outer = told.model_call & told.has_model & ~told.has_usage
+    _take_failures_from_around(spans, is_call, told.model_call | told.barrier, outer, told.has_model | told.has_usage)
+    return is_call
+
+
+def _find_accounts(spans: SpanColumns, told: _Told, is_call: Mask, counted: Mask) -> Ints:
+    """Return for each span the position of the one whose model it belongs to, as in Calls.account."""
     account = np.arange(spans.count)
     inner = np.flatnonzero(is_call & ~counted)
-    owner = nearest_ancestor(spans.parent, inner, (model_call & counted) | barrier)
-    owned = (owner >= 0) & (model_call & counted)[owner]
+    owner = nearest_ancestor(spans.parent, inner, (told.model_call & counted) | told.barrier)
+    owned = (owner >= 0) & (told.model_call & counted)[owner]
     account[inner[owned]] = owner[owned]
-    unnamed = ~has_model & ((counted & ~model_call) | (is_call & ~counted))
-    _name_by_call_around(spans, account, unnamed, model_call & has_model & ~has_usage, barrier)
-    _name_by_calls_below(spans, account, counted & ~model_call & ~has_model, is_call & has_model & ~has_usage)
-    is_call = _drop_enclosed_siblings(spans, is_call)
-    told = np.flatnonzero(model_call & (is_call | counted) & (has_usage | spans.mask("is_error")))
-    copies, originals = _find_copies(
-        spans, told, model.codes, tokens_in, tokens_out, spans.mask("is_error").astype(np.int64), ids=response_id
-    )
-    better = details[copies] > details[originals]
+    unnamed = ~told.has_model & ((counted & ~told.model_call) | (is_call & ~counted))
+    _name_by_call_around(spans, account, unnamed, told.model_call & told.has_model & ~told.has_usage, told.barrier)
+    unnamed = counted & ~told.model_call & ~told.has_model
+    _name_by_calls_below(spans, account, unnamed, is_call & told.has_model & ~told.has_usage)
+    return account
+
+
+def _merge_copies(spans: SpanColumns, told: _Told, is_call: Mask, counted: Mask) -> None:
+    """Let one of several spans by which instrumentations tell of one call stand for all: the one with the most details."""
+    is_error = spans.mask("is_error")
+    members = np.flatnonzero(told.model_call & (is_call | counted) & (told.has_usage | is_error))
+    same = spans.labels("request_model").codes, told.tokens_in, told.tokens_out, is_error.astype(np.int64)
+    copies, originals = find_copies(spans, members, *same, ids=told.response_id)
+    better = told.details[copies] > told.details[originals]
     copies, originals = np.where(better, originals, copies), np.where(better, copies, originals)
     for calls in (is_call, counted):
         calls[originals] |= calls[copies]
         calls[copies] = False
-    return Calls(is_call, counted, account)
 
 
 def _name_by_call_around(spans: SpanColumns, account: Ints, unnamed: Mask, call: Mask, barrier: Mask) -> None:
@@ -169,140 +208,6 @@ def _take_failures_from_around(spans: SpanColumns, is_call: Mask, nearest: Mask,
     is_call[last[replacing]], is_call[replacing] = False, True
 
 
-def _drop_unnamed_copies(spans: SpanColumns, counted: Mask, has_id: Mask) -> Mask:
-    """Drop usage without a response id that equals, to the token, that of a call with one by another instrumentation."""
-    scope, model = spans.labels("scope_name").codes, spans.labels("request_model").codes
-    members = np.flatnonzero(counted)
-    # Only a trace that has both kinds can have such a copy; most have none.
-    has_both = spans.traces_with(members[has_id[members]]) & spans.traces_with(members[~has_id[members]])
-    members = members[has_both[spans.trace[members]]]
-    if not members.size:
-        return counted
-    tokens = (spans.numbers("input_tokens")[members], spans.numbers("output_tokens")[members])
-    usage = np.stack([spans.trace[members], model[members], *tokens], axis=1)
-    _, groups = np.unique(usage, axis=0, return_inverse=True)
-    groups = groups.reshape(-1)
-    named = has_id[members]
-    result = counted.copy()
-    for group in np.intersect1d(groups[named], groups[~named]).tolist():
-        twins = members[groups == group]
-        named_scopes = set(scope[twins[has_id[twins]]].tolist())
-        spare = int(has_id[twins].sum())
-        copies = [position for position in twins[~has_id[twins]].tolist() if scope[position] not in named_scopes]
-        result[copies[:spare]] = False
-    return result
-
-
-def _drop_accounts(spans: SpanColumns, counted: Mask) -> Mask:
-    """Drop usage that a helper span without a requested model repeats, to the token, of a call beside it by the same model.
-
-    AG2 1.x sends a span `record_usage model_call` after each call. Where no call has that usage (live sessions, compaction), it
-    counts.
-    """
-    asked = spans.labels("request_model").present
-    helper = spans.labels("kind").where("other") & ~asked
-    members = np.flatnonzero(counted & (asked | helper) & (spans.parent >= 0) & spans.labels("response_model").present)
-    # Only a trace that has both kinds can have such a span; most have none.
-    has_both = spans.traces_with(members[asked[members]]) & spans.traces_with(members[~asked[members]])
-    members = members[has_both[spans.trace[members]]]
-    if not members.size:
-        return counted
-    tokens = (spans.numbers("input_tokens")[members], spans.numbers("output_tokens")[members])
-    labels = (spans.labels("response_model").codes[members], spans.labels("scope_name").codes[members])
-    usage = np.stack([spans.parent[members], *labels, *tokens], axis=1)
-    _, groups = np.unique(usage, axis=0, return_inverse=True)
-    groups = groups.reshape(-1)
-    calls = np.bincount(groups[asked[members]], minlength=len(members))
-    order = np.argsort(groups, kind="stable")
-    accounts, group = (values[order][~asked[members][order]] for values in (members, groups))
-    # One for each call: the number of an account among those of its group.
-    rank = np.arange(len(group)) - np.searchsorted(group, group)
-    result = counted.copy()
-    result[accounts[rank < calls[group]]] = False
-    return result
-
-
-def _drop_enclosed_siblings(spans: SpanColumns, is_call: Mask, *, same_usage: bool = False) -> Mask:
-    """Drop a call within the time of a sibling call of another instrumentation to the same model: it is the same call.
-
-    Or one that began before the other's first token, when that came after the other span had ended: LlamaIndex ends the span of
-    a streamed call once it has the stream. With `same_usage` only one that reports the same tokens, too, as far as either
-    reports them, and of the two the one that reports less.
-    """
-    members = np.flatnonzero(is_call & (spans.parent >= 0))
-    if not members.size:
-        return is_call
-    start, end = spans.numbers("start_ns"), spans.numbers("start_ns") + spans.numbers("duration_ns")
-    first_token = start + spans.numbers("time_to_first_token_ns")
-    scope, model = spans.labels("scope_name").codes, spans.labels("request_model").codes
-    order = members[np.lexsort((-end[members], start[members], model[members], spans.parent[members]))]
-    outer, inner = order[:-1], order[1:]
-    same = (spans.parent[outer] == spans.parent[inner]) & (model[outer] == model[inner]) & (scope[outer] != scope[inner])
-    dropped = inner
-    if same_usage:
-        told = [(spans.numbers(name)[outer], spans.numbers(name)[inner]) for name in ("input_tokens", "output_tokens")]
-        for tokens, other in told:
-            same &= (tokens == other) | (tokens == 0) | (other == 0)
-        dropped = np.where(sum(other for _, other in told) > sum(tokens for tokens, _ in told), outer, inner)
-    enclosed = end[inner] <= end[outer]
-    streamed = (first_token[outer] > end[outer]) & (start[inner] < first_token[outer])
-    result = is_call.copy()
-    result[dropped[same & (enclosed | streamed)]] = False
-    return result
-
-
-def _find_copies(spans: SpanColumns, members: Ints, *same: Ints, ids: Labels) -> tuple[Ints, Ints]:
-    """Return the positions of spans that repeat another instrumentation's, and the positions of those: each repeats one.
-
-    Two instrumentations at once, or an MCP server in the process of the agent that calls it: spans of one service by two scopes
-    that are the `same` and overlap in time, of which not both have an id and the later is not below the earlier.
-    """
-    scope, service = spans.labels("scope_name").codes, spans.labels("service").codes
-    # Only a trace of two scopes can have copies; most have one.
-    trace = spans.trace[members]
-    other_scope = scope[members] != scope[members[np.searchsorted(trace, trace)]]
-    members = members[spans.traces_with(members[other_scope])[trace]]
-    if not members.size:
-        return members, members
-    columns = [values[members] for values in (spans.trace, service, *same)]
-    _, first, group = np.unique(np.stack(columns, axis=1), axis=0, return_index=True, return_inverse=True)
-    group = group.reshape(-1)
-    mixed = np.zeros(len(first), dtype=bool)
-    mixed[group[scope[members] != scope[members[first]][group]]] = True
-    members, group = members[mixed[group]], group[mixed[group]]
-    start, end = spans.numbers("start_ns"), spans.numbers("start_ns") + spans.numbers("duration_ns")
-    # Spans by group that may still be going on, with the scopes that have one.
-    going_on: dict[int, list[tuple[int, set[int]]]] = {}
-    pairs = []
-    for position, key in zip(members.tolist(), group.tolist(), strict=True):
-        others = [other for other in going_on.get(key, []) if end[other[0]] > start[position]][-_MOST_PARALLEL:]
-        going_on[key] = others
-        around: set[int] | None = None
-        for other, scopes in others:
-            if scope[position] in scopes or (ids.present[position] and ids.present[other]):
-                continue
-            around = _find_ancestors(spans, position) if around is None else around
-            if other not in around:
-                scopes.add(int(scope[position]))
-                pairs.append((position, other))
-                break
-        else:
-            others.append((position, {int(scope[position])}))
-    copies, originals = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    return copies, originals
-
-
-def _find_ancestors(spans: SpanColumns, position: int) -> set[int]:
-    """Return the positions of the spans around one, the nearest of them: parents may go round in a circle."""
-    found: set[int] = set()
-    for _ in range(_DEEPEST):
-        position = int(spans.parent[position])
-        if position == -1:
-            break
-        found.add(position)
-    return found
-
-
 @dataclass(frozen=True)
 class ToolCalls:
     """Which spans stand for one execution of a tool, which of those failed, and which for a call that was refused."""
@@ -326,14 +231,14 @@ def find_tool_calls(spans: SpanColumns) -> ToolCalls:
     is_call = is_tool.copy()
     is_call[members[nested]] = False
     call_id = spans.labels("tool_call_id")
-    copies, originals = _find_copies(spans, np.flatnonzero(is_call & tool.present), tool.codes, ids=call_id)
+    copies, originals = find_copies(spans, np.flatnonzero(is_call & tool.present), tool.codes, ids=call_id)
     is_call[copies] = False
     inner, outer = np.append(members[nested], copies), np.append(enclosing[nested], originals)
     order = np.argsort(inner, kind="stable")
     errors = _hand_up(spans.mask("is_error"), inner[order], outer[order])
 
     keys = (spans.trace * max(len(call_id.values), 1) + call_id.codes) * max(len(tool.values), 1) + tool.codes
-    is_call = _drop_repeated(is_call, keys, call_id.present, errors)
+    is_call = drop_repeated(is_call, keys, call_id.present, errors)
 
     # An error on a helper span inside (an execution step, an HTTP request that nothing handled) is the tool's error
     # only when the tool span's own status was left unset: a tool that says ok has dealt with it.

@@ -134,6 +134,6 @@ def address_of(project: Project) -> str:
     return f"{settings.BASE_URL}{root_of(project)}"
 
 
-def here(path: str) -> str:
+def in_this_project(path: str) -> str:
     """Return the path of a page in the project that the present request is about."""
     return get_script_prefix().rstrip("/") + path

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from alerts.evidence.focus import traces_path
 from alerts.evidence.model import Distinction, Evidence
 from tracestore.language import format_filter, join_queries
-from tracestore.projects import here
+from tracestore.projects import in_this_project
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,14 @@ class Reason:
 
 def build_reasons(evidence: Evidence) -> list[Reason]:
     """Return the differences, best first."""
-    return [
-        Reason(
-            found,
-            failing_width=round(found.failing_share * 100),
-            others_width=round(found.other_share * 100),
-            href=here(traces_path(join_queries(evidence.query, format_filter(found.field, found.value)), evidence.time_range)),
-        )
-        for found in evidence.distinctions
-    ]
+    return [_build_reason(found, evidence) for found in evidence.distinctions]
+
+
+def _build_reason(found: Distinction, evidence: Evidence) -> Reason:
+    query = join_queries(evidence.query, format_filter(found.field, found.value))
+    return Reason(
+        found,
+        failing_width=round(found.failing_share * 100),
+        others_width=round(found.other_share * 100),
+        href=in_this_project(traces_path(query, evidence.time_range)),
+    )

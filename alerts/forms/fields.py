@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 
 from alerts.messages.wording import format_seconds
 from alerts.rules.units import format_duration_s, parse_duration_s
@@ -81,21 +81,14 @@ class LabelsField(forms.CharField):
 
 
 def clean_length(seconds: int | None, least_s: int, most_s: int) -> None:
+    """Raise ValidationError for a length that is out of these bounds, both of which are allowed; None is in them."""
     if seconds is not None and not least_s <= seconds <= most_s:
         raise ValidationError(f"This must be from {format_seconds(least_s)} to {format_seconds(most_s)}.")
 
 
-def at_least(seconds: int) -> Callable[[int], None]:
-    def check(value: int) -> None:
-        if value < seconds:
-            raise ValidationError(f"This must be at least {format_seconds(seconds)}.")
-
-    return check
+def at_least(seconds: int) -> MinValueValidator:
+    return MinValueValidator(seconds, f"This must be at least {format_seconds(seconds)}.")
 
 
-def at_most(seconds: int) -> Callable[[int], None]:
-    def check(value: int) -> None:
-        if value > seconds:
-            raise ValidationError(f"This must be at most {format_seconds(seconds)}.")
-
-    return check
+def at_most(seconds: int) -> MaxValueValidator:
+    return MaxValueValidator(seconds, f"This must be at most {format_seconds(seconds)}.")

@@ -45,6 +45,7 @@ class Chart:
 
 
 def draw_chart(chart: Chart) -> Picture:
+    """Return the chart as a PNG, with the text that describes it to who does not see it."""
     # Imported where it is used, as few processes ever draw and all start.
     from PIL import Image, ImageDraw
 

@@ -87,6 +87,7 @@ class Arrangements:
 
 
 def load_arrangements(project_id: int, now: datetime) -> Arrangements:
+    """Return what the project has arranged; what cannot be read any more is left out, and the log says so."""
     # One that has ended still says since when an alert has been calling.
     silences = Silence.objects.filter(project_id=project_id).filter(Q(ends_at=None) | Q(ends_at__gt=now - _LONGEST_INCIDENT))
     channels = NotificationChannel.objects.filter(_REACHABLE, project_id=project_id)

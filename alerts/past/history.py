@@ -68,6 +68,7 @@ class History:
 
 
 def summarise(episodes: Sequence[Episode], *, rule_id: int | None = None, rule_name: str = "") -> Record:
+    """Add up the episodes of one rule, or of all rules when none is named."""
     ended = [episode for episode in episodes if episode.paged and episode.resolve_s is not None]
     noise = [episode for episode in ended if episode.is_noise]
     return Record(

@@ -122,7 +122,7 @@ def _take_all(store: Store, seen: list[tuple[AlertRule, list[Sight] | Exception]
                 quiet.append((rule, steps))
         except (OperationalError, InterfaceError):
             raise  # the database is away for all
-        except Exception as error:
+        except Exception as error:  # what is wrong with one rule must not keep the others from being written
             transitions += _fail(rule, _broken(rule, error), now)
     _write_quiet(quiet, now)
     telemetry.ALERT_EVALUATIONS.labels("ok").inc(sum(not isinstance(sights, Exception) for _, sights in seen))

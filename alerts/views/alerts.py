@@ -22,7 +22,7 @@ from alerts.views.editing import find_page
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError, parse_query
-from tracestore.projects import here
+from tracestore.projects import in_this_project
 from tracestore.queries.metrics.definitions import MetricError
 from tracestore.queries.traces import find_traces
 from tracestore.web.fragments import fragment_of
@@ -63,9 +63,9 @@ def alert_detail(request: PageRequest, alert_id: int) -> HttpResponse:
         "step_sections": list(build_step_sections(evidence)),
         "transitions": alert.transitions.all(),
         "deliveries": alert.deliveries.select_related("channel", "transition"),
-        "traces_href": here(traces_path(evidence.query, evidence.time_range)),
-        "why_href": here(why_path(evidence.query, alert.query, evidence.time_range)) if evidence.causes.others else "",
-        "now_href": here(traces_path(evidence.query, window_before(timezone.now(), alert.window_s))),
+        "traces_href": in_this_project(traces_path(evidence.query, evidence.time_range)),
+        "why_href": in_this_project(why_path(evidence.query, alert.query, evidence.time_range)) if evidence.causes.others else "",
+        "now_href": in_this_project(traces_path(evidence.query, window_before(timezone.now(), alert.window_s))),
     }
     if request.htmx:
         return render(request, "alerts/_alert_status.html", context)

@@ -30,7 +30,7 @@ from alerts.rules.observing import window_before
 from alerts.views.editing import find_page
 from tracestore.clickhouse.errors import StoreError
 from tracestore.language import QueryError
-from tracestore.projects import here
+from tracestore.projects import in_this_project
 from tracestore.queries.metrics.definitions import MetricError
 from tracestore.timerange import TimeRange
 from tracestore.web.fragments import fragment_of
@@ -136,7 +136,7 @@ def _describe(incident: Incident) -> dict[str, Any]:
         explained = next((alert for alert in present if alert.evidence.get("compared")), alerts[0])
         why = Evidence.from_json(explained.evidence)
         among = (why.among or explained.query) if why.causes.others else ""
-        why_href = here(why_path(why.query, among, _outage_of(incident, explained)))
+        why_href = in_this_project(why_path(why.query, among, _outage_of(incident, explained)))
         also_firing = _list_also_firing(alerts)
         context |= {
             "lead": alerts[0],
@@ -145,7 +145,7 @@ def _describe(incident: Incident) -> dict[str, Any]:
             "evidence": evidence,
             "why": why,
             "step_causes": name_step_causes(why),
-            "traces_href": here(traces_path(evidence.query, _outage_of(incident, alerts[0]))),
+            "traces_href": in_this_project(traces_path(evidence.query, _outage_of(incident, alerts[0]))),
             "why_href": why_href,
             "why_answer_href": f"{reverse('why-answer')}?{urlsplit(why_href).query}",
             "silence_href": f"{reverse('silence-new')}?{urlencode({'matcher': suggest_matcher(alerts[0])})}",

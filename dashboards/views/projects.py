@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboards.views.keys import user_of
 from tracestore.models import Project
-from tracestore.projects import here, make_project, root_of, set_retention_days
+from tracestore.projects import in_this_project, make_project, root_of, set_retention_days
 from tracestore.web.requests import PageRequest
 
 
@@ -89,4 +89,4 @@ def _row(project: Project, is_open: bool, refused: RetentionForm | None) -> dict
 
 def _address(project: Project, name: str) -> str:
     """Return the path of a page in that project, whichever the present request is about."""
-    return root_of(project) + reverse(name).removeprefix(here(""))
+    return root_of(project) + reverse(name).removeprefix(in_this_project(""))

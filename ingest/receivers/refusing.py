@@ -57,6 +57,7 @@ def choose_retry_delay_s() -> int:
 
 
 def build_status(refused: Refused, code: int) -> Status:
+    """Return the google.rpc.Status of a refusal; `code` is of google.rpc.Code, of which HTTP and gRPC say different ones."""
     status = Status(code=code, message=refused.message)
     if refused.status == 400:
         violation = BadRequest.FieldViolation(field="body", description=refused.message)

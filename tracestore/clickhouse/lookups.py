@@ -116,6 +116,7 @@ def _candidate(run: list[Source]) -> str:
 
 
 def first_of(values: list[str]) -> str:
+    """Return the SQL expression for the first of these expressions that is not '', else the last of them."""
     if len(values) == 1:
         return values[0]
     return f"multiIf({', '.join(f'{value} != {chr(39) * 2}, {value}' for value in values[:-1])}, {values[-1]})"

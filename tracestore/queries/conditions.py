@@ -97,6 +97,8 @@ def nullable_number_column(column: str, type_name: str) -> Compile:
 
 
 def flag_column(column: str) -> Compile:
+    """Return the compiler of a field that is true or false, as a column is."""
+
     def compile_term(term: Term, params: Params) -> str:
         assert isinstance(term.value, Flag)
         return f"({column} = {'true' if term.value.value else 'false'})"

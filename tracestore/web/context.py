@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 
 from tracestore.models import Project
-from tracestore.projects import here, root_of
+from tracestore.projects import in_this_project, root_of
 
 
 def instance(request: HttpRequest) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def instance(request: HttpRequest) -> dict[str, Any]:
         "base_url": settings.BASE_URL,
         "project_name": SimpleLazyObject(lambda: getattr(getattr(request, "project", None), "name", "")),
         "projects": SimpleLazyObject(lambda: _list_projects(request)),
-        "root": here(""),
+        "root": in_this_project(""),
         "section": request.path_info.strip("/").partition("/")[0],
         "theme": theme if theme in ("light", "dark") else "",
     }
@@ -32,5 +32,5 @@ def _list_projects(request: HttpRequest) -> list[tuple[str, str]]:
     """Return name and trace list of every project, the default one first; none to who has to log in."""
     if settings.LOGIN_REQUIRED and not request.user.is_authenticated:
         return []
-    list_path = reverse("trace-list").removeprefix(here(""))
+    list_path = reverse("trace-list").removeprefix(in_this_project(""))
     return [(project.name, root_of(project) + list_path) for project in Project.objects.order_by("pk")]

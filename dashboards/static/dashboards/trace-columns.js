@@ -83,7 +83,7 @@
   }
 
   function addEdges() {
-    const [LEAST, MOST, LEAST_NAME, FITTING, STEP] = [48, 960, 200, 640, 8]; // pixels; the first three as in listing.py
+    const [LEAST, MOST, LEAST_NAME, FITTING, STEP] = [48, 960, 200, 640, 8]; // pixels; the first three as in trace_list/columns.py
     const table = heads.closest("table");
     const card = table.parentElement;
     const place = (name) => table.querySelector(`col[data-width="${name}"]`);

@@ -20,7 +20,7 @@ from tests.spans import build_request
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import QueryTooExpensive, StoreError
 from tracestore.clickhouse.landing import insert_batch
-from tracestore.summarize import summarize_pending
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.timerange import DAY_NS, NS_PER_S, ns_of
 
 pytestmark = pytest.mark.django_db

@@ -9,11 +9,11 @@ import pytest
 from tests.factories import insert_traces, new_trace_id
 from tests.spans import T0, SendSpans
 from tracestore.clickhouse.client import Store
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.language import parse_query
 from tracestore.queries.why import attributes
 from tracestore.queries.why.attributes import AttributeComparison, compare_attributes
 from tracestore.queries.why.sides import Selection
-from tracestore.summarize import summarize_pending
 from tracestore.timerange import TimeRange
 
 pytestmark = pytest.mark.django_db

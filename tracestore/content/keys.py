@@ -73,6 +73,9 @@ _KEPT_LEAVES = re.compile(
 )
 # What was said of a span (OpenInference's spec/annotations.md, gen_ai.evaluation.explanation).
 _JUDGMENT = re.compile(r"\.(?:annotation|evaluation)\.(?:explanation|metadata)$")
+# LiveKit marks what may hold personal data by a part of the name: lk.pii.chat_ctx, lk.pii.sip.phoneNumber
+# (livekit/agents/telemetry/trace_types.py).
+_PERSONAL = re.compile(r"(?:^|\.)pii\.")
 # Dialects that no table knows call it by these words too.
 _LEAVES = re.compile(
     r"(?:^|[._:/-]|(?<=[a-z])(?=[A-Z]))(?i:contents?|prompts?|system_prompt|user_prompt|completions?|inputs?|outputs?|messages?"
@@ -102,7 +105,7 @@ def find_part(key: str) -> Part:
         return Part.OTHER
     if key.startswith(_PREFIXES):
         return Part.OTHER if _KEPT_LEAVES.search(key) else Part.CONTENT
-    return Part.CONTENT if _LEAVES.search(key) or _JUDGMENT.search(key) else Part.OTHER
+    return Part.CONTENT if _LEAVES.search(key) or _JUDGMENT.search(key) or _PERSONAL.search(key) else Part.OTHER
 
 
 @remember_short(8192)

@@ -107,8 +107,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "request_model": (
         # LangSmith's own name first: Logfire puts the model that answered where LangSmith sends the requested one again.
         # OpenInference, too, puts the model that answered into OpenTelemetry's name, where it is told to send that
-        # (OPENINFERENCE_ENABLE_GENAI_SEMCONV).
-        *plain("langsmith.metadata.ls_model_name", "llm.request.model_name"),
+        # (OPENINFERENCE_ENABLE_GENAI_SEMCONV). So does Pipecat from a session's second call on.
+        *plain("langsmith.metadata.ls_model_name", "llm.request.model_name", "param.model"),
         json_at("llm.invocation_parameters", "model_name"),
         json_at("llm.invocation_parameters", "model"),
         *plain("gen_ai.request.model", "ai.model.id", "aisdk.model.id", "llm.request.model"),

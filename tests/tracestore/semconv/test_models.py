@@ -91,6 +91,15 @@ def test_requested_model_of_langsmith_stays_the_one_that_was_asked_for(store: St
     assert rows == [{"request_model": "gpt-5-mini", "response_model": "gpt-5-mini-2025-08-07"}]
 
 
+def test_requested_model_of_pipecat_is_that_of_its_parameters(store: Store) -> None:
+    # As Pipecat 1.14 sends a session's second call.
+    sent = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5-mini-2025-08-07", "param.model": "gpt-5-mini"}
+
+    (row,) = store_spans(store, [build_span(sent, scope="pipecat")], ("request_model",))
+
+    assert row["request_model"] == "gpt-5-mini"
+
+
 def test_parameters_that_echo_the_answer_are_no_request(store: Store) -> None:
     """The Responses API returns the request with its answer, the model being the answer's snapshot."""
     echoed = {"llm.model_name": "gpt-4.1-2025-04-14", "llm.invocation_parameters": '{"model": "gpt-4.1-2025-04-14"}'}

@@ -39,6 +39,7 @@ _USAGE_ALONE = {
     "usage",
     "metadata.usage_object",
     "braintrust.metrics",
+    "langwatch.metrics",
     "langsmith.metadata.usage_metadata",
 } | {key for key in fields.USAGE_TEXTS if key.startswith("gen_ai.usage.")}
 # Settings of a call as JSON, with the model's name among them, and definitions of tools and answers.

@@ -72,6 +72,27 @@ def chat(role: str = "") -> Reader:
     return lambda span, key: _payload(key, value_of(span, key), role)
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """A span of which one attribute is looked at alone."""
+
+    attributes: Mapping[str, Any]
+    scope_name: str
+    events: Sequence[SpanEvent] = ()
+
+
+def typed(read: Reader) -> Reader:
+    """Read an attribute that says its type beside its value: {"type": "chat_messages", "value": [...]} (LangWatch)."""
+
+    def read_value(span: Telling, key: str) -> Payload | None:
+        value = decode_value(value_of(span, key))
+        if isinstance(value, dict) and value.keys() == {"type", "value"}:
+            return read(_Opened({key: value["value"]}, span.scope_name), key)
+        return read(span, key)
+
+    return read_value
+
+
 def indexed(role: str) -> Reader:
     """Read `prefix.N.field...` keys, or the prefix itself holding all of them as JSON."""
 

@@ -3,8 +3,8 @@
 Dialects: OpenTelemetry GenAI conventions (current and deprecated names), OpenInference, OpenLLMetry (traceloop.*), Vercel AI
 SDK (ai.*), Langfuse, LangSmith, MLflow, pydantic-ai and Logfire, Claude Code, Codex, Gemini CLI, Qwen Code, gptme, Mastra,
 LiteLLM, OpenLIT, Laminar, ADK, Genkit, Haystack, LiveKit, Pipecat, CrewAI, AG2, Microsoft's agent framework, Azure's agent
-service, Spring AI, Quarkus, Copilot, Braintrust, AgentOps, promptflow, DeepEval, OpenRouter, Sentry and vLLM. The first
-non-empty value of each field wins.
+service, Spring AI, Quarkus, Copilot, Braintrust, AgentOps, promptflow, DeepEval, LangWatch, OpenRouter, Sentry and vLLM. The
+first non-empty value of each field wins.
 A value that is one JSON string (MLflow quotes scalars, old Langfuse SDKs encode twice) is read as what it quotes.
 """
 
@@ -40,12 +40,14 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *plain("gen_ai.prompt.name", "langfuse.observation.prompt.name", "langfuse.prompt.name"),
         json_at("ai.telemetry.metadata.langfusePrompt", "name"),
         *plain("traceloop.prompt.key", "prompt.id", "confident.span.prompt_alias"),
+        *plain("langwatch.prompt.handle"),
         pattern("mlflow.linkedPrompts", '"name": *"([^"]+)"'),
     ),
     "prompt_version": (
         *plain("gen_ai.prompt.version", "langfuse.observation.prompt.version", "langfuse.prompt.version"),
         *plain("traceloop.prompt.version", "traceloop.prompt.version_name", "traceloop.prompt.version_hash"),
         *plain("llm.prompt_template.version", "confident.span.prompt_version"),
+        *plain("langwatch.prompt.version.number"),
         json_at("ai.telemetry.metadata.langfusePrompt", "version"),
         pattern("mlflow.linkedPrompts", '"version": *"?([^",} ]+)'),
     ),
@@ -72,7 +74,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         pattern("thread.id", "^([0-9]*[^0-9].*)$"),
         *plain("session_id", "conversation_id", "thread_id", "sessionId", "threadId"),
         *plain("spring.ai.chat.client.conversation.id", "gen_ai.thread.id", "lk.pii.room_name", "wandb.thread_id"),
-        *plain("confident.trace.thread_id"),
+        *plain("confident.trace.thread_id", "langwatch.thread.id"),
         json_at("metadata", "thread_id"),
         json_at("metadata", "conversation_id"),
         json_at("metadata", "sessionId"),
@@ -89,6 +91,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *plain("langsmith.metadata.user_id", "mlflow.trace.user", "mastra.metadata.userId", "mastra.metadata.resourceId"),
         *plain("lmnr.association.properties.user_id", "metadata.user_api_key_end_user_id", "user.account_uuid"),
         *plain("user.account_id", "user.email", "user_id", "userId", "confident.trace.user_id"),
+        *plain("langwatch.user.id"),
         json_at("metadata", "user_id"),
         json_at("metadata", "userId"),
         *resource("user.id", "enduser.id"),
@@ -147,6 +150,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "tags": (
         *plain("langfuse.trace.tags", "langfuse.tags", "tag.tags", "ai.telemetry.metadata.tags", "langsmith.span.tags"),
         *plain("logfire.tags", "traceloop.association.properties.tags", "agentops.tags", "confident.trace.tags"),
+        *plain("langwatch.labels"),
     ),
     # What was served before what was asked for: a provider may answer in another tier.
     "service_tier": (
@@ -175,7 +179,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *plain("gen_ai.tool.call.result", "tool_response", "ai.toolCall.result", "output.value", "traceloop.entity.output"),
         *plain("gcp.vertex.agent.tool_response", "gen_ai.tool.output", "lk.function_tool.output", "spring.ai.tool.call.result"),
         *plain("tool.result", "lk.pii.function_tool.output", "braintrust.output_json", "haystack.agent.step.tool.output"),
-        *plain("agentops.tool.output", "gen_ai.completion", "confident.span.output", "error.message", "error"),
+        *plain("agentops.tool.output", "gen_ai.completion", "confident.span.output", "langwatch.output"),
+        *plain("error.message", "error"),
     ),
     "tool_call_id": (
         *plain("gen_ai.tool.call.id", "tool_call.id", "tool.id", "ai.toolCall.id", "tool_use_id", "call_id"),
@@ -340,7 +345,7 @@ USAGE_TEXTS = (
     "haystack.component.output", "haystack.agent.step.llm.output", "gcp.vertex.agent.llm_response", "genkit:output",
     "mlflow.spanOutputs", "output.value",
     "gen_ai.completion", "lmnr.span.output", "langfuse.observation.output", "braintrust.metrics", "final_result",
-    "response_data",
+    "response_data", "langwatch.metrics",
 )  # fmt: skip
 
 # The tier that was served, in an answer as the provider gave it (OpenInference), which is read only where one was asked for:

@@ -107,6 +107,11 @@ KINDS: tuple[tuple[Source, dict[str, str]], ...] = (
         {"llm": "llm", "embedding": "embedding", "retrieval": "retriever"}
         | {"function": "chain", "flow": "chain", "langchain": "chain"},
     ),
+    # LangWatch (langwatch.domain, SpanTypes). What is missing here says nothing.
+    (
+        Source("langwatch.span.type"),
+        _PLAIN_KINDS | {"rag": "retriever", "evaluation": "evaluator", "workflow": "chain", "task": "chain"},
+    ),
     # DeepEval (deepeval.tracing.otel), whose integrations add it to the spans of others, too.
     (Source("confident.span.type"), _PLAIN_KINDS),
     # What AG2 says besides its operations: an account of a call.

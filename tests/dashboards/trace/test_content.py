@@ -136,6 +136,13 @@ PARTS_OUT = [{"role": "assistant", "parts": [{"type": "text", "content": "On its
         ),
         pytest.param(
             {
+                "langwatch.input": json.dumps({"type": "chat_messages", "value": CHAT}),
+                "langwatch.output": json.dumps({"type": "chat_messages", "value": [REPLY]}),
+            },
+            id="LangWatch",
+        ),
+        pytest.param(
+            {
                 "traceloop.entity.input": json.dumps({"inputs": {"messages": CHAT}}),
                 "traceloop.entity.output": json.dumps({"outputs": REPLY}),
             },

@@ -94,6 +94,14 @@ from tests.spans import make_span
             )
         ),
         pytest.param(
+            {
+                "langwatch.input": '{"type": "json", "value": {"id": 7}}',
+                "langwatch.output": '{"type": "json", "value": {"ok": true}}',
+            },
+            [],
+            id="LangWatch",
+        ),
+        pytest.param(
             {"langfuse.observation.input": '{"id": 7}', "langfuse.observation.output": '{"ok": true}'}, [], id="Langfuse"
         ),
         pytest.param({"tool_arguments": '{"id": 7}', "tool_response": '{"ok": true}'}, [], id="pydantic-ai"),

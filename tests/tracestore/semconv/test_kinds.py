@@ -267,6 +267,14 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
         build_span({"agentops.span.kind": "AgentOpsSpanKindValues.TOOL", "tool.name": "lookup_order"}, name="tool_call.x"),
         "other",
     ),
+    # As LangWatch 1.4 sends them, a call that failed among them: it tells neither tokens nor an answer.
+    "LangWatch's agent": (build_span({"langwatch.span.type": "agent"}, name="support_agent"), "agent"),
+    "LangWatch's tool": (build_span({"langwatch.span.type": "tool"}, name="issue_refund"), "tool"),
+    "LangWatch's failed call": (
+        build_span({"langwatch.span.type": "llm", "gen_ai.request.model": "openai/gpt-5-mini", "langwatch.metrics": "{}"}),
+        "llm",
+    ),
+    "LangWatch's span of no type": (build_span({"langwatch.span.type": "span"}, name="support"), "other"),
     "promptflow's streamed call": (
         build_span({"span_type": "LLM", "llm.response.model": "gpt-5-mini-2025-08-07"}, name="openai_chat"),
         "llm",

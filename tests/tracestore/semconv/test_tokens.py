@@ -151,6 +151,22 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = 
         },
         (295, 82, 64, 0, 14),
     ),
+    "LangWatch's metrics": (
+        {
+            "langwatch.span.type": "llm",
+            "langwatch.metrics": '{"prompt_tokens": 191, "completion_tokens": 41, "reasoning_tokens": 12}',
+            "gen_ai.usage.prompt_tokens": 191,
+            "gen_ai.usage.completion_tokens": 41,
+        },
+        (191, 41, 0, 0, 12),
+    ),
+    "LangWatch's metrics in JavaScript": (
+        {
+            "langwatch.span.type": "llm",
+            "langwatch.metrics": '{"type":"json","value":{"promptTokens":191,"completionTokens":41}}',
+        },
+        (191, 41, 0, 0, 0),
+    ),
     "OpenLLMetry leaves out what Bedrock had cached": (
         {IN: 399, OUT: 20, TOTAL: 419, READ: 64, WRITE: 0, "scope": "opentelemetry.instrumentation.bedrock"},
         (463, 20, 64, 0, 0),

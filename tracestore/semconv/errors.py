@@ -35,6 +35,9 @@ FAILURE_FLAGS = (
 )  # fmt: skip
 # How the answer of a tool of Gemini CLI's begins that failed. The answer's `response` says why.
 FAILED_ANSWER, FAILED_ANSWER_KEY = '{"status":"error"', "gen_ai.output.messages"
+# ADK for JavaScript writes a tool's attributes when it has returned, and ends the span of one that raised without any: by how
+# the names of its spans begin (dist/esm/agents/functions.js, callToolAsync).
+SILENT_SCOPE, SILENT_NAME = "gcp.vertex.agent", "execute_tool "
 # Events in which a step around the tool's own tells by `success` how it went (Codex).
 FAILURE_EVENTS = ("codex.tool_result",)
 

@@ -213,6 +213,17 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
         (False, "", ""),
     ),
     "LiveKit's flag": (build_span({"lk.function_tool.is_error": True}), (True, "unknown", "")),
+    # As ADK 2.0 for JavaScript sends a tool that raised, and one that returned.
+    "ADK's silent tool": (build_span(name="execute_tool issue_refund", scope="gcp.vertex.agent"), (True, "unknown", "")),
+    "ADK's tool that returned nothing": (
+        build_span(
+            {"gen_ai.operation.name": "execute_tool", "gcp.vertex.agent.tool_response": '{"result":null}'},
+            name="execute_tool issue_refund",
+            scope="gcp.vertex.agent",
+        ),
+        (False, "", ""),
+    ),
+    "ADK's invocation": (build_span(name="invocation", scope="gcp.vertex.agent"), (False, "", "")),
     "answer that ended in an error": (
         build_span({"gen_ai.response.finish_reasons": '["error"]'}, status=1),
         (True, "unknown", ""),

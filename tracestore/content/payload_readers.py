@@ -313,6 +313,13 @@ def _open_result(source: str, value: Any) -> Payload | None:
     return _plain(source, "\n".join(part.text for part in parts[0].parts) if parts else value)
 
 
+def result_texts(span: Telling, prefix: str) -> Payload | None:
+    """Tool result in `prefix.N.text` keys, the blocks of MCP's CallToolResult one by one (mcp-agent)."""
+    blocks = [block.get("text") for block in unflatten(span.attributes, prefix) if isinstance(block, dict)]
+    said = [text for text in blocks if isinstance(text, str)]
+    return _plain(f"{prefix}.*", "\n".join(said)) if said else None
+
+
 def _answer_of(response: Any) -> Any:
     """Return what a tool of Gemini CLI's told the model, or all that it tells where that is no single answer."""
     parts = response.get("responseParts") if isinstance(response, dict) else None

@@ -164,7 +164,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "tool_attribute": (
         *plain("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "mcp.tool.name", "tool_name", "lk.function_tool.name"),
         *plain("crewai.tool.name", "spring.ai.tool.definition.name", "tool.function_name", "haystack.tool.name"),
-        *plain("confident.tool.name"),
+        *plain("confident.tool.name", "request.params.name"),
         # What a tool of LlamaIndex returns, as OpenLLMetry sends it.
         pattern("traceloop.entity.output", '"tool_name": *"([^"]+)", *"raw_input"'),
     ),

@@ -94,6 +94,11 @@ from tests.spans import make_span
             )
         ),
         pytest.param(
+            {"tool_args": '{"id": 7}', "result.content.0.type": "text", "result.content.0.text": '{"ok": true}'},
+            [],
+            id="mcp-agent",
+        ),
+        pytest.param(
             {
                 "langwatch.input": '{"type": "json", "value": {"id": 7}}',
                 "langwatch.output": '{"type": "json", "value": {"ok": true}}',

@@ -28,6 +28,14 @@ TOOL_NAME_CASES = {
     "MCP by the Claude Agent SDK": (
         build_span({"openinference.span.kind": "TOOL", "tool.name": "mcp__the_shop__issue__refund"}), "issue__refund"
     ),
+    # The middle one of mcp-agent's three spans of a call.
+    "mcp-agent": (
+        build_span(
+            {"gen_ai.tool.call.id": "call_1", "request.method": "tools/call", "request.params.name": "refund"},
+            name="OpenAIAugmentedLLM.support.call_tool",
+        ),
+        "refund",
+    ),
     "Spring AI": (
         build_span({"spring.ai.kind": "tool_call", "spring.ai.tool.definition.name": "refund"}, name="tool_call refund"),
         "refund",

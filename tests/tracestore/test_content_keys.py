@@ -40,6 +40,7 @@ def test_what_numbers_and_filters_are_made_of_is_not_content() -> None:
     "key",
     [
         "llm.input_messages.0.message.role", "gen_ai.completion.0.finish_reason", "gen_ai.prompt.name", "input.mime_type",
+        "output.audio.mime_type",
         "llm.output_messages.0.message.tool_calls.0.tool_call.function.name", "gen_ai.request.model", "ai.response.id",
         "ai.response.providerMetadata", "gen_ai.usage.input_tokens", "http.response.status_code", "exception.type", "thread.id",
     ],
@@ -72,6 +73,7 @@ def test_content_of_unknown_dialects_is_told_by_its_name(key: str) -> None:
         "gen_ai.memory.records", "gen_ai.memory.query.text", "gen_ai.skill.description", "gen_ai.main_agent.description",
         "annotations.0.annotation.explanation", "trace.evaluations.12.evaluation.metadata", "llm.function_call",
         "input.images.0.image.url", "output.images.0.image.url", "tool.json_schema",
+        "input.audio.url", "output.audio.url", "input.audio.transcript",
         "lk.pii.chat_ctx", "lk.pii.response.function_calls", "lk.pii.sip.phoneNumber", "lk.pii.participant_identity",
     ],
 )  # fmt: skip

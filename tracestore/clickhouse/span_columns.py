@@ -289,6 +289,7 @@ def _finish_reason() -> str:
 def _failed_by_flag() -> str:
     flags = "".join(f"{at(key)} IN ({literals(values)}), true, " for key, values in errors.FAILURE_FLAGS)
     told = "failed_by_event, true, failed_request != '', true, failed_answer != '', true"
+    told += f", startsWith(tool_result, {literal(errors.FAILED_RESULT)}), true"
     named = f"startsWith(name, {literal(errors.SILENT_NAME)})"
     silent = f"multiIf(notEmpty(attributes), false, scope_name = {literal(errors.SILENT_SCOPE)}, {named}, false), true"
     return f"multiIf({flags}{told}, {silent}, {_finish_reason()} = 'error')"

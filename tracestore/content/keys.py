@@ -66,6 +66,7 @@ _PREFIXES = (
     "reranker.output_documents", "reranker.query", "embedding.embeddings", "embedding.text", "traceloop.entity.input",
     "traceloop.entity.output", "mlflow.spanInputs", "mlflow.spanOutputs", "ai.prompt", "ai.response.", "ai.result.",
     "gcp.vertex.agent.llm_re", "gcp.vertex.agent.data", "input.value", "output.value", "input.images", "output.images",
+    "input.audio.", "output.audio.",
 )  # fmt: skip
 # What stays under those prefixes, by the last part of the name.
 _KEPT_LEAVES = re.compile(

@@ -35,6 +35,9 @@ FAILURE_FLAGS = (
 )  # fmt: skip
 # How the answer of a tool of Gemini CLI's begins that failed. The answer's `response` says why.
 FAILED_ANSWER, FAILED_ANSWER_KEY = '{"status":"error"', "gen_ai.output.messages"
+# What OpenAI's Agents SDK has a tool that raised answer (tool.py, tool.ts: default_tool_error_function). In realtime sessions
+# nothing else tells of it.
+FAILED_RESULT = "An error occurred while running the tool. Please try again."
 # ADK for JavaScript writes a tool's attributes when it has returned, and ends the span of one that raised without any: by how
 # the names of its spans begin (dist/esm/agents/functions.js, callToolAsync).
 SILENT_SCOPE, SILENT_NAME = "gcp.vertex.agent", "execute_tool "

@@ -302,6 +302,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
         *plain("gen_ai.server.time_to_first_token", "ai.response.msToFirstChunk", "ai.stream.msToFirstChunk"),
         *plain("langfuse.observation.completion_start_time", "mastra.completion_start_time", "lk.response.ttft", "ttft_ms"),
         *plain("gen_ai.latency.time_to_first_token", "copilot_chat.time_to_first_token", "metrics.ttfb"),
+        *plain("time_to_first_token_ms"),
     ),
     "supplied_cost": (
         json_at("langfuse.observation.cost_details", "total"),
@@ -362,5 +363,5 @@ FIRST_TOKEN_UNITS_NS = {
     "gen_ai.response.time_to_first_chunk": 1e9, "gen_ai.client.operation.time_to_first_chunk": 1e9,
     "gen_ai.server.time_to_first_token": 1e9, "lk.response.ttft": 1e9, "ai.response.msToFirstChunk": 1e6,
     "ai.stream.msToFirstChunk": 1e6, "ttft_ms": 1e6, "gen_ai.latency.time_to_first_token": 1e9,
-    "copilot_chat.time_to_first_token": 1e6, "metrics.ttfb": 1e9,
+    "copilot_chat.time_to_first_token": 1e6, "metrics.ttfb": 1e9, "time_to_first_token_ms": 1e6,
 }  # fmt: skip

@@ -36,7 +36,10 @@ SPAN_KINDS = ("agent", "llm", "tool", "retriever", "embedding", "chain", "guardr
 _PLAIN_KINDS = {kind: kind for kind in SPAN_KINDS if kind != "other"}
 _SPANS_OF_BRAINTRUST = {"llm": "llm", "tool": "tool", "task": "chain", "function": "chain", "eval": "chain", "score": "evaluator"}
 # A decision is that of a model among given options (spec/decision_spans.md): it has no messages, but a model and tokens.
-_OPENINFERENCE = _PLAIN_KINDS | {"reranker": "retriever", "prompt": "chain", "decision": "llm"}
+# A turn of a spoken conversation is AUDIO, what the person said in it USER (instrumentation of OpenAI's realtime sessions).
+_OPENINFERENCE = _PLAIN_KINDS | {
+    "reranker": "retriever", "prompt": "chain", "decision": "llm", "audio": "chain", "user": "other"
+}  # fmt: skip
 _AI_SDK = {
     "ai.generatetext.dogenerate": "llm", "ai.generateobject.dogenerate": "llm", "ai.streamtext.dostream": "llm",
     "ai.streamobject.dostream": "llm", "ai.embed.doembed": "embedding", "ai.embedmany.doembed": "embedding",

@@ -135,6 +135,10 @@ PARTS_OUT = [{"role": "assistant", "parts": [{"type": "text", "content": "On its
             id="Langfuse",
         ),
         pytest.param(
+            {"input.audio.transcript": "Where is it?", "output.audio.transcript": "On its way."},
+            id="OpenInference's realtime sessions",
+        ),
+        pytest.param(
             {
                 "langwatch.input": json.dumps({"type": "chat_messages", "value": CHAT}),
                 "langwatch.output": json.dumps({"type": "chat_messages", "value": [REPLY]}),

@@ -213,6 +213,17 @@ ERROR_CASES: dict[str, tuple[Row, tuple[bool, str, str]]] = {
         (False, "", ""),
     ),
     "LiveKit's flag": (build_span({"lk.function_tool.is_error": True}), (True, "unknown", "")),
+    # As OpenInference sends a realtime session of OpenAI's Agents SDK.
+    "tool of a realtime session": (
+        build_span(
+            {
+                "openinference.span.kind": "TOOL",
+                "output.value": "An error occurred while running the tool. Please try again.",
+            },
+            status=1,
+        ),
+        (True, "unknown", "An error occurred while running the tool. Please try again."),
+    ),
     # As ADK 2.0 for JavaScript sends a tool that raised, and one that returned.
     "ADK's silent tool": (build_span(name="execute_tool issue_refund", scope="gcp.vertex.agent"), (True, "unknown", "")),
     "ADK's tool that returned nothing": (

@@ -283,6 +283,11 @@ OTHER_KINDS: dict[str, tuple[Row, str]] = {
     "Quarkus tool": (build_span(name="langchain4j.tools.refund"), "tool"),
     "Quarkus service": (build_span(name="langchain4j.aiservices.Support.answer"), "agent"),
     "OpenLLMetry's CrewAI call": (build_span({"gen_ai.request.model": "gpt-4o"}, name="gpt-4o.llm"), "llm"),
+    "OpenInference's turn of a spoken conversation": (
+        build_span({"openinference.span.kind": "AUDIO", "llm.model_name": "gpt-realtime"}, name="conversation.turn"),
+        "chain",
+    ),
+    "OpenInference's words of a person": (build_span({"openinference.span.kind": "USER"}, name="user"), "other"),
     "Pipecat's tool in a live session": (
         build_span({"gen_ai.operation.name": "llm_tool_call", "gen_ai.request.model": "m", "tool.function_name": "refund"}),
         "tool",

@@ -8,8 +8,10 @@ import itertools
 import os
 import re
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,20 @@ TABLES = (
     "part_contents",
     "trace_previews",
 )
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Whether the relational tables are there already: `.ci/tests` has them made once for many processes."""
+    if "TEMPLATE_DATA" not in os.environ:
+        return False
+    test_database = settings.DATABASES["default"]["TEST"]["NAME"]
+    shutil.copyfile(find_template() / "tracestore.sqlite3", test_database)
+    with closing(sqlite3.connect(test_database)) as connection, connection:
+        # What the instance noted that made them; the rest is what migrations leave.
+        connection.execute("DELETE FROM tracestore_reception")
+        connection.execute("DELETE FROM sqlite_sequence WHERE name = 'tracestore_reception'")
+    return True
 
 
 @pytest.fixture(scope="session")

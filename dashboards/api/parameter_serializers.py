@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from tracestore.errors import STATES
 from tracestore.queries.errors import MAX_GROUPS, SORTS
-from tracestore.queries.facets import FACETS
+from tracestore.queries.facets import FACET_NAMES
 from tracestore.queries.metrics.definitions import GROUPINGS, METRICS
 
 MAX_LIMIT = 1000
@@ -70,7 +70,7 @@ class MetricParameters(RangeParameters):
 class FacetParameters(RangeParameters):
     """The values of a field."""
 
-    field = serializers.CharField(max_length=64, help_text="One of: " + ", ".join(f"`{name}`" for name in FACETS) + ".")
+    field = serializers.CharField(max_length=64, help_text="One of: " + ", ".join(f"`{name}`" for name in FACET_NAMES) + ".")
     limit = serializers.IntegerField(required=False, default=12, min_value=1, max_value=MAX_LIMIT, help_text="Values returned.")
 
 

@@ -44,9 +44,8 @@ from tracestore.clickhouse.client import get_store
 from tracestore.completeness import find_completeness
 from tracestore.errors import STATES, find_tracked_errors
 from tracestore.language import Query, parse_log_query, parse_query
-from tracestore.language.fields import find_field
 from tracestore.model import Page
-from tracestore.queries.facets import FACETS, count_facet
+from tracestore.queries.facets import FACET_NAMES, count_facet, find_facet_name
 from tracestore.queries.logs import find_logs, find_logs_of_trace
 from tracestore.queries.metrics.definitions import find_metric
 from tracestore.queries.metrics.series import metric_series
@@ -186,11 +185,12 @@ class FacetView(APIView):
         """The values of a field with the number of traces that have each, most frequent first."""
         given = read_parameters(FacetParameters, request)
         query, time_range = read_search(given)
-        found = find_field(given["field"])
-        if found is None or found.name not in FACETS:
-            raise ParameterError("field", f"The values of {given['field']!r} are not counted; those of {', '.join(FACETS)} are.")
+        field = find_facet_name(given["field"])
+        if field is None:
+            known = ", ".join(FACET_NAMES)
+            raise ParameterError("field", f"The values of {given['field']!r} are not counted; those of {known} are.")
         values = count_facet(
-            get_store(), project_id=project_of(request).pk, time_range=time_range, query=query, field=found.name,
+            get_store(), project_id=project_of(request).pk, time_range=time_range, query=query, field=field,
             limit=given["limit"],
         )  # fmt: skip
         return Response({"results": FacetValueSerializer(values, many=True).data, "next": None})

@@ -149,8 +149,8 @@ def measure(panel: Panel, scope: Scope, read: ReadMetric) -> list[Measured]:
     return found
 
 
-# What no query finds, such as the name of a score, has points that lead nowhere.
-OFFERED_GROUPINGS = tuple(name for name in GROUPINGS if find_field(group_field(name)))
+# Only scores are grouped by their name.
+OFFERED_GROUPINGS = tuple(name for name in GROUPINGS if name != "score" and find_field(group_field(name)))
 
 
 def find_traces_query(metric: str, text: str, query: Query, group_by: str, group: str) -> str:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tracestore.language import format_filter
+from tracestore.language import format_filter, format_presence
 from tracestore.language.fields import (
     COUNT,
+    KEYED,
     SPAN_GROUPS,
     TRACE_NAMES,
     Field,
@@ -20,7 +21,7 @@ from tracestore.language.fields import (
 )
 from tracestore.language.tree import Relation
 from tracestore.model import FacetValue
-from tracestore.queries.offers import Wanted, is_of_spans
+from tracestore.queries.offers import Wanted, noun_of
 
 MAX_ITEMS = 12
 _VALUE_TEXT = r"""(?P<value>"[^"]*|[^\s()":{}]*)$"""
@@ -32,7 +33,7 @@ _INSIDE_NAMES = re.compile(rf"{_BEFORE}(?P<group>{_GROUP_NAME}){_OPEN_LIST}{_VAL
 _VALUE = re.compile(rf"""{_BEFORE}(?P<field>[\w.]+):(?P<value>"[^"]*|[^\s()"]*)$""")
 _COUNTED = re.compile(r"\):(?P<value>[^\s()]*)$")
 _NAME = re.compile(rf"{_BEFORE}(?P<name>[\w.]*)$")
-_KEY = re.compile(rf"{_BEFORE}(?:attr|attributes?)\.(?P<key>[^\s()\":*{{}}]*)$")
+_KEY = re.compile(rf"{_BEFORE}(?P<field>{'|'.join(map(re.escape, KEYED))})(?P<key>[^\s()\":*{{}}]*)$", re.IGNORECASE)
 # Spans end here: what may follow is a brace, or how they stand to others.
 _AFTER_SPANS = re.compile(
     rf"""{_BEFORE}(?:{_GROUP_NAME})(?P<names>\((?:[^()"]|"[^"]*")*\))?(?P<braces>\{{(?:[^{{}}"]|"[^"]*")*\}})?"""
@@ -52,6 +53,7 @@ _QUANTITIES = {
     FieldType.COST: (">0.01", ">0.1", ">1"),
     FieldType.COUNT: (">0", ">10", ">100", ">10k"),
 }
+_SCORES = ("<0.5", ">=0.5", "0..1")
 _TRACE_PREFIX = "trace."
 
 CountValues = Callable[[Wanted], list[FacetValue]]
@@ -106,7 +108,7 @@ class _Offers:
             if found := pattern.search(self.before):
                 return self._start(found["value"]), self._values(found["field"], found["value"])
         if found := _KEY.search(self.before):
-            return self._start(found["key"]), self._keys(found["key"])
+            return self._start(found["key"]), self._keys(KEYED[found["field"].lower()], found["key"])
         if of_traces and (found := _AFTER_RELATION.search(self.before)):
             return self._start(found["word"]), [_group_item(group) for group in _groups(found["word"])]
         if found := _NAME.search(self.before):
@@ -148,12 +150,14 @@ class _Offers:
         prefix, _, key = name.partition(".")
         total = key if self.known is TRACE_NAMES and prefix.lower() == "trace" else ""
         field = find_field(total or (prefix if key else name), self.known)
-        if field is None or (key and not total and field.type is not FieldType.ATTRIBUTE):
+        if field is None or (key and not total and not field.takes_key):
             return []
         if field.type is FieldType.PRESENCE:
+            if (head := typed.lstrip('"').partition(".")[0] + ".").lower() in KEYED and "." in typed:
+                return self._keys(KEYED[head.lower()], typed.partition(".")[2], "has:")
             fields = [other for other in dict.fromkeys(self.known.values()) if _can_be_asked_for(other)]
             return [
-                Item(other.name, _joined(other, ""), other.help, other.type is FieldType.ATTRIBUTE)
+                Item(other.name, _joined(other, ""), other.help, other.takes_key)
                 for other in fields
                 if _begins(other, typed.lower())
             ][:MAX_ITEMS]
@@ -161,19 +165,27 @@ class _Offers:
             return _holding([Item(text, text, field.help) for text in _QUANTITIES[field.type]], typed)
         if field.type is FieldType.FLAG:
             return _holding([Item(text, text, field.help) for text in ("true", "false")], typed)
-        wanted = Wanted(field.name, key if field.type is FieldType.ATTRIBUTE else "")
+        of_score = field.type is FieldType.SCORE
+        wanted = Wanted(field.name, key if field.takes_key else "", labels=of_score)
         counted = [value for value in self.count_values(wanted) if value.value]
         choices = [FacetValue(choice, 0, 0) for choice in field.choices if choice not in {value.value for value in counted}]
-        noun = "span" if self.noun == "trace" and is_of_spans(field.name) else self.noun
-        return _holding([_value_item(field.name, value, noun) for value in counted + choices], typed)
-
-    def _keys(self, typed: str) -> list[Item]:
-        counted = [value for value in self.count_values(Wanted("attr")) if value.value]
-        items = []
-        for value in counted:
-            written = format_filter(f"attr.{value.value}", "")[len("attr.") : -2]
-            items.append(Item(value.value, written, _count(value.count, "span"), True))
+        noun = noun_of(field.name) if self.noun == "trace" else self.noun
+        items = [_value_item(field.name, value, noun) for value in counted + choices]
+        if of_score:
+            items += [Item(text, text, "a number") for text in _SCORES]
         return _holding(items, typed)
+
+    def _keys(self, field: str, typed: str, has: str = "") -> list[Item]:
+        """Offer keys of attributes or names of scores: after `has` as the whole of what it asks for, else with the colon."""
+        if field not in self.known:
+            return []
+        noun = noun_of(field) if self.noun == "trace" else self.noun
+        items = []
+        for value in self.count_values(Wanted(field)):
+            name = f"{field}.{value.value}"
+            written = format_presence(name)[len(has) :] if has else format_filter(name, "")[len(field) + 1 : -2]
+            items.append(Item(value.value, written, _count(value.count, noun), not has))
+        return _holding([item for item in items if item.label], typed)
 
     def _after_spans(self, found: re.Match[str]) -> tuple[int, list[Item]]:
         word, space = found["word"].lower(), found["space"]
@@ -204,7 +216,8 @@ def _can_be_asked_for(field: Field) -> bool:
 
 
 def _joined(field: Field, joint: str) -> str:
-    return f"{field.name}." if field.type is FieldType.ATTRIBUTE else f"{field.name}{joint}"
+    """A dot where a key may follow; a score of any name is asked for without one, but not offered so."""
+    return f"{field.name}." if field.needs_key or (field.takes_key and joint) else f"{field.name}{joint}"
 
 
 def _field_item(field: Field) -> Item:

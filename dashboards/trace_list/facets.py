@@ -32,6 +32,7 @@ FACETS = (
     Facet("env", "Environment"),
     Facet("workflow", "Workflow"),
     Facet("escalated", "Escalated"),
+    Facet("score.review", "Review"),
     Facet("user", "User"),
     Facet("session", "Session"),
 )
@@ -73,7 +74,7 @@ class Chip:
 
 def reserve_rows(cookie: str) -> list[Facet]:
     """Return the facets with room for as many values as this reader's cookie says they had (`status.2-version.4`)."""
-    kept = dict(re.findall(r"(\w+)\.(\d)\b", cookie[:400]))
+    kept = dict(re.findall(r"([\w.]+)\.(\d)\b", cookie[:400]))
     return [
         replace(facet, rows=min(_MOST_ROWS, max(_LEAST_ROWS, int(kept[facet.field])))) if facet.field in kept else facet
         for facet in FACETS
@@ -98,7 +99,8 @@ def build_facet_rows(search: Search, field: str, values: list[FacetValue]) -> li
 def _named_values(search: Search, field: str) -> list[str]:
     """The exact values of `field` that the query demands or excludes at its top level, in its order."""
     terms = [term for condition in search.query.conditions for term in Query("", condition).terms()]
-    exact = [term.value.text for term in terms if term.field == field and isinstance(term.value, Pattern) and term.value.is_exact]
+    named = [term.value for term in terms if term.full_name == field and isinstance(term.value, Pattern)]
+    exact = [value.text for value in named if value.is_exact]
     return [
         value for value in dict.fromkeys(exact) if any(has_filter(search.text, field, value, negate) for negate in (False, True))
     ]

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from dashboards.reviews import REVIEW, find_reviews
+from dashboards.reviews import find_reviews
 from dashboards.text import split_stacktrace
 from dashboards.trace.logs import build_log_rows, is_told_by, read_scores
 from dashboards.views.parts import LOG_LIMIT
@@ -25,6 +25,7 @@ from tracestore.queries.messages import find_messages, name_of
 from tracestore.queries.spans import find_trace_times
 from tracestore.queries.traces import get_trace_summary
 from tracestore.queries.tree import find_ancestors
+from tracestore.semconv.scores import REVIEW
 from tracestore.summary.outcomes import OUTCOME_RULES
 from tracestore.timerange import TimeRange
 from tracestore.web.requests import PageRequest

@@ -17,6 +17,8 @@ OBSERVED = {
     Wanted("span", kind="retriever"): [FacetValue("vector search", 5, 0)],
     Wanted("attr"): [FacetValue("customer.tier", 7, 0), FacetValue("odd key", 1, 0)],
     Wanted("attr", "customer.tier"): [FacetValue("gold", 3, 0)],
+    Wanted("score"): [FacetValue("review", 6, 0), FacetValue("answer relevance", 2, 0)],
+    Wanted("score", "review", labels=True): [FacetValue("bad", 4, 0), FacetValue("good", 2, 0)],
 }
 
 
@@ -112,6 +114,16 @@ def test_names_of_a_group_of_spans_close_its_parenthesis() -> None:
 )
 def test_structure_is_offered_where_it_may_stand(text: str, first: list[str]) -> None:
     assert _inserts(text)[: len(first)] == first
+
+
+def test_names_and_labels_of_scores_are_offered_with_their_counts() -> None:
+    assert _inserts("sco|") == ["score."]
+    assert _inserts("score.|") == ["review:", '"answer relevance":']
+    assert _inserts("score.review:|") == ["bad", "good", "<0.5", ">=0.5", "0..1"]
+    assert _complete("score.review:b|").items[0].help == "4 scores"
+    assert _inserts("has:score.|") == ["score.review", '"score.answer relevance"']
+    assert _inserts('has:"score.an|') == ['"score.answer relevance"']
+    assert complete("score.", 6, lambda wanted: [FacetValue("x", 1, 0)], LOG_NAMES, "record").items == []
 
 
 def test_fields_of_the_whole_trace_are_not_offered_between_braces() -> None:

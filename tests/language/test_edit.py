@@ -37,6 +37,8 @@ from tracestore.language import (
         ("", "attr.odd key", "a:b", False, 'attr."odd key":"a:b"'),
         ("attr.k:a", "attr.k", "b", False, "attr.k:(a OR b)"),
         ("attr.j:a", "attr.k", "b", False, "attr.j:a attr.k:b"),
+        ("score.review:bad", "score.review", "good", False, "score.review:(bad OR good)"),
+        ("", "score.stars", "5", False, 'score.stars:"5"'),
         ("user:a\\ ", "tool", "b", False, "user:a\\  tool:b"),
         ("user:a\\\\ ", "tool", "b", False, "user:a\\\\ tool:b"),
         ("'a", "tool", "b'", False, "'a tool:\"b'\""),

@@ -22,10 +22,9 @@ _LOG_TABLE = re.compile(r"(<!-- log fields: .*? -->\n)(.*?)(<!-- end of log fiel
 def _log_table() -> str:
     lines = ["| field | also | values | asks of a log record | example |", "|---|---|---|---|---|"]
     for field in LOG_FIELDS:
-        name = "attr.KEY" if field.type is FieldType.ATTRIBUTE else field.name
         aliases = ", ".join(f"`{alias}`" for alias in field.aliases)
         values = ", ".join(f"`{choice}`" for choice in field.choices) or str(field.type)
-        lines.append(f"| `{name}` | {aliases} | {values} | {field.help} | `{field.example}` |")
+        lines.append(f"| `{field.shown_name}` | {aliases} | {values} | {field.help} | `{field.example}` |")
     return "\n".join(lines) + "\n"
 
 
@@ -44,10 +43,9 @@ def test_table_of_log_fields_is_current() -> None:
 def _table() -> str:
     lines = ["| field | also | values | asks of a trace | example | asks of a span |", "|---|---|---|---|---|---|"]
     for field in FIELDS:
-        name = "attr.KEY" if field.type is FieldType.ATTRIBUTE else field.name
         aliases = ", ".join(f"`{alias}`" for alias in field.aliases)
         values = ", ".join(f"`{choice}`" for choice in field.choices) or str(field.type)
-        lines.append(f"| `{name}` | {aliases} | {values} | {field.help} | `{field.example}` | {field.span_help} |")
+        lines.append(f"| `{field.shown_name}` | {aliases} | {values} | {field.help} | `{field.example}` | {field.span_help} |")
     return "\n".join(lines) + "\n"
 
 

@@ -11,7 +11,7 @@ from tracestore.language.parser import MAX_TERMS
 from tracestore.queries.conditions import Params
 from tracestore.queries.predicates import span_predicate, trace_predicate
 
-_NAMES = [field.name for field in FIELDS] + ["trace.cost", "attr.k", 'attr."k k"', "nope"]
+_NAMES = [field.name for field in FIELDS] + ["trace.cost", "attr.k", 'attr."k k"', "score.k", "nope"]
 _PIECES = st.sampled_from(
     [*(name + ":" for name in _NAMES), "(", ")", "-", "AND", "OR", "NOT", " ", " ", '"', "\\", "*", ">", "<=", "..", "1s", "5",
      "1k", "error", "true", "é", ":", "x", "{p0:String}", "'; DROP TABLE traces --", "%s", "{}"]

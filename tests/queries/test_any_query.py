@@ -30,7 +30,7 @@ _VALUES = {
 @st.composite
 def _term(draw: st.DrawFn) -> str:
     field = draw(st.sampled_from(FIELDS))
-    name = f"attr.{draw(st.sampled_from(['k', 'ké y', '{}', '%s']))}" if field.type is FieldType.ATTRIBUTE else field.name
+    name = f"{field.name}.{draw(st.sampled_from(['k', 'ké y', '{}', '%s']))}" if field.takes_key else field.name
     sign = draw(st.sampled_from(["", "-"]))
     if field.type in _VALUES:
         return f"{sign}{name}:{draw(_VALUES[field.type])}"
@@ -73,6 +73,7 @@ def test_any_value_is_found_as_it_is(store: Store, value: str) -> None:
         " inside ".join(["span{}"] * 9) + " tool:a" * 41,
         " then ".join(["(span{} calls span{})"] * 4) + " inside tool(a OR b*)" + " tool:a*" * 30,
         " ".join(["tool(a){b c} inside llm{}"] * 8),
+        " OR ".join(["score.k:x", "score:<0.5"] * 25),
     ],
 )
 def test_longest_query_fits_into_one_statement(store: Store, text: str) -> None:

@@ -34,6 +34,7 @@ QUERIES = {
     "then": "tool(a) then tool(b)",
     "calls": "agent(triage) calls tool(refund)",
     "count": "count(tool:search_kb):>3 count(tool(a) calls llm{}):0",
+    "scores": "score.review:bad score.x:<0.5 -has:score",
     "tags": "tag:vip tag:v* has:tag agent_id:asst_1",
     "steps": "kind:tool span:execute_tool* trace:4bf9* trace:4bf92f3577b34da6a3ce929d0e0e4736",
 }

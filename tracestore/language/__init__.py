@@ -4,6 +4,7 @@ from tracestore.language.edit import (
     add_condition,
     add_filter,
     format_filter,
+    format_presence,
     has_filter,
     join_queries,
     remove_filter,
@@ -14,6 +15,6 @@ from tracestore.language.parser import parse_log_query, parse_query
 from tracestore.language.tree import Query
 
 __all__ = [
-    "Query", "QueryError", "add_condition", "add_filter", "format_filter", "has_filter", "join_queries", "parse_log_query",
-    "parse_query", "remove_filter", "without_field",
+    "Query", "QueryError", "add_condition", "add_filter", "format_filter", "format_presence", "has_filter", "join_queries",
+    "parse_log_query", "parse_query", "remove_filter", "without_field",
 ]  # fmt: skip

@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable
 
 from tracestore.language.errors import QueryError
-from tracestore.language.fields import find_field
+from tracestore.language.fields import FieldType, find_field
 from tracestore.language.lexer import quote
 from tracestore.language.parser import parse_query
 from tracestore.language.tree import And, Node, Not, Or, Pattern, Query, Term
+from tracestore.language.values import is_number
 
 # Bare after a colon; everything else gets quotes.
 _PLAIN = re.compile(r"[\w$](?:[\w./@+#$%&=,;-])*")
@@ -18,8 +19,13 @@ _PLAIN_KEY = re.compile(r"[^\s\"()\\:*]+")
 
 
 def format_filter(field: str, value: str, negate: bool = False) -> str:
-    """Return `field:value`, quoted where the language needs it. `field` may be `attr.KEY` with any key."""
-    return ("-" if negate else "") + _format_field(field) + ":" + _quote(value)
+    """Return `field:value`, quoted where the language needs it. `field` may be `attr.KEY` or `score.NAME`, whatever is in KEY."""
+    return ("-" if negate else "") + _format_field(field) + ":" + _quote(field, value)
+
+
+def format_presence(field: str) -> str:
+    """Return the condition that there is a value of `field`, which may be `attr.KEY` or `score.NAME`."""
+    return f"has:{_quote('has', field)}"
 
 
 def join_queries(one: str, other: str) -> str:
@@ -90,17 +96,16 @@ def remove_filter(text: str, field: str, value: str, negate: bool = False) -> st
 
 def without_field(query: Query, field: str) -> Query:
     """Return `query` without the top-level conditions that demand values of `field`; exclusions of values stay."""
-    found = find_field(field)
-    name = found.name if found else field
-    kept = tuple(node for node in query.conditions if not _demands(node, name))
+    matches = _matcher(field)
+    kept = tuple(node for node in query.conditions if not _demands(node, matches))
     root = None if not kept else kept[0] if len(kept) == 1 else And(kept, kept[0].start, kept[-1].end)
     return Query(query.text, root)
 
 
-def _demands(node: Node, name: str) -> bool:
+def _demands(node: Node, matches: Callable[[Term], bool]) -> bool:
     if isinstance(node, Term):
-        return node.field == name
-    return isinstance(node, Or) and all(isinstance(item, Term) and item.field == name for item in node.items)
+        return matches(node)
+    return isinstance(node, Or) and all(isinstance(item, Term) and matches(item) for item in node.items)
 
 
 def _try_parse(text: str) -> Query | None:
@@ -161,9 +166,12 @@ def _format_field(field: str) -> str:
 def _format_values(field: str, values: list[str], negate: bool = False) -> str:
     if len(values) == 1:
         return format_filter(field, values[0], negate)
-    return ("-" if negate else "") + f"{_format_field(field)}:({' OR '.join(_quote(value) for value in values)})"
+    return ("-" if negate else "") + f"{_format_field(field)}:({' OR '.join(_quote(field, value) for value in values)})"
 
 
-def _quote(value: str) -> str:
+def _quote(field: str, value: str) -> str:
     plain = _PLAIN.fullmatch(value) and ".." not in value and value not in ("AND", "OR", "NOT")
+    found = find_field(field.partition(".")[0])
+    if plain and found and found.type is FieldType.SCORE and is_number(value):
+        plain = None  # a label that looks like a number
     return value if plain else quote(value)

@@ -63,6 +63,16 @@ SECTIONS: tuple[Section, ...] = (
         ('attr."odd key":x', "quotes around a key that holds spaces, colons or parentheses"),
     ),
     _section(
+        "scores",
+        "Scores and reviews",
+        (("score.review:bad", "score.review:good"), "what people say on the page of a trace; `note` is one without a verdict"),
+        ("score.faithfulness:<0.5", "an evaluation by its number; `true` and `false` are 1 and 0"),
+        ("score.topic:billing", 'by its label; put quotes around one that looks like a number: `score.stars:"5"`'),
+        (("has:score.review", "-has:score"), "reviewed by anybody; without any score at all"),
+        ('score."answer relevance":<0.5', "quotes around a name that holds spaces, colons or parentheses"),
+        ("tool(search_kb){score:<0.5}", "a score of one call; without a name it is one of any name"),
+    ),
+    _section(
         "spans",
         "One span that meets everything",
         ("tool(refund){status:error duration:>2s}", "one call of `refund` that failed and took longer than 2 s"),

@@ -20,6 +20,7 @@ class FieldType(StrEnum):
     DURATION = "duration"
     COST = "USD"
     ATTRIBUTE = "attribute"
+    SCORE = "score"  # a label, as text, or a number
     PRESENCE = "field"  # the name of another field
 
 
@@ -41,9 +42,24 @@ class Field:
         return self.span_help == _SAME_TRACE
 
     @property
+    def needs_key(self) -> bool:
+        """It is asked for by the key of an attribute: `attr.KEY`."""
+        return self.type is FieldType.ATTRIBUTE
+
+    @property
+    def takes_key(self) -> bool:
+        """It may be written with a dot and a key: `attr.KEY`, `score.NAME`."""
+        return self.type in (FieldType.ATTRIBUTE, FieldType.SCORE)
+
+    @property
+    def shown_name(self) -> str:
+        """What stands in lists of fields."""
+        return {FieldType.ATTRIBUTE: f"{self.name}.KEY", FieldType.SCORE: f"{self.name}.NAME"}.get(self.type, self.name)
+
+    @property
     def has_total(self) -> bool:
         """It may be written `trace.NAME`. What only spans know may not: their trace would be asked for its spans again."""
-        return self.name not in ("model", "trace", "kind", "span", "ttft", "text", "attr", "has")
+        return self.name not in ("model", "trace", "kind", "span", "ttft", "text", "attr", "score", "has")
 
 
 OUTCOMES = ("ok", "error", "running")
@@ -196,6 +212,14 @@ FIELDS: tuple[Field, ...] = (
         ("attribute", "attributes"),
         span_help="it has that span, resource or scope attribute; numbers compare",
     ),
+    Field(
+        "score",
+        FieldType.SCORE,
+        "an evaluation or a review of it, of one of its spans, or of its session; `score` alone is one of any name",
+        "score.review:bad",
+        ("scores",),
+        span_help="an evaluation or a review of that span itself",
+    ),
     Field("has", FieldType.PRESENCE, "it has a value of that field", "has:user", span_help="it has a value of that field itself"),
 )
 COUNT = Field("count", FieldType.COUNT, "number of its spans that match", "count(tool:search_kb):>3")
@@ -254,6 +278,8 @@ def _by_name(fields: Iterable[Field]) -> Known:
 
 
 TRACE_NAMES, LOG_NAMES = _by_name(FIELDS), _by_name(LOG_FIELDS)
+# What stands before the key of an attribute or the name of a score -> the field.
+KEYED = {f"{name}.": field.name for name, field in TRACE_NAMES.items() if field.takes_key}
 
 
 def find_field(name: str, known: Known = TRACE_NAMES) -> Field | None:

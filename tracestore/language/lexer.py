@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from tracestore.language.errors import QueryError
-from tracestore.language.fields import COUNT, GROUP_NAMES, find_field, suggest
+from tracestore.language.fields import COUNT, GROUP_NAMES, KEYED, find_field, suggest
 
 
 class TokenKind(Enum):
@@ -36,11 +36,10 @@ class Token:
     end: int
     text: str = ""
     parts: tuple[str, ...] = ()
-    key: str = ""  # of a FIELD token that names an attribute
+    key: str = ""  # of a FIELD token that names an attribute or a score
 
 
 _OPERATORS = {"AND": TokenKind.AND, "OR": TokenKind.OR, "NOT": TokenKind.NOT}
-_ATTRIBUTE_PREFIXES = ("attr.", "attribute.", "attributes.")
 _LONE_MINUS = re.compile(r"-(?:\s+(\S+)|\s*$)")
 # A text between the quotes of a shell or of a word processor, which are not ours. An apostrophe within a word is none.
 _OTHER_QUOTES = re.compile(r"""['`‘’“”„«](.*?)['`‘’“”»](?=[\s)}]|$)""", re.DOTALL)
@@ -184,8 +183,8 @@ class _Lexer:
             else:
                 parts[-1] += character
             at += 1
-        if may_name_field and self.text[start:at].lower() in _ATTRIBUTE_PREFIXES and self.text[at : at + 1] == '"':
-            self._read_quoted_key(at)
+        if may_name_field and self.text[start:at].lower() in KEYED and self.text[at : at + 1] == '"':
+            self._read_quoted_key(KEYED[self.text[start:at].lower()], at)
             return
         operator = _OPERATORS.get(self.text[start:at]) if not self._after_field() else None
         self._add(operator or TokenKind.WORD, at, "*".join(parts), tuple(parts))
@@ -193,16 +192,17 @@ class _Lexer:
             self._refuse_unknown_group(may_name_field)
             self._expect_end_of_word()
 
-    def _read_quoted_key(self, at: int) -> None:
+    def _read_quoted_key(self, field: str, at: int) -> None:
         key, end = self._read_string(at)
         if self.text[end : end + 1] != ":":
-            raise QueryError("An attribute's name is followed by a colon and a value.", self.at, end - self.at)
-        self._add(TokenKind.FIELD, end + 1, "attr", key=key)
+            noun = "An attribute" if field == "attr" else "A score"
+            raise QueryError(f"{noun}'s name is followed by a colon and a value.", self.at, end - self.at)
+        self._add(TokenKind.FIELD, end + 1, field, key=key)
 
     def _add_field(self, name: str, end: int) -> None:
-        for prefix in _ATTRIBUTE_PREFIXES:
+        for prefix, field in KEYED.items():
             if name.lower().startswith(prefix):
-                self._add(TokenKind.FIELD, end, "attr", key=name[len(prefix) :])
+                self._add(TokenKind.FIELD, end, field, key=name[len(prefix) :])
                 return
         self._add(TokenKind.FIELD, end, name)
 

@@ -78,7 +78,7 @@ def parse_query(text: str, known: Known = TRACE_NAMES) -> Query:
 
 @dataclass(frozen=True)
 class _Target:
-    """The field that values belong to."""
+    """The field that values belong to. `key` is that of an attribute, or the name of a score."""
 
     field: Field
     key: str = ""
@@ -206,13 +206,16 @@ class _Parser:
             return self._find_total(token)
         field = find_field(token.text, self.known)
         if field is None:
-            message = f"There is no field “{token.text[:40]}”." if token.text else "A field's name comes before the colon."
-            suggestion = _suggest_name(token.text, self.known)
+            name = f"{token.text}.{token.key}" if token.key else token.text
+            message = f"There is no field “{name[:40]}”." if name else "A field's name comes before the colon."
+            suggestion = _suggest_name(name, self.known)
             if not suggestion:
                 message += " Put quotes around a text that holds a colon."
             raise QueryError(message, token.start, token.end - token.start - 1, suggestion)
-        if field.type is FieldType.ATTRIBUTE and not token.key:
-            message = f"Name the attribute after attr and a dot, such as {field.example}."
+        has_dot = self.text[token.start : token.end].endswith((".:", '."":'))
+        if not token.key and (field.needs_key or (field.takes_key and has_dot)):
+            noun = "attribute" if field.needs_key else "score"
+            message = f"Name the {noun} after {field.name} and a dot, such as {field.example}."
             raise QueryError(message, token.start, token.end - token.start)
         return _Target(field, token.key)
 
@@ -377,7 +380,7 @@ def _suggest_name(written: str, known: Known) -> str:
     """Return the field, attribute or exclusion that was probably meant, "" when none is near."""
     name = written.lstrip(_OTHER_MINUS)
     head = find_field(name.partition(".")[0], known)
-    if find_field(name, known) or (head and head.type is FieldType.ATTRIBUTE):
+    if find_field(name, known) or (head and head.takes_key):
         meant = name
     else:
         meant = f"attr.{name}" if _ATTRIBUTE_NAME.fullmatch(name) else suggest_field(name, known)

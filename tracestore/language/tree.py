@@ -51,7 +51,8 @@ Value: TypeAlias = Pattern | Interval | Flag
 
 @dataclass(frozen=True)
 class Term:
-    """One condition. `field` is a canonical name of FIELDS; `key` is the attribute's key when it is `attr`, else "".
+    """One condition. `field` is a canonical name of FIELDS; `key` is the attribute's key when it is `attr`, the name when it is
+    `score` ("" for a score of any name), else "".
 
     `of_trace` asks the whole trace, also where a span is asked: `trace.duration`.
     """
@@ -62,6 +63,11 @@ class Term:
     of_trace: bool = False
     start: int = dataclasses.field(default=0, compare=False)
     end: int = dataclasses.field(default=0, compare=False)
+
+    @property
+    def full_name(self) -> str:
+        """The field with its key, such as attr.customer.tier."""
+        return f"{self.field}.{self.key}" if self.key else self.field
 
 
 @dataclass(frozen=True)

@@ -52,12 +52,14 @@ def parse_value(field: Field, token: Token) -> Value:
 
 
 def parse_presence(token: Token, known: Known) -> tuple[Field, str, Value]:
-    """Read the field that `has:` asks for: the field, the key of an attribute, and the value that any value matches."""
+    """Read the field that `has:` asks for: the field, the key of an attribute or the name of a score, and the value
+    that any value matches.
+    """
     name, _, key = token.text.partition(".")
     field = find_field(token.text if not key else name, known)
-    if field is not None and field.type is FieldType.ATTRIBUTE and not key:
+    if field is not None and field.needs_key and not key:
         raise _refuse(token, "Name the attribute after attr and a dot, such as has:attr.order.id.")
-    if field is None or bool(key) != (field.type is FieldType.ATTRIBUTE) or len(token.parts) > 1:
+    if field is None or (key and not field.takes_key) or len(token.parts) > 1:
         meant = suggest_field(token.text, known)
         raise _refuse(token, f"There is no field {_shown(token)}; has: takes the name of one.", meant)
     value = _ANY_VALUE.get(field.type)
@@ -186,6 +188,19 @@ def _bounded(number: Decimal) -> int:
     return int(number)
 
 
+def is_number(text: str) -> bool:
+    """Tell whether a value of a score means a number when it is written without quotes."""
+    return _NUMBER.fullmatch(text) is not None
+
+
+def _score(field: Field, token: Token) -> Value:
+    """Labels of scores are text unless it is written without quotes and is a number, a comparison or a range of numbers."""
+    if token.kind is TokenKind.WORD and is_number(token.text):
+        number = _read_number(token.text)
+        return Interval(number, number)
+    return _attribute(field, token)
+
+
 def _attribute(field: Field, token: Token) -> Value:
     """Attribute values are text unless a comparison or a range of numbers is written without quotes."""
     if token.kind is not TokenKind.WORD:
@@ -207,6 +222,7 @@ def _shown(token: Token) -> str:
 _ANY_VALUE: dict[FieldType, Value] = {
     FieldType.TEXT: Pattern(("", "")),
     FieldType.ATTRIBUTE: Pattern(("", "")),
+    FieldType.SCORE: Pattern(("", "")),
     FieldType.COST: Interval(0.0, None),
     FieldType.COUNT: Interval(1, None),
     FieldType.DURATION: Interval(0, None),
@@ -221,4 +237,5 @@ _PARSERS: dict[FieldType, Callable[[Field, Token], Value]] = {
     FieldType.DURATION: _interval(_read_duration),
     FieldType.COST: _interval(_read_cost),
     FieldType.ATTRIBUTE: _attribute,
+    FieldType.SCORE: _score,
 }

@@ -20,13 +20,14 @@ Compile = Callable[[Term, "Params"], str]  # a term of a query -> the condition 
 class Params:
     """The values of one statement, each bound under a name of its own.
 
-    `word_lookups` counts the parts of the condition that the index of words answers: with any of them a long range is as cheap as
-    a short one. `key_checks` counts those that look for the key of an attribute among those of whole parts.
+    `word_lookups` counts the parts of the condition that the index of words answers, `score_lookups` those that `scores` answers:
+    with any of them a long range is as cheap as a short one. `key_checks` counts those that look for the key of an attribute
+    among those of whole parts.
     """
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
-        self.word_lookups = self.key_checks = 0
+        self.word_lookups = self.key_checks = self.score_lookups = 0
         self._names = itertools.count(1)
 
     def bind(self, value: Any, type_name: str) -> str:
@@ -34,6 +35,11 @@ class Params:
         name = f"p{len(self.values)}"
         self.values[name] = value
         return f"{{{name}:{type_name}}}"
+
+    @property
+    def are_looked_up(self) -> bool:
+        """Whether an index answers a part of the condition, however long the range is."""
+        return self.word_lookups + self.score_lookups > 0
 
     def unique(self, stem: str) -> str:
         """Return a name that no other part of the statement has."""
@@ -53,8 +59,7 @@ def none_when_empty(compile_present: Compile) -> Compile:
     """`model:""` asks for traces without any model: for the opposite of `model:*`, where several values may stand."""
 
     def compile_term(term: Term, params: Params) -> str:
-        pattern = pattern_of(term)
-        if pattern.is_exact and not pattern.text:
+        if term.value == Pattern(("",)):
             return f"(NOT {compile_present(replace(term, value=Pattern(('', ''))), params)})"
         return compile_present(term, params)
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from tracestore.clickhouse.client import Store
 from tracestore.model import FacetValue
-from tracestore.queries.conditions import IN_RANGE
+from tracestore.queries.conditions import END, IN_RANGE, PROJECT, START
 from tracestore.queries.facets import FACETS
 from tracestore.queries.paging import read_newest
+from tracestore.queries.score_terms import SAID
 from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.timerange import TimeRange
 
@@ -19,11 +20,14 @@ _SAMPLE_SPANS = 20_000
 
 @dataclass(frozen=True)
 class Wanted:
-    """Values of a field: of the attribute `key` when it is attr (all keys for ""), of spans of `kind` when it is span."""
+    """Values of a field: of the attribute `key` when it is attr (all keys for ""), of spans of `kind` when it is span. When it is
+    score: names, or with `labels` what the scores named `key` ("" for any) say in a word.
+    """
 
     field: str
     key: str = ""
     kind: str = ""
+    labels: bool = False
 
 
 # Canonical name of a field -> expression over `traces` that yields its values.
@@ -70,6 +74,14 @@ FROM
 {_MOST_FREQUENT}
 SETTINGS max_execution_time = {_TIMEOUT_S}
 """
+# By results, of all that were told in the range, replaced ones included.
+_COUNT_SCORES = f"""
+SELECT toString(%s) AS value, count() AS count, 0 AS failed
+FROM scores
+WHERE {PROJECT} AND time >= {START} AND time < {END} AND NOT is_withdrawn AND ({{key:String}} = '' OR name = {{key:String}})
+{_MOST_FREQUENT}
+SETTINGS max_execution_time = {_TIMEOUT_S}
+"""
 _KEY, _VALUE = "arrayJoin(mapKeys(attributes))", "substring(attributes[{key:String}], 1, 200)"
 
 
@@ -86,12 +98,15 @@ def count_offers(store: Store, *, project_id: int, time_range: TimeRange, wanted
         return store.query(_COUNT_SPANS % _OF_SPANS[wanted.field], FacetValue, **scope, kind=wanted.kind)
     if wanted.field == "attr":
         return _sample(store, scope, wanted.key, time_range)
+    if wanted.field == "score":
+        said = SAID if wanted.labels else "name"
+        return store.query(_COUNT_SCORES % said, FacetValue, **scope, key=wanted.key)
     return []
 
 
-def is_of_spans(field: str) -> bool:
-    """Whether the values of a field are counted by spans; those of others are by traces."""
-    return field == "attr" or field in _OF_SPANS
+def noun_of(field: str) -> str:
+    """Return what the values of a field are counted by."""
+    return "score" if field == "score" else "span" if field == "attr" or field in _OF_SPANS else "trace"
 
 
 def _sample(store: Store, scope: dict[str, int], key: str, time_range: TimeRange) -> list[FacetValue]:

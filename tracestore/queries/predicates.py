@@ -27,6 +27,7 @@ from tracestore.queries.conditions import (
     pattern_of,
     text_column,
 )
+from tracestore.queries.score_terms import score_of_span, score_of_trace
 from tracestore.queries.search_terms import attribute_of_span, has_attribute, search_in, search_span
 from tracestore.queries.structure import Structure
 
@@ -254,6 +255,7 @@ _TRACE_TERMS: dict[str, Compile] = {
     "rule": text_column("outcome_rule"),
     "text": _through_spans(search_span),
     "attr": _attribute_of_trace,
+    "score": score_of_trace,
 }
 
 _THROUGH_SPANS = frozenset({"model", "tag", "agent_id", "kind", "span", "ttft", "text", "attr"})
@@ -285,6 +287,7 @@ _SPAN_TERMS: dict[str, Compile] = {
     "output_tokens": number_column("output_tokens", "UInt64"),
     "text": search_span,
     "attr": attribute_of_span,
+    "score": score_of_span,
 } | {
     # Facts of the whole trace: only its summary has them, or only some of its spans carry the attribute.
     name: _through_trace(_TRACE_TERMS[name])

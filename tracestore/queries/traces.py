@@ -167,7 +167,7 @@ def _find_newest(
     def read(start_ns: int, end_ns: int, most: int) -> list[tuple[Any, ...]]:
         return store.query_rows(sql, project_id=project_id, start_ns=start_ns, end_ns=end_ns, limit=most, **params.values)
 
-    keys = read_newest(time_range.start_ns, end_ns, limit + 1, read, at_once=params.word_lookups > 0)
+    keys = read_newest(time_range.start_ns, end_ns, limit + 1, read, at_once=params.are_looked_up)
     traces = _get_by_keys(store, project_id=project_id, keys=keys[:limit])
     return Page(traces, Position(*keys[limit - 1]).encode() if len(keys) > limit else "")
 

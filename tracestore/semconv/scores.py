@@ -11,6 +11,8 @@ SCORE_IDS = ("tracestore.score.id", "openlit.score.idempotency_key")
 SCORE_ANNOTATOR = "tracestore.score.annotator"
 # "true" on a result that takes the one with its id away.
 SCORE_WITHDRAWN = "tracestore.score.withdrawn"
+# The name of what people say about a run on its page: a value above 0 is good, another one bad, and without a value it is a note.
+REVIEW = "review"
 # What names a result without an id has so many hex digits.
 SCORE_ID_DIGITS = 32
 # OpenInference: annotations.0.annotation.score, trace.evaluations.2.evaluation.label. Nine digits bound what a sender may write.

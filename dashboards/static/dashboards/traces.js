@@ -133,7 +133,7 @@
   facets.addEventListener("contextmenu", exclude);
 
   // Which groups are open is remembered for this browser tab; how many values each had, at most, for the room that pages give it.
-  const known = new Map([...(/(?:^|; )facet_rows=([^;]*)/.exec(document.cookie)?.[1] || "").matchAll(/(\w+)\.(\d)/g)].map((found) => [found[1], Number(found[2])]));
+  const known = new Map([...(/(?:^|; )facet_rows=([^;]*)/.exec(document.cookie)?.[1] || "").matchAll(/([\w.]+)\.(\d)/g)].map((found) => [found[1], Number(found[2])]));
   document.querySelectorAll("[data-facet]").forEach((facet) => {
     const key = "facet-" + facet.dataset.facet;
     const kept = sessionStorage.getItem(key);

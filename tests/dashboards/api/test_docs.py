@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.live import ROOT, LiveServer, start_server
-from tracestore.queries.facets import FACETS
+from tracestore.queries.facets import FACET_NAMES
 from tracestore.queries.metrics.definitions import GROUPINGS, METRICS
 
 DOCS = (ROOT / "docs" / "api.md").read_text()
@@ -79,7 +79,7 @@ def test_span_shows_attributes_that_json_cannot_hold_as_text(documented_server: 
 def test_every_field_that_can_be_counted_is_documented() -> None:
     section = DOCS.split("## Facets")[1].split("## ")[0]
 
-    assert all(f"`{name}`" in section for name in FACETS)
+    assert all(f"`{name}`" in section for name in FACET_NAMES)
 
 
 def test_every_metric_and_grouping_is_documented() -> None:

@@ -92,7 +92,7 @@ NUMBERS: tuple[Number, ...] = (
 OUTCOME_FIELDS = frozenset(
     {dimension.field for dimension in DIMENSIONS.values() if dimension.is_symptom}
     | {number.field for number in NUMBERS if number.field}
-    | {"has_errors", "errors", "tokens", "ttft", "cost_difference"}
+    | {"has_errors", "errors", "tokens", "ttft", "cost_difference", "score"}
 )
 
 

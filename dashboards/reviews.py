@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tracestore.clickhouse.client import get_store
+from tracestore.language import format_filter
 from tracestore.model import Score, TraceSummary
 from tracestore.queries.scores import find_scores
+from tracestore.semconv.scores import REVIEW
 from tracestore.timerange import DAY_NS, MAX_NS, TimeRange
 
-REVIEW = "review"
 _MOST_SHOWN = 20
 
 
@@ -24,6 +25,11 @@ class Review:
     score: Score
     verdict: str
     is_own: bool
+
+    @property
+    def query(self) -> str:
+        """What finds the traces with this verdict."""
+        return format_filter(f"score.{REVIEW}", self.verdict or "note")
 
 
 def find_reviews(project_id: int, summary: TraceSummary, reader: str) -> list[Review]:

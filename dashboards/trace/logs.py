@@ -13,6 +13,7 @@ from typing import Any
 from dashboards.text import preview
 from dashboards.trace.attributes import Attribute, attribute_text, build_attributes
 from tracestore.content.values import decode_value, is_structured, to_text
+from tracestore.language import format_filter, format_presence
 from tracestore.model import LogRecord, Span, SpanEvent
 from tracestore.semconv.scores import (
     ANNOTATION_FIELD,
@@ -85,6 +86,20 @@ class Score:
     evaluator: str
     error_type: str
     span_id: str | None
+
+    @property
+    def query(self) -> str:
+        """What finds the traces with a score of this name."""
+        return format_presence(self._field)
+
+    @property
+    def label_query(self) -> str:
+        """What finds the traces with this label under this name."""
+        return format_filter(self._field, self.label)
+
+    @property
+    def _field(self) -> str:
+        return f"score.{self.name}" if self.name else "score"
 
 
 def build_log_rows(records: Sequence[LogRecord], start_ns: int) -> list[LogRow]:

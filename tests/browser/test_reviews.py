@@ -74,3 +74,6 @@ def test_own_review_is_replaced_and_withdrawn_on_its_run_alone(server: LiveServe
 
     expect(page.locator("#reviews li")).to_have_count(1)
     expect(page.locator("#reviews li")).to_contain_text("answered the wrong question")
+    page.get_by_role("link", name="Others rated bad").click()
+    expect(page.locator(f"[data-trace='{RUNS[0]}']")).to_be_visible()
+    expect(page.locator("[data-trace]")).to_have_count(1)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from dashboards.search.query_string import Draft, Search
+from dashboards.search.query_string import DEFAULT_START, Draft, Search
 from tracestore.queries.traces import SORTS
 
 Texts = TypeVar("Texts", Search, Draft)
@@ -151,6 +151,12 @@ def _read_widths(text: str, columns: tuple[Column, ...]) -> dict[str, int]:
     """Read `tools.300-error.420`: the pixels of those of the columns that it names."""
     widths = {name: min(_MOST_WIDTH, max(_LEAST_WIDTH, int(px))) for name, px in re.findall(r"(\w+)\.(\d{1,4})\b", text[:1000])}
     return {column.name: widths[column.name] for column in columns if column.name in widths}
+
+
+def trace_params(search: Search, listing: Listing) -> str:
+    """Return the query string that a link from the list to a trace carries: what the previous and the next trace are."""
+    kept = replace(search, extra={} if listing.is_default_order else {"sort": listing.sort}).querystring()
+    return kept if len(kept) > 1 else f"?start={DEFAULT_START}"
 
 
 def keep_listing(search: Texts, listing: Listing) -> Texts:

@@ -35,6 +35,7 @@ VIEWS = {
     "transcript": "Transcript", "tree": "Tree", "timeline": "Timeline", "graph": "Graph", "raw": "Raw", "logs": "Logs",
 }  # fmt: skip
 AGENT_VIEW = "transcript"
+_LIST_PARAMS = ("q", "start", "end", "sort")  # as the list has them
 
 
 @require_GET
@@ -46,7 +47,8 @@ def trace_detail(request: PageRequest, trace_id: str) -> HttpResponse:
         return render(request, "dashboards/trace_not_found.html", {"trace_id": trace_id}, status=404)
     except StoreError as error:
         return render(request, "dashboards/trace_not_found.html", {"trace_id": trace_id, "store_error": str(error)}, status=503)
-    return render(request, "dashboards/trace_detail.html", context)
+    kept = {name: request.GET[name] for name in _LIST_PARAMS if request.GET.get(name)}
+    return render(request, "dashboards/trace_detail.html", context | {"list_params": f"?{urlencode(kept)}" if kept else ""})
 
 
 def _read_page(request: PageRequest, trace_id: str, requested: str) -> dict[str, object]:

@@ -16,7 +16,7 @@ from django.views.decorators.vary import vary_on_headers
 from dashboards.refusal import refuse, render_failed
 from dashboards.search.bar import answer_typing
 from dashboards.search.query_string import Search, SearchRefused, parse_search, widen_range
-from dashboards.trace_list.columns import Listing, build_heads, keep_listing, read_listing, sort_links
+from dashboards.trace_list.columns import Listing, build_heads, keep_listing, read_listing, sort_links, trace_params
 from dashboards.trace_list.export import MAX_TRACES as MAX_EXPORTED
 from dashboards.trace_list.facets import build_condition_chips, build_facet_rows, build_preset_chips, find_facet, reserve_rows
 from dashboards.trace_list.volume import BUCKETS, HEIGHT, build_outliers, build_volume, find_strip_ends, wider_href
@@ -88,13 +88,19 @@ def trace_list(request: PageRequest) -> HttpResponse:
     except StoreError as error:
         return render(request, "dashboards/trace_list.html", context | {"store_error": str(error)}, status=503)
     if request.htmx:
-        return render(request, "dashboards/_trace_rows.html", {"search": search, "listing": listing, "page": page})
+        return render(request, "dashboards/_trace_rows.html", _frame_rows(search, listing, page))
     newest_ns = max((trace.start_ns for trace in page.items), default=search.time_range.start_ns)
     # In another order the newest trace need not be on this page: only what begins from now on is new for sure.
-    context |= {"page": page, "newest_ns": newest_ns if listing.is_default_order else search.time_range.end_ns}
+    context |= _frame_rows(search, listing, page) | {
+        "newest_ns": newest_ns if listing.is_default_order else search.time_range.end_ns
+    }
     if not page.items:
         context |= _explain_emptiness(request, search)
     return render(request, "dashboards/trace_list.html", context)
+
+
+def _frame_rows(search: Search, listing: Listing, page: Page[TraceSummary]) -> dict[str, object]:
+    return {"search": search, "listing": listing, "page": page, "trace_params": trace_params(search, listing)}
 
 
 def _frame(request: PageRequest, search: Search, listing: Listing) -> dict[str, object]:
@@ -225,7 +231,7 @@ def trace_tail(request: PageRequest) -> HttpResponse:
     except CursorError:
         return refuse(request, "The cursor is not one that this list gave out.", "cursor")
     page = replace(page, items=name_traces(get_store(), project_id=request.project.id, traces=page.items))
-    context = {"search": search, "listing": listing, "page": page, "tail_ns": search.time_range.end_ns}
+    context = _frame_rows(search, listing, page) | {"tail_ns": search.time_range.end_ns}
     return render(request, "dashboards/_trace_rows.html", context)
 
 

@@ -26,6 +26,38 @@ def test_failing_step_is_selected_on_arrival(open_page: OpenPage, send_trace: Se
     expect(page.locator("#span-panel h2")).to_contain_text("execute_tool refund")
 
 
+def test_keys_and_buttons_lead_through_the_list_that_one_came_from(open_page: OpenPage, send_trace: SendTrace) -> None:
+    session, now_ns = f"walked-{time.time_ns()}", time.time_ns()
+    spans = [
+        {"span_id": ROOT, "name": f"run {n}", "start_ns": now_ns - n * 10**9, "attributes": {"session.id": session}}
+        for n in (1, 2, 3)
+    ]
+    links = [send_trace(span) for span in spans]
+    ids = [re.sub(r".*/traces/([0-9a-f]{32}).*", r"\1", link) for link in links]
+    page = open_page(f"{links[0].partition('/traces/')[0]}/traces?q=session%3A{session}&start=now-7d&sort=start")
+
+    page.locator(".trace-row").nth(1).locator(".trace-row__link").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/traces/{ids[1]}?*")
+    wait_ready(page)
+    page.keyboard.press("3")
+    page.keyboard.press("J")
+    page.wait_for_url(f"**/traces/{ids[0]}?*view=timeline*")
+    wait_ready(page)
+    page.keyboard.press("J")
+    expect(page.get_by_text("This is the last trace of the list.")).to_be_visible()
+    page.get_by_role("link", name="Previous trace of the list").click()
+    page.wait_for_url(f"**/traces/{ids[1]}?*view=timeline*")
+    wait_ready(page)
+    page.keyboard.press("K")
+    page.wait_for_url(f"**/traces/{ids[2]}?*")
+    wait_ready(page)
+
+    expect(page.get_by_role("button", name="Previous trace of the list")).to_have_attribute(
+        "data-sentence", "This is the first trace of the list."
+    )
+
+
 def test_link_to_one_step_opens_it(open_page: OpenPage, send_trace: SendTrace) -> None:
     page = open_page(send_trace(*failed_run()) + f"&span={CHAT}")
 

@@ -68,7 +68,7 @@ def test_query_of_the_address_narrows_the_list(client: Client, store: Store) -> 
     page = _text(client.get("/traces", {"q": "status:error version:v3 tool:refund"}))
 
     assert page.count('class="trace-row"') == 1
-    assert f'href="/traces/{wanted}"' in page
+    assert f'href="/traces/{wanted}?' in page
 
 
 def test_tool_that_was_asked_for_is_shown_before_others(client: Client, store: Store) -> None:

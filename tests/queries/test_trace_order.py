@@ -16,7 +16,7 @@ from tracestore.language import parse_query
 from tracestore.model import TraceSummary
 from tracestore.queries.outliers import OutlierBucket, find_outliers
 from tracestore.queries.paging import CursorError
-from tracestore.queries.traces import SORTS, find_traces, find_updated_traces
+from tracestore.queries.traces import SORTS, find_neighbours, find_traces, find_updated_traces
 from tracestore.timerange import DAY_NS, NS_PER_S, TimeRange
 
 RANGE = TimeRange(T0 - DAY_NS, T0 + DAY_NS)
@@ -74,6 +74,37 @@ def test_order_does_not_depend_on_where_pages_are_cut(store: Store) -> None:
     whole = [trace.trace_id for trace in read_all(store, "-cost", limit=50)]
 
     assert [trace.trace_id for trace in read_all(store, "-cost", limit=1)] == whole
+
+
+@pytest.mark.parametrize("sign", ["-", ""])
+@pytest.mark.parametrize("field", SORTS)
+def test_neighbours_are_what_stands_beside_a_trace_in_the_list(store: Store, field: str, sign: str) -> None:
+    insert_various(store)
+    sort = sign + field
+    listed = read_all(store, sort, limit=50)
+
+    for place, trace in enumerate(listed):
+        before, after = find_neighbours(
+            store, project_id=1, time_range=RANGE, query=parse_query(""), sort=sort, start_ns=trace.start_ns,
+            trace_id=trace.trace_id,
+        )  # fmt: skip
+
+        assert before == (listed[place - 1] if place else None)
+        assert after == (listed[place + 1] if place + 1 < len(listed) else None)
+
+
+def test_neighbours_are_of_the_list_though_the_trace_is_not(store: Store) -> None:
+    older, left, newer = insert_traces(
+        store, *({"start_ns": T0 + n, "outcome": outcome} for n, outcome in enumerate(("error", "ok", "error")))
+    )
+    insert_traces(store, {"start_ns": T0 + 2, "outcome": "error"}, project_id=2)
+    find = partial(find_neighbours, store, project_id=1, query=parse_query("status:error"), sort="", start_ns=T0 + 1)
+
+    both = find(time_range=RANGE, trace_id=left)
+    moved_on = find(time_range=TimeRange(T0 + 2, T0 + 3), trace_id=left)
+
+    assert [trace and trace.trace_id for trace in both] == [newer, older]
+    assert [trace and trace.trace_id for trace in moved_on] == [newer, None]
 
 
 def test_cursor_of_one_order_is_refused_by_another(store: Store) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from operator import itemgetter
@@ -17,7 +17,7 @@ from tracestore.queries.paging import Position, decode_cursor, read_newest, thre
 from tracestore.queries.predicates import trace_predicate
 from tracestore.queries.previews import find_previews
 from tracestore.queries.spans import find_spans_of_trace, find_trace_times
-from tracestore.timerange import DAY_NS, TimeRange
+from tracestore.timerange import DAY_NS, NS_PER_S, TimeRange
 
 # Field of TraceSummary -> expression over `traces`, in the order in which rows are read.
 _COLUMNS = {
@@ -96,6 +96,13 @@ _BEYOND_POSITION = (
     "(%s, start_time, trace_id) %s ({position_value:UInt64}, fromUnixTimestamp64Nano({position_ns:Int64}),"
     " toFixedString(unhex({position_id:String}), 16))"
 )
+_GET_SORT_VALUE = f"""
+SELECT %s FROM traces FINAL
+PREWHERE {IN_RANGE} AND trace_id = unhex({{trace_id:String}})
+{FINAL_SETTINGS}
+"""
+# What stands beside a trace is looked for in its neighbourhood first.
+_FIRST_STEP_NS, _STEP_GROWTH = 2 * 3600 * NS_PER_S, 16
 # What the jobs of summaries and previews wrote last, whenever it began. First without FINAL, where the indexes on the times of
 # writing leave out nearly all: this is asked every few seconds. The newest version of a trace is never left out, for none is
 # stamped later.
@@ -136,20 +143,77 @@ def find_traces(
     if sort in ("", "-start"):
         return _find_newest(store, project_id=project_id, time_range=time_range, query=query, limit=limit, cursor=cursor)
     position = decode_cursor(cursor, id_digits=32, sort=sort)
-    falling = sort.startswith("-")
-    value = f"ifNull({SORTS[sort.removeprefix('-')]}, toUInt64({0 if falling else _MAX_UINT64}))"
-    params = Params()
-    conditions = [trace_predicate(query, params)]
-    if position:
-        conditions.append(_BEYOND_POSITION % (value, "<" if falling else ">"))
-        params.values |= {"position_value": position.value, "position_ns": position.start_ns, "position_id": position.item_id}
-    sql = _FIND_SORTED % {"value": value, "direction": "DESC" if falling else "ASC", "conditions": " AND ".join(conditions)}
-    scope = {"project_id": project_id, "start_ns": time_range.start_ns, "end_ns": time_range.end_ns}
-    rows = store.query_rows(sql, **scope, **params.values, limit=limit + 1)
+    falls = sort.startswith("-")
+    rows = _find_sorted(
+        store, project_id=project_id, time_range=time_range, query=query, value=_sort_value(sort), falls=falls,
+        position=position, limit=limit + 1,
+    )  # fmt: skip
     keys = [(start_ns, trace_id) for start_ns, trace_id, _ in rows[:limit]]
     found = {trace.trace_id: trace for trace in _get_by_keys(store, project_id=project_id, keys=keys)}
     next_cursor = Position(*keys[-1], sort, rows[limit - 1][2]).encode() if len(rows) > limit else ""
     return Page([found[trace_id] for _, trace_id in keys if trace_id in found], next_cursor)
+
+
+def _sort_value(sort: str) -> str:
+    """Return the number over `traces` that an order compares; what has none comes last in that order."""
+    return f"ifNull({SORTS[sort.removeprefix('-')]}, toUInt64({0 if sort.startswith('-') else _MAX_UINT64}))"
+
+
+def _find_sorted(
+    store: Store, *, project_id: int, time_range: TimeRange, query: Query, value: str, falls: bool, position: Position | None,
+    limit: int,
+) -> list[tuple[Any, ...]]:  # fmt: skip
+    """Return start_ns, trace id and the number `value` of matching traces beyond `position`, largest first when it `falls`."""
+    params = Params()
+    conditions = [trace_predicate(query, params)]
+    if position:
+        conditions.append(_BEYOND_POSITION % (value, "<" if falls else ">"))
+        params.values |= {"position_value": position.value, "position_ns": position.start_ns, "position_id": position.item_id}
+    sql = _FIND_SORTED % {"value": value, "direction": "DESC" if falls else "ASC", "conditions": " AND ".join(conditions)}
+    scope = {"project_id": project_id, "start_ns": time_range.start_ns, "end_ns": time_range.end_ns}
+    return store.query_rows(sql, **scope, **params.values, limit=limit)
+
+
+def find_neighbours(
+    store: Store, *, project_id: int, time_range: TimeRange, query: Query, sort: str, start_ns: int, trace_id: str
+) -> tuple[TraceSummary | None, TraceSummary | None]:
+    """Return the traces before and after one in the list that `find_traces` gives in that order, None at its ends.
+
+    The trace is named by its start and id; it need not be in the list any more: a range that ends now has moved on. Raises
+    QueryTooExpensive or StoreUnavailable.
+    """
+    sort = sort or "-start"
+    value, falls, by_start = _sort_value(sort), sort.startswith("-"), sort.endswith("start")
+    scope = {"project_id": project_id, "start_ns": start_ns, "end_ns": start_ns + 1}
+    rows = [(start_ns,)] if by_start else store.query_rows(_GET_SORT_VALUE % value, **scope, trace_id=trace_id)
+    position = Position(start_ns, trace_id, sort, rows[0][0] if rows else 0)
+
+    def find(falling: bool) -> TraceSummary | None:
+        for part in _beside(time_range, start_ns, falling) if by_start else [time_range]:
+            found = _find_sorted(
+                store, project_id=project_id, time_range=part, query=query, value=value, falls=falling, position=position, limit=1
+            )
+            traces = _get_by_keys(store, project_id=project_id, keys=[row[:2] for row in found])
+            if traces:
+                return traces[0]
+        return None
+
+    return find(not falls), find(falls)
+
+
+def _beside(time_range: TimeRange, start_ns: int, falls: bool) -> Iterator[TimeRange]:
+    """Cut the part of a range before (`falls`) or after a moment into longer and longer ones, the nearest first."""
+    length_ns = _FIRST_STEP_NS
+    low_ns, high_ns = (
+        (time_range.start_ns, min(start_ns + 1, time_range.end_ns))
+        if falls
+        else (max(start_ns, time_range.start_ns), time_range.end_ns)
+    )
+    while low_ns < high_ns:
+        cut_ns = max(low_ns, high_ns - length_ns) if falls else min(high_ns, low_ns + length_ns)
+        yield TimeRange(cut_ns, high_ns) if falls else TimeRange(low_ns, cut_ns)
+        low_ns, high_ns = (low_ns, cut_ns) if falls else (cut_ns, high_ns)
+        length_ns *= _STEP_GROWTH
 
 
 def _find_newest(

@@ -226,6 +226,29 @@
     if (T.range) setRange(null);
     tell("escape");
   });
+  // The list that led here, with the same view. Who is faster than the answer is led on when it has come.
+  const walks = document.getElementById("neighbours");
+  let awaited = "";
+
+  function walk(where) {
+    walks?.querySelector(`[data-walk="${where}"]`).click();
+  }
+
+  walks?.addEventListener("click", (event) => {
+    const control = event.target.closest("[data-walk]");
+    if (!control) return;
+    const view = new URL(location.href).searchParams.get("view");
+    if (control.dataset.sentence) window.tracestore.show(control.dataset.sentence);
+    else if (!control.href) awaited = control.dataset.walk;
+    else if (view) {
+      const url = new URL(control.href);
+      url.searchParams.set("view", view);
+      control.href = url;
+    }
+  });
+  walks?.addEventListener("htmx:afterSwap", () => { if (awaited) walk(awaited); });
+  window.tracestore.onKey("J", () => walk("after"));
+  window.tracestore.onKey("K", () => walk("before"));
   [...page.querySelectorAll("[data-show]")].forEach((button, place) => window.tracestore.onKey(String(place + 1), () => { showView(button.dataset.show); }));
 
   // --- Splitters ------------------------------------------------------------------------------------------------------

@@ -272,7 +272,7 @@ def test_step_named_by_a_template_says_what_it_says(client: Client, store: Store
     assert f'<a class="muted" href="?span={ROOT}" data-span-id="{ROOT}">handle ticket u-17</a>' in page
     assert {"handle ticket u-17", "charge 42 <b>"} <= set(_tree(client, trace_id)["strings"])
     assert "load orders" in transcript
-    assert f'href="/traces/{trace_id}"><bdi>handle ticket u-17</bdi></a>' in listed
+    assert f'href="/traces/{trace_id}?start=now-24h"><bdi>handle ticket u-17</bdi></a>' in listed
 
 
 def test_panel_alone_is_a_fragment_for_the_page_and_a_redirect_for_a_person(client: Client, store: Store) -> None:

@@ -150,6 +150,47 @@ def test_phone_shows_what_differs_and_the_rest_on_a_press(server: LiveServer, ru
     expect(page.locator(".why__more")).to_be_hidden()
 
 
+def test_field_of_why_is_one_stop_of_the_tab_key_and_walked_by_arrow_keys(server: LiveServer, open_page: OpenPage) -> None:
+    buttons = '<span><a href="#" aria-label="only {0}">+</a><a href="#" aria-label="not {0}">-</a></span>'
+    links = '<a class="why__name" href="#">{0}</a>' + buttons
+    values = "".join(f'<div class="why__value">{links.format(f"v{number}")}</div>' for number in range(1, 4))
+    groups = "".join(f'<div class="why__group" data-more><h3>{name}</h3>{values}</div>' for name in ("Version", "Tool"))
+    page = open_page("about:blank")
+    page.route(
+        "**/why/answer*", lambda route: route.fulfill(body=f'<div id="why-answer">{groups}</div>', content_type="text/html")
+    )
+    page.goto(f"{server.url}/why?q=status:error")
+    expect(page.locator('.why__value a[tabindex="0"]')).to_have_count(2)
+
+    page.get_by_role("link", name="v1", exact=True).first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(":focus")).to_have_attribute("aria-label", "only v2")
+    page.keyboard.press("End")
+    expect(page.locator(":focus")).to_have_attribute("aria-label", "only v3")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(":focus")).to_have_attribute("aria-label", "only v3")
+    page.keyboard.press("Tab")
+    expect(page.locator(".why__group").last.locator("a:focus")).to_have_text("v1")
+    page.keyboard.press("Shift+Tab")
+    expect(page.locator(":focus")).to_have_attribute("aria-label", "only v3")
+
+
+def test_phone_folds_numbers_that_do_not_differ(server: LiveServer, runs: tuple[str, str], open_page: OpenPage) -> None:
+    page = open_page(f"{server.url}/compare?a=version:v2&b=version:v3", width=390, height=844)
+    rows = page.locator("section[aria-labelledby=metrics-title] tbody tr")
+    expect(rows.first).to_be_visible()
+    whole = rows.count()
+
+    assert page.locator("section[aria-labelledby=metrics-title] tbody tr:visible").count() < whole
+    page.get_by_role("button", name="All metrics").click()
+    expect(page.locator("section[aria-labelledby=metrics-title] tbody tr:visible")).to_have_count(whole)
+    expect(page.get_by_role("button", name="All metrics")).to_be_hidden()
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.reload()
+    expect(page.locator("section[aria-labelledby=metrics-title] tbody tr:visible")).to_have_count(whole)
+
+
 def test_graph_shows_numbers_sorts_and_leads_to_the_traces(
     server: LiveServer, runs: tuple[str, str], open_page: OpenPage
 ) -> None:

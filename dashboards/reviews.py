@@ -45,8 +45,9 @@ def find_reviews(project_id: int, summary: TraceSummary, reader: str) -> list[Re
 
 def build_reviews(scores: Sequence[Score], reader: str) -> list[Review]:
     """Turn scores, newest first, into reviews, oldest first."""
-    return [Review(score, _verdict(score), score.annotator in ("", reader)) for score in reversed(scores)]
+    return [Review(score, find_verdict(score), score.annotator in ("", reader)) for score in reversed(scores)]
 
 
-def _verdict(score: Score) -> str:
-    return "" if score.value is None else "good" if score.value > 0 else "bad"
+def find_verdict(score: Score) -> str:
+    """Return what a review says: "good", "bad", or "" for a note alone; "" for what is no review."""
+    return "" if score.name != REVIEW or score.value is None else "good" if score.value > 0 else "bad"

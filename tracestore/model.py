@@ -64,6 +64,8 @@ class TraceSummary:
     (tracestore/fingerprint.py), "" when it did not fail. What was retried, looped and wasted is of summary/repeats.py.
     `asked` and `answered` are the beginnings of what the run was asked and of what it answered (jobs/previews.py), "" where
     nobody says or nobody has looked yet: they follow the summary, and stand in lists alone.
+    `asked` and `answered` are the beginnings of what the run was asked and of what it answered (tracestore/previews.py), "" where
+    nobody says or nobody has looked yet: they follow the summary, and stand in lists alone. So do `scores`, where they are shown.
     """
 
     trace_id: str
@@ -117,6 +119,7 @@ class TraceSummary:
     models: list[ModelUsage]
     asked: str = ""
     answered: str = ""
+    scores: tuple[Score, ...] = ()
 
     @property
     def title(self) -> str:

@@ -44,6 +44,7 @@ COLUMNS = (
     Column("environment", "Environment", is_default=False),
     Column("user", "User", is_default=False),
     Column("session", "Session", is_default=False),
+    Column("scores", "Scores", is_default=False, help="What people and evaluations say of it"),
     Column("duration", "Duration", sort="duration", is_number=True),
     Column("tokens", "Tokens", sort="tokens", is_number=True, help="Tokens in \u2192 out"),
     Column("cost", "Cost", sort="cost", is_number=True, help="In US dollars"),
@@ -103,6 +104,10 @@ class Listing:
     @property
     def is_wide(self) -> bool:
         return len(self.columns) > _MOST_FITTING
+
+    @property
+    def shows_scores(self) -> bool:
+        return _BY_NAME["scores"] in self.columns
 
     @property
     def is_name_sized(self) -> bool:

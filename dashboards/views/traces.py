@@ -32,6 +32,7 @@ from tracestore.queries.metrics.series import metric_series
 from tracestore.queries.offers import Wanted, count_offers
 from tracestore.queries.outliers import find_outliers
 from tracestore.queries.paging import CursorError
+from tracestore.queries.scores import find_scores_of_traces
 from tracestore.queries.traces import find_traces, find_updated_traces, has_any_trace
 from tracestore.timerange import NS_PER_S, TimeRange
 from tracestore.web.fragments import fragment_of
@@ -41,6 +42,7 @@ PAGE_SIZE = 50
 # Counting stops here: the pill then says "50+".
 _MAX_NEW = 50
 _COMPLETION_VALUES = 200
+_MOST_SCORES = 20  # of a trace
 _TAIL_OVERLAP_NS = 10 * NS_PER_S
 
 PageView = Callable[[PageRequest], HttpResponse]
@@ -82,7 +84,7 @@ def trace_list(request: PageRequest) -> HttpResponse:
             cursor=request.GET.get("cursor", ""),
             sort=listing.sort,
         )
-        page = replace(page, items=name_traces(get_store(), project_id=request.project.id, traces=page.items))
+        page = _complete(request, page, listing)
     except CursorError:
         return refuse(request, "The cursor is not one that this list gave out.", "cursor")
     except StoreError as error:
@@ -97,6 +99,16 @@ def trace_list(request: PageRequest) -> HttpResponse:
     if not page.items:
         context |= _explain_emptiness(request, search)
     return render(request, "dashboards/trace_list.html", context)
+
+
+def _complete(request: PageRequest, page: Page[TraceSummary], listing: Listing) -> Page[TraceSummary]:
+    """Return the page with names as their messages say them and, where they are shown, with scores. Raises StoreError."""
+    store, project_id = get_store(), request.project.id
+    traces = name_traces(store, project_id=project_id, traces=page.items)
+    if listing.shows_scores:
+        scores = find_scores_of_traces(store, project_id=project_id, traces=traces, limit=_MOST_SCORES)
+        traces = [replace(trace, scores=tuple(scores.get(trace.trace_id, ()))) for trace in traces]
+    return replace(page, items=traces)
 
 
 def _frame_rows(search: Search, listing: Listing, page: Page[TraceSummary]) -> dict[str, object]:
@@ -230,7 +242,7 @@ def trace_tail(request: PageRequest) -> HttpResponse:
         )  # fmt: skip
     except CursorError:
         return refuse(request, "The cursor is not one that this list gave out.", "cursor")
-    page = replace(page, items=name_traces(get_store(), project_id=request.project.id, traces=page.items))
+    page = _complete(request, page, listing)
     context = _frame_rows(search, listing, page) | {"tail_ns": search.time_range.end_ns}
     return render(request, "dashboards/_trace_rows.html", context)
 

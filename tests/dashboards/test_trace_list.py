@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import time
 from html import unescape
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from django.test import Client
 
 from tests.factories import insert_traces
+from tests.logs import insert_logs
 from tracestore.clickhouse.client import Store
 from tracestore.timerange import NS_PER_S
 
@@ -346,3 +348,24 @@ def test_range_that_has_ended_cannot_be_followed(client: Client, store: Store) -
 
     assert "trace-tail" not in page
     assert 'id="live"' not in page
+
+
+def test_column_of_scores_shows_reviews_first_and_what_counts_now(client: Client, store: Store) -> None:
+    reviewed, other = insert_traces(store, {}, {})
+    told = {"event_name": "gen_ai.evaluation.result", "trace_id": reviewed}
+    name, value, score_id = "gen_ai.evaluation.name", "gen_ai.evaluation.score.value", "tracestore.score.id"
+    insert_logs(store, told | {"attributes": {name: "review", value: 1.0, score_id: "r"}}, received_ns=time.time_ns() - 9)
+    insert_logs(
+        store,
+        told | {"attributes": {name: "faithfulness", value: 0.256}},
+        told | {"attributes": {name: "review", value: 0.0, score_id: "r", "gen_ai.evaluation.explanation": "<b>wrong</b>"}},
+    )
+
+    with_scores = _text(client.get("/traces", {"cols": "name,scores"}))
+    without = _text(client.get("/traces"))
+
+    row, of_other = (with_scores.split(f'data-trace="{trace_id}"')[1].split("</tr>")[0] for trace_id in (reviewed, other))
+    assert re.findall(r'score__said truncate">([^<]*)<', row) == ["bad", "0.256"]
+    assert "<b>wrong</b>" in row  # a text, in its title
+    assert "score__said" not in of_other
+    assert "score__said" not in without

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from tracestore.clickhouse.client import Store
-from tracestore.model import Page, Score
+from tracestore.model import Page, Score, TraceSummary
 from tracestore.queries.conditions import Params
 from tracestore.queries.paging import Position, decode_cursor, read_newest
 from tracestore.queries.predicates import REACH_DAYS
+from tracestore.semconv.scores import REVIEW
 from tracestore.timerange import MAX_NS, TimeRange
 
 # Results with the same id replace each other within the trace or session that they are about.
@@ -51,6 +52,22 @@ LIMIT 1 BY key
 LIMIT {{limit:UInt32}}
 """
 _AFTER_POSITION = f"(time, {_KEY}) < (fromUnixTimestamp64Nano({{position_ns:Int64}}), {{position_key:UInt64}})"
+# Of each trace: reviews, then by the time they were told.
+_OF_TRACES = f"""
+SELECT id, lower(hex(trace_id)) AS about, if(span_id = {_ZERO_SPAN}, '', lower(hex(span_id))), session_id, name, value, label,
+    comment, source, annotator, toUnixTimestamp64Nano(time)
+FROM
+(
+    SELECT * FROM scores
+    WHERE project_id = {{project_id:UInt32}} AND time >= fromUnixTimestamp64Nano({{start_ns:Int64}}) - toIntervalDay(1)
+        AND trace_id IN (SELECT toFixedString(unhex(arrayJoin({{trace_ids:Array(String)}})), 16))
+    ORDER BY {_NEWEST}
+    LIMIT 1 BY trace_id, id
+)
+WHERE NOT is_withdrawn
+ORDER BY about, name = '{REVIEW}' DESC, time DESC, id
+LIMIT {{limit:UInt32}} BY about
+"""
 # By id, in a trace before its session.
 _PLACES = f"""
 SELECT id, min(is_gone_there) AS is_gone, argMax((trace_id != {_ZERO_TRACE}, step), (NOT is_gone_there, trace_id)) AS last FROM
@@ -100,6 +117,22 @@ def find_scores(
     found = [Score(*row[:-1]) for row in rows[:limit]]
     last = rows[limit - 1] if len(rows) > limit else None
     return Page(found, Position(last[-2], f"{last[-1]:016x}").encode() if last else "")
+
+
+def find_scores_of_traces(store: Store, *, project_id: int, traces: Sequence[TraceSummary], limit: int) -> dict[str, list[Score]]:
+    """Return by trace id up to `limit` results that count of each of these traces and their steps: reviews, then the newest.
+
+    A trace without any is absent. Raises StoreError.
+    """
+    if not traces:
+        return {}
+    start_ns = min(trace.start_ns for trace in traces)
+    trace_ids = [trace.trace_id for trace in traces]
+    rows = store.query_rows(_OF_TRACES, project_id=project_id, start_ns=start_ns, trace_ids=trace_ids, limit=limit)
+    found: dict[str, list[Score]] = {}
+    for row in rows:
+        found.setdefault(row[1], []).append(Score(*row))
+    return found
 
 
 def find_scores_of_id(store: Store, *, project_id: int, score_id: str) -> list[Score]:

@@ -13,6 +13,7 @@ import pytest
 from django.test import Client
 
 from dashboards.views import trace as trace_views
+from dashboards.views import trace_tabs
 from tests.factories import new_trace_id
 from tests.logs import insert_logs
 from tests.spans import build_request
@@ -425,6 +426,7 @@ def test_page_of_a_long_trace_stays_small(client: Client, store: Store) -> None:
 
 def test_trace_beyond_the_limit_says_how_much_is_shown(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace_views, "SPAN_LIMIT", 2)
+    monkeypatch.setattr(trace_tabs, "SPAN_LIMIT", 2)
     trace_id = _store_trace(store, {"span_id": ROOT}, {"span_id": CHAT, "parent": ROOT}, {"span_id": TOOL, "parent": ROOT})
 
     text = _text(client.get(f"/traces/{trace_id}", {"span": TOOL}))

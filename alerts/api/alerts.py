@@ -14,7 +14,7 @@ from alerts.api.resources import PAGING, answer_page
 from alerts.evidence.focus import traces_path
 from alerts.evidence.model import Evidence
 from alerts.messages.links import incident_url
-from alerts.messages.payload import build_reasons
+from alerts.messages.payload import describe_reasons
 from alerts.models import Alert
 from alerts.rules.evaluation import AlertState
 from alerts.rules.finding import find_alerts
@@ -86,7 +86,7 @@ class AlertOutput(serializers.ModelSerializer[Alert]):
         return self._reasons(alert)["examples"]
 
     def _reasons(self, alert: Alert) -> dict[str, Any]:
-        return build_reasons(Evidence.from_json(alert.evidence), address_of(alert.project))
+        return describe_reasons(Evidence.from_json(alert.evidence), address_of(alert.project))
 
 
 class AlertList(APIView):

@@ -69,11 +69,11 @@ def build_payload(delivery: Delivery, evidence: Evidence, cost_usd: float | None
                 "cost_usd": cost_usd,
             },
         }
-        | build_reasons(evidence, base_url)
+        | describe_reasons(evidence, base_url)
     )
 
 
-def build_reasons(evidence: Evidence, base_url: str) -> dict[str, Any]:
+def describe_reasons(evidence: Evidence, base_url: str) -> dict[str, Any]:
     """Return what differs about the traces behind the breach, where their time went, how they failed, and examples."""
     return {
         "differences": {

@@ -1,7 +1,7 @@
 """A project's own rules: which attribute, name or tool of a span fills which canonical field (docs/attribute-mapping.md).
 
-The rules travel with each insert into ClickHouse, where the span view applies them (clickhouse/lookups.py); nothing here looks
-at a span.
+The rules travel with each insert into ClickHouse, where the span view applies them (clickhouse/views/lookups.py); nothing here
+looks at a span.
 """
 
 from __future__ import annotations

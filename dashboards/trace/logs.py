@@ -167,7 +167,7 @@ def as_span(span: Span, records: Sequence[LogRecord]) -> Span:
 def read_scores(span: Span | None, records: Sequence[LogRecord]) -> list[Score]:
     """Return the evaluation results in a span's events and attributes, and in log records; of equal ids the last one.
 
-    One that was withdrawn is left out. clickhouse/score_views.py reads the same for metrics and lists.
+    One that was withdrawn is left out. clickhouse/views/score_views.py reads the same for metrics and lists.
     """
     scores = [*_event_scores(span), *_annotations(span), *_feedback(span)] if span is not None else []
     told = {score.score_id: score for score in scores}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dashboards.trace import content as shown
-from tracestore.clickhouse.lookups import told
+from tracestore.clickhouse.views.lookups import told
 from tracestore.content import payloads
 from tracestore.content.keys import _TOLD, REDACTED, Part, find_part, find_part_in_event, reduce_content, reduce_error
 from tracestore.semconv.errors import FAILED_ANSWER_KEY

@@ -13,7 +13,7 @@ from tracestore.clickhouse import migrate as runner
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.clickhouse.migrate import FOLDER, SYNCED, migrate
-from tracestore.clickhouse.views import views
+from tracestore.clickhouse.views.materialized import views
 
 STEPS = [
     *(path.stem for path in sorted(FOLDER.glob("[0-9]*.sql"))),

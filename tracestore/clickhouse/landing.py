@@ -11,8 +11,8 @@ from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import BadInsert, QueryTooExpensive, StoreError, StoreUnavailable
-from tracestore.clickhouse.score_views import SCORE_COLUMNS, logs_to_scores, spans_to_scores
-from tracestore.clickhouse.views import logs_to_log_index
+from tracestore.clickhouse.views.materialized import logs_to_log_index
+from tracestore.clickhouse.views.score_views import SCORE_COLUMNS, logs_to_scores, spans_to_scores
 from tracestore.model import Signal
 from tracestore.varint import encode_varint
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.clickhouse.partitions import partition_by_day
-from tracestore.clickhouse.views import views
+from tracestore.clickhouse.views.materialized import views
 
 FOLDER = Path(__file__).parent / "migrations"
 # What the drain fills. The spool forgets a batch once it is inserted: its rows must be on the disk by then, not in a cache.

@@ -14,8 +14,8 @@ from tracestore.timerange import moment_of
 
 log = logging.getLogger(__name__)
 
-# Starts come from outside, from 2000 to 2100 (anyvalue.py). With a day each for all of that a sender with a wrong clock, or a
-# hostile one, could make 36,500 partitions, 17 ms and 35 KB of memory each. What starts outside of these years lies in months.
+# Starts come from outside, from 2000 to 2100 (views/anyvalue.py). With a day each for all of that a sender with a wrong clock, or
+# a hostile one, could make 36,500 partitions, 17 ms and 35 KB of memory each. What starts outside of these years lies in months.
 _FIRST_YEAR, _LAST_YEAR = 2026, 2030
 _BY_DAY = (
     f"if((toYear(start_time) >= {_FIRST_YEAR}) AND (toYear(start_time) <= {_LAST_YEAR}), "

@@ -18,7 +18,7 @@ from tracestore.semconv import errors, fields, keys, signals
 
 # Reads as absent everywhere (ABSENT), so nothing takes it for something that was said.
 REDACTED = "[REDACTED]"
-_USAGE_TEXT_BYTES = 65_536  # what clickhouse/lookups.py reads of a text, from either end
+_USAGE_TEXT_BYTES = 65_536  # what clickhouse/views/lookups.py reads of a text, from either end
 
 
 class Part(Enum):
@@ -119,7 +119,7 @@ def find_part_in_event(event_name: str, key: str) -> Part:
 
 
 _TOLD = re2.compile(
-    # As clickhouse/lookups.py reads them.
+    # As clickhouse/views/lookups.py reads them.
     r"""[{,(\s]["']?("""
     + "|".join(source.key for sources in fields.FIELDS.values() for source in sources if source.form == "told")
     + r""")["']?\s*[:=]\s*([0-9]+)"""
@@ -136,7 +136,7 @@ _RAISED_IN_STACK = re2.compile(
 _TOOL_RESULTS = frozenset(source.key for source in fields.FIELDS["tool_result"])
 _TOOL_ARGUMENTS = frozenset(source.key for source in fields.FIELDS["tool_arguments"])
 _REFUSAL_CHARACTERS = 200
-# Names that stand in a text, as clickhouse/lookups.py reads them.
+# Names that stand in a text, as clickhouse/views/lookups.py reads them.
 _IN_TEXTS = [source for sources in fields.FIELDS.values() for source in sources if source.form == "pattern"]
 _PATTERNS = {
     key: [re2.compile(source.path[0]) for source in _IN_TEXTS if source.key == key] for key in {s.key for s in _IN_TEXTS}

@@ -8,7 +8,7 @@ from typing import Any
 
 from tracestore.clickhouse.attributes import decode_attributes
 from tracestore.clickhouse.client import PlainText, Store
-from tracestore.clickhouse.lookups import literal, literals
+from tracestore.clickhouse.views.lookups import literal, literals
 from tracestore.model import SpanEvent
 from tracestore.queries.spans import value_of
 from tracestore.queries.summaries import NEWEST_OF_SPANS

@@ -5,7 +5,7 @@ Only spans of the signal `agent_handoff` have a target (semconv/signals.py). Att
 
 from __future__ import annotations
 
-from tracestore.clickhouse.lookups import literal
+from tracestore.clickhouse.views.lookups import literal
 from tracestore.queries.steps import ARGUMENT_KEYS
 from tracestore.semconv.signals import HANDOFF_TARGETS
 

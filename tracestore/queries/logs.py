@@ -9,7 +9,7 @@ from typing import Any
 from tracestore.clickhouse.attributes import decode_attributes
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import TraceNotFound
-from tracestore.clickhouse.lookups import literal, literals
+from tracestore.clickhouse.views.lookups import literal, literals
 from tracestore.language import Query
 from tracestore.model import AgentEvents, FacetValue, LogRecord, Page
 from tracestore.queries.conditions import IN_RANGE, Params

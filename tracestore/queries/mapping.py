@@ -8,8 +8,8 @@ from typing import Any
 
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import encode_batch, read_schema
-from tracestore.clickhouse.lookups import MAPPING_TYPE, literal, slots
-from tracestore.clickhouse.span_view import otlp_to_spans, stored_to_spans, why_otlp, why_stored
+from tracestore.clickhouse.views.lookups import MAPPING_TYPE, literal, slots
+from tracestore.clickhouse.views.span_view import otlp_to_spans, stored_to_spans, why_otlp, why_stored
 from tracestore.queries.spans import find_trace_times
 from tracestore.semconv.fields import MAPPED_FIELDS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracestore.clickhouse.client import Store
-from tracestore.clickhouse.intake_view import is_truncated
+from tracestore.clickhouse.views.intake_view import is_truncated
 from tracestore.queries.conditions import IN_RANGE
 from tracestore.timerange import MAX_NS, NS_PER_S, TimeRange
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.partitions import partition_of
-from tracestore.clickhouse.span_view import stored_to_spans
+from tracestore.clickhouse.views.span_view import stored_to_spans
 from tracestore.timerange import TimeRange
 
 _RANGE = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tracestore.clickhouse.attributes import decode_attributes
 from tracestore.clickhouse.client import Store
-from tracestore.clickhouse.lookups import literal
+from tracestore.clickhouse.views.lookups import literal
 from tracestore.model import Span, SpanEvent, SpanSummary
 from tracestore.queries.conditions import IN_RANGE
 from tracestore.queries.spans import find_trace_times, value_of

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracestore.clickhouse.client import PlainText, Store
-from tracestore.clickhouse.lookups import literal
+from tracestore.clickhouse.views.lookups import literal
 from tracestore.fingerprint import STACK_CHARS
 from tracestore.semconv.fields import FIELDS
 from tracestore.semconv.signals import ESCALATION_EVENT, ESCALATION_REASON, HANDOFF_REASONS, REASON_ARGUMENT

@@ -1,4 +1,4 @@
-"""How an AnyValue, a list of attributes and a point in time become columns, as SQL; attributes.py reads them back."""
+"""How an AnyValue, a list of attributes and a point in time become columns, as SQL; clickhouse/attributes.py reads them back."""
 
 from __future__ import annotations
 

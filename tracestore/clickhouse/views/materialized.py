@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tracestore.clickhouse.intake_view import logs_to_intake, spans_to_intake
-from tracestore.clickhouse.log_view import otlp_to_logs
-from tracestore.clickhouse.score_views import logs_to_scores, spans_to_scores
-from tracestore.clickhouse.span_view import otlp_to_spans
+from tracestore.clickhouse.views.intake_view import logs_to_intake, spans_to_intake
+from tracestore.clickhouse.views.log_view import otlp_to_logs
+from tracestore.clickhouse.views.score_views import logs_to_scores, spans_to_scores
+from tracestore.clickhouse.views.span_view import otlp_to_spans
 
 
 def logs_to_log_index(source: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tracestore.clickhouse.anyvalue import MAX_TIME_NS, MIN_TIME_NS, letter_of, map_of, text_of, types_of
-from tracestore.clickhouse.lookups import first_of, is_present, literal, literals, name_of_event, sdk
+from tracestore.clickhouse.views.anyvalue import MAX_TIME_NS, MIN_TIME_NS, letter_of, map_of, text_of, types_of
+from tracestore.clickhouse.views.lookups import first_of, is_present, literal, literals, name_of_event, sdk
 from tracestore.semconv.fields import FIELDS
 
 

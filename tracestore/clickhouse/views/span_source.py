@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from tracestore.clickhouse.anyvalue import MAX_TIME_NS, MIN_TIME_NS, map_of, types_of
-from tracestore.clickhouse.lookups import MAPPING_TYPE, literal, literals, mapping_texts, name_of_event, resource_wanted, sdk
+from tracestore.clickhouse.views.anyvalue import MAX_TIME_NS, MIN_TIME_NS, map_of, types_of
+from tracestore.clickhouse.views.lookups import (
+    MAPPING_TYPE,
+    literal,
+    literals,
+    mapping_texts,
+    name_of_event,
+    resource_wanted,
+    sdk,
+)
 from tracestore.semconv import errors, fields, signals
 
 

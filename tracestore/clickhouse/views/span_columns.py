@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tracestore.clickhouse.lookups import (
+from tracestore.clickhouse.views.lookups import (
     at,
     candidates,
     first,
@@ -17,7 +17,7 @@ from tracestore.clickhouse.lookups import (
     slots,
     tool_signal,
 )
-from tracestore.clickhouse.span_source import carried, carried_at, members_of, tuple_of
+from tracestore.clickhouse.views.span_source import carried, carried_at, members_of, tuple_of
 from tracestore.semconv import calls, errors, fields, kinds, signals
 from tracestore.semconv.sources import ABSENT, SCRUBBED_PREFIX, Source
 

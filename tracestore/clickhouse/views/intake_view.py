@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tracestore.clickhouse.anyvalue import MAX_TIME_NS
-from tracestore.clickhouse.lookups import literal
+from tracestore.clickhouse.views.anyvalue import MAX_TIME_NS
+from tracestore.clickhouse.views.lookups import literal
 from tracestore.semconv.sources import TRUNCATION_MARK
 
 # A span that arrives this long after its end is late: by then a trace without its root has been judged without it (the

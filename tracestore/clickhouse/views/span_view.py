@@ -11,7 +11,7 @@ own, which reads the requests of projects that have rules.
 
 from __future__ import annotations
 
-from tracestore.clickhouse.lookups import (
+from tracestore.clickhouse.views.lookups import (
     MAPPING_TYPE,
     RUN,
     at,
@@ -26,8 +26,8 @@ from tracestore.clickhouse.lookups import (
     wanted,
     winner,
 )
-from tracestore.clickhouse.span_columns import layers
-from tracestore.clickhouse.span_source import carried, given, spans_of
+from tracestore.clickhouse.views.span_columns import layers
+from tracestore.clickhouse.views.span_source import carried, given, spans_of
 from tracestore.semconv.fields import MAPPED_FIELDS
 
 

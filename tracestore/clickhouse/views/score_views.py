@@ -6,7 +6,7 @@ view anew at each insert: what is made of all results in the same way stands onc
 
 from __future__ import annotations
 
-from tracestore.clickhouse.lookups import literal
+from tracestore.clickhouse.views.lookups import literal
 from tracestore.semconv.scores import (
     ANNOTATION_FIELD,
     ANNOTATION_MARKS,

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from tracestore.clickhouse.errors import StoreError
 from tracestore.web.requests import PageRequest
 
-LOG_LIMIT = 100
+LOG_LIMIT = 100  # records; the page shows the first ones and says so
 View = Callable[..., HttpResponseBase]
 
 

@@ -31,8 +31,6 @@ _NAMED_SPANS, _NAME_CHARACTERS = 10, 80  # a response may not grow with the requ
 # The same weights and tags hold for log records.
 _SPAN_BYTES, _FIELD_BYTES, _UNCOUNTED_BYTES = 30, 12, 64 * 2**10
 _SPAN_PATH = (0x0A, 0x12, 0x12)  # resource_spans, scope_spans, spans
-_CONTROL = bytes(range(0x20))
-
 
 _Request = ExportTraceServiceRequest | ExportLogsServiceRequest
 Clean = Callable[[_Request], None]  # changes a parsed request in place
@@ -88,25 +86,6 @@ class Checked:
     rejected: int
     message: str
     rejection: Rejection | None = None
-
-
-def most_parsing_bytes(body: bytes) -> int:
-    """Return what parsing a body of this size may take at most, whatever is in it."""
-    return 200 * len(body)
-
-
-def estimate_parsing_bytes(body: bytes, *, is_json: bool) -> int:
-    """Return about how much memory parsing takes, rather too much than too little. Runs at a gigabyte a second.
-
-    The weights are measured (CPython 3.11, upb 7): a body of long texts takes 2 times its size, one of small attributes
-    13 (JSON) or 3 (Protobuf) times, one made for the purpose 30 to 90 times.
-    """
-    if is_json:
-        # Objects, arrays, strings and other values, each as Python's object and as the bytes that it is encoded to.
-        text = len(body) * (3 if body.isascii() else 6)
-        return text + 150 * body.count(b"{") + 100 * body.count(b"[") + 20 * body.count(b'"') + 180 * body.count(b",")
-    # Each message has its length before it, below 0x20 where it is small; tags of spans and envelopes are below 0x20 too.
-    return 4 * len(body) + 80 * (len(body) - len(body.translate(None, _CONTROL)))
 
 
 def check_protobuf(body: bytes, clean: Clean | None = None) -> Checked:

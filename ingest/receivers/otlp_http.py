@@ -23,8 +23,10 @@ from tracestore.process import telemetry
 from tracestore.projects import read_slug
 
 log = logging.getLogger(__name__)
+
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 _CONTENT_TYPES = {PROTOBUF: PROTOBUF, "application/protobuf": "application/protobuf", JSON: JSON}
 # google.rpc.Code by HTTP status, as in the OpenTelemetry Collector (internal/statusutil).

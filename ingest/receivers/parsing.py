@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from ingest.otlp.check import estimate_parsing_bytes, most_parsing_bytes
+from ingest.otlp.memory import estimate_parsing_bytes, most_parsing_bytes
 from ingest.receivers.body import Allowance, MemoryBudget, TooLarge, inflate
 from ingest.receivers.refusing import Refused
 

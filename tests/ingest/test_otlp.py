@@ -18,8 +18,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from ingest.otlp.check import BadBody, Rejection, check_json, check_logs_json, check_protobuf, estimate_parsing_bytes
+from ingest.otlp.check import BadBody, Rejection, check_json, check_logs_json, check_protobuf
 from ingest.otlp.json_form import decode_json_object
+from ingest.otlp.memory import estimate_parsing_bytes
 from tests.otlp_messages import sized, to_otlp_dict, trace_requests
 
 TRACE_ID, SPAN_ID = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174"

@@ -425,8 +425,8 @@ def test_page_of_a_long_trace_stays_small(client: Client, store: Store) -> None:
 
 
 def test_trace_beyond_the_limit_says_how_much_is_shown(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trace_views, "SPAN_LIMIT", 2)
-    monkeypatch.setattr(trace_tabs, "SPAN_LIMIT", 2)
+    for views in (trace_views, trace_tabs):  # the page says what its tabs show
+        monkeypatch.setattr(views, "SPAN_LIMIT", 2)
     trace_id = _store_trace(store, {"span_id": ROOT}, {"span_id": CHAT, "parent": ROOT}, {"span_id": TOOL, "parent": ROOT})
 
     text = _text(client.get(f"/traces/{trace_id}", {"span": TOOL}))
@@ -458,7 +458,7 @@ def test_search_reads_payloads_too(client: Client, store: Store) -> None:
 
 
 def test_search_that_finds_too_much_says_so(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trace_views, "HIT_LIMIT", 1)
+    monkeypatch.setattr(trace_tabs, "HIT_LIMIT", 1)
     trace_id = _failed_run(store)
 
     found = client.get(f"/traces/{trace_id}/search", {"q": "answer"}).json()
@@ -469,7 +469,7 @@ def test_search_that_finds_too_much_says_so(client: Client, store: Store, monkey
 def test_logs_of_the_trace_come_in_pages_with_links_to_their_steps(
     client: Client, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trace_views, "LOG_LIMIT", 2)
+    monkeypatch.setattr(trace_tabs, "LOG_LIMIT", 2)
     trace_id = _failed_run(store)
     now_ns = time.time_ns() - 60 * 10**9
     insert_logs(store, *({"trace_id": trace_id, "span_id": TOOL, "time_ns": now_ns + n, "body": f"line {n}"} for n in range(3)))
@@ -552,7 +552,7 @@ def test_raw_tab_marks_the_selected_step(client: Client, store: Store, form: str
 
 
 def test_raw_tab_begins_near_a_step_that_is_far_down(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trace_views, "_EXCERPT_SPANS", 5)
+    monkeypatch.setattr(trace_tabs, "_EXCERPT_SPANS", 5)
     now_ns = time.time_ns()
     trace_id = _store_trace(store, *({"span_id": f"{n:016x}", "start_ns": now_ns - 10**10 + n} for n in range(1, 31)))
 
@@ -563,14 +563,14 @@ def test_raw_tab_begins_near_a_step_that_is_far_down(client: Client, store: Stor
     assert "Steps 17 to 21 of 30" in _text(client.get(f"/traces/{trace_id}/raw", {"span": f"{20:016x}"}))
     assert "Steps 26 to 30 of 30" in _text(client.get(f"/traces/{trace_id}/raw", {"span": f"{30:016x}"}))
     # What comes before is left out where it would hide the step that was asked for.
-    monkeypatch.setattr(trace_views, "_EXCERPT_CHARS", 1500)
+    monkeypatch.setattr(trace_tabs, "_EXCERPT_CHARS", 1500)
     before, own, after = _raw(client, trace_id, span=f"{20:016x}")
     assert f'"spanId": "{20:016x}"' in own
     assert "spanId" not in before
 
 
 def test_raw_tab_shows_the_beginning_and_links_to_all(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trace_views, "_EXCERPT_SPANS", 1)
+    monkeypatch.setattr(trace_tabs, "_EXCERPT_SPANS", 1)
     trace_id = _failed_run(store)
 
     otlp, rows = (_text(client.get(f"/traces/{trace_id}/raw", {"format": form})) for form in ("otlp", "rows"))

@@ -36,7 +36,26 @@ class ShownMessage:
 
 
 def pair_calls(messages: list[Message]) -> list[ShownMessage]:
-    """Return the messages with each tool result under the call it answers, in place of a message of its own.
+    """Return the messages with each tool result under the call it answers, in place of a message of its own."""
+    results = _match_results(messages)
+    paired = set(results.values())
+    shown = []
+    for at, message in enumerate(messages):
+        parts = []
+        for place, part in enumerate(message.parts):
+            if (at, place) in results:
+                result_at, result_place = results[at, place]
+                result = messages[result_at].parts[result_place]
+                parts.append(ShownPart(part, place, result, (result_at, result_place)))
+            elif (at, place) not in paired:
+                parts.append(ShownPart(part, place))
+        if parts or not message.parts:
+            shown.append(ShownMessage(message, at, parts))
+    return shown
+
+
+def _match_results(messages: list[Message]) -> dict[_Place, _Place]:
+    """Return for the places of calls those of the results that answer them.
 
     A result belongs to the last call before it with its id that has none yet; without an id, to the first such call of its name.
     """
@@ -53,20 +72,7 @@ def pair_calls(messages: list[Message]) -> list[ShownMessage]:
                 call = _take(waiting, results, from_end=bool(part.call_id))
                 if call is not None:
                     results[call] = (at, place)
-    paired = set(results.values())
-    shown = []
-    for at, message in enumerate(messages):
-        parts = []
-        for place, part in enumerate(message.parts):
-            if (at, place) in results:
-                result_at, result_place = results[at, place]
-                result = messages[result_at].parts[result_place]
-                parts.append(ShownPart(part, place, result, (result_at, result_place)))
-            elif (at, place) not in paired:
-                parts.append(ShownPart(part, place))
-        if parts or not message.parts:
-            shown.append(ShownMessage(message, at, parts))
-    return shown
+    return results
 
 
 def _take(waiting: deque[_Place], answered: Mapping[_Place, _Place], *, from_end: bool) -> _Place | None:

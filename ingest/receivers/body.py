@@ -137,6 +137,14 @@ async def read_body(receive: Receive, allowance: Allowance) -> bytes:
         raise Stalled from None
 
 
+def _find_window(body: bytes, encoding: str) -> int:
+    """Return what zlib takes as `wbits`: gzip's header, that of zlib (RFC 1950, 2.2), or none."""
+    if encoding != "deflate":
+        return 31
+    has_zlib_header = len(body) > 1 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0
+    return 15 if has_zlib_header else -15
+
+
 def inflate(body: bytes, encoding: str, allowance: Allowance) -> bytes:
     """Undo the content encoding step by step, so that a small body cannot become a huge one. Raises TooLarge, Corrupt, NoMemory.
 
@@ -144,10 +152,7 @@ def inflate(body: bytes, encoding: str, allowance: Allowance) -> bytes:
     """
     if encoding == "identity" or not body:
         return body
-    window = 31
-    if encoding == "deflate":
-        has_zlib_header = len(body) > 1 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0
-        window = 15 if has_zlib_header else -15
+    window = _find_window(body, encoding)
     pieces: list[bytes] = []
     size = 0
     stream = zlib.decompressobj(window)

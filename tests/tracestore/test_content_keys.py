@@ -73,7 +73,7 @@ def test_content_of_unknown_dialects_is_told_by_its_name(key: str) -> None:
         "gen_ai.memory.records", "gen_ai.memory.query.text", "gen_ai.skill.description", "gen_ai.main_agent.description",
         "annotations.0.annotation.explanation", "trace.evaluations.12.evaluation.metadata", "llm.function_call",
         "input.images.0.image.url", "output.images.0.image.url", "tool.json_schema",
-        "input.audio.url", "output.audio.url", "input.audio.transcript",
+        "input.audio.url", "output.audio.url", "input.audio.transcript", "gen_ai.tool.0.description",
         "lk.pii.chat_ctx", "lk.pii.response.function_calls", "lk.pii.sip.phoneNumber", "lk.pii.participant_identity",
     ],
 )  # fmt: skip

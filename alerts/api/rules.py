@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -41,6 +42,7 @@ from alerts.rules.evaluation import AlertState
 from tracestore.language import parse_query
 from tracestore.queries.metrics.definitions import GROUPINGS, METRICS
 from tracestore.queries.metrics.groups import RUN_METRICS
+from tracestore.timerange import moment_of
 from tracestore.web.rest import checked, page_of, project_of, require_room
 
 MAX_RULES = 2000
@@ -147,15 +149,27 @@ class AlertRuleInput(NamedInput):
 
 
 class RuleInstanceOutput(serializers.ModelSerializer[RuleInstance]):
-    """The state of one group. `value` and `baseline` are in the metric's unit; `spent_at` is when a budget will be spent."""
+    """The state of one group. `value` and `baseline` are in the metric's unit; `spent_at` is when a budget will be spent.
+
+    One that `is_waiting` decides nothing before `waits_until` (null: nobody can tell), as part of its window was not received.
+    """
 
     value = serializers.FloatField(source="last_value", allow_null=True)
     samples = serializers.IntegerField(source="last_samples")
     baseline = serializers.FloatField(source="last_baseline", allow_null=True)
+    is_waiting = serializers.SerializerMethodField()
+    waits_until = serializers.SerializerMethodField()
 
     class Meta:
         model = RuleInstance
-        fields = ["labels", "state", "severity", "value", "samples", "baseline", "spent_at"]
+        fields = ["labels", "state", "severity", "value", "samples", "baseline", "spent_at", "is_waiting", "waits_until"]
+
+    def get_is_waiting(self, instance: RuleInstance) -> bool:
+        return instance.to_state().wait is not None
+
+    def get_waits_until(self, instance: RuleInstance) -> datetime | None:
+        wait = instance.to_state().wait
+        return moment_of(wait.until_ns) if wait and wait.until_ns is not None else None
 
 
 class AlertRuleOutput(serializers.ModelSerializer[AlertRule]):

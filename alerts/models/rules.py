@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
@@ -12,7 +13,7 @@ from django.db import models
 from django.utils import timezone
 
 from alerts.models.channels import NotificationChannel
-from alerts.rules.evaluation import AlertState, Comparison, Condition, InstanceState, Level, NoData
+from alerts.rules.evaluation import AlertState, Comparison, Condition, InstanceState, Level, NoData, Wait
 from tracestore.language import QueryError, parse_query
 from tracestore.models import Project
 
@@ -221,6 +222,7 @@ class RuleInstance(models.Model):
             met_since_ns=tuple(memory.get("met_since_ns", ())),
             observed_at_ns=memory.get("observed_at_ns"),
             fired_at_ns=tuple(memory.get("fired_at_ns", ())),
+            wait=Wait(memory["wait"]["until_ns"]) if memory.get("wait") else None,
         )
 
     def set_state(self, state: InstanceState) -> None:
@@ -230,4 +232,5 @@ class RuleInstance(models.Model):
             "met_since_ns": state.met_since_ns,
             "observed_at_ns": state.observed_at_ns,
             "fired_at_ns": state.fired_at_ns,
+            "wait": asdict(state.wait) if state.wait else None,
         }

@@ -78,11 +78,19 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """What was seen decides nothing before `until_ns`, when more has been received; None while nothing can be."""
+
+    until_ns: int | None
+
+
+@dataclass(frozen=True)
 class Observation:
     """What one evaluation saw at `at_ns`: None is no data; `samples` is how many traces the value is made of.
 
     `baseline` is what to compare with and `margin` how far from it chance alone leads, both in the metric's unit. `might_be` is
-    what the value may have been where part of the window could not be received; None where all could.
+    what the value may have been where part of the window could not be received, and `settled_at_ns` from when on that is of no
+    account; None where all could, the latter also where nobody can tell.
     """
 
     value: float | None
@@ -91,6 +99,7 @@ class Observation:
     baseline: float | None = None
     margin: float = 0.0
     might_be: float | None = None
+    settled_at_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,8 @@ class InstanceState:
 
     `state` is never resolved; `severity` is that of the level in force, "" unless firing. `ranks` are the verdicts of the last
     evaluations, oldest first (0 good, 1 past the recovery threshold alone, 2 past the first level, 3 past the second),
-    `met_since_ns` is since when each level is met, None when it is not, and `fired_at_ns` when it began to fire of late.
+    `met_since_ns` is since when each level is met, None when it is not, and `fired_at_ns` when it began to fire of late. `wait`
+    is set where the last observation left open whether it is good, as part of its window could not be received.
     """
 
     state: AlertState = AlertState.INACTIVE
@@ -109,6 +119,7 @@ class InstanceState:
     met_since_ns: tuple[int | None, ...] = ()
     observed_at_ns: int | None = None
     fired_at_ns: tuple[int, ...] = ()
+    wait: Wait | None = None
 
     def has_fired_lately(self, at_ns: int) -> bool:
         """True when it has begun to fire within the FLAP_WINDOW_S before `at_ns`, so that it is remembered."""
@@ -183,8 +194,9 @@ def step(state: InstanceState, observation: Observation, condition: Condition) -
     at_ns = observation.at_ns
     if state.observed_at_ns is not None and abs(at_ns - state.observed_at_ns) > condition.longest_gap_s * NS_PER_S:
         state = replace(state, ranks=(), met_since_ns=(), since_ns=at_ns if state.state == AlertState.PENDING else state.since_ns)
-    state = replace(state, observed_at_ns=at_ns)
     rank = judge(observation, condition)
+    is_open = rank is None and observation.might_be is not None
+    state = replace(state, observed_at_ns=at_ns, wait=Wait(observation.settled_at_ns) if is_open else None)
     if rank is None:
         return state, None
     ranks = (*state.ranks, rank)[-condition.of_evaluations :]

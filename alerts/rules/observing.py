@@ -126,11 +126,16 @@ def with_gaps(rule: AlertRule, seen: Observation, window: TimeRange, gaps: Gaps)
         return seen
     received_s = window.duration_s - lost_ns / NS_PER_S
     is_telling = received_s >= min(window.duration_s, _TELLING_S)
+    settled_at_ns = None
+    if not gaps.goes_on:
+        enough_s = rule.window_s if is_telling else min(rule.window_s, _TELLING_S)
+        settled_at_ns = gaps.last_end_ns(window) + (rule.grace_s + enough_s) * NS_PER_S
     if adds_up(rule):
         value = seen.value or 0.0
-        return replace(seen, might_be=value * window.duration_s / received_s if is_telling else math.inf)
+        might_be = value * window.duration_s / received_s if is_telling else math.inf
+        return replace(seen, might_be=might_be, settled_at_ns=settled_at_ns)
     has_value = seen.value is not None and seen.samples >= rule.min_samples
-    return seen if is_telling or has_value else replace(seen, might_be=0.0)
+    return seen if is_telling or has_value else replace(seen, might_be=0.0, settled_at_ns=settled_at_ns)
 
 
 def counts_as_week(rule: AlertRule, window: TimeRange, gaps: Gaps) -> bool:

@@ -80,6 +80,19 @@ def telling_groups(rule: AlertRule) -> list[RuleInstance]:
 
 
 @register.filter
+def wait_words(rule: AlertRule) -> str:
+    """Return why what the rule shows decides nothing yet, and until when; "" where it does."""
+    waits = [wait for row in rule.instances.all() if (wait := row.to_state().wait)]
+    if not waits:
+        return ""
+    why = "a downtime of Tracestore lies in its window, and what agents sent meanwhile may be missing"
+    ends_ns = [wait.until_ns for wait in waits if wait.until_ns is not None]
+    if len(ends_ns) < len(waits):
+        return "Waits until Tracestore receives again and shows what has come: what agents send now may be missing."
+    return f"Waits until {wording.format_moment_ns(max(ends_ns))}: {why}."
+
+
+@register.filter
 def state_class(state: str) -> str:
     """Return the modifier of .badge for a state."""
     return STATE_CLASSES.get(state, "")

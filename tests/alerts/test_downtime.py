@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from alerts.models import AlertRule
 from alerts.past.observations import observe_past
@@ -14,6 +15,7 @@ from alerts.rules import evaluator
 from tests.alerts.factories import create_rule, insert_traffic
 from tests.factories import insert_traces
 from tracestore.clickhouse.client import Store
+from tracestore.intake import reception
 from tracestore.models import Reception
 from tracestore.timerange import TimeRange, ns_of
 
@@ -65,6 +67,49 @@ def test_silence_that_goes_on_after_the_start_is_told_once_a_whole_window_was_re
     told = [evaluate(rule, up + timedelta(seconds=s)) for s in range(15, 241, 15)]
 
     assert told == [[]] * 11 + [["firing"]] + [[]] * 4  # a minute for retries and the window
+
+
+def find_wait(rule: AlertRule) -> datetime | None:
+    """Return until when the rule waits, as the API says it; None when it does not wait."""
+    [group] = Client().get(f"/api/v1/alert-rules/{rule.pk}").json()["groups"]
+    assert group["is_waiting"] == (group["waits_until"] is not None)
+    return datetime.fromisoformat(group["waits_until"]) if group["is_waiting"] else None
+
+
+@pytest.mark.parametrize(
+    ("columns", "waits_s"),
+    [({"window_s": 120}, 60 + 120), ({"window_s": 120, "grace_s": 30}, 60 + 30 + 120), ({"window_s": 4 * 3600}, 60 + 15 * 60)],
+)
+def test_rule_says_until_when_it_waits(store: Store, columns: dict[str, int], waits_s: int) -> None:
+    rule = silence_rule(**columns)
+    up = down(6 * 60)
+
+    evaluate(rule, up + timedelta(seconds=20))
+    assert find_wait(rule) == up + timedelta(seconds=waits_s)
+    evaluate(rule, up + timedelta(seconds=waits_s - 15))
+    assert find_wait(rule) == up + timedelta(seconds=waits_s)
+
+    assert evaluate(rule, up + timedelta(seconds=waits_s)) == ["firing"]
+    assert find_wait(rule) is None
+
+
+def test_list_and_page_of_a_waiting_rule_say_so(store: Store) -> None:
+    rule = silence_rule()
+    evaluate(rule, down(10) + timedelta(seconds=20))
+
+    for path in ("/alerts/rules", f"/alerts/rules/{rule.pk}"):
+        assert "Waits until 2026-11-20 08:43:00 UTC" in Client().get(path).content.decode()
+    assert "Waiting" in Client().get("/alerts/rules").content.decode()
+
+
+def test_rule_waits_without_an_end_while_nothing_can_be_received(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reception, "_STARTED", NOW - timedelta(days=1))
+    rule = silence_rule()
+    receive(NOW - timedelta(days=1), NOW)
+
+    evaluate(rule, NOW + timedelta(minutes=2))
+
+    assert "Waits until Tracestore receives again" in Client().get("/alerts/rules").content.decode()
 
 
 def test_of_a_long_window_a_quarter_of_an_hour_is_enough(store: Store) -> None:

@@ -87,13 +87,21 @@ def _forget_old(now: datetime) -> None:
 
 @dataclass(frozen=True)
 class Gaps:
-    """Stretches [start, end) in ns since the Unix epoch of which not all can be seen; disjoint and in order."""
+    """Stretches [start, end) in ns since the Unix epoch of which not all can be seen; disjoint and in order.
+
+    The last may end in what is to come, with the minute that retries take. It `goes_on` where nobody can tell when it ends.
+    """
 
     stretches: tuple[tuple[int, int], ...] = ()
+    goes_on: bool = False
 
     def lost_ns(self, time_range: TimeRange) -> int:
         """Return how much of the range lies in them."""
         return sum(max(0, min(end, time_range.end_ns) - max(start, time_range.start_ns)) for start, end in self.stretches)
+
+    def last_end_ns(self, time_range: TimeRange) -> int:
+        """Return when the last of them that begins by the end of the range is over; 0 for none."""
+        return max((end for start, end in self.stretches if start < time_range.end_ns), default=0)
 
 
 def find_gaps(time_range: TimeRange, now: datetime) -> Gaps:
@@ -108,6 +116,7 @@ def find_gaps(time_range: TimeRange, now: datetime) -> Gaps:
     if not noted:
         return Gaps()
     found: list[tuple[datetime, datetime]] = []
+    goes_on = False
     seen_at = noted[0].seen_at
     for row in noted[1:]:
         if row.began_at > seen_at:
@@ -115,10 +124,12 @@ def find_gaps(time_range: TimeRange, now: datetime) -> Gaps:
         seen_at = max(seen_at, row.seen_at)
     if now - seen_at > _PATIENCE and _may_pass(seen_at, now):
         found.append((seen_at, now))
+        goes_on = True
     waiting = [row.stored_until for row in noted if abs(now - row.seen_at) <= _PATIENCE and now - row.stored_until > _PATIENCE]
     if waiting and _may_pass(min(waiting), now):
         found.append((min(waiting), now))
-    return Gaps(tuple(_merge([(ns_of(begin), min(ns_of(end), ns_of(now))) for begin, end in found], time_range)))
+        goes_on = True
+    return Gaps(tuple(_merge([(ns_of(begin), ns_of(end)) for begin, end in found], time_range)), goes_on)
 
 
 def _may_pass(since: datetime, now: datetime) -> bool:
@@ -132,9 +143,9 @@ def _may_pass(since: datetime, now: datetime) -> bool:
 def _merge(stretches: list[tuple[int, int]], within: TimeRange) -> list[tuple[int, int]]:
     merged: list[tuple[int, int]] = []
     for start, end in sorted(stretches):
-        start, end = max(start, within.start_ns), min(end, within.end_ns)
+        start = max(start, within.start_ns)
         if merged and start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        elif start < end:
+        elif start < min(end, within.end_ns):
             merged.append((start, end))
     return merged

@@ -88,9 +88,13 @@ def _find_or_open(alert: Alert, grouping: Grouping, now: datetime) -> Incident:
     members: dict[int, set[str]] = {pk: set() for pk in found}
     for pk, rule_id, instance in Alert.objects.filter(incident__in=found).values_list("incident_id", "rule_id", "instance_key"):
         members[pk or 0].add(f"{rule_id} {instance}")
+    # A flapping one in which nothing fires is held open to keep what flaps from being news, not what else comes.
+    ended_at = {pk: one.resolved_at or one.quiet_at for pk, one in found.items()}
+    alike = {pk for pk, one in found.items() if ended_at[pk] and one.key == key}
+    of_this_cause = telling.find_with_cause_of(alert, alike)
     chosen = choose_incident(
         [
-            Candidate(pk, one.key, frozenset(members[pk]), one.last_began_at, one.resolved_at)
+            Candidate(pk, one.key, frozenset(members[pk]), one.last_began_at, ended_at[pk], pk in of_this_cause)
             for pk, one in found.items()
         ],
         key=key, identity=f"{alert.rule_id} {alert.instance_key}", now=now, window=window,

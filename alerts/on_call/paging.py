@@ -99,27 +99,35 @@ def group_key(names: Sequence[str], facts: Mapping[str, str], labels: Mapping[st
 
 @dataclass(frozen=True)
 class Candidate:
-    """An incident that an alert might join. `members` are the identities of its alerts; `ended_at` None while it is open."""
+    """An incident that an alert might join. `members` are the identities of its alerts; `ended_at` None while one of them fires.
+
+    `shares_cause` says whether a cause that the alert names was named by one of them.
+    """
 
     incident_id: int
     key: str
     members: frozenset[str]
     last_began_at: datetime
     ended_at: datetime | None
+    shares_cause: bool = False
 
 
 def choose_incident(candidates: Iterable[Candidate], *, key: str, identity: str, now: datetime, window: timedelta) -> int | None:
     """Return the incident that an alert beginning now belongs to, None for a new one.
 
     First one that has known this very alert (the same rule and labels) and is open, or ended at most REOPEN_WITHIN ago; then
-    one of the same key in which an alert began at most `window` ago. Of several the latest, and open ones before ended ones.
+    one of the same key in which an alert began at most `window` ago. What has ended only comes back with its cause: another
+    fault is another incident. Of several the latest, and open ones before ended ones.
     """
+
+    def is_alike(one: Candidate) -> bool:
+        return one.key == key and abs(now - one.last_began_at) <= window and (one.ended_at is None or one.shares_cause)
+
     fitting = [
         (identity in one.members, one.ended_at is None, one.last_began_at, one.incident_id)
         for one in candidates
         # Either way: the clock may have been set back.
-        if (one.ended_at is None or abs(now - one.ended_at) <= REOPEN_WITHIN)
-        and (identity in one.members or (one.key == key and abs(now - one.last_began_at) <= window))
+        if (one.ended_at is None or abs(now - one.ended_at) <= REOPEN_WITHIN) and (identity in one.members or is_alike(one))
     ]
     return max(fitting)[-1] if fitting else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -226,6 +226,18 @@ def _is_other_fault(incident: Incident, alert: Alert, news: AlertTransition, tol
         if one.evidence
     )
     return find_subjects(evidence, alert.labels).isdisjoint(subject for subjects in known for subject in subjects)
+
+
+def find_with_cause_of(alert: Alert, incident_ids: Collection[int]) -> set[int]:
+    """Return those of the incidents in which an alert names a cause, or is of a group, that this one names or is of as well."""
+    subjects = find_subjects(Evidence.from_json(alert.evidence), alert.labels)
+    if not subjects:
+        return set()
+    return {
+        other.incident_id
+        for other in Alert.objects.filter(incident__in=incident_ids)
+        if other.incident_id and not subjects.isdisjoint(find_subjects(Evidence.from_json(other.evidence), other.labels))
+    }
 
 
 def _rank_of(delivery: Delivery) -> int:

@@ -150,11 +150,11 @@ def test_alert_that_returns_opens_its_incident_again_and_says_so() -> None:
 
 def test_incident_opened_again_by_another_alert_carries_its_name() -> None:
     phone = create_channel(name="Phone")
-    end(begin(create_rule(phone, name="No traffic", severity="critical"), NOW), at(1))
-    begin(create_rule(phone, name="Refunds fail", severity="critical"), at(6))
+    end(begin(create_rule(phone, name="No traffic", severity="critical"), NOW, {"agent": "a"}), at(1))
+    begin(create_rule(phone, name="Refunds fail", severity="critical"), at(6), {"agent": "a"})
 
     incident = Incident.objects.get()
-    assert incident.title == "Refunds fail"  # what is over must not stand above the button that acknowledges
+    assert incident.title == "Refunds fail: agent a"  # what is over must not stand above the button that acknowledges
     assert kinds(incident) == ["opened", "resolved", "reopened"]
     assert told()[-1] == ("Phone", "Refunds fail", "firing")
 

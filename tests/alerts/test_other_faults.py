@@ -105,10 +105,44 @@ def test_at_most_three_other_faults_are_told() -> None:
     assert heard() == ["A", "B", "C", "D"]
 
 
-def test_flapping_incident_tells_no_other_fault() -> None:
+@pytest.mark.parametrize(
+    ("causes", "made"), [({"tool": "search"}, 2), ({}, 2), ({"tool": "refund", "error": "e2"}, 1), ({"version": "v3"}, 1)]
+)
+def test_ended_incident_comes_back_for_the_same_cause_alone(causes: Any, made: int) -> None:
+    first, second = rules("Failures", "Slow")
+    end(fire(first, 0, version="v3", tool="refund", error="e1"), at(3))
+
+    fire(second, 6, **causes)
+
+    assert Incident.objects.count() == made
+    assert heard() == ["Failures", "Slow"]
+    assert Incident.objects.latest("pk").title == "Slow"
+
+
+def test_other_group_of_a_rule_opens_an_incident_of_its_own_when_the_first_is_over() -> None:
+    [by_tool] = rules("Tools")
+    end(fire(by_tool, 0, {"tool": "refund"}), at(3))
+    fire(by_tool, 6, {"tool": "search"})
+
+    assert [one.title for one in Incident.objects.order_by("pk")] == ["Tools: tool refund", "Tools: tool search"]
+
+
+def test_other_fault_does_not_vanish_in_an_incident_that_flapped_and_is_quiet() -> None:
     first, second = rules("Failures", "Slow")
     for minute in (0, 2, 4):
         end(fire(first, minute, error="e1"), at(minute + 1))
+    before = heard()
+
+    fire(second, 6, error="e2")
+
+    assert heard() == [*before, "Slow"]
+
+
+def test_flapping_incident_tells_no_other_fault() -> None:
+    first, second = rules("Failures", "Slow")
+    for minute in (0, 2):
+        end(fire(first, minute, error="e1"), at(minute + 1))
+    fire(first, 4, error="e1")
     before = heard()
 
     fire(second, 6, error="e2")

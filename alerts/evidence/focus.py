@@ -74,10 +74,19 @@ def is_about_time(metric: str) -> bool:
     return "duration" in metric or metric.startswith("time_to_first_token_")
 
 
+def is_about_cost(metric: str) -> bool:
+    """Tell whether a metric is what traces cost; what of it was wasted is not seen on their whole cost."""
+    return "cost" in metric and not metric.startswith("wasted_")
+
+
 def worst_first(metric: str, query: str) -> str:
-    """Return the order in which the traces of a focus tell most: the slowest or dearest first, "" for the newest."""
-    # Durations and costs are in the language what they are in the list.
-    return "-duration" if "duration:" in query else "-cost" if metric.startswith("cost") else ""
+    """Return the order in which the traces of a focus tell most: the slowest, dearest or largest first, "" for the newest."""
+    if is_about_cost(metric):
+        return "-cost"
+    if metric in ("run_tokens", "run_spans"):
+        return f"-{metric.removeprefix('run_')}"
+    # Durations are in the language what they are in the list.
+    return "-duration" if "duration:" in query else ""
 
 
 def narrow(query: str, labels: Mapping[str, str]) -> str:

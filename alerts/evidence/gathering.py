@@ -118,8 +118,7 @@ def _open_examples(store: Store, rule: AlertRule, outline: Evidence) -> list[Exa
     ):
         return outline.examples
     telling = find_steps_to_open(
-        store, project_id=rule.project_id, query=parse_query(outline.query), time_range=outline.time_range,
-        trace_ids=[example.trace_id for example in outline.examples], metric=rule.metric,
+        store, project_id=rule.project_id, traces=outline.examples, metric=rule.metric,
         named=outline.steps.named if outline.steps else None,
     )  # fmt: skip
     return [replace(example, telling_span_id=telling.get(example.trace_id, "")) for example in outline.examples]
@@ -160,6 +159,8 @@ def _find_examples(store: Store, rule: AlertRule, outline: Evidence) -> list[Exa
             error_message=trace.error_message[:300],
             versions=list(trace.versions),
             failing_span_id=trace.failing_span_id,
+            cost_usd=trace.cost_usd,
+            span_count=trace.span_count,
         )
         for trace in page.items
     ]

@@ -83,6 +83,7 @@ class Example:
     """One of the traces behind the breach. `failing_span_id` is the step at which it failed, "" when none did.
 
     `telling_span_id` is the step that says most about this breach where that is another one: the slowest, or the escalation.
+    `cost_usd` is None where it is not known, `span_count` 0 of alerts from before it was kept.
     """
 
     trace_id: str
@@ -94,6 +95,8 @@ class Example:
     versions: list[str]
     failing_span_id: str = ""
     telling_span_id: str = ""
+    cost_usd: float | None = None
+    span_count: int = 0
 
 
 @dataclass(frozen=True)

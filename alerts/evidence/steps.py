@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from tracestore.clickhouse.client import Store
 from tracestore.language import Query
 from tracestore.queries.samples import Sample, sample_traces
+from tracestore.queries.summaries import read_spans
 from tracestore.summary.calls import find_calls, find_tool_calls
 from tracestore.summary.columns import SpanColumns
 from tracestore.summary.outcomes import ESCALATION_TOOL
@@ -156,29 +158,47 @@ def find_loops(store: Store, *, project_id: int, query: Query, time_range: TimeR
     return sorted(loops, key=lambda loop: (-loop.traces, -loop.calls, loop.tool))[:_SHOWN]
 
 
+class TraceToOpen(Protocol):
+    """What must be known of a trace to find its spans."""
+
+    @property
+    def trace_id(self) -> str: ...
+    @property
+    def start_ns(self) -> int: ...
+    @property
+    def duration_ns(self) -> int: ...
+    @property
+    def span_count(self) -> int: ...
+
+
 def find_steps_to_open(
-    store: Store, *, project_id: int, query: Query, time_range: TimeRange, trace_ids: Collection[str], metric: str,
-    named: StepGrowth | None = None,
-) -> dict[str, str]:  # fmt: skip
-    """Return the span at which to open each of these traces: where it was handed to a person, else where it took longest.
+    store: Store, *, project_id: int, traces: Iterable[TraceToOpen], metric: str, named: StepGrowth | None = None
+) -> dict[str, str]:
+    """Return the span at which to open each of these traces: where it was handed to a person, else where it took longest so far.
 
     Of metrics on calls of models or tools that is the longest such call, of others the step of the `named` kind and name, where
     the trace has it. Traces that are too large are left out. Raises QueryTooExpensive, StoreUnavailable or StoreError.
     """
-    sample = sample_traces(
-        store, project_id=project_id, time_range=time_range, query=query, most=len(trace_ids), most_spans=_MOST_SPANS,
-        wanted=trace_ids,
-    )  # fmt: skip
-    if sample.spans is None:
+    taken, left = [], _MOST_SPANS
+    for trace in traces:
+        if trace.span_count <= left:
+            taken.append(trace)
+            left -= trace.span_count
+    if not taken:
         return {}
-    spans = sample.spans
+    table = read_spans(
+        store, project_id=project_id, trace_ids=[trace.trace_id for trace in taken],
+        min_start_ns=min(trace.start_ns for trace in taken),
+        max_start_ns=max(trace.start_ns + trace.duration_ns for trace in taken),
+    )  # fmt: skip
+    spans = SpanColumns(table)
     if metric.startswith("escalation"):
         places = _find_escalations(spans)
     else:
         kind = next((kind for begins, kind in _CALLS.items() if metric.startswith(begins)), "")
         places = [_find_longest(of_trace, kind, named) for of_trace in _measure(spans)]
-    ids = [raw.hex() for raw in spans.span_ids_at(np.array(places, dtype=np.int64)).to_pylist()]
-    return {trace_id: ids[at] for at, trace_id in enumerate(sample.trace_ids) if places[at] >= 0}
+    trace_ids, span_ids = spans.first_trace_ids().to_pylist(), spans.span_ids_at(np.array(places, dtype=np.int64)).to_pylist()
+    return {trace_ids[at].hex(): span_ids[at].hex() for at, place in enumerate(places) if place >= 0}
 
 
 def _find_escalations(spans: SpanColumns) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alerts.evidence.causes import build_step_sections, describe_cause, shorten
-from alerts.evidence.focus import ESCALATED, SLOWER, traces_path, why_path
+from alerts.evidence.focus import ESCALATED, SLOWER, is_about_cost, traces_path, why_path
 from alerts.evidence.model import Distinction, Evidence, Example, SeenError
 from alerts.messages.links import ack_url, incident_url
 from alerts.messages.notification import Event, Item, Link, Notification, Section, one_line
@@ -117,7 +117,7 @@ def _build_firing(delivery: Delivery, evidence: Evidence, cost_usd: float | None
             ("Traces", one_line(alert.query) or "all"),
             *_cost_facts(evidence, cost_usd),
         ],
-        sections=list(_sections(evidence, base_url)),
+        sections=list(_sections(evidence, alert.metric, base_url)),
         links=_links(alert, evidence, base_url, end_ns=evidence.end_ns),
         payload=build_payload(delivery, evidence, cost_usd, base_url),
         key=alert_key(alert),
@@ -225,7 +225,7 @@ def _cost_facts(evidence: Evidence, cost_usd: float | None) -> Iterator[tuple[st
         yield "Cost so far", f"{format_value('cost', cost_usd)} for these {evidence.noun}"
 
 
-def _sections(evidence: Evidence, base_url: str) -> Iterator[Section]:
+def _sections(evidence: Evidence, metric: str, base_url: str) -> Iterator[Section]:
     noun = f"{evidence.causes.failing} {evidence.noun}"
     yield from build_step_sections(evidence)
     if evidence.distinctions:
@@ -242,7 +242,8 @@ def _sections(evidence: Evidence, base_url: str) -> Iterator[Section]:
         reasons = [Item(f"{shorten(reason, 120)}: {count}") for reason, count in list(evidence.reasons.items())[:_REASONS_SHOWN]]
         yield Section("Why they were handed over", reasons)
     if evidence.examples:
-        yield Section(_examples_heading(evidence), [_example_item(example, evidence, base_url) for example in evidence.examples])
+        told = [_example_item(example, _figure_of(example, evidence, metric), base_url) for example in evidence.examples]
+        yield Section(_examples_heading(evidence), told)
 
 
 def _examples_heading(evidence: Evidence) -> str:
@@ -275,10 +276,16 @@ def _error_item(error: SeenError, base_url: str) -> Item:
     )  # fmt: skip
 
 
-def _example_item(example: Example, evidence: Evidence, base_url: str) -> Item:
+def _figure_of(example: Example, evidence: Evidence, metric: str) -> str:
+    """Return by what an example stands out: what a dear one cost, how long a slow one took; "" for others."""
+    if is_about_cost(metric) and example.cost_usd is not None:
+        return format_value("cost", example.cost_usd)
+    return format_short_s(example.duration_ns / NS_PER_S) if evidence.noun == SLOWER.noun else ""
+
+
+def _example_item(example: Example, figure: str, base_url: str) -> Item:
     said = ": ".join(part for part in (", ".join(example.error_types), shorten(example.error_message, 120)) if part)
-    took = format_short_s(example.duration_ns / NS_PER_S) if evidence.noun == SLOWER.noun else ""
-    parts = (example.name or "(no name)", ", ".join(example.versions), took, said)
+    parts = (example.name or "(no name)", ", ".join(example.versions), figure, said)
     return Item(" | ".join(one_line(part) for part in parts if part), url=example_url(example, base_url))
 
 
@@ -291,7 +298,8 @@ def _links(alert: Alert, evidence: Evidence, base_url: str, *, end_ns: int) -> l
             Link("All differences", base_url + why_path(evidence.query, evidence.among or alert.query, evidence.time_range))
         )
     if alert.trace_id:
-        links.insert(0, Link("The run", f"{base_url}/traces/{alert.trace_id}"))
+        run = next((example for example in evidence.examples if example.trace_id == alert.trace_id), None)
+        links.insert(0, Link("The run", example_url(run, base_url) if run else f"{base_url}/traces/{alert.trace_id}"))
     return links + _alert_links(alert, base_url)
 
 

@@ -105,6 +105,7 @@ def describe_reasons(evidence: Evidence, base_url: str) -> dict[str, Any]:
                 "name": example.name,
                 "start_time": format_time_ns(example.start_ns),
                 "duration_ns": example.duration_ns,
+                "cost_usd": example.cost_usd,
                 "error_types": example.error_types,
                 "error_message": example.error_message,
                 "versions": example.versions,

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from alerts.evidence.causes import build_step_sections, name_causes
-from alerts.evidence.focus import traces_path, why_path, worst_first
+from alerts.evidence.focus import is_about_cost, traces_path, why_path, worst_first
 from alerts.evidence.model import Evidence
 from alerts.evidence.reasons import build_reasons
 from alerts.models import Alert, AlertRule, NotificationChannel
@@ -67,6 +67,8 @@ def alert_detail(request: PageRequest, alert_id: int) -> HttpResponse:
         "why_href": in_this_project(why_path(evidence.query, alert.query, evidence.time_range)) if evidence.causes.others else "",
         "now_href": in_this_project(traces_path(evidence.query, window_before(timezone.now(), alert.window_s))),
     }
+    opened_at = {example.trace_id: example.telling_span_id or example.failing_span_id for example in evidence.examples}
+    context |= {"run_span_id": opened_at.get(alert.trace_id, ""), "is_about_cost": is_about_cost(alert.metric)}
     if request.htmx:
         return render(request, "alerts/_alert_status.html", context)
     try:
@@ -78,9 +80,8 @@ def alert_detail(request: PageRequest, alert_id: int) -> HttpResponse:
             limit=_TRACES_SHOWN,
             sort=worst_first(alert.metric, evidence.query),
         )
-        telling = {example.trace_id: example.telling_span_id for example in evidence.examples}
         context |= {
-            "traces": [(trace, telling.get(trace.trace_id) or trace.failing_span_id) for trace in page.items],
+            "traces": [(trace, opened_at.get(trace.trace_id) or trace.failing_span_id) for trace in page.items],
             "has_more": bool(page.next_cursor),
             "figure": draw_alert(alert),
         }

@@ -153,6 +153,20 @@ def test_examples_are_opened_at_the_failing_step_and_slow_rules_show_the_slowest
     assert slow[0].trace_id == slowest[0]
 
 
+@pytest.mark.parametrize(
+    ("metric", "kind", "column"),
+    [("cost_per_trace", "threshold", "cost_usd"), ("run_cost", "run", "cost_usd"), ("run_tokens", "run", "input_tokens")],
+)
+def test_examples_of_dear_or_large_runs_are_the_worst_of_them(store: Store, metric: str, kind: str, column: str) -> None:
+    start_ns = ns_of(NOW) - 60 * NS_PER_S
+    [worst] = insert_traces(store, {column: 90}, start_ns=start_ns, duration_ns=NS_PER_S)
+    insert_traces(store, *({column: 5 + at} for at in range(5)), start_ns=start_ns + NS_PER_S, duration_ns=50 * NS_PER_S)
+
+    examples = collect(store, kind=kind, metric=metric, threshold=2, query="").examples
+
+    assert examples[0].trace_id == worst
+
+
 def test_what_one_of_many_values_may_have_by_chance_is_no_difference(store: Store) -> None:
     """Each of these differs with a p-value of about 1%: of the hundred values that are looked at, one does."""
     start_ns = ns_of(NOW) - 60 * NS_PER_S

@@ -200,6 +200,25 @@ def test_likely_cause_comes_first(
     assert render_text(message).startswith(message.lead[0] + "\n")
 
 
+@pytest.mark.parametrize(
+    ("metric", "noun", "figure"),
+    [
+        ("cost_per_trace", "dearer traces", "$0.84"),
+        ("run_cost", "dearer traces", "$0.84"),
+        ("cost", "traces", "$0.84"),
+        ("duration_p95", "slower traces", "12 s"),
+        ("failure_rate", "failing traces", ""),
+    ],
+)
+def test_example_stands_with_the_figure_that_the_alert_is_about(metric: str, noun: str, figure: str) -> None:
+    example = Example("ab" * 16, "answer", END_NS, 12 * NS_PER_S, [], "", [], cost_usd=0.84)
+    message = build({"metric": metric, "evidence": replace(EVIDENCE, noun=noun, examples=[example]).to_json()})
+
+    [section] = [section for section in message.sections if section.heading.startswith("Examples")]
+    assert [item.text for item in section.items] == [" | ".join(filter(None, ("answer", figure)))]
+    assert message.payload["examples"][0]["cost_usd"] == 0.84
+
+
 def test_escalations_say_why_they_were_handed_over() -> None:
     evidence = replace(EVIDENCE, noun="escalated traces", reasons={"refund limit": 30, "angry customer": 7})
 

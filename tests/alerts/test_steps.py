@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from alerts.evidence import steps
 from alerts.evidence.causes import describe_cause
-from alerts.evidence.gathering import collect_evidence
+from alerts.evidence.gathering import collect_evidence, steps
 from alerts.evidence.model import Evidence
 from alerts.messages.message import build_notification
 from alerts.models import Alert, Delivery
@@ -18,7 +19,10 @@ from alerts.rules import evaluator
 from alerts.rules.observing import window_before
 from tests.alerts.factories import create_channel, create_rule
 from tests.alerts.runs import Step, llm, send_runs, tool
+from tests.spans import build_request
 from tracestore.clickhouse.client import Store
+from tracestore.clickhouse.landing import insert_batch
+from tracestore.jobs.summarize import summarize_pending
 from tracestore.timerange import NS_PER_S, ns_of
 
 pytestmark = pytest.mark.django_db
@@ -179,6 +183,35 @@ def test_rule_on_the_calls_of_all_tools_names_the_slow_one(store: Store) -> None
 
     assert told(evidence, metric="tool_duration_p95")[0] == "Likely cause: tool search_kb took 5 s of 7 s on average, 1 s before"
     assert describe_cause(evidence, {"tool": "search_kb"}) == ""  # the title says it
+
+
+def send_without_root(store: Store, trace_id: str, *steps: tuple[str, float]) -> None:
+    """Store the calls of tools of a run that goes on, one after the other; nobody knows yet how it will end."""
+    start_ns, spans = NOW_NS, []
+    for name, seconds in steps:
+        attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name}
+        spans.append({
+            "trace_id": trace_id, "span_id": secrets.token_hex(8), "parent": "11" * 8, "name": name, "start_ns": start_ns,
+            "duration_ns": int(seconds * NS_PER_S), "attributes": attributes,
+        })  # fmt: skip
+        start_ns += int(seconds * NS_PER_S)
+    insert_batch(store, [(1, time.time_ns(), build_request(*spans))], writer=secrets.token_hex(4), batch_seq=1)
+    summarize_pending()
+
+
+def test_run_that_goes_on_opens_where_it_took_longest_so_far(store: Store, client: Client) -> None:
+    rule = create_rule(create_channel(), kind="run", metric="run_duration", threshold=20)
+    trace_id = secrets.token_hex(16)
+    send_without_root(store, trace_id, ("refund", 2), ("search_kb", 30), ("refund", 1))
+
+    evaluator.evaluate_rules([rule.pk], NOW + timedelta(seconds=1))
+
+    opened = f"/traces/{trace_id}?span={span_named(store, trace_id, 'search_kb')}"
+    message = build_notification(Delivery.objects.get(), "http://base")
+    assert (message.links[0].label, message.links[0].url) == ("The run", f"http://base{opened}")
+    assert message.payload["examples"][0]["url"] == f"http://base{opened}"
+    page = client.get(f"/alerts/{Alert.objects.get().pk}").content.decode()
+    assert f'id="alert-run" href="{opened}"' in page
 
 
 def test_escalated_examples_open_where_they_were_handed_over(store: Store) -> None:

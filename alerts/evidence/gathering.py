@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from alerts.evidence.differences import TELLING_SHARE, add_differences, earlier_start_ns_of
 from alerts.evidence.focus import ALL_TRACES, ESCALATED, LOOPING, SLOWER, find_focus, is_about_time, narrow, worst_first
-from alerts.evidence.model import Evidence, Example, SeenError
+from alerts.evidence.model import Evidence, Example, SeenError, most_frequent_first
 from alerts.evidence.steps import Loop, SlowSteps, find_loops, find_slow_steps, find_steps_to_open
 from alerts.models import AlertRule, Side
 from tracestore.clickhouse.client import Store
@@ -139,7 +139,7 @@ def _find_reasons(store: Store, rule: AlertRule, outline: Evidence) -> dict[str,
         group_by="escalation_reason", step_s=math.ceil(outline.time_range.duration_s),
     )  # fmt: skip
     counts = {one.group: sum(int(value or 0) for _, value in one.points) for one in series}
-    return {reason: count for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if reason and count}
+    return most_frequent_first({reason: count for reason, count in counts.items() if reason and count})
 
 
 def _find_examples(store: Store, rule: AlertRule, outline: Evidence) -> list[Example]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -152,4 +153,11 @@ class Evidence:
         steps = data.get("steps")
         if steps:
             steps = SlowSteps(**steps | {"top": [StepGrowth(**step) for step in steps["top"]]})
-        return cls(**data | lists | {"causes": causes, "steps": steps})
+        # Postgres keeps objects in an order of its own.
+        reasons = most_frequent_first(data.get("reasons", {}))
+        return cls(**data | lists | {"causes": causes, "steps": steps, "reasons": reasons})
+
+
+def most_frequent_first(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return these counts, equal ones by name."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -269,6 +269,12 @@ def test_evidence_is_read_as_it_was_written_and_as_older_alerts_have_it(store: S
     assert asdict(read.examples[0])["failing_span_id"] == ""
 
 
+def test_reasons_stand_in_their_order_however_the_database_keeps_them() -> None:
+    evidence = Evidence("escalated:true", "escalated traces", 0, 1, reasons={"angry": 1, "refund too large": 7, "unsure": 3})
+
+    assert list(Evidence.from_json(evidence.to_json()).reasons) == ["refund too large", "unsure", "angry"]
+
+
 def test_cost_is_explained_by_traces_dearer_than_those_before(store: Store) -> None:
     hour_ago = ns_of(NOW - timedelta(hours=1))
     insert_traces(store, *({"cost_usd": 0.01 + at / 1e5, "agents": ["support", "summariser"][at % 2 :][:1]} for at in range(100)),

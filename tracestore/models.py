@@ -308,6 +308,26 @@ class Recomputation(PastJob):
         ]
 
 
+class Removal(PastJob):
+    """A project that was deleted, and how far the job has come that deletes its rows in ClickHouse (removal.py).
+
+    `rows_total` counts over all tables, 0 until it has begun, and `rows_left` those that are still there. It is kept: should
+    rows arrive late, they are deleted as well.
+    """
+
+    project_id = models.PositiveBigIntegerField(unique=True)
+    slug = models.CharField(max_length=64)
+    name = models.CharField(max_length=128)
+    by = models.CharField(max_length=150)
+    rows_total = models.PositiveBigIntegerField(default=0)
+    rows_left = models.PositiveBigIntegerField(default=0)
+
+    @property
+    def share_done(self) -> float:
+        """How much of the rows is gone, 0 to 1."""
+        return 1 - self.rows_left / self.rows_total if self.rows_total else 0.0
+
+
 class ModelPrice(models.Model):
     """What a model costs in a project, in USD for a million tokens, from that day (UTC) on; it comes before the catalogue.
 

@@ -6,6 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
+from tracestore import recompute, removal, reread, summarize
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.part_contents import PartContents
 from tracestore.clickhouse.retention import Retention
@@ -79,17 +80,19 @@ def index_words() -> None:
 
 @shared_task
 def delete_old() -> None:
-    """Delete what is older than the setting says, or a project."""
+    """Delete what is older than the setting says, or a project, and what arrived late of projects that are gone."""
     with timed_job("delete_old"):
-        _retention.tend(
-            get_store().unqueued(), days=settings.RETENTION_DAYS, now=timezone.now(), by_project=find_retention_days()
-        )
+        store = get_store().unqueued()
+        removal.look_again(store)
+        _retention.tend(store, days=settings.RETENTION_DAYS, now=timezone.now(), by_project=find_retention_days())
 
 
 @shared_task
 def work_on_past() -> None:
-    """Take the jobs that read stored spans again, or compute rollups or costs of the past again, some steps further."""
+    """Take the jobs further that read stored spans again, compute rollups or costs of the past again, or delete a project."""
     with timed_job("reread"):
         reread.reread_pending()
     with timed_job("recompute"):
         recompute.recompute_pending()
+    with timed_job("remove"):
+        removal.remove_pending()

@@ -16,13 +16,13 @@ from tracestore.timerange import NS_PER_S, ns_of
 
 def create_channel(**overrides: Any) -> NotificationChannel:
     values = {"name": "On-call", "kind": "webhook", "target": "http://127.0.0.1:9/hook"} | overrides
-    return NotificationChannel.objects.create(project=default_project(), **values)
+    return NotificationChannel.objects.create(**{"project": default_project()} | values)
 
 
 def create_rule(*channels: NotificationChannel, **overrides: Any) -> AlertRule:
     """Failure rate above 10% over five minutes, without hold; due now."""
     values = {"name": "Failures", "metric": "failure_rate", "threshold": 0.1, "next_evaluation_at": long_ago()} | overrides
-    rule = AlertRule.objects.create(project=default_project(), **values)
+    rule = AlertRule.objects.create(**{"project": default_project()} | values)
     rule.channels.set(channels)
     return rule
 

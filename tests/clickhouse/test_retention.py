@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tracestore.clickhouse.client import Store
-from tracestore.clickhouse.retention import _TIMES, Retention, find_end
+from tracestore.clickhouse.retention import TIMES, Retention, find_end
 
 NOW = datetime(2026, 9, 21, 5, 30, tzinfo=UTC)
 DAYS = 10
@@ -27,7 +27,7 @@ def _insert(store: Store, table: str, *times: datetime, project_id: int = 1) -> 
     has_row_per_trace = table in ("trace_index", "log_index")  # whose merges sum up what has one id
     for number, moment in enumerate(times):
         rows = f"SELECT {project_id}, toDateTime({int(moment.timestamp())}, 'UTC')"
-        columns = f"project_id, {_TIMES[table]}"
+        columns = f"project_id, {TIMES[table]}"
         if has_row_per_trace:
             columns, rows = f"{columns}, trace_id", f"{rows}, toFixedString('{number}', 16)"
         store.command(f"INSERT INTO {table} ({columns}) {rows}")
@@ -35,7 +35,7 @@ def _insert(store: Store, table: str, *times: datetime, project_id: int = 1) -> 
 
 def _find(store: Store, table: str, project_id: int = 1) -> list[datetime]:
     rows = store.query_rows(
-        f"SELECT toUnixTimestamp({_TIMES[table]}) FROM {table} WHERE project_id = {{project_id:UInt64}} ORDER BY 1",
+        f"SELECT toUnixTimestamp({TIMES[table]}) FROM {table} WHERE project_id = {{project_id:UInt64}} ORDER BY 1",
         project_id=project_id,
     )
     return [datetime.fromtimestamp(seconds, UTC) for (seconds,) in rows]
@@ -58,10 +58,10 @@ def test_every_table_is_known(store: Store) -> None:
     tables = store.query_rows("SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'")
 
     # One for ever, one by its TTL, one with the parts that it tells of.
-    assert {name for (name,) in tables} - set(_TIMES) == {"schema_steps", "trace_touches", "part_contents"}
+    assert {name for (name,) in tables} - set(TIMES) == {"schema_steps", "trace_touches", "part_contents"}
 
 
-@pytest.mark.parametrize("table", _TIMES)
+@pytest.mark.parametrize("table", TIMES)
 def test_what_is_older_is_deleted_and_nothing_else(store: Store, table: str) -> None:
     _insert(store, table, *OLD, *KEPT)
 
@@ -98,7 +98,7 @@ def test_clock_that_is_wrong_between_two_looks_deletes_nothing(store: Store, mom
 
 
 @pytest.mark.parametrize("days", [0, 400])
-@pytest.mark.parametrize("table", _TIMES)
+@pytest.mark.parametrize("table", TIMES)
 def test_project_that_keeps_less_loses_its_own_alone(store: Store, table: str, days: int) -> None:
     moments = (*OLD[1:], *KEPT)
     for project_id in (1, 2, 3):

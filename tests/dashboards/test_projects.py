@@ -13,7 +13,7 @@ from pytest_django import Settings
 from tracestore import tasks
 from tracestore.clickhouse.client import Store
 from tracestore.keys import make_key
-from tracestore.models import Project
+from tracestore.models import Project, Removal
 from tracestore.projects import find_retention_days
 
 pytestmark = pytest.mark.usefixtures("default_project")
@@ -118,6 +118,68 @@ def test_days_that_cannot_be_kept_are_refused_with_a_sentence(client: Client, se
     assert f'name="days" value="{days}"' in page
     assert page.count('aria-invalid="true"') == 1
     assert '<form class="card" method="post" action="/setup/projects"' in page  # not where the days were sent to
+
+
+def test_project_is_renamed_and_keeps_its_address(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    shop = Project.objects.create(slug="shop", name="Shop")
+
+    answer = client.post(f"/setup/projects/{shop.pk}", {"name": "Shop EU"})
+    page = client.get("/setup/projects").content.decode()
+
+    shop.refresh_from_db()
+    assert (answer.status_code, shop.name, shop.slug) == (302, "Shop EU", "shop")
+    assert ">Shop EU</bdi>" in page
+    assert caplog.messages == ["projects: 'browser' renamed the project shop: 'Shop EU' was 'Shop'"]
+
+
+@pytest.mark.parametrize(("name", "said"), [("", "A project has a name, such as Shop."), ("x" * 129, "at most 128")])
+def test_name_that_is_none_is_refused(client: Client, name: str, said: str) -> None:
+    shop = Project.objects.create(slug="shop", name="Shop")
+
+    answer = client.post(f"/setup/projects/{shop.pk}", {"name": name})
+
+    shop.refresh_from_db()
+    assert (answer.status_code, shop.name) == (422, "Shop")
+    assert said in answer.content.decode()
+
+
+def test_page_of_a_project_counts_what_goes_with_it(client: Client, store: Store) -> None:
+    shop = Project.objects.create(slug="shop", name="Shop")
+    for name in ("ci", "agents"):
+        make_key(shop, name, by="somebody")
+    spans = "toDateTime(1789500000), toFixedString(toString(number), 8) FROM numbers(1200)"
+    store.command(f"INSERT INTO spans (project_id, start_time, span_id) SELECT {shop.pk}, {spans}")
+
+    page = client.get(f"/setup/projects/{shop.pk}").content.decode()
+
+    counts = dict(re.findall(r'<li><strong class="num">(.+?)</strong> (.+?)</li>', page))
+    assert counts.items() >= {"1,200": "spans", "2": "keys"}.items()
+
+
+@pytest.mark.parametrize("root", ["", "/p/shop"])
+def test_deleted_project_is_told_with_its_progress_on_the_list_of_the_default_one(client: Client, root: str) -> None:
+    shop = Project.objects.create(slug="shop", name="Shop")
+
+    with override_script_prefix(f"{root}/"):
+        answer = client.post(f"/setup/projects/{shop.pk}/delete", {"slug": "shop"}, SCRIPT_NAME=root)
+    Removal.objects.update(rows_total=1000, rows_left=400)
+    page = client.get("/setup/projects").content.decode()
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/setup/projects")
+    assert "400 of 1,000 left" in page
+    assert client.get("/traces", SCRIPT_NAME="/p/shop").status_code == 404
+
+
+def test_wrong_slug_and_the_default_project_are_refused(client: Client, default_project: Project) -> None:
+    shop = Project.objects.create(slug="shop", name="Shop")
+
+    wrong = client.post(f"/setup/projects/{shop.pk}/delete", {"slug": "Shop"})
+    default = client.post(f"/setup/projects/{default_project.pk}/delete", {"slug": "default"})
+
+    assert (wrong.status_code, default.status_code, Project.objects.count()) == (422, 422, 2)
+    assert "Type shop to delete this project: nothing was deleted." in unescape(wrong.content.decode())
+    assert "cannot be deleted" in default.content.decode()
 
 
 def test_job_deletes_by_the_days_of_projects(store: Store, default_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from tracestore.clickhouse.client import Store
 log = logging.getLogger(__name__)
 
 # By when it started, was recorded, or arrived.
-_TIMES = {
+TIMES = {
     "spans": "start_time",
     "logs": "time",
     "scores": "time",
@@ -66,13 +66,13 @@ class Retention:
         today, cutoff = min(before, midnight), None
         if days:
             cutoff = today - timedelta(days=days)
-            for table, column in _TIMES.items():
+            for table, column in TIMES.items():
                 _drop_partitions(store, table, cutoff)
                 _delete_rest(store, table, column, cutoff)
         own = {project_id: kept for project_id, kept in (by_project or {}).items() if not days or kept < days}
         if own:
             cutoffs = {project_id: today - timedelta(days=kept) for project_id, kept in own.items()}
-            for table, column in _TIMES.items():
+            for table, column in TIMES.items():
                 _delete_of_projects(store, table, column, cutoffs)
         return cutoff
 
@@ -92,7 +92,7 @@ def find_end(partition: str) -> datetime:
 
 def _delete_rest(store: Store, table: str, column: str, cutoff: datetime) -> None:
     """Delete old rows of the month that the cutoff lies in, or of a table without partitions once they are many."""
-    if _count(store, _DELETING, table=table):
+    if is_deleting(store, table):
         return
     scope = {"cutoff_s": int(cutoff.timestamp()), "partition": "all" if table in _BEHIND else f"{cutoff:%Y%m}"}
     rows = f"FROM {table} WHERE _partition_id = {{partition:String}}"
@@ -109,7 +109,7 @@ def _delete_of_projects(store: Store, table: str, column: str, cutoffs: Mapping[
 
     The cutoff is within the table's partitions, which other projects share, so none can be dropped.
     """
-    if _count(store, _DELETING, table=table):
+    if is_deleting(store, table):
         return
     rows = f"FROM {table} WHERE project_id = {{project_id:UInt64}}"
     is_old = f"{column} < toDateTime({{cutoff_s:Int64}}, 'UTC')"
@@ -136,6 +136,11 @@ def _delete_of_projects(store: Store, table: str, column: str, cutoffs: Mapping[
             **values,
         )
         log.info("clickhouse: deleting of %s in %s what %d projects no longer keep", table, partition, len(project_ids))
+
+
+def is_deleting(store: Store, table: str) -> bool:
+    """Tell whether rows of the table are being deleted. Raises StoreError."""
+    return bool(_count(store, _DELETING, table=table))
 
 
 def _count(store: Store, sql: str, **params: Any) -> int:

@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -25,7 +26,7 @@ from ingest.spool.checkpoint import Batch, Checkpoint, is_drained
 from ingest.spool.queue import Spool, SpoolUnwritable
 from ingest.spool.records import Position
 from tests.ingest.conftest import PROTOBUF, build_request, build_span
-from tests.live import LiveServer, start_server
+from tests.live import ROOT, LiveServer, start_server
 from tracestore.clickhouse.errors import BadInsert, StoreUnavailable
 from tracestore.clickhouse.landing import Record
 from tracestore.model import Signal
@@ -183,6 +184,34 @@ def recover(records: Sequence[Record], *, signal: Signal, writer: str, batch_seq
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize(("size_mib", "cannot"), [(2, "cannot use"), (8, "cannot write to")])
+def test_start_on_a_full_disk_says_so(tmp_path: Path, mount: Mount, size_mib: int, cannot: str) -> None:
+    folder = mount(tmp_path / "data", size_mib)
+    ports = {"TRACESTORE_PORT": "0", "TRACESTORE_OTLP_HTTP_PORT": "0", "TRACESTORE_OTLP_GRPC_PORT": "0"}
+
+    result = subprocess.run(
+        [sys.executable, "manage.py", "up"], cwd=ROOT, env=os.environ | ports | {"TRACESTORE_DATA": str(folder)},
+        capture_output=True, text=True, timeout=250, check=False,
+    )  # fmt: skip
+
+    assert result.returncode == 2, result.stderr
+    assert f"tracestore: {cannot}" in result.stderr
+    assert f"The disk of TRACESTORE_DATA, {folder}, is full: free some space" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_folder_on_a_read_only_file_system_is_told_as_such(tmp_path: Path, mount: Mount) -> None:
+    folder = mount(tmp_path / "data", 1)
+    subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+
+    result = subprocess.run(
+        [sys.executable, "manage.py", "up"], cwd=ROOT, env=os.environ | {"TRACESTORE_DATA": str(folder)}, capture_output=True,
+        text=True, timeout=250, check=False,
+    )  # fmt: skip
+
+    assert f"TRACESTORE_DATA: cannot write to the folder {folder}: Read-only file system." in result.stderr
+
+
 def test_spool_that_fills_its_own_disk_is_emptied_all_the_same(tmp_path: Path, mount: Mount) -> None:
     spool = Spool(mount(tmp_path / "spool", 4), max_bytes=2**30)
     checkpoint = Checkpoint(spool.folder, first=spool.first, end=spool.end)

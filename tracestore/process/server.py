@@ -8,6 +8,7 @@ import gc
 import hashlib
 import logging
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -64,6 +65,7 @@ _WORKER_STOP_THREAD = "celery-stop"
 
 
 _STEPS_NAMED = 10
+_LEAST_FREE_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,10 @@ def hold_sqlite(path: str) -> sqlite3.Connection:
 
 
 def collect_static() -> None:
-    """Gather and compress static files into the data folder, unless the ones there were made from the same sources."""
+    """Gather and compress static files into the data folder, unless the ones there were made from the same sources.
+
+    Raises ImproperlyConfigured when they cannot be written.
+    """
     digest = hashlib.sha256()
     for finder in get_finders():
         for path, storage in finder.list([]):
@@ -142,8 +147,11 @@ def collect_static() -> None:
     stamp = settings.STATIC_ROOT / ".sources"
     if stamp.exists() and stamp.read_text() == digest.hexdigest():
         return
-    call_command("collectstatic", interactive=False, clear=True, verbosity=0)
-    stamp.write_text(digest.hexdigest())
+    try:
+        call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+        stamp.write_text(digest.hexdigest())
+    except OSError as error:
+        raise ImproperlyConfigured(f"cannot write to {settings.STATIC_ROOT}: {error.strerror}{_say_if_full()}") from None
 
 
 def _start_worker(stack: ExitStack) -> None:
@@ -335,10 +343,17 @@ def _prepare_databases(roles: tuple[str, ...]) -> None:
             settle_admin()
     except StoreError as error:
         where = "CLICKHOUSE_URL" if settings.CLICKHOUSE_URL else f"the database in {settings.DATA}"
-        raise ImproperlyConfigured(f"cannot use {where}: {error}") from None
+        raise ImproperlyConfigured(f"cannot use {where}: {error}{_say_if_full()}") from None
     except OperationalError as error:
-        reason = " ".join(str(error).split())
-        raise ImproperlyConfigured(f"cannot use the relational database (DATABASE_URL): {reason}") from None
+        database, reason = settings.DATABASES["default"], " ".join(str(error).split())
+        where = database["NAME"] if database["ENGINE"].endswith("sqlite3") else "the relational database (DATABASE_URL)"
+        raise ImproperlyConfigured(f"cannot use {where}: {reason}{_say_if_full()}") from None
+
+
+def _say_if_full() -> str:
+    """Return what is wrong where nothing can be written; SQLite calls it an I/O error."""
+    is_full = shutil.disk_usage(settings.DATA).free < _LEAST_FREE_BYTES
+    return f". The disk of TRACESTORE_DATA, {settings.DATA}, is full: free some space" if is_full else ""
 
 
 def run(roles: tuple[str, ...]) -> None:

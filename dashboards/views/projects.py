@@ -54,7 +54,7 @@ class DeletionForm(forms.Form):
 
 
 # Heading of the confirmation -> the table whose rows are counted, or how the project's rows of the relational database are named.
-_STORED = {"spans": "spans", "log records": "logs", "scores": "scores"}
+_STORED = {"traces": "traces", "spans": "spans", "log records": "logs", "scores": "scores"}
 _KEPT = {
     "keys": "keys", "alert rules": "alert_rules", "channels": "notification_channels", "incidents": "incidents",
     "dashboards": "dashboards", "saved views": "saved_views", "own prices": "model_prices", "mapping rules": "mapping_rules",
@@ -113,6 +113,7 @@ def _show_one(request: PageRequest, project: Project, form: NameForm, deletion: 
         "deletion": deletion,
         "is_default": project.pk == DEFAULT_PROJECT_ID,
         "contents": _count_contents(project),
+        "key_required": settings.KEY_REQUIRED,
     }
     return render(request, "dashboards/project.html", context, status=422 if form.errors or deletion.errors else 200)
 

@@ -244,6 +244,18 @@ def test_setting_that_cannot_work_stops_the_start_with_a_sentence(
     assert "hunter2" not in result.stderr
 
 
+def test_misspelt_setting_is_named_at_the_start(tmp_path: Path) -> None:
+    wrong = {"TRACESTORE_RETENTION_DAY": "30", "TRACESTORE_ZZ": "1"}
+
+    result = run(tmp_path, "up", TRACESTORE_HOST="host.invalid", TRACESTORE_API_KEY="key", **wrong)
+
+    said = [line.partition("server: ")[2] for line in result.stderr.splitlines() if " WARNING " in line]
+    assert said == [
+        "there is no setting TRACESTORE_RETENTION_DAY: did you mean TRACESTORE_RETENTION_DAYS?",
+        "there is no setting TRACESTORE_ZZ: docs/settings.md lists them",
+    ]
+
+
 @pytest.mark.parametrize("command", [("create_key", "ci"), ("verdict", "v3", "v2")])
 def test_command_before_the_first_start_says_what_prepares_the_database(tmp_path: Path, command: tuple[str, ...]) -> None:
     result = run(tmp_path, *command)

@@ -39,10 +39,12 @@ from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import FolderInUse, StoreError
 from tracestore.clickhouse.folder import refuse_folder_in_use
 from tracestore.clickhouse.migrate import migrate
+from tracestore.environment import SETTINGS
 from tracestore.intake.flusher import Flusher
 from tracestore.intake.key_uses import key_uses
 from tracestore.intake.reception import Attendance
 from tracestore.jobs.lease import release_leases
+from tracestore.language.fields import suggest
 from tracestore.mapping import find_mappings_to_insert
 from tracestore.models import Project
 from tracestore.process.allocator import drop_unused_code, return_freed_memory
@@ -66,6 +68,7 @@ _WORKER_STOP_THREAD = "celery-stop"
 
 _STEPS_NAMED = 10
 _LEAST_FREE_BYTES = 2**20
+_PREFIX = "TRACESTORE_"
 
 
 @dataclass(frozen=True)
@@ -269,6 +272,16 @@ class Server(uvicorn.Server):
         await asyncio.gather(*stops)
 
 
+def _name_unknown_settings() -> None:
+    """Log what looks like a setting and is none: a letter too few, and the default would count without a word."""
+    known = {setting.name.removeprefix(_PREFIX) for setting in SETTINGS}
+    for name in sorted(name.removeprefix(_PREFIX) for name in os.environ if name.startswith(_PREFIX)):
+        if name not in known:
+            meant = suggest(name, known)
+            hint = f"did you mean {_PREFIX}{meant}?" if meant else "docs/settings.md lists them"
+            log.warning("there is no setting %s%s: %s", _PREFIX, name, hint)
+
+
 def _announce(roles: tuple[str, ...], sockets: list[socket.socket], grpc_port: int) -> None:
     host = urlsplit(settings.BASE_URL).hostname if settings.HOST in ("0.0.0.0", "::") else settings.REACHED_AS
     ports = [sock.getsockname()[1] for sock in sockets]
@@ -361,6 +374,7 @@ def run(roles: tuple[str, ...]) -> None:
 
     Raises ImproperlyConfigured.
     """
+    _name_unknown_settings()
     if not settings.CLICKHOUSE_URL:
         try:
             refuse_folder_in_use(settings.DATA / "clickhouse")

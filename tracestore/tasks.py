@@ -6,13 +6,12 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from tracestore import recompute, removal, reread, summarize
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.part_contents import PartContents
 from tracestore.clickhouse.retention import Retention
 from tracestore.clickhouse.spare_memory import SpareMemory
 from tracestore.clickhouse.word_index import WordIndex
-from tracestore.jobs import recompute, reread, summarize
+from tracestore.jobs import recompute, removal, reread, summarize
 from tracestore.jobs.previews import Previews
 from tracestore.process.telemetry import timed_job
 from tracestore.projects import find_retention_days

@@ -21,10 +21,10 @@ from dashboards.views.keys import user_of
 from tracestore.clickhouse.client import get_store
 from tracestore.clickhouse.errors import StoreError
 from tracestore.clickhouse.removal import count_rows
+from tracestore.jobs.removal import delete_project
 from tracestore.keys import DEFAULT_PROJECT_ID
 from tracestore.models import Project, Removal
 from tracestore.projects import in_this_project, make_project, rename_project, root_of, set_retention_days
-from tracestore.removal import delete_project
 from tracestore.web.requests import PageRequest
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from alerts.evidence import steps
 from alerts.evidence.causes import describe_cause
-from alerts.evidence.gathering import collect_evidence, steps
+from alerts.evidence.gathering import collect_evidence
 from alerts.evidence.model import Evidence
 from alerts.messages.message import build_notification
 from alerts.models import Alert, Delivery

@@ -20,11 +20,11 @@ from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.landing import insert_batch
 from tracestore.clickhouse.removal import TABLES, count_rows
 from tracestore.clickhouse.retention import TIMES
+from tracestore.jobs.removal import delete_project, look_again, remove_pending
 from tracestore.jobs.summarize import roll_up_pending, summarize_pending
 from tracestore.keys import find_key, make_key
 from tracestore.models import Project, Refusal, Removal, SavedView
 from tracestore.projects import make_project
-from tracestore.removal import delete_project, look_again, remove_pending
 
 pytestmark = pytest.mark.usefixtures("default_project")
 NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)

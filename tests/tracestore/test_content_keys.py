@@ -74,6 +74,7 @@ def test_content_of_unknown_dialects_is_told_by_its_name(key: str) -> None:
         "annotations.0.annotation.explanation", "trace.evaluations.12.evaluation.metadata", "llm.function_call",
         "input.images.0.image.url", "output.images.0.image.url", "tool.json_schema",
         "input.audio.url", "output.audio.url", "input.audio.transcript", "gen_ai.tool.0.description",
+        "tool.refund.description", "arguments.reason", "request.params.arguments.reason", "arg_2", "arg_1.0_callable_name",
         "lk.pii.chat_ctx", "lk.pii.response.function_calls", "lk.pii.sip.phoneNumber", "lk.pii.participant_identity",
     ],
 )  # fmt: skip

@@ -78,8 +78,9 @@ _JUDGMENT = re.compile(r"\.(?:annotation|evaluation)\.(?:explanation|metadata)$"
 # LiveKit marks what may hold personal data by a part of the name: lk.pii.chat_ctx, lk.pii.sip.phoneNumber
 # (livekit/agents/telemetry/trace_types.py).
 _PERSONAL = re.compile(r"(?:^|\.)pii\.")
-# LiteLLM's newer exporter (LITELLM_OTEL_V2) lists the tools of a call one by one.
-_LISTED_TOOL = re.compile(r"^gen_ai\.tool\.[0-9]+\.description$")
+# Tools one by one, gen_ai.tool.0.description (LiteLLM, LITELLM_OTEL_V2) and tool.refund.description (mcp-agent), and arguments
+# one by one: of tools, request.params.arguments.reason, and of functions, arg_2 (mcp-agent).
+_ONE_BY_ONE = re.compile(r"(?:^|\.)tool\.[^.]+\.description$|(?:^|[._])(?:arguments|tool_args)\.|^arg_[0-9]")
 # Dialects that no table knows call it by these words too.
 _LEAVES = re.compile(
     r"(?:^|[._:/-]|(?<=[a-z])(?=[A-Z]))(?i:contents?|prompts?|system_prompt|user_prompt|completions?|inputs?|outputs?|messages?"
@@ -109,7 +110,7 @@ def find_part(key: str) -> Part:
         return Part.OTHER
     if key.startswith(_PREFIXES):
         return Part.OTHER if _KEPT_LEAVES.search(key) else Part.CONTENT
-    told_by_name = (_LEAVES, _JUDGMENT, _PERSONAL, _LISTED_TOOL)
+    told_by_name = (_LEAVES, _JUDGMENT, _PERSONAL, _ONE_BY_ONE)
     return Part.CONTENT if any(pattern.search(key) for pattern in told_by_name) else Part.OTHER
 
 

@@ -234,8 +234,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "filters": {"clients": {"()": "tracestore.process.log_lines.WithoutTracebacksOfClients"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["clients"]}},
+    "filters": {
+        "clients": {"()": "tracestore.process.log_lines.WithoutTracebacksOfClients"},
+        "outages": {"()": "tracestore.process.log_lines.WithoutTracebacksOfOutages"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["clients", "outages"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "celery": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -17,6 +18,10 @@ from tracestore.projects import describe_other_project, find_project_id_async
 from tracestore.web.guessing import TooManyGuesses
 
 log = logging.getLogger(__name__)
+
+_TOLD_EVERY_S = 10.0
+# What could not be read -> monotonic time until which that is not told again
+_silent_until: dict[str, float] = {}
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,8 @@ async def _authenticate(headers: dict[str, str], address: str, slug: str) -> tup
     key = extract_key(headers)
     try:
         opened = await find_key_async(key, address) if key is not None else None
-    except DatabaseError:
-        log.exception("otlp: the database with the keys cannot be read")
+    except DatabaseError as error:
+        _tell_unreadable("the database with the keys", error)
         raise Refused(503, "The server cannot check keys now.") from None
     except TooManyGuesses as error:
         raise Refused(429, str(error)) from None
@@ -71,8 +76,8 @@ async def _authenticate(headers: dict[str, str], address: str, slug: str) -> tup
         return DEFAULT_PROJECT_ID, ""
     try:
         project_id = await find_project_id_async(slug)
-    except DatabaseError:
-        log.exception("otlp: the database with the projects cannot be read")
+    except DatabaseError as error:
+        _tell_unreadable("the database with the projects", error)
         raise Refused(503, "The server cannot look up projects now.") from None
     if project_id is None:
         raise Refused(
@@ -85,6 +90,14 @@ async def _find_policy(project_id: int) -> Policy | None:
     """Return what must not be stored. While that cannot be read, nothing is."""
     try:
         return await find_policy_async(project_id)
-    except (DatabaseError, BadRule):
-        log.exception("otlp: the privacy rules of project %d cannot be read", project_id)
+    except (DatabaseError, BadRule) as error:
+        _tell_unreadable(f"the privacy rules of project {project_id}", error)
         raise Refused(503, "The server cannot read the project's privacy rules now.") from None
+
+
+def _tell_unreadable(what: str, error: Exception) -> None:
+    """Log it now and then: while the database is away every request is refused, and exporters send them again."""
+    now = time.monotonic()
+    if now >= _silent_until.get(what, 0.0):
+        _silent_until[what] = now + _TOLD_EVERY_S
+        log.error("otlp: %s cannot be read: %s", what, " ".join(str(error).split()))

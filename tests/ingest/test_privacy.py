@@ -128,6 +128,25 @@ def test_while_rules_cannot_be_read_nothing_is_stored(receiver: Receiver, monkey
     assert receiver.send(body).status == 200
 
 
+def test_database_that_is_away_is_a_line_in_the_log_and_not_one_for_each_request(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(project_id: int) -> Policy:
+        raise DatabaseError("connection refused\n\tIs the server running?")
+
+    forget_policies()
+    monkeypatch.setattr(policy_module, "find_policy", fail)
+    monkeypatch.setattr("ingest.receivers.admission._silent_until", {})
+    body = build_request(build_span()).SerializeToString()
+
+    assert [receiver.send(body).status for _ in range(3)] == [503] * 3
+
+    told = [record for record in caplog.records if "privacy rules" in record.message]
+    assert [(record.message, record.exc_info) for record in told] == [
+        ("otlp: the privacy rules of project 1 cannot be read: connection refused Is the server running?", None)
+    ]
+
+
 def test_rules_that_take_too_long_refuse_the_body_for_good(masked_receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest.privacy.MAX_CLEANING_S", -1)
 

@@ -26,7 +26,7 @@ from tracestore.queries.messages import find_messages, name_of
 from tracestore.queries.spans import find_trace_times
 from tracestore.queries.traces import get_trace_summary
 from tracestore.queries.tree import find_ancestors
-from tracestore.semconv.scores import REVIEW
+from tracestore.semconv.scores import EVALUATION_EVENT, REVIEW
 from tracestore.summary.outcomes import OUTCOME_RULES
 from tracestore.timerange import TimeRange
 from tracestore.web.requests import PageRequest
@@ -148,5 +148,6 @@ def _trace_logs(project_id: int, located: LogLocation | str, summary: TraceSumma
         "trace_logs": build_log_rows(records, summary.start_ns),
         "has_more_trace_logs": bool(page.next_cursor),
         "trace_scores": scores,
+        "are_all_scores": bool(scores) and all(record.event_name == EVALUATION_EVENT for record in records),
         "agent_events": events,
     }

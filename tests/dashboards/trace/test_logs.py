@@ -99,6 +99,20 @@ def test_record_of_no_step_stands_with_the_trace(run: Run) -> None:
     assert "of a step" not in above
 
 
+def test_records_that_are_scores_are_named_so(run: Run) -> None:
+    told = {"gen_ai.evaluation.name": "faithfulness", "gen_ai.evaluation.score.value": 0.75}
+    run.log(event_name="gen_ai.evaluation.result", attributes=told)
+
+    alone = run.page()
+    run.log(body="settings resolved")
+    mixed = run.page()
+
+    assert "1 score of the run" in alone
+    assert 'href="/traces?q=has%3Ascore.faithfulness"' in alone
+    assert "of no step" not in alone
+    assert "2 log records of no step" in mixed
+
+
 def test_trace_without_such_records_has_no_section(run: Run) -> None:
     run.log(span_id=CHAT, body="of a step")
 

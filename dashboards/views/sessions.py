@@ -161,6 +161,7 @@ def _read_session(request: PageRequest, search: ListSearch, session_id: str) -> 
         "is_earlier": "cursor" in request.GET,
         "traces_href": search.querystring(q=text),
         "range_href": search.querystring(q=""),
+        "list_range": "&" + search.querystring(q="").removeprefix("?"),
     }
 
 

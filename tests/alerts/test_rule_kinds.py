@@ -14,6 +14,7 @@ from alerts.rules import broken, evaluator
 from alerts.rules.observing import forecast
 from tests.alerts.factories import create_channel, create_rule, find_due_rules, insert_traffic
 from tests.factories import insert_traces
+from tests.logs import insert_logs
 from tracestore.clickhouse.client import Store
 from tracestore.clickhouse.errors import StoreError, StoreUnavailable
 from tracestore.queries.rollups import recompute_rollups
@@ -72,6 +73,20 @@ def test_groups_fire_and_resolve_apart(store: Store) -> None:
     rule.refresh_from_db()
     assert rule.state == "inactive"
     assert Alert.objects.filter(resolved_at=None).count() == 0
+
+
+def test_rule_may_ask_for_what_people_say_of_runs(store: Store) -> None:
+    rule = create_rule(query="score.review:bad", metric="requests", threshold=0.5)
+    reviewed, _ = insert_at(store, NOW - 60 * SECOND, {}, {})
+    told = {"gen_ai.evaluation.name": "review", "gen_ai.evaluation.score.value": 0.0}
+    before = evaluate(rule, NOW)
+
+    insert_logs(
+        store, {"trace_id": reviewed, "time_ns": ns_of(NOW), "event_name": "gen_ai.evaluation.result", "attributes": told}
+    )
+
+    assert (before, evaluate(rule, NOW + SECOND)) == ([], ["firing"])
+    assert Alert.objects.get().value == 1
 
 
 def test_of_many_groups_that_fire_at_once_the_worst_get_their_reasons(store: Store) -> None:

@@ -145,11 +145,12 @@ def test_session_shows_the_scores_of_it_as_a_whole(client: Client, store: Store)
         score("of the trace", 1.0, trace_id=trace_id), score("elsewhere", 1.0, "s-2"),
     )  # fmt: skip
 
-    page = _text(client.get("/sessions/s-1"))
+    page = _text(client.get("/sessions/s-1", {"start": "now-6h"}))
     shown = page[page.index('data-io="scores"') :].split("</section>")[0]
 
-    assert shown.count("csat") == 1
+    assert shown.count("<strong>csat</strong>") == 1
     assert ">4</span>" in shown
+    assert 'href="/traces?q=has%3Ascore.csat&start=now-6h"' in shown
     assert "of the trace" not in shown
     assert "elsewhere" not in shown
     assert 'data-io="scores"' not in _text(client.get("/sessions/s-2"))

@@ -231,12 +231,12 @@ def test_long_trace_is_cut_and_says_so(store: Store, send_spans: SendSpans) -> N
     assert trace.truncated
 
 
-@pytest.mark.parametrize("trace_id", [B, "", "xyz", "A" * 32, "é" * 32, "'" * 32])
-def test_unknown_trace_is_not_found(store: Store, send_spans: SendSpans, trace_id: str) -> None:
+def test_unknown_trace_is_not_found(store: Store, send_spans: SendSpans) -> None:
     send_spans({"trace_id": A})
 
-    with pytest.raises(TraceNotFound):
-        get_trace(store, project_id=1, trace_id=trace_id)
+    for trace_id in (B, "", "xyz", "A" * 32, "é" * 32, "'" * 32):
+        with pytest.raises(TraceNotFound):
+            get_trace(store, project_id=1, trace_id=trace_id)
 
 
 def test_trace_of_another_project_is_not_found(store: Store, send_spans: SendSpans) -> None:

@@ -128,9 +128,9 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     assert complaints == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """An instance for the tests of a module that says nothing of its own."""
+    """An instance for the modules that say nothing of their own: each of their tests looks at traces that it sent."""
     running = start_server(tmp_path_factory.mktemp("trace"))
     yield running
     running.stop()
@@ -145,7 +145,7 @@ def log_in(page: Page, server: LiveServer, path: str, password: str) -> None:
     page.wait_for_url(f"{server.url}{path}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def send_trace(server: LiveServer) -> SendTrace:
     """Send spans as one trace over OTLP/HTTP, wait until it is summarized, and return the URL of its page.
 

@@ -11,18 +11,26 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
-from tests.live import ROOT, LiveServer
+from tests.live import ROOT, LiveServer, start_server
 from tests.spans import build_request
 
 _NAMES = ["href", "action", "hx-get", "hx-post", "data-url", "data-chart", "data-traces"]
 _LINKS = """(names) => [...document.querySelectorAll(names.map((name) => `[${name}]`))]
     .flatMap((element) => names.map((name) => element.getAttribute(name)))
     .filter((path) => path && path.startsWith("/") && !path.startsWith("/static/"))"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    live = start_server(tmp_path_factory.mktemp("projects"))
+    yield live
+    live.stop()
 
 
 @pytest.fixture(scope="module")

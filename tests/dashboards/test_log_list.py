@@ -164,14 +164,13 @@ def test_opened_record_of_the_address_is_shown_also_beyond_the_list(client: Clie
     assert f'data-log="{keys[0]}" open' not in beyond
 
 
-@pytest.mark.parametrize("record", ["x", "1-2", "9" * 40 + "-" + "0" * 16, "5-" + "f" * 16, "²-" + "f" * 16])
-def test_address_that_names_no_record_shows_the_list(client: Client, store: Store, record: str) -> None:
+def test_address_that_names_no_record_shows_the_list(client: Client, store: Store) -> None:
     insert_logs(store, {"body": "kept"}, time_ns=time.time_ns() - 10)
 
-    text = page(client, record=record)
-
-    assert "kept" in text
-    assert "opened-log" not in text
+    for record in ("x", "1-2", "9" * 40 + "-" + "0" * 16, "5-" + "f" * 16, "²-" + "f" * 16):
+        text = page(client, record=record)
+        assert "kept" in text, record
+        assert "opened-log" not in text, record
 
 
 def test_attribute_leads_to_the_records_of_the_same_time_with_its_value(client: Client, store: Store) -> None:

@@ -489,9 +489,11 @@ def test_same_id_twice_in_one_request_is_refused(client: Client, store: Store, d
     assert refused.json()["error"]["parameter"] == "scores.1.id"
 
 
-@pytest.mark.parametrize("score_id", ["%00", "%FF%FE", "x" * 8000, "%27%20OR%201%3D1", "..%2F..", "%F0%9F%99%82", "{p0:String}"])
-def test_id_that_nobody_gave_is_not_found(client: Client, drain: Callable[[], None], score_id: str) -> None:
+def test_id_that_nobody_gave_is_not_found(client: Client, drain: Callable[[], None]) -> None:
     post(client, {"id": "a", "session_id": "s", "name": "n", "value": 1})
+    ids = ("%00", "%FF%FE", "x" * 8000, "%27%20OR%201%3D1", "..%2F..", "%F0%9F%99%82", "{p0:String}")
 
-    assert client.delete(f"{SCORES}/{score_id}").status_code == 404
+    answers = {score_id: client.delete(f"{SCORES}/{score_id}").status_code for score_id in ids}
+
+    assert answers == dict.fromkeys(ids, 404)
     assert [score["id"] for score in listed(client)] == ["a"]

@@ -170,9 +170,8 @@ def test_dropped_counts_are_summed(store: Store) -> None:
     assert row.dropping_trace_id == "a" * 32
 
 
-@pytest.mark.parametrize(
-    ("value", "is_truncated"),
-    [
+def test_values_that_were_cut_are_recognised(store: Store) -> None:
+    values = [
         ("x" * 100 + "... [truncated]", True),
         ('[{"role": "user", "content": "' + "x" * 100 + '... (litellm_truncated 812 chars)"}]', True),
         ("x" * 100 + "[TRUNCATED - Content exceeds 60KB limit]", True),
@@ -182,15 +181,16 @@ def test_dropped_counts_are_summed(store: Store) -> None:
         ("[truncated] is the mark that " + "x" * 100, False),
         ("x" * 100, False),
         ("", False),
-    ],
-)
-def test_values_that_were_cut_are_recognised(store: Store, value: str, is_truncated: bool) -> None:
-    insert(store, {"attributes": {"a": "short", "gen_ai.input.messages": value}})
+    ]
+    # Each in a project of its own.
+    payloads = [build_payload({"attributes": {"a": "short", "gen_ai.input.messages": value}}) for value, _ in values]
+    records = [(number, T0, stamp(payload, ingest_key="", spans=1)) for number, payload in enumerate(payloads, start=1)]
+    insert_batch(store, records, writer="quality", batch_seq=next(_batches))
 
-    [row] = find_intake(store, project_id=1, arrived=ARRIVED)
+    rows = [row for number, _, _ in records for row in find_intake(store, project_id=number, arrived=ARRIVED)]
 
-    assert row.truncated == is_truncated
-    assert row.truncated_trace_id == ("a" * 32 if is_truncated else "")
+    found = [(value, row.truncated, row.truncated_trace_id) for (value, _), row in zip(values, rows, strict=True)]
+    assert found == [(value, int(is_cut), "a" * 32 if is_cut else "") for value, is_cut in values]
 
 
 def test_nothing_arrived(store: Store) -> None:

@@ -6,8 +6,6 @@ import itertools
 import time
 from typing import Any
 
-import pytest
-
 from dashboards.trace.logs import read_scores
 from tests.factories import insert_traces, new_trace_id
 from tests.logs import insert_logs
@@ -84,15 +82,21 @@ def test_annotation_counts_once_however_often_it_is_sent(store: Store, send_span
     assert means(store) == {"csat": 4, "solved": 1, "tone": 0.5}
 
 
-@pytest.mark.parametrize(("value", "mean"), [(0.5, 0.5), (4, 4), (True, 1), (False, 0), ("0.5", None), (float("nan"), None)])
-def test_feedback_of_logfire_counts_when_it_is_a_number_or_a_verdict(store: Store, value: Any, mean: float | None) -> None:
+def test_feedback_of_logfire_counts_when_it_is_a_number_or_a_verdict(store: Store) -> None:
     (trace_id,) = insert_traces(store, {}, start_ns=T0)
-    feedback = {"logfire.feedback.name": "helpful", "helpful": value}
+    expected: list[tuple[Any, float | None]] = [(0.5, 0.5), (4, 4), (True, 1), (False, 0), ("0.5", None), (float("nan"), None)]
+    names = [f"feedback-{value!r}" for value, _ in expected]
+    spans = [
+        {"trace_id": trace_id, "span_id": f"{number:016x}", "attributes": {"logfire.feedback.name": name, name: value}}
+        for number, (name, (value, _)) in enumerate(zip(names, expected, strict=True), start=1)
+    ]
 
-    send(store, {"trace_id": trace_id, "attributes": feedback})
-    send(store, {"trace_id": trace_id, "span_id": "2" * 16, "attributes": feedback}, scope="logfire.openai")
+    send(store, *spans)
+    others = [span | {"span_id": f"{number:016x}"} for number, span in enumerate(spans, start=100)]
+    send(store, *others, scope="logfire.openai")
 
-    assert means(store) == ({} if mean is None else {"helpful": mean})
+    assert means(store) == {name: mean for name, (_, mean) in zip(names, expected, strict=True) if mean is not None}
+    assert count(store) == 4
 
 
 def test_numbers_that_are_none_do_not_count(store: Store, send_spans: SendSpans) -> None:

@@ -32,20 +32,14 @@ def demand_key(settings: Settings) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("demand_key")
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"authorization": f"Bearer {KEY}"},
-        {"authorization": f"bearer   {KEY} "},
-        {"authorization": f"Bearer%20{KEY}"},
-        {"authorization": KEY},
-        {"authorization": basic(f"user:{KEY}")},
-        {"authorization": basic(f"{KEY}:")},
-        {"x_api_key": KEY},
-    ],
-)
-def test_key_is_accepted(receiver: Receiver, headers: dict[str, str]) -> None:
-    assert receiver.send(build_request(build_span()).SerializeToString(), **headers).status == 200
+def test_key_is_accepted(receiver: Receiver) -> None:
+    body = build_request(build_span()).SerializeToString()
+    ways = (f"Bearer {KEY}", f"bearer   {KEY} ", f"Bearer%20{KEY}", KEY, basic(f"user:{KEY}"), basic(f"{KEY}:"))
+
+    answers = {way: receiver.send(body, authorization=way).status for way in ways}
+
+    assert answers == dict.fromkeys(ways, 200)
+    assert receiver.send(body, x_api_key=KEY).status == 200
 
 
 @pytest.mark.django_db(transaction=True)

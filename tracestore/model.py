@@ -63,8 +63,6 @@ class TraceSummary:
     `compared_cost_usd` and `cost_difference_usd` are as in ModelUsage. `error_fingerprint` names the error it failed with
     (tracestore/fingerprint.py), "" when it did not fail. What was retried, looped and wasted is of summary/repeats.py.
     `asked` and `answered` are the beginnings of what the run was asked and of what it answered (jobs/previews.py), "" where
-    nobody says or nobody has looked yet: they follow the summary, and stand in lists alone.
-    `asked` and `answered` are the beginnings of what the run was asked and of what it answered (tracestore/previews.py), "" where
     nobody says or nobody has looked yet: they follow the summary, and stand in lists alone. So do `scores`, where they are shown.
     """
 

@@ -57,12 +57,14 @@ bench-alerts: $(VENV)/.installed-dev
 screenshots: $(VENV)/.installed-dev system-packages
 	$(RUN) docs/take_screenshots.py
 
-# Browser tests drive the system's Chromium, one test sends through the Node exporter. Installed when missing and when root.
+# Browser tests drive the system's Chromium, one test sends through the Node exporter, one stores in Postgres. Installed when missing and
+# when root.
 .PHONY: system-packages
 system-packages:
 	@packages=""; \
 	command -v chromium >/dev/null || packages="$$packages chromium fonts-noto-core fonts-noto-color-emoji fonts-droid-fallback"; \
 	command -v npm >/dev/null || packages="$$packages nodejs npm"; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$$packages postgresql"; \
 	if [ -n "$$packages" ]; then \
 	  if [ "$$(id -u)" != 0 ]; then echo "Missing system packages:$$packages. Install them (apt-get install$$packages) and try again."; exit 1; fi; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$packages >/dev/null; \

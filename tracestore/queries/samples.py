@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from tracestore.clickhouse.client import Store
@@ -14,13 +13,13 @@ from tracestore.queries.traces import FINAL_SETTINGS
 from tracestore.summary.columns import SpanColumns
 from tracestore.timerange import TimeRange
 
-# By a hash of their ids: which traces those are has nothing to do with how they went. Those that are wanted come first.
+# By a hash of their ids: which traces those are has nothing to do with how they went.
 SAMPLE_TRACES = f"""
-SELECT total, arrayMap(found -> (lower(hex(found.3)), found.4, found.5, found.6), sample)
+SELECT total, arrayMap(found -> (lower(hex(found.2)), found.3, found.4, found.5), sample)
 FROM
 (
     SELECT count() AS total, groupArraySorted({{most:UInt32}})((
-        %(is_other)s, cityHash64(trace_id), trace_id, toUnixTimestamp64Nano(start_time), duration_ns, span_count)) AS sample
+        cityHash64(trace_id), trace_id, toUnixTimestamp64Nano(start_time), duration_ns, span_count)) AS sample
     FROM traces FINAL
     WHERE {IN_RANGE} AND outcome != 'running' AND %(matching)s
 )
@@ -50,15 +49,13 @@ def sample_traces(
     query: Query,
     most: int,
     most_spans: int,
-    wanted: Collection[str] = (),
 ) -> Sample:
-    """Return at most `most` finished traces that match, of at most `most_spans` spans in all; `wanted` ids first.
+    """Return at most `most` finished traces that match, of at most `most_spans` spans in all.
 
     Raises QueryTooExpensive, StoreUnavailable or StoreError.
     """
     params = Params()
-    is_other = f"NOT has({params.bind(list(wanted), 'Array(String)')}, lower(hex(trace_id)))" if wanted else "0"
-    sql = SAMPLE_TRACES % {"is_other": is_other, "matching": trace_predicate(query, params)}
+    sql = SAMPLE_TRACES % {"matching": trace_predicate(query, params)}
     scope = {"project_id": project_id, "start_ns": time_range.start_ns, "end_ns": time_range.end_ns}
     [(total, found)] = store.query_rows(sql, most=most, **scope, **params.values)
     taken, left = {}, most_spans

@@ -111,9 +111,12 @@ def django_db_keepdb() -> bool:
     test_database = settings.DATABASES["default"]["TEST"]["NAME"]
     shutil.copyfile(find_template() / "tracestore.sqlite3", test_database)
     with closing(sqlite3.connect(test_database)) as connection, connection:
-        # What the instance noted that made them; the rest is what migrations leave.
-        connection.execute("DELETE FROM tracestore_reception")
-        connection.execute("DELETE FROM sqlite_sequence WHERE name = 'tracestore_reception'")
+        # What the instance wrote that made them. Migrations leave rows in three tables only.
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        written = {name for (name,) in tables} - {"django_migrations", "django_content_type", "auth_permission"}
+        for table in written:
+            connection.execute(f"DELETE FROM {table}")
+            connection.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
     return True
 
 

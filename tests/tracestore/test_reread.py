@@ -87,7 +87,7 @@ def columns(store: Store, *without: str) -> str:
 
 def newest(store: Store, project_id: int, names: str) -> list[tuple[Any, ...]]:
     """Return the rows that readers see: of each span the copy received last."""
-    sql = f"""SELECT {names} FROM (SELECT *, arguments_hash FROM spans WHERE project_id = {{project_id:UInt32}}
+    sql = f"""SELECT {names} FROM (SELECT *, arguments_hash, attribute_codes FROM spans WHERE project_id = {{project_id:UInt32}}
         ORDER BY received_at DESC LIMIT 1 BY trace_id, span_id) ORDER BY trace_id, span_id"""
     return store.query_rows(sql, project_id=project_id)
 

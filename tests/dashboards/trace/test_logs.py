@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from dashboards.views import trace as trace_views
+from dashboards.views import span as span_views
 from tests.factories import new_trace_id
 from tests.logs import insert_logs
 from tests.spans import build_request
@@ -360,7 +360,7 @@ def test_page_is_shown_although_its_logs_cannot_be_read(run: Run, monkeypatch: p
 
     for name in ("locate_logs", "find_logs_of_step"):
         with monkeypatch.context() as patch:
-            patch.setattr(trace_views, name, fail)
+            patch.setattr(span_views, name, fail)
             html = run.page()
 
         assert "the logs are away" in html
